@@ -1,0 +1,270 @@
+//! Application-level fragmentation: payload into blocks, headers into holes.
+//!
+//! Pure bookkeeping over a buffer that somebody else owns: [`Blocks`] knows how far it is filled and has the
+//! pieces' sums of what was copied in whole blocks, so that nothing is summed twice; [`Blocks::seal`] writes
+//! every header, the padding and the end tag, and then [`Layout`] and [`frame`] say what to transmit.
+
+use crate::checksum::{self, Digest, Piece};
+use crate::layout::{Geometry, HOLE, Layout, TAG};
+use crate::tag::Identity;
+use crate::wire::{self, ETHERNET, Flow, HEADERS, IPV4, Ipv4, MAX_PAYLOAD, Mac, UDP, Udp};
+use std::ops::Range;
+
+/// Whether the UDP checksum is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumMode {
+    /// Over everything, and the order digest with it.
+    #[default]
+    Full,
+    /// Not at all: 0 in the header. A kernel then has nothing to detect a wrong reassembly by (RFC 4963).
+    Zero,
+}
+
+/// Who sends to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The sender's hardware address.
+    pub src_mac: Mac,
+    /// The receiver's, or the next hop's.
+    pub dst_mac: Mac,
+    /// Addresses and ports.
+    pub flow: Flow,
+}
+
+/// Most fragments of any geometry: 65,515 bytes at MTU 576.
+const MAX_FRAGMENTS: usize = 119;
+const TTL: u8 = 64;
+
+/// How far a send buffer is filled.
+#[derive(Clone)]
+pub struct Blocks {
+    geometry: Geometry,
+    len: usize,
+    known: u128,
+    pieces: [Piece; MAX_FRAGMENTS],
+}
+
+impl Blocks {
+    /// Nothing filled.
+    pub fn new(geometry: Geometry) -> Self {
+        Self { geometry, len: 0, known: 0, pieces: [Piece::default(); MAX_FRAGMENTS] }
+    }
+
+    /// Bytes of payload so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// No payload yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The geometry that the payload is cut by.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.known = 0;
+    }
+
+    /// Bytes of payload that still fit.
+    pub fn remaining(&self) -> usize {
+        MAX_PAYLOAD - self.len
+    }
+
+    /// Which fragment the payload's byte `pos` travels in, and where in the buffer it and the rest of its
+    /// block lie.
+    fn place(&self, pos: usize) -> (usize, Range<usize>) {
+        let at = pos + UDP;
+        let (index, within) = (at / self.geometry.stride(), at % self.geometry.stride());
+        let block = self.geometry.block(index);
+        let room = (self.geometry.stride() - within).min(MAX_PAYLOAD - pos);
+        (index, block + within..block + within + room)
+    }
+
+    /// Where the next bytes of payload go: as much as lies in one piece. Fill from the front, then
+    /// [`Blocks::advance`].
+    pub fn room(&self) -> Range<usize> {
+        self.place(self.len).1
+    }
+
+    /// The next `n` bytes of payload were filled in place; at most what [`Blocks::room`] said is taken.
+    pub fn advance(&mut self, n: usize) {
+        self.len += n.min(self.room().len());
+    }
+
+    /// Copies payload into the blocks, as much as fits: bytes taken. Where a whole block comes at once, it is
+    /// summed in the same pass.
+    pub fn fill(&mut self, buf: &mut [u8], data: &[u8], mode: ChecksumMode) -> usize {
+        let mut taken = 0;
+        while taken < data.len() && self.remaining() > 0 {
+            let (index, room) = self.place(self.len);
+            let from = &data[taken..data.len().min(taken + room.len())];
+            let to = &mut buf[room.start..room.start + from.len()];
+            if mode == ChecksumMode::Full && self.begins_block() && from.len() == room.len() {
+                self.pieces[index] = checksum::copy_piece(to, from);
+                self.known |= 1 << index;
+            } else {
+                to.copy_from_slice(from);
+            }
+            taken += from.len();
+            self.len += from.len();
+        }
+        taken
+    }
+
+    fn begins_block(&self) -> bool {
+        self.len == 0 || (self.len + UDP).is_multiple_of(self.geometry.stride())
+    }
+
+    /// Writes headers, padding and tag around the payload. `id` is the sender's next IP identification; it is
+    /// used unless the datagram has no room for a tag, when the identification is the order digest.
+    pub fn seal(&self, buf: &mut [u8], ends: &Ends, id: u16, mode: ChecksumMode) -> Layout {
+        let udp_len = self.len + UDP;
+        let layout = Layout::of_udp(self.geometry, udp_len);
+        let n = layout.fragments();
+        let mut udp = Udp {
+            src_port: ends.flow.src_port,
+            dst_port: ends.flow.dst_port,
+            len: udp_len as u16,
+            checksum: 0,
+        };
+        let (mut id, mut order) = (id, None);
+        if mode == ChecksumMode::Full {
+            let mut digest = Digest::new();
+            for i in 0..n {
+                let range = layout.piece(i);
+                let block = self.geometry.block(i);
+                let whole = self.known >> i & 1 == 1;
+                digest.push(if whole {
+                    self.pieces[i]
+                } else {
+                    checksum::piece(&buf[block + range.start..block + range.end])
+                });
+            }
+            udp.checksum = checksum::udp(&ends.flow, udp.len, digest.sum());
+            order = Some(digest.finish());
+            if layout.tag().is_none() {
+                id = digest.finish16();
+            }
+        }
+        for i in 0..n {
+            let block = self.geometry.block(i);
+            let len = layout.fragment_len(i);
+            if let Some(b) = buf[block - HEADERS..].first_chunk_mut::<ETHERNET>() {
+                wire::ethernet(b, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
+            }
+            if let Some(b) = buf[block - IPV4..].first_chunk_mut::<IPV4>() {
+                Ipv4 {
+                    src: ends.flow.src,
+                    dst: ends.flow.dst,
+                    id,
+                    protocol: wire::PROTO_UDP,
+                    ttl: TTL,
+                    more: i + 1 < n,
+                    offset: (i * self.geometry.stride()) as u32,
+                    header_len: IPV4 as u8,
+                    payload_len: len as u16,
+                }
+                .emit(b);
+            }
+            buf[block + layout.piece(i).end.min(len)..block + len].fill(0);
+        }
+        let first = self.geometry.block(0);
+        buf[first..first + UDP].copy_from_slice(&udp.bytes());
+        if let Some(at) = layout.tag() {
+            let identity =
+                Identity { flow: ends.flow, ip_id: id, udp_len: udp.len, udp_checksum: udp.checksum };
+            let to = self.geometry.block(at / self.geometry.stride()) + at % self.geometry.stride();
+            buf[to..to + TAG].copy_from_slice(&identity.tag(order));
+        }
+        layout
+    }
+}
+
+/// Where frame `index` of a sealed datagram lies in its buffer.
+pub fn frame(geometry: Geometry, layout: &Layout, index: usize) -> Range<usize> {
+    let block = geometry.block(index);
+    block - HEADERS..block + layout.fragment_len(index)
+}
+
+/// Where the payload of a sealed datagram lies in its buffer, piece by piece.
+pub fn pieces(geometry: Geometry, layout: &Layout) -> impl Iterator<Item = Range<usize>> + '_ {
+    (0..layout.fragments()).map(move |i| {
+        let (block, piece) = (geometry.block(i), layout.piece(i));
+        block + piece.start..block + piece.end
+    })
+}
+
+const _: () = assert!(HOLE > HEADERS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends() -> Ends {
+        Ends {
+            src_mac: [2, 0, 0, 0, 0, 1],
+            dst_mac: [2, 0, 0, 0, 0, 2],
+            flow: Flow { src: 0x0a00_0001, dst: 0x0a00_0002, src_port: 7000, dst_port: 9000 },
+        }
+    }
+
+    fn payload(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
+    }
+
+    /// However the payload comes, the sealed frames are the same.
+    #[test]
+    fn every_way_of_filling_gives_the_same_frames() {
+        for mtu in [576, 1500, 9000] {
+            let g = Geometry::new(mtu).expect("valid");
+            for len in [0, 1, 8, 1400, 1446, 1472, 1473, 7168, 16384, 65_499, 65_500, 65_507] {
+                let data = payload(len);
+                let mut at_once = vec![0xaa; g.buffer_len()];
+                let mut b = Blocks::new(g);
+                assert_eq!(b.fill(&mut at_once, &data, ChecksumMode::Full), len);
+                let l = b.seal(&mut at_once, &ends(), 77, ChecksumMode::Full);
+
+                let mut in_bits = vec![0x55; g.buffer_len()];
+                let mut c = Blocks::new(g);
+                for part in data.chunks(333) {
+                    assert_eq!(c.fill(&mut in_bits, part, ChecksumMode::Full), part.len());
+                }
+                assert_eq!(c.seal(&mut in_bits, &ends(), 77, ChecksumMode::Full), l);
+
+                let mut in_place = vec![0; g.buffer_len()];
+                let mut d = Blocks::new(g);
+                while d.len() < len {
+                    let room = d.room();
+                    let n = room.len().min(len - d.len());
+                    in_place[room.start..room.start + n].copy_from_slice(&data[d.len()..d.len() + n]);
+                    d.advance(n);
+                }
+                d.seal(&mut in_place, &ends(), 77, ChecksumMode::Full);
+                for i in 0..l.fragments() {
+                    let f = frame(g, &l, i);
+                    assert_eq!(at_once[f.clone()], in_bits[f.clone()], "{len} bytes, frame {i}");
+                    assert_eq!(at_once[f.clone()], in_place[f], "{len} bytes, frame {i}");
+                }
+                let back: Vec<u8> = pieces(g, &l).flat_map(|r| at_once[r].to_vec()).collect();
+                assert_eq!(back, data);
+            }
+        }
+    }
+
+    #[test]
+    fn it_takes_no_more_than_fits() {
+        let g = Geometry::ETHERNET;
+        let mut buf = vec![0; g.buffer_len()];
+        let mut b = Blocks::new(g);
+        assert_eq!(b.fill(&mut buf, &payload(70_000), ChecksumMode::Zero), MAX_PAYLOAD);
+        assert_eq!((b.remaining(), b.fill(&mut buf, &[1], ChecksumMode::Zero)), (0, 0));
+        b.clear();
+        assert!(b.is_empty());
+    }
+}

@@ -1,0 +1,313 @@
+//! The Internet checksum (RFC 1071) of headers and payloads, and a digest that also sees order.
+//!
+//! The checksum of UDP (RFC 768) doesn't notice words that changed places, so fragments that were permuted
+//! pass it. A payload that landed without headers is therefore also held against a [`Digest`] of its
+//! [`Piece`]s, taken in the same pass over the bytes:
+//!
+//! * A *piece* is the part of a UDP payload that travels in one IP fragment: 1472 bytes, then 1480 each, at
+//!   MTU 1500. Every piece but the last has an even length, so that the sums of pieces add up.
+//! * A piece is read in rows of 64 bytes, the last one padded with zeros, as 8 little-endian words `x` of 64
+//!   bits. For each column: `S += x`, `H += x >> 32`, then `BS += S` and `BH += H`, all wrapping. `S - (H <<
+//!   32) + H` is the sum of both 32-bit halves, exactly, and its value modulo 65,535 is RFC 1071's sum (in
+//!   little-endian order: section 2, item B). `BS` and `BH` weigh each row by its distance from the end.
+//! * The digest is the sum of all 32 accumulators, each times an odd constant of its own, modulo 2^64, then
+//!   mixed with the length. No two words have coefficients that agree in more than 32 low bits, so that
+//!   exchanging any two different 32-bit words of a piece always shows (a test proves it for all places).
+//!
+//! It is no authentication: who can choose the bytes can make them collide.
+//!
+//! A *sum* is passed around as `u64`: one's complement, in little-endian order, not folded. Sums are added
+//! with `+`; those of 2^31 pieces don't overflow.
+
+mod level;
+
+use self::level::{COLUMNS, Columns, Level, Pass, ROW, arch, dispatch};
+use crate::wire::{Flow, PROTO_UDP, Udp};
+
+/// 2^64 divided by the golden ratio: the increment of splitmix64.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection that mixes all bits.
+const fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Odd constants from splitmix64, those of one accumulator after the other.
+const fn constants(first: u64) -> Columns {
+    let mut k = [0; COLUMNS];
+    let mut i = 0;
+    while i < COLUMNS {
+        k[i] = mix((first + i as u64 + 1).wrapping_mul(GOLDEN)) | 1;
+        i += 1;
+    }
+    k
+}
+
+const K_S: Columns = constants(0);
+const K_H: Columns = constants(8);
+const K_BS: Columns = constants(16);
+const K_BH: Columns = constants(24);
+
+/// What one pass over a piece tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// One's-complement sum, less than 2^33.
+    pub sum: u64,
+    /// Depends on every byte, its place and the length.
+    pub digest: u64,
+}
+
+/// Sum and digest of one piece.
+#[inline]
+pub fn piece(b: &[u8]) -> Piece {
+    dispatch(arch(), Read(b))
+}
+
+/// Copies `src` to `dst` and takes sum and digest of it in the same pass.
+///
+/// The lengths have to be equal. If they are not, the shorter one holds: nothing else is copied, and the
+/// answer describes what was.
+#[inline]
+pub fn copy_piece(dst: &mut [u8], src: &[u8]) -> Piece {
+    dispatch(arch(), Copied(dst, src))
+}
+
+/// One's-complement sum alone, less than 2^33.
+#[inline]
+pub fn sum(b: &[u8]) -> u64 {
+    dispatch(arch(), Sum(b))
+}
+
+/// The checksum of a short header (RFC 1071), complemented: what goes into its checksum field when that is
+/// zero, and 0 for a header that is good. Meant for the 20 bytes of IPv4; any length is right.
+#[inline]
+pub fn header(b: &[u8]) -> u16 {
+    // The same for both, but the compiler unrolls what is known to be 20 bytes.
+    match <&[u8; 20]>::try_from(b) {
+        Ok(b) => !fold(words(b).map(halves).sum()),
+        Err(_) => !fold(words(b).map(halves).sum()),
+    }
+}
+
+/// The checksum to write into the header of a datagram of `udp_len` bytes (header and payload) whose payload
+/// has the sum `payload`: never 0, which would mean that there is none (RFC 768).
+#[inline]
+pub fn udp(flow: &Flow, udp_len: u16, payload: u64) -> u16 {
+    let header = u64::from(flow.src_port) + u64::from(flow.dst_port) + u64::from(udp_len);
+    match !fold_host(pseudo(flow, udp_len) + header + u64::from(fold(payload))) {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
+/// Whether the checksum of a UDP header agrees with its pseudo header (addresses from `flow`, ports and
+/// length from `udp`) and a payload whose sum is `payload`. A checksum of 0 says that the sender computed
+/// none, which verifies nothing: false.
+#[inline]
+pub fn udp_ok(flow: &Flow, udp: &Udp, payload: u64) -> bool {
+    let header =
+        u64::from(udp.src_port) + u64::from(udp.dst_port) + u64::from(udp.len) + u64::from(udp.checksum);
+    udp.checksum != 0 && fold_host(pseudo(flow, udp.len) + header + u64::from(fold(payload))) == 0xffff
+}
+
+/// The digest of a payload: its pieces, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    state: u64,
+    sum: u64,
+}
+
+impl Digest {
+    /// Of no piece yet.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { state: 0x243f_6a88_85a3_08d3, sum: 0 }
+    }
+
+    /// Takes the next piece.
+    #[inline]
+    pub fn push(&mut self, piece: Piece) {
+        self.state = (self.state.rotate_left(23) ^ piece.digest).wrapping_mul(0x9fb2_1c65_1e98_df25);
+        self.sum = self.sum.wrapping_add(piece.sum);
+    }
+
+    /// The sum of all pieces so far, for [`udp`] and [`udp_ok`].
+    #[inline]
+    pub const fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The digest of all pieces so far.
+    #[inline]
+    pub const fn finish(&self) -> u32 {
+        (mix(self.state) >> 32) as u32
+    }
+
+    /// The digest in 16 bits, never 0.
+    #[inline]
+    pub const fn finish16(&self) -> u16 {
+        match (mix(self.state) >> 48) as u16 {
+            0 => 0xffff,
+            digest => digest,
+        }
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Addresses, protocol and length of the pseudo header (RFC 768), in host order.
+#[inline(always)]
+fn pseudo(flow: &Flow, udp_len: u16) -> u64 {
+    u64::from(flow.src) + u64::from(flow.dst) + u64::from(PROTO_UDP) + u64::from(udp_len)
+}
+
+/// A sum in 16 bits, host order in and out: 0 only for 0.
+#[inline(always)]
+fn fold_host(sum: u64) -> u16 {
+    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    let sum = (sum >> 16) + (sum & 0xffff); // < 2^18
+    let sum = (sum >> 16) + (sum & 0xffff); // < 2^16 + 3
+    ((sum >> 16) + (sum & 0xffff)) as u16
+}
+
+/// A sum from little-endian order in 16 bits of host order.
+#[inline(always)]
+fn fold(sum: u64) -> u16 {
+    fold_host(sum).swap_bytes()
+}
+
+#[inline(always)]
+fn halves(x: u64) -> u64 {
+    (x & 0xffff_ffff) + (x >> 32)
+}
+
+/// Little-endian words of 64 bits, the last one padded with zeros.
+#[inline(always)]
+fn words(b: &[u8]) -> impl Iterator<Item = u64> {
+    let (words, rest) = b.as_chunks::<8>();
+    let last = rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte));
+    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then_some(last))
+}
+
+/// Sums for the columns of rows, and the sum of their upper halves.
+struct Accumulators<L: Level> {
+    s: L::Row,
+    h: L::Row,
+    bs: L::Row,
+    bh: L::Row,
+}
+
+impl<L: Level> Accumulators<L> {
+    #[inline(always)]
+    fn new(level: L) -> Self {
+        let zero = level.load(&[0; ROW]);
+        Self { s: zero, h: zero, bs: zero, bh: zero }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, level: L, row: &[u8; ROW]) {
+        let x = level.load(row);
+        self.s = level.add(self.s, x);
+        self.h = level.add(self.h, level.high(x));
+    }
+
+    #[inline(always)]
+    fn weigh(&mut self, level: L) {
+        self.bs = level.add(self.bs, self.s);
+        self.bh = level.add(self.bh, self.h);
+    }
+
+    /// The sum of all 32-bit halves of the rows added.
+    #[inline(always)]
+    fn sum(&self, level: L) -> u64 {
+        let (s, h) = (level.columns(self.s), level.columns(self.h));
+        (0..COLUMNS).fold(0, |sum, k| sum.wrapping_add(s[k].wrapping_sub(h[k] << 32)).wrapping_add(h[k]))
+    }
+
+    /// Ends a piece of `len` bytes with the bytes of its last row, if there are any. They are few most often
+    /// (8 at MTU 1500), and all is linear: so they meet their constants one by one.
+    #[inline(always)]
+    fn finish(mut self, level: L, tail: &[u8], len: usize) -> Piece {
+        let (mut sum, mut digest) = (self.sum(level), 0_u64);
+        if !tail.is_empty() {
+            self.weigh(level);
+            for (k, x) in words(tail).enumerate().take(COLUMNS) {
+                sum = sum.wrapping_add(halves(x));
+                digest = digest
+                    .wrapping_add(x.wrapping_mul(K_S[k].wrapping_add(K_BS[k])))
+                    .wrapping_add((x >> 32).wrapping_mul(K_H[k].wrapping_add(K_BH[k])));
+            }
+        }
+        let s = level.add(level.mul(self.s, &K_S), level.mul(self.h, &K_H));
+        let b = level.add(level.mul(self.bs, &K_BS), level.mul(self.bh, &K_BH));
+        digest = level.columns(level.add(s, b)).iter().fold(digest, |d, &p| d.wrapping_add(p));
+        Piece { sum: halves(sum), digest: mix(digest ^ (len as u64).wrapping_mul(GOLDEN)) }
+    }
+}
+
+struct Read<'a>(&'a [u8]);
+
+impl Pass for Read<'_> {
+    type Output = Piece;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> Piece {
+        let (rows, tail) = self.0.as_chunks::<ROW>();
+        let mut all = Accumulators::new(level);
+        for row in rows {
+            all.add(level, row);
+            all.weigh(level);
+        }
+        all.finish(level, tail, self.0.len())
+    }
+}
+
+struct Copied<'d, 's>(&'d mut [u8], &'s [u8]);
+
+impl Pass for Copied<'_, '_> {
+    type Output = Piece;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> Piece {
+        let len = self.0.len().min(self.1.len());
+        let (to, dst_tail) = self.0[..len].as_chunks_mut::<ROW>();
+        let (from, tail) = self.1[..len].as_chunks::<ROW>();
+        let mut all = Accumulators::new(level);
+        for (to, from) in to.iter_mut().zip(from) {
+            let row = *from;
+            *to = row;
+            all.add(level, &row);
+            all.weigh(level);
+        }
+        // Word by word: a call of memcpy costs more than the few bytes that are left.
+        let ((to, dst_rest), (from, rest)) = (dst_tail.as_chunks_mut::<8>(), tail.as_chunks::<8>());
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        dst_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        all.finish(level, tail, len)
+    }
+}
+
+struct Sum<'a>(&'a [u8]);
+
+impl Pass for Sum<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> u64 {
+        let (rows, tail) = self.0.as_chunks::<ROW>();
+        let mut all = Accumulators::new(level);
+        for row in rows {
+            all.add(level, row);
+        }
+        halves(words(tail).fold(all.sum(level), |sum, x| sum.wrapping_add(halves(x))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

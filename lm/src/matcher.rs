@@ -1,0 +1,755 @@
+//! Finds whole datagrams among landed frames.
+//!
+//! Fragments arrive last first, into slots that descend by one stride. A *run* is what may be one datagram:
+//! a frame that is not full (a last fragment, or a datagram in one frame), then full frames only. Its end is
+//! looked for where a datagram can end and nowhere else: at the newest frame of a burst, and at the frame
+//! before one that starts the next run. So a frame costs a comparison of its length and its address, and a
+//! header is read about once a datagram.
+//!
+//! # What is believed
+//! A header counts as *intact* only when the frame below is known not to reach it: it has arrived and is short
+//! enough, or the device writes only inside the receive call (`synchronous`). A header that merely looks right
+//! at the end of a burst is a hint. Length and count alone never deliver: see [`Matcher::prove`].
+//!
+//! # What does not fit
+//! Frames of runs that did not close wait in the log, older than the run. When a first fragment shows up that
+//! needs them, [`crate::repair`] tries to make the datagram whole with one copy. Frames whose headers are
+//! intact go to the [`Reassembler`] when their datagram is not one that lands. What helps nobody is dropped
+//! after [`Matcher::WINDOW`] frames or one second, and counted.
+//!
+//! # Order of calls
+//! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
+//! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
+
+use crate::checksum::{self, Digest};
+use crate::counters::{Counters, Reason};
+use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole, WholeBy};
+use crate::layout::{Geometry, Layout, TAG};
+use crate::reassembler::{Key, Limits, Outcome, Reassembler, Store};
+use crate::tag::{Identity, Tag};
+use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
+
+/// How a matcher is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Fragment sizes.
+    pub geometry: Geometry,
+    /// What proves a datagram.
+    pub require: Require,
+    /// Whose datagrams are taken.
+    pub accept: Accept,
+    /// The device writes frames only inside the receive call, so the newest header is as it arrived.
+    pub synchronous: bool,
+    /// The region is mapped twice, back to back, and is this many bytes long; 0: mapped once.
+    pub mirror: usize,
+    /// Limits of the reassembler.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Whether `below`, received right after `above`, reached its headers.
+    #[inline(always)]
+    fn reaches(&self, below: &Frame, above: &Frame) -> bool {
+        if self.mirror != 0 && below.at > above.at {
+            return below.reaches(&Frame { at: above.at + self.mirror, ..*above });
+        }
+        below.reaches(above)
+    }
+}
+
+/// A buffer for the reassembler to take while it reads the ground, and what it gives back meanwhile.
+struct Shelf<B> {
+    spare: Option<B>,
+    back: Vec<B>,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Store for Shelf<B> {
+    type Buf = B;
+    fn take(&mut self) -> Option<B> {
+        self.spare.take()
+    }
+    fn give(&mut self, buf: B) {
+        self.back.push(buf);
+    }
+}
+
+/// Where a datagram ends, in the order of arrival: its first fragment.
+struct End {
+    ip: Ipv4,
+    udp: Udp,
+    /// Its index in the log.
+    z: usize,
+    /// Its headers are known to be intact.
+    intact: bool,
+}
+
+/// What an intact frame turned out to be.
+pub(crate) enum Kind {
+    Stranger,
+    Bad,
+    Single(Ipv4),
+    Fragment(Ipv4),
+}
+
+/// The matcher of one landing queue; `B` is the buffer that repairs are made in.
+pub struct Matcher<B> {
+    pub(crate) config: Config,
+    full: u16,
+    /// Frames not handed back yet, oldest first; the run is `log[run..]`.
+    pub(crate) log: Vec<Frame>,
+    pub(crate) run: usize,
+    /// The run is not contiguous.
+    split: bool,
+    /// A frame was taken out of the log behind the newest one.
+    gap: bool,
+    /// Intact IPv4 headers of frames in the log, by index, ascending.
+    pub(crate) seen: Vec<(u32, Ipv4)>,
+    /// Frames arrived since the last look.
+    fresh: bool,
+    /// Runs begun, and what the last look saw of it: how stale frames are told.
+    begun: u64,
+    stale: (u64, u64),
+    /// Frames received, and then and when the oldest waiting run began to wait.
+    waiting: Option<(u64, u64)>,
+    pub(crate) reassembler: Reassembler<B>,
+    shelf: Shelf<B>,
+    /// The newest headers at the first look that could not close the run, and when that was.
+    glimpse: Option<([u8; HEADERS], u64)>,
+    now: u64,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// Frames that runs which did not close may wait for, counted in frames that come after them.
+    pub const WINDOW: u64 = 256;
+    /// Nanoseconds that anything may wait.
+    pub const PATIENCE: u64 = 1_000_000_000;
+    /// Nanoseconds after which a frame that was under way would have been reported: headers that were there
+    /// before and still are, with nothing received meanwhile, are intact.
+    pub const QUIET: u64 = 1_000_000;
+
+    /// A matcher with nothing in it.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            full: config.geometry.full_frame() as u16,
+            log: Vec::with_capacity(2048),
+            run: 0,
+            split: false,
+            gap: false,
+            seen: Vec::with_capacity(64),
+            fresh: false,
+            begun: 0,
+            stale: (0, 0),
+            waiting: None,
+            reassembler: Reassembler::new(config.limits),
+            shelf: Shelf { spare: None, back: Vec::with_capacity(4) },
+            glimpse: None,
+            now: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The setup in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes what counts as proof, from the next datagram on.
+    pub fn set_require(&mut self, require: Require) {
+        self.config.require = require;
+    }
+
+    /// Frames that wait: not delivered, not handed back.
+    pub fn pending(&self) -> usize {
+        self.log.len()
+    }
+
+    /// The next frame in ring order.
+    #[inline(always)]
+    pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        self.fresh = true;
+        self.counters.frames += 1;
+        if frame.len == self.full && frame.slot == Slot::Overlapping && self.log.len() > self.run {
+            let newest = self.log[self.log.len() - 1];
+            if frame.at + self.config.geometry.stride() != newest.at {
+                self.jump(&frame, &newest, ground);
+            }
+            self.gap = false;
+            self.log.push(frame);
+        } else {
+            self.start(frame, ground);
+        }
+    }
+
+    /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out.
+    #[cold]
+    fn jump<G: Ground<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, ground: &mut G) {
+        let stride = self.config.geometry.stride();
+        if self.config.mirror != 0 && frame.at + stride == newest.at + self.config.mirror && !self.gap {
+            return; // the same place under its other address
+        }
+        self.split = true;
+        if !self.gap && !self.config.reaches(frame, newest) && !self.is_seen(self.log.len() - 1) {
+            if let Kind::Fragment(ip) = classify(ground.frame(newest)) {
+                self.note(self.log.len() - 1, ip);
+            }
+        }
+    }
+
+    /// A frame that starts a run, so the one before it has to close.
+    #[inline]
+    fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        if self.log.len() > self.run {
+            let newest = self.log[self.log.len() - 1];
+            let intact = !self.gap && !self.config.reaches(&frame, &newest);
+            if !(intact && self.close(true, ground)) {
+                self.wait(intact, ground);
+            }
+        }
+        match frame.slot {
+            Slot::Overlapping if frame.len <= self.full => {
+                self.run = self.log.len();
+                self.begun += 1;
+                self.split = false;
+                self.gap = false;
+                self.log.push(frame);
+            }
+            Slot::Separate => self.intact(frame, ground),
+            _ => {
+                self.counters.drop_one(Reason::Oversize);
+                self.gap = true;
+                ground.release(&frame);
+            }
+        }
+    }
+
+    /// The end of a burst, or a poll that found nothing, at `now` nanoseconds of a clock that only rises.
+    #[inline]
+    pub fn look<G: Ground<Buf = B>>(&mut self, now: u64, ground: &mut G) {
+        self.now = now;
+        if self.fresh {
+            self.fresh = false;
+            self.glimpse = None;
+            if self.log.len() > self.run && !self.gap {
+                let intact = self.config.synchronous;
+                if !self.close(intact, ground) {
+                    if intact {
+                        self.examine(ground);
+                    } else {
+                        self.glimpse = self.log.last().map(|f| (*ground.headers(f), now));
+                    }
+                }
+            }
+        } else if let Some((headers, since)) = self.glimpse {
+            if now.saturating_sub(since) > Self::QUIET {
+                self.glimpse = None;
+                self.settle(&headers, ground);
+            }
+        }
+        if !self.log.is_empty() {
+            self.shed(ground);
+        }
+        let counters = &mut self.counters;
+        self.reassembler.expire(now, ground, |_, reason| counters.drop_one(reason));
+    }
+
+    /// Nothing came for a while: the newest headers, if they are still what they were, are intact.
+    #[cold]
+    fn settle<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) {
+        let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
+        if ground.headers(newest) == headers && !self.close(true, ground) {
+            self.examine(ground);
+        }
+    }
+
+    /// Hands back everything: before the queue stops.
+    pub fn clear<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        self.run = self.log.len();
+        self.drop_waiting(ground);
+        self.reassembler.clear(ground);
+        self.glimpse = None;
+        if let Some(buf) = self.shelf.spare.take() {
+            ground.give(buf);
+        }
+    }
+
+    /// Closes the run if its newest frame is a first fragment that makes a datagram whole. `intact`: the
+    /// newest header is known to be; else it is only a hint, and a run that can't be proven stays.
+    #[inline]
+    fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
+        let z = self.log.len() - 1;
+        let newest = self.log[z];
+        let Some(udp) = Udp::parse(ground.bytes(newest.at, newest.payload_len().min(wire::UDP))) else {
+            return false;
+        };
+        let Some((layout, tagged)) = self.shape(&udp) else { return false };
+        let n = layout.fragments();
+        let Some(ip) = first_fragment(ground.headers(&newest), &newest, n) else { return false };
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        // A frame that is a datagram of its own needs nothing but its headers: examine() has its rules.
+        if n == 1 && (intact || usize::from(ip.payload_len) < layout.udp_len()) {
+            return false;
+        }
+        if !self.config.accept.takes(&flow) {
+            if intact {
+                self.give_up(z + 1 - n, Reason::NotOurs, ground);
+            }
+            return intact;
+        }
+        let end = End { ip, udp, z, intact };
+        let mut proof = self.prove(&layout, tagged, &end, ground);
+        if tagged && proof == Err(Reason::BadTag) {
+            // A last fragment padded to the minimum can be LM's or another stack's.
+            let plain = Layout::plain(self.config.geometry, layout.udp_len());
+            if plain.fragments() == n && plain.ends_with(self.log[z + 1 - n].len.into()) {
+                proof = self.prove(&plain, false, &end, ground);
+            }
+        }
+        match proof {
+            Ok(by) => {
+                let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
+                self.deliver(&whole, &layout, z, ground);
+                true
+            }
+            // With every header known the reassembler does better.
+            Err(reason) if intact && n > 1 && !self.knows_all(&end.ip, z + 1 - n, z) => {
+                self.give_up(z + 1 - n, reason, ground);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The layout under which the end of the run is one datagram: LM's own first (true), then any stack's.
+    #[inline]
+    fn shape(&self, udp: &Udp) -> Option<(Layout, bool)> {
+        let frames = self.log.len() - self.run;
+        let len = usize::from(udp.len);
+        if len < wire::UDP || len > wire::MAX_IP_PAYLOAD {
+            return None;
+        }
+        let geometry = self.config.geometry;
+        // The usual case: the whole run, cut as LM cuts.
+        if let Some(layout) = Layout::fit(geometry, len, frames) {
+            if layout.ends_with(self.log[self.run].len.into()) {
+                return Some((layout, true));
+            }
+        }
+        let fits = |layout: &Layout| {
+            let n = layout.fragments();
+            n <= frames && layout.ends_with(self.log[self.log.len() - n].len.into())
+        };
+        let ours = Layout::of_udp(geometry, len);
+        if fits(&ours) {
+            return Some((ours, true));
+        }
+        let plain = Layout::plain(geometry, len);
+        fits(&plain).then_some((plain, false))
+    }
+
+    /// Whether the datagram that ends with `log[z]` is whole, and by what the policy accepts.
+    ///
+    /// - *headers*: all of them intact and in agreement, and a UDP checksum, if there is one, good;
+    /// - *tags*: the end tag agrees with the first fragment;
+    /// - *checksum*: the UDP checksum is there and good, a tag where LM puts one agrees, and the order is
+    ///   proven: by the tag's digest, by an identification that is the digest where no tag has room, or
+    ///   because only one order is possible.
+    #[inline]
+    fn prove<G: Ground<Buf = B>>(
+        &self,
+        layout: &Layout,
+        tagged: bool,
+        end: &End,
+        ground: &G,
+    ) -> Result<WholeBy, Reason> {
+        let End { ip, udp, z, intact } = end;
+        let (z, intact) = (*z, *intact);
+        let require = self.config.require;
+        let n = layout.fragments();
+        let first = z + 1 - n;
+        let identity = Identity {
+            flow: Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port },
+            ip_id: ip.id,
+            udp_len: udp.len,
+            udp_checksum: udp.checksum,
+        };
+        let tag = layout.tag().filter(|_| tagged).map(|at| {
+            let index = at / self.config.geometry.stride();
+            let start = self.log[z - index].at + (at - index * self.config.geometry.stride());
+            let t = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+            identity.check(t)
+        });
+        if require.tags && matches!(tag, Some(Some(_))) {
+            return Ok(WholeBy::Tags);
+        }
+        let by_headers = require.headers && intact && self.all_seen(ip, first, z);
+        if udp.checksum == 0 {
+            return if by_headers { Ok(WholeBy::Headers) } else { Err(Reason::Unproven) };
+        }
+        if !by_headers && !require.checksum {
+            return Err(Reason::Unproven);
+        }
+        let mut digest = Digest::new();
+        for i in 0..n {
+            let piece = layout.piece(i);
+            digest.push(checksum::piece(ground.bytes(self.log[z - i].at + piece.start, piece.len())));
+        }
+        if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
+            return Err(Reason::BadChecksum);
+        }
+        if by_headers {
+            return Ok(WholeBy::Headers);
+        }
+        let forced = n <= 2 || (n == 3 && self.log[first].len != self.full);
+        let ordered = match tag {
+            Some(None) => return Err(Reason::BadTag),
+            Some(Some(Tag::Ordered(order))) => order == digest.finish(),
+            Some(Some(Tag::Ends)) => forced,
+            None if tagged && layout.tag().is_none() => ip.id == digest.finish16(),
+            None => forced,
+        };
+        if ordered { Ok(WholeBy::Checksum) } else { Err(Reason::OrderUnproven) }
+    }
+
+    /// Whether the headers of `log[first..z]` were all intact and make one datagram with `ip`, the first's.
+    fn all_seen(&self, ip: &Ipv4, first: usize, z: usize) -> bool {
+        let from = self.seen.partition_point(|&(i, _)| (i as usize) < first);
+        let seen = &self.seen[from..];
+        let stride = self.config.geometry.stride();
+        let others = seen.iter().filter(|&&(i, _)| (i as usize) < z);
+        others.clone().count() == z - first
+            && others.into_iter().all(|(i, h)| {
+                let i = *i as usize;
+                same_datagram(h, ip) && h.offset as usize == (z - i) * stride && h.more == (i != first)
+            })
+    }
+
+    /// Whether all headers of `log[first..z]` were intact and are of one datagram, in whatever order.
+    fn knows_all(&self, ip: &Ipv4, first: usize, z: usize) -> bool {
+        let known =
+            self.seen.iter().filter(|(i, h)| (first..z).contains(&(*i as usize)) && same_datagram(h, ip));
+        known.count() == z - first
+    }
+
+    /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
+    #[inline]
+    fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
+        let n = layout.fragments();
+        let first = z + 1 - n;
+        let lowest = self.log[z];
+        let span = self.log[first].at.wrapping_sub(lowest.at);
+        if !self.split || span == (n - 1) * self.config.geometry.stride() {
+            self.counters.datagrams += 1;
+            self.counters.bytes += whole.len as u64;
+            ground.landed(*whole, lowest.at + wire::UDP, lowest);
+        } else {
+            self.copy_out(whole, layout, |log, i| log[z - i].at, ground);
+            for i in first..=z {
+                ground.release(&self.log[i]);
+            }
+        }
+        self.truncate(first);
+    }
+
+    /// Copies a datagram's pieces, which lie where `at` says, into a buffer and delivers it.
+    pub(crate) fn copy_out<G: Ground<Buf = B>>(
+        &mut self,
+        whole: &Whole,
+        layout: &Layout,
+        at: impl Fn(&[Frame], usize) -> usize,
+        ground: &mut G,
+    ) {
+        let Some(mut buf) = ground.take() else {
+            self.counters.drop_one(Reason::NoBuffer);
+            return;
+        };
+        let mut to = 0;
+        for i in 0..layout.fragments() {
+            let piece = layout.piece(i);
+            let from = ground.bytes(at(&self.log, i) + piece.start, piece.len());
+            buf.as_mut()[to..to + from.len()].copy_from_slice(from);
+            to += from.len();
+        }
+        self.count_copied(whole.len);
+        ground.copied(*whole, buf, 0);
+    }
+
+    fn count_copied(&mut self, len: usize) {
+        self.counters.datagrams += 1;
+        self.counters.bytes += len as u64;
+        self.counters.copied_datagrams += 1;
+        self.counters.copied_bytes += len as u64;
+    }
+
+    /// Takes `log[first..]` out; what is left of the run waits.
+    #[inline]
+    pub(crate) fn truncate(&mut self, first: usize) {
+        self.log.truncate(first);
+        while self.seen.last().is_some_and(|&(i, _)| i as usize >= first) {
+            self.seen.pop();
+        }
+        self.run = first;
+        self.gap = true;
+        if first == 0 {
+            self.waiting = None;
+        } else {
+            self.begin_waiting();
+        }
+    }
+
+    /// What is in the log belongs to no run any more: it waits.
+    pub(crate) fn leave(&mut self) {
+        self.run = self.log.len();
+        self.gap = true;
+        if self.log.is_empty() {
+            self.waiting = None;
+        } else {
+            self.begin_waiting();
+        }
+    }
+
+    /// Drops the datagram that begins (with its last fragment) at `log[first]`.
+    fn give_up<G: Ground<Buf = B>>(&mut self, first: usize, reason: Reason, ground: &mut G) {
+        self.counters.drop_one(reason);
+        for f in &self.log[first..] {
+            ground.release(f);
+        }
+        self.truncate(first);
+    }
+
+    /// The run did not close and another begins: look at what is known of it, then let it wait.
+    #[cold]
+    fn wait<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) {
+        if intact {
+            self.examine(ground);
+        }
+        self.run = self.log.len();
+        if !self.log.is_empty() {
+            self.begin_waiting();
+        }
+    }
+
+    fn begin_waiting(&mut self) {
+        if self.waiting.is_none() {
+            self.waiting = Some((self.counters.frames, self.now));
+        }
+    }
+
+    /// The newest frame of the log is intact and closes nothing: what is it?
+    pub(crate) fn examine<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let z = self.log.len() - 1;
+        let frame = self.log[z];
+        match classify(ground.frame(&frame)) {
+            Kind::Fragment(ip) if !self.reassembler.contains(&key(&ip)) => {
+                if ip.offset == 0 {
+                    if !self.assemble(&ip, ground) {
+                        self.reassemble_seen(&ip, ground);
+                    }
+                } else {
+                    self.note(z, ip);
+                    if !ip.more {
+                        self.forward(&ip, ground);
+                    }
+                }
+            }
+            _ => {
+                self.log.pop();
+                self.gap = true;
+                self.intact(frame, ground);
+                if self.log.len() <= self.run {
+                    self.run = self.log.len();
+                    if self.log.is_empty() {
+                        self.waiting = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A frame out of the log whose headers are intact: deliver it, reassemble it, or hand it out.
+    pub(crate) fn intact<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        match classify(ground.frame(&frame)) {
+            Kind::Single(ip) => {
+                if !self.single(&frame, &ip, ground) {
+                    return;
+                }
+            }
+            Kind::Fragment(ip) => self.reassemble(&frame, &ip, ground),
+            Kind::Stranger => self.hand_out(&frame, ground),
+            Kind::Bad => self.counters.drop_one(Reason::BadHeader),
+        }
+        ground.release(&frame);
+    }
+
+    fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
+        if ground.stranger(frame) {
+            self.counters.foreign += 1;
+        } else {
+            self.counters.drop_one(Reason::StrangerLost);
+        }
+    }
+
+    /// A datagram in one frame. False: its slot was handed over.
+    fn single<G: Ground<Buf = B>>(&mut self, frame: &Frame, ip: &Ipv4, ground: &mut G) -> bool {
+        let start = ETHERNET + usize::from(ip.header_len);
+        let payload = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
+        match self.check_udp(ip.src, ip.dst, payload) {
+            Ok(None) => self.hand_out(frame, ground),
+            Ok(Some((flow, len))) => {
+                let whole = Whole { flow, len, fragments: 1, by: self.by_headers() };
+                self.counters.datagrams += 1;
+                self.counters.bytes += len as u64;
+                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, *frame);
+                return false;
+            }
+            Err(reason) => self.counters.drop_one(reason),
+        }
+        true
+    }
+
+    fn by_headers(&self) -> WholeBy {
+        if self.config.require.headers { WholeBy::Headers } else { WholeBy::Checksum }
+    }
+
+    /// The flow and payload length of a whole UDP datagram, checked; `None`: not one that is taken here.
+    fn check_udp(&self, src: u32, dst: u32, datagram: &[u8]) -> Result<Option<(Flow, usize)>, Reason> {
+        let udp = Udp::parse(datagram).ok_or(Reason::BadUdpLength)?;
+        let len = usize::from(udp.len);
+        if len < wire::UDP || len > datagram.len() {
+            return Err(Reason::BadUdpLength);
+        }
+        let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !self.config.accept.takes(&flow) {
+            return Ok(None);
+        }
+        let proven = self.config.require.headers || (self.config.require.checksum && udp.checksum != 0);
+        if udp.checksum != 0 && !checksum::udp_ok(&flow, &udp, checksum::sum(&datagram[wire::UDP..len])) {
+            return Err(Reason::BadChecksum);
+        }
+        if proven { Ok(Some((flow, len - wire::UDP))) } else { Err(Reason::Unproven) }
+    }
+
+    /// A fragment with an intact header joins its datagram in the reassembler.
+    pub(crate) fn reassemble<G: Ground<Buf = B>>(&mut self, frame: &Frame, ip: &Ipv4, ground: &mut G) {
+        let start = ETHERNET + usize::from(ip.header_len);
+        if self.shelf.spare.is_none() {
+            self.shelf.spare = ground.take();
+        }
+        let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
+        let outcome = self.reassembler.insert(self.now, key(ip), ip.offset, ip.more, data, &mut self.shelf);
+        for buf in self.shelf.back.drain(..) {
+            ground.give(buf);
+        }
+        match outcome {
+            Outcome::Pending => {}
+            Outcome::Duplicate => self.counters.duplicates += 1,
+            Outcome::Dropped(reason) => self.counters.drop_one(reason),
+            Outcome::Whole(a) => {
+                let checked = match a.buf.as_ref().get(..a.len) {
+                    Some(datagram) => self.check_udp(a.key.src, a.key.dst, datagram),
+                    None => Err(Reason::TooLong),
+                };
+                match checked {
+                    Ok(Some((flow, len))) => {
+                        let whole = Whole { flow, len, fragments: a.fragments, by: self.by_headers() };
+                        self.count_copied(len);
+                        ground.copied(whole, a.buf, wire::UDP);
+                    }
+                    Ok(None) => {
+                        self.counters.drop_one(Reason::NotOurs);
+                        ground.give(a.buf);
+                    }
+                    Err(reason) => {
+                        self.counters.drop_one(reason);
+                        ground.give(a.buf);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn note(&mut self, index: usize, ip: Ipv4) {
+        if !self.is_seen(index) {
+            self.seen.push((index as u32, ip));
+        }
+    }
+
+    fn is_seen(&self, index: usize) -> bool {
+        self.seen.last().is_some_and(|&(i, _)| i as usize >= index)
+    }
+
+    /// Drops what has waited too long, and a run that can no longer be one.
+    fn shed<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        if self.run > 0 {
+            if let Some((frames, since)) = self.waiting {
+                if self.counters.frames - frames > Self::WINDOW
+                    || self.now.saturating_sub(since) > Self::PATIENCE
+                {
+                    self.drop_waiting(ground);
+                }
+            }
+        }
+        let idle = self.stale.0 == self.begun && self.now.saturating_sub(self.stale.1) > Self::PATIENCE;
+        if self.log.len() - self.run > 2 * self.config.geometry.max_fragments() || idle {
+            self.run = self.log.len();
+            self.drop_waiting(ground);
+        }
+        if self.stale.0 != self.begun {
+            self.stale = (self.begun, self.now);
+        }
+    }
+
+    fn drop_waiting<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let run = self.run;
+        for f in &self.log[..run] {
+            ground.release(f);
+        }
+        self.counters.drop_many(Reason::LostFrame, run as u64);
+        self.log.drain(..run);
+        self.seen.retain(|&(i, _)| i as usize >= run);
+        for (i, _) in &mut self.seen {
+            *i -= run as u32;
+        }
+        self.run = 0;
+        self.waiting = None;
+        if self.log.is_empty() {
+            self.gap = true;
+        }
+    }
+}
+
+/// The header of a first fragment (of `n`), as far as the bytes at hand tell.
+#[inline]
+fn first_fragment(headers: &[u8; HEADERS], frame: &Frame, n: usize) -> Option<Ipv4> {
+    if wire::ether_type(headers) != Some(wire::TYPE_IPV4) {
+        return None;
+    }
+    let ip = Ipv4::parse(&headers[ETHERNET..], usize::from(frame.len).saturating_sub(ETHERNET)).ok()?;
+    (ip.protocol == wire::PROTO_UDP && ip.offset == 0 && ip.more == (n > 1)).then_some(ip)
+}
+
+/// What a frame with intact headers is.
+pub(crate) fn classify(frame: &[u8]) -> Kind {
+    if wire::ether_type(frame) != Some(wire::TYPE_IPV4) {
+        return Kind::Stranger;
+    }
+    match Ipv4::parse(&frame[ETHERNET..], frame.len() - ETHERNET) {
+        Err(_) => Kind::Bad,
+        Ok(ip) if ip.protocol != wire::PROTO_UDP => Kind::Stranger,
+        Ok(ip) if ip.is_whole() => Kind::Single(ip),
+        Ok(ip) => Kind::Fragment(ip),
+    }
+}
+
+pub(crate) fn key(ip: &Ipv4) -> Key {
+    Key { src: ip.src, dst: ip.dst, id: ip.id, protocol: ip.protocol }
+}
+
+pub(crate) fn same_datagram(a: &Ipv4, b: &Ipv4) -> bool {
+    key(a) == key(b)
+}
+
+#[cfg(test)]
+mod tests;

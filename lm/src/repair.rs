@@ -1,0 +1,254 @@
+//! One copy, and proof: datagrams that are all there but did not land in one piece.
+//!
+//! Three ways, in the order in which they are tried when a frame with intact headers closes nothing:
+//!
+//! 1. *assemble*: a first fragment shows up, and among the frames that wait there are enough to make its
+//!    datagram, with strangers in between. Strangers that are not full frames are skipped; full ones are
+//!    searched for as one block of up to eight. A choice is believed only if the end tag agrees, its digest
+//!    proves the order, and the UDP checksum is good: together 72 bits, however many choices were tried.
+//! 2. *forward*: a last fragment shows up behind full frames, as a kernel sends them. All headers but one must
+//!    be intact, for the UDP checksum does not prove an order.
+//! 3. *by headers*: every frame of the datagram that has intact headers moves to the reassembler.
+
+use crate::checksum::{self, Digest, Piece};
+use crate::counters::Reason;
+use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
+use crate::layout::{Layout, TAG};
+use crate::matcher::{Matcher, same_datagram};
+use crate::tag::{Identity, Tag};
+use crate::wire::{self, Flow, Ipv4, Udp};
+
+/// Strangers in one block that are looked for inside a datagram.
+const BLOCK: usize = 8;
+
+/// A datagram that may be among the frames of the log.
+struct Wanted {
+    ip: Ipv4,
+    udp: Udp,
+    identity: Identity,
+    layout: Layout,
+    /// Where its first fragment is.
+    z: usize,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
+    /// the frames that wait. True: it is done with.
+    pub(crate) fn assemble<G: Ground<Buf = B>>(&mut self, ip: &Ipv4, ground: &mut G) -> bool {
+        let Some(wanted) = self.wanted(ip, ground) else { return false };
+        let Some(choice) = self.choose(&wanted, ground) else { return false };
+        let n = wanted.layout.fragments();
+        let len = wanted.layout.udp_len() - wire::UDP;
+        let whole = Whole { flow: wanted.identity.flow, len, fragments: n as u16, by: WholeBy::Checksum };
+        self.copy_out(&whole, &wanted.layout, |log, i| log[choice[i]].at, ground);
+        self.take_out(|_, i, frame, _| {
+            let ours = choice.contains(&i);
+            if ours {
+                ground.release(frame);
+            }
+            ours
+        });
+        true
+    }
+
+    fn wanted<G: Ground<Buf = B>>(&self, ip: &Ipv4, ground: &G) -> Option<Wanted> {
+        let z = self.log.len() - 1;
+        let newest = &self.log[z];
+        let full = self.config.geometry.full_frame();
+        if !self.config.require.checksum
+            || usize::from(newest.len) != full
+            || newest.slot != Slot::Overlapping
+        {
+            return None;
+        }
+        let udp = Udp::parse(ground.bytes(newest.at, wire::UDP))?;
+        let len = usize::from(udp.len);
+        if len < wire::UDP || len > wire::MAX_IP_PAYLOAD || udp.checksum == 0 {
+            return None;
+        }
+        let layout = Layout::of_udp(self.config.geometry, len);
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if layout.fragments() < 2 || z + 1 < layout.fragments() || !self.config.accept.takes(&flow) {
+            return None;
+        }
+        let identity = Identity { flow, ip_id: ip.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        Some(Wanted { ip: *ip, udp, identity, layout, z })
+    }
+
+    /// What the log knows of a frame's header.
+    fn header_of(&self, index: usize) -> Option<&Ipv4> {
+        let at = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i).ok()?;
+        Some(&self.seen[at].1)
+    }
+
+    /// Whether frame `index` may be fragment `position` of `wanted`.
+    fn may_be(&self, index: usize, position: usize, wanted: &Wanted) -> bool {
+        let frame = &self.log[index];
+        let last = position + 1 == wanted.layout.fragments();
+        let len = usize::from(frame.len);
+        let fits = if last { wanted.layout.ends_with(len) } else { len == self.config.geometry.full_frame() };
+        fits && frame.slot == Slot::Overlapping
+            && self.header_of(index).is_none_or(|h| {
+                let offset = position * self.config.geometry.stride();
+                same_datagram(h, &wanted.ip) && h.offset as usize == offset && h.more != last
+            })
+    }
+
+    /// The log's indices of the fragments, first fragment first, if a choice can be proven.
+    fn choose<G: Ground<Buf = B>>(&self, wanted: &Wanted, ground: &G) -> Option<Vec<usize>> {
+        let n = wanted.layout.fragments();
+        let full = self.config.geometry.full_frame();
+        let fulls: Vec<usize> = (0..wanted.z)
+            .rev()
+            .filter(|&i| {
+                usize::from(self.log[i].len) == full
+                    && self.header_of(i).is_none_or(|h| same_datagram(h, &wanted.ip))
+            })
+            .collect();
+        let mut pieces = vec![None; wanted.z + 1];
+        let blocks = if wanted.layout.tag().is_some() { BLOCK } else { 0 };
+        for block in 0..=blocks {
+            for skip in 0..n - 1 {
+                if block == 0 && skip > 0 || fulls.len() < n - 2 + block {
+                    break;
+                }
+                let mut choice = Vec::with_capacity(n);
+                choice.push(wanted.z);
+                choice.extend_from_slice(&fulls[..skip]);
+                choice.extend_from_slice(&fulls[skip + block..n - 2 + block]);
+                if (1..n - 1).any(|p| !self.may_be(choice[p], p, wanted)) {
+                    continue;
+                }
+                // Strangers may look like the last fragment too: the nearest one that fits, or, when
+                // the block ends here, one beyond it.
+                let mut lasts = (0..choice[n - 2]).rev().filter(|&i| self.may_be(i, n - 1, wanted));
+                let Some(last) = lasts.next() else { continue };
+                choice.push(last);
+                if self.proven(&choice, wanted, &mut pieces, ground) {
+                    return Some(choice);
+                }
+            }
+        }
+        None
+    }
+
+    fn proven<G: Ground<Buf = B>>(
+        &self,
+        choice: &[usize],
+        wanted: &Wanted,
+        pieces: &mut [Option<Piece>],
+        ground: &G,
+    ) -> bool {
+        let stride = self.config.geometry.stride();
+        let order = match wanted.layout.tag() {
+            None => None,
+            Some(at) => {
+                let start = self.log[choice[at / stride]].at + at % stride;
+                let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+                match wanted.identity.check(tag) {
+                    Some(Tag::Ordered(order)) => Some(order),
+                    _ => return false,
+                }
+            }
+        };
+        let mut digest = Digest::new();
+        for (i, &index) in choice.iter().enumerate() {
+            let range = wanted.layout.piece(i);
+            let full = range == (0..stride);
+            let piece = match pieces[index] {
+                Some(piece) if full => piece,
+                _ => checksum::piece(ground.bytes(self.log[index].at + range.start, range.len())),
+            };
+            if full {
+                pieces[index] = Some(piece);
+            }
+            digest.push(piece);
+        }
+        let ordered = match order {
+            Some(order) => order == digest.finish(),
+            None => wanted.identity.ip_id == digest.finish16(),
+        };
+        ordered && checksum::udp_ok(&wanted.identity.flow, &wanted.udp, digest.sum())
+    }
+
+    /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order?
+    pub(crate) fn forward<G: Ground<Buf = B>>(&mut self, ip: &Ipv4, ground: &mut G) {
+        let geometry = self.config.geometry;
+        let (stride, end) = (geometry.stride(), ip.offset as usize + usize::from(ip.payload_len));
+        let (n, z) = (ip.offset as usize / stride + 1, self.log.len() - 1);
+        if !(ip.offset as usize).is_multiple_of(stride) || z + 1 < n || !self.config.require.checksum {
+            return;
+        }
+        let first = z + 1 - n;
+        let mut unseen = 0;
+        for i in first..z {
+            let frame = &self.log[i];
+            match self.header_of(i) {
+                None => unseen += 1,
+                Some(h) if same_datagram(h, ip) && h.offset as usize == (i - first) * stride && h.more => {}
+                Some(_) => return,
+            }
+            if usize::from(frame.len) != geometry.full_frame() || frame.slot != Slot::Overlapping {
+                return;
+            }
+        }
+        let Some(udp) = Udp::parse(ground.bytes(self.log[first].at, wire::UDP)) else { return };
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if usize::from(udp.len) != end || udp.checksum == 0 || !self.config.accept.takes(&flow) {
+            return;
+        }
+        let layout = Layout::plain(geometry, end);
+        let mut digest = Digest::new();
+        for i in 0..n {
+            let range = layout.piece(i);
+            digest.push(checksum::piece(ground.bytes(self.log[first + i].at + range.start, range.len())));
+        }
+        if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+            return;
+        }
+        if unseen > 1 {
+            self.counters.drop_one(Reason::OrderUnproven);
+        } else {
+            let len = end - wire::UDP;
+            let whole = Whole { flow, len, fragments: n as u16, by: WholeBy::Checksum };
+            self.copy_out(&whole, &layout, |log, i| log[first + i].at, ground);
+        }
+        for f in &self.log[first..] {
+            ground.release(f);
+        }
+        self.truncate(first);
+    }
+
+    /// Moves the newest frame, an intact first fragment, and all others of its datagram whose headers are
+    /// intact to the reassembler.
+    pub(crate) fn reassemble_seen<G: Ground<Buf = B>>(&mut self, ip: &Ipv4, ground: &mut G) {
+        self.note(self.log.len() - 1, *ip);
+        self.take_out(|matcher, _, frame, header| match header {
+            Some(h) if same_datagram(h, ip) => {
+                matcher.reassemble(frame, h, ground);
+                ground.release(frame);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Takes the frames out of the log that `take` wants, oldest first; the others wait.
+    fn take_out(&mut self, mut take: impl FnMut(&mut Self, usize, &Frame, Option<&Ipv4>) -> bool) {
+        let log = std::mem::take(&mut self.log);
+        let seen = std::mem::take(&mut self.seen);
+        let mut headers = seen.into_iter().peekable();
+        let mut kept = Vec::with_capacity(log.capacity());
+        for (i, frame) in log.iter().enumerate() {
+            let header = headers.next_if(|&(at, _)| at as usize == i).map(|(_, h)| h);
+            if !take(self, i, frame, header.as_ref()) {
+                if let Some(h) = header {
+                    self.seen.push((kept.len() as u32, h));
+                }
+                kept.push(*frame);
+            }
+        }
+        self.log = kept;
+        self.leave();
+    }
+}

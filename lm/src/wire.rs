@@ -1,0 +1,340 @@
+//! Headers on the wire: Ethernet II, IPv4 (RFC 791), UDP (RFC 768), ARP (RFC 826).
+//!
+//! Parsing never trusts a length from the wire: every value handed out was checked against the bytes at
+//! hand. All integers are in host order once parsed; addresses are `u32`s with the first octet on top, as
+//! `std::net::Ipv4Addr::to_bits` has them.
+
+use crate::checksum;
+
+/// Bytes of an Ethernet II header.
+pub const ETHERNET: usize = 14;
+/// Bytes of an IPv4 header without options, the only one that LM sends and that can land.
+pub const IPV4: usize = 20;
+/// Bytes of a UDP header.
+pub const UDP: usize = 8;
+/// Bytes in front of an IP payload: Ethernet and IPv4.
+pub const HEADERS: usize = ETHERNET + IPV4;
+/// Ethernet pads a frame to this many bytes (without FCS).
+pub const MIN_FRAME: usize = 60;
+/// The largest IPv4 payload: 65,535 less a header.
+pub const MAX_IP_PAYLOAD: usize = 65_535 - IPV4;
+/// The largest UDP payload over IPv4.
+pub const MAX_PAYLOAD: usize = MAX_IP_PAYLOAD - UDP;
+/// IP protocol number of UDP.
+pub const PROTO_UDP: u8 = 17;
+/// Ethernet type of IPv4.
+pub const TYPE_IPV4: u16 = 0x0800;
+/// Ethernet type of ARP.
+pub const TYPE_ARP: u16 = 0x0806;
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+/// The broadcast hardware address.
+pub const BROADCAST: Mac = [0xff; 6];
+
+/// Both ends of a UDP flow: IPv4 addresses and ports, host order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Source address.
+    pub src: u32,
+    /// Destination address.
+    pub dst: u32,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+}
+
+impl Flow {
+    /// The flow of an answer.
+    pub fn reversed(self) -> Self {
+        Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port }
+    }
+}
+
+/// Big-endian 16 bits at `at`; the caller has checked the length.
+#[inline(always)]
+pub(crate) fn be16(b: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([b[at], b[at + 1]])
+}
+
+#[inline(always)]
+pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
+}
+
+/// Why bytes are not an IPv4 packet that can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotIpv4 {
+    /// Fewer bytes than the headers need, or than the total length claims.
+    Truncated,
+    /// Another version, or a header length below 20 bytes.
+    Version,
+    /// The header checksum disagrees.
+    Checksum,
+    /// A total length below the header's, or a fragment that ends beyond 65,535 bytes.
+    Length,
+}
+
+/// What an IPv4 header says (RFC 791), checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4 {
+    /// Source address.
+    pub src: u32,
+    /// Destination address.
+    pub dst: u32,
+    /// Identification.
+    pub id: u16,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// More fragments follow at higher offsets.
+    pub more: bool,
+    /// Where this fragment's payload lies in the datagram's, in bytes (a multiple of 8).
+    pub offset: u32,
+    /// Header length in bytes, options included.
+    pub header_len: u8,
+    /// Bytes of IP payload in this packet.
+    pub payload_len: u16,
+}
+
+impl Ipv4 {
+    /// Parses and checks the header at the start of `b` against the `available` bytes of packet that are
+    /// there (header included). `b` has to hold the whole header.
+    #[inline]
+    pub fn parse(b: &[u8], available: usize) -> Result<Self, NotIpv4> {
+        if b.len() < IPV4 || available < IPV4 {
+            return Err(NotIpv4::Truncated);
+        }
+        let header_len = usize::from(b[0] & 15) * 4;
+        if b[0] >> 4 != 4 || header_len < IPV4 {
+            return Err(NotIpv4::Version);
+        }
+        if b.len() < header_len || available < header_len {
+            return Err(NotIpv4::Truncated);
+        }
+        if checksum::header(&b[..header_len]) != 0 {
+            return Err(NotIpv4::Checksum);
+        }
+        let total = usize::from(be16(b, 2));
+        if total < header_len {
+            return Err(NotIpv4::Length);
+        }
+        if total > available {
+            return Err(NotIpv4::Truncated);
+        }
+        let word = be16(b, 6);
+        let (more, offset) = (word & 0x2000 != 0, u32::from(word & 0x1fff) * 8);
+        let payload_len = total - header_len;
+        if offset as usize + payload_len > MAX_IP_PAYLOAD || (more && !payload_len.is_multiple_of(8)) {
+            return Err(NotIpv4::Length);
+        }
+        Ok(Self {
+            src: be32(b, 12),
+            dst: be32(b, 16),
+            id: be16(b, 4),
+            protocol: b[9],
+            ttl: b[8],
+            more,
+            offset,
+            header_len: header_len as u8,
+            payload_len: payload_len as u16,
+        })
+    }
+
+    /// Writes a header of 20 bytes, its checksum included. `header_len` is not asked.
+    pub fn emit(&self, b: &mut [u8; IPV4]) {
+        b[0] = 0x45;
+        b[1] = 0;
+        b[2..4].copy_from_slice(&(self.payload_len + IPV4 as u16).to_be_bytes());
+        b[4..6].copy_from_slice(&self.id.to_be_bytes());
+        let word = (self.offset / 8) as u16 | if self.more { 0x2000 } else { 0 };
+        b[6..8].copy_from_slice(&word.to_be_bytes());
+        b[8] = self.ttl;
+        b[9] = self.protocol;
+        b[10..12].fill(0);
+        b[12..16].copy_from_slice(&self.src.to_be_bytes());
+        b[16..20].copy_from_slice(&self.dst.to_be_bytes());
+        let sum = checksum::header(b);
+        b[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Neither fragmented nor part of a fragmented datagram.
+    pub fn is_whole(&self) -> bool {
+        !self.more && self.offset == 0
+    }
+}
+
+/// What a UDP header says (RFC 768). The length is what the wire claims: check it before use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Header and payload, bytes.
+    pub len: u16,
+    /// The checksum field as it stands; 0: the sender computed none.
+    pub checksum: u16,
+}
+
+impl Udp {
+    /// Reads the 8 bytes at the start of `b`; `None` if there are fewer.
+    #[inline(always)]
+    pub fn parse(b: &[u8]) -> Option<Self> {
+        let b = b.first_chunk::<UDP>()?;
+        Some(Self { src_port: be16(b, 0), dst_port: be16(b, 2), len: be16(b, 4), checksum: be16(b, 6) })
+    }
+
+    /// The header's bytes.
+    pub fn bytes(&self) -> [u8; UDP] {
+        let mut b = [0; UDP];
+        b[0..2].copy_from_slice(&self.src_port.to_be_bytes());
+        b[2..4].copy_from_slice(&self.dst_port.to_be_bytes());
+        b[4..6].copy_from_slice(&self.len.to_be_bytes());
+        b[6..8].copy_from_slice(&self.checksum.to_be_bytes());
+        b
+    }
+}
+
+/// Writes an Ethernet II header.
+pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
+    b[0..6].copy_from_slice(&dst);
+    b[6..12].copy_from_slice(&src);
+    b[12..14].copy_from_slice(&ether_type.to_be_bytes());
+}
+
+/// The Ethernet type of a frame; `None` if it is too short to have one.
+#[inline(always)]
+pub fn ether_type(frame: &[u8]) -> Option<u16> {
+    (frame.len() >= ETHERNET).then(|| be16(frame, 12))
+}
+
+/// An ARP packet for IPv4 over Ethernet (RFC 826).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// 1 request, 2 reply.
+    pub operation: u16,
+    /// Sender's hardware address.
+    pub sender_mac: Mac,
+    /// Sender's IPv4 address.
+    pub sender: u32,
+    /// Target's hardware address.
+    pub target_mac: Mac,
+    /// Target's IPv4 address.
+    pub target: u32,
+}
+
+impl Arp {
+    /// Bytes of an ARP frame, Ethernet header included, before padding.
+    pub const FRAME: usize = ETHERNET + 28;
+    /// Operation: who has that address.
+    pub const REQUEST: u16 = 1;
+    /// Operation: that address is at.
+    pub const REPLY: u16 = 2;
+
+    /// Parses a whole frame; `None` if it isn't ARP for IPv4 over Ethernet.
+    pub fn parse(frame: &[u8]) -> Option<Self> {
+        let b = frame.first_chunk::<{ Self::FRAME }>()?;
+        if be16(b, 12) != TYPE_ARP || b[14..20] != [0, 1, 8, 0, 6, 4] {
+            return None;
+        }
+        let mac = |at: usize| std::array::from_fn(|i| b[at + i]);
+        Some(Self {
+            operation: be16(b, 20),
+            sender_mac: mac(22),
+            sender: be32(b, 28),
+            target_mac: mac(32),
+            target: be32(b, 38),
+        })
+    }
+
+    /// A whole frame, padded to the minimum.
+    pub fn frame(&self, dst: Mac) -> [u8; MIN_FRAME] {
+        let mut b = [0; MIN_FRAME];
+        b[0..6].copy_from_slice(&dst);
+        b[6..12].copy_from_slice(&self.sender_mac);
+        b[12..14].copy_from_slice(&TYPE_ARP.to_be_bytes());
+        b[14..20].copy_from_slice(&[0, 1, 8, 0, 6, 4]);
+        b[20..22].copy_from_slice(&self.operation.to_be_bytes());
+        b[22..28].copy_from_slice(&self.sender_mac);
+        b[28..32].copy_from_slice(&self.sender.to_be_bytes());
+        b[32..38].copy_from_slice(&self.target_mac);
+        b[38..42].copy_from_slice(&self.target.to_be_bytes());
+        b
+    }
+
+    /// The answer to this request, if it asks for `address`, which `mac` has.
+    pub fn reply(&self, address: u32, mac: Mac) -> Option<[u8; MIN_FRAME]> {
+        (self.operation == Self::REQUEST && self.target == address).then(|| {
+            Self {
+                operation: Self::REPLY,
+                sender_mac: mac,
+                sender: address,
+                target_mac: self.sender_mac,
+                target: self.sender,
+            }
+            .frame(self.sender_mac)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Ipv4 {
+        Ipv4 {
+            src: 0x0a00_0001,
+            dst: 0x0a00_0002,
+            id: 7,
+            protocol: PROTO_UDP,
+            ttl: 64,
+            more: true,
+            offset: 1480,
+            header_len: 20,
+            payload_len: 1480,
+        }
+    }
+
+    #[test]
+    fn ipv4_round_trip_and_every_flipped_bit_is_caught() {
+        let mut b = [0; IPV4];
+        header().emit(&mut b);
+        assert_eq!(Ipv4::parse(&b, 1500), Ok(header()));
+        for bit in 0..IPV4 * 8 {
+            let mut c = b;
+            c[bit / 8] ^= 1 << (bit % 8);
+            assert!(Ipv4::parse(&c, 1500).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn ipv4_lengths_are_not_trusted() {
+        let mut b = [0; IPV4];
+        header().emit(&mut b);
+        assert_eq!(Ipv4::parse(&b, 1499), Err(NotIpv4::Truncated));
+        assert_eq!(Ipv4::parse(&b[..19], 1500), Err(NotIpv4::Truncated));
+        Ipv4 { offset: 65_528, payload_len: 8, more: false, ..header() }.emit(&mut b);
+        assert_eq!(Ipv4::parse(&b, 28), Err(NotIpv4::Length), "ends beyond 65,535");
+        Ipv4 { payload_len: 1479, ..header() }.emit(&mut b);
+        assert_eq!(Ipv4::parse(&b, 1500), Err(NotIpv4::Length), "a middle fragment that is no multiple of 8");
+    }
+
+    #[test]
+    fn arp_answers_only_for_its_own_address() {
+        let ask = Arp {
+            operation: Arp::REQUEST,
+            sender_mac: [2, 0, 0, 0, 0, 1],
+            sender: 1,
+            target_mac: [0; 6],
+            target: 2,
+        };
+        let asked = Arp::parse(&ask.frame(BROADCAST)).expect("a request");
+        assert_eq!(asked, ask);
+        assert!(asked.reply(3, [2, 0, 0, 0, 0, 2]).is_none());
+        let reply = Arp::parse(&asked.reply(2, [2, 0, 0, 0, 0, 2]).expect("ours")).expect("a reply");
+        assert_eq!((reply.operation, reply.sender, reply.target), (Arp::REPLY, 2, 1));
+    }
+}
