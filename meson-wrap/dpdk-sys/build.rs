@@ -1,0 +1,220 @@
+//! Finds libdpdk with pkg-config, generates the bindings, and compiles the inline functions that need a symbol.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+use std::{env, panic};
+
+use bindgen::callbacks::{IntKind, ParseCallbacks};
+
+/// The libraries that are linked, where the installed DPDK has them (`rte_log` is part of `rte_eal` before 23.11).
+/// PMDs, buses and mempool drivers are not: EAL loads them from its PMD directory at run time.
+const LIBRARIES: &[&str] = &[
+    "rte_eal",
+    "rte_log",
+    "rte_ethdev",
+    "rte_net",
+    "rte_mbuf",
+    "rte_mempool",
+    "rte_ring",
+    "rte_kvargs",
+    "rte_telemetry",
+];
+
+/// Functions with a symbol of their own, and inline ones for which bindgen writes a wrapper.
+const FUNCTIONS: &[&str] = &[
+    "dpdk_sys_.*",
+    "rte_version.*",
+    "rte_eal_(init|cleanup|process_type|iova_mode|has_hugepages|has_pci|primary_proc_alive|vfio_.*|get_.*)",
+    "rte_eal_(hotplug_.*|remote_launch|wait_lcore|mp_wait_lcore|create_uio_dev|using_phys_addrs)",
+    "rte_strerror",
+    "rte_(openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
+    "rte_lcore_(id|count|index|to_socket_id|to_cpu_id|has_role|is_enabled|cpuset)",
+    "rte_(get_main_lcore|get_next_lcore|socket_id|socket_count|socket_id_by_idx)",
+    "rte_(thread_register|thread_unregister|gettid|sys_gettid)",
+    "rte_(rdtsc|rdtsc_precise|get_tsc_hz|get_tsc_cycles|delay_us_block)",
+    "rte_dev_(name|bus|bus_info|driver|numa_node|devargs|dma_map|dma_unmap|probe|remove|is_probed)",
+    "rte_(driver_name|bus_name|bus_find_by_name)",
+    "rte_mem_(virt2iova|virt2phy|virt2memseg|virt2memseg_list|iova2virt|check_dma_mask|lock_page)",
+    "rte_(extmem_(un)?register|memseg_contig_walk|memory_get_.*)",
+    "rte_memzone_(reserve.*|free|lookup|walk|dump)",
+    "rte_(malloc|zmalloc|calloc|realloc|malloc_socket|zmalloc_socket|free|malloc_virt2iova|malloc_validate)",
+    "rte_mempool_(create|create_empty|free|set_ops_byname|register_ops|populate_.*|obj_iter|mem_iter)",
+    "rte_mempool_(avail_count|in_use_count|lookup|from_obj|virt2iova|op_.*_helper|calc_obj_size|walk)",
+    "rte_mempool_(put_bulk|get_bulk|put|get|get_priv|audit)",
+    "rte_pktmbuf_(init|pool_init|pool_create.*|alloc|alloc_bulk|free|free_seg|free_bulk|clone|copy|chain)",
+    "rte_pktmbuf_(attach_extbuf|ext_shinfo_init_helper|detach|reset|read|linearize|append|prepend|adj|trim)",
+    "rte_pktmbuf_(data_room_size|priv_size|refcnt_update|headroom|tailroom|lastseg)",
+    "rte_mbuf_(raw_alloc|raw_free|refcnt_.*|ext_refcnt_.*|check|sanity_check|dynfield_.*|dynflag_.*)",
+    "rte_eth_dev_.*",
+    "rte_eth_(macaddr_.*|promiscuous_.*|allmulticast_.*|link_.*|stats_.*|xstats_.*|iterator_.*|find_next.*)",
+    "rte_eth_((rx|tx)_queue_setup|tx_done_cleanup|(rx|tx)_queue_info_get|(add|remove)_.*_callback)",
+    "rte_eth_((rx|tx)_descriptor_status|rx_queue_count|(rx|tx)_burst_mode_get|call_(rx|tx)_callbacks)",
+    "rte_eth_(led_.*|speed_bitflag|allmulticast_.*)",
+    "rte_flow_(validate|create|destroy|flush)",
+];
+
+/// Constants.
+const VARIABLES: &[&str] = &[
+    "RTE_VER_.*",
+    "RTE_MAX_(LCORE|ETHPORTS|QUEUES_PER_PORT|MEMZONE|NUMA_NODES|MEMPOOL.*)",
+    "RTE_CACHE_LINE_.*",
+    "RTE_PKTMBUF_.*",
+    "RTE_MBUF_.*",
+    "RTE_MEMPOOL_.*",
+    "RTE_MEMZONE_.*",
+    "RTE_ETH.*",
+    "RTE_BAD_IOVA",
+    "RTE_LOG_.*",
+    "RTE_LOGTYPE_.*",
+    "RTE_PROC_.*",
+    "RTE_IOVA_.*",
+    "SOCKET_ID_ANY",
+    "LCORE_ID_ANY",
+    "RTE_FLOW_.*",
+    "rte_eth_fp_ops",
+];
+
+/// Types that no function above mentions.
+const TYPES: &[&str] = &[
+    "rte_pktmbuf_pool_private",
+    "rte_mbuf_ext_shared_info",
+    "rte_mempool_.*",
+    "rte_ether_(addr|hdr)",
+    "rte_log_level",
+    "rte_proc_type_t",
+    "rte_iova_mode",
+    "rte_flow_(attr|item|action|error|item_eth|item_raw|item_vlan|action_queue)",
+];
+
+/// Flags of the fast path are 64 bits wide in C, whatever their value: give them one type.
+#[derive(Debug)]
+struct FlagTypes;
+
+impl ParseCallbacks for FlagTypes {
+    fn int_macro(&self, name: &str, _value: i64) -> Option<IntKind> {
+        let wide = ["RTE_ETH_RX_OFFLOAD_", "RTE_ETH_TX_OFFLOAD_", "RTE_ETH_RSS_", "RTE_MBUF_F_"];
+        wide.iter().any(|prefix| name.starts_with(prefix)).then_some(IntKind::U64)
+    }
+}
+
+/// Stops the build with a message and nothing around it.
+fn give_up(what: &str) -> ! {
+    eprintln!(
+        "dpdk-sys: {what}\n\
+         dpdk-sys needs DPDK 22.11 or later with its headers, pkg-config, libclang and a C compiler.\n\
+         On Debian and Ubuntu: apt install libdpdk-dev pkg-config libclang-dev gcc"
+    );
+    exit(1);
+}
+
+/// Compiler flags that are neither `-I` nor `-l`, such as `-march=corei7` and `-include rte_config.h`.
+fn other_cflags() -> Vec<String> {
+    let pkg_config = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".into());
+    match Command::new(&pkg_config).args(["--cflags-only-other", "libdpdk"]).output() {
+        Ok(out) if out.status.success() => {
+            String::from_utf8_lossy(&out.stdout).split_whitespace().map(str::to_owned).collect()
+        }
+        Ok(out) => give_up(&format!("{pkg_config} failed: {}", String::from_utf8_lossy(&out.stderr).trim())),
+        Err(e) => give_up(&format!("cannot run {pkg_config}: {e}")),
+    }
+}
+
+fn probe() -> pkg_config::Library {
+    let found = pkg_config::Config::new().atleast_version("22.11").cargo_metadata(false).probe("libdpdk");
+    let library = found.unwrap_or_else(|e| {
+        let why = match e {
+            pkg_config::Error::ProbeFailure { .. } | pkg_config::Error::Failure { .. } => {
+                "pkg-config knows no libdpdk >= 22.11".to_owned()
+            }
+            other => {
+                let text = other.to_string();
+                format!("pkg-config cannot be asked for libdpdk: {}", text.lines().next().unwrap_or_default())
+            }
+        };
+        give_up(&why)
+    });
+    if !library.version.starts_with("22.11") {
+        println!("cargo:warning=found DPDK {}; only 22.11 is tested", library.version);
+    }
+    library
+}
+
+fn generate(clang_args: &[String], out: &Path) -> PathBuf {
+    let wrappers = out.join("inline.c");
+    let mut builder = bindgen::Builder::default()
+        .header("wrapper.h")
+        .clang_args(clang_args)
+        .rust_edition(bindgen::RustEdition::Edition2024)
+        .rust_target(
+            bindgen::RustTarget::stable(85, 0).unwrap_or_else(|_| give_up("bindgen: no Rust 1.85 target")),
+        )
+        .use_core()
+        .derive_debug(false)
+        .derive_default(false)
+        .prepend_enum_name(false)
+        .generate_comments(false)
+        .clang_macro_fallback()
+        .clang_macro_fallback_build_dir(out)
+        .wrap_static_fns(true)
+        .wrap_static_fns_path(&wrappers)
+        .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))
+        .parse_callbacks(Box::new(FlagTypes));
+    for name in FUNCTIONS {
+        builder = builder.allowlist_function(*name);
+    }
+    for name in VARIABLES {
+        builder = builder.allowlist_var(*name);
+    }
+    for name in TYPES {
+        builder = builder.allowlist_type(*name);
+    }
+    // bindgen panics when it finds no libclang: one plain message is better than its trace.
+    panic::set_hook(Box::new(|_| {}));
+    let generated = panic::catch_unwind(panic::AssertUnwindSafe(|| builder.generate()));
+    let _ = panic::take_hook();
+    let bindings = match generated {
+        Ok(Ok(bindings)) => bindings,
+        Ok(Err(e)) => give_up(&format!("bindgen cannot read DPDK's headers: {e}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map_or("no reason given", String::as_str);
+            give_up(&format!("bindgen cannot load libclang: {text}"))
+        }
+    };
+    if let Err(e) = bindings.write_to_file(out.join("bindings.rs")) {
+        give_up(&format!("cannot write {}: {e}", out.join("bindings.rs").display()));
+    }
+    wrappers
+}
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=wrapper.h");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_else(|| give_up("cargo sets no OUT_DIR")));
+    let library = probe();
+    let mut clang_args = other_cflags();
+    for path in &library.include_paths {
+        clang_args.push(format!("-I{}", path.display()));
+    }
+    // fopencookie
+    clang_args.push("-D_GNU_SOURCE".into());
+
+    let wrappers = generate(&clang_args, &out);
+    let compiled = cc::Build::new()
+        .file(&wrappers)
+        .flags(&clang_args)
+        .include(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default())
+        .opt_level(3)
+        .warnings(false)
+        .try_compile("dpdk_sys_inline");
+    if let Err(e) = compiled {
+        give_up(&format!("the C compiler rejects the wrappers of the inline functions: {e}"));
+    }
+
+    for path in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    for name in LIBRARIES.iter().filter(|name| library.libs.iter().any(|lib| lib == *name)) {
+        println!("cargo:rustc-link-lib=dylib={name}");
+    }
+    println!("cargo:version={}", library.version);
+}

@@ -1,0 +1,288 @@
+//! [`Eal`]: the environment that everything else of DPDK lives in.
+
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{error, fmt};
+
+use crate::{Errno, log};
+
+/// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is cleaned up only
+/// when nothing uses it any more.
+///
+/// Any thread may hold, clone and drop it. The thread that calls [`Eal::init`] becomes the main lcore (and is pinned to
+/// it); let that thread also do the clean-up.
+#[derive(Clone, Debug)]
+pub struct Eal(Arc<Environment>);
+
+#[derive(Debug)]
+struct Environment {
+    /// Whether dropping it cleans up.
+    owned: bool,
+}
+
+/// One environment in a process, as one `rte_eal_init`.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Eal {
+    /// Initialises EAL.
+    ///
+    /// `args` are those of the command line, the program's name first, as [`std::env::args`] gives them. What EAL did
+    /// not take, which is what follows `--`, is given back, without the program's name. DPDK's log is
+    /// [joined](crate::log::join) to the `log` crate first.
+    ///
+    /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after an error,
+    /// where DPDK allows it. DPDK itself ends the process on `--help`, and prints fatal errors to stderr.
+    ///
+    /// # Errors
+    /// [`EalError`], with what DPDK logged while it failed.
+    pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<(Self, Vec<String>), EalError> {
+        let mut owned = Vec::new();
+        for arg in args {
+            let arg = arg.into();
+            owned.push(CString::new(arg.clone()).map_err(|_| EalError::Nul(arg))?);
+        }
+        if owned.is_empty() {
+            owned.push(c"rte".to_owned());
+        }
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return Err(EalError::AlreadyInitialised);
+        }
+        log::join();
+        log::forget_complaints();
+        let argc = owned.len();
+        // EAL permutes the array and keeps pointers into the strings: both stay for ever.
+        let mut pointers: Vec<_> = owned.into_iter().map(CString::into_raw).collect();
+        pointers.push(std::ptr::null_mut());
+        let argv = pointers.leak();
+        // SAFETY: `argv` has `argc` NUL-terminated strings and a null at its end, writable and never freed.
+        let taken = unsafe { dpdk_sys::rte_eal_init(argc as i32, argv.as_mut_ptr()) };
+        if taken < 0 {
+            let errno = Errno::last();
+            // SAFETY: reads a constant of EAL's configuration, which is there, initialised or not.
+            let error = if unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_SECONDARY {
+                EalError::Secondary
+            } else {
+                EalError::classify(errno, log::complaints())
+            };
+            TAKEN.store(false, Ordering::Release);
+            return Err(error);
+        }
+        let eal = Self(Arc::new(Environment { owned: true }));
+        // SAFETY: EAL is initialised.
+        if unsafe { dpdk_sys::rte_eal_process_type() } != dpdk_sys::RTE_PROC_PRIMARY {
+            return Err(EalError::Secondary);
+        }
+        // argv[taken] is the program's name again, where `--` was.
+        let rest = argv[..argc].iter().skip(taken as usize + 1).map(|&arg| {
+            // SAFETY: the first `argc` pointers are the strings from above, in EAL's order.
+            unsafe { CStr::from_ptr(arg) }.to_string_lossy().into_owned()
+        });
+        Ok((eal, rest.collect()))
+    }
+
+    /// Takes part in an EAL that the application has initialised itself (`liblm` inside a C program). Dropping it
+    /// leaves EAL alone.
+    ///
+    /// # Safety
+    /// `rte_eal_init` has succeeded in this process, which is a primary one, and `rte_eal_cleanup` is not called
+    /// before this value, its clones and all that was made with them are gone.
+    pub unsafe fn adopt() -> Self {
+        TAKEN.store(true, Ordering::Release);
+        Self(Arc::new(Environment { owned: false }))
+    }
+
+    /// Cleans EAL up now. (Dropping the last clone does the same.)
+    ///
+    /// # Errors
+    /// Gives the environment back when something still uses it: a clone, a pool, a port, a message.
+    pub fn cleanup(self) -> Result<(), (Self, InUse)> {
+        match Arc::try_unwrap(self.0) {
+            Ok(environment) => {
+                drop(environment);
+                Ok(())
+            }
+            Err(shared) => {
+                let in_use = InUse(Arc::strong_count(&shared).saturating_sub(1));
+                Err((Self(shared), in_use))
+            }
+        }
+    }
+
+    /// How many clones live, this one not counted.
+    pub fn users(&self) -> usize {
+        Arc::strong_count(&self.0).saturating_sub(1)
+    }
+
+    /// Which addresses devices use.
+    pub fn iova_mode(&self) -> IovaMode {
+        // SAFETY: EAL is initialised; reads a constant of its configuration.
+        if unsafe { dpdk_sys::rte_eal_iova_mode() } == dpdk_sys::RTE_IOVA_PA {
+            IovaMode::Physical
+        } else {
+            IovaMode::Virtual
+        }
+    }
+
+    /// Whether memory comes from hugepages (no with `--no-huge`).
+    pub fn has_hugepages(&self) -> bool {
+        // SAFETY: EAL is initialised; reads a constant of its configuration.
+        unsafe { dpdk_sys::rte_eal_has_hugepages() != 0 }
+    }
+
+    /// The lcore of the thread that initialised EAL.
+    pub fn main_lcore(&self) -> u32 {
+        // SAFETY: EAL is initialised; reads a constant of its configuration.
+        unsafe { dpdk_sys::rte_get_main_lcore() }
+    }
+
+    /// The lcores that [`lcore::launch`](crate::lcore::launch) can use, in ascending order.
+    pub fn worker_lcores(&self) -> Vec<u32> {
+        let mut lcores = Vec::new();
+        // "No lcore yet" is -1; the search skips the main lcore and does not wrap.
+        let mut lcore = u32::MAX;
+        loop {
+            // SAFETY: EAL is initialised; the search reads its configuration and ends at RTE_MAX_LCORE.
+            lcore = unsafe { dpdk_sys::rte_get_next_lcore(lcore, 1, 0) };
+            if lcore >= dpdk_sys::RTE_MAX_LCORE {
+                return lcores;
+            }
+            lcores.push(lcore);
+        }
+    }
+
+    /// DPDK's name and version, such as `DPDK 22.11.11`.
+    pub fn version(&self) -> String {
+        // SAFETY: returns a NUL-terminated string that lives as long as the library.
+        unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
+            let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
+            if ret < 0 {
+                ::log::warn!("EAL was not cleaned up: {}", Errno::of_return(ret));
+            }
+        }
+    }
+}
+
+/// Which addresses devices use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IovaMode {
+    /// Physical addresses: contiguous only within a hugepage.
+    Physical,
+    /// The process's virtual addresses, through an IOMMU (or no device at all).
+    Virtual,
+}
+
+/// [`Eal::cleanup`] was refused: this many other owners live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse(pub usize);
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "EAL is still used by {} other owners; drop the ports, pools, memzones and messages made with it first",
+            self.0
+        )
+    }
+}
+
+impl error::Error for InUse {}
+
+/// Why EAL could not be initialised. `log` is what DPDK complained about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EalError {
+    /// EAL has been initialised in this process before.
+    AlreadyInitialised,
+    /// The arguments ask for a secondary process.
+    Secondary,
+    /// This argument contains a NUL character.
+    Nul(String),
+    /// EAL rejects its arguments.
+    Arguments {
+        /// DPDK's complaints.
+        log: String,
+    },
+    /// There are no, or not enough, free hugepages.
+    Hugepages {
+        /// DPDK's complaints.
+        log: String,
+    },
+    /// The user lacks a permission.
+    Permission {
+        /// DPDK's complaints.
+        log: String,
+    },
+    /// Another process uses the same `--file-prefix`.
+    PrefixBusy {
+        /// DPDK's complaints.
+        log: String,
+    },
+    /// Something else.
+    Failed {
+        /// `rte_errno`.
+        errno: Errno,
+        /// DPDK's complaints.
+        log: String,
+    },
+}
+
+impl EalError {
+    /// DPDK uses few error numbers for many reasons; its log says more.
+    fn classify(errno: Errno, log: String) -> Self {
+        let says = |text: &str| log.contains(text);
+        if errno.number() == libc::EALREADY {
+            Self::AlreadyInitialised
+        } else if says("another primary process running") || says("Cannot create lock on") {
+            Self::PrefixBusy { log }
+        } else if says("Permission denied")
+            || says("Operation not permitted")
+            || errno.number() == libc::EPERM
+        {
+            Self::Permission { log }
+        } else if says("hugepage") || says("Not enough memory available") {
+            Self::Hugepages { log }
+        } else if says("Invalid 'command line' arguments") || errno.number() == libc::EINVAL {
+            Self::Arguments { log }
+        } else {
+            Self::Failed { errno, log }
+        }
+    }
+}
+
+impl fmt::Display for EalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyInitialised => {
+                f.write_str("EAL was initialised before; DPDK allows it once in a process: share the Eal by cloning it")
+            }
+            Self::Secondary => {
+                f.write_str("secondary processes are not supported (mempool handlers belong to one process): start without --proc-type=secondary")
+            }
+            Self::Nul(arg) => write!(f, "EAL argument {arg:?} contains a NUL character: remove it"),
+            Self::Arguments { log } => {
+                write!(f, "EAL rejects its arguments: {log}; check what stands before \"--\"")
+            }
+            Self::Hugepages { log } => write!(
+                f,
+                "EAL finds no hugepages: {log}; reserve some (dpdk-hugepages.py --setup 64M) or start with --no-huge -m 64"
+            ),
+            Self::Permission { log } => {
+                write!(f, "EAL lacks a permission: {log}; run as root or give access to hugepages and /dev/vfio")
+            }
+            Self::PrefixBusy { log } => write!(
+                f,
+                "another DPDK process uses the same file prefix: {log}; choose another one with --file-prefix"
+            ),
+            Self::Failed { errno, log } => write!(f, "EAL cannot be initialised: {errno}; {log}"),
+        }
+    }
+}
+
+impl error::Error for EalError {}

@@ -1,0 +1,47 @@
+//! [`Errno`]: an error number of DPDK with its text.
+
+use std::ffi::CStr;
+use std::fmt;
+
+/// An error number as DPDK gives them, printed as text and number: `Cannot allocate memory (12)`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(i32);
+
+impl Errno {
+    /// The calling thread's `rte_errno`.
+    pub fn last() -> Self {
+        // SAFETY: reads a thread-local integer of libdpdk.
+        Self(unsafe { dpdk_sys::dpdk_sys_errno() })
+    }
+
+    /// From a function's return value, which is the number, negated. Functions that only return -1 set `rte_errno`
+    /// instead: see [`Errno::last`].
+    pub fn of_return(value: i32) -> Self {
+        Self(value.saturating_abs())
+    }
+
+    /// The number itself, positive (one of `libc::E*`, or above 1000 for DPDK's own).
+    pub fn number(self) -> i32 {
+        self.0
+    }
+
+    /// `Ok` unless `value` is negative.
+    pub(crate) fn check(value: i32) -> Result<(), Self> {
+        if value < 0 { Err(Self::of_return(value)) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: rte_strerror accepts any number and returns a NUL-terminated string that is either static or belongs
+        // to the calling thread until its next call; it is copied out before this function returns.
+        let text = unsafe { CStr::from_ptr(dpdk_sys::rte_strerror(self.0)) };
+        write!(f, "{} ({})", text.to_string_lossy(), self.0)
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Errno({self})")
+    }
+}

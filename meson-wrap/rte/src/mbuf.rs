@@ -1,0 +1,295 @@
+//! [`Mbuf`]: an owned packet; [`Burst`]: a handful of them.
+
+use std::ptr::NonNull;
+
+use dpdk_sys::{rte_mbuf, rte_mbuf_ext_shared_info};
+
+/// An owned packet buffer (a chain of segments), given back to its pool on drop.
+///
+/// It may move to any thread. It is exactly a pointer, so that arrays of it are what burst functions use.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Mbuf(NonNull<rte_mbuf>);
+
+// SAFETY: an Mbuf is the only owner of its segments' headers, and their pools accept them on any thread: stock pools
+// do, and `from_raw` demands that its caller keeps others in their thread.
+unsafe impl Send for Mbuf {}
+
+impl Mbuf {
+    /// Takes a raw mbuf over.
+    ///
+    /// # Safety
+    /// `mbuf` is the valid first segment of a packet that nobody else owns, frees, or changes the data of. Its pools
+    /// live as long as it does, and if one of them belongs to one thread, this value stays in that thread.
+    pub unsafe fn from_raw(mbuf: NonNull<rte_mbuf>) -> Self {
+        Self(mbuf)
+    }
+
+    /// Gives the raw mbuf away; who takes it frees it.
+    pub fn into_raw(self) -> NonNull<rte_mbuf> {
+        let raw = self.0;
+        std::mem::forget(self);
+        raw
+    }
+
+    /// The raw mbuf, valid while this value lives and is not changed.
+    pub fn as_ptr(&self) -> *mut rte_mbuf {
+        self.0.as_ptr()
+    }
+
+    fn header(&self) -> &rte_mbuf {
+        // SAFETY: this value owns the header, which is valid and changes only through `&mut self`.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn header_mut(&mut self) -> &mut rte_mbuf {
+        // SAFETY: this value owns the header.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// The first segment's data.
+    pub fn data(&self) -> &[u8] {
+        let header = self.header();
+        if header.data_len == 0 {
+            return &[];
+        }
+        // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, the driver and the functions below
+        // keep it so. Nobody changes them while this value is borrowed (`from_raw`, `attach_external`).
+        unsafe {
+            let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
+            std::slice::from_raw_parts(start, usize::from(header.data_len))
+        }
+    }
+
+    /// The first segment's data, to change.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        let header = self.header();
+        if header.data_len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `data`; this value is the data's only owner.
+        unsafe {
+            let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
+            std::slice::from_raw_parts_mut(start, usize::from(header.data_len))
+        }
+    }
+
+    /// Lengthens the last segment's data by `len` bytes, whose values are whatever was there, and returns them; `None`
+    /// if there is no room.
+    pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
+        // A packet's length has 32 bits, which only the sum of very many segments exceeds.
+        self.header().pkt_len.checked_add(u32::from(len))?;
+        // SAFETY: a valid packet of ours; DPDK checks the room.
+        let start = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_append(self.as_ptr(), len) })?;
+        // SAFETY: DPDK has just made these bytes part of the data, which are ours.
+        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
+    }
+
+    /// The length of all segments' data, in bytes.
+    pub fn pkt_len(&self) -> u32 {
+        self.header().pkt_len
+    }
+
+    /// How many segments there are.
+    pub fn nb_segs(&self) -> u16 {
+        self.header().nb_segs
+    }
+
+    /// The port that received the packet; 65535 if none did.
+    pub fn port(&self) -> u16 {
+        self.header().port
+    }
+
+    /// Appends another packet's segments.
+    ///
+    /// # Errors
+    /// Gives `tail` back if there would be more than 65535 segments, or more bytes than 32 bits can count.
+    pub fn chain(&mut self, tail: Self) -> Result<(), Self> {
+        if self.pkt_len().checked_add(tail.pkt_len()).is_none() {
+            return Err(tail);
+        }
+        // SAFETY: both are valid packets that we own, and not the same one.
+        if unsafe { dpdk_sys::rte_pktmbuf_chain(self.as_ptr(), tail.as_ptr()) } != 0 {
+            return Err(tail);
+        }
+        std::mem::forget(tail);
+        Ok(())
+    }
+
+    /// Sets where the data of a packet of one segment begin in their buffer, and how long they are. Returns `false`,
+    /// and changes nothing, if that is not inside the buffer or there are more segments.
+    #[must_use]
+    pub fn set_window(&mut self, offset: u16, len: u16) -> bool {
+        let header = self.header_mut();
+        if header.nb_segs != 1 || u32::from(offset) + u32::from(len) > u32::from(header.buf_len) {
+            return false;
+        }
+        header.data_off = offset;
+        header.data_len = len;
+        header.pkt_len = u32::from(len);
+        true
+    }
+
+    /// Attaches a foreign buffer to a fresh mbuf of one segment, in place of its own. Then [`Mbuf::set_window`] says
+    /// what the data are.
+    ///
+    /// # Safety
+    /// The mbuf is fresh from its pool. `len` bytes from `ptr` (for devices: from `iova`) are valid, and hold data that
+    /// nobody else changes, until `shinfo`'s callback is called, which happens on the thread that drops the last mbuf
+    /// attached to it. `shinfo` is initialised, its count says how many mbufs are attached, this one included, and it
+    /// lives until that callback. `data_mut` is not used while other mbufs show the same bytes.
+    pub unsafe fn attach_external(
+        &mut self,
+        ptr: NonNull<u8>,
+        iova: u64,
+        len: u16,
+        shinfo: NonNull<rte_mbuf_ext_shared_info>,
+    ) {
+        // SAFETY: the caller's promise is what rte_pktmbuf_attach_extbuf asks for.
+        unsafe {
+            dpdk_sys::rte_pktmbuf_attach_extbuf(
+                self.as_ptr(),
+                ptr.as_ptr().cast(),
+                iova,
+                len,
+                shinfo.as_ptr(),
+            );
+        }
+    }
+}
+
+impl Drop for Mbuf {
+    fn drop(&mut self) {
+        // SAFETY: a valid packet that we own, for the last time.
+        unsafe { dpdk_sys::rte_pktmbuf_free(self.as_ptr()) };
+    }
+}
+
+/// Up to `N` packets, in order, for burst functions. What is left in it is freed on drop.
+///
+/// It may move to any thread, as its packets may.
+#[derive(Debug)]
+pub struct Burst<const N: usize> {
+    len: usize,
+    mbufs: [*mut rte_mbuf; N],
+}
+
+// SAFETY: it owns its packets as that many `Mbuf`s would.
+unsafe impl<const N: usize> Send for Burst<N> {}
+
+impl<const N: usize> Burst<N> {
+    /// Burst functions count in 16 bits.
+    const FITS: () = assert!(N > 0 && N <= u16::MAX as usize);
+
+    /// An empty one.
+    pub const fn new() -> Self {
+        let () = Self::FITS;
+        Self { len: 0, mbufs: [std::ptr::null_mut(); N] }
+    }
+
+    /// How many packets there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The packets, first one first; they stay the burst's.
+    pub fn as_slice(&self) -> &[*mut rte_mbuf] {
+        &self.mbufs[..self.len]
+    }
+
+    /// Adds a packet.
+    ///
+    /// # Errors
+    /// Gives it back if the burst is full.
+    pub fn push(&mut self, mbuf: Mbuf) -> Result<(), Mbuf> {
+        match self.mbufs.get_mut(self.len) {
+            Some(place) => {
+                *place = mbuf.into_raw().as_ptr();
+                self.len += 1;
+                Ok(())
+            }
+            None => Err(mbuf),
+        }
+    }
+
+    /// Takes the last packet out.
+    pub fn pop(&mut self) -> Option<Mbuf> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: the first `len` places hold valid packets that the burst owns; this one has just left it.
+        NonNull::new(self.mbufs[self.len]).map(|mbuf| unsafe { Mbuf::from_raw(mbuf) })
+    }
+
+    /// Takes all packets out, first one first. Those that the iterator does not reach are freed.
+    pub fn drain(&mut self) -> Drain<'_, N> {
+        self.as_mut_slice().reverse();
+        Drain(self)
+    }
+
+    /// Frees all packets.
+    pub fn clear(&mut self) {
+        while self.pop().is_some() {}
+    }
+
+    /// The free places, for a burst function to fill, from the first one on.
+    pub(crate) fn spare(&mut self) -> &mut [*mut rte_mbuf] {
+        &mut self.mbufs[self.len..]
+    }
+
+    /// Says that the first `n` free places have been filled.
+    ///
+    /// # Safety
+    /// They hold valid packets, which become the burst's.
+    pub(crate) unsafe fn filled(&mut self, n: usize) {
+        self.len += n.min(N - self.len);
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [*mut rte_mbuf] {
+        &mut self.mbufs[..self.len]
+    }
+
+    /// Forgets the first `n` packets, which somebody else owns now.
+    pub(crate) fn forget_first(&mut self, n: usize) {
+        let n = n.min(self.len);
+        self.mbufs.copy_within(n..self.len, 0);
+        self.len -= n;
+    }
+}
+
+impl<const N: usize> Default for Burst<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Drop for Burst<N> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// What [`Burst::drain`] gives.
+#[derive(Debug)]
+pub struct Drain<'a, const N: usize>(&'a mut Burst<N>);
+
+impl<const N: usize> Iterator for Drain<'_, N> {
+    type Item = Mbuf;
+
+    fn next(&mut self) -> Option<Mbuf> {
+        self.0.pop()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len(), Some(self.0.len()))
+    }
+}
+
+impl<const N: usize> Drop for Drain<'_, N> {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}

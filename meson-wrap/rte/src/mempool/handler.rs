@@ -1,0 +1,186 @@
+//! Mempool handlers written in Rust.
+
+use std::any::TypeId;
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::{error, fmt};
+
+use dpdk_sys::{rte_mempool, rte_mempool_ops};
+
+use crate::Errno;
+
+/// What keeps a pool's free objects: `struct rte_mempool_ops` as a trait.
+///
+/// DPDK calls these on whatever thread gets or puts objects; the owner of the [`HandlerPool`](super::HandlerPool)
+/// sees to it that this is one thread at a time. All of them may be called while the pool is created and freed:
+///
+/// * `enqueue` comes first, during populate, with objects that are *not yet mbufs*: it must not look inside them.
+/// * `dequeue` is called once for each object when the pool is freed, and what it hands out is dropped.
+/// * The handler is dropped after the objects' memory is gone: its `Drop` must not touch them.
+///
+/// A panic in any of them but `alloc` ends the process: it cannot unwind through the driver that called.
+pub trait Handler: Sized + Send + 'static {
+    /// The name that DPDK knows the handler by, unique in the process, at most 30 bytes.
+    const NAME: &'static CStr;
+    /// What `alloc` needs to know.
+    type Config;
+
+    /// Makes the handler of one pool. `mp` has its sizes already but no objects.
+    ///
+    /// # Errors
+    /// A positive error number (`libc::E*`).
+    fn alloc(mp: *mut rte_mempool, config: &Self::Config) -> Result<Box<Self>, i32>;
+
+    /// Takes `n` objects back. Zero, or a negative error number; it can't fail in a pool that works.
+    ///
+    /// # Safety
+    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has `n` objects of its
+    /// pool, that are given away.
+    unsafe fn enqueue(this: *mut Self, objs: *const *mut c_void, n: u32) -> i32;
+
+    /// Hands out `n` objects, or none and a negative error number such as `-libc::ENOENT`.
+    ///
+    /// # Safety
+    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has room for `n` objects.
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32;
+
+    /// How many objects can be handed out.
+    ///
+    /// # Safety
+    /// `this` is the handler that `alloc` made.
+    unsafe fn count(this: *const Self) -> u32;
+}
+
+/// Which handlers are registered, and under which index. DPDK 22.11 does not check for doubles itself.
+static REGISTERED: Mutex<Vec<(TypeId, i32)>> = Mutex::new(Vec::new());
+
+/// Registers a handler with DPDK. Any thread, any number of times; [`HandlerPool`](super::HandlerPool) does it, too.
+///
+/// # Errors
+/// [`RegisterError`]: DPDK has 16 places, of which its own handlers take about ten.
+pub fn register<H: Handler>() -> Result<(), RegisterError> {
+    index_of::<H>().map(|_| ())
+}
+
+/// Registers the handler unless it is, and tells its index in DPDK's table.
+pub(super) fn index_of<H: Handler>() -> Result<i32, RegisterError> {
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, index)) = registered.iter().find(|(id, _)| *id == TypeId::of::<H>()) {
+        return Ok(*index);
+    }
+    // SAFETY: the structure is plain data whose function pointers are optional: all zeroes are a value of it.
+    let mut ops: rte_mempool_ops = unsafe { std::mem::zeroed() };
+    let name = H::NAME.to_bytes();
+    // DPDK asks for room for two bytes more than the name.
+    if name.is_empty() || name.len() + 2 > ops.name.len() {
+        return Err(RegisterError::Name(H::NAME.to_string_lossy().into_owned()));
+    }
+    for (to, from) in ops.name.iter_mut().zip(name) {
+        *to = *from as c_char;
+    }
+    ops.alloc = Some(alloc::<H>);
+    ops.free = Some(free::<H>);
+    ops.enqueue = Some(enqueue::<H>);
+    ops.dequeue = Some(dequeue::<H>);
+    ops.get_count = Some(count::<H>);
+    // SAFETY: DPDK copies the structure; the functions in it live for ever and keep to their contracts below.
+    let index = unsafe { dpdk_sys::rte_mempool_register_ops(&raw const ops) };
+    if index < 0 {
+        let errno = Errno::of_return(index);
+        return Err(RegisterError::Refused(H::NAME.to_string_lossy().into_owned(), errno));
+    }
+    registered.push((TypeId::of::<H>(), index));
+    Ok(index)
+}
+
+/// The handler of a pool, null before `alloc` and when it failed.
+///
+/// # Safety
+/// `mp` points to a pool whose handler is `H`.
+#[inline(always)]
+unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
+    // SAFETY: the caller's promise; only this module writes `pool_data` of such a pool.
+    unsafe { (*mp).__bindgen_anon_1.pool_data.cast() }
+}
+
+unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
+    // SAFETY: DPDK passes a pool that it is creating, with the configuration that was given to set_ops_byname.
+    let config = unsafe { (*mp).pool_config.cast::<H::Config>().cast_const() };
+    // SAFETY: HandlerPool passes a reference that outlives this call. C code that chose this handler by name has none
+    // to pass: it gives null.
+    let Some(config) = (unsafe { config.as_ref() }) else { return -libc::EINVAL };
+    match catch_unwind(AssertUnwindSafe(|| H::alloc(mp, config))) {
+        Ok(Ok(made)) => {
+            // SAFETY: the pool is being created: nobody else looks at it. `free` takes the box back.
+            unsafe { (*mp).__bindgen_anon_1.pool_data = Box::into_raw(made).cast() };
+            0
+        }
+        Ok(Err(errno)) => -errno.saturating_abs().max(1),
+        Err(_) => -libc::ECANCELED,
+    }
+}
+
+/// DPDK calls this even when `alloc` failed or was never called.
+unsafe extern "C" fn free<H: Handler>(mp: *mut rte_mempool) {
+    // SAFETY: DPDK passes a pool with this handler, for the last time.
+    unsafe {
+        let this = handler::<H>(mp);
+        (*mp).__bindgen_anon_1.pool_data = std::ptr::null_mut();
+        if !this.is_null() {
+            drop(Box::from_raw(this));
+        }
+    }
+}
+
+unsafe extern "C" fn enqueue<H: Handler>(mp: *mut rte_mempool, objs: *const *mut c_void, n: u32) -> i32 {
+    // SAFETY: DPDK calls it for pools whose `alloc` succeeded only, with `n` objects of the pool.
+    unsafe { H::enqueue(handler(mp), objs, n) }
+}
+
+unsafe extern "C" fn dequeue<H: Handler>(mp: *mut rte_mempool, objs: *mut *mut c_void, n: u32) -> i32 {
+    // SAFETY: DPDK calls it for pools whose `alloc` succeeded only, with room for `n` objects.
+    unsafe { H::dequeue(handler(mp), objs, n) }
+}
+
+unsafe extern "C" fn count<H: Handler>(mp: *const rte_mempool) -> u32 {
+    // SAFETY: DPDK passes a pool with this handler.
+    unsafe {
+        let this = handler::<H>(mp);
+        // A pool that is not populated yet can be counted, too (`rte_mempool_dump`, telemetry).
+        if this.is_null() { 0 } else { H::count(this) }
+    }
+}
+
+/// Why a handler cannot be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterError {
+    /// The name has none or more than 30 bytes.
+    Name(String),
+    /// DPDK refuses the handler of this name: ENOSPC if its table is full.
+    Refused(String, Errno),
+}
+
+impl RegisterError {
+    pub(super) fn errno(&self) -> Errno {
+        match self {
+            Self::Name(_) => Errno::of_return(-libc::ENAMETOOLONG),
+            Self::Refused(_, errno) => *errno,
+        }
+    }
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "mempool handler name {name:?} must have 1 to 30 bytes"),
+            Self::Refused(name, errno) => write!(
+                f,
+                "mempool handler {name:?} cannot be registered: {errno}; DPDK has {} places, load fewer mempool drivers",
+                dpdk_sys::RTE_MEMPOOL_MAX_OPS_IDX
+            ),
+        }
+    }
+}
+
+impl error::Error for RegisterError {}

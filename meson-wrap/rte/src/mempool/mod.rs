@@ -1,0 +1,199 @@
+//! Pools of mbufs: DPDK's own ([`Mempool`]), and ones whose handler is written in Rust ([`HandlerPool`]).
+
+mod handler;
+mod handler_pool;
+
+use std::ffi::{CStr, CString};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::{error, fmt};
+
+use dpdk_sys::rte_mempool;
+
+pub use self::handler::{Handler, RegisterError, register};
+pub use self::handler_pool::{HandlerPool, HandlerPoolConfig};
+use crate::{Eal, Errno, Mbuf};
+
+/// DPDK's stock pool of mbufs with its per-lcore caches.
+///
+/// Any thread may hold, clone, drop it and allocate from it; threads with an lcore id are faster, as they have a cache.
+/// The pool is freed with its last owner, ports included. If mbufs of it are still around then, pool and EAL are kept
+/// for ever instead, and the log says so: memory that a device or another thread may write to is not given back.
+#[derive(Clone, Debug)]
+pub struct Mempool(PoolRef);
+
+impl Mempool {
+    /// Creates a pool of `n` mbufs (2^k - 1 uses memory best) with `cache` of them kept per lcore (at most 512 and
+    /// `n / 1.5`), `priv_size` bytes for the application in each (a multiple of 8), and room for `data_room` bytes,
+    /// 128 bytes of headroom included, on NUMA node `socket` (`None`: any).
+    ///
+    /// # Errors
+    /// [`PoolError`]; names are unique and shorter than 26 bytes.
+    pub fn pktmbuf(
+        eal: &Eal,
+        name: &str,
+        n: u32,
+        cache: u32,
+        priv_size: u16,
+        data_room: u16,
+        socket: Option<u32>,
+    ) -> Result<Self, PoolError> {
+        let c_name =
+            CString::new(name).map_err(|_| PoolError::new(name, n, Errno::of_return(-libc::EINVAL)))?;
+        // SAFETY: EAL is initialised; the name is NUL-terminated and copied; DPDK checks the numbers.
+        let pool = unsafe {
+            dpdk_sys::rte_pktmbuf_pool_create(
+                c_name.as_ptr(),
+                n,
+                cache,
+                priv_size,
+                data_room,
+                socket_id(socket),
+            )
+        };
+        let pool = NonNull::new(pool).ok_or_else(|| PoolError::new(name, n, Errno::last()))?;
+        Ok(Self(PoolRef::own(eal, pool)))
+    }
+
+    /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others allocate.
+    pub fn available(&self) -> u32 {
+        self.0.available()
+    }
+
+    /// How many mbufs are out.
+    pub fn in_use(&self) -> u32 {
+        self.size().saturating_sub(self.available())
+    }
+
+    /// How many mbufs there are.
+    pub fn size(&self) -> u32 {
+        self.0.size()
+    }
+
+    /// The room for data in an mbuf, headroom included, in bytes.
+    pub fn data_room(&self) -> u16 {
+        // SAFETY: the pool lives and was created as a pool of mbufs.
+        unsafe { dpdk_sys::rte_pktmbuf_data_room_size(self.as_ptr()) }
+    }
+
+    /// The pool itself, valid while this value or a clone lives.
+    pub fn as_ptr(&self) -> *mut rte_mempool {
+        self.0.as_ptr()
+    }
+
+    /// An empty mbuf, or `None` if there is none left.
+    pub fn alloc(&self) -> Option<Mbuf> {
+        // SAFETY: the pool lives and its handler is safe for any thread.
+        let mbuf = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_alloc(self.as_ptr()) })?;
+        // SAFETY: freshly allocated, so it has no other owner; its pool outlives it (see `Pool::drop`).
+        Some(unsafe { Mbuf::from_raw(mbuf) })
+    }
+
+    /// A share of the pool's life, for [`rx_queue_setup_unchecked`](crate::port::Port::rx_queue_setup_unchecked).
+    pub fn share(&self) -> PoolRef {
+        self.0.clone()
+    }
+}
+
+/// A share of a pool's life: the pool is freed when the last one is gone. Any thread may hold, clone and drop it.
+#[derive(Clone, Debug)]
+pub struct PoolRef(Arc<Pool>);
+
+impl PoolRef {
+    fn own(eal: &Eal, pool: NonNull<rte_mempool>) -> Self {
+        Self(Arc::new(Pool { pool, eal: eal.clone() }))
+    }
+
+    /// The pool itself, valid while a share of it lives.
+    pub fn as_ptr(&self) -> *mut rte_mempool {
+        self.0.pool.as_ptr()
+    }
+
+    fn available(&self) -> u32 {
+        self.0.available()
+    }
+
+    fn size(&self) -> u32 {
+        self.0.size()
+    }
+}
+
+#[derive(Debug)]
+struct Pool {
+    pool: NonNull<rte_mempool>,
+    eal: Eal,
+}
+
+// SAFETY: stock pools are made for any thread. A pool with a Rust handler is used by one thread at a time: `HandlerPool`
+// is not Sync, those who let a queue use it promise so, and the handler itself is Send.
+unsafe impl Send for Pool {}
+// SAFETY: as above; shared references reach the name, sizes and counters only.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    fn available(&self) -> u32 {
+        // SAFETY: the pool lives; counting reads its handler and its caches.
+        unsafe { dpdk_sys::rte_mempool_avail_count(self.pool.as_ptr()) }
+    }
+
+    fn size(&self) -> u32 {
+        // SAFETY: the pool lives, and its size never changes.
+        unsafe { (*self.pool.as_ptr()).size }
+    }
+
+    fn name(&self) -> String {
+        // SAFETY: the pool lives, and its name is a NUL-terminated string that never changes.
+        unsafe { CStr::from_ptr((&raw const (*self.pool.as_ptr()).name).cast()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let out = self.size().saturating_sub(self.available());
+        if out > 0 {
+            ::log::error!("pool {:?} is kept for ever: {out} of its mbufs were not given back", self.name());
+            std::mem::forget(self.eal.clone());
+            return;
+        }
+        // SAFETY: the last owner, all objects are back, and EAL lives.
+        unsafe { dpdk_sys::rte_mempool_free(self.pool.as_ptr()) };
+    }
+}
+
+fn socket_id(socket: Option<u32>) -> i32 {
+    socket.map_or(dpdk_sys::SOCKET_ID_ANY, |s| s as i32)
+}
+
+/// A pool could not be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolError {
+    /// The pool's name.
+    pub name: String,
+    /// How many mbufs it was to have.
+    pub n: u32,
+    /// Why.
+    pub errno: Errno,
+}
+
+impl PoolError {
+    fn new(name: &str, n: u32, errno: Errno) -> Self {
+        Self { name: name.to_owned(), n, errno }
+    }
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.errno.number() {
+            libc::EEXIST => "choose another name",
+            libc::ENOMEM => "give EAL more memory (-m, or more hugepages) or ask for fewer mbufs",
+            libc::ENAMETOOLONG => "choose a shorter name",
+            _ => "check name, number, cache and sizes",
+        };
+        let Self { name, n, errno } = self;
+        write!(f, "pool {name:?} of {n} mbufs cannot be created: {errno}; {advice}")
+    }
+}
+
+impl error::Error for PoolError {}

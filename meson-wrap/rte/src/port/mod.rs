@@ -1,0 +1,325 @@
+//! Ethernet ports.
+//!
+//! [`Port::open`] → [`configure`](Port::configure) → a [`rx_queue_setup`](Port::rx_queue_setup) and
+//! [`tx_queue_setup`](Port::tx_queue_setup) for every queue → [`start`](Port::start) → [`take_rx`](Port::take_rx) and
+//! [`take_tx`](Port::take_tx) hand the queues out, one owner each, who takes them to his lcore → they come back (are
+//! dropped) → [`stop`](Port::stop) → configure again, start again, or [`close`](Port::close).
+
+mod config;
+mod info;
+mod queue;
+mod status;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{error, fmt};
+
+pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, TxConf};
+pub use self::info::{DescLimits, PortInfo};
+pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
+pub use self::status::{Link, MacAddr, PortError, PortStats};
+use crate::mempool::PoolRef;
+use crate::{Eal, Errno};
+
+/// The number of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(pub u16);
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// All ports that are attached now and that no other part of DPDK owns (as a bonding device owns its members).
+pub fn ports(_eal: &Eal) -> impl Iterator<Item = PortId> + use<> {
+    let mut next = 0_u16;
+    std::iter::from_fn(move || {
+        // SAFETY: EAL was initialised when this began; the search reads a static table. Owner 0 is "no owner".
+        let found = unsafe { dpdk_sys::rte_eth_find_next_owned_by(next, 0) };
+        let found = u16::try_from(found).ok().filter(|&p| u32::from(p) < dpdk_sys::RTE_MAX_ETHPORTS)?;
+        next = found + 1;
+        Some(PortId(found))
+    })
+}
+
+/// An Ethernet port.
+///
+/// It may move to any thread but is not shared: DPDK's port functions must not run at once for one port. The queues
+/// that it hands out belong to other threads. When it is dropped, the port is stopped and closed as soon as the last
+/// of its queues is dropped, too.
+#[derive(Debug)]
+pub struct Port {
+    shared: Arc<Shared>,
+    _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
+}
+
+/// What port and queues hold together.
+#[derive(Debug)]
+struct Shared {
+    id: PortId,
+    state: Mutex<State>,
+    /// Last, so that the pools go before EAL.
+    eal: Eal,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    started: bool,
+    closed: bool,
+    rx: Vec<RxSlot>,
+    tx: Vec<TxSlot>,
+}
+
+#[derive(Debug, Default)]
+struct RxSlot {
+    ready: bool,
+    out: bool,
+    /// Keeps the pool that DPDK was told of.
+    pool: Option<PoolRef>,
+}
+
+#[derive(Debug, Default)]
+struct TxSlot {
+    ready: bool,
+    out: bool,
+}
+
+impl State {
+    fn queues_out(&self) -> usize {
+        self.rx.iter().filter(|q| q.out).count() + self.tx.iter().filter(|q| q.out).count()
+    }
+}
+
+/// Which ports have an owner.
+static OPEN: Mutex<Vec<PortId>> = Mutex::new(Vec::new());
+
+impl Port {
+    /// Takes a port.
+    ///
+    /// # Errors
+    /// [`OpenError`] if there is no such port or somebody has it.
+    pub fn open(eal: &Eal, id: PortId) -> Result<Self, OpenError> {
+        // SAFETY: EAL is initialised; any number can be asked for.
+        if unsafe { dpdk_sys::rte_eth_dev_is_valid_port(id.0) } == 0 {
+            return Err(OpenError::NoSuchPort(id));
+        }
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains(&id) {
+            return Err(OpenError::AlreadyOpen(id));
+        }
+        open.push(id);
+        drop(open);
+        let shared = Shared { id, state: Mutex::default(), eal: eal.clone() };
+        Ok(Self { shared: Arc::new(shared), _not_sync: std::marker::PhantomData })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> PortId {
+        self.shared.id
+    }
+
+    /// The environment that it lives in.
+    pub fn eal(&self) -> &Eal {
+        &self.shared.eal
+    }
+
+    /// Starts the port. All configured queues must have been set up. Does nothing if it is started.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(&mut self) -> Result<(), StartError> {
+        let mut state = self.shared.lock();
+        if state.started {
+            return Ok(());
+        }
+        if state.rx.is_empty() && state.tx.is_empty() {
+            return Err(StartError::NotConfigured(self.id()));
+        }
+        // DPDK 22.11 starts without looking, and the driver follows a null pointer.
+        if let Some(queue) = state.rx.iter().position(|q| !q.ready) {
+            return Err(StartError::NoRxQueue(self.id(), queue as u16));
+        }
+        if let Some(queue) = state.tx.iter().position(|q| !q.ready) {
+            return Err(StartError::NoTxQueue(self.id(), queue as u16));
+        }
+        // SAFETY: the port is valid, configured, complete and ours.
+        let ret = unsafe { dpdk_sys::rte_eth_dev_start(self.id().0) };
+        Errno::check(ret).map_err(|errno| StartError::Refused(self.id(), errno))?;
+        state.started = true;
+        Ok(())
+    }
+
+    /// Whether it is started.
+    pub fn is_started(&self) -> bool {
+        self.shared.lock().started
+    }
+
+    /// Hands an RX queue out; `None` if the port is stopped, or somebody has the queue, or there is none.
+    pub fn take_rx(&mut self, queue: u16) -> Option<RxQueue> {
+        let mut state = self.shared.lock();
+        let started = state.started;
+        let slot = state.rx.get_mut(usize::from(queue)).filter(|slot| started && !slot.out)?;
+        slot.out = true;
+        Some(RxQueue::new(Arc::clone(&self.shared), queue))
+    }
+
+    /// Hands a TX queue out; `None` if the port is stopped, or somebody has the queue, or there is none.
+    pub fn take_tx(&mut self, queue: u16) -> Option<TxQueue> {
+        let mut state = self.shared.lock();
+        let started = state.started;
+        let slot = state.tx.get_mut(usize::from(queue)).filter(|slot| started && !slot.out)?;
+        slot.out = true;
+        Some(TxQueue::new(Arc::clone(&self.shared), queue))
+    }
+
+    /// Stops the port, once all queues are back. Does nothing if it is stopped.
+    ///
+    /// # Errors
+    /// [`StopError`]; the port goes on.
+    pub fn stop(&mut self) -> Result<(), StopError> {
+        let mut state = self.shared.lock();
+        match state.queues_out() {
+            0 => self.shared.stop(&mut state),
+            n => Err(StopError::QueuesOut(self.id(), n)),
+        }
+    }
+
+    /// Stops and closes the port. DPDK then forgets it: it cannot be opened again.
+    ///
+    /// # Errors
+    /// [`StopError`], and the port, if queues are out or it cannot be stopped.
+    pub fn close(mut self) -> Result<(), (Self, StopError)> {
+        if let Err(e) = self.stop() {
+            return Err((self, e));
+        }
+        let closed = self.shared.close(&mut self.shared.lock());
+        closed.map_err(|e| (self, e))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, state: &mut State) -> Result<(), StopError> {
+        if state.started {
+            // SAFETY: the port is valid and ours, and no queue of it is out.
+            let ret = unsafe { dpdk_sys::rte_eth_dev_stop(self.id.0) };
+            Errno::check(ret).map_err(|errno| StopError::Refused(self.id, errno))?;
+            state.started = false;
+        }
+        Ok(())
+    }
+
+    fn close(&self, state: &mut State) -> Result<(), StopError> {
+        if state.closed {
+            return Ok(());
+        }
+        // SAFETY: the port is valid, stopped and ours.
+        let ret = unsafe { dpdk_sys::rte_eth_dev_close(self.id.0) };
+        // Even when the driver complains, DPDK has released the port.
+        state.closed = true;
+        Errno::check(ret).map_err(|errno| StopError::Refused(self.id, errno))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(&mut *self.lock());
+        let ended = self.stop(&mut state).and_then(|()| self.close(&mut state));
+        if let Err(e) = ended {
+            ::log::error!("{e}");
+            if state.started {
+                // The driver goes on: so do its pools and EAL.
+                std::mem::forget(state);
+                std::mem::forget(self.eal.clone());
+                return;
+            }
+        }
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&id| id != self.id);
+    }
+}
+
+/// Why [`Port::open`] did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// No port has this number.
+    NoSuchPort(PortId),
+    /// The port has an owner in this process.
+    AlreadyOpen(PortId),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchPort(id) => {
+                write!(f, "there is no port {id}: bind a device to a DPDK driver, or give EAL --vdev or -a")
+            }
+            Self::AlreadyOpen(id) => {
+                write!(f, "port {id} is open already: use that Port, or drop it and its queues")
+            }
+        }
+    }
+}
+
+impl error::Error for OpenError {}
+
+/// Why [`Port::start`] did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The port has no configuration.
+    NotConfigured(PortId),
+    /// This RX queue was not set up.
+    NoRxQueue(PortId, u16),
+    /// This TX queue was not set up.
+    NoTxQueue(PortId, u16),
+    /// The driver refuses.
+    Refused(PortId, Errno),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConfigured(id) => {
+                write!(f, "port {id} is not configured: configure it before the start")
+            }
+            Self::NoRxQueue(id, queue) => {
+                write!(f, "RX queue {queue} of port {id} is not set up: set up every queue")
+            }
+            Self::NoTxQueue(id, queue) => {
+                write!(f, "TX queue {queue} of port {id} is not set up: set up every queue")
+            }
+            Self::Refused(id, errno) => {
+                write!(f, "port {id} cannot be started: {errno}; the log of the driver says more")
+            }
+        }
+    }
+}
+
+impl error::Error for StartError {}
+
+/// Why [`Port::stop`] or [`Port::close`] did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopError {
+    /// So many queues are out.
+    QueuesOut(PortId, usize),
+    /// The driver refuses.
+    Refused(PortId, Errno),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueuesOut(id, n) => write!(
+                f,
+                "port {id} cannot be stopped while {n} of its queues are out: join their lcores and drop the queues"
+            ),
+            Self::Refused(id, errno) => {
+                write!(f, "port {id} cannot be stopped or closed: {errno}; the log of the driver says more")
+            }
+        }
+    }
+}
+
+impl error::Error for StopError {}

@@ -1,0 +1,237 @@
+//! [`RxQueue`] and [`TxQueue`]: the fast path.
+//!
+//! The burst functions are what `rte_eth_rx_burst` and `rte_eth_tx_burst` are in C: a load from `rte_eth_fp_ops`, the
+//! driver's function, and the callbacks if there are any.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use dpdk_sys::{rte_eth_fp_ops, rte_ethdev_qdata, rte_mbuf};
+
+use super::{PortId, Shared};
+use crate::{Burst, Errno};
+
+/// The entry of the port in DPDK's table of fast functions.
+fn fast_ops(id: PortId) -> *const rte_eth_fp_ops {
+    // SAFETY: the port is valid, so its number is within the table, of which only the address is taken.
+    unsafe { (&raw const dpdk_sys::rte_eth_fp_ops).cast::<rte_eth_fp_ops>().add(usize::from(id.0)) }
+}
+
+/// The driver's data of a queue.
+///
+/// # Safety
+/// The queue exists, on a started port.
+#[inline(always)]
+unsafe fn data(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { *queues.data.add(usize::from(queue)) }
+}
+
+/// The first callback of a queue, or null.
+///
+/// # Safety
+/// The queue exists, on a started port.
+#[inline(always)]
+unsafe fn callback(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
+    // SAFETY: the caller's promise. Other threads add and remove callbacks with atomic stores; what is loaded is only
+    // followed after the load, which is the order that C relies on, too.
+    unsafe { AtomicPtr::from_ptr(queues.clbk.add(usize::from(queue))).load(Ordering::Relaxed) }
+}
+
+/// A receive queue. It may move to another thread, where one thread uses it; dropping it gives it back to the port.
+#[derive(Debug)]
+pub struct RxQueue {
+    ops: *const rte_eth_fp_ops,
+    queue: u16,
+    shared: Arc<Shared>,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+// SAFETY: the table is DPDK's and static; the queue has one owner, and drivers don't care which thread polls.
+unsafe impl Send for RxQueue {}
+
+impl RxQueue {
+    pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
+        Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> PortId {
+        self.shared.id
+    }
+
+    /// Its number.
+    pub fn queue(&self) -> u16 {
+        self.queue
+    }
+
+    /// Receives up to `out.len()` packets, runs the port's RX callbacks, and says how many packets were written to the
+    /// front of `out`. The caller owns them and frees them.
+    #[inline]
+    pub fn burst(&mut self, out: &mut [*mut rte_mbuf]) -> usize {
+        let room = out.len().min(usize::from(u16::MAX)) as u16;
+        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not change; this
+        // is the queue's only user; `out` has `room` places.
+        unsafe {
+            let ops = &*self.ops;
+            let Some(receive) = ops.rx_pkt_burst else { return 0 };
+            let mut n = receive(data(&ops.rxq, self.queue), out.as_mut_ptr(), room);
+            let first = callback(&ops.rxq, self.queue);
+            if !first.is_null() {
+                n = dpdk_sys::rte_eth_call_rx_callbacks(
+                    self.shared.id.0,
+                    self.queue,
+                    out.as_mut_ptr(),
+                    n,
+                    room,
+                    first,
+                );
+            }
+            usize::from(n)
+        }
+    }
+
+    /// Receives into the free places of `burst`, and says how many packets came.
+    #[inline]
+    pub fn receive<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
+        let n = self.burst(burst.spare());
+        // SAFETY: the driver has written `n` packets there and given them away.
+        unsafe { burst.filled(n) };
+        n
+    }
+
+    /// How many received frames wait in the ring, as far as the driver knows.
+    ///
+    /// # Errors
+    /// ENOTSUP if the driver cannot tell.
+    pub fn waiting(&self) -> Result<u32, Errno> {
+        // SAFETY: the queue exists, and DPDK checks whether its driver has the function.
+        let ret = unsafe { dpdk_sys::rte_eth_rx_queue_count(self.shared.id.0, self.queue) };
+        u32::try_from(ret).map_err(|_| Errno::of_return(ret))
+    }
+}
+
+impl Drop for RxQueue {
+    fn drop(&mut self) {
+        if let Some(slot) = self.shared.lock().rx.get_mut(usize::from(self.queue)) {
+            slot.out = false;
+        }
+    }
+}
+
+/// What a TX descriptor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxDescriptor {
+    /// Its frame waits for the device.
+    Full,
+    /// The device is done with it, or it was never used.
+    Done,
+    /// The driver keeps it for itself.
+    Unavailable,
+}
+
+/// A transmit queue. It may move to another thread, where one thread uses it; dropping it gives it back to the port.
+#[derive(Debug)]
+pub struct TxQueue {
+    ops: *const rte_eth_fp_ops,
+    queue: u16,
+    shared: Arc<Shared>,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+// SAFETY: as for RxQueue.
+unsafe impl Send for TxQueue {}
+
+impl TxQueue {
+    pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
+        Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> PortId {
+        self.shared.id
+    }
+
+    /// Its number.
+    pub fn queue(&self) -> u16 {
+        self.queue
+    }
+
+    /// Runs the port's TX callbacks, then sends packets from the front of `packets`, and says how many were taken.
+    /// The rest stays the caller's. (Callbacks that drop packets change what `packets` holds, as in C.)
+    ///
+    /// # Safety
+    /// `packets` are valid packets that the caller owns, and whose pools live until the driver frees them. If one of
+    /// the pools belongs to one thread, this is that thread.
+    #[inline]
+    pub unsafe fn burst(&mut self, packets: &mut [*mut rte_mbuf]) -> usize {
+        let mut n = packets.len().min(usize::from(u16::MAX)) as u16;
+        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not change; this
+        // is the queue's only user; the packets are the caller's promise.
+        unsafe {
+            let ops = &*self.ops;
+            let Some(transmit) = ops.tx_pkt_burst else { return 0 };
+            let first = callback(&ops.txq, self.queue);
+            if !first.is_null() {
+                n = dpdk_sys::rte_eth_call_tx_callbacks(
+                    self.shared.id.0,
+                    self.queue,
+                    packets.as_mut_ptr(),
+                    n,
+                    first,
+                );
+            }
+            usize::from(transmit(data(&ops.txq, self.queue), packets.as_mut_ptr(), n))
+        }
+    }
+
+    /// Sends packets from the front of `burst`, and says how many were taken. The rest stays in it.
+    #[inline]
+    pub fn send<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
+        // SAFETY: the burst owns valid packets, and pools outlive their mbufs (`Pool::drop`, `Mbuf::from_raw`).
+        let n = unsafe { self.burst(burst.as_mut_slice()) };
+        burst.forget_first(n);
+        n
+    }
+
+    /// What the descriptor `offset` places after the next one to be used is doing.
+    ///
+    /// # Errors
+    /// ENOTSUP if the driver cannot tell, EINVAL if the ring is smaller.
+    #[inline]
+    pub fn descriptor_status(&self, offset: u16) -> Result<TxDescriptor, Errno> {
+        // SAFETY: as in `burst`; the driver checks the offset.
+        let ret = unsafe {
+            let ops = &*self.ops;
+            let Some(status) = ops.tx_descriptor_status else { return Err(Errno::of_return(-libc::ENOTSUP)) };
+            status(data(&ops.txq, self.queue), offset)
+        };
+        match u32::try_from(ret) {
+            Ok(dpdk_sys::RTE_ETH_TX_DESC_FULL) => Ok(TxDescriptor::Full),
+            Ok(dpdk_sys::RTE_ETH_TX_DESC_DONE) => Ok(TxDescriptor::Done),
+            Ok(_) => Ok(TxDescriptor::Unavailable),
+            Err(_) => Err(Errno::of_return(ret)),
+        }
+    }
+
+    /// Frees up to `n` packets that have been sent (0: all of them), and says how many.
+    ///
+    /// # Errors
+    /// ENOTSUP if the driver can't.
+    pub fn done_cleanup(&mut self, n: u32) -> Result<u32, Errno> {
+        // SAFETY: the queue exists and this is its only user.
+        let ret = unsafe { dpdk_sys::rte_eth_tx_done_cleanup(self.shared.id.0, self.queue, n) };
+        u32::try_from(ret).map_err(|_| Errno::of_return(ret))
+    }
+}
+
+impl Drop for TxQueue {
+    fn drop(&mut self) {
+        if let Some(slot) = self.shared.lock().tx.get_mut(usize::from(self.queue)) {
+            slot.out = false;
+        }
+    }
+}
