@@ -124,65 +124,98 @@ impl Blocks {
     /// Writes headers, padding and tag around the payload. `id` is the sender's next IP identification; it is
     /// used unless the datagram has no room for a tag, when the identification is the order digest.
     pub fn seal(&self, buf: &mut [u8], ends: &Ends, id: u16, mode: ChecksumMode) -> Layout {
-        let udp_len = self.len + UDP;
-        let layout = Layout::of_udp(self.geometry, udp_len);
-        let n = layout.fragments();
-        let mut udp = Udp {
-            src_port: ends.flow.src_port,
-            dst_port: ends.flow.dst_port,
-            len: udp_len as u16,
-            checksum: 0,
-        };
-        let (mut id, mut order) = (id, None);
-        if mode == ChecksumMode::Full {
+        let layout = Layout::of_udp(self.geometry, self.len + UDP);
+        let digest = (mode == ChecksumMode::Full).then(|| {
             let mut digest = Digest::new();
-            for i in 0..n {
+            for i in 0..layout.fragments() {
                 let range = layout.piece(i);
                 let block = self.geometry.block(i);
-                let whole = self.known >> i & 1 == 1;
-                digest.push(if whole {
+                let summed = self.known >> i & 1 == 1;
+                digest.push(if summed {
                     self.pieces[i]
                 } else {
                     checksum::piece(&buf[block + range.start..block + range.end])
                 });
             }
-            udp.checksum = checksum::udp(&ends.flow, udp.len, digest.sum());
-            order = Some(digest.finish());
-            if layout.tag().is_none() {
-                id = digest.finish16();
-            }
-        }
-        for i in 0..n {
+            digest
+        });
+        let seal = Seal::new(self.geometry, layout, ends, id, digest.as_ref());
+        for i in 0..layout.fragments() {
             let block = self.geometry.block(i);
-            let len = layout.fragment_len(i);
-            if let Some(b) = buf[block - HEADERS..].first_chunk_mut::<ETHERNET>() {
-                wire::ethernet(b, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
-            }
-            if let Some(b) = buf[block - IPV4..].first_chunk_mut::<IPV4>() {
-                Ipv4 {
-                    src: ends.flow.src,
-                    dst: ends.flow.dst,
-                    id,
-                    protocol: wire::PROTO_UDP,
-                    ttl: TTL,
-                    more: i + 1 < n,
-                    offset: (i * self.geometry.stride()) as u32,
-                    header_len: IPV4 as u8,
-                    payload_len: len as u16,
-                }
-                .emit(b);
-            }
-            buf[block + layout.piece(i).end.min(len)..block + len].fill(0);
-        }
-        let first = self.geometry.block(0);
-        buf[first..first + UDP].copy_from_slice(&udp.bytes());
-        if let Some(at) = layout.tag() {
-            let identity =
-                Identity { flow: ends.flow, ip_id: id, udp_len: udp.len, udp_checksum: udp.checksum };
-            let to = self.geometry.block(at / self.geometry.stride()) + at % self.geometry.stride();
-            buf[to..to + TAG].copy_from_slice(&identity.tag(order));
+            let (headers, len) = seal.headers(i);
+            buf[block - HEADERS..block - HEADERS + len].copy_from_slice(&headers[..len]);
+            let tail = layout.piece(i).end..layout.fragment_len(i);
+            seal.tail(i, &mut buf[block + tail.start..block + tail.end]);
         }
         layout
+    }
+}
+
+/// Everything of a datagram's frames that is not payload.
+pub struct Seal {
+    geometry: Geometry,
+    layout: Layout,
+    ends: Ends,
+    id: u16,
+    udp: Udp,
+    tag: [u8; TAG],
+}
+
+impl Seal {
+    /// Headers and tag of a datagram cut by `layout`. `digest` is that of its pieces, in order, if a checksum is
+    /// wanted; `id` as for [`Blocks::seal`].
+    pub fn new(geometry: Geometry, layout: Layout, ends: &Ends, id: u16, digest: Option<&Digest>) -> Self {
+        let flow = ends.flow;
+        let len = layout.udp_len() as u16;
+        let checksum = digest.map_or(0, |d| checksum::udp(&flow, len, d.sum()));
+        let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len, checksum };
+        let id = digest.filter(|_| layout.tag().is_none()).map_or(id, Digest::finish16);
+        let identity = Identity { flow, ip_id: id, udp_len: len, udp_checksum: checksum };
+        let tag = identity.tag(digest.map(Digest::finish));
+        Self { geometry, layout, ends: *ends, id, udp, tag }
+    }
+
+    /// How the datagram is cut.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What comes in front of fragment `index`'s payload, and how many bytes: the first has the UDP header too.
+    pub fn headers(&self, index: usize) -> ([u8; HEADERS + UDP], usize) {
+        let mut b = [0; HEADERS + UDP];
+        if let Some(b) = b.first_chunk_mut::<ETHERNET>() {
+            wire::ethernet(b, self.ends.dst_mac, self.ends.src_mac, wire::TYPE_IPV4);
+        }
+        if let Some(b) = b[ETHERNET..].first_chunk_mut::<IPV4>() {
+            Ipv4 {
+                src: self.ends.flow.src,
+                dst: self.ends.flow.dst,
+                id: self.id,
+                protocol: wire::PROTO_UDP,
+                ttl: TTL,
+                more: index + 1 < self.layout.fragments(),
+                offset: (index * self.geometry.stride()) as u32,
+                header_len: IPV4 as u8,
+                payload_len: self.layout.fragment_len(index) as u16,
+            }
+            .emit(b);
+        }
+        if index > 0 {
+            return (b, HEADERS);
+        }
+        b[HEADERS..].copy_from_slice(&self.udp.bytes());
+        (b, HEADERS + UDP)
+    }
+
+    /// What comes behind fragment `index`'s payload: padding and, in the last one, the tag. `to` is all that is
+    /// left of the fragment.
+    pub fn tail(&self, index: usize, to: &mut [u8]) {
+        to.fill(0);
+        if self.layout.tag().is_some() && index + 1 == self.layout.fragments() {
+            if let Some(to) = to.last_chunk_mut::<TAG>() {
+                *to = self.tag;
+            }
+        }
     }
 }
 

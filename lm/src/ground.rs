@@ -126,7 +126,7 @@ pub trait Ground: Store {
     fn bytes(&self, at: usize, len: usize) -> &[u8];
 
     /// The frame's headers as they now are: intact or overwritten, the matcher decides.
-    fn headers(&self, frame: &Frame) -> &[u8; HEADERS];
+    fn headers(&self, frame: &Frame) -> [u8; HEADERS];
 
     /// The whole frame; asked only when its headers are known to be intact.
     fn frame(&self, frame: &Frame) -> &[u8];

@@ -16,6 +16,7 @@
 //! - [`matcher`]: finds whole datagrams among landed frames, in constant work per frame;
 //! - [`repair`]: what did not land whole but is all there: made whole by one copy, if it can be proven;
 //! - [`reassembler`]: classic reassembly, for frames whose headers are all intact;
+//! - [`neighbours`]: hardware addresses, fixed or learnt by ARP;
 //! - [`counters`]: a name for everything that can go wrong.
 //!
 //! All of that is pure: no DPDK, no `unsafe`, no clock. With the feature `dpdk` (the default) comes the
@@ -26,12 +27,25 @@
 pub mod alf;
 pub mod checksum;
 pub mod counters;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod ground;
 pub mod layout;
 pub mod matcher;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
+pub mod neighbours;
 pub mod reassembler;
 pub mod repair;
 pub mod tag;
 pub mod wire;
+
+#[cfg(feature = "dpdk")]
+pub use dpdk::{
+    buffer::SendBuffer,
+    engine::ReceiverConfig,
+    message::Message,
+    receiver::{Lander, Receiver},
+    sender::{Sender, SenderConfig, SenderStats, WouldBlock},
+};
+pub use neighbours::Neighbours;

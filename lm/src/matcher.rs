@@ -238,7 +238,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     if intact {
                         self.examine(ground);
                     } else {
-                        self.glimpse = self.log.last().map(|f| (*ground.headers(f), now));
+                        self.glimpse = self.log.last().map(|f| (ground.headers(f), now));
                     }
                 }
             }
@@ -259,7 +259,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     #[cold]
     fn settle<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) {
         let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
-        if ground.headers(newest) == headers && !self.close(true, ground) {
+        if ground.headers(newest) == *headers && !self.close(true, ground) {
             self.examine(ground);
         }
     }
@@ -286,7 +286,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         };
         let Some((layout, tagged)) = self.shape(&udp) else { return false };
         let n = layout.fragments();
-        let Some(ip) = first_fragment(ground.headers(&newest), &newest, n) else { return false };
+        let Some(ip) = first_fragment(&ground.headers(&newest), &newest, n) else { return false };
         let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         // A frame that is a datagram of its own needs nothing but its headers: examine() has its rules.
         if n == 1 && (intact || usize::from(ip.payload_len) < layout.udp_len()) {

@@ -185,8 +185,8 @@ impl Ground for Mock {
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         &self.mem[at..at + len]
     }
-    fn headers(&self, frame: &Frame) -> &[u8; HEADERS] {
-        self.mem[frame.at - HEADERS..].first_chunk().expect("margin")
+    fn headers(&self, frame: &Frame) -> [u8; HEADERS] {
+        *self.mem[frame.at - HEADERS..].first_chunk().expect("margin")
     }
     fn frame(&self, frame: &Frame) -> &[u8] {
         &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)]

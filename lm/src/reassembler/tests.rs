@@ -413,6 +413,10 @@ fn the_oldest_makes_room_and_every_loss_is_reported_once() {
     // Overdue, but the clock came with a fragment: a new datagram begins.
     assert_eq!(b.insert(SECOND + 49, key(49), 8, false, &[0; 8]), Seen::Pending);
     assert_eq!(b.expire(0), [(key(49), Reason::Timeout)], "the clock doesn't run backwards");
+    // Evicted at the moment it was due: that is a timeout.
+    assert_eq!(b.insert(SECOND + 49, key(50), 0, true, &[0; 8]), Seen::Pending);
+    assert_eq!(b.insert(2 * SECOND + 49, key(51), 0, true, &[0; 8]), Seen::Pending);
+    assert_eq!(b.expire(2 * SECOND + 48), [(key(49), Reason::Timeout), (key(50), Reason::Timeout)]);
 }
 
 /// Gives buffers that are too small, and counts them.

@@ -1,0 +1,221 @@
+//! [`Engine`]: everything of a landing queue but the queue and its pool.
+
+use std::collections::VecDeque;
+
+use pmd_e1000::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
+use rte::mempool::Mempool;
+use rte::{Eal, Mbuf};
+
+use crate::counters::{Counters, Reason};
+use crate::dpdk::message::Message;
+use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole};
+use crate::layout::Geometry;
+use crate::matcher::{Config, Matcher};
+use crate::reassembler::{Limits, Store};
+use crate::wire::HEADERS;
+
+/// How a receiver is set up.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// Fragment sizes.
+    pub geometry: Geometry,
+    /// What proves that a datagram is whole.
+    pub require: Require,
+    /// Whose datagrams are taken.
+    pub accept: Accept,
+    /// Limits of the reassembler.
+    pub limits: Limits,
+    /// Buffers of 64 KiB for datagrams that have to be copied; messages hold them until they are dropped.
+    pub copies: usize,
+    /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
+    pub strangers: Option<Mempool>,
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        Self {
+            geometry: Geometry::ETHERNET,
+            require: Require::default(),
+            accept: Accept::default(),
+            limits: Limits { datagrams: 16, ..Limits::default() },
+            copies: 32,
+            strangers: None,
+        }
+    }
+}
+
+/// Frames of strangers that wait to be taken.
+const STRANGERS: usize = 256;
+
+/// Matches frames, repairs datagrams, keeps strangers. It belongs to its queue's lcore.
+pub struct Engine {
+    matcher: Matcher<SendSlot>,
+    copies: SendPool,
+    strangers: Strangers,
+    clock: Clock,
+}
+
+struct Strangers {
+    pool: Option<Mempool>,
+    frames: VecDeque<Mbuf>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        eal: &Eal,
+        config: &ReceiverConfig,
+        pool: &LandingPool,
+        synchronous: bool,
+    ) -> Result<Self, SendError> {
+        let copies = SendPool::create(eal, config.copies.max(1), 1 << 16, pool.config().socket)?;
+        Ok(Self {
+            matcher: Matcher::new(Config {
+                geometry: config.geometry,
+                require: config.require,
+                accept: config.accept,
+                synchronous,
+                mirror: pool.mirror(),
+                limits: config.limits,
+            }),
+            copies,
+            strangers: Strangers {
+                pool: config.strangers.clone(),
+                frames: VecDeque::with_capacity(STRANGERS),
+            },
+            clock: Clock::new(eal),
+        })
+    }
+
+    /// The next frame in ring order.
+    #[inline(always)]
+    pub(crate) fn frame(
+        &mut self,
+        pool: &mut LandingPool,
+        landed: Landed,
+        deliver: &mut impl FnMut(Message),
+    ) {
+        let slot = match landed.layout {
+            _ if landed.damaged => Slot::Damaged,
+            SlotLayout::Overlapping => Slot::Overlapping,
+            SlotLayout::Separate => Slot::Separate,
+        };
+        if landed.bounce != 0 {
+            self.matcher.counters.bounced += 1;
+        }
+        let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
+        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
+        self.matcher.push(frame, &mut View { pool, copies, strangers, deliver });
+    }
+
+    /// The end of a burst.
+    #[inline(always)]
+    pub(crate) fn look(&mut self, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
+        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
+        self.matcher.look(self.clock.now(), &mut View { pool, copies, strangers, deliver });
+    }
+
+    /// Hands every slot and buffer back.
+    pub(crate) fn clear(&mut self, pool: &mut LandingPool) {
+        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
+        self.matcher.clear(&mut View { pool, copies, strangers, deliver: &mut drop });
+        self.strangers.frames.clear();
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.matcher.counters
+    }
+
+    /// Starts counting anew.
+    pub fn clear_counters(&mut self) {
+        self.matcher.counters = Counters::default();
+    }
+
+    /// The next frame that is not LM's.
+    pub fn next_stranger(&mut self) -> Option<Mbuf> {
+        self.strangers.frames.pop_front()
+    }
+
+    /// Counts a stranger that found no taker.
+    pub fn lose_stranger(&mut self) {
+        self.matcher.counters.drop_one(Reason::StrangerLost);
+    }
+
+    /// Changes what counts as proof.
+    pub fn set_require(&mut self, require: Require) {
+        self.matcher.set_require(require);
+    }
+
+    /// Frames that wait for the rest of their datagrams.
+    pub fn waiting(&self) -> usize {
+        self.matcher.pending()
+    }
+
+    /// Buffers for copies that nobody has.
+    pub fn copies_available(&self) -> usize {
+        self.copies.available()
+    }
+}
+
+/// The landing pool as the matcher's ground.
+struct View<'a, F> {
+    pool: &'a mut LandingPool,
+    copies: &'a mut SendPool,
+    strangers: &'a mut Strangers,
+    deliver: &'a mut F,
+}
+
+impl<F: FnMut(Message)> Store for View<'_, F> {
+    type Buf = SendSlot;
+    fn take(&mut self) -> Option<SendSlot> {
+        self.copies.take()
+    }
+}
+
+impl<F: FnMut(Message)> Ground for View<'_, F> {
+    #[inline(always)]
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        self.pool.bytes(at, len)
+    }
+
+    #[inline(always)]
+    fn headers(&self, frame: &Frame) -> [u8; HEADERS] {
+        self.pool.headers(frame.at, frame.bounce)
+    }
+
+    fn frame(&self, frame: &Frame) -> &[u8] {
+        self.pool.frame(frame.at, frame.len, frame.bounce)
+    }
+
+    #[inline(always)]
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: Frame) {
+        if let Some(hold) = self.pool.hold(lowest.at, u32::from(whole.fragments)) {
+            (self.deliver)(Message::new(whole, Payload::landed(hold, payload, whole.len)));
+        }
+    }
+
+    fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
+        (self.deliver)(Message::new(whole, Payload::copied(buf, start, whole.len)));
+    }
+
+    fn stranger(&mut self, frame: &Frame) -> bool {
+        let Some(pool) = &self.strangers.pool else { return false };
+        if self.strangers.frames.len() >= STRANGERS {
+            return false;
+        }
+        let Some(mut mbuf) = pool.alloc() else { return false };
+        let Some(to) = mbuf.append(frame.len) else { return false };
+        let from = self.pool.frame(frame.at, frame.len, frame.bounce);
+        if from.len() != to.len() {
+            return false;
+        }
+        to.copy_from_slice(from);
+        self.strangers.frames.push_back(mbuf);
+        true
+    }
+
+    #[inline]
+    fn release(&mut self, frame: &Frame) {
+        self.pool.release(frame.at);
+    }
+}

@@ -1,0 +1,277 @@
+//! [`Sender`]: datagrams onto a transmit queue, last fragment first.
+
+use std::fmt;
+
+use pmd_e1000::send::show;
+use pmd_e1000::{Payload, SendPool};
+use rte::mempool::Mempool;
+use rte::port::TxQueue;
+use rte::{Burst, Mbuf};
+
+use crate::alf::{self, ChecksumMode, Ends, Seal};
+use crate::checksum::{self, Digest};
+use crate::dpdk::buffer::SendBuffer;
+use crate::dpdk::message::Message;
+use crate::layout::{Geometry, Layout};
+use crate::wire::UDP;
+
+/// How a sender is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderConfig {
+    /// Fragment sizes.
+    pub geometry: Geometry,
+    /// Whether UDP checksums are computed. Without one a kernel can't tell a wrong reassembly (RFC 4963).
+    pub checksum: ChecksumMode,
+    /// mbufs in flight at most, for devices that must not be filled to the brim; counted in `headers`.
+    pub in_flight: Option<u32>,
+}
+
+/// What a sender counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderStats {
+    /// Datagrams given to the queue.
+    pub datagrams: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+    /// Frames that the queue took.
+    pub frames: u64,
+    /// Times that it was full.
+    pub would_block: u64,
+}
+
+/// The queue is full, or mbufs are short: what was to be sent comes back. Call [`Sender::flush`] and try again.
+pub struct WouldBlock<T>(pub T);
+
+impl<T> fmt::Debug for WouldBlock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WouldBlock")
+    }
+}
+
+impl<T> fmt::Display for WouldBlock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the transmit queue is full: flush the sender and send again")
+    }
+}
+
+impl<T> std::error::Error for WouldBlock<T> {}
+
+/// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
+const STAGE: usize = 128;
+
+/// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
+pub struct Sender {
+    tx: TxQueue,
+    config: SenderConfig,
+    pool: SendPool,
+    headers: Mempool,
+    id: u16,
+    /// What the queue did not take yet of the last datagram, in order.
+    staged: Box<Burst<STAGE>>,
+    made: Vec<Mbuf>,
+    stats: SenderStats,
+}
+
+impl Sender {
+    /// A sender. `pool` has buffers of [`Geometry::buffer_len`] bytes; `headers` is a pool of its own whose mbufs
+    /// have room for 128 bytes of headers.
+    pub fn new(tx: TxQueue, config: SenderConfig, pool: SendPool, headers: Mempool) -> Self {
+        if config.checksum == ChecksumMode::Zero {
+            log::warn!("UDP checksums are off: a kernel peer can't tell a wrong reassembly (RFC 4963)");
+        }
+        // Not the same identification after each start: fragments of before may still wait in a kernel.
+        let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            tx,
+            config,
+            pool,
+            headers,
+            id: seed.subsec_micros() as u16,
+            staged: Box::new(Burst::new()),
+            made: Vec::with_capacity(STAGE),
+            stats: SenderStats::default(),
+        }
+    }
+
+    /// An empty buffer; `None`: all are in flight.
+    pub fn buffer(&mut self) -> Option<SendBuffer> {
+        if self.pool.available() == 0 {
+            self.flush();
+        }
+        let slot = self.pool.take()?;
+        Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
+    }
+
+    /// Sends a filled buffer: one descriptor a fragment, no copy. The buffer comes back to its pool when the device
+    /// is done with it.
+    ///
+    /// # Errors
+    /// [`WouldBlock`] with the buffer, if the queue hasn't taken all of the datagram before, or mbufs are short.
+    pub fn send(&mut self, mut buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
+        if !self.is_clear() {
+            return Err(WouldBlock(buffer));
+        }
+        let id = self.next_id();
+        let layout = buffer.blocks.seal(buffer.slot.bytes_mut(), ends, id, buffer.mode);
+        let geometry = buffer.blocks.geometry();
+        let SendBuffer { slot, blocks, mode } = buffer;
+        let n = layout.fragments();
+        let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
+        if let Err(slot) = slot.into_packets(frames, &self.headers, &mut self.made) {
+            self.stats.would_block += 1;
+            return Err(WouldBlock(SendBuffer { slot, blocks, mode }));
+        }
+        self.stage(blocks.len());
+        Ok(())
+    }
+
+    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy. Its
+    /// memory goes back when the device is done with it.
+    ///
+    /// # Errors
+    /// [`WouldBlock`] with the message, as for [`Sender::send`], or if a piece of it is not contiguous for devices.
+    pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
+        let (whole, payload) = message.into_parts();
+        self.send_payload(payload, ends).map_err(|WouldBlock(p)| WouldBlock(Message::new(whole, p)))
+    }
+
+    /// The same for any payload in DPDK's memory.
+    ///
+    /// # Errors
+    /// As for [`Sender::send_message`].
+    pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), WouldBlock<Payload>> {
+        if !self.is_clear() {
+            return Err(WouldBlock(payload));
+        }
+        let (geometry, len) = (self.config.geometry, payload.bytes().len());
+        let layout = Layout::of_udp(geometry, len + UDP);
+        // Where piece `i` lies in the payload.
+        let place = |i: usize| {
+            let (piece, start) = (layout.piece(i), i * geometry.stride());
+            start + piece.start - UDP..start + piece.end - UDP
+        };
+        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
+            let mut digest = Digest::new();
+            (0..layout.fragments()).for_each(|i| digest.push(checksum::piece(&payload.bytes()[place(i)])));
+            digest
+        });
+        let id = self.next_id();
+        let seal = Seal::new(geometry, layout, ends, id, digest.as_ref());
+        let filled = (0..layout.fragments()).rev().filter(|&i| !layout.piece(i).is_empty());
+        let parts: Vec<_> = filled.clone().map(place).collect();
+        let Some(mut heads) = self.heads(&seal) else {
+            self.stats.would_block += 1;
+            return Err(WouldBlock(payload));
+        };
+        if let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made) {
+            self.stats.would_block += 1;
+            return Err(WouldBlock(payload));
+        }
+        for (i, part) in filled.zip(self.made.drain(..)) {
+            let n = layout.fragments();
+            let (head, tail) = &mut heads[n - 1 - i];
+            // Chains of three are far below the limits of a chain.
+            let chained = head.chain(part).and_then(|()| tail.take().map_or(Ok(()), |t| head.chain(t)));
+            debug_assert!(chained.is_ok(), "a chain of three");
+        }
+        self.made.extend(heads.into_iter().map(|(head, _)| head));
+        self.stage(len);
+        Ok(())
+    }
+
+    /// A segment of headers for each fragment, last first, and one for what comes behind its payload.
+    fn heads(&self, seal: &Seal) -> Option<Vec<(Mbuf, Option<Mbuf>)>> {
+        let layout = seal.layout();
+        (0..layout.fragments())
+            .rev()
+            .map(|i| {
+                let mut head = self.headers.alloc()?;
+                let (bytes, len) = seal.headers(i);
+                head.append(len as u16)?.copy_from_slice(&bytes[..len]);
+                let behind =
+                    (layout.fragment_len(i) - layout.piece(i).end.min(layout.fragment_len(i))) as u16;
+                if behind == 0 {
+                    return Some((head, None));
+                }
+                if layout.piece(i).is_empty() {
+                    seal.tail(i, head.append(behind)?);
+                    return Some((head, None));
+                }
+                let mut tail = self.headers.alloc()?;
+                seal.tail(i, tail.append(behind)?);
+                Some((head, Some(tail)))
+            })
+            .collect()
+    }
+
+    /// Sends one frame as it is.
+    ///
+    /// # Errors
+    /// The frame, if the queue is full.
+    pub fn send_frame(&mut self, frame: Mbuf) -> Result<(), Mbuf> {
+        if !self.is_clear() {
+            return Err(frame);
+        }
+        self.staged.push(frame)?;
+        self.flush();
+        Ok(())
+    }
+
+    /// A frame of these bytes from the pool of headers; `None`: it is empty, or they don't fit.
+    pub fn frame(&self, bytes: &[u8]) -> Option<Mbuf> {
+        let mut mbuf = self.headers.alloc()?;
+        mbuf.append(u16::try_from(bytes.len()).ok()?)?.copy_from_slice(bytes);
+        Some(mbuf)
+    }
+
+    fn next_id(&mut self) -> u16 {
+        self.id = self.id.wrapping_add(1);
+        self.id
+    }
+
+    /// Whether another datagram can be staged.
+    fn is_clear(&mut self) -> bool {
+        let clear = self.flush() == 0 && self.config.in_flight.is_none_or(|max| self.headers.in_use() < max);
+        self.stats.would_block += u64::from(!clear);
+        clear
+    }
+
+    fn stage(&mut self, bytes: usize) {
+        self.stats.datagrams += 1;
+        self.stats.bytes += bytes as u64;
+        for mbuf in self.made.drain(..) {
+            // At most STAGE packets, and the stage was empty: none is left over.
+            let left = self.staged.push(mbuf);
+            debug_assert!(left.is_ok(), "the stage holds any datagram");
+        }
+        self.flush();
+    }
+
+    /// Gives the queue what it did not take before; frames that still wait.
+    pub fn flush(&mut self) -> usize {
+        if !self.staged.is_empty() {
+            self.stats.frames += self.tx.send(&mut self.staged) as u64;
+        }
+        self.staged.len()
+    }
+
+    /// What it counted.
+    pub fn stats(&self) -> SenderStats {
+        self.stats
+    }
+
+    /// The setup.
+    pub fn config(&self) -> &SenderConfig {
+        &self.config
+    }
+
+    /// The transmit queue.
+    pub fn queue(&mut self) -> &mut TxQueue {
+        &mut self.tx
+    }
+
+    /// Buffers that nobody has, of how many.
+    pub fn buffers(&self) -> (usize, usize) {
+        (self.pool.available(), self.pool.size())
+    }
+}

@@ -1,0 +1,179 @@
+//! What is known of devices: how they treat posted buffers, and what may land on them.
+
+use dpdk_sys::rte_eth_dev_info;
+use rte::port::PortId;
+use std::ffi::CStr;
+
+/// How slots may be laid on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Overlapping or separate.
+    Both,
+    /// Separate only, and why.
+    SeparateOnly(&'static str),
+}
+
+/// What a device does with posted buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// Layouts that are safe.
+    pub allowed: Allowed,
+    /// Frames are written only inside the receive call.
+    pub synchronous: bool,
+    /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.
+    pub needs_dpdk_memory: bool,
+    /// Bytes that it must be told a buffer has; 0: no more than a frame.
+    pub declared_room: usize,
+}
+
+/// A device that does not honour posted buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The driver.
+    pub driver: String,
+    /// Why, and what to do.
+    pub reason: &'static str,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "nothing can land on {}: {}", self.driver, self.reason)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// One driver of the table.
+struct Row {
+    driver: &'static str,
+    verdict: fn(&str) -> Result<Traits, &'static str>,
+}
+
+const VIRTUAL: Traits =
+    Traits { allowed: Allowed::Both, synchronous: true, needs_dpdk_memory: false, declared_room: 0 };
+
+/// Cards: their rows are filled, errata and all, when landing is proven on them.
+const CARD: Traits = Traits {
+    allowed: Allowed::SeparateOnly(
+        "its hazards are not guarded yet (relaxed ordering, length filter, errata)",
+    ),
+    synchronous: false,
+    needs_dpdk_memory: true,
+    declared_room: 2048,
+};
+
+/// Measured on DPDK 22.11, one row a driver.
+const TABLE: &[Row] = &[
+    Row {
+        driver: "net_pcap",
+        verdict: |args| match arg(args, "infinite_rx") {
+            Some("1") => Err("infinite_rx=1 keeps its templates in the pool; leave it out"),
+            _ => Ok(VIRTUAL),
+        },
+    },
+    Row { driver: "net_tap", verdict: |_| Ok(VIRTUAL) },
+    Row { driver: "net_null", verdict: |_| Ok(VIRTUAL) },
+    Row {
+        driver: "net_memif",
+        verdict: |args| {
+            // A zero-copy client's peer writes into the posted buffers itself, whenever it likes.
+            let zero_copy = arg(args, "zero-copy") == Some("yes") && arg(args, "role") != Some("server");
+            Ok(Traits { synchronous: !zero_copy, needs_dpdk_memory: zero_copy, ..VIRTUAL })
+        },
+    },
+    Row {
+        driver: "net_virtio_user",
+        verdict: |args| match (arg(args, "mrg_rxbuf"), arg(args, "packed_vq")) {
+            (Some("0"), Some("1")) => Ok(Traits { synchronous: false, needs_dpdk_memory: true, ..VIRTUAL }),
+            (Some("0"), _) => Err("the split ring defers small copies; use packed_vq=1"),
+            _ => Err("mergeable buffers spread frames; use mrg_rxbuf=0,packed_vq=1"),
+        },
+    },
+    Row {
+        driver: "net_af_packet",
+        verdict: |_| Err("it asks the kernel to defragment; use net_pcap with iface= or net_tap"),
+    },
+    Row { driver: "net_ring", verdict: |_| Err("it passes the sender's mbufs through; use net_memif") },
+    Row { driver: "net_vhost", verdict: |_| Err("it defers small copies; use net_memif") },
+    Row { driver: "net_e1000_em", verdict: |_| Ok(CARD) },
+    Row { driver: "net_e1000_igb", verdict: |_| Ok(CARD) },
+    Row { driver: "net_e1000_igb_vf", verdict: |_| Ok(CARD) },
+];
+
+const UNKNOWN: Traits = Traits {
+    allowed: Allowed::SeparateOnly(
+        "the driver is not in the table: nobody has seen it honour overlapping buffers",
+    ),
+    synchronous: false,
+    needs_dpdk_memory: true,
+    declared_room: 2048,
+};
+
+/// The value of `key` in a device's arguments.
+fn arg<'a>(args: &'a str, key: &str) -> Option<&'a str> {
+    args.split(',').filter_map(|a| a.split_once('=')).find(|(k, _)| *k == key).map(|(_, v)| v)
+}
+
+/// What is known of a driver with these device arguments.
+///
+/// # Errors
+/// [`Refused`] if it is known not to honour posted buffers.
+pub fn traits_of(driver: &str, args: &str) -> Result<Traits, Refused> {
+    match TABLE.iter().find(|row| row.driver == driver) {
+        None => Ok(UNKNOWN),
+        Some(row) => (row.verdict)(args).map_err(|reason| Refused { driver: driver.to_owned(), reason }),
+    }
+}
+
+/// The arguments that a port's device was given.
+pub fn arguments(port: PortId) -> String {
+    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so; the device's
+    // arguments live as long as the device, and are copied.
+    unsafe {
+        let mut info: rte_eth_dev_info = std::mem::zeroed();
+        if dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) != 0 || info.device.is_null() {
+            return String::new();
+        }
+        let devargs = dpdk_sys::rte_dev_devargs(info.device);
+        if devargs.is_null() {
+            return String::new();
+        }
+        let args = (*devargs).__bindgen_anon_1.args;
+        if args.is_null() { String::new() } else { CStr::from_ptr(args).to_string_lossy().into_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_known_not_to_honour_posted_buffers_are_refused_with_the_reason() {
+        for (driver, args) in [
+            ("net_af_packet", "iface=lo"),
+            ("net_ring", ""),
+            ("net_pcap", "rx_pcap=a.pcap,infinite_rx=1"),
+            ("net_virtio_user", "path=/tmp/x"),
+            ("net_virtio_user", "path=/tmp/x,mrg_rxbuf=0"),
+            ("net_vhost", ""),
+        ] {
+            let refused = traits_of(driver, args).expect_err(driver);
+            assert!(refused.to_string().contains(driver) && refused.reason.len() > 20);
+        }
+    }
+
+    #[test]
+    fn a_zero_copy_client_is_written_by_its_peer() {
+        let zc = traits_of("net_memif", "role=client,zero-copy=yes,id=0").expect("allowed");
+        assert!(!zc.synchronous && zc.needs_dpdk_memory);
+        let plain = traits_of("net_memif", "role=client,id=0").expect("allowed");
+        assert!(plain.synchronous && !plain.needs_dpdk_memory);
+    }
+
+    #[test]
+    fn cards_wait_for_their_guards() {
+        let igb = traits_of("net_e1000_igb", "").expect("known");
+        assert!(matches!(igb.allowed, Allowed::SeparateOnly(_)));
+        assert!(matches!(traits_of("net_ixgbe", "").expect("unknown").allowed, Allowed::SeparateOnly(_)));
+    }
+}

@@ -1,0 +1,491 @@
+//! The mempool handler of a landing queue: each mbuf gets its address at the moment a driver takes it to post
+//! it.
+//!
+//! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with the
+//! next mbuf of the pool. So the order in which [`Landing::dequeue`] hands out addresses is the order in which
+//! frames land: one stride below the other. The mbufs themselves are few and always the same, last in first
+//! out, so that they stay in the cache; what descends is the address in them.
+
+use std::ffi::{CStr, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dpdk_sys::{rte_mbuf, rte_mempool};
+use rte::mempool::Handler;
+use rte::memzone::Memzone;
+
+use crate::region::{Books, CHUNK, Segment, let_go};
+
+/// Headroom that drivers leave in front of a frame.
+pub const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
+/// Ethernet and IPv4 headers, which lie in front of a slot's payload.
+pub const HEADERS: usize = 34;
+/// From an mbuf's buffer to its slot's payload.
+pub(crate) const TO_PAYLOAD: usize = HEADROOM + HEADERS;
+/// Room below the lowest slot of a segment.
+const FLOOR: usize = TO_PAYLOAD.next_multiple_of(64);
+
+/// How slots are laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotLayout {
+    /// One stride apart: each payload overwrites the headers above.
+    Overlapping,
+    /// Wider than any frame.
+    Separate,
+}
+
+/// What a landing pool counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Times the cursor went from the region's bottom to its top.
+    pub wraps: u64,
+    /// Times it jumped over chunks that were in use.
+    pub jumps: u64,
+    /// Slots in bounce buffers: their frames would have crossed an IOVA break.
+    pub bounced: u64,
+    /// Requests that found no free chunk: the driver counts them as `nombuf`.
+    pub starved: u64,
+    /// Segments that were added while the application held messages.
+    pub grown: u64,
+}
+
+/// Bounce slots of a pool: they go round, and a region of N breaks meets N of them a lap, so that a slot is
+/// posted again many laps after its headers were needed.
+pub(crate) const BOUNCES: usize = 64;
+
+/// What the handler is made from.
+pub(crate) struct Setup {
+    pub first: Mutex<Option<(Arc<Segment>, Memzone)>>,
+    pub stride: usize,
+    /// Bytes that a device may write into a slot.
+    pub room: usize,
+    pub layout: SlotLayout,
+}
+
+/// A segment and the lcore's books of it.
+pub(crate) struct Ground {
+    pub segment: Arc<Segment>,
+    pub books: Box<[Books]>,
+}
+
+impl Ground {
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        let books = vec![Books::default(); segment.chunks.len()].into();
+        Self { segment, books }
+    }
+
+    fn is_idle(&self, chunk: usize) -> bool {
+        let b = self.books[chunk];
+        b.cut == b.back + self.segment.remote(chunk)
+    }
+
+    pub(crate) fn all_idle(&self) -> bool {
+        (0..self.books.len()).all(|c| self.is_idle(c))
+    }
+}
+
+/// The handler. Everything in it belongs to the queue's lcore.
+pub(crate) struct Landing {
+    // What every dequeue needs.
+    stack: Vec<*mut rte_mbuf>,
+    /// Payload address of the last slot cut.
+    last: usize,
+    /// Payloads at this address and above need no second thought.
+    floor: usize,
+    pitch: usize,
+    /// IOVA minus address, in the current extent.
+    delta: u64,
+    buf_len: u16,
+    /// The current chunk's books.
+    books: *mut Books,
+    // What is needed at the edges.
+    segment: usize,
+    chunk: usize,
+    pub stride: usize,
+    room: usize,
+    pub layout: SlotLayout,
+    pub grounds: Vec<Ground>,
+    ready: bool,
+    closing: bool,
+    bounce: Memzone,
+    bounce_len: usize,
+    bounce_next: usize,
+    /// Payload addresses of the frames in the bounce slots.
+    targets: [usize; BOUNCES],
+    pub stats: PoolStats,
+    /// The chunks ahead are in use: the region may have to grow.
+    pub pressed: bool,
+}
+
+// SAFETY: the raw pointers point into the pool that owns the handler and into its own boxes; they move with it.
+unsafe impl Send for Landing {}
+
+impl Landing {
+    /// Bytes of a bounce slot.
+    pub(crate) fn bounce_len(stride: usize, room: usize) -> usize {
+        (HEADROOM + room.max(stride + HEADERS)).next_multiple_of(64)
+    }
+
+    /// No more slots are cut: the pool is about to go. mbufs still come back.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        self.floor = usize::MAX;
+    }
+
+    /// Bytes between separate slots.
+    fn separate_pitch(&self) -> usize {
+        (self.room + 2 * 64).next_multiple_of(8)
+    }
+
+    fn segment(&self) -> &Segment {
+        &self.grounds[self.segment].segment
+    }
+
+    /// Lays the next slots so.
+    pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
+        if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
+            // The headers above must survive the first payload below them.
+            self.last -= HEADERS.next_multiple_of(8);
+        }
+        self.layout = layout;
+        match layout {
+            SlotLayout::Overlapping => {
+                self.pitch = self.stride;
+                self.buf_len = (TO_PAYLOAD + self.stride) as u16;
+            }
+            SlotLayout::Separate => {
+                self.pitch = self.separate_pitch();
+                // Never the overlapping length, even if the room is the same: that is how a frame tells how
+                // its slot lies.
+                self.buf_len = (HEADROOM + self.room).max(TO_PAYLOAD + self.stride) as u16 + 1;
+            }
+        }
+    }
+
+    /// What `buf_len` says of a slot.
+    pub(crate) fn is_overlapping(&self, buf_len: u16) -> bool {
+        usize::from(buf_len) == TO_PAYLOAD + self.stride
+    }
+
+    /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.
+    #[inline(always)]
+    pub(crate) fn bounced(&self, buf_addr: usize) -> Option<(usize, usize)> {
+        let offset = buf_addr.wrapping_sub(self.bounce.ptr().as_ptr() as usize);
+        (offset < self.bounce_len * BOUNCES).then(|| {
+            let index = offset / self.bounce_len;
+            (index, self.targets[index])
+        })
+    }
+
+    /// Where the frame in a bounce slot starts.
+    pub(crate) fn bounce_frame(&self, index: usize) -> *const u8 {
+        (self.bounce.ptr().as_ptr() as usize + (index % BOUNCES) * self.bounce_len + HEADROOM) as *const u8
+    }
+
+    /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
+    /// the region's end. Nothing has changed on `None`.
+    #[cold]
+    #[inline(never)]
+    fn edge(&mut self) -> Option<(usize, u64)> {
+        if self.closing {
+            return None;
+        }
+        let at = self.descend()?;
+        let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
+        let segment = self.segment();
+        let extent = segment.memory.extent(start);
+        let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
+        let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
+        self.last = at;
+        self.floor = lowest;
+        self.delta = extent.delta;
+        if end <= extent.hi {
+            return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
+        }
+        let index = self.bounce_next;
+        self.bounce_next = (index + 1) % BOUNCES;
+        self.targets[index] = at;
+        self.stats.bounced += 1;
+        let buf = self.bounce.ptr().as_ptr() as usize + index * self.bounce_len;
+        Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
+    }
+
+    /// Bytes that a device may write from a frame's start.
+    fn frame_room(&self) -> usize {
+        self.room.max(self.stride + HEADERS)
+    }
+
+    /// Where the next slot goes, its chunk being entered if it is another one.
+    fn descend(&mut self) -> Option<usize> {
+        let segment = self.segment();
+        let mut at = self.last - self.pitch;
+        let wraps = at < segment.base + FLOOR;
+        if wraps && segment.memory.is_mirrored() {
+            at += segment.len;
+        }
+        let chunk = segment.chunk_of(at.max(segment.base));
+        let goes_on = !wraps || segment.memory.is_mirrored();
+        let found = if goes_on && (chunk == self.chunk || self.enter(self.segment, chunk)) {
+            Some(at)
+        } else {
+            self.jump()
+        };
+        self.stats.wraps += u64::from(wraps && found.is_some());
+        found
+    }
+
+    /// Begins anew at the top of the next free chunk below, in whatever segment.
+    fn jump(&mut self) -> Option<usize> {
+        let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
+        self.stats.jumps += 1;
+        let top = self.grounds[s].segment.base + (c + 1) * CHUNK;
+        // The chunk above may be in use down to the headers of its lowest slot.
+        Some((top - 64 - self.frame_room()) & !7)
+    }
+
+    /// All chunks in the order in which the cursor would come to them.
+    fn chunks_below(&self) -> Vec<(usize, usize)> {
+        let segments = self.grounds.len();
+        let mut order = Vec::new();
+        order.extend((0..self.chunk).rev().map(|c| (self.segment, c)));
+        for k in 1..segments {
+            let s = (self.segment + k) % segments;
+            order.extend((0..self.grounds[s].books.len()).rev().map(|c| (s, c)));
+        }
+        order.extend((self.chunk..self.grounds[self.segment].books.len()).rev().map(|c| (self.segment, c)));
+        order
+    }
+
+    /// Moves the cursor to a chunk if nobody needs it, nor the one below, where its lowest headers go.
+    fn enter(&mut self, s: usize, c: usize) -> bool {
+        let ground = &self.grounds[s];
+        let chunks = ground.books.len();
+        let below = if c > 0 { Some(c - 1) } else { ground.segment.memory.is_mirrored().then(|| chunks - 1) };
+        if !ground.is_idle(c) || below.is_some_and(|b| !ground.is_idle(b)) {
+            return false;
+        }
+        let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
+        self.pressed |= further.is_some_and(|f| !ground.is_idle(f));
+        ground.segment.enter(c);
+        let ground = &mut self.grounds[s];
+        ground.books[c] = Books::default();
+        self.books = &raw mut ground.books[c];
+        (self.segment, self.chunk) = (s, c);
+        true
+    }
+
+    /// Adds a segment; the cursor goes there when it finds nothing free before.
+    pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
+        self.grounds.push(Ground::new(segment));
+        self.stats.grown += 1;
+        // The books moved with the vector, not their boxes: the pointer holds.
+    }
+
+    /// Takes added segments out that nobody uses.
+    pub(crate) fn shrink(&mut self) -> Vec<Ground> {
+        let mut gone = Vec::new();
+        let mut s = self.grounds.len();
+        while s > 1 {
+            s -= 1;
+            if s != self.segment && self.grounds[s].all_idle() {
+                gone.push(self.grounds.remove(s));
+                if self.segment > s {
+                    self.segment -= 1;
+                }
+            }
+        }
+        gone
+    }
+
+    /// One slot is back, on the queue's lcore.
+    #[inline(always)]
+    pub(crate) fn back(&mut self, at: usize, n: u32) {
+        for ground in &mut self.grounds {
+            if ground.segment.covers(at, 1) {
+                let here = ground.segment.in_lower_chunk(at, n, self.stride);
+                ground.books[ground.segment.chunk_of(at)].back += here;
+                if here < n {
+                    let above = at + here as usize * self.stride;
+                    ground.books[ground.segment.chunk_of(above)].back += n - here;
+                }
+                return;
+            }
+        }
+    }
+
+    /// Takes mbufs back whose slots are accounted for.
+    ///
+    /// # Safety
+    /// The mbufs are of this pool, and nobody uses them any more.
+    #[inline(always)]
+    pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
+        // The capacity is the pool's size.
+        self.stack.extend(mbufs.iter().rev());
+    }
+
+    /// The payload address of an mbuf's slot.
+    #[inline(always)]
+    pub(crate) fn payload_of(&self, buf_addr: usize) -> usize {
+        self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        // Segments that messages hold outlive the pool.
+        for ground in self.grounds.drain(..) {
+            let_go(ground.segment, ground.books);
+        }
+    }
+}
+
+impl Handler for Landing {
+    const NAME: &'static CStr = c"lm_landing";
+    type Config = Setup;
+
+    fn alloc(mp: *mut rte_mempool, setup: &Setup) -> Result<Box<Self>, i32> {
+        let first = setup.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (segment, bounce) = first.ok_or(libc::EINVAL)?;
+        // SAFETY: DPDK passes the pool that it creates, with its size.
+        let size = unsafe { (*mp).size } as usize;
+        let top = segment.base + segment.len;
+        let mut this = Box::new(Self {
+            stack: Vec::with_capacity(size),
+            last: 0,
+            floor: usize::MAX,
+            pitch: 0,
+            delta: 0,
+            buf_len: 0,
+            books: std::ptr::null_mut(),
+            segment: 0,
+            chunk: segment.chunks.len() - 1,
+            stride: setup.stride,
+            room: setup.room,
+            layout: SlotLayout::Overlapping,
+            grounds: vec![Ground::new(segment)],
+            ready: false,
+            closing: false,
+            bounce,
+            bounce_len: Self::bounce_len(setup.stride, setup.room),
+            bounce_next: 0,
+            targets: [0; BOUNCES],
+            stats: PoolStats::default(),
+            pressed: false,
+        });
+        this.set_layout(setup.layout);
+        this.books = &raw mut this.grounds[0].books[this.chunk];
+        // The first slot leaves room above for a device that fills all it was given.
+        this.last = (top - setup.room.next_multiple_of(64) - 64) & !7;
+        Ok(this)
+    }
+
+    unsafe fn enqueue(this: *mut Self, objs: *const *mut c_void, n: u32) -> i32 {
+        // SAFETY: Handler's contract: one call at a time, `n` objects.
+        let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts(objs, n as usize)) };
+        for &object in objs {
+            let mbuf = object.cast::<rte_mbuf>();
+            if this.ready {
+                // A driver gives a posted mbuf back: its slot will not be used.
+                // SAFETY: once ready, all objects are mbufs of this pool, whose address `dequeue` set.
+                let at = unsafe { this.payload_of((*mbuf).buf_addr as usize) };
+                this.back(at, 1);
+            }
+            this.stack.push(mbuf);
+        }
+        0
+    }
+
+    #[inline]
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
+        // SAFETY: Handler's contract: one call at a time.
+        let this = unsafe { &mut *this };
+        if this.stack.len() < n as usize || !this.ready {
+            return this.dequeue_unready(objs, n);
+        }
+        let before = (this.last, this.books);
+        for i in 0..n as usize {
+            let at = this.last.wrapping_sub(this.pitch);
+            let (buf, iova) = if at >= this.floor {
+                this.last = at;
+                (at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(this.delta))
+            } else if let Some(place) = this.edge() {
+                place
+            } else {
+                // SAFETY: the first `i` places of `objs` were filled below.
+                unsafe { this.undo(objs, i, before) };
+                return -libc::ENOENT;
+            };
+            // SAFETY: `stack` has at least `n - i` mbufs of this pool, which nobody else uses; `objs` has room for
+            // `n`; `books` points to the current chunk's entry in a box that lives as long as its ground.
+            unsafe {
+                let mbuf = this.stack.pop().unwrap_unchecked();
+                (*mbuf).buf_addr = buf as *mut c_void;
+                (*mbuf).buf_iova = iova;
+                (*mbuf).buf_len = this.buf_len;
+                (*this.books).cut += 1;
+                *objs.add(i) = mbuf.cast();
+            }
+        }
+        0
+    }
+
+    unsafe fn count(this: *const Self) -> u32 {
+        // SAFETY: Handler's contract; a count may be off by what is under way.
+        unsafe { &*this }.stack.len() as u32
+    }
+}
+
+impl Landing {
+    /// All objects are mbufs now, and slots can be cut.
+    pub(crate) fn set_ready(&mut self, ready: bool) {
+        self.ready = ready;
+    }
+
+    /// While the pool is created and freed, objects are just objects.
+    #[cold]
+    fn dequeue_unready(&mut self, objs: *mut *mut c_void, n: u32) -> i32 {
+        if self.ready || self.stack.len() < n as usize {
+            return -libc::ENOENT;
+        }
+        for (i, mbuf) in self.stack.drain(self.stack.len() - n as usize..).enumerate() {
+            // SAFETY: `objs` has room for `n` objects: Handler's contract.
+            unsafe { *objs.add(i) = mbuf.cast() };
+        }
+        0
+    }
+
+    /// All or nothing: takes the first `n` of `objs` back. If they were all cut from the chunk that the cursor
+    /// is in, their places are cut again next time; else they are never used.
+    ///
+    /// # Safety
+    /// They were just filled by `dequeue`, which began at `before`.
+    #[cold]
+    unsafe fn undo(&mut self, objs: *mut *mut c_void, n: usize, before: (usize, *mut Books)) {
+        self.stats.starved += 1;
+        self.pressed = true;
+        let rewind = self.books == before.1;
+        if rewind {
+            self.last = before.0;
+            // SAFETY: the current chunk's books, of which `n` slots were just cut.
+            unsafe { (*self.books).cut -= n as u32 };
+        }
+        for i in (0..n).rev() {
+            // SAFETY: the caller's promise; they are mbufs of this pool with the address that was set.
+            unsafe {
+                let mbuf = (*objs.add(i)).cast::<rte_mbuf>();
+                if !rewind {
+                    let at = self.payload_of((*mbuf).buf_addr as usize);
+                    self.back(at, 1);
+                }
+                self.stack.push(mbuf);
+            }
+        }
+    }
+
+    /// Slots that are neither free nor posted: messages and frames that wait.
+    pub(crate) fn held(&self) -> u64 {
+        let out = self.grounds.iter().flat_map(|g| {
+            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.remote(c)))
+        });
+        out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
+    }
+}

@@ -1,0 +1,36 @@
+//! Ports prepared for landing, and the pools that feed them.
+//!
+//! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
+//! - [`memory`] (private): DPDK's memory, or memory mapped twice;
+//! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
+//! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
+//! - [`pool`]: the same as its owner sees it;
+//! - [`queue`]: a receive queue and its pool; [`queue::feed`] for applications with a loop of their own;
+//! - [`send`]: send buffers with holes, transmitted in place;
+//! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
+//! - [`clock`]: nanoseconds by the time-stamp counter;
+//! - [`port`]: a port, set up so that all of this is safe.
+
+pub mod clock;
+pub mod device;
+pub mod landing;
+mod memory;
+pub mod payload;
+pub mod pool;
+pub mod port;
+pub mod queue;
+pub mod region;
+pub mod send;
+
+pub use clock::Clock;
+pub use landing::{PoolStats, SlotLayout};
+pub use memory::MemoryError;
+pub use payload::Payload;
+pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind};
+pub use port::{LandingPort, PortError, PortSetup};
+pub use queue::LandingQueue;
+pub use region::{Hold, orphans};
+pub use send::{SendError, SendPool, SendSlot};
+
+/// An mbuf as DPDK's functions have it.
+pub type RawMbuf = dpdk_sys::rte_mbuf;

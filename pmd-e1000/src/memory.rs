@@ -1,0 +1,225 @@
+//! Where a landing region's bytes come from, and what devices call them.
+
+use std::{error, fmt, io, ptr};
+
+use rte::Eal;
+use rte::memzone::{Memzone, MemzoneError, MemzoneFlags, iova_of};
+
+/// A piece of memory that is contiguous for devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub lo: usize,
+    pub hi: usize,
+    /// IOVA minus address.
+    pub delta: u64,
+}
+
+/// Memory for landing.
+pub(crate) struct Memory {
+    base: usize,
+    len: usize,
+    span: usize,
+    extents: Box<[Extent]>,
+    mirrored: bool,
+    _owner: Owner,
+}
+
+/// What gives the memory back.
+#[expect(dead_code, reason = "held for their drop")]
+enum Owner {
+    Zone(Memzone),
+    Twice(Twice),
+}
+
+/// Bytes that are looked up at once when breaks are searched for: the smallest page.
+const PAGE: usize = 4096;
+const HUGEPAGE: usize = 2 << 20;
+
+impl Memory {
+    /// `len` bytes of DPDK's memory.
+    pub(crate) fn zone(eal: &Eal, name: &str, len: usize, socket: Option<u32>) -> Result<Self, MemoryError> {
+        let zone = Memzone::reserve(eal, name, len, PAGE, MemzoneFlags::default(), socket)
+            .map_err(MemoryError::Zone)?;
+        let base = zone.ptr().as_ptr() as usize;
+        let extents = find_extents(eal, base, len);
+        Ok(Self { base, len, span: len, extents, mirrored: false, _owner: Owner::Zone(zone) })
+    }
+
+    /// `len` bytes (a multiple of 2 MiB) of memory of our own, mapped twice back to back, for devices that do
+    /// no DMA of their own.
+    pub(crate) fn twice(eal: &Eal, len: usize) -> Result<Self, MemoryError> {
+        let twice = (eal.has_hugepages())
+            .then(|| Twice::map(len, true).ok())
+            .flatten()
+            .map_or_else(|| Twice::map(len, false), Ok)
+            .map_err(|e| MemoryError::Twice(len, e))?;
+        let base = twice.at as usize;
+        let extents = Box::new([Extent { lo: base, hi: base + 2 * len, delta: 0 }]);
+        Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: Owner::Twice(twice) })
+    }
+
+    /// Its first address.
+    pub(crate) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// Its length in bytes, counted once.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes of address space from the base: twice the length if it is mapped twice.
+    #[inline(always)]
+    pub(crate) fn span(&self) -> usize {
+        self.span
+    }
+
+    /// Mapped twice.
+    pub(crate) fn is_mirrored(&self) -> bool {
+        self.mirrored
+    }
+
+    /// The contiguous piece around an address.
+    pub(crate) fn extent(&self, at: usize) -> Extent {
+        let found = self.extents.iter().find(|e| (e.lo..e.hi).contains(&at));
+        found.copied().unwrap_or(Extent { lo: at, hi: at, delta: 0 })
+    }
+
+    pub(crate) fn iova(&self, at: usize) -> Option<u64> {
+        let e = self.extent(at);
+        (e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
+    }
+
+    pub(crate) fn is_contiguous(&self, at: usize, len: usize) -> bool {
+        let e = self.extent(at);
+        at + len <= e.hi
+    }
+}
+
+/// The pieces of DPDK's memory that are contiguous for devices.
+fn find_extents(eal: &Eal, base: usize, len: usize) -> Box<[Extent]> {
+    let mut extents: Vec<Extent> = Vec::new();
+    let mut at = base;
+    while at < base + len {
+        let hi = (at / PAGE * PAGE + PAGE).min(base + len);
+        // No address for devices: then none will ask (--no-huge without an IOMMU).
+        let delta = iova_of(eal, at as *const u8).map_or(0, |iova| iova.wrapping_sub(at as u64));
+        match extents.last_mut() {
+            Some(e) if e.delta == delta => e.hi = hi,
+            _ => extents.push(Extent { lo: at, hi, delta }),
+        }
+        at = hi;
+    }
+    extents.into()
+}
+
+/// One file mapped twice, back to back.
+struct Twice {
+    at: *mut libc::c_void,
+    len: usize,
+}
+
+// SAFETY: an address range that stays mapped until drop; it is reached through raw pointers only.
+unsafe impl Send for Twice {}
+// SAFETY: as above.
+unsafe impl Sync for Twice {}
+
+impl Twice {
+    fn map(len: usize, huge: bool) -> io::Result<Self> {
+        if len == 0 || !len.is_multiple_of(HUGEPAGE) {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let flags =
+            if huge { libc::MFD_CLOEXEC | libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { libc::MFD_CLOEXEC };
+        // SAFETY: the name is NUL-terminated; the flags are memfd_create's.
+        let fd = unsafe { libc::memfd_create(c"lm-landing".as_ptr(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mapped = Self::map_file(fd, len, huge);
+        // SAFETY: the descriptor is ours; mappings outlive it.
+        unsafe { libc::close(fd) };
+        mapped
+    }
+
+    fn map_file(fd: i32, len: usize, huge: bool) -> io::Result<Self> {
+        // SAFETY: an ordinary call on our own descriptor.
+        if unsafe { libc::ftruncate(fd, len as libc::off_t) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Address space for both, with room to align.
+        let space = 2 * len + HUGEPAGE;
+        let none = libc::PROT_NONE;
+        // SAFETY: an anonymous reservation where the kernel likes; nothing of ours is replaced.
+        let area = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                space,
+                none,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if area == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = (area as usize).next_multiple_of(HUGEPAGE);
+        let this = Self { at: start as *mut libc::c_void, len };
+        // SAFETY: both ends of the reservation that the mapping will not use, page-aligned, ours.
+        unsafe {
+            let (head, tail) = (start - area as usize, area as usize + space - (start + 2 * len));
+            if head > 0 {
+                libc::munmap(area, head);
+            }
+            if tail > 0 {
+                libc::munmap((start + 2 * len) as *mut libc::c_void, tail);
+            }
+        }
+        for i in 0..2 {
+            let flags =
+                libc::MAP_SHARED | libc::MAP_FIXED | if huge && i == 0 { libc::MAP_POPULATE } else { 0 };
+            // SAFETY: MAP_FIXED replaces a part of our own reservation, which `this` unmaps on drop.
+            let half = unsafe {
+                let at = this.at.byte_add(i * len);
+                libc::mmap(at, len, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0)
+            };
+            if half == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map_file`, and nobody uses it any more: a region is let go when it is idle.
+        unsafe { libc::munmap(self.at, 2 * self.len) };
+    }
+}
+
+/// No memory for a landing region.
+#[derive(Debug)]
+pub enum MemoryError {
+    /// DPDK has none.
+    Zone(MemzoneError),
+    /// So many bytes could not be mapped twice.
+    Twice(usize, io::Error),
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zone(e) => e.fmt(f),
+            Self::Twice(len, e) => {
+                write!(
+                    f,
+                    "{len} bytes of landing region cannot be mapped twice: {e}; use a region in DPDK's memory"
+                )
+            }
+        }
+    }
+}
+
+impl error::Error for MemoryError {}

@@ -1,0 +1,76 @@
+//! [`Payload`]: the bytes of a delivered datagram, wherever they lie.
+
+use rte::Mbuf;
+use rte::mempool::Mempool;
+
+use crate::region::Hold;
+use crate::send::{Contiguous, SendSlot, show};
+
+/// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
+pub struct Payload {
+    home: Home,
+    /// Address in landed memory; offset in a buffer.
+    at: usize,
+    len: usize,
+}
+
+enum Home {
+    Landed(Hold),
+    Copied(SendSlot),
+}
+
+impl Payload {
+    /// `len` bytes at address `at` of held slots.
+    #[inline]
+    pub fn landed(hold: Hold, at: usize, len: usize) -> Self {
+        Self { home: Home::Landed(hold), at, len }
+    }
+
+    /// `len` bytes from `start` on of a buffer.
+    pub fn copied(buffer: SendSlot, start: usize, len: usize) -> Self {
+        Self { home: Home::Copied(buffer), at: start, len }
+    }
+
+    /// Whether it was copied.
+    #[inline]
+    pub fn is_copied(&self) -> bool {
+        matches!(self.home, Home::Copied(_))
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        let bytes = match &self.home {
+            Home::Landed(hold) => hold.bytes(self.at, self.len),
+            Home::Copied(buffer) => buffer.bytes().get(self.at..self.at + self.len),
+        };
+        bytes.unwrap_or_default()
+    }
+
+    /// The bytes as an mbuf of one segment from `pool`, without a copy, head- or tailroom: the bytes around
+    /// belong to others. They go back when the mbuf is freed.
+    ///
+    /// # Errors
+    /// The payload, if the pool is empty or the bytes are not contiguous for devices.
+    pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
+        let mut packets = Vec::with_capacity(1);
+        let len = self.len;
+        show(self, std::iter::once(0..len), pool, &mut packets)?;
+        packets.pop().ok_or_else(|| unreachable!("show made one packet"))
+    }
+}
+
+// SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and this is
+// their only owner, who gives no mutable access. The IOVA is what DPDK told of the very address.
+unsafe impl Contiguous for Payload {
+    fn payload(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    fn iova(&self, offset: usize, len: usize) -> Option<u64> {
+        match &self.home {
+            Home::Landed(hold) => hold.iova(self.at + offset, len),
+            Home::Copied(buffer) => Some(buffer.iova(self.at + offset)),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::{error, fmt, ptr};
+
+use dpdk_sys::{rte_mbuf, rte_mempool};
+use rte::Eal;
+use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
+use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
+
+use crate::landing::{BOUNCES, HEADERS, HEADROOM, Landing, PoolStats, Setup, SlotLayout, TO_PAYLOAD};
+use crate::memory::{Memory, MemoryError};
+use crate::region::{CHUNK, Hold, Segment, let_go};
+
+/// Where the landing region lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegionKind {
+    /// In DPDK's memory: any device can land there. A datagram across its end is copied.
+    Dpdk,
+    /// In memory mapped twice, so that it has no end: for devices that do no DMA.
+    Mirrored,
+}
+
+/// What a landing pool is made of.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Unique in the process, at most 16 bytes.
+    pub name: String,
+    /// Descriptors of the queue that it feeds.
+    pub descriptors: u16,
+    /// mbufs beyond the descriptors: what a driver or a burst has in hand.
+    pub spare_mbufs: u32,
+    /// Bytes of landing region.
+    pub region: usize,
+    /// Bytes that it may grow to while the application holds messages.
+    pub max_region: usize,
+    /// Where it lies.
+    pub kind: RegionKind,
+    /// IP payload of a full fragment, bytes, a multiple of 8.
+    pub stride: usize,
+    /// Bytes that the device may write into a slot, from the frame's start.
+    pub room: usize,
+    /// How slots are laid first.
+    pub layout: SlotLayout,
+    /// NUMA node; `None`: any.
+    pub socket: Option<u32>,
+}
+
+impl PoolConfig {
+    /// The least region for a queue: its ring, one datagram, four chunks.
+    pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
+        let pitch = stride.max(room + 128);
+        (usize::from(descriptors) * pitch + (64 << 10) + 4 * CHUNK).next_multiple_of(CHUNK)
+    }
+}
+
+/// A frame in its slot, in the driver's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// Address of its IP payload; the frame starts 34 bytes below.
+    pub at: usize,
+    /// Bytes of frame.
+    pub len: u16,
+    /// How its slot lies.
+    pub layout: SlotLayout,
+    /// It doesn't lie where its slot says, or is spread over several.
+    pub damaged: bool,
+    /// 0, or the bounce slot (from 1) where its headers still are.
+    pub bounce: u16,
+}
+
+/// A pool of mbufs that land. It belongs to its queue's lcore: `Send`, not `Sync`.
+pub struct LandingPool {
+    pool: HandlerPool<Landing>,
+    eal: Eal,
+    config: PoolConfig,
+    region: usize,
+}
+
+static SEGMENTS: AtomicU32 = AtomicU32::new(0);
+
+fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, MemoryError> {
+    let memory = match config.kind {
+        RegionKind::Dpdk => {
+            let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
+            Memory::zone(eal, &format!("lm_{}_{number}", config.name), len, config.socket)?
+        }
+        RegionKind::Mirrored => Memory::twice(eal, len)?,
+    };
+    Ok(Arc::new(Segment::new(eal, memory)))
+}
+
+impl LandingPool {
+    /// Creates the pool and its region.
+    ///
+    /// # Errors
+    /// [`LandingError`]: a geometry that can't land, or no memory.
+    pub fn create(eal: &Eal, config: &PoolConfig) -> Result<Self, LandingError> {
+        let least = PoolConfig::least_region(config.descriptors, config.stride, config.room);
+        if config.region < least {
+            return Err(LandingError::TooSmall {
+                region: config.region,
+                least,
+                descriptors: config.descriptors,
+            });
+        }
+        if !config.stride.is_multiple_of(8) || config.room + HEADROOM >= usize::from(u16::MAX) {
+            return Err(LandingError::Stride(config.stride, config.room));
+        }
+        let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
+        let contiguous = MemzoneFlags { iova_contig: true };
+        let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("lmb_{}_{number}", config.name);
+        let bounce_len = BOUNCES * Landing::bounce_len(config.stride, config.room);
+        let bounce = Memzone::reserve(eal, &name, bounce_len, 4096, contiguous, config.socket)
+            .map_err(LandingError::Bounce)?;
+        let setup = Setup {
+            first: Mutex::new(Some((first, bounce))),
+            stride: config.stride,
+            room: config.room,
+            layout: config.layout,
+        };
+        let pool = HandlerPool::create(
+            eal,
+            &HandlerPoolConfig {
+                name: &format!("lm_{}", config.name),
+                n: u32::from(config.descriptors) + config.spare_mbufs,
+                priv_size: 0,
+                data_room: (HEADROOM + config.room) as u16,
+                pinned: true,
+                socket: config.socket,
+            },
+            &setup,
+            |_, _| {},
+        )
+        .map_err(LandingError::Pool)?;
+        let this = Self { pool, eal: eal.clone(), config: config.clone(), region: config.region };
+        this.landing().set_ready(true);
+        Ok(this)
+    }
+
+    /// The handler; every use ends before the next call into DPDK.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    fn landing(&self) -> &mut Landing {
+        // SAFETY: the handler lives as long as the pool. This type is not Sync, so this is the one thread that
+        // uses it; drivers reach it only from this thread, inside calls that no reference of ours spans: each
+        // method below makes its own and returns no part of it but through `&self`.
+        unsafe { &mut *self.pool.handler() }
+    }
+
+    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports.
+    pub fn as_ptr(&self) -> *mut rte_mempool {
+        self.pool.as_ptr()
+    }
+
+    /// A share of the pool's life, for a port.
+    pub fn share(&self) -> PoolRef {
+        self.pool.share()
+    }
+
+    /// Its setup.
+    pub fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// mbufs that are not out.
+    pub fn available(&self) -> u32 {
+        self.pool.available()
+    }
+
+    /// mbufs in all.
+    pub fn size(&self) -> u32 {
+        self.pool.size()
+    }
+
+    /// Bytes of region now.
+    pub fn region(&self) -> usize {
+        self.region
+    }
+
+    /// Bytes between the two mappings; 0: mapped once.
+    pub fn mirror(&self) -> usize {
+        if self.config.kind == RegionKind::Mirrored { self.config.region } else { 0 }
+    }
+
+    /// What it counted.
+    pub fn stats(&self) -> PoolStats {
+        self.landing().stats
+    }
+
+    /// Slots that messages and waiting frames hold.
+    pub fn held(&self) -> u64 {
+        self.landing().held()
+    }
+
+    /// How slots are laid now.
+    pub fn layout(&self) -> SlotLayout {
+        self.landing().layout
+    }
+
+    /// Lays the slots that are posted from now on so. It takes a ring length of frames to take effect.
+    pub fn set_layout(&mut self, layout: SlotLayout) {
+        if self.layout() != layout {
+            self.landing().set_layout(layout);
+        }
+    }
+
+    /// What a received mbuf holds. A bounced payload is copied into place.
+    ///
+    /// # Safety
+    /// `mbuf` came from the queue that this pool feeds, and was not recycled yet.
+    #[inline(always)]
+    pub unsafe fn landed(&mut self, mbuf: *mut rte_mbuf) -> Landed {
+        let landing = self.landing();
+        // SAFETY: the caller's promise: a valid mbuf, ours alone.
+        unsafe {
+            let buf = (*mbuf).buf_addr as usize;
+            let len = (*mbuf).data_len;
+            let overlapping = landing.is_overlapping((*mbuf).buf_len);
+            let layout = if overlapping { SlotLayout::Overlapping } else { SlotLayout::Separate };
+            let damaged = (*mbuf).nb_segs != 1 || usize::from((*mbuf).data_off) != HEADROOM;
+            if let Some((index, target)) = landing.bounced(buf) {
+                let payload = usize::from(len).saturating_sub(HEADERS).min(self.config.stride);
+                if payload > 0 {
+                    ptr::copy_nonoverlapping((buf + TO_PAYLOAD) as *const u8, target as *mut u8, payload);
+                }
+                return Landed { at: target, len, layout, damaged, bounce: index as u16 + 1 };
+            }
+            Landed { at: buf + TO_PAYLOAD, len, layout, damaged, bounce: 0 }
+        }
+    }
+
+    /// Takes mbufs back; their slots stay out until [`LandingPool::release`] or a [`Hold`] gives them back.
+    ///
+    /// # Safety
+    /// They came from the queue that this pool feeds, and nobody uses them any more.
+    #[inline(always)]
+    pub unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.landing().recycle(mbufs) };
+    }
+
+    /// One slot is no longer needed.
+    #[inline]
+    pub fn release(&mut self, at: usize) {
+        self.landing().back(at, 1);
+    }
+
+    /// `n` slots from `lowest` upwards are held until the hold is dropped, wherever that is.
+    #[inline]
+    pub fn hold(&mut self, lowest: usize, n: u32) -> Option<Hold> {
+        let landing = self.landing();
+        let ground = landing.grounds.iter().find(|g| g.segment.covers(lowest, 1))?;
+        Some(Hold::new(&ground.segment, lowest, n, self.config.stride))
+    }
+
+    /// `len` bytes of region at `at`; empty if they are not in it.
+    ///
+    /// The caller asks only for what it was told of by [`LandingPool::landed`] and has not given back: those
+    /// bytes no device writes, but for the last [`HEADERS`] in front of a payload, which it reads at its own
+    /// risk, as [`LandingPool::headers`] says.
+    #[inline(always)]
+    pub fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        if !self.landing().grounds.iter().any(|g| g.segment.covers(at, len)) {
+            return &[];
+        }
+        // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the
+        // kernel give zeroes); a slot that was landed and not given back is not posted to the device.
+        unsafe { std::slice::from_raw_parts(at as *const u8, len) }
+    }
+
+    /// The headers of a frame as they are now: a frame below may have overwritten them, or be doing so.
+    #[inline(always)]
+    pub fn headers(&self, at: usize, bounce: u16) -> [u8; HEADERS] {
+        let from = self.frame_start(at, bounce);
+        // SAFETY: `frame_start` gives an address with a frame's room behind it. A device may be writing these
+        // bytes: they are copied out at once, and what they say is believed only as the matcher's rules allow.
+        unsafe { ptr::read_volatile(from.cast()) }
+    }
+
+    /// A whole frame whose headers are intact; empty if it isn't in the region.
+    pub fn frame(&self, at: usize, len: u16, bounce: u16) -> &[u8] {
+        if bounce == 0 && !self.landing().grounds.iter().any(|g| g.segment.covers(at - HEADERS, len.into())) {
+            return &[];
+        }
+        // SAFETY: in place, the frame lies in a segment; bounced, in its bounce slot, whose room was posted.
+        unsafe { std::slice::from_raw_parts(self.frame_start(at, bounce), len.into()) }
+    }
+
+    fn frame_start(&self, at: usize, bounce: u16) -> *const u8 {
+        if bounce == 0 {
+            (at - HEADERS) as *const u8
+        } else {
+            self.landing().bounce_frame(usize::from(bounce) - 1)
+        }
+    }
+
+    /// Between bursts: grows the region when messages that the application holds leave no room ahead, and
+    /// gives back what it grew by when that is over.
+    #[inline(always)]
+    pub fn maintain(&mut self) {
+        if self.landing().pressed {
+            self.relieve();
+        }
+    }
+
+    #[cold]
+    fn relieve(&mut self) {
+        let landing = self.landing();
+        landing.pressed = false;
+        for ground in landing.shrink() {
+            self.region -= ground.segment.len;
+            let_go(ground.segment, ground.books);
+        }
+        let step = self.config.region.min(self.config.max_region.saturating_sub(self.region)) / CHUNK * CHUNK;
+        let step = if self.config.kind == RegionKind::Mirrored { step / (2 << 20) * (2 << 20) } else { step };
+        let worth = self.landing().held() > (64 << 10) / self.config.stride as u64;
+        if step < 4 * CHUNK || !worth || self.config.kind == RegionKind::Mirrored {
+            return;
+        }
+        match segment(&self.eal, &self.config, step) {
+            Ok(added) => {
+                self.region += step;
+                self.landing().grow(added);
+            }
+            Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),
+        }
+    }
+}
+
+impl Drop for LandingPool {
+    fn drop(&mut self) {
+        // The handler goes with the pool, perhaps later than this: a port may still have a share.
+        self.landing().close();
+    }
+}
+
+/// A landing pool can't be made.
+#[derive(Debug)]
+pub enum LandingError {
+    /// The region is smaller than the queue needs.
+    TooSmall {
+        /// Bytes asked for.
+        region: usize,
+        /// Bytes needed.
+        least: usize,
+        /// Descriptors of the queue.
+        descriptors: u16,
+    },
+    /// A stride that is no multiple of 8, or a room beyond 64 KiB.
+    Stride(usize, usize),
+    /// No memory for the region.
+    Memory(MemoryError),
+    /// No memory for bounce slots.
+    Bounce(MemzoneError),
+    /// No mbufs.
+    Pool(PoolError),
+}
+
+impl fmt::Display for LandingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooSmall { region, least, descriptors } => write!(
+                f,
+                "a landing region of {region} bytes is too small for {descriptors} descriptors: make it {least} or \
+                 more, or the ring shorter"
+            ),
+            Self::Stride(stride, room) => {
+                write!(f, "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8")
+            }
+            Self::Memory(e) => e.fmt(f),
+            Self::Bounce(e) => e.fmt(f),
+            Self::Pool(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for LandingError {}

@@ -1,0 +1,123 @@
+//! [`LandingQueue`]: a receive queue and the pool that feeds it, on one lcore.
+
+use std::ptr;
+
+use dpdk_sys::rte_mbuf;
+use rte::port::RxQueue;
+
+use crate::landing::SlotLayout;
+use crate::pool::{Landed, LandingPool};
+
+/// Frames that one poll takes at most.
+pub const MAX_BURST: usize = 512;
+
+/// Feeds what a driver handed over to `each`, frame by frame in ring order, and takes the mbufs back. Their slots
+/// stay out: each is somebody's until it is released.
+///
+/// # Safety
+/// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
+#[inline(always)]
+pub unsafe fn feed(
+    pool: &mut LandingPool,
+    mbufs: &[*mut rte_mbuf],
+    mut each: impl FnMut(&mut LandingPool, Landed),
+) {
+    for &mbuf in mbufs {
+        // SAFETY: the caller's promise.
+        let landed = unsafe { pool.landed(mbuf) };
+        if landed.damaged {
+            // SAFETY: as above.
+            unsafe { feed_damaged(pool, mbuf, &mut each) };
+        } else {
+            each(pool, landed);
+        }
+    }
+    // SAFETY: as above; `feed_damaged` recycles nothing but what hangs behind these.
+    unsafe { pool.recycle(mbufs) };
+}
+
+/// A frame over several buffers, or not where it should be: each buffer took a slot.
+///
+/// # Safety
+/// As for [`feed`].
+#[cold]
+unsafe fn feed_damaged(
+    pool: &mut LandingPool,
+    head: *mut rte_mbuf,
+    each: &mut impl FnMut(&mut LandingPool, Landed),
+) {
+    let mut mbuf = head;
+    while !mbuf.is_null() {
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
+        // unchained.
+        unsafe {
+            let landed = pool.landed(mbuf);
+            let next = (*mbuf).next;
+            (*mbuf).next = ptr::null_mut();
+            (*mbuf).nb_segs = 1;
+            each(pool, Landed { damaged: true, ..landed });
+            if mbuf != head {
+                pool.recycle(&[mbuf]);
+            }
+            mbuf = next;
+        }
+    }
+}
+
+/// A receive queue that lands. `Send`, not `Sync`: it belongs to one lcore at a time.
+pub struct LandingQueue {
+    // The queue goes before the pool.
+    rx: RxQueue,
+    pool: LandingPool,
+    mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,
+    synchronous: bool,
+}
+
+// SAFETY: the array holds pointers only during a poll.
+unsafe impl Send for LandingQueue {}
+
+impl LandingQueue {
+    /// A queue and the pool that its port was set up with. `synchronous`: the device writes frames only inside the
+    /// receive call.
+    pub fn new(rx: RxQueue, pool: LandingPool, synchronous: bool) -> Self {
+        Self { rx, pool, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), synchronous }
+    }
+
+    /// Receives at most `burst` frames and gives each to `each`, in ring order; how many. Runs the port's RX
+    /// callbacks as `rte_eth_rx_burst` does.
+    #[inline(always)]
+    pub fn poll(&mut self, burst: usize, each: impl FnMut(&mut LandingPool, Landed)) -> usize {
+        self.pool.maintain();
+        let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);
+        if n > 0 {
+            // SAFETY: the queue is fed from this pool, and these mbufs were just received.
+            unsafe { feed(&mut self.pool, &self.mbufs[..n], each) };
+        }
+        n
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &LandingPool {
+        &self.pool
+    }
+
+    /// The pool.
+    pub fn pool_mut(&mut self) -> &mut LandingPool {
+        &mut self.pool
+    }
+
+    /// Whether the device writes frames only inside the receive call.
+    pub fn is_synchronous(&self) -> bool {
+        self.synchronous
+    }
+
+    /// Lays the slots that are posted from now on so.
+    pub fn set_layout(&mut self, layout: SlotLayout) {
+        self.pool.set_layout(layout);
+    }
+
+    /// Gives the receive queue back to its port, so that it can be stopped; the pool stays.
+    pub fn into_pool(self) -> LandingPool {
+        self.pool
+    }
+}

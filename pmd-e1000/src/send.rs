@@ -1,0 +1,311 @@
+//! Send buffers in DPDK's memory, transmitted in place: one external-buffer mbuf, one descriptor, a fragment.
+
+use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ffi::c_void;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::{error, fmt};
+
+use dpdk_sys::rte_mbuf_ext_shared_info;
+use rte::mempool::Mempool;
+use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
+use rte::{Eal, Mbuf};
+
+/// Buffers to send from. Any thread may hold it; one takes from it at a time (`&mut`).
+pub struct SendPool {
+    shared: Arc<Shared>,
+    next: usize,
+}
+
+struct Shared {
+    slots: Box<[Slot]>,
+    /// Holds the slots' bytes; DPDK is told of addresses in it only while a slot is busy.
+    zones: Vec<Memzone>,
+}
+
+/// A buffer's place and state.
+struct Slot {
+    start: NonNull<u8>,
+    len: usize,
+    iova: u64,
+    busy: AtomicBool,
+    /// What DPDK counts the fragments in flight with. Boxed apart: DPDK writes it from any lcore.
+    info: Info,
+}
+
+/// An `rte_mbuf_ext_shared_info` at a fixed address.
+struct Info(NonNull<rte_mbuf_ext_shared_info>);
+
+// SAFETY: a slot's memory is reached only by who took it (`busy`), its info by DPDK's atomics.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
+
+impl Info {
+    fn new() -> Self {
+        let layout = Allocation::new::<rte_mbuf_ext_shared_info>();
+        // SAFETY: the layout is not empty.
+        let at = unsafe { alloc_zeroed(layout) };
+        NonNull::new(at.cast()).map_or_else(|| handle_alloc_error(layout), Self)
+    }
+}
+
+impl Drop for Info {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with this layout; no mbuf is attached any more (see `freed`).
+        unsafe { dealloc(self.0.as_ptr().cast(), Allocation::new::<rte_mbuf_ext_shared_info>()) };
+    }
+}
+
+/// A buffer that was taken and not sent. `Send`; dropping it gives it back.
+pub struct SendSlot {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+static ZONES: AtomicU32 = AtomicU32::new(0);
+/// Bytes of a zone at most, so that each finds a contiguous place in one hugepage.
+const ZONE: usize = 1 << 20;
+
+impl SendPool {
+    /// `buffers` of `len` bytes, each contiguous for devices.
+    ///
+    /// # Errors
+    /// [`SendError`]: DPDK has no memory.
+    pub fn create(eal: &Eal, buffers: usize, len: usize, socket: Option<u32>) -> Result<Self, SendError> {
+        let pitch = len.next_multiple_of(64);
+        let per_zone = (ZONE / pitch).max(1);
+        let (mut zones, mut slots) = (Vec::new(), Vec::new());
+        while slots.len() < buffers {
+            let n = per_zone.min(buffers - slots.len());
+            let name = format!("lms_{}", ZONES.fetch_add(1, Ordering::Relaxed));
+            let flags = MemzoneFlags { iova_contig: true };
+            let zone = Memzone::reserve(eal, &name, n * pitch, 64, flags, socket)
+                .map_err(|cause| SendError { buffers, len, cause })?;
+            for i in 0..n {
+                // SAFETY: within the zone.
+                let start = unsafe { zone.ptr().byte_add(i * pitch) };
+                let iova = zone.iova() + (i * pitch) as u64;
+                slots.push(Slot { start, len, iova, busy: AtomicBool::new(false), info: Info::new() });
+            }
+            zones.push(zone);
+        }
+        Ok(Self { shared: Arc::new(Shared { slots: slots.into(), zones }), next: 0 })
+    }
+
+    /// A buffer; `None`: all are in flight or taken.
+    pub fn take(&mut self) -> Option<SendSlot> {
+        let n = self.shared.slots.len();
+        for k in 0..n {
+            let index = (self.next + k) % n;
+            // Acquire: what the device's driver did with it happened before.
+            if !self.shared.slots[index].busy.load(Ordering::Acquire) {
+                self.shared.slots[index].busy.store(true, Ordering::Relaxed);
+                self.next = (index + 1) % n;
+                return Some(SendSlot { shared: Arc::clone(&self.shared), index });
+            }
+        }
+        None
+    }
+
+    /// Buffers that nobody has.
+    pub fn available(&self) -> usize {
+        self.shared.slots.iter().filter(|s| !s.busy.load(Ordering::Acquire)).count()
+    }
+
+    /// Buffers in all.
+    pub fn size(&self) -> usize {
+        self.shared.slots.len()
+    }
+
+    /// Bytes of DPDK's memory.
+    pub fn memory(&self) -> usize {
+        self.shared.zones.iter().map(Memzone::len).sum()
+    }
+}
+
+impl SendSlot {
+    fn slot(&self) -> &Slot {
+        &self.shared.slots[self.index]
+    }
+
+    /// The buffer's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        let slot = self.slot();
+        // SAFETY: `len` bytes of a zone that lives; memzones are initialised; this value is the only user.
+        unsafe { std::slice::from_raw_parts(slot.start.as_ptr(), slot.len) }
+    }
+
+    /// The buffer's bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let slot = self.slot();
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(slot.start.as_ptr(), slot.len) }
+    }
+
+    /// The address for devices of the byte at `offset`.
+    pub(crate) fn iova(&self, offset: usize) -> u64 {
+        self.slot().iova + offset as u64
+    }
+
+    /// Makes one packet for each of `frames`, in their order, out of mbufs from `headers`, and pushes them to
+    /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back, and
+    /// makes nothing, if there are not enough mbufs.
+    ///
+    /// # Errors
+    /// The buffer itself.
+    pub fn into_packets(
+        self,
+        frames: impl ExactSizeIterator<Item = Range<usize>>,
+        headers: &Mempool,
+        packets: &mut Vec<Mbuf>,
+    ) -> Result<(), Self> {
+        let start = packets.len();
+        let n = frames.len();
+        for _ in 0..n {
+            let Some(mbuf) = headers.alloc() else {
+                packets.truncate(start);
+                return Err(self);
+            };
+            packets.push(mbuf);
+        }
+        let slot = self.slot();
+        let info = slot.info.0;
+        let (base, iova, len) = (slot.start, slot.iova, slot.len);
+        // The packets hold the buffer from now on; `freed` gives this share back.
+        let raw = Box::into_raw(Box::new(self));
+        // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info.
+        unsafe {
+            (*info.as_ptr()).free_cb = Some(freed);
+            (*info.as_ptr()).fcb_opaque = raw.cast();
+            (*info.as_ptr()).refcnt = n as u16;
+        }
+        for (mbuf, frame) in packets[start..].iter_mut().zip(frames) {
+            let frame = frame.start.min(len)..frame.end.min(len);
+            // SAFETY: the frame lies in the buffer, which is contiguous for devices and unchanged until `freed`; the
+            // count is the number of packets; the info lives as long as the slot, which the boxed share keeps.
+            unsafe {
+                let at = base.byte_add(frame.start);
+                mbuf.attach_external(at, iova + frame.start as u64, frame.len() as u16, info);
+            }
+            let ok = mbuf.set_window(0, frame.len() as u16);
+            debug_assert!(ok, "the window is the buffer");
+        }
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for SendSlot {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl AsMut<[u8]> for SendSlot {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
+    }
+}
+
+/// DPDK freed the last packet of a buffer. Runs on whatever lcore did.
+unsafe extern "C" fn freed(_: *mut c_void, opaque: *mut c_void) {
+    // SAFETY: `into_packets` put the boxed share here, and DPDK calls this once for it.
+    drop(unsafe { Box::from_raw(opaque.cast::<SendSlot>()) });
+}
+
+impl Drop for SendSlot {
+    fn drop(&mut self) {
+        // Release: what was done with the buffer happens before it is taken again.
+        self.slot().busy.store(false, Ordering::Release);
+    }
+}
+
+/// Memory that lies contiguous somewhere and can be sent from where it lies.
+///
+/// # Safety
+/// `payload` stays where it is and doesn't change until the value is dropped, also when the value itself moves;
+/// `iova` tells true for DMA.
+pub unsafe trait Contiguous: Send + 'static {
+    /// The bytes.
+    fn payload(&self) -> &[u8];
+    /// The address for devices of `len` bytes at `offset`, if they are contiguous for them.
+    fn iova(&self, offset: usize, len: usize) -> Option<u64>;
+}
+
+/// A value that packets in flight show parts of.
+#[repr(C)]
+struct Shown<T> {
+    info: rte_mbuf_ext_shared_info,
+    value: T,
+}
+
+unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
+    // SAFETY: `show` put the box here, and DPDK calls this once for it.
+    drop(unsafe { Box::from_raw(opaque.cast::<Shown<T>>()) });
+}
+
+/// Attaches parts of `value` to fresh mbufs from `pool`, one each, pushed to `packets`; the value is dropped when
+/// the last of them is freed.
+///
+/// # Errors
+/// The value, if mbufs are missing or a part is not contiguous for devices.
+pub fn show<T: Contiguous>(
+    value: T,
+    parts: impl ExactSizeIterator<Item = Range<usize>> + Clone,
+    pool: &Mempool,
+    packets: &mut Vec<Mbuf>,
+) -> Result<(), T> {
+    let start = packets.len();
+    let within = value.payload().len();
+    let fits = parts.clone().all(|p| p.end <= within && value.iova(p.start, p.len()).is_some());
+    let n = parts.len();
+    while fits && packets.len() < start + n {
+        let Some(mbuf) = pool.alloc() else { break };
+        packets.push(mbuf);
+    }
+    if packets.len() < start + n || n == 0 {
+        packets.truncate(start);
+        return Err(value);
+    }
+    // SAFETY: plain data for which zeroes are a value.
+    let info = unsafe { std::mem::zeroed() };
+    let shown = Box::into_raw(Box::new(Shown { info, value }));
+    // SAFETY: `shown` was just made; it lives until the callback. Parts lie in the payload and have an IOVA, both
+    // checked above, and stay there: `Contiguous`. Parts don't overlap in any use that writes, for nobody writes.
+    unsafe {
+        let info = NonNull::new_unchecked(&raw mut (*shown).info);
+        (*info.as_ptr()).free_cb = Some(shown_freed::<T>);
+        (*info.as_ptr()).fcb_opaque = shown.cast();
+        (*info.as_ptr()).refcnt = n as u16;
+        let value = &(*shown).value;
+        for (mbuf, part) in packets[start..].iter_mut().zip(parts) {
+            let at = NonNull::from(&value.payload()[part.start..]).cast::<u8>();
+            let iova = value.iova(part.start, part.len()).unwrap_or_default();
+            mbuf.attach_external(at, iova, part.len() as u16, info);
+            let ok = mbuf.set_window(0, part.len() as u16);
+            debug_assert!(ok, "the window is the part");
+        }
+    }
+    Ok(())
+}
+
+/// No memory for send buffers.
+#[derive(Debug)]
+pub struct SendError {
+    /// How many buffers.
+    pub buffers: usize,
+    /// Bytes of each.
+    pub len: usize,
+    /// What DPDK says.
+    pub cause: MemzoneError,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory for {} send buffers of {} bytes: {}", self.buffers, self.len, self.cause)
+    }
+}
+
+impl error::Error for SendError {}
