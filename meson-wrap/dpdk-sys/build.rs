@@ -24,7 +24,7 @@ const LIBRARIES: &[&str] = &[
 const FUNCTIONS: &[&str] = &[
     "dpdk_sys_.*",
     "rte_version.*",
-    "rte_eal_(init|cleanup|process_type|iova_mode|has_hugepages|has_pci|primary_proc_alive|vfio_.*|get_.*)",
+    "rte_eal_(init|cleanup|alarm_set|process_type|iova_mode|has_hugepages|has_pci|primary_proc_alive|vfio_.*|get_.*)",
     "rte_eal_(hotplug_.*|remote_launch|wait_lcore|mp_wait_lcore|create_uio_dev|using_phys_addrs)",
     "rte_strerror",
     "rte_(openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include <rte_version.h>
+#include <rte_alarm.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>

@@ -1,8 +1,9 @@
 //! [`Eal`]: the environment that everything else of DPDK lives in.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use std::{error, fmt};
 
 use crate::{Errno, log};
@@ -161,6 +162,7 @@ impl Eal {
 impl Drop for Environment {
     fn drop(&mut self) {
         if self.owned {
+            settle_interrupts();
             // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
             let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
             if ret < 0 {
@@ -168,6 +170,39 @@ impl Drop for Environment {
             }
         }
     }
+}
+
+/// Waits until DPDK's interrupt thread has done what it was told of so far. DPDK 22.11 closes a port while that
+/// thread may be working on it, and `rte_eal_cleanup` takes its memory away without stopping it: a net_memif port
+/// whose peer has just closed is busy there (both seen as a crash in `rte_free`).
+pub(crate) fn settle_interrupts() {
+    // An event that was raised before the first of these is handled before the second at the latest; the third is
+    // for what handling it raised.
+    for _ in 0..3 {
+        let done = Box::into_raw(Box::new(AtomicBool::new(false)));
+        // SAFETY: EAL is initialised; `done` stays valid, it is leaked if the alarm does not come.
+        let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(rang), done.cast()) };
+        if ret != 0 {
+            ::log::debug!("no alarm: {}", Errno::of_return(ret));
+            return;
+        }
+        let start = Instant::now();
+        // SAFETY: as above.
+        while !unsafe { &*done }.load(Ordering::Acquire) {
+            if start.elapsed() > Duration::from_secs(1) {
+                ::log::warn!("DPDK's interrupt thread is still busy after a second");
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // SAFETY: the callback has run and does not touch it again.
+        drop(unsafe { Box::from_raw(done) });
+    }
+}
+
+unsafe extern "C" fn rang(done: *mut c_void) {
+    // SAFETY: `settle_interrupts` passes an AtomicBool that lives until this store is seen.
+    unsafe { &*done.cast::<AtomicBool>() }.store(true, Ordering::Release);
 }
 
 /// Which addresses devices use.

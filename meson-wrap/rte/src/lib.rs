@@ -32,6 +32,8 @@ pub mod mempool;
 pub mod memzone;
 pub mod port;
 
+/// The raw bindings, for applications that call DPDK themselves.
+pub use dpdk_sys as sys;
 pub use eal::{Eal, EalError};
 pub use errno::Errno;
 pub use mbuf::{Burst, Mbuf};

@@ -17,6 +17,7 @@ pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, T
 pub use self::info::{DescLimits, PortInfo};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::status::{Link, MacAddr, PortError, PortStats};
+use crate::eal::settle_interrupts;
 use crate::mempool::PoolRef;
 use crate::{Eal, Errno};
 
@@ -216,6 +217,7 @@ impl Shared {
         if state.closed {
             return Ok(());
         }
+        settle_interrupts();
         // SAFETY: the port is valid, stopped and ours.
         let ret = unsafe { dpdk_sys::rte_eth_dev_close(self.id.0) };
         // Even when the driver complains, DPDK has released the port.

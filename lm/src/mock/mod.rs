@@ -5,6 +5,8 @@
 //! engine: it gives what arrived to a matcher in bursts. Nothing may be handed back twice or forgotten:
 //! [`Mock::finish`] says whether the ledger is even.
 
+pub mod scenario;
+
 use crate::alf::{Blocks, ChecksumMode, Ends, frame};
 use crate::checksum;
 use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole};

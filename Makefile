@@ -1,0 +1,61 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is a part of them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# Seconds that the fuzz harness runs.
+FUZZ_SECONDS ?= 20
+
+.PHONY: help setup setup-test hugepages build demo test lint unit pure vdev e2e fuzz bench bench-short doc clean
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what is missing to build and run (Debian packages)
+	@tests/scripts/install.sh build
+
+setup-test: setup ## And what the tests need beyond that
+	@tests/scripts/install.sh test
+
+hugepages: ## Reserve 2 MiB hugepages if the machine lets us
+	@tests/scripts/hugepages.sh
+
+build: setup ## Build lm-testpmd
+	$(CARGO) build --release --locked -p lm-apps
+
+demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
+	@tests/scripts/demo.sh
+
+test: setup-test hugepages lint pure unit e2e fuzz bench-short ## Everything that CI runs
+	@echo "all tests passed"
+
+lint: setup ## Format, clippy, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@tests/scripts/deny.sh
+
+pure: ## lm's core and ac, with DPDK hidden
+	@tests/scripts/pure.sh
+
+unit: setup ## Unit and in-process tests
+	$(CARGO) test --release --workspace --locked
+
+vdev: setup ## The engine on virtual devices of one process
+	$(CARGO) test --release --locked -p lm --test vdev
+
+e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
+	@tests/scripts/e2e.sh
+
+fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
+	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS)
+
+bench: build hugepages ## The receive path, variants interleaved in one run; writes target/bench/receive.json
+	$(CARGO) run --release --locked -p lm-bench --bin receive
+
+bench-short: build hugepages
+	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
+
+doc: setup ## API documentation
+	$(CARGO) doc --workspace --no-deps --locked
+
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,26 @@
+//! `rx`: receives datagrams and drops them.
+
+use super::{Engine, Kind, Plan};
+use crate::link::{Link, Turn};
+use crate::tally::EngineTally;
+
+pub(super) const KIND: Kind =
+    Kind { name: "rx", help: "receive datagrams and drop them", make: |plan| Box::new(Rx { plan }) };
+
+struct Rx {
+    plan: Plan,
+}
+
+impl Engine for Rx {
+    fn turn(&mut self, link: &mut Link, turn: &mut Turn) -> usize {
+        link.receive(turn, |message, _| drop(message))
+    }
+
+    fn is_finished(&self, link: &Link) -> bool {
+        self.plan.count.is_some_and(|n| link.receiver.counters().datagrams - self.plan.received >= n)
+    }
+
+    fn tally(&self) -> EngineTally {
+        EngineTally::default()
+    }
+}

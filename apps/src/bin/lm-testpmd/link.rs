@@ -1,0 +1,155 @@
+//! [`Link`]: a started port as forwarding uses it: messages in, messages out, ARP on the side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lm::alf::Ends;
+use lm::wire::{Flow, Mac};
+use lm::{Message, Receiver, Sender};
+use rte::port::PortId;
+
+use crate::arp::{Resolver, Route};
+use crate::console::say;
+use crate::message_log::MessageLog;
+use crate::parse::endpoint;
+use crate::tally::{PoolView, Tally};
+
+/// What the forwarding loop and its engines share.
+pub(crate) struct Turn {
+    /// When this turn began.
+    pub(crate) now: Instant,
+    /// Frames that a poll takes.
+    pub(crate) burst: usize,
+    /// 1 and more: print a line about each received datagram.
+    pub(crate) verbose: u8,
+    /// Where each received datagram is written down.
+    pub(crate) log: Option<MessageLog>,
+}
+
+/// A started port. It belongs to the thread that forwards.
+pub(crate) struct Link {
+    /// The port.
+    pub(crate) port: PortId,
+    /// The landing queue.
+    pub(crate) receiver: Receiver,
+    /// The way out.
+    pub(crate) outlet: Outlet,
+}
+
+/// The sending half of a link.
+pub(crate) struct Outlet {
+    /// The transmit queue.
+    pub(crate) sender: Sender,
+    resolver: Resolver,
+    /// From us to our peer.
+    ours: Flow,
+    /// Whether the link has been seen up since the port's start.
+    up: Arc<AtomicBool>,
+    /// The last route, and when it was found.
+    route: Option<(u32, Mac, Instant)>,
+}
+
+/// How long a route is taken as it was found.
+const FRESH: Duration = Duration::from_millis(50);
+
+impl Link {
+    /// A link of a receiver and a sender.
+    pub(crate) fn new(receiver: Receiver, outlet: Outlet, port: PortId) -> Self {
+        Self { port, receiver, outlet }
+    }
+
+    /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
+    /// frames received. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
+    #[inline]
+    pub(crate) fn receive(&mut self, turn: &mut Turn, mut deliver: impl FnMut(Message, &mut Outlet)) -> usize {
+        let (outlet, log, verbose) = (&mut self.outlet, &mut turn.log, turn.verbose);
+        let port = self.port;
+        let frames = self.receiver.receive(turn.burst, |message| {
+            if let Some(log) = log {
+                log.record(&message);
+            }
+            if verbose > 0 {
+                show(port, &message);
+            }
+            deliver(message, outlet);
+        });
+        while let Some(stranger) = self.receiver.next_stranger() {
+            if let Some(answer) = self.outlet.resolver.hear(stranger.data()) {
+                self.outlet.send_bytes(&answer);
+            }
+        }
+        frames
+    }
+
+    /// What receiver and sender have counted, and the pool as it is now.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { counters: self.receiver.counters(), sent: self.outlet.sender.stats(), ..Tally::default() }
+    }
+
+    /// The landing pool now.
+    pub(crate) fn pool(&self) -> Option<PoolView> {
+        let waiting = self.receiver.waiting();
+        self.receiver.pool().map(|pool| PoolView { waiting, ..PoolView::of(pool) })
+    }
+}
+
+impl Outlet {
+    /// The way out of a port; `up` tells whether its link has come up.
+    pub(crate) fn new(sender: Sender, resolver: Resolver, ours: Flow, up: Arc<AtomicBool>) -> Self {
+        Self { sender, resolver, ours, up, route: None }
+    }
+
+    /// The flow from us to our peer.
+    pub(crate) fn ours(&self) -> Flow {
+        self.ours
+    }
+
+    /// Whether the link has come up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Where datagrams of this flow go to; `None` while the link is down or the peer is asked for its address.
+    pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+        let src_mac = self.resolver.mac();
+        if let Some((address, dst_mac, found)) = self.route {
+            if address == flow.dst && now.saturating_duration_since(found) < FRESH {
+                return Some(Ends { src_mac, dst_mac, flow });
+            }
+        }
+        if !self.is_up() {
+            return None;
+        }
+        let sender = &mut self.sender;
+        let ask = |frame: &[u8; 60]| sender.frame(frame).is_some_and(|f| sender.send_frame(f).is_ok());
+        match self.resolver.route(flow.dst, now, ask) {
+            Route::To(dst_mac) => {
+                self.route = Some((flow.dst, dst_mac, now));
+                Some(Ends { src_mac, dst_mac, flow })
+            }
+            Route::Wait => None,
+        }
+    }
+
+    /// An ARP answer; if the queue is full it is lost, and will be asked for again.
+    fn send_bytes(&mut self, frame: &[u8]) {
+        if let Some(frame) = self.sender.frame(frame) {
+            let _ = self.sender.send_frame(frame);
+        }
+    }
+}
+
+/// What testpmd's verbose mode shows of a packet, of a message.
+fn show(port: PortId, message: &Message) {
+    let flow = message.flow();
+    say!(
+        "port {port}: {} -> {} length={} fragments={} copied={} whole_by={}",
+        endpoint(flow.src, flow.src_port),
+        endpoint(flow.dst, flow.dst_port),
+        message.len(),
+        message.fragments(),
+        message.copied(),
+        message.whole_by().name()
+    );
+}

@@ -1,0 +1,91 @@
+//! The log, on standard error. Until the start has succeeded records are held back: if it fails, one line says so.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::console;
+
+static LOGGER: Logger = Logger { state: Mutex::new(State { held: Some(VecDeque::new()), dpdk: Level::Warn }) };
+
+/// Records held back at most.
+const HELD: usize = 1000;
+
+struct Logger {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None`: records go out at once.
+    held: Option<VecDeque<Held>>,
+    /// What is shown of DPDK's own log.
+    dpdk: Level,
+}
+
+struct Held {
+    level: Level,
+    dpdk: bool,
+    text: String,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info && !metadata.target().starts_with("rustyline")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let dpdk = record.target().strip_prefix("dpdk").map(|t| t.trim_start_matches(':'));
+        let mut state = self.lock();
+        if dpdk.is_some() && record.level() > state.dpdk {
+            return;
+        }
+        let text = match dpdk {
+            Some(part) if !part.is_empty() => format!("{}: {}", part.to_uppercase(), record.args()),
+            _ => record.args().to_string(),
+        };
+        match &mut state.held {
+            Some(held) => {
+                if held.len() == HELD {
+                    held.pop_front();
+                }
+                held.push_back(Held { level: record.level(), dpdk: dpdk.is_some(), text });
+            }
+            None => console::complain(&text),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Logger {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Begins to hold records back. `verbose`: show all that DPDK lets through, not only its warnings.
+pub(crate) fn begin(verbose: bool) {
+    if verbose {
+        LOGGER.lock().dpdk = Level::Info;
+    }
+    if log::set_logger(&LOGGER).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+/// The start has succeeded: writes what was held back, and the rest at once from now on.
+pub(crate) fn release() {
+    let held = LOGGER.lock().held.take();
+    held.into_iter().flatten().for_each(|record| console::complain(&record.text));
+}
+
+/// What DPDK has complained about so far, oldest first, while records are held back.
+pub(crate) fn complaints() -> String {
+    let state = LOGGER.lock();
+    let held = state.held.iter().flatten().filter(|r| r.dpdk && r.level <= Level::Warn);
+    held.map(|r| r.text.as_str()).collect::<Vec<_>>().join("; ")
+}

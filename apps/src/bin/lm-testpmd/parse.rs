@@ -1,0 +1,161 @@
+//! Values of options and commands: addresses, sets, pairs. Each error says what the value should look like.
+
+use std::net::Ipv4Addr;
+
+use lm::alf::ChecksumMode;
+use lm::ground::Require;
+use lm::wire::Mac;
+use pmd_e1000::SlotLayout;
+
+/// Two IPv4 addresses, host order: source and destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) src: u32,
+    pub(crate) dst: u32,
+}
+
+/// Two UDP ports: source and destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UdpPorts {
+    pub(crate) src: u16,
+    pub(crate) dst: u16,
+}
+
+/// The MAC address of a port's peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) port: u16,
+    pub(crate) mac: Mac,
+}
+
+/// `198.18.0.1,198.18.0.2`
+pub(crate) fn addresses(text: &str) -> Result<Addresses, String> {
+    let parse = |t: &str| t.trim().parse::<Ipv4Addr>().ok().map(Ipv4Addr::to_bits);
+    text.split_once(',')
+        .and_then(|(src, dst)| Some(Addresses { src: parse(src)?, dst: parse(dst)? }))
+        .ok_or_else(|| "give two IPv4 addresses, SRC,DST, such as 198.18.0.1,198.18.0.2".to_owned())
+}
+
+/// `9,9`, or `9` for both.
+pub(crate) fn udp_ports(text: &str) -> Result<UdpPorts, String> {
+    let (src, dst) = text.split_once(',').unwrap_or((text, text));
+    match (src.trim().parse(), dst.trim().parse()) {
+        (Ok(src), Ok(dst)) if dst != 0 => Ok(UdpPorts { src, dst }),
+        _ => Err("give two UDP ports, SRC,DST, such as 9,9".to_owned()),
+    }
+}
+
+/// `0,02:00:00:00:00:01`
+pub(crate) fn peer(text: &str) -> Result<Peer, String> {
+    text.split_once(',')
+        .and_then(|(port, m)| Some(Peer { port: port.trim().parse().ok()?, mac: mac(m.trim())? }))
+        .ok_or_else(|| "give a port and a MAC address, PORT,MAC, such as 0,02:00:00:00:00:01".to_owned())
+}
+
+fn mac(text: &str) -> Option<Mac> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        let part = parts.next()?;
+        if !(1..=2).contains(&part.len()) || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}
+
+/// `headers,checksum,tags`, at least one of them.
+pub(crate) fn require(text: &str) -> Result<Require, String> {
+    let mut set = Require { headers: false, checksum: false, tags: false };
+    for word in text.split([',', '|']) {
+        match word.trim() {
+            "headers" => set.headers = true,
+            "checksum" => set.checksum = true,
+            "tags" => set.tags = true,
+            other => {
+                return Err(format!("{other:?} is no proof; give a set of headers, checksum, tags, with commas"));
+            }
+        }
+    }
+    Ok(set)
+}
+
+/// A set of proofs as options have it.
+pub(crate) fn require_text(set: Require) -> String {
+    [("headers", set.headers), ("checksum", set.checksum), ("tags", set.tags)]
+        .iter()
+        .filter_map(|&(name, on)| on.then_some(name))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// `overlapping` or `separate`.
+pub(crate) fn layout(text: &str) -> Result<SlotLayout, String> {
+    match text {
+        "overlapping" => Ok(SlotLayout::Overlapping),
+        "separate" => Ok(SlotLayout::Separate),
+        _ => Err("give overlapping or separate".to_owned()),
+    }
+}
+
+/// A slot layout as options have it.
+pub(crate) fn layout_text(layout: SlotLayout) -> &'static str {
+    match layout {
+        SlotLayout::Overlapping => "overlapping",
+        SlotLayout::Separate => "separate",
+    }
+}
+
+/// `full` or `zero`.
+pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
+    match text {
+        "full" => Ok(ChecksumMode::Full),
+        "zero" => Ok(ChecksumMode::Zero),
+        _ => Err("give full or zero".to_owned()),
+    }
+}
+
+/// An address and a UDP port as logs have them.
+pub(crate) fn endpoint(address: u32, port: u16) -> String {
+    format!("{}:{port}", Ipv4Addr::from_bits(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_taken_as_documented() {
+        assert_eq!(
+            addresses("198.18.0.1,198.18.0.2"),
+            Ok(Addresses { src: 0xc612_0001, dst: 0xc612_0002 })
+        );
+        assert_eq!(udp_ports("7,9"), Ok(UdpPorts { src: 7, dst: 9 }));
+        assert_eq!(udp_ports("7"), Ok(UdpPorts { src: 7, dst: 7 }));
+        let mac = [2, 0, 0, 0xab, 0, 1];
+        assert_eq!(peer("3,02:00:00:ab:00:01"), Ok(Peer { port: 3, mac }));
+        let set = require("checksum,tags").expect("a set");
+        assert_eq!((set.headers, set.checksum, set.tags), (false, true, true));
+        assert_eq!(require_text(set), "checksum,tags");
+        assert_eq!(layout("separate"), Ok(SlotLayout::Separate));
+        assert_eq!(checksum("zero"), Ok(ChecksumMode::Zero));
+        assert_eq!(endpoint(0xc612_0001, 9), "198.18.0.1:9");
+    }
+
+    #[test]
+    fn errors_say_what_to_give() {
+        for bad in ["198.18.0.1", "198.18.0.1,x", "1.2.3.4,1.2.3.4,1.2.3.4", ""] {
+            assert!(addresses(bad).expect_err(bad).contains("SRC,DST"));
+        }
+        for bad in ["", "70000,9", "9,0", "9,9,9"] {
+            assert!(udp_ports(bad).expect_err(bad).contains("SRC,DST"));
+        }
+        for bad in ["02:00:00:00:00:01", "0,02:00:00:00:00", "0,02:00:00:00:00:01:02", "0,02:00:00:00:00:+1", "x,"] {
+            assert!(peer(bad).expect_err(bad).contains("PORT,MAC"));
+        }
+        assert!(require("").expect_err("empty").contains("headers, checksum, tags"));
+        assert!(require("header").expect_err("a typing error").contains("\"header\""));
+        assert!(layout("both").is_err() && checksum("none").is_err());
+    }
+}

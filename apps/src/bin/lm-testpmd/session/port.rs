@@ -1,0 +1,236 @@
+//! [`ControlPort`]: a port as the control thread has it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use std::{error, fmt};
+
+use lm::layout::Geometry;
+use lm::wire::Flow;
+use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
+use pmd_e1000::device::Allowed;
+use pmd_e1000::{LandingPort, PortSetup, SendError, SendPool, SlotLayout};
+use rte::Eal;
+use rte::mempool::{Mempool, PoolError};
+use rte::port::{PortId, PortStats, StartError};
+
+use crate::arp::Resolver;
+use crate::link::{Link, Outlet};
+use crate::options::Options;
+use crate::tally::{PoolView, Tally};
+
+/// Buffers to send from: as many of the largest datagrams can be in flight.
+const SEND_BUFFERS: usize = 32;
+/// mbufs for headers: four times those of the buffers, since a message that is sent on takes up to three a frame.
+const HEADER_MBUFS: u32 = 4095;
+/// mbufs for frames that are not LM's.
+const STRANGER_MBUFS: u32 = 511;
+
+/// A port: prepared for landing, started or not.
+pub(crate) struct ControlPort {
+    /// While it is started and nothing forwards. The queues go before the port.
+    pub(crate) link: Option<Link>,
+    /// The port.
+    pub(crate) landing: LandingPort,
+    /// What its links did before the present one.
+    pub(crate) past: Tally,
+    /// What the present link had done when forwarding began.
+    pub(crate) base: Tally,
+    /// mbufs in the landing pool before the first start.
+    pub(crate) pool_before: u32,
+    /// The counters at the last `show port stats`, and when that was.
+    pub(crate) shown: Option<(Instant, PortStats)>,
+    started: bool,
+    up: Arc<AtomicBool>,
+    geometry: Geometry,
+    // mbufs of these wait in the port's rings: they go after it.
+    headers: Mempool,
+    strangers: Mempool,
+}
+
+impl ControlPort {
+    /// Takes a port and prepares it.
+    pub(crate) fn open(eal: &Eal, id: PortId, options: &Options) -> Result<Self, OpenError> {
+        let geometry = Geometry::new(options.mtu).map_err(|e| OpenError::Mtu(e.to_string()))?;
+        let default = PortSetup::default();
+        let setup = PortSetup {
+            rxd: options.rxd,
+            txd: options.txd,
+            mtu: options.mtu,
+            layout: options.slots.unwrap_or(SlotLayout::Overlapping),
+            region: options.region,
+            max_region: default.max_region.max(options.region),
+            mirror: !options.no_mirror,
+            spare_mbufs: options
+                .total_num_mbufs
+                .map_or(default.spare_mbufs, |n| n.saturating_sub(u32::from(options.rxd))),
+            ..default
+        };
+        let landing = LandingPort::open(eal, id, &setup).map_err(OpenError::Port)?;
+        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(why)) =
+            (options.slots, landing.traits().allowed)
+        {
+            return Err(OpenError::Slots { port: id, driver: landing.info().driver.clone(), why });
+        }
+        let socket = landing.info().socket;
+        let room = options.mtu + 128 + 64;
+        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
+        let strangers = Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
+        let pool_before = landing.pool().map_or(0, pmd_e1000::LandingPool::available);
+        Ok(Self {
+            link: None,
+            landing,
+            past: Tally::default(),
+            base: Tally::default(),
+            pool_before,
+            shown: None,
+            started: false,
+            up: Arc::default(),
+            geometry,
+            headers: headers.map_err(OpenError::Pool)?,
+            strangers: strangers.map_err(OpenError::Pool)?,
+        })
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> PortId {
+        self.landing.port().id()
+    }
+
+    /// Whether it is started.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Starts the port and makes its link.
+    pub(crate) fn start(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
+        let id = self.id();
+        let socket = self.landing.info().socket;
+        let mac = self.landing.info().mac.0;
+        let send_pool = SendPool::create(eal, SEND_BUFFERS, self.geometry.buffer_len(), socket)
+            .map_err(StartPortError::Memory)?;
+        let queues = self.landing.start().map_err(StartPortError::Start)?;
+        let (queue, tx) = queues.ok_or(StartPortError::Started(id))?;
+        self.started = true;
+        self.up.store(false, Ordering::Relaxed);
+        let config = ReceiverConfig {
+            geometry: self.geometry,
+            require: options.require,
+            strangers: Some(self.strangers.clone()),
+            ..ReceiverConfig::default()
+        };
+        let mut receiver = Receiver::new(eal, queue, &config).map_err(StartPortError::Memory)?;
+        if let Some(layout) = options.slots {
+            receiver.set_layout(layout);
+        }
+        let config =
+            SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
+        let sender = Sender::new(tx, config, send_pool, self.headers.clone());
+        let peer = options.eth_peer.iter().rev().find(|peer| peer.port == id.0).map(|peer| peer.mac);
+        let resolver = Resolver::new(id, mac, options.tx_ip.src, peer);
+        let ours = Flow {
+            src: options.tx_ip.src,
+            dst: options.tx_ip.dst,
+            src_port: options.tx_udp.src,
+            dst_port: options.tx_udp.dst,
+        };
+        self.link = Some(Link::new(receiver, Outlet::new(sender, resolver, ours, Arc::clone(&self.up)), id));
+        Ok(())
+    }
+
+    /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
+    /// datagram, in three segments a frame, always finds room.
+    fn in_flight(&self) -> Option<u32> {
+        let room = self.landing.setup().txd.saturating_sub(3 * self.geometry.max_fragments() as u16);
+        (self.landing.traits().needs_dpdk_memory && self.landing.info().bus == "vdev")
+            .then(|| u32::from(room.max(1)))
+    }
+
+    /// Takes the link apart and stops the port.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let Some(mut link) = self.link.take() else { return Ok(()) };
+        link.outlet.sender.flush();
+        let sent = link.outlet.sender.stats();
+        drop(link.outlet);
+        let Some((pool, engine)) = link.receiver.close() else { return Ok(()) };
+        let counters = engine.counters();
+        self.past.add(&Tally { counters, sent, ..Tally::default() });
+        self.base = Tally::default();
+        self.started = false;
+        self.up.store(false, Ordering::Relaxed);
+        self.landing.stop(pool).map_err(|e| e.to_string())
+    }
+
+    /// Whether the link, once more asked if it was down, has come up since the start.
+    pub(crate) fn look_at_link(&self) -> bool {
+        if self.up.load(Ordering::Relaxed) {
+            return true;
+        }
+        // A driver that cannot tell is taken to be up.
+        let up = self.landing.port().link().is_ok_and(|link| link.up);
+        self.up.store(up, Ordering::Relaxed);
+        up
+    }
+
+    /// mbufs in the landing pool, once the port is stopped.
+    pub(crate) fn pool_now(&self) -> Option<u32> {
+        self.landing.pool().map(pmd_e1000::LandingPool::available)
+    }
+
+    /// The landing pool, unless it is with the forwarding loop.
+    pub(crate) fn pool_view(&self) -> Option<PoolView> {
+        self.link.as_ref().and_then(Link::pool).or_else(|| self.landing.pool().map(PoolView::of))
+    }
+}
+
+/// A port cannot be prepared.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// By its device.
+    Port(pmd_e1000::PortError),
+    /// The MTU is out of range.
+    Mtu(String),
+    /// Overlapping slots were asked for, and are not safe.
+    Slots { port: PortId, driver: String, why: &'static str },
+    /// No mbufs.
+    Pool(PoolError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(e) => e.fmt(f),
+            Self::Mtu(e) => f.write_str(e),
+            Self::Slots { port, driver, why } => write!(
+                f,
+                "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
+            ),
+            Self::Pool(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for OpenError {}
+
+/// A port cannot be started.
+#[derive(Debug)]
+pub(crate) enum StartPortError {
+    /// It is started.
+    Started(PortId),
+    /// The driver refuses.
+    Start(StartError),
+    /// No memory for buffers.
+    Memory(SendError),
+}
+
+impl fmt::Display for StartPortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(id) => write!(f, "port {id} is started already"),
+            Self::Start(e) => e.fmt(f),
+            Self::Memory(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for StartPortError {}

@@ -1,0 +1,129 @@
+/* The simulated card and its driver, the same for every variant. The receive loop does what igb's does:
+ * one descriptor, one mbuf from the queue's pool, the same prefetches and mbuf fields. */
+#include <immintrin.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+#include <rte_prefetch.h>
+
+#include "bench.h"
+
+struct queue *queue_create(struct rte_mempool *pool, uint32_t n)
+{
+	struct queue *q = rte_zmalloc("bench_queue", sizeof(*q), 64);
+
+	if (q == NULL)
+		return NULL;
+	q->ring = rte_zmalloc("bench_ring", (n + 8) * sizeof(*q->ring), 128);
+	q->posted = rte_zmalloc("bench_posted", (n + 8) * sizeof(*q->posted), 64);
+	q->pool = pool;
+	q->n = n;
+	if (q->ring == NULL || q->posted == NULL)
+		goto fail;
+	for (uint32_t i = 0; i < n; i++) {
+		struct rte_mbuf *m = rte_mbuf_raw_alloc(pool);
+
+		if (m == NULL) {
+			rte_mempool_put_bulk(pool, (void **)q->posted, i);
+			goto fail;
+		}
+		q->posted[i] = m;
+		q->ring[i].a = rte_mbuf_data_iova_default(m);
+	}
+	return q;
+fail:
+	rte_free(q->ring);
+	rte_free(q->posted);
+	rte_free(q);
+	return NULL;
+}
+
+void queue_destroy(struct queue *q)
+{
+	rte_mempool_put_bulk(q->pool, (void **)q->posted, q->n);
+	rte_free(q->ring);
+	rte_free(q->posted);
+	rte_free(q);
+}
+
+/* The card: writes one frame (IOVA is the virtual address here) and the descriptor back. `headers` replaces
+ * the frame's own, `tail` its last bytes. Not measured. */
+__attribute__((target("clflushopt"))) void queue_dma(struct queue *q, const uint8_t *frame, uint32_t len, const uint8_t *headers, const uint8_t *tail,
+	       uint32_t tail_len, int flush)
+{
+	struct descriptor *d = &q->ring[q->head];
+	uint8_t *to = (uint8_t *)(uintptr_t)d->a;
+
+	memcpy(to, headers, HEADERS);
+	memcpy(to + HEADERS, frame + HEADERS, len - HEADERS - tail_len);
+	memcpy(to + len - tail_len, tail, tail_len);
+	if (flush)
+		for (uintptr_t l = (uintptr_t)to & ~63ul; l < (uintptr_t)to + len; l += 64)
+			_mm_clflushopt((void *)l);
+	d->a = 0x12345678 + q->head;
+	d->b = 1 | 0x40 | (uint64_t)len << 32;
+	if (++q->head == q->n)
+		q->head = 0;
+}
+
+/* The driver, after eth_igb_recv_pkts. */
+__attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **out, uint16_t nb)
+{
+	uint32_t id = q->tail;
+	uint16_t n = 0;
+
+	while (n < nb) {
+		struct descriptor *d = &q->ring[id];
+		uint64_t status = d->b, rss;
+		struct rte_mbuf *fresh, *m;
+		uint16_t len;
+
+		if (!(status & 1))
+			break;
+		rss = d->a;
+		fresh = rte_mbuf_raw_alloc(q->pool);
+		if (unlikely(fresh == NULL)) {
+			q->nombuf++;
+			break;
+		}
+		m = q->posted[id];
+		q->posted[id] = fresh;
+		if (++id == q->n)
+			id = 0;
+		rte_prefetch0(q->posted[id]);
+		if ((id & 3) == 0) {
+			rte_prefetch0(&q->ring[id]);
+			rte_prefetch0(&q->posted[id]);
+		}
+		d->b = 0;
+		d->a = rte_mbuf_data_iova_default(fresh);
+
+		len = (uint16_t)((status >> 32) - q->crc_len);
+		m->data_off = RTE_PKTMBUF_HEADROOM;
+		rte_prefetch0((char *)m->buf_addr + m->data_off);
+		m->nb_segs = 1;
+		m->next = NULL;
+		m->pkt_len = len;
+		m->data_len = len;
+		m->port = q->port;
+		m->hash.rss = (uint32_t)rss;
+		m->vlan_tci = (uint16_t)(status >> 48);
+		m->ol_flags = (status & 8 ? RTE_MBUF_F_RX_VLAN : 0) | (status & 0x40 ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : 0) |
+			      (status & 0x80 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : 0);
+		m->packet_type = q->packet_type;
+		out[n++] = m;
+	}
+	q->tail = id;
+	return n;
+}
+
+/* Cycles of two thousand dependent additions: how fast the core is just now. A neighbour on the same core, or a
+ * hypervisor that takes time away, shows here. */
+uint64_t gauge(void)
+{
+	uint64_t start = rte_rdtsc_precise(), a = 0;
+
+	for (int i = 0; i < 500; i++)
+		__asm__ volatile("add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0" : "+r"(a));
+	return rte_rdtsc_precise() - start;
+}

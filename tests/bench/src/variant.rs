@@ -1,0 +1,176 @@
+//! The variants: LM under a policy, and its peers, each with a queue, a pool and mbufs of its own.
+
+use std::ptr;
+
+use lm::ground::Require;
+use lm::{Lander, ReceiverConfig};
+use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout};
+use rte::Eal;
+use rte::mempool::Mempool;
+
+use crate::ffi::{BURST, Peer, Peers, Queue, Sink};
+use crate::traffic::{Cut, Traffic};
+
+/// Whatever goes wrong ends the benchmark with a line.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// How much is posted, in what area, and whether the frames are in the cache when the driver comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Set {
+    pub name: &'static str,
+    pub descriptors: u16,
+    pub region: usize,
+    pub flush: bool,
+}
+
+/// 0.5 MB posted; 512 descriptors over 4 MB and over 64 MB.
+pub(crate) const SETS: [Set; 3] = [
+    Set { name: "hot", descriptors: 354, region: 11 << 17, flush: false },
+    Set { name: "ring-4mb", descriptors: 512, region: 4 << 20, flush: true },
+    Set { name: "ring-64mb", descriptors: 512, region: 64 << 20, flush: true },
+];
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Lm(Require),
+    Peer(Peer),
+}
+
+const CHECKSUM: Require = Require { headers: true, checksum: true, tags: false };
+const TAGS: Require = Require { tags: true, ..CHECKSUM };
+
+/// All of them with their names, in the table's order.
+pub(crate) const VARIANTS: [(&str, Kind); 7] = [
+    ("bare", Kind::Peer(Peer::Bare)),
+    ("lm", Kind::Lm(TAGS)),
+    ("lm-checksum", Kind::Lm(CHECKSUM)),
+    ("copy", Kind::Peer(Peer::Copy)),
+    ("copy-checksum", Kind::Peer(Peer::CopyChecksum)),
+    ("chain", Kind::Peer(Peer::Chain)),
+    ("chain-copy", Kind::Peer(Peer::ChainCopy)),
+];
+
+impl Kind {
+    /// Whose frames it gets.
+    pub(crate) fn cut(self) -> Cut {
+        if matches!(self, Self::Lm(_)) { Cut::Lm } else { Cut::Plain }
+    }
+
+    /// Whether it can take datagrams of this many fragments: the stock reassembler stops at eight.
+    pub(crate) fn takes(self, fragments: usize) -> bool {
+        fragments <= 8 || !matches!(self, Self::Peer(Peer::Chain | Peer::ChainCopy))
+    }
+
+    /// Whether it delivers datagrams.
+    pub(crate) fn delivers(self) -> bool {
+        self != Self::Peer(Peer::Bare)
+    }
+}
+
+/// One variant, set up.
+pub(crate) struct Variant {
+    pub name: &'static str,
+    pub kind: Kind,
+    // The queue goes before its pool.
+    queue: Queue,
+    engine: Engine,
+}
+
+enum Engine {
+    Lm(Lander),
+    Peer(Peer, Peers, Mempool),
+}
+
+impl Variant {
+    pub(crate) fn new(eal: &Eal, name: &'static str, kind: Kind, set: &Set) -> Result<Self, Failure> {
+        let (pool, engine) = match kind {
+            Kind::Lm(require) => {
+                let pool = landing_pool(eal, name, set)?;
+                let config = ReceiverConfig { require, ..ReceiverConfig::default() };
+                let lander = Lander::new(eal, pool, false, &config)?;
+                (lander.pool().as_ptr(), Engine::Lm(lander))
+            }
+            Kind::Peer(peer) => {
+                // As small as can be, so that it stays in the cache: the ring, the cache, what a burst holds.
+                let n = u32::from(set.descriptors) + 600;
+                let pool = Mempool::pktmbuf(eal, &format!("b_{name}"), n, 256, 0, 2048 + 128, None)?;
+                let peers = Peers::new(eal).ok_or("no memory for the peers")?;
+                (pool.as_ptr(), Engine::Peer(peer, peers, pool))
+            }
+        };
+        // SAFETY: the pool is dropped after the queue and used by this thread; both kinds have 2048 bytes of room.
+        let queue = unsafe { Queue::new(pool, set.descriptors.into()) }.ok_or("the ring cannot be filled")?;
+        Ok(Self { name, kind, queue, engine })
+    }
+
+    /// The card receives a round.
+    pub(crate) fn dma(&mut self, traffic: &Traffic, flush: bool) {
+        for shot in traffic.shots() {
+            self.queue.dma(shot, traffic, flush);
+        }
+    }
+
+    /// Takes everything that was received. This is what is measured.
+    #[inline(never)]
+    pub(crate) fn run(&mut self, sink: &mut Sink<'_>, traffic: &Traffic) {
+        match &mut self.engine {
+            Engine::Peer(peer, peers, _) => peer.run(peers, &mut self.queue, sink),
+            Engine::Lm(lander) => {
+                let mut mbufs = [ptr::null_mut(); BURST];
+                loop {
+                    let n = self.queue.receive(&mut mbufs);
+                    if n == 0 {
+                        return;
+                    }
+                    sink.frames += n as u64;
+                    // SAFETY: just received, in order, from the queue that the lander's pool feeds.
+                    unsafe { lander.process(&mbufs[..n], |message| sink.take(&message, traffic)) };
+                }
+            }
+        }
+    }
+
+    /// Datagrams that were copied to be delivered, of all delivered; peers that copy, copy all.
+    pub(crate) fn copied(&self) -> Option<(u64, u64)> {
+        let Engine::Lm(lander) = &self.engine else { return None };
+        let counters = lander.counters();
+        Some((counters.copied_datagrams, counters.datagrams))
+    }
+
+    /// Everything goes back; whether it was all there.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        let Self { name, queue, engine, .. } = self;
+        drop(queue);
+        let (available, size) = match engine {
+            Engine::Peer(_, _, pool) => (pool.available(), pool.size()),
+            Engine::Lm(lander) => {
+                let counters = lander.counters();
+                let drops: u64 = counters.drops().map(|(_, n)| n).sum();
+                let (pool, _engine) = lander.close();
+                if drops != 0 || pool.held() != 0 {
+                    return Err(format!("{name}: {drops} drops, {} slots still held", pool.held()).into());
+                }
+                (pool.available(), pool.size())
+            }
+        };
+        if available == size { Ok(()) } else { Err(format!("{name}: {available} of {size} mbufs came back").into()) }
+    }
+}
+
+/// The product's pool for this set, in DPDK's memory, as a card has it.
+fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure> {
+    let config = PoolConfig {
+        name: format!("b_{}", &name[..name.len().min(6)]),
+        descriptors: set.descriptors,
+        spare_mbufs: 128,
+        region: set.region,
+        max_region: set.region,
+        kind: RegionKind::Dpdk,
+        stride: lm::layout::Geometry::ETHERNET.stride(),
+        room: 2048,
+        layout: SlotLayout::Overlapping,
+        socket: None,
+    };
+    Ok(LandingPool::create(eal, &config)?)
+}

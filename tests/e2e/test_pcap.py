@@ -1,0 +1,183 @@
+"""net_pcap: what the tx engine writes, in the eyes of tshark and of our own reader, and received again from the file."""
+
+import hashlib
+import shutil
+import subprocess
+import unittest
+
+import sizes
+import wire
+from testpmd import Case, Failed, memories, Testpmd
+import pathlib
+import tempfile
+
+SEED = 7
+SRC, DST, SPORT, DPORT = "198.18.0.1", "198.18.0.2", 7000, 9000
+ADDRESSES = (f"--tx-ip={SRC},{DST}", f"--tx-udp={SPORT},{DPORT}")
+# The receiver's own address comes first.
+RECEIVER = (f"--tx-ip={DST},{SRC}", f"--tx-udp={DPORT},{SPORT}")
+
+
+class Written:
+    """A capture file that the tx engine wrote, once for all tests."""
+
+    def __init__(self):
+        self.where = pathlib.Path(tempfile.mkdtemp(prefix="lm-e2e-written-"))
+        self.sizes = sizes.every_kind()
+        self.path = self.where / "sent.pcap"
+        eal = (f"--vdev=net_pcap0,tx_pcap={self.path}",)
+        sender = Testpmd(self.where / "tx", eal, "--forward-mode=tx", *ADDRESSES, f"--seed={SEED}",
+                         sizes.listed(self.sizes), f"--count={len(self.sizes)}")
+        with sender:
+            self.summary = sender.fine(120).summary()
+        pattern = wire.Pattern(SEED)
+        self.payloads = [pattern.payload(i, n) for i, n in enumerate(self.sizes)]
+        self.digests = [wire.sha256(p) for p in self.payloads]
+
+
+written = None
+
+
+def setUpModule():
+    global written
+    written = Written()
+
+
+def tearDownModule():
+    if written:
+        shutil.rmtree(written.where, ignore_errors=True)
+
+
+class TheTxEngineWrites(Case):
+    def test_tshark_reassembles_every_datagram(self):
+        """length, UDP checksum and payload of each, as an independent judge has them"""
+        self.assertGreaterEqual(len(written.sizes), 3000)
+        words = ["tshark", "-n", "-r", str(written.path), "-o", "ip.defragment:TRUE", "-o", "udp.check_checksum:TRUE",
+                 "-o", "ip.check_checksum:TRUE", "--disable-protocol", "quic", "-Y", "udp", "-T", "fields"]
+        for field in ("udp.length", "udp.checksum.status", "udp.payload"):
+            words += ["-e", field]
+        seen = 0
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tshark:
+            for seen, line in enumerate(tshark.stdout, 1):
+                length, status, payload = line.rstrip("\n").split("\t")
+                want = written.payloads[seen - 1]
+                self.assertEqual((int(length), status), (len(want) + wire.UDP, "1"), f"datagram {seen}")
+                self.assertEqual(hashlib.sha256(bytes.fromhex(payload)).hexdigest(), written.digests[seen - 1],
+                                 f"datagram {seen} of {len(want)} bytes")
+        self.assertEqual((tshark.returncode, seen), (0, len(written.sizes)))
+
+    def test_no_ip_header_is_wrong_in_tshark(self):
+        words = ["tshark", "-n", "-r", str(written.path), "-o", "ip.check_checksum:TRUE", "-Y",
+                 "_ws.malformed || ip.checksum.status != 1 || ip.fragment.overlap || ip.fragment.error"]
+        out = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+        self.assertEqual(out, "")
+
+    def test_frames_are_laid_as_the_design_says(self):
+        """last fragment first, full strides, the guard kept, nothing behind the payload but zeroes and the tag"""
+        datagrams = list(wire.by_datagram(wire.read_pcap(written.path)))
+        self.assertEqual(len(datagrams), len(written.sizes))
+        for want, frames in zip(written.payloads, datagrams):
+            what = f"{len(want)} bytes"
+            packets = [wire.Packet.of(f) for f in frames]
+            self.assertEqual([p.offset for p in packets],
+                             [wire.STRIDE * i for i in reversed(range(len(packets)))], what)
+            self.assertEqual([p.more for p in packets], [i > 0 for i in range(len(packets))], what)
+            self.assertTrue(all(len(p.payload) == wire.STRIDE for p in packets[1:]), what)
+            self.assertEqual(len({(p.src, p.dst, p.ident, p.protocol) for p in packets}), 1, what)
+            self.assertTrue(all(p.header_ok and not p.trailer for p in packets), what)
+            self.assertLessEqual(len(packets[0].payload), wire.GUARD, what)
+            (whole,) = wire.reassemble(frames)
+            self.assertTrue(whole.payload == want, what)
+            self.assertTrue(whole.checksum and whole.checksum_ok, what)
+            self.assertEqual((whole.src, whole.dst, whole.sport, whole.dport), (SRC, DST, SPORT, DPORT))
+            self.check_behind(whole, what)
+
+    def check_behind(self, whole, what):
+        behind = whole.behind
+        if len(whole.payload) <= 65_499:
+            self.assertGreaterEqual(len(behind), wire.TAG, what)
+            self.assertIn(behind[-wire.TAG], (0x10, 0x11), f"{what}: a tag's first byte")
+            behind = behind[:-wire.TAG]
+        self.assertEqual(behind, bytes(len(behind)), f"{what}: padding")
+        self.assertLessEqual(len(behind), wire.HEADERS + wire.TAG, f"{what}: padding")
+
+    def test_the_summary_counts_what_was_written(self):
+        self.assertEqual(written.summary["tx"]["datagrams"], len(written.sizes))
+        self.assertEqual(written.summary["tx"]["bytes"], sum(written.sizes))
+        self.assertEqual(written.summary["tx"]["frames"], len(wire.read_pcap(written.path)))
+
+    def test_without_a_checksum_there_is_a_zero(self):
+        path = self.where / "zero.pcap"
+        sender = self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", *ADDRESSES,
+                              "--checksum=zero", "--txsize=64,7168,65507", "--count=3", f"--seed={SEED}").fine()
+        pattern = wire.Pattern(SEED)
+        found = list(wire.reassemble(wire.read_pcap(path)))
+        self.assertEqual([d.checksum for d in found], [0, 0, 0])
+        self.assertEqual([d.payload for d in found], [pattern.payload(i, n) for i, n in enumerate((64, 7168, 65507))])
+        self.assertIn("RFC 4963", sender.out() + sender.err())
+
+
+class ItIsReceivedFromTheFile(Case):
+    """One test for each kind of memory and burst: every datagram, in order, byte for byte."""
+
+    def receive(self, name, memory, *options):
+        receiver = self.launch(name, (f"--vdev=net_pcap0,rx_pcap={written.path}",), "--forward-mode=rx", *RECEIVER,
+                                "--stop-after-idle=300", *options, memory=memory)
+        summary = receiver.fine(120).summary()
+        messages = receiver.messages()
+        for i, (m, digest, size) in enumerate(zip(messages, written.digests, written.sizes)):
+            if (m["sha256"], m["len"]) != (digest, size):
+                raise Failed(f"message {i} is not the datagram that was sent, of {size} bytes: {m}; "
+                             f"{summary.drops()}: {receiver}")
+        self.assertEqual(len(messages), len(written.digests), f"{summary.drops()}: {receiver}")
+        for m in messages:
+            self.assertEqual((m["src"], m["dst"]), (f"{SRC}:{SPORT}", f"{DST}:{DPORT}"))
+        self.assertEqual(summary.drops(), {})
+        self.assertEqual(summary["datagrams"], len(messages))
+        self.assertEqual(summary["bytes"], sum(written.sizes))
+        self.assertEqual(summary["foreign"], 0)
+        self.assertEqual(summary["frames"], written.summary["tx"]["frames"])
+        copied = [m for m in messages if m["copied"]]
+        self.assertEqual(summary["copied_datagrams"], len(copied))
+        self.assertEqual(summary["copied_bytes"], sum(m["copied"] for m in copied))
+        self.pools_are_level(summary)
+        return summary
+
+
+def add_tests():
+    """A method for each burst, layout and kind of memory."""
+
+    def landing(memory, burst):
+        def test(self):
+            summary = self.receive("rx", memory, f"--burst={burst}")
+            self.assertEqual(summary["copied_datagrams"], 0, "net_pcap's region is mapped twice: there is no wrap")
+        return test
+
+    def wrapping(memory):
+        def test(self):
+            summary = self.receive("rx", memory, "--no-mirror")
+            # A datagram at each wrap of the region, at most.
+            wraps = summary["frames"] * wire.STRIDE / (4 << 20) + 1
+            self.assertLessEqual(summary["copied_datagrams"], wraps)
+            self.assertGreater(summary["copied_datagrams"], 0, "a copy at the wrap is shown")
+        return test
+
+    def separate(memory, burst):
+        def test(self):
+            summary = self.receive("rx", memory, "--slots=separate", f"--burst={burst}")
+            # Longer than one frame, tag included: one copy each.
+            several = sum(n + wire.UDP + wire.TAG > wire.GUARD for n in written.sizes)
+            self.assertAlmostEqual(summary["copied_datagrams"], several, delta=wire.HEADERS + wire.TAG)
+        return test
+
+    for name, memory in memories().items():
+        for burst in (1, 32):
+            setattr(ItIsReceivedFromTheFile, f"test_whole_without_a_copy, {name}, burst {burst}", landing(memory, burst))
+        setattr(ItIsReceivedFromTheFile, f"test_copied_only_at_the_wrap, {name}", wrapping(memory))
+        setattr(ItIsReceivedFromTheFile, f"test_separate_slots_one_copy_each, {name}", separate(memory, 32))
+
+
+add_tests()
+
+if __name__ == "__main__":
+    unittest.main()

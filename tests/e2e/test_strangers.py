@@ -1,0 +1,161 @@
+"""Strangers and accidents: each case of `strangers`, received in every way, has the outcome that docs/strangers.md
+states, and delivers nothing but what was sent whole.
+
+    test_strangers.py --table      the table's rows as measured now
+"""
+
+import collections
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+
+import strangers
+import wire
+from testpmd import ROOT, Case, Testpmd
+
+DOC = ROOT / "docs/strangers.md"
+# The columns of the table, and the options that they stand for.
+WAYS = {
+    "overlapping, burst 1": (("--slots=overlapping", "--burst=1"),),
+    "overlapping, burst 32": (("--slots=overlapping", "--burst=32"),),
+    "separate": (("--slots=separate", "--burst=1"), ("--slots=separate", "--burst=32")),
+}
+RECEIVER = ("--forward-mode=rx", f"--tx-ip={strangers.A.dst},{strangers.A.src}",
+            f"--tx-udp={strangers.A.dport},{strangers.A.sport}")
+# Incomplete datagrams are given up after a second.
+PATIENT, HASTY = 1300, 100
+
+
+def documented():
+    """Case to cells, in order."""
+    rows = {}
+    for line in DOC.read_text().splitlines():
+        cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 1 + len(WAYS) and cells[0] != "case" and not set(cells[0]) <= set("-:"):
+            rows[cells[0]] = cells[1:]
+    return rows
+
+
+def outcome(summary):
+    """A run in the table's words: `2 landed, 1 copied; lost_frame 3`. The good datagram at the end is not counted."""
+    landed = summary["datagrams"] - summary["copied_datagrams"] - 1
+    delivered = [f"{n} {word}" for n, word in ((landed, "landed"), (summary["copied_datagrams"], "copied")) if n]
+    others = [f"{word} {summary[word]}" for word in ("foreign", "duplicates") if summary[word]]
+    dropped = [f"{reason} {n}" for reason, n in sorted(summary.drops().items())]
+    return "; ".join(filter(None, (", ".join(delivered) or "nothing", ", ".join(others + dropped))))
+
+
+class Bench:
+    """Where cases are run."""
+
+    def __init__(self):
+        self.where = pathlib.Path(tempfile.mkdtemp(prefix="lm-e2e-strangers-"))
+        self.cases, (self.good_frames, self.good) = strangers.all_cases(self.where)
+
+    def start(self, case, where, options, patience, core):
+        """Receives a case, and the good datagram behind it."""
+        path = where.parent / "frames.pcap"
+        if not path.exists():
+            where.parent.mkdir(parents=True, exist_ok=True)
+            wire.write_pcap(path, case.frames + self.good_frames)
+        return Testpmd(where, (f"--vdev=net_pcap0,rx_pcap={path}",), *RECEIVER, *options, *case.options,
+                       f"--stop-after-idle={patience}", core=core)
+
+    def close(self):
+        shutil.rmtree(self.where, ignore_errors=True)
+
+
+bench = None
+
+
+def setUpModule():
+    global bench
+    bench = Bench()
+
+
+def tearDownModule():
+    if bench:
+        bench.close()
+
+
+class Strangers(Case):
+    def receive(self, case, patience):
+        """All ways at once: they wait most of the time. Outcomes by column."""
+        runs = []
+        for way, variants in WAYS.items():
+            for options in variants:
+                where = self.where / re.sub(r"\W+", "-", way + options[1])
+                child = bench.start(case, where, options, patience, len(runs) % 2)
+                self.children.append(child)
+                runs.append((way, child))
+        outcomes = collections.defaultdict(set)
+        for way, child in runs:
+            summary = child.fine().summary()
+            self.check(case, f"{way}: {summary.drops()}: {child}", summary, child.messages())
+            outcomes[way].add(outcome(summary))
+        return outcomes
+
+    def check(self, case, what, summary, messages):
+        """What holds in every case, whatever the table says."""
+        allowed = collections.Counter(map(wire.sha256, case.sent + [bench.good]))
+        delivered = collections.Counter(m["sha256"] for m in messages)
+        self.assertEqual(delivered - allowed, collections.Counter(), f"delivered, but not sent whole: {what}")
+        self.assertTrue(messages and messages[-1]["sha256"] == wire.sha256(bench.good),
+                        f"the next good datagram is not delivered: {what}")
+        self.assertEqual(len(messages), summary["datagrams"], what)
+        self.assertEqual(summary["frames"], len(case.frames) + len(bench.good_frames), what)
+        if len(messages) - 1 < len(case.sent) or len(case.sent) == 0:
+            told = sum(summary.drops().values()) + summary["foreign"]
+            self.assertGreater(told, 0, f"something is missing and no counter says so: {what}")
+        self.pools_are_level(summary)
+
+    def test_the_document_has_each_case_and_no_other(self):
+        self.assertEqual(list(documented()), [c.name for c in bench.cases])
+
+
+def case_test(index, name):
+    def test(self):
+        case = bench.cases[index]
+        self.assertEqual(case.name, name)
+        cells = documented()[name]
+        patience = PATIENT if "timeout" in " ".join(cells) else HASTY
+        outcomes = self.receive(case, patience)
+        for way, cell in zip(WAYS, cells):
+            self.assertEqual(outcomes[way], {cell}, f"{name}: {way}")
+
+    return test
+
+
+if DOC.exists():
+    for i, row in enumerate(documented()):
+        setattr(Strangers, f"test_{row}", case_test(i, row))
+
+
+def table():
+    """Prints the rows as measured."""
+    global bench
+    bench = Bench()
+    runner = Strangers("test_the_document_has_each_case_and_no_other")
+    print("| case | " + " | ".join(WAYS) + " |\n|---|" + "---|" * len(WAYS))
+    for i, case in enumerate(bench.cases):
+        runner.where = bench.where / f"case{i}"
+        runner.children = []
+        try:
+            outcomes = runner.receive(case, PATIENT)
+            cells = [" / ".join(sorted(outcomes[way])) for way in WAYS]
+        except AssertionError as e:
+            cells = [f"FAILED: {e}"]
+        for child in runner.children:
+            child.end()
+        print("| " + " | ".join([case.name, *cells]) + " |", flush=True)
+    bench.close()
+
+
+if __name__ == "__main__":
+    if "--table" in sys.argv:
+        table()
+    else:
+        unittest.main()

@@ -1,0 +1,196 @@
+"""lm-testpmd as a child process: started, watched, ended, and its reports read.
+
+A process gets a file prefix of its own and a directory of its own; both go when it was fine, and the directory stays
+when a test failed. Only processes that were started here are ended, by their handle.
+"""
+
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("LM_TESTPMD") or ROOT / "target/release/lm-testpmd")
+HUGEPAGES = "/dev/hugepages"
+RUNTIME = "/var/run/dpdk" if os.geteuid() == 0 else os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "dpdk")
+
+_serial = 0
+
+
+def prefix():
+    """A file prefix, and a name for anything else, that nobody else has."""
+    global _serial
+    _serial += 1
+    return f"lme{os.getpid()}x{_serial}"
+
+
+def free_hugepages():
+    """2 MiB hugepages that can be had, or 0 if they are out of reach."""
+    if not os.path.ismount(HUGEPAGES) or not os.access(HUGEPAGES, os.W_OK):
+        return 0
+    try:
+        return int(pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
+    except OSError:
+        return 0
+
+
+# Megabytes of DPDK memory: lm-testpmd promises to run within 64.
+MEGABYTES = 64
+
+NO_HUGE = ("--no-huge", "-m", str(MEGABYTES))
+HUGE_PA = ("-m", str(MEGABYTES), "--single-file-segments", "--iova-mode=pa")
+HUGE_VA = ("-m", str(MEGABYTES), "--single-file-segments", "--iova-mode=va")
+
+
+def memories():
+    """Names and EAL options of the kinds of memory that this machine has."""
+    kinds = {"no-huge": NO_HUGE}
+    if free_hugepages() >= 2 * MEGABYTES // 2:
+        kinds["hugepages"] = HUGE_VA
+        if os.geteuid() == 0:
+            kinds["hugepages, IOVA as PA"] = HUGE_PA
+    return kinds
+
+
+class Failed(AssertionError):
+    """lm-testpmd did not do what the test needs to go on."""
+
+
+class Testpmd:
+    """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`."""
+
+
+    def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, stdin=subprocess.DEVNULL,
+                 stdout=None, file_prefix=None):
+        self.where = pathlib.Path(where)
+        self.where.mkdir(parents=True, exist_ok=True)
+        self.prefix = file_prefix or prefix()
+        self.summary_path = self.where / "summary.json"
+        self.log_path = self.where / "messages.jsonl"
+        words = [str(BINARY), "-l", str(core), *memory, "--no-pci", "--no-telemetry", f"--file-prefix={self.prefix}"]
+        words += [*eal, "--", *options]
+        if reports:
+            words += [f"--summary={self.summary_path}", f"--message-log={self.log_path}"]
+        if netns:
+            words = ["ip", "netns", "exec", netns, *words]
+        (self.where / "command").write_text(" ".join(words) + "\n")
+        self.out_path, self.err_path = self.where / "stdout", self.where / "stderr"
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+            self.process = subprocess.Popen(words, stdin=stdin, stdout=stdout or out, stderr=stdout or err,
+                                            start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def out(self):
+        return self.out_path.read_text(errors="replace")
+
+    def err(self):
+        return self.err_path.read_text(errors="replace")
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self, seconds=60):
+        """Its exit code. One that does not end in time is killed, and the test fails."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed(f"it did not end within {seconds} s: {self}") from None
+
+    def signal(self, number):
+        if self.running():
+            os.kill(self.process.pid, number)
+
+    def stop(self, seconds=10):
+        """Ends it in order, and gives its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def fine(self, seconds=60):
+        """Waits until it ends by itself, with 0."""
+        code = self.wait(seconds)
+        if code:
+            raise Failed(f"exit code {code}: {self}")
+        return self
+
+    def end(self):
+        """Whatever happened: it does not run any more, and its hugepages are free."""
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+        for left in glob.glob(f"{HUGEPAGES}/{self.prefix}map_*"):
+            os.unlink(left)
+        shutil.rmtree(f"{RUNTIME}/{self.prefix}", ignore_errors=True)
+
+    def await_text(self, text, seconds=20):
+        """Waits for a text on either stream."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if text in self.out() or text in self.err():
+                return self
+            if not self.running():
+                break
+            time.sleep(0.02)
+        raise Failed(f"no {text!r}: {self}")
+
+    def summary(self):
+        return Summary(json.loads(self.summary_path.read_text()))
+
+    def messages(self):
+        """The lines of the message log."""
+        with open(self.log_path) as lines:
+            return [json.loads(line) for line in lines]
+
+    def __str__(self):
+        tail = "\n".join((self.out() + self.err()).splitlines()[-25:])
+        return f"{(self.where / 'command').read_text()}{tail}\n(everything: {self.where})"
+
+
+class Summary(dict):
+    """The JSON summary."""
+
+    def drops(self):
+        """Reasons that occurred, and how often."""
+        return {reason: n for reason, n in self["dropped"].items() if n}
+
+
+class Case(unittest.TestCase):
+    """A test with a directory that is kept if it fails, and children that end with it."""
+
+    # Processes at once, for hugepages and cores.
+    maxDiff = 2000
+
+    def setUp(self):
+        self.where = pathlib.Path(tempfile.mkdtemp(prefix=f"lm-e2e-{type(self).__name__}-{self._testMethodName}-"))
+        self.children = []
+        self.addCleanup(self._tidy)
+
+    def _tidy(self):
+        for child in self.children:
+            child.end()
+        result = self._outcome.result
+        bad = [case for case, _ in result.failures + result.errors]
+        if not any(case is self or getattr(case, "test_case", None) is self for case in bad):
+            shutil.rmtree(self.where, ignore_errors=True)
+
+    def launch(self, name, eal, *options, **how):
+        """Starts one, in a directory of this name."""
+        child = Testpmd(self.where / name, eal, *options, **how)
+        self.children.append(child)
+        return child
+
+    def pools_are_level(self, summary):
+        """Every mbuf and every slot came back."""
+        self.assertEqual(summary["pool_before"], summary["pool_after"], "the pool's level before and after")
