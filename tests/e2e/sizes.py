@@ -3,7 +3,7 @@
 from wire import MAX_PAYLOAD, STRIDE, UDP
 
 
-def every_kind(sampled=1000):
+def every_kind(sampled=1200):
     """More than 3,000 of them: all small ones, all boundaries, all last fragments near the guard, a sample."""
     sizes = list(range(1, STRIDE + 2))
     for k in range(1, 45):

@@ -62,7 +62,7 @@ def pass_on(memory, *options):
         summary = client.fine(30).summary()
         messages = self.check_log(client, want, f"{A}:7000", f"{B}:9000")
         self.assertEqual(summary.drops(), {})
-        self.assertEqual(summary["frames"] - summary["foreign"], server.summary()["tx"]["frames"])
+        self.assertEqual(summary["frames"] - summary["foreign"], server.summary()["sent_frames"])
         copied = sum(m["copied"] > 0 for m in messages)
         if "--slots=separate" not in options:
             # One at each wrap of the region, which is mapped twice only where no other process writes to it.

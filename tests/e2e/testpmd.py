@@ -65,7 +65,6 @@ class Failed(AssertionError):
 class Testpmd:
     """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`."""
 
-
     def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, stdin=subprocess.DEVNULL,
                  stdout=None, file_prefix=None):
         self.where = pathlib.Path(where)

@@ -198,6 +198,8 @@ pub(crate) fn settle_interrupts() {
         // SAFETY: the callback has run and does not touch it again.
         drop(unsafe { Box::from_raw(done) });
     }
+    // The thread still has to find its way back to sleep, over handles in DPDK's memory.
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 unsafe extern "C" fn rang(done: *mut c_void) {

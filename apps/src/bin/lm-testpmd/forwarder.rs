@@ -85,7 +85,9 @@ impl std::fmt::Display for ForwardError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Lcore(e) => write!(f, "forwarding cannot begin: {e}"),
-            Self::Thread(e) => write!(f, "forwarding cannot begin: no thread for it: {e}; raise the limit (ulimit -u)"),
+            Self::Thread(e) => {
+                write!(f, "forwarding cannot begin: no thread for it: {e}; raise the limit (ulimit -u)")
+            }
         }
     }
 }
@@ -210,10 +212,9 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
 
 /// Nothing to do: others may need the CPU, and readers what was logged.
 fn idle(work: &mut Work, active: Instant) {
-    if work.turn.now.duration_since(active) > Duration::from_millis(20) {
-        if let Some(log) = &mut work.turn.log {
-            log.flush();
-        }
+    let long = work.turn.now.duration_since(active) > Duration::from_millis(20);
+    if let Some(log) = work.turn.log.as_mut().filter(|_| long) {
+        log.flush();
     }
     thread::yield_now();
 }
@@ -248,7 +249,9 @@ fn quiesce(work: &mut Work, sent_before: u64) {
     let start = Instant::now();
     while work.lanes.iter_mut().map(|lane| lane.link.outlet.sender.flush()).sum::<usize>() > 0 {
         if start.elapsed() > FLUSH {
-            log::warn!("the last frames found no room in the transmit queue and are lost: is the peer there?");
+            log::warn!(
+                "the last frames found no room in the transmit queue and are lost: is the peer there?"
+            );
             break;
         }
         thread::yield_now();

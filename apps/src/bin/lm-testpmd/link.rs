@@ -62,7 +62,11 @@ impl Link {
     /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
     /// frames received. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
     #[inline]
-    pub(crate) fn receive(&mut self, turn: &mut Turn, mut deliver: impl FnMut(Message, &mut Outlet)) -> usize {
+    pub(crate) fn receive(
+        &mut self,
+        turn: &mut Turn,
+        mut deliver: impl FnMut(Message, &mut Outlet),
+    ) -> usize {
         let (outlet, log, verbose) = (&mut self.outlet, &mut turn.log, turn.verbose);
         let port = self.port;
         let frames = self.receiver.receive(turn.burst, |message| {
@@ -113,10 +117,11 @@ impl Outlet {
     /// Where datagrams of this flow go to; `None` while the link is down or the peer is asked for its address.
     pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let src_mac = self.resolver.mac();
-        if let Some((address, dst_mac, found)) = self.route {
-            if address == flow.dst && now.saturating_duration_since(found) < FRESH {
-                return Some(Ends { src_mac, dst_mac, flow });
-            }
+        let fresh = |&(address, _, found): &(u32, Mac, Instant)| {
+            address == flow.dst && now.saturating_duration_since(found) < FRESH
+        };
+        if let Some((_, dst_mac, _)) = self.route.filter(fresh) {
+            return Some(Ends { src_mac, dst_mac, flow });
         }
         if !self.is_up() {
             return None;

@@ -7,7 +7,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::console;
 
-static LOGGER: Logger = Logger { state: Mutex::new(State { held: Some(VecDeque::new()), dpdk: Level::Warn }) };
+static LOGGER: Logger =
+    Logger { state: Mutex::new(State { held: Some(VecDeque::new()), dpdk: Level::Warn }) };
 
 /// Records held back at most.
 const HELD: usize = 1000;
@@ -40,7 +41,9 @@ impl Log for Logger {
         }
         let dpdk = record.target().strip_prefix("dpdk").map(|t| t.trim_start_matches(':'));
         let mut state = self.lock();
-        if dpdk.is_some() && record.level() > state.dpdk {
+        // Telemetry warns at each start that nobody uses an interface of old.
+        let usual = dpdk == Some("telemetry") && record.level() == Level::Warn;
+        if dpdk.is_some() && (record.level() > state.dpdk || usual && state.dpdk == Level::Warn) {
             return;
         }
         let text = match dpdk {

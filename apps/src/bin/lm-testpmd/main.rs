@@ -91,11 +91,16 @@ fn begin(args: &[String]) -> Result<(), String> {
     let cannot_write = |path: &Path, e: std::io::Error| {
         format!("{} cannot be written: {e}; choose another file", path.display())
     };
-    let log = options.message_log.as_deref().map(|path| MessageLog::create(path).map_err(|e| cannot_write(path, e)));
-    let summary = options.summary.as_deref().map(|path| SummaryFile::create(path).map_err(|e| cannot_write(path, e)));
+    let log = options
+        .message_log
+        .as_deref()
+        .map(|path| MessageLog::create(path).map_err(|e| cannot_write(path, e)));
+    let summary =
+        options.summary.as_deref().map(|path| SummaryFile::create(path).map_err(|e| cannot_write(path, e)));
     if let Some(path) = &options.cmdline_file {
-        std::fs::File::open(path)
-            .map_err(|e| format!("--cmdline-file={} cannot be read: {e}; name a file of commands", path.display()))?;
+        std::fs::File::open(path).map_err(|e| {
+            format!("--cmdline-file={} cannot be read: {e}; name a file of commands", path.display())
+        })?;
     }
     let (log, summary) = (log.transpose()?, summary.transpose()?);
 
@@ -151,7 +156,11 @@ fn work(session: &mut Session, events: &Sender<Event>, inbox: &Receiver<Event>) 
 }
 
 /// Stops forwarding and ports, and shows and writes what was done.
-fn finish(mut session: Session, summary: Option<SummaryFile>, ended: Result<End, String>) -> Result<(), String> {
+fn finish(
+    mut session: Session,
+    summary: Option<SummaryFile>,
+    ended: Result<End, String>,
+) -> Result<(), String> {
     console::restore_terminal();
     let shown = session.stop_forwarding();
     if matches!(ended, Ok(End::Signal)) && !shown {
@@ -164,7 +173,10 @@ fn finish(mut session: Session, summary: Option<SummaryFile>, ended: Result<End,
     let closed = session.close();
     if let Some(summary) = summary {
         summary.write(mode, &closed).map_err(|e| {
-            format!("{} cannot be written: {e}; make room and start again", path.unwrap_or_default().display())
+            format!(
+                "{} cannot be written: {e}; make room and start again",
+                path.unwrap_or_default().display()
+            )
         })?;
     }
     ended.map(|_| say!("\nBye..."))

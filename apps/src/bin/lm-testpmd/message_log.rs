@@ -34,7 +34,11 @@ struct Line<'a> {
 impl MessageLog {
     /// Creates the file, or empties it.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { out: BufWriter::with_capacity(1 << 16, File::create(path)?), broken: false, unflushed: false })
+        Ok(Self {
+            out: BufWriter::with_capacity(1 << 16, File::create(path)?),
+            broken: false,
+            unflushed: false,
+        })
     }
 
     /// Writes the line of a datagram.

@@ -130,7 +130,8 @@ impl Options {
 
 /// clap's message in one line: what is wrong, without usage and empty lines.
 fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+    let lines =
+        text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
     let text = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
     format!("{}; lm-testpmd -- --help lists the options", text.trim_start_matches("error: "))
 }
@@ -166,7 +167,9 @@ mod tests {
 
     #[test]
     fn testpmds_spelling() {
-        let o = options("-i -a --forward-mode=ping --eth-peer=0,02:00:00:00:00:01 --eth-peer=1,02:00:00:00:00:02");
+        let o = options(
+            "-i -a --forward-mode=ping --eth-peer=0,02:00:00:00:00:01 --eth-peer=1,02:00:00:00:00:02",
+        );
         let o = o.expect("options");
         assert!(o.interactive && o.auto_start && o.eth_peer.len() == 2 && o.forward_mode.name == "ping");
     }

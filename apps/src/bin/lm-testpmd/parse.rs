@@ -74,7 +74,9 @@ pub(crate) fn require(text: &str) -> Result<Require, String> {
             "checksum" => set.checksum = true,
             "tags" => set.tags = true,
             other => {
-                return Err(format!("{other:?} is no proof; give a set of headers, checksum, tags, with commas"));
+                return Err(format!(
+                    "{other:?} is no proof; give a set of headers, checksum, tags, with commas"
+                ));
             }
         }
     }
@@ -127,10 +129,7 @@ mod tests {
 
     #[test]
     fn values_are_taken_as_documented() {
-        assert_eq!(
-            addresses("198.18.0.1,198.18.0.2"),
-            Ok(Addresses { src: 0xc612_0001, dst: 0xc612_0002 })
-        );
+        assert_eq!(addresses("198.18.0.1,198.18.0.2"), Ok(Addresses { src: 0xc612_0001, dst: 0xc612_0002 }));
         assert_eq!(udp_ports("7,9"), Ok(UdpPorts { src: 7, dst: 9 }));
         assert_eq!(udp_ports("7"), Ok(UdpPorts { src: 7, dst: 7 }));
         let mac = [2, 0, 0, 0xab, 0, 1];
@@ -151,7 +150,9 @@ mod tests {
         for bad in ["", "70000,9", "9,0", "9,9,9"] {
             assert!(udp_ports(bad).expect_err(bad).contains("SRC,DST"));
         }
-        for bad in ["02:00:00:00:00:01", "0,02:00:00:00:00", "0,02:00:00:00:00:01:02", "0,02:00:00:00:00:+1", "x,"] {
+        for bad in
+            ["02:00:00:00:00:01", "0,02:00:00:00:00", "0,02:00:00:00:00:01:02", "0,02:00:00:00:00:+1", "x,"]
+        {
             assert!(peer(bad).expect_err(bad).contains("PORT,MAC"));
         }
         assert!(require("").expect_err("empty").contains("headers, checksum, tags"));

@@ -40,14 +40,24 @@ fn frames(t: &Tally) {
 pub(crate) fn datagrams(t: &Tally) {
     let c = &t.counters;
     say!("  LM-RX-datagrams: {:<12} bytes: {:<16} frames: {}", c.datagrams, c.bytes, c.frames);
-    say!("  LM-RX-copied:    {:<12} bytes: {:<16} foreign: {}", c.copied_datagrams, c.copied_bytes, c.foreign);
+    say!(
+        "  LM-RX-copied:    {:<12} bytes: {:<16} foreign: {}",
+        c.copied_datagrams,
+        c.copied_bytes,
+        c.foreign
+    );
     if c.duplicates + c.bounced > 0 {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
     }
     for (reason, n) in c.drops().filter(|&(_, n)| n > 0) {
         say!("  LM-RX-dropped:   {n:<12} {reason}");
     }
-    say!("  LM-TX-datagrams: {:<12} bytes: {:<16} blocked: {}", t.sent.datagrams, t.sent.bytes, t.sent.would_block);
+    say!(
+        "  LM-TX-datagrams: {:<12} bytes: {:<16} blocked: {}",
+        t.sent.datagrams,
+        t.sent.bytes,
+        t.sent.would_block
+    );
     let e = &t.engine;
     if e.ignored + e.tx_dropped + e.tx_copied + e.late > 0 {
         say!(
@@ -159,8 +169,20 @@ pub(crate) fn info(port: &ControlPort) {
     say!("Port is {}", if port.is_started() { "started" } else { "stopped" });
     say!("Minimum size of RX buffer: {}", info.min_rx_bufsize);
     say!("Maximum configurable length of RX packet: {}", info.max_rx_pktlen);
-    say!("Number of RXDs: {} ({}..{}, by {})", setup.rxd, info.rx_desc.min, info.rx_desc.max, info.rx_desc.align);
-    say!("Number of TXDs: {} ({}..{}, by {})", setup.txd, info.tx_desc.min, info.tx_desc.max, info.tx_desc.align);
+    say!(
+        "Number of RXDs: {} ({}..{}, by {})",
+        setup.rxd,
+        info.rx_desc.min,
+        info.rx_desc.max,
+        info.rx_desc.align
+    );
+    say!(
+        "Number of TXDs: {} ({}..{}, by {})",
+        setup.txd,
+        info.tx_desc.min,
+        info.tx_desc.max,
+        info.tx_desc.align
+    );
     say!("Landing slots: {:?} allowed, {:?} at the start", traits.allowed, port.landing.layout());
     say!(
         "Landing writes: {}, {}",

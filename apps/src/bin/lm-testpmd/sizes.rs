@@ -32,7 +32,9 @@ impl FromStr for Sizes {
 fn parse(item: &str) -> Result<Item, String> {
     let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=MAX_PAYLOAD).contains(n));
     let bad = || {
-        format!("{item:?} is no payload size: give BYTES, LO-HI or LO-HI/STEP within 1..={MAX_PAYLOAD}, with commas")
+        format!(
+            "{item:?} is no payload size: give BYTES, LO-HI or LO-HI/STEP within 1..={MAX_PAYLOAD}, with commas"
+        )
     };
     let Some((lo, rest)) = item.split_once('-') else { return number(item).map(Item::One).ok_or_else(bad) };
     let (hi, step) = match rest.split_once('/') {

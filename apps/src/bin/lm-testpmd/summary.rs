@@ -56,7 +56,9 @@ struct Ping {
 impl Summary {
     fn of(forward_mode: &'static str, ports: &[Closed]) -> Self {
         let mut all = Tally::default();
-        ports.iter().for_each(|port| all.add(&port.total));
+        for port in ports {
+            all.add(&port.total);
+        }
         let (c, sent, e) = (&all.counters, &all.sent, &all.engine);
         let ping = e.ping.iter().map(|(&size, p)| Ping {
             size,
@@ -128,10 +130,15 @@ mod tests {
         total.engine.ping.entry(64).or_default().round_trips.add(700);
         let closed = [Closed { total, pool_before: 10, pool_after: 10, elapsed: Duration::from_nanos(5) }];
         let json = serde_json::to_value(Summary::of("ping", &closed)).expect("json");
-        for key in ["bytes", "copied_datagrams", "copied_bytes", "frames", "foreign", "sent_datagrams", "sent_bytes"] {
+        for key in
+            ["bytes", "copied_datagrams", "copied_bytes", "frames", "foreign", "sent_datagrams", "sent_bytes"]
+        {
             assert_eq!(json[key], 0, "{key}");
         }
-        assert_eq!((&json["datagrams"], &json["pool_before"], &json["pool_after"]), (&2.into(), &10.into(), &10.into()));
+        assert_eq!(
+            (&json["datagrams"], &json["pool_before"], &json["pool_after"]),
+            (&2.into(), &10.into(), &10.into())
+        );
         assert_eq!((&json["dropped"]["bad_tag"], &json["dropped"]["bad_checksum"]), (&1.into(), &0.into()));
         assert_eq!((&json["ping"][0]["size"], &json["ping"][0]["median_ns"]), (&64.into(), &700.into()));
     }

@@ -17,7 +17,9 @@ use crate::tally::EngineTally;
 pub(super) const KIND: Kind = Kind {
     name: "echo",
     help: "send each datagram back to where it came from",
-    make: |plan| Box::new(Echo { plan, waiting: VecDeque::new(), stuck: Stuck::Queue, tally: EngineTally::default() }),
+    make: |plan| {
+        Box::new(Echo { plan, waiting: VecDeque::new(), stuck: Stuck::Queue, tally: EngineTally::default() })
+    },
 };
 
 /// How long a datagram may wait for a place in the queue, or for its receiver's MAC address.

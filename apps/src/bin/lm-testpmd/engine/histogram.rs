@@ -97,7 +97,10 @@ mod tests {
         let mut h = Histogram::default();
         assert_eq!((h.quantile(0.5), h.min(), h.max()), (None, None, None));
         (1..=100).for_each(|ns| h.add(ns));
-        assert_eq!((h.min(), h.quantile(0.5), h.quantile(0.99), h.max()), (Some(1), Some(50), Some(99), Some(100)));
+        assert_eq!(
+            (h.min(), h.quantile(0.5), h.quantile(0.99), h.max()),
+            (Some(1), Some(50), Some(99), Some(100))
+        );
         let mut both = Histogram::default();
         both.merge(&h);
         both.merge(&h);

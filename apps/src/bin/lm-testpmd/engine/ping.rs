@@ -37,7 +37,7 @@ enum State {
     /// The next datagram has this size.
     Idle { size: usize },
     /// Filled, but the queue was full.
-    Filled { size: usize, since: Instant, buffer: SendBuffer },
+    Filled { size: usize, since: Instant, buffer: Box<SendBuffer> },
     /// Sent.
     Waiting { size: usize, since: Instant },
 }
@@ -107,7 +107,7 @@ impl Ping {
                 });
                 (size, since, buffer)
             }
-            State::Filled { size, since, buffer } => (size, since, buffer),
+            State::Filled { size, since, buffer } => (size, since, *buffer),
             waiting @ State::Waiting { .. } => {
                 self.state = waiting;
                 return 0;
@@ -119,7 +119,7 @@ impl Ping {
                 1
             }
             Err(WouldBlock(buffer)) => {
-                self.state = State::Filled { size, since, buffer };
+                self.state = State::Filled { size, since, buffer: Box::new(buffer) };
                 0
             }
         }

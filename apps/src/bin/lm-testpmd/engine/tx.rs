@@ -8,7 +8,8 @@ use crate::pattern::Pattern;
 use crate::sizes::Cycle;
 use crate::tally::EngineTally;
 
-pub(super) const KIND: Kind = Kind { name: "tx", help: "send datagrams", make: |plan| Box::new(Tx::new(&plan)) };
+pub(super) const KIND: Kind =
+    Kind { name: "tx", help: "send datagrams", make: |plan| Box::new(Tx::new(&plan)) };
 
 struct Tx {
     pattern: Pattern,

@@ -16,13 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command { name: "quit", args: "", help: "stop everything and end", complete: nothing, run: quit },
     Command { name: "help", args: "", help: "list the commands", complete: nothing, run: help },
-    Command {
-        name: "port start",
-        args: "<port|all>",
-        help: "start ports",
-        complete: ports,
-        run: port_start,
-    },
+    Command { name: "port start", args: "<port|all>", help: "start ports", complete: ports, run: port_start },
     Command { name: "port stop", args: "<port|all>", help: "stop ports", complete: ports, run: port_stop },
 ];
 
@@ -44,7 +38,8 @@ fn quit(_: &mut Session, args: &[&str]) -> Result<Next, String> {
     none(args).map(|()| Next::Quit)
 }
 
-fn help(_: &mut Session, _: &[&str]) -> Result<Next, String> {
+fn help(_: &mut Session, args: &[&str]) -> Result<Next, String> {
+    none(args)?;
     for command in commands() {
         let usage = format!("{} {}", command.name, command.args);
         say!("  {usage:<44} {}", command.help);

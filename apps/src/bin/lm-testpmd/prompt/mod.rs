@@ -1,8 +1,8 @@
 //! Commands: a table, found by the longest name that a line begins with.
 //!
-//! - [`basic`]: start, stop, quit, help, `port start` and `port stop`;
+//! - [`basic`]: to start, stop, quit, to get help, to start and stop ports;
 //! - [`show`]: show and clear;
-//! - [`set`]: settings;
+//! - [`set`]: settings, and when they count;
 //! - [`line`]: where lines come from: a terminal, a pipe, a file.
 
 mod basic;
@@ -74,8 +74,13 @@ pub(crate) fn run(session: &mut Session, line: &str) -> Result<Next, String> {
     let Some((command, n)) = found else {
         return Err(format!("Command not found: {}; help lists the commands", words.join(" ")));
     };
-    (command.run)(session, &words[n..])
-        .map_err(|e| if e == USAGE { format!("Bad arguments; {} {}: {}", command.name, command.args, command.help) } else { e })
+    (command.run)(session, &words[n..]).map_err(|e| {
+        if e == USAGE {
+            format!("Bad arguments; {} {}: {}", command.name, command.args, command.help)
+        } else {
+            e
+        }
+    })
 }
 
 /// The error of a command whose arguments are not what its help says.

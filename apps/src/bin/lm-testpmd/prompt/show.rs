@@ -141,7 +141,12 @@ fn config_rxtx(session: &mut Session, args: &[&str]) -> Result<Next, String> {
         say!("  port {}: RX queue number: 1 Tx queue number: 1 - mtu={}", port.id(), setup.mtu);
         say!("    RX desc={} - TX desc={}", setup.rxd, setup.txd);
         if let Some(p) = pool {
-            say!("    landing region={} - slots={} - mbufs={}", p.region, parse::layout_text(p.layout), p.size);
+            say!(
+                "    landing region={} - slots={} - mbufs={}",
+                p.region,
+                parse::layout_text(p.layout),
+                p.size
+            );
         }
     }
     Ok(Next::Command)

@@ -120,7 +120,10 @@ impl Session {
 
     /// Looks once more at the links of started ports that have not come up; whether there are any.
     pub(crate) fn look_at_links(&self) -> bool {
-        self.ports.iter().filter(|port| port.is_started()).fold(false, |down, port| !port.look_at_link() | down)
+        self.ports
+            .iter()
+            .filter(|port| port.is_started())
+            .fold(false, |down, port| !port.look_at_link() | down)
     }
 
     /// Begins forwarding on all started ports.
@@ -230,7 +233,10 @@ impl Session {
             }
             let pool_after = port.pool_now().unwrap_or_default();
             if pool_after != port.pool_before {
-                log::warn!("port {id}: {} mbufs were in the landing pool, {pool_after} are", port.pool_before);
+                log::warn!(
+                    "port {id}: {} mbufs were in the landing pool, {pool_after} are",
+                    port.pool_before
+                );
             }
             let (total, pool_before) = (std::mem::take(&mut port.past), port.pool_before);
             drop(port);

@@ -75,7 +75,8 @@ impl ControlPort {
         let socket = landing.info().socket;
         let room = options.mtu + 128 + 64;
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
-        let strangers = Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
+        let strangers =
+            Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let pool_before = landing.pool().map_or(0, pmd_e1000::LandingPool::available);
         Ok(Self {
             link: None,
