@@ -163,6 +163,7 @@ impl Drop for Environment {
     fn drop(&mut self) {
         if self.owned {
             settle_interrupts();
+            park_interrupts();
             // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
             let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
             if ret < 0 {
@@ -173,38 +174,55 @@ impl Drop for Environment {
 }
 
 /// Waits until DPDK's interrupt thread has done what it was told of so far. DPDK 22.11 closes a port while that
-/// thread may be working on it, and `rte_eal_cleanup` takes its memory away without stopping it: a net_memif port
-/// whose peer has just closed is busy there (both seen as a crash in `rte_free`).
+/// thread may be working on it: a net_memif port whose peer has just closed is busy there (seen as a crash in
+/// `rte_free`).
 pub(crate) fn settle_interrupts() {
     // An event that was raised before the first of these is handled before the second at the latest; the third is
     // for what handling it raised.
     for _ in 0..3 {
-        let done = Box::into_raw(Box::new(AtomicBool::new(false)));
-        // SAFETY: EAL is initialised; `done` stays valid, it is leaked if the alarm does not come.
-        let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(rang), done.cast()) };
-        if ret != 0 {
-            ::log::debug!("no alarm: {}", Errno::of_return(ret));
+        on_interrupt_thread(rang);
+    }
+}
+
+/// Stops DPDK's interrupt thread for good, by not returning from a callback. `rte_eal_cleanup` of 22.11 wakes that
+/// thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a process.
+fn park_interrupts() {
+    on_interrupt_thread(rang_and_stay);
+}
+
+/// Has DPDK's interrupt thread call `callback`, and waits until it does.
+fn on_interrupt_thread(callback: unsafe extern "C" fn(*mut c_void)) {
+    let done = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::into_raw(Arc::clone(&done)).cast_mut();
+    // SAFETY: EAL is initialised; the callback owns a share of `done`.
+    let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(callback), theirs.cast()) };
+    if ret != 0 {
+        // SAFETY: nobody else got this share.
+        drop(unsafe { Arc::from_raw(theirs) });
+        ::log::debug!("no alarm: {}", Errno::of_return(ret));
+        return;
+    }
+    let start = Instant::now();
+    while !done.load(Ordering::Acquire) {
+        if start.elapsed() > Duration::from_secs(1) {
+            ::log::warn!("DPDK's interrupt thread is still busy after a second");
             return;
         }
-        let start = Instant::now();
-        // SAFETY: as above.
-        while !unsafe { &*done }.load(Ordering::Acquire) {
-            if start.elapsed() > Duration::from_secs(1) {
-                ::log::warn!("DPDK's interrupt thread is still busy after a second");
-                return;
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        // SAFETY: the callback has run and does not touch it again.
-        drop(unsafe { Box::from_raw(done) });
+        std::thread::sleep(Duration::from_micros(200));
     }
-    // The thread still has to find its way back to sleep, over handles in DPDK's memory.
-    std::thread::sleep(Duration::from_millis(20));
 }
 
 unsafe extern "C" fn rang(done: *mut c_void) {
-    // SAFETY: `settle_interrupts` passes an AtomicBool that lives until this store is seen.
-    unsafe { &*done.cast::<AtomicBool>() }.store(true, Ordering::Release);
+    // SAFETY: `on_interrupt_thread` passes a share of its flag, once.
+    unsafe { Arc::from_raw(done.cast::<AtomicBool>()) }.store(true, Ordering::Release);
+}
+
+unsafe extern "C" fn rang_and_stay(done: *mut c_void) {
+    // SAFETY: as above.
+    unsafe { rang(done) };
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Which addresses devices use.
