@@ -137,7 +137,18 @@ fn filled_in_every_way(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     send(&mut a.sender, buffer, until)?;
     let m = await_one(a, b, until)?;
     ensure(*m == *data, "the payload differs")?;
-    // And back from where it landed, without a copy.
+    echoed(a, b, &data, m, until)?;
+    // Every way a payload can end: in the guard, with a tag in a fragment of its own, with nothing at all.
+    for size in [0, 1, 1430, 1431, 1438, 1471, 1472, 1473, 2911, 7168, 65_499, 65_500, 65_507] {
+        let data = payload(size, size);
+        let m = pass(a, b, &data)?;
+        echoed(a, b, &data, m, until)?;
+    }
+    Ok(())
+}
+
+/// Sends a message back from where it landed, without a copy.
+fn echoed(a: &mut Node, b: &mut Node, data: &[u8], m: Message, until: Instant) -> Result<(), Failed> {
     let back = Ends { src_mac: ENDS.dst_mac, dst_mac: ENDS.src_mac, flow: FLOW.reversed() };
     let mut message = m;
     loop {

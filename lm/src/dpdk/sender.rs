@@ -148,7 +148,9 @@ impl Sender {
         // Where piece `i` lies in the payload.
         let place = |i: usize| {
             let (piece, start) = (layout.piece(i), i * geometry.stride());
-            start + piece.start - UDP..start + piece.end - UDP
+            // A fragment of padding and tag has none, beyond the payload's end.
+            let from = (start + piece.start - UDP).min(len);
+            from..(from + piece.len()).min(len)
         };
         let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
             let mut digest = Digest::new();
@@ -163,9 +165,12 @@ impl Sender {
             self.stats.would_block += 1;
             return Err(WouldBlock(payload));
         };
-        if let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made) {
-            self.stats.would_block += 1;
-            return Err(WouldBlock(payload));
+        // An empty payload is all headers.
+        if !parts.is_empty() {
+            if let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made) {
+                self.stats.would_block += 1;
+                return Err(WouldBlock(payload));
+            }
         }
         for (i, part) in filled.zip(self.made.drain(..)) {
             let n = layout.fragments();

@@ -185,9 +185,26 @@ pub(crate) fn settle_interrupts() {
 }
 
 /// Stops DPDK's interrupt thread for good, by not returning from a callback. `rte_eal_cleanup` of 22.11 wakes that
-/// thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a process.
+/// thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a process. The
+/// callback hangs on a source of its own: EAL waits for the alarm's.
 fn park_interrupts() {
-    on_interrupt_thread(rang_and_stay);
+    let parked = Arc::new(AtomicBool::new(false));
+    // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as does the
+    // share of the flag.
+    let ret = unsafe {
+        let fd = libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
+        let instance = dpdk_sys::rte_intr_instance_alloc(0);
+        if fd < 0 || instance.is_null() {
+            return;
+        }
+        dpdk_sys::rte_intr_fd_set(instance, fd);
+        dpdk_sys::rte_intr_type_set(instance, dpdk_sys::RTE_INTR_HANDLE_EXT);
+        let theirs = Arc::into_raw(Arc::clone(&parked)).cast_mut();
+        dpdk_sys::rte_intr_callback_register(instance, Some(rang_and_stay), theirs.cast())
+    };
+    if ret == 0 {
+        wait_for(&parked);
+    }
 }
 
 /// Has DPDK's interrupt thread call `callback`, and waits until it does.
@@ -202,6 +219,10 @@ fn on_interrupt_thread(callback: unsafe extern "C" fn(*mut c_void)) {
         ::log::debug!("no alarm: {}", Errno::of_return(ret));
         return;
     }
+    wait_for(&done);
+}
+
+fn wait_for(done: &AtomicBool) {
     let start = Instant::now();
     while !done.load(Ordering::Acquire) {
         if start.elapsed() > Duration::from_secs(1) {
