@@ -55,7 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut lander = adopt(&eal, port, driver)?;
         let (conf, socket) = (zeroed(), u32::MAX);
         let failed = dpdk::rte_eth_dev_configure(port, 1, 1, &raw const conf) != 0
-            || dpdk::rte_eth_rx_queue_setup(port, 0, 512, socket, std::ptr::null(), lander.pool().as_ptr()) != 0
+            || dpdk::rte_eth_rx_queue_setup(port, 0, 512, socket, std::ptr::null(), lander.pool().as_ptr())
+                != 0
             || dpdk::rte_eth_tx_queue_setup(port, 0, 512, socket, std::ptr::null()) != 0
             || dpdk::rte_eth_dev_start(port) != 0;
         if failed {

@@ -24,8 +24,9 @@
 use crate::checksum::{self, Digest};
 use crate::counters::{Counters, Reason};
 use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole, WholeBy};
+use crate::intact::{Kind, Shelf, classify, same_datagram};
 use crate::layout::{Geometry, Layout, TAG};
-use crate::reassembler::{Key, Limits, Outcome, Reassembler, Store};
+use crate::reassembler::{Limits, Reassembler};
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 
@@ -57,22 +58,6 @@ impl Config {
     }
 }
 
-/// A buffer for the reassembler to take while it reads the ground, and what it gives back meanwhile.
-struct Shelf<B> {
-    spare: Option<B>,
-    back: Vec<B>,
-}
-
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Store for Shelf<B> {
-    type Buf = B;
-    fn take(&mut self) -> Option<B> {
-        self.spare.take()
-    }
-    fn give(&mut self, buf: B) {
-        self.back.push(buf);
-    }
-}
-
 /// Where a datagram ends, in the order of arrival: its first fragment.
 struct End {
     ip: Ipv4,
@@ -83,13 +68,8 @@ struct End {
     intact: bool,
 }
 
-/// What an intact frame turned out to be.
-pub(crate) enum Kind {
-    Stranger,
-    Bad,
-    Single(Ipv4),
-    Fragment(Ipv4),
-}
+/// No address: no frame is there.
+const NOWHERE: usize = usize::MAX;
 
 /// The matcher of one landing queue; `B` is the buffer that repairs are made in.
 pub struct Matcher<B> {
@@ -98,6 +78,8 @@ pub struct Matcher<B> {
     /// Frames not handed back yet, oldest first; the run is `log[run..]`.
     pub(crate) log: Vec<Frame>,
     pub(crate) run: usize,
+    /// Where the run's next frame lands if it goes on in place; [`NOWHERE`] if there is no run, or a gap.
+    below: usize,
     /// The run is not contiguous.
     split: bool,
     /// A frame was taken out of the log behind the newest one.
@@ -110,12 +92,12 @@ pub struct Matcher<B> {
     begun: u64,
     stale: (u64, u64),
     /// Frames received, and then and when the oldest waiting run began to wait.
-    waiting: Option<(u64, u64)>,
+    pub(crate) waiting: Option<(u64, u64)>,
     pub(crate) reassembler: Reassembler<B>,
-    shelf: Shelf<B>,
+    pub(crate) shelf: Shelf<B>,
     /// The newest headers at the first look that could not close the run, and when that was.
     glimpse: Option<([u8; HEADERS], u64)>,
-    now: u64,
+    pub(crate) now: u64,
     /// What happened so far.
     pub counters: Counters,
 }
@@ -136,6 +118,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             full: config.geometry.full_frame() as u16,
             log: Vec::with_capacity(2048),
             run: 0,
+            below: NOWHERE,
             split: false,
             gap: false,
             seen: Vec::with_capacity(64),
@@ -144,7 +127,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             stale: (0, 0),
             waiting: None,
             reassembler: Reassembler::new(config.limits),
-            shelf: Shelf { spare: None, back: Vec::with_capacity(4) },
+            shelf: Shelf::new(),
             glimpse: None,
             now: 0,
             counters: Counters::default(),
@@ -166,9 +149,36 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.log.len()
     }
 
-    /// The next frame in ring order.
+    /// The frame that comes next most often: address and length of the run's next full frame in place.
     #[inline(always)]
+    pub fn expects(&self) -> (usize, u16) {
+        (self.below, self.full)
+    }
+
+    /// [`Matcher::push`] for `n` frames in overlapping slots, none of them bounced: the first one just as
+    /// [`Matcher::expects`] says, each of the others right below the one before.
+    #[inline(always)]
+    pub fn push_expected(&mut self, n: usize) {
+        self.fresh = true;
+        self.counters.frames += n as u64;
+        let (below, len, stride) = (self.below, self.full, self.config.geometry.stride());
+        let frame = |i| Frame { at: below.wrapping_sub(i * stride), len, slot: Slot::Overlapping, bounce: 0 };
+        self.log.extend((0..n).map(frame));
+        self.below = below.checked_sub(n * stride).unwrap_or(NOWHERE);
+    }
+
+    /// Where the frame after the one at `at` lands in place.
+    #[inline(always)]
+    fn under(&self, at: usize) -> usize {
+        at.checked_sub(self.config.geometry.stride()).unwrap_or(NOWHERE)
+    }
+
+    /// The next frame in ring order.
+    #[inline]
     pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        if (frame.at, frame.len) == self.expects() && frame.slot == Slot::Overlapping && frame.bounce == 0 {
+            return self.push_expected(1);
+        }
         self.fresh = true;
         self.counters.frames += 1;
         if frame.len == self.full && frame.slot == Slot::Overlapping && self.log.len() > self.run {
@@ -177,6 +187,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 self.jump(&frame, &newest, ground);
             }
             self.gap = false;
+            self.below = self.under(frame.at);
             self.log.push(frame);
         } else {
             self.start(frame, ground);
@@ -214,12 +225,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 self.begun += 1;
                 self.split = false;
                 self.gap = false;
+                self.below = self.under(frame.at);
                 self.log.push(frame);
             }
             Slot::Separate => self.intact(frame, ground),
             _ => {
                 self.counters.drop_one(Reason::Oversize);
-                self.gap = true;
+                self.open_gap();
                 ground.release(&frame);
             }
         }
@@ -270,9 +282,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.drop_waiting(ground);
         self.reassembler.clear(ground);
         self.glimpse = None;
-        if let Some(buf) = self.shelf.spare.take() {
-            ground.give(buf);
-        }
+        self.shelf.clear(ground);
     }
 
     /// Closes the run if its newest frame is a first fragment that makes a datagram whole. `intact`: the
@@ -476,7 +486,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         ground.copied(*whole, buf, 0);
     }
 
-    fn count_copied(&mut self, len: usize) {
+    pub(crate) fn count_copied(&mut self, len: usize) {
         self.counters.datagrams += 1;
         self.counters.bytes += len as u64;
         self.counters.copied_datagrams += 1;
@@ -491,7 +501,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.seen.pop();
         }
         self.run = first;
-        self.gap = true;
+        self.open_gap();
         if first == 0 {
             self.waiting = None;
         } else {
@@ -502,7 +512,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// What is in the log belongs to no run any more: it waits.
     pub(crate) fn leave(&mut self) {
         self.run = self.log.len();
-        self.gap = true;
+        self.open_gap();
         if self.log.is_empty() {
             self.waiting = None;
         } else {
@@ -519,6 +529,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.truncate(first);
     }
 
+    /// What comes next is not the neighbour of the log's newest frame.
+    #[inline(always)]
+    pub(crate) fn open_gap(&mut self) {
+        self.gap = true;
+        self.below = NOWHERE;
+    }
+
     /// The run did not close and another begins: look at what is known of it, then let it wait.
     #[cold]
     fn wait<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) {
@@ -526,6 +543,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.examine(ground);
         }
         self.run = self.log.len();
+        self.below = NOWHERE;
         if !self.log.is_empty() {
             self.begin_waiting();
         }
@@ -534,139 +552,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn begin_waiting(&mut self) {
         if self.waiting.is_none() {
             self.waiting = Some((self.counters.frames, self.now));
-        }
-    }
-
-    /// The newest frame of the log is intact and closes nothing: what is it?
-    pub(crate) fn examine<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
-        let z = self.log.len() - 1;
-        let frame = self.log[z];
-        match classify(ground.frame(&frame)) {
-            Kind::Fragment(ip) if !self.reassembler.contains(&key(&ip)) => {
-                if ip.offset == 0 {
-                    if !self.assemble(&ip, ground) {
-                        self.reassemble_seen(&ip, ground);
-                    }
-                } else {
-                    self.note(z, ip);
-                    if !ip.more {
-                        self.forward(&ip, ground);
-                    }
-                }
-            }
-            _ => {
-                self.log.pop();
-                self.gap = true;
-                self.intact(frame, ground);
-                if self.log.len() <= self.run {
-                    self.run = self.log.len();
-                    if self.log.is_empty() {
-                        self.waiting = None;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A frame out of the log whose headers are intact: deliver it, reassemble it, or hand it out.
-    pub(crate) fn intact<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
-        match classify(ground.frame(&frame)) {
-            Kind::Single(ip) => {
-                if !self.single(&frame, &ip, ground) {
-                    return;
-                }
-            }
-            Kind::Fragment(ip) => self.reassemble(&frame, &ip, ground),
-            Kind::Stranger => self.hand_out(&frame, ground),
-            Kind::Bad => self.counters.drop_one(Reason::BadHeader),
-        }
-        ground.release(&frame);
-    }
-
-    fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
-        if ground.stranger(frame) {
-            self.counters.foreign += 1;
-        } else {
-            self.counters.drop_one(Reason::StrangerLost);
-        }
-    }
-
-    /// A datagram in one frame. False: its slot was handed over.
-    fn single<G: Ground<Buf = B>>(&mut self, frame: &Frame, ip: &Ipv4, ground: &mut G) -> bool {
-        let start = ETHERNET + usize::from(ip.header_len);
-        let payload = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
-        match self.check_udp(ip.src, ip.dst, payload) {
-            Ok(None) => self.hand_out(frame, ground),
-            Ok(Some((flow, len))) => {
-                let whole = Whole { flow, len, fragments: 1, by: self.by_headers() };
-                self.counters.datagrams += 1;
-                self.counters.bytes += len as u64;
-                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, *frame);
-                return false;
-            }
-            Err(reason) => self.counters.drop_one(reason),
-        }
-        true
-    }
-
-    fn by_headers(&self) -> WholeBy {
-        if self.config.require.headers { WholeBy::Headers } else { WholeBy::Checksum }
-    }
-
-    /// The flow and payload length of a whole UDP datagram, checked; `None`: not one that is taken here.
-    fn check_udp(&self, src: u32, dst: u32, datagram: &[u8]) -> Result<Option<(Flow, usize)>, Reason> {
-        let udp = Udp::parse(datagram).ok_or(Reason::BadUdpLength)?;
-        let len = usize::from(udp.len);
-        if len < wire::UDP || len > datagram.len() {
-            return Err(Reason::BadUdpLength);
-        }
-        let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        if !self.config.accept.takes(&flow) {
-            return Ok(None);
-        }
-        let proven = self.config.require.headers || (self.config.require.checksum && udp.checksum != 0);
-        if udp.checksum != 0 && !checksum::udp_ok(&flow, &udp, checksum::sum(&datagram[wire::UDP..len])) {
-            return Err(Reason::BadChecksum);
-        }
-        if proven { Ok(Some((flow, len - wire::UDP))) } else { Err(Reason::Unproven) }
-    }
-
-    /// A fragment with an intact header joins its datagram in the reassembler.
-    pub(crate) fn reassemble<G: Ground<Buf = B>>(&mut self, frame: &Frame, ip: &Ipv4, ground: &mut G) {
-        let start = ETHERNET + usize::from(ip.header_len);
-        if self.shelf.spare.is_none() {
-            self.shelf.spare = ground.take();
-        }
-        let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
-        let outcome = self.reassembler.insert(self.now, key(ip), ip.offset, ip.more, data, &mut self.shelf);
-        for buf in self.shelf.back.drain(..) {
-            ground.give(buf);
-        }
-        match outcome {
-            Outcome::Pending => {}
-            Outcome::Duplicate => self.counters.duplicates += 1,
-            Outcome::Dropped(reason) => self.counters.drop_one(reason),
-            Outcome::Whole(a) => {
-                let checked = match a.buf.as_ref().get(..a.len) {
-                    Some(datagram) => self.check_udp(a.key.src, a.key.dst, datagram),
-                    None => Err(Reason::TooLong),
-                };
-                match checked {
-                    Ok(Some((flow, len))) => {
-                        let whole = Whole { flow, len, fragments: a.fragments, by: self.by_headers() };
-                        self.count_copied(len);
-                        ground.copied(whole, a.buf, wire::UDP);
-                    }
-                    Ok(None) => {
-                        self.counters.drop_one(Reason::NotOurs);
-                        ground.give(a.buf);
-                    }
-                    Err(reason) => {
-                        self.counters.drop_one(reason);
-                        ground.give(a.buf);
-                    }
-                }
-            }
         }
     }
 
@@ -715,7 +600,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.run = 0;
         self.waiting = None;
         if self.log.is_empty() {
-            self.gap = true;
+            self.open_gap();
         }
     }
 }
@@ -728,27 +613,6 @@ fn first_fragment(headers: &[u8; HEADERS], frame: &Frame, n: usize) -> Option<Ip
     }
     let ip = Ipv4::parse(&headers[ETHERNET..], usize::from(frame.len).saturating_sub(ETHERNET)).ok()?;
     (ip.protocol == wire::PROTO_UDP && ip.offset == 0 && ip.more == (n > 1)).then_some(ip)
-}
-
-/// What a frame with intact headers is.
-pub(crate) fn classify(frame: &[u8]) -> Kind {
-    if wire::ether_type(frame) != Some(wire::TYPE_IPV4) {
-        return Kind::Stranger;
-    }
-    match Ipv4::parse(&frame[ETHERNET..], frame.len() - ETHERNET) {
-        Err(_) => Kind::Bad,
-        Ok(ip) if ip.protocol != wire::PROTO_UDP => Kind::Stranger,
-        Ok(ip) if ip.is_whole() => Kind::Single(ip),
-        Ok(ip) => Kind::Fragment(ip),
-    }
-}
-
-pub(crate) fn key(ip: &Ipv4) -> Key {
-    Key { src: ip.src, dst: ip.dst, id: ip.id, protocol: ip.protocol }
-}
-
-pub(crate) fn same_datagram(a: &Ipv4, b: &Ipv4) -> bool {
-    key(a) == key(b)
 }
 
 #[cfg(test)]

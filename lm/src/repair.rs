@@ -13,8 +13,9 @@
 use crate::checksum::{self, Digest, Piece};
 use crate::counters::Reason;
 use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
+use crate::intact::same_datagram;
 use crate::layout::{Layout, TAG};
-use crate::matcher::{Matcher, same_datagram};
+use crate::matcher::Matcher;
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, Flow, Ipv4, Udp};
 

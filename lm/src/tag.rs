@@ -134,7 +134,8 @@ mod tests {
         use crate::layout::{Geometry, Layout};
         let hex = |t: [u8; TAG]| t.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let (text, mut missing) = (include_str!("../../docs/end-tag.md"), 0);
-        for payload in [1_u16, 1430, 1431, 1464, 1472, 1473, 2910, 2911, 7168, 16_384, 65_499, 65_500, 65_507] {
+        for payload in [1_u16, 1430, 1431, 1464, 1472, 1473, 2910, 2911, 7168, 16_384, 65_499, 65_500, 65_507]
+        {
             let i = Identity { udp_len: payload + 8, ..identity() };
             let l = Layout::new(Geometry::ETHERNET, payload.into()).expect("fits");
             let at = l.tag().map_or("none".to_owned(), |t| t.to_string());

@@ -109,7 +109,8 @@ fn ensure(ok: bool, what: &str) -> Result<(), Failed> {
 }
 
 fn every_kind_of_size(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
-    let mut sizes = vec![1, 7, 8, 64, 1400, 1439, 1446, 1447, 1472, 1473, 7168, 16384, 65_499, 65_500, 65_507];
+    let mut sizes =
+        vec![1, 7, 8, 64, 1400, 1439, 1446, 1447, 1472, 1473, 7168, 16384, 65_499, 65_500, 65_507];
     sizes.extend((1..=44).flat_map(|k| [1480 * k - 9, 1480 * k - 8, 1480 * k - 7]));
     for (i, &size) in sizes.iter().enumerate() {
         let data = payload(size, i);
@@ -229,7 +230,10 @@ fn layouts_switched_while_running(a: &mut Node, b: &mut Node) -> Result<(), Fail
             ensure(*m == *data, "the payload differs")?;
             if i >= 40 {
                 copied += usize::from(m.copied() > 0);
-                ensure(round % 2 == 1 || m.whole_by() == WholeBy::Headers, "separate slots show every header")?;
+                ensure(
+                    round % 2 == 1 || m.whole_by() == WholeBy::Headers,
+                    "separate slots show every header",
+                )?;
             }
         }
         // One may cross the region's end.
@@ -251,7 +255,7 @@ fn run() -> Result<(), Failed> {
     let (eal, _) = Eal::init(args)?;
     let setup = PortSetup { max_region: 8 << 20, mirror: false, ..PortSetup::default() };
     let mut a = Node::open(&eal, 0, &setup)?;
-    let mut b = Node::open(&eal, 1, &setup)?;
+    let mut b = Node::open(&eal, 1, &PortSetup { mirror: true, ..setup })?;
     let until = Instant::now() + Duration::from_secs(10);
     while !(a.port.port().link()?.up && b.port.port().link()?.up) {
         ensure(Instant::now() < until, "the link stays down")?;

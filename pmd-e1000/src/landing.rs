@@ -61,6 +61,20 @@ pub(crate) struct Setup {
     pub layout: SlotLayout,
 }
 
+/// A range of addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    base: usize,
+    len: usize,
+}
+
+impl Span {
+    #[inline(always)]
+    pub(crate) fn covers(self, at: usize, len: usize) -> bool {
+        len <= self.len && at.wrapping_sub(self.base) <= self.len - len
+    }
+}
+
 /// A segment and the lcore's books of it.
 pub(crate) struct Ground {
     pub segment: Arc<Segment>,
@@ -89,7 +103,7 @@ pub(crate) struct Landing {
     stack: Vec<*mut rte_mbuf>,
     /// Payload address of the last slot cut.
     last: usize,
-    /// Payloads at this address and above need no second thought.
+    /// Payloads at this address and above need no second thought; out of reach until the pool is ready.
     floor: usize,
     pitch: usize,
     /// IOVA minus address, in the current extent.
@@ -97,6 +111,8 @@ pub(crate) struct Landing {
     buf_len: u16,
     /// The current chunk's books.
     books: *mut Books,
+    /// The first segment's memory, where nearly everything is.
+    home: Span,
     // What is needed at the edges.
     segment: usize,
     chunk: usize,
@@ -106,6 +122,8 @@ pub(crate) struct Landing {
     pub grounds: Vec<Ground>,
     ready: bool,
     closing: bool,
+    /// The bounce slots.
+    pub bounces: Span,
     bounce: Memzone,
     bounce_len: usize,
     bounce_next: usize,
@@ -169,16 +187,15 @@ impl Landing {
     /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.
     #[inline(always)]
     pub(crate) fn bounced(&self, buf_addr: usize) -> Option<(usize, usize)> {
-        let offset = buf_addr.wrapping_sub(self.bounce.ptr().as_ptr() as usize);
-        (offset < self.bounce_len * BOUNCES).then(|| {
-            let index = offset / self.bounce_len;
+        self.bounces.covers(buf_addr, 1).then(|| {
+            let index = (buf_addr - self.bounces.base) / self.bounce_len;
             (index, self.targets[index])
         })
     }
 
     /// Where the frame in a bounce slot starts.
     pub(crate) fn bounce_frame(&self, index: usize) -> *const u8 {
-        (self.bounce.ptr().as_ptr() as usize + (index % BOUNCES) * self.bounce_len + HEADROOM) as *const u8
+        (self.bounces.base + (index % BOUNCES) * self.bounce_len + HEADROOM) as *const u8
     }
 
     /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
@@ -205,7 +222,7 @@ impl Landing {
         self.bounce_next = (index + 1) % BOUNCES;
         self.targets[index] = at;
         self.stats.bounced += 1;
-        let buf = self.bounce.ptr().as_ptr() as usize + index * self.bounce_len;
+        let buf = self.bounces.base + index * self.bounce_len;
         Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
     }
 
@@ -296,6 +313,30 @@ impl Landing {
         gone
     }
 
+    /// Whether `len` bytes at `at` lie in the region.
+    #[inline(always)]
+    pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
+        self.home.covers(at, len) || self.covers_elsewhere(at, len)
+    }
+
+    #[cold]
+    fn covers_elsewhere(&self, at: usize, len: usize) -> bool {
+        self.grounds.iter().any(|g| g.segment.covers(at, len))
+    }
+
+    /// The segment that a slot is in.
+    #[inline(always)]
+    pub(crate) fn segment_of(&self, at: usize) -> Option<&Arc<Segment>> {
+        // The first one is never taken out.
+        let first = self.grounds.first().filter(|_| self.home.covers(at, 1));
+        first.or_else(|| self.ground_elsewhere(at)).map(|g| &g.segment)
+    }
+
+    #[cold]
+    fn ground_elsewhere(&self, at: usize) -> Option<&Ground> {
+        self.grounds.iter().find(|g| g.segment.covers(at, 1))
+    }
+
     /// One slot is back, on the queue's lcore.
     #[inline(always)]
     pub(crate) fn back(&mut self, at: usize, n: u32) {
@@ -348,6 +389,7 @@ impl Handler for Landing {
         // SAFETY: DPDK passes the pool that it creates, with its size.
         let size = unsafe { (*mp).size } as usize;
         let top = segment.base + segment.len;
+        let bounce_len = Self::bounce_len(setup.stride, setup.room);
         let mut this = Box::new(Self {
             stack: Vec::with_capacity(size),
             last: 0,
@@ -356,6 +398,7 @@ impl Handler for Landing {
             delta: 0,
             buf_len: 0,
             books: std::ptr::null_mut(),
+            home: Span { base: segment.memory.base(), len: segment.memory.span() },
             segment: 0,
             chunk: segment.chunks.len() - 1,
             stride: setup.stride,
@@ -364,8 +407,9 @@ impl Handler for Landing {
             grounds: vec![Ground::new(segment)],
             ready: false,
             closing: false,
+            bounces: Span { base: bounce.ptr().as_ptr() as usize, len: bounce_len * BOUNCES },
             bounce,
-            bounce_len: Self::bounce_len(setup.stride, setup.room),
+            bounce_len,
             bounce_next: 0,
             targets: [0; BOUNCES],
             stats: PoolStats::default(),
@@ -398,34 +442,19 @@ impl Handler for Landing {
     unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
         // SAFETY: Handler's contract: one call at a time.
         let this = unsafe { &mut *this };
-        if this.stack.len() < n as usize || !this.ready {
-            return this.dequeue_unready(objs, n);
-        }
-        let before = (this.last, this.books);
-        for i in 0..n as usize {
-            let at = this.last.wrapping_sub(this.pitch);
-            let (buf, iova) = if at >= this.floor {
-                this.last = at;
-                (at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(this.delta))
-            } else if let Some(place) = this.edge() {
-                place
-            } else {
-                // SAFETY: the first `i` places of `objs` were filled below.
-                unsafe { this.undo(objs, i, before) };
-                return -libc::ENOENT;
-            };
-            // SAFETY: `stack` has at least `n - i` mbufs of this pool, which nobody else uses; `objs` has room for
-            // `n`; `books` points to the current chunk's entry in a box that lives as long as its ground.
+        // What a driver's refill asks for: one, and most often it lies in the chunk that the cursor is in.
+        let at = this.last.wrapping_sub(this.pitch);
+        if n == 1 && at >= this.floor && let Some(mbuf) = this.stack.pop() {
+            this.last = at;
+            // SAFETY: `objs` has room for one; the pool is ready, as `floor` is in reach, so this is one of its mbufs,
+            // which nobody else uses.
             unsafe {
-                let mbuf = this.stack.pop().unwrap_unchecked();
-                (*mbuf).buf_addr = buf as *mut c_void;
-                (*mbuf).buf_iova = iova;
-                (*mbuf).buf_len = this.buf_len;
-                (*this.books).cut += 1;
-                *objs.add(i) = mbuf.cast();
+                this.cut(mbuf, at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(this.delta));
+                *objs = mbuf.cast();
             }
+            return 0;
         }
-        0
+        this.dequeue_many(objs, n)
     }
 
     unsafe fn count(this: *const Self) -> u32 {
@@ -438,6 +467,52 @@ impl Landing {
     /// All objects are mbufs now, and slots can be cut.
     pub(crate) fn set_ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// An mbuf gets its slot.
+    ///
+    /// # Safety
+    /// It is one of this pool's, nobody else uses it, and a chunk has been entered.
+    #[inline(always)]
+    unsafe fn cut(&mut self, mbuf: *mut rte_mbuf, buf: usize, iova: u64) {
+        // SAFETY: the caller's promise; `books` points to the current chunk's entry in a box that lives as long as
+        // its ground.
+        unsafe {
+            (*mbuf).buf_addr = buf as *mut c_void;
+            (*mbuf).buf_iova = iova;
+            (*mbuf).buf_len = self.buf_len;
+            (*self.books).cut += 1;
+        }
+    }
+
+    /// Any number of mbufs, and whatever takes a second thought. `objs` has room for `n`: Handler's contract.
+    #[inline(never)]
+    fn dequeue_many(&mut self, objs: *mut *mut c_void, n: u32) -> i32 {
+        if self.stack.len() < n as usize || !self.ready {
+            return self.dequeue_unready(objs, n);
+        }
+        let before = (self.last, self.books);
+        for i in 0..n as usize {
+            let at = self.last.wrapping_sub(self.pitch);
+            let place = if at >= self.floor {
+                self.last = at;
+                Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(self.delta)))
+            } else {
+                self.edge()
+            };
+            // No mbuf leaves the stack before its place is found.
+            let Some(((buf, iova), mbuf)) = place.and_then(|place| Some((place, self.stack.pop()?))) else {
+                // SAFETY: the first `i` places of `objs` were filled below.
+                unsafe { self.undo(objs, i, before) };
+                return -libc::ENOENT;
+            };
+            // SAFETY: an mbuf of this pool, as it is ready, which nobody else uses; `objs` has room for `n`.
+            unsafe {
+                self.cut(mbuf, buf, iova);
+                *objs.add(i) = mbuf.cast();
+            }
+        }
+        0
     }
 
     /// While the pool is created and freed, objects are just objects.

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::{error, fmt, ptr};
+use std::ptr::{self, NonNull};
+use std::{error, fmt};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::Eal;
@@ -70,8 +71,15 @@ pub struct Landed {
     pub bounce: u16,
 }
 
+/// Where the pool's handler is: looked up once.
+struct Handle(NonNull<Landing>);
+
+// SAFETY: the handler is Send, and goes where its pool goes, in the same structure.
+unsafe impl Send for Handle {}
+
 /// A pool of mbufs that land. It belongs to its queue's lcore: `Send`, not `Sync`.
 pub struct LandingPool {
+    landing: Handle,
     pool: HandlerPool<Landing>,
     eal: Eal,
     config: PoolConfig,
@@ -135,7 +143,9 @@ impl LandingPool {
             |_, _| {},
         )
         .map_err(LandingError::Pool)?;
-        let this = Self { pool, eal: eal.clone(), config: config.clone(), region: config.region };
+        // SAFETY: a pool that was created has a handler.
+        let landing = Handle(unsafe { NonNull::new_unchecked(pool.handler()) });
+        let this = Self { landing, pool, eal: eal.clone(), config: config.clone(), region: config.region };
         this.landing().set_ready(true);
         Ok(this)
     }
@@ -147,7 +157,7 @@ impl LandingPool {
         // SAFETY: the handler lives as long as the pool. This type is not Sync, so this is the one thread that
         // uses it; drivers reach it only from this thread, inside calls that no reference of ours spans: each
         // method below makes its own and returns no part of it but through `&self`.
-        unsafe { &mut *self.pool.handler() }
+        unsafe { &mut *self.landing.0.as_ptr() }
     }
 
     /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports.
@@ -207,6 +217,36 @@ impl LandingPool {
         }
     }
 
+    /// How many of the first `mbufs` are frames of `len` bytes with nothing special about them, each in place in an
+    /// overlapping slot right below the one before, the first one at `at`.
+    ///
+    /// # Safety
+    /// As for [`LandingPool::landed`], for all of them.
+    #[inline(always)]
+    pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], at: usize, len: u16) -> usize {
+        let landing = self.landing();
+        let (bounces, stride) = (landing.bounces, self.config.stride);
+        let buf_len = (TO_PAYLOAD + stride) as u16;
+        let mut buf = at.wrapping_sub(TO_PAYLOAD);
+        let mut n = 0;
+        for &mbuf in mbufs {
+            // SAFETY: the caller's promise: a valid mbuf, ours alone.
+            let goes_on = unsafe {
+                (*mbuf).buf_addr as usize == buf
+                    && (*mbuf).data_len == len
+                    && (*mbuf).buf_len == buf_len
+                    && (*mbuf).nb_segs == 1
+                    && usize::from((*mbuf).data_off) == HEADROOM
+            };
+            if !goes_on || bounces.covers(buf, 1) {
+                break;
+            }
+            buf = buf.wrapping_sub(stride);
+            n += 1;
+        }
+        n
+    }
+
     /// What a received mbuf holds. A bounced payload is copied into place.
     ///
     /// # Safety
@@ -251,9 +291,8 @@ impl LandingPool {
     /// `n` slots from `lowest` upwards are held until the hold is dropped, wherever that is.
     #[inline]
     pub fn hold(&mut self, lowest: usize, n: u32) -> Option<Hold> {
-        let landing = self.landing();
-        let ground = landing.grounds.iter().find(|g| g.segment.covers(lowest, 1))?;
-        Some(Hold::new(&ground.segment, lowest, n, self.config.stride))
+        let segment = self.landing().segment_of(lowest)?;
+        Some(Hold::new(segment, lowest, n, self.config.stride))
     }
 
     /// `len` bytes of region at `at`; empty if they are not in it.
@@ -263,7 +302,7 @@ impl LandingPool {
     /// risk, as [`LandingPool::headers`] says.
     #[inline(always)]
     pub fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        if !self.landing().grounds.iter().any(|g| g.segment.covers(at, len)) {
+        if !self.landing().covers(at, len) {
             return &[];
         }
         // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the
@@ -282,7 +321,7 @@ impl LandingPool {
 
     /// A whole frame whose headers are intact; empty if it isn't in the region.
     pub fn frame(&self, at: usize, len: u16, bounce: u16) -> &[u8] {
-        if bounce == 0 && !self.landing().grounds.iter().any(|g| g.segment.covers(at - HEADERS, len.into())) {
+        if bounce == 0 && !self.landing().covers(at - HEADERS, len.into()) {
             return &[];
         }
         // SAFETY: in place, the frame lies in a segment; bounced, in its bounce slot, whose room was posted.
@@ -314,10 +353,12 @@ impl LandingPool {
             self.region -= ground.segment.len;
             let_go(ground.segment, ground.books);
         }
-        let step = self.config.region.min(self.config.max_region.saturating_sub(self.region)) / CHUNK * CHUNK;
-        let step = if self.config.kind == RegionKind::Mirrored { step / (2 << 20) * (2 << 20) } else { step };
+        let room = self.config.max_region.saturating_sub(self.region);
+        let step = self.config.region.min(room / CHUNK * CHUNK);
+        // What is mapped twice has one distance between its addresses, in every segment.
+        let least = if self.config.kind == RegionKind::Mirrored { self.config.region } else { 4 * CHUNK };
         let worth = self.landing().held() > (64 << 10) / self.config.stride as u64;
-        if step < 4 * CHUNK || !worth || self.config.kind == RegionKind::Mirrored {
+        if step < least || !worth {
             return;
         }
         match segment(&self.eal, &self.config, step) {

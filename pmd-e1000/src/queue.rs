@@ -11,29 +11,56 @@ use crate::pool::{Landed, LandingPool};
 /// Frames that one poll takes at most.
 pub const MAX_BURST: usize = 512;
 
-/// Feeds what a driver handed over to `each`, frame by frame in ring order, and takes the mbufs back. Their slots
-/// stay out: each is somebody's until it is released.
+/// Who takes the frames.
+pub trait Take {
+    /// What comes next most often: a frame of that many bytes, right below the one before, its payload there.
+    fn expects(&self) -> (usize, u16);
+
+    /// `n` frames came just as [`Take::expects`] said, each in place in an overlapping slot.
+    fn take_expected(&mut self, n: usize);
+
+    /// Any frame. Its slot is the taker's until it is released, as are those of the expected ones.
+    fn take(&mut self, pool: &mut LandingPool, landed: Landed);
+}
+
+/// Feeds what a driver handed over to `taker`, frame by frame in ring order, and takes the mbufs back. Their slots
+/// stay out: each is the taker's until it is released.
 ///
 /// # Safety
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
 #[inline(always)]
-pub unsafe fn feed(
-    pool: &mut LandingPool,
-    mbufs: &[*mut rte_mbuf],
-    mut each: impl FnMut(&mut LandingPool, Landed),
-) {
-    for &mbuf in mbufs {
+pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
+    let mut rest = mbufs;
+    loop {
+        let (at, len) = taker.expects();
         // SAFETY: the caller's promise.
-        let landed = unsafe { pool.landed(mbuf) };
-        if landed.damaged {
-            // SAFETY: as above.
-            unsafe { feed_damaged(pool, mbuf, &mut each) };
-        } else {
-            each(pool, landed);
+        let expected = unsafe { pool.streak(rest, at, len) };
+        if expected > 0 {
+            taker.take_expected(expected);
         }
+        let Some((&mbuf, behind)) = rest[expected..].split_first() else { break };
+        // SAFETY: as above.
+        unsafe { feed_one(pool, mbuf, taker) };
+        rest = behind;
     }
-    // SAFETY: as above; `feed_damaged` recycles nothing but what hangs behind these.
+    // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
+}
+
+/// A frame that was not expected.
+///
+/// # Safety
+/// As for [`feed`].
+#[inline(never)]
+unsafe fn feed_one(pool: &mut LandingPool, mbuf: *mut rte_mbuf, taker: &mut impl Take) {
+    // SAFETY: the caller's promise.
+    let landed = unsafe { pool.landed(mbuf) };
+    if landed.damaged {
+        // SAFETY: as above.
+        unsafe { feed_damaged(pool, mbuf, taker) };
+    } else {
+        taker.take(pool, landed);
+    }
 }
 
 /// A frame over several buffers, or not where it should be: each buffer took a slot.
@@ -41,11 +68,8 @@ pub unsafe fn feed(
 /// # Safety
 /// As for [`feed`].
 #[cold]
-unsafe fn feed_damaged(
-    pool: &mut LandingPool,
-    head: *mut rte_mbuf,
-    each: &mut impl FnMut(&mut LandingPool, Landed),
-) {
+#[inline(never)]
+unsafe fn feed_damaged(pool: &mut LandingPool, head: *mut rte_mbuf, taker: &mut impl Take) {
     let mut mbuf = head;
     while !mbuf.is_null() {
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
@@ -55,7 +79,7 @@ unsafe fn feed_damaged(
             let next = (*mbuf).next;
             (*mbuf).next = ptr::null_mut();
             (*mbuf).nb_segs = 1;
-            each(pool, Landed { damaged: true, ..landed });
+            taker.take(pool, Landed { damaged: true, ..landed });
             if mbuf != head {
                 pool.recycle(&[mbuf]);
             }
@@ -83,15 +107,15 @@ impl LandingQueue {
         Self { rx, pool, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), synchronous }
     }
 
-    /// Receives at most `burst` frames and gives each to `each`, in ring order; how many. Runs the port's RX
+    /// Receives at most `burst` frames and gives each to `taker`, in ring order; how many. Runs the port's RX
     /// callbacks as `rte_eth_rx_burst` does.
     #[inline(always)]
-    pub fn poll(&mut self, burst: usize, each: impl FnMut(&mut LandingPool, Landed)) -> usize {
+    pub fn poll(&mut self, burst: usize, taker: &mut impl Take) -> usize {
         self.pool.maintain();
         let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);
         if n > 0 {
             // SAFETY: the queue is fed from this pool, and these mbufs were just received.
-            unsafe { feed(&mut self.pool, &self.mbufs[..n], each) };
+            unsafe { feed(&mut self.pool, &self.mbufs[..n], taker) };
         }
         n
     }

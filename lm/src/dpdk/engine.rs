@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use pmd_e1000::queue::Take;
 use pmd_e1000::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
@@ -86,27 +87,6 @@ impl Engine {
         })
     }
 
-    /// The next frame in ring order.
-    #[inline(always)]
-    pub(crate) fn frame(
-        &mut self,
-        pool: &mut LandingPool,
-        landed: Landed,
-        deliver: &mut impl FnMut(Message),
-    ) {
-        let slot = match landed.layout {
-            _ if landed.damaged => Slot::Damaged,
-            SlotLayout::Overlapping => Slot::Overlapping,
-            SlotLayout::Separate => Slot::Separate,
-        };
-        if landed.bounce != 0 {
-            self.matcher.counters.bounced += 1;
-        }
-        let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
-        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
-        self.matcher.push(frame, &mut View { pool, copies, strangers, deliver });
-    }
-
     /// The end of a burst.
     #[inline(always)]
     pub(crate) fn look(&mut self, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
@@ -154,6 +134,40 @@ impl Engine {
     /// Buffers for copies that nobody has.
     pub fn copies_available(&self) -> usize {
         self.copies.available()
+    }
+}
+
+/// An engine that takes frames, and where its messages go.
+pub(crate) struct Intake<'a, F> {
+    pub engine: &'a mut Engine,
+    pub deliver: &'a mut F,
+}
+
+impl<F: FnMut(Message)> Take for Intake<'_, F> {
+    #[inline(always)]
+    fn expects(&self) -> (usize, u16) {
+        self.engine.matcher.expects()
+    }
+
+    #[inline(always)]
+    fn take_expected(&mut self, n: usize) {
+        self.engine.matcher.push_expected(n);
+    }
+
+    #[inline(always)]
+    fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
+        let slot = match landed.layout {
+            _ if landed.damaged => Slot::Damaged,
+            SlotLayout::Overlapping => Slot::Overlapping,
+            SlotLayout::Separate => Slot::Separate,
+        };
+        let engine = &mut *self.engine;
+        if landed.bounce != 0 {
+            engine.matcher.counters.bounced += 1;
+        }
+        let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
+        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
+        engine.matcher.push(frame, &mut View { pool, copies, strangers, deliver });
     }
 }
 

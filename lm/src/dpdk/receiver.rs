@@ -2,10 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
+use pmd_e1000::queue::feed;
 use pmd_e1000::{LandingPool, LandingQueue, SendError, SlotLayout};
 use rte::Eal;
 
-use crate::dpdk::engine::{Engine, ReceiverConfig};
+use crate::dpdk::engine::{Engine, Intake, ReceiverConfig};
 use crate::dpdk::message::Message;
 
 /// A landing queue that gives messages. `Send`, not `Sync`: it belongs to one lcore at a time.
@@ -31,7 +32,7 @@ impl Receiver {
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
-        let n = queue.poll(burst, |pool, landed| engine.frame(pool, landed, &mut deliver));
+        let n = queue.poll(burst, &mut Intake { engine, deliver: &mut deliver });
         engine.look(queue.pool_mut(), &mut deliver);
         n
     }
@@ -105,7 +106,7 @@ impl Lander {
         self.pool.maintain();
         let engine = &mut self.engine;
         // SAFETY: the caller's promise.
-        unsafe { pmd_e1000::queue::feed(&mut self.pool, mbufs, |p, l| engine.frame(p, l, &mut deliver)) };
+        unsafe { feed(&mut self.pool, mbufs, &mut Intake { engine, deliver: &mut deliver }) };
         engine.look(&mut self.pool, &mut deliver);
     }
 

@@ -361,6 +361,20 @@ fn tags_alone_prove_what_has_no_checksum() {
 }
 
 #[test]
+fn tags_alone_also_prove_what_is_reassembled() {
+    for size in [100, 7168] {
+        let data = payload(size, 8);
+        let mut run = Run::new(32, false).separate();
+        run.matcher.config.require = Require { headers: false, checksum: false, tags: true };
+        run.arrive(&lm_frames(G, A, 1, &data, ChecksumMode::Zero));
+        run.arrive(&plain_frames(G, A, 2, &data));
+        let (delivered, counters, _) = run.end();
+        assert_eq!(only(&delivered, &[&data]), 1, "{counters:?}");
+        assert_eq!((delivered[0].whole.by, counters.dropped(Reason::Unproven)), (WholeBy::Tags, 1));
+    }
+}
+
+#[test]
 fn bad_checksums_are_dropped_and_counted() {
     for len in [100, 3000, 7168] {
         let data = payload(len, 9);

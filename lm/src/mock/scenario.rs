@@ -101,13 +101,19 @@ fn pattern(len: usize, seed: u8) -> Vec<u8> {
 }
 
 /// The frames on the wire, in their order, with everything that happened to them on the way.
-fn compose(tape: &mut Tape<'_>, geometry: Geometry, tags: bool, originals: &mut Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn compose(
+    tape: &mut Tape<'_>,
+    geometry: Geometry,
+    tags: bool,
+    originals: &mut Vec<Vec<u8>>,
+) -> Vec<Vec<u8>> {
     let mut frames: Vec<Vec<u8>> = Vec::new();
     let mut id = 0_u16;
     while !tape.0.is_empty() && frames.len() < FRAMES {
         let what = tape.next();
         let seed = tape.next();
-        let flow = Flow { src: 0x0a00_0001 + u32::from(seed % 3), dst: 0x0a00_00fe, src_port: 7, dst_port: 9 };
+        let flow =
+            Flow { src: 0x0a00_0001 + u32::from(seed % 3), dst: 0x0a00_00fe, src_port: 7, dst_port: 9 };
         let at = if frames.is_empty() { 0 } else { tape.wide() % frames.len() };
         id = id.wrapping_add(u16::from(what % 7 != 0));
         match what % 16 {
@@ -207,7 +213,8 @@ fn is_whole(d: &Delivered, sent: &[Sent]) -> bool {
         checksum: 0,
     };
     let datagram = [&udp.bytes()[..], &d.payload].concat();
-    let of_flow = |s: &&Sent| s.ip.src == flow.src && s.ip.dst == flow.dst && s.ip.protocol == wire::PROTO_UDP;
+    let of_flow =
+        |s: &&Sent| s.ip.src == flow.src && s.ip.dst == flow.dst && s.ip.protocol == wire::PROTO_UDP;
     let mut ids: Vec<u16> = sent.iter().filter(of_flow).map(|s| s.ip.id).collect();
     ids.sort_unstable();
     ids.dedup();

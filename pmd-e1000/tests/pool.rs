@@ -1,0 +1,199 @@
+//! The landing pool against a model: whatever is taken, given back and held in whatever order, a slot never covers what
+//! somebody still has. One EAL a process, so this is one program that prints a line for each step.
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout};
+use rte::Eal;
+use rte::sys::{self, rte_mbuf};
+
+const STRIDE: usize = 1480;
+const HEADERS: usize = 34;
+
+type Failed = Box<dyn Error>;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n.max(1)
+    }
+}
+
+/// Who has which payload bytes.
+struct Model {
+    /// Payload address to its length, and whether it is still posted.
+    live: HashMap<usize, usize>,
+    mirror: usize,
+    base: usize,
+}
+
+impl Model {
+    fn place(&self, at: usize) -> usize {
+        if self.mirror == 0 { at } else { self.base + (at - self.base) % self.mirror }
+    }
+
+    /// A frame of a new slot must not touch any payload that somebody has.
+    fn post(&mut self, at: usize, len: usize) -> Result<(), Failed> {
+        for (&other, &n) in &self.live {
+            // In one lap of a mirrored region both may lie under either address.
+            for shift in [0, self.mirror] {
+                for (a, b) in [(self.place(at) + shift, self.place(other)), (self.place(at), self.place(other) + shift)] {
+                    if a - HEADERS < b + n && b < a + len {
+                        return Err(format!("slot {at:#x} (+{len}) covers {other:#x} (+{n})").into());
+                    }
+                }
+            }
+        }
+        if self.live.insert(at, len).is_some() {
+            return Err(format!("slot {at:#x} is out twice").into());
+        }
+        Ok(())
+    }
+}
+
+/// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the driver.
+fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
+    let config = PoolConfig {
+        name: format!("m{seed}"),
+        descriptors: 64,
+        spare_mbufs: 64,
+        region: 2 << 20,
+        // The model knows one pair of addresses only.
+        max_region: if kind == RegionKind::Mirrored { 2 << 20 } else { 6 << 20 },
+        kind,
+        stride: STRIDE,
+        room: STRIDE + HEADERS,
+        layout: SlotLayout::Overlapping,
+        socket: None,
+    };
+    let mut pool = LandingPool::create(eal, &config)?;
+    let full = pool.available();
+    let mut random = Random(seed);
+    let mut posted: Vec<*mut rte_mbuf> = Vec::new();
+    let mut holds: Vec<(Hold, Vec<usize>)> = Vec::new();
+    let mut model = Model { live: HashMap::new(), mirror: pool.mirror(), base: usize::MAX };
+    let (mut starved, mut cut) = (0, 0);
+    for step in 0..40_000 {
+        match random.below(20) {
+            0..=8 => {
+                let n = 1 + random.below(4);
+                let mut objects = [std::ptr::null_mut(); 8];
+                // SAFETY: a live pool and room for `n` objects.
+                let ret = unsafe { sys::rte_mempool_get_bulk(pool.as_ptr(), objects.as_mut_ptr(), n as u32) };
+                if ret != 0 {
+                    starved += 1;
+                    continue;
+                }
+                for object in &objects[..n] {
+                    let mbuf = object.cast::<rte_mbuf>();
+                    // SAFETY: just handed out.
+                    let at = unsafe { (*mbuf).buf_addr as usize } + 128 + HEADERS;
+                    if !at.is_multiple_of(8) {
+                        return Err(format!("payload at {at:#x} is not at 0 mod 8").into());
+                    }
+                    if model.base == usize::MAX {
+                        model.base = at - at % (4 << 20);
+                    }
+                    model.post(at, STRIDE)?;
+                    posted.push(mbuf);
+                    cut += 1;
+                }
+            }
+            9..=15 if !posted.is_empty() => {
+                // A burst in ring order: frames landed. Their slots go one by one or, contiguous, with a hold.
+                let n = (1 + random.below(12)).min(posted.len());
+                let burst: Vec<_> = posted.drain(..n).collect();
+                // SAFETY: received mbufs that nobody else has.
+                let slots: Vec<usize> = burst.iter().map(|&m| unsafe { pool.landed(m) }.at).collect();
+                // SAFETY: as above.
+                unsafe { pool.recycle(&burst) };
+                let contiguous = slots.windows(2).all(|w| w[0] == w[1] + STRIDE);
+                if contiguous && random.below(3) > 0 {
+                    let lowest = slots[n - 1];
+                    holds.push((pool.hold(lowest, n as u32).ok_or("not in the region")?, slots));
+                } else {
+                    for at in slots {
+                        model.live.remove(&at);
+                        pool.release(at);
+                    }
+                }
+            }
+            16..=17 if !holds.is_empty() => {
+                let (hold, slots) = holds.swap_remove(random.below(holds.len()));
+                slots.iter().for_each(|at| drop(model.live.remove(at)));
+                if random.below(50) == 0 {
+                    std::thread::spawn(move || drop(hold)).join().map_err(|_| "the dropper panicked")?;
+                } else {
+                    drop(hold);
+                }
+            }
+            18 if !posted.is_empty() && random.below(4) == 0 => {
+                // A driver frees what it had posted.
+                for mbuf in posted.drain(..) {
+                    // SAFETY: ours, of this pool.
+                    unsafe {
+                        model.live.remove(&((*mbuf).buf_addr as usize + 128 + HEADERS));
+                        let object = mbuf.cast();
+                        sys::rte_mempool_put_bulk(pool.as_ptr(), &raw const object, 1);
+                    }
+                }
+            }
+            19 => {
+                pool.maintain();
+                if step % 7 == 0 {
+                    let separate = pool.layout() == SlotLayout::Overlapping;
+                    pool.set_layout(if separate { SlotLayout::Separate } else { SlotLayout::Overlapping });
+                }
+            }
+            _ => {}
+        }
+    }
+    for mbuf in posted.drain(..) {
+        let object = mbuf.cast();
+        // SAFETY: ours, of this pool.
+        unsafe { sys::rte_mempool_put_bulk(pool.as_ptr(), &raw const object, 1) };
+    }
+    drop(holds);
+    println!("    {kind:?}: {cut} slots, {starved} times starved, {:?}", pool.stats());
+    if pool.held() != 0 || pool.available() != full {
+        return Err(format!("{} slots held, {} of {full} mbufs back", pool.held(), pool.available()).into());
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failed> {
+    let prefix = format!("--file-prefix=lmpool{}", std::process::id());
+    let args = ["pool", "-l", "0", "--no-huge", "-m", "128", "--no-pci", "--no-telemetry", "--log-level=4", &prefix];
+    let (eal, _) = Eal::init(args)?;
+    let mut passed = 0;
+    for kind in [RegionKind::Dpdk, RegionKind::Mirrored] {
+        for seed in 1..=4 {
+            println!("test random life, {kind:?}, seed {seed}");
+            random_life(&eal, kind, seed)?;
+            passed += 1;
+        }
+    }
+    println!("test regions that cannot land are refused");
+    let small = PoolConfig {
+        name: "small".into(),
+        descriptors: 512,
+        spare_mbufs: 0,
+        region: 1 << 20,
+        max_region: 1 << 20,
+        kind: RegionKind::Dpdk,
+        stride: STRIDE,
+        room: STRIDE + HEADERS,
+        layout: SlotLayout::Overlapping,
+        socket: None,
+    };
+    let refused = LandingPool::create(&eal, &small).err().ok_or("a region of 1 MiB was taken")?;
+    if !refused.to_string().contains("too small") {
+        return Err(format!("the reason is not told: {refused}").into());
+    }
+    eal.cleanup().map_err(|(_, e)| e.to_string())?;
+    println!("{} passed, 0 failed", passed + 1);
+    Ok(())
+}
