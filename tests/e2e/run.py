@@ -5,6 +5,7 @@
 
 import argparse
 import pathlib
+import signal
 import sys
 import time
 import unittest
@@ -70,6 +71,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", action="append", default=[])
     only = parser.parse_args().only
+    # Children end with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, str(HERE))
     result = Lines()
     loader = unittest.TestLoader()

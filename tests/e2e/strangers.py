@@ -251,7 +251,7 @@ def all_cases(where):
         c.add(lm[n][:i] + [bad] + lm[n][i + 1:], *([load[n]] if i < 4 else []))
     c = case("no UDP checksum")
     c.add(zero, payload("zero"))
-    c = case("no UDP checksum, and `--require=tags`", "--require=tags")
+    c = case("no UDP checksum, and `--require=headers,checksum,tags`", "--require=headers,checksum,tags")
     c.add(zero, payload("zero"))
     c = case("a kernel's of 1 and 5 frames, no UDP checksum")
     for i, n in enumerate((100, 7168)):
@@ -267,6 +267,14 @@ def all_cases(where):
     c.add(lm["forged"], load["forged"])
     c = case("a kernel's datagram cut for an MTU of 1,000")
     c.add(kernel_frames(A, 972, payload("mtu", 5000), stride=976), payload("mtu", 5000))
+    c = case("datagrams without payload")
+    c.add(kernel_frames(A, 973, b""), b"")
+    c.add(kernel_frames(A, 974, b""), b"")
+    c = case("a kernel's two datagrams of one identification, the first of one and the last of the other lost")
+    c.add(kernel_frames(A, 975, payload("same id"))[1:] + kernel_frames(A, 975, payload("same id 2"))[:-1])
+    c = case("a kernel's two datagrams of one identification, interleaved")
+    pairs = zip(kernel_frames(A, 976, payload("same id 3")), kernel_frames(A, 976, payload("same id 4")))
+    c.add([f for pair in pairs for f in pair])
     c = case("first fragments of 40 datagrams, and nothing more")
     for i in range(40):
         c.add(kernel_frames(A, 1000 + i, payload("flood", 3000))[:1])

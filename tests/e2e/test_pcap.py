@@ -53,8 +53,9 @@ class TheTxEngineWrites(Case):
         """length, UDP checksum and payload of each, as an independent judge has them"""
         self.assertGreaterEqual(len(written.sizes), 3000)
         words = ["tshark", "-n", "-r", str(written.path), "-o", "ip.defragment:TRUE", "-o", "udp.check_checksum:TRUE",
-                 "-o", "ip.check_checksum:TRUE", "--disable-protocol", "quic", "-Y", "udp", "-T", "fields"]
-        for field in ("udp.length", "udp.checksum.status", "udp.payload"):
+                 "-o", "ip.check_checksum:TRUE", "-d", f"udp.port=={DPORT},data", "-Y", "udp", "-T", "fields"]
+        # Not udp.payload: that has the padding behind the datagram in it.
+        for field in ("udp.length", "udp.checksum.status", "data.data"):
             words += ["-e", field]
         seen = 0
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tshark:

@@ -4,6 +4,7 @@ A process gets a file prefix of its own and a directory of its own; both go when
 when a test failed. Only processes that were started here are ended, by their handle.
 """
 
+import atexit
 import glob
 import json
 import os
@@ -58,6 +59,16 @@ def memories():
     return kinds
 
 
+# Those that may still run. They end with us, however we end.
+_alive = []
+
+
+@atexit.register
+def _end_all():
+    for child in list(_alive):
+        child.end()
+
+
 class Failed(AssertionError):
     """lm-testpmd did not do what the test needs to go on."""
 
@@ -83,6 +94,7 @@ class Testpmd:
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = subprocess.Popen(words, stdin=stdin, stdout=stdout or out, stderr=stdout or err,
                                             start_new_session=True)
+        _alive.append(self)
 
     def __enter__(self):
         return self
@@ -129,6 +141,8 @@ class Testpmd:
         if self.running():
             self.process.kill()
         self.process.wait()
+        if self in _alive:
+            _alive.remove(self)
         for left in glob.glob(f"{HUGEPAGES}/{self.prefix}map_*"):
             os.unlink(left)
         shutil.rmtree(f"{RUNTIME}/{self.prefix}", ignore_errors=True)

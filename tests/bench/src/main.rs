@@ -2,7 +2,8 @@
 //! could do, interleaved in one run.
 //!
 //! ```text
-//! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE] [--set NAME] [--variants A,B]
+//! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE]
+//!         [--set NAME] [--size BYTES] [--variants A,B] [--touch]
 //! ```
 //!
 //! A *round*: the simulated card receives as many datagrams as the ring holds (not measured), then the variant
@@ -51,10 +52,12 @@ struct Options {
     output: PathBuf,
     sets: Vec<Set>,
     variants: Vec<(&'static str, Kind)>,
+    sizes: Vec<usize>,
+    reads: &'static [bool],
 }
 
-const USAGE: &str =
-    "receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE] [--set NAME] [--variants A,B]";
+const USAGE: &str = "receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE] \
+                     [--set NAME] [--size BYTES] [--variants A,B] [--touch]";
 
 fn options() -> Result<Options, Failure> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -66,6 +69,8 @@ fn options() -> Result<Options, Failure> {
         output: workspace().join("target/bench/receive.json"),
         sets: SETS.to_vec(),
         variants: VARIANTS.to_vec(),
+        sizes: SIZES.to_vec(),
+        reads: &[false, true],
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -76,6 +81,11 @@ fn options() -> Result<Options, Failure> {
             "--cpu" => o.cpu = value()?.parse()?,
             "--output" => o.output = value()?.into(),
             "--no-huge" => o.huge = false,
+            "--touch" => o.reads = &[false],
+            "--size" => {
+                let size = value()?.parse()?;
+                o.sizes.retain(|&s| s == size);
+            }
             "--set" => {
                 let name = value()?;
                 o.sets.retain(|s| s.name == name);
@@ -128,13 +138,13 @@ fn run(options: &Options) -> Result<(), Failure> {
         options.cpu,
         if eal.has_hugepages() { "hugepages" } else { "no hugepages (--no-huge): expect TLB misses" },
     );
-    let mut report = Report { sizes: SIZES.to_vec(), rows: Vec::new() };
+    let mut report = Report { sizes: options.sizes.clone(), rows: Vec::new() };
     for set in &options.sets {
         let mut variants = Vec::new();
         for &(name, kind) in &options.variants {
             variants.push(Variant::new(&eal, name, kind, set)?);
         }
-        for size in SIZES {
+        for &size in &options.sizes {
             measure(options, set, size, &mut variants, &mut report)?;
         }
         for variant in variants {
@@ -167,7 +177,7 @@ fn measure(
     verify(cuts.map(|cut| Traffic::new(cut, size, datagrams, true)), set, variants)?;
 
     let mut rows: Vec<(usize, Row)> = Vec::new();
-    for read in [false, true] {
+    for &read in options.reads {
         for (v, variant) in variants.iter().enumerate().filter(|(_, v)| v.kind.takes(fragments(size))) {
             let fragments = traffic(variant.kind).frames() / datagrams;
             let (name, samples) = (variant.name, Vec::new());
@@ -175,7 +185,7 @@ fn measure(
         }
     }
     let before: Vec<_> = variants.iter().map(Variant::copied).collect();
-    let share = options.time / (options.sets.len() * SIZES.len()) as u32;
+    let share = options.time / (options.sets.len() * options.sizes.len()).max(1) as u32;
     let start = Instant::now();
     let mut done = 0;
     while options.blocks.map_or(start.elapsed() < share, |n| done < n) || done == 0 {

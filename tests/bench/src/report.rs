@@ -192,6 +192,9 @@ impl Report {
             let _ = writeln!(out, "\n{}: TSC cycles per frame, median of blocks (quartiles); per datagram", set.name);
             for (name, _) in VARIANTS {
                 for read in [false, true] {
+                    if !self.rows.iter().any(|r| r.set == set.name && r.variant == name && r.read == read) {
+                        continue;
+                    }
                     let _ = write!(out, "  {name:<14}{:<6}", if read { "read" } else { "" });
                     for &size in &self.sizes {
                         match self.find(size, set.name, name, read) {

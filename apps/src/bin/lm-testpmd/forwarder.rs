@@ -6,8 +6,8 @@ use std::{io, thread};
 
 use lm::ground::Require;
 use pmd_e1000::SlotLayout;
-use rte::lcore::{self, Join};
-use rte::{Eal, lcore::LaunchError};
+use rte::lcore::{self, Join, LaunchError};
+use rte::{Burst, Eal};
 
 use crate::control::Event;
 use crate::engine::Engine;
@@ -256,8 +256,12 @@ fn quiesce(work: &mut Work, sent_before: u64) {
         }
         thread::yield_now();
     }
-    if frames_sent(work) != sent_before {
-        thread::sleep(LINGER);
+    while frames_sent(work) != sent_before && start.elapsed() < LINGER {
+        thread::sleep(Duration::from_millis(1));
+        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        for lane in &mut work.lanes {
+            lane.link.outlet.sender.queue().send(&mut Burst::<1>::new());
+        }
     }
     if let Some(log) = &mut work.turn.log {
         log.flush();

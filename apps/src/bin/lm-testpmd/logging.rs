@@ -86,9 +86,14 @@ pub(crate) fn release() {
     held.into_iter().flatten().for_each(|record| console::complain(&record.text));
 }
 
-/// What DPDK has complained about so far, oldest first, while records are held back.
+/// What DPDK has complained about so far, oldest first, each once, while records are held back.
 pub(crate) fn complaints() -> String {
     let state = LOGGER.lock();
-    let held = state.held.iter().flatten().filter(|r| r.dpdk && r.level <= Level::Warn);
-    held.map(|r| r.text.as_str()).collect::<Vec<_>>().join("; ")
+    let mut texts: Vec<&str> = Vec::new();
+    for held in state.held.iter().flatten().filter(|r| r.dpdk && r.level <= Level::Warn) {
+        if !texts.contains(&held.text.as_str()) {
+            texts.push(&held.text);
+        }
+    }
+    texts.join("; ")
 }

@@ -112,8 +112,11 @@ fn begin(args: &[String]) -> Result<(), String> {
     let complaints = logging::complaints();
     let mut session =
         Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;
+    session.start_ports().map_err(|e| match logging::complaints() {
+        told if told.is_empty() => e.to_string(),
+        told => format!("{e}: {told}"),
+    })?;
     logging::release();
-    session.start_ports().map_err(|e| e.to_string())?;
     let ended = work(&mut session, &events, &inbox);
     finish(session, summary, ended)
 }
@@ -125,12 +128,24 @@ fn start_eal(args: &[String]) -> Result<Eal, String> {
         None => Ok(eal),
         Some(stray) => Err(format!("EAL does not take {stray:?}: options of lm-testpmd stand behind --")),
     });
-    match (quiet, &started) {
-        (Some(quiet), Ok(_)) => quiet.end(),
-        (Some(quiet), Err(_)) => quiet.fail(),
-        (None, _) => {}
+    match (quiet, started) {
+        (Some(quiet), Ok(eal)) => {
+            quiet.end();
+            Ok(eal)
+        }
+        (Some(quiet), Err(why)) => Err(match offence(args, &quiet.fail()) {
+            Some(option) => format!("{option}; {why}"),
+            None => why,
+        }),
+        (None, started) => started,
     }
-    started
+}
+
+/// What getopt, which EAL uses, has written about a wrong option.
+fn offence(args: &[String], text: &str) -> Option<String> {
+    let program = args.first()?;
+    let mut told = text.lines().filter_map(|line| line.strip_prefix(program.as_str())?.strip_prefix(": "));
+    told.find(|line| line.contains("option")).map(str::to_owned)
 }
 
 /// The part between the start and the end.
@@ -179,5 +194,32 @@ fn finish(
             )
         })?;
     }
+    // The prompt may have begun another line since.
+    console::restore_terminal();
     ended.map(|_| say!("\nBye..."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn our_options_stand_behind_the_first_dashes() {
+        let args = words("lm-testpmd -l 0 -- -i -- x");
+        let (eal, ours) = split(&args);
+        assert_eq!((eal, ours), (&args[..3], &args[4..]));
+        assert_eq!(split(&args[..3]), (&args[..3], &args[..0]));
+    }
+
+    #[test]
+    fn getopt_names_the_wrong_option() {
+        let text = "usage\n./lm-testpmd: unrecognized option '--bad'\nEAL: FATAL\n";
+        let told = offence(&words("./lm-testpmd --bad"), text);
+        assert_eq!(told.as_deref(), Some("unrecognized option '--bad'"));
+        assert_eq!(offence(&words("other"), text), None);
+    }
 }

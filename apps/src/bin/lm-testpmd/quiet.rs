@@ -32,14 +32,19 @@ impl Quiet {
     /// All is well: leads the streams back, and writes what was led aside to standard error.
     pub(crate) fn end(mut self) {
         let _ = (dup2_stdout(&self.out), dup2_stderr(&self.err));
-        let mut text = Vec::new();
-        let _ = self.aside.rewind().and_then(|()| self.aside.read_to_end(&mut text));
-        let _ = io::stderr().write_all(&text);
+        let _ = io::stderr().write_all(&self.text());
     }
 
-    /// It failed: standard error is led back. Standard output stays aside, as C may still have text for it that it
-    /// writes when the process ends.
-    pub(crate) fn fail(self) {
+    /// It failed: standard error is led back, and what was written to it is returned. Standard output stays aside, as
+    /// C may still have text for it that it writes when the process ends.
+    pub(crate) fn fail(mut self) -> String {
         let _ = dup2_stderr(&self.err);
+        String::from_utf8_lossy(&self.text()).into_owned()
+    }
+
+    fn text(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let _ = self.aside.rewind().and_then(|()| self.aside.read_to_end(&mut text));
+        text
     }
 }

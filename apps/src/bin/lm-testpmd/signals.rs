@@ -2,31 +2,43 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level};
 
 use crate::console;
 use crate::control::Event;
 
+/// A second signal within this time is the first one's double: `timeout` signals a process and then its group.
+const DOUBLE: Duration = Duration::from_millis(10);
+
 /// Turns signals into events. After the first one, the next ends the process at once, with 128 and its number.
 pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
-    let seen = Arc::new(AtomicBool::new(false));
+    let armed = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down and raises it.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen))?;
-        flag::register(signal, Arc::clone(&seen))?;
+        // In the handler itself, so that nothing that hangs can be in the way.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
     }
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().name("lm-signals".into()).spawn(move || {
-        for _ in &mut signals {
+        let mut first: Option<Instant> = None;
+        for signal in &mut signals {
             console::restore_terminal();
-            if events.send(Event::Signal).is_err() {
-                return;
+            match first {
+                None => {
+                    first = Some(Instant::now());
+                    // The control thread may be gone: then the process ends by itself.
+                    let _ = events.send(Event::Signal);
+                    thread::sleep(DOUBLE);
+                    armed.store(true, Ordering::Relaxed);
+                }
+                Some(then) if then.elapsed() > 2 * DOUBLE => low_level::exit(128 + signal),
+                Some(_) => {}
             }
         }
     })?;
@@ -35,5 +47,5 @@ pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
 
 /// What the prompt does when the terminal, in raw mode, gives it Ctrl-C as a character.
 pub(crate) fn interrupt() {
-    let _ = signal_hook::low_level::raise(SIGINT);
+    let _ = low_level::raise(SIGINT);
 }

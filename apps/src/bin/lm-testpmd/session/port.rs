@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use std::{error, fmt};
+use std::time::{Duration, Instant};
+use std::{error, fmt, thread};
 
 use lm::layout::Geometry;
 use lm::wire::Flow;
 use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
-use pmd_e1000::device::Allowed;
+use pmd_e1000::device::{Allowed, arguments};
 use pmd_e1000::{LandingPort, PortSetup, SendError, SendPool, SlotLayout};
 use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
@@ -25,6 +25,13 @@ const SEND_BUFFERS: usize = 32;
 const HEADER_MBUFS: u32 = 4095;
 /// mbufs for frames that are not LM's.
 const STRANGER_MBUFS: u32 = 511;
+
+/// How long a server is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a link may take to come up once the server is there.
+const SOON: Duration = Duration::from_millis(500);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A port: prepared for landing, started or not.
 pub(crate) struct ControlPort {
@@ -43,6 +50,8 @@ pub(crate) struct ControlPort {
     started: bool,
     up: Arc<AtomicBool>,
     geometry: Geometry,
+    /// A net_memif client.
+    asks_once: bool,
     // mbufs of these wait in the port's rings: they go after it.
     headers: Mempool,
     strangers: Mempool,
@@ -77,6 +86,7 @@ impl ControlPort {
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
+        let asks_once = landing.info().driver == "net_memif" && !is_memif_server(&arguments(id));
         let pool_before = landing.pool().map_or(0, pmd_e1000::LandingPool::available);
         Ok(Self {
             link: None,
@@ -88,6 +98,7 @@ impl ControlPort {
             started: false,
             up: Arc::default(),
             geometry,
+            asks_once,
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
         })
@@ -103,8 +114,37 @@ impl ControlPort {
         self.started
     }
 
-    /// Starts the port and makes its link.
+    /// Starts the port and makes its link. A net_memif client asks for its server once, when it is started; if that
+    /// is not there or not ready yet, it is started again, for as long as [`PATIENCE`].
     pub(crate) fn start(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
+        let begun = Instant::now();
+        loop {
+            let started = self.start_once(eal, options);
+            if !self.asks_once || begun.elapsed() > PATIENCE {
+                return started;
+            }
+            match started {
+                Ok(()) if self.comes_up() => return Ok(()),
+                Ok(()) => self.stop().map_err(StartPortError::Again)?,
+                Err(StartPortError::Start(_)) => thread::sleep(PAUSE),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Whether the link comes up soon.
+    fn comes_up(&self) -> bool {
+        let begun = Instant::now();
+        while !self.look_at_link() {
+            if begun.elapsed() > SOON {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    fn start_once(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
         let mac = self.landing.info().mac.0;
@@ -184,6 +224,11 @@ impl ControlPort {
     }
 }
 
+/// Whether a net_memif port with these arguments is the server; without a role it is not.
+fn is_memif_server(args: &str) -> bool {
+    args.split(',').any(|arg| arg == "role=server" || arg == "role=master")
+}
+
 /// A port cannot be prepared.
 #[derive(Debug)]
 pub(crate) enum OpenError {
@@ -220,6 +265,8 @@ pub(crate) enum StartPortError {
     Started(PortId),
     /// The driver refuses.
     Start(StartError),
+    /// It cannot be stopped to be started again.
+    Again(String),
     /// No memory for buffers.
     Memory(SendError),
 }
@@ -229,6 +276,7 @@ impl fmt::Display for StartPortError {
         match self {
             Self::Started(id) => write!(f, "port {id} is started already"),
             Self::Start(e) => e.fmt(f),
+            Self::Again(e) => f.write_str(e),
             Self::Memory(e) => e.fmt(f),
         }
     }
