@@ -174,7 +174,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The next frame in ring order.
-    #[inline]
+    #[inline(always)]
     pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         if (frame.at, frame.len) == self.expects() && frame.slot == Slot::Overlapping && frame.bounce == 0 {
             return self.push_expected(1);
@@ -210,11 +210,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// A frame that starts a run, so the one before it has to close.
-    #[inline]
+    #[inline(always)]
     fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         if self.log.len() > self.run {
-            let newest = self.log[self.log.len() - 1];
-            let intact = !self.gap && !self.config.reaches(&frame, &newest);
+            let newest = &self.log[self.log.len() - 1];
+            let intact = !self.gap && !self.config.reaches(&frame, newest);
             if !(intact && self.close(true, ground)) {
                 self.wait(intact, ground);
             }
@@ -287,18 +287,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Closes the run if its newest frame is a first fragment that makes a datagram whole. `intact`: the
     /// newest header is known to be; else it is only a hint, and a run that can't be proven stays.
-    #[inline]
+    #[inline(never)]
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
         let z = self.log.len() - 1;
-        let newest = self.log[z];
+        let newest = &self.log[z];
+        // What is cheapest tells nearly all frames apart that are no first fragments.
+        let headers = ground.headers(newest);
+        if !looks_first(&headers) {
+            return false;
+        }
         let Some(udp) = Udp::parse(ground.bytes(newest.at, newest.payload_len().min(wire::UDP))) else {
             return false;
         };
         let Some((layout, tagged)) = self.shape(&udp) else { return false };
         let n = layout.fragments();
-        let Some(ip) = first_fragment(&ground.headers(&newest), &newest, n) else { return false };
+        let Some(ip) = first_fragment(&headers, newest.len, n) else { return false };
         let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        // A frame that is a datagram of its own needs nothing but its headers: examine() has its rules.
+        // A frame that is a datagram of its own needs nothing but its headers: `intact` has its rules.
         if n == 1 && (intact || usize::from(ip.payload_len) < layout.udp_len()) {
             return false;
         }
@@ -308,48 +313,46 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
             return intact;
         }
-        let end = End { ip, udp, z, intact };
-        let mut proof = self.prove(&layout, tagged, &end, ground);
-        if tagged && proof == Err(Reason::BadTag) {
-            // A last fragment padded to the minimum can be LM's or another stack's.
-            let plain = Layout::plain(self.config.geometry, layout.udp_len());
-            if plain.fragments() == n && plain.ends_with(self.log[z + 1 - n].len.into()) {
-                proof = self.prove(&plain, false, &end, ground);
+        let tag = if tagged { self.tag_of(&layout, &identity(flow, &ip, &udp), z, ground) } else { None };
+        let by = if self.config.require.tags && matches!(tag, Some(Some(_))) {
+            WholeBy::Tags
+        } else {
+            match self.prove(&layout, tagged, tag, &End { ip, udp, z, intact }, ground) {
+                Ok(by) => by,
+                // With every header known the reassembler does better.
+                Err(reason) if intact && n > 1 && !self.knows_all(&ip, z + 1 - n, z) => {
+                    self.give_up(z + 1 - n, reason, ground);
+                    return true;
+                }
+                Err(_) => return false,
             }
-        }
-        match proof {
-            Ok(by) => {
-                let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
-                self.deliver(&whole, &layout, z, ground);
-                true
-            }
-            // With every header known the reassembler does better.
-            Err(reason) if intact && n > 1 && !self.knows_all(&end.ip, z + 1 - n, z) => {
-                self.give_up(z + 1 - n, reason, ground);
-                true
-            }
-            Err(_) => false,
-        }
+        };
+        let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
+        self.deliver(&whole, &layout, z, ground);
+        true
     }
 
     /// The layout under which the end of the run is one datagram: LM's own first (true), then any stack's.
-    #[inline]
+    #[inline(always)]
     fn shape(&self, udp: &Udp) -> Option<(Layout, bool)> {
         let frames = self.log.len() - self.run;
         let len = usize::from(udp.len);
         if len < wire::UDP || len > wire::MAX_IP_PAYLOAD {
             return None;
         }
-        let geometry = self.config.geometry;
         // The usual case: the whole run, cut as LM cuts.
-        if let Some(layout) = Layout::fit(geometry, len, frames) {
-            if layout.ends_with(self.log[self.run].len.into()) {
-                return Some((layout, true));
-            }
+        match Layout::fit(self.config.geometry, len, frames) {
+            Some(layout) if layout.ends_with(self.log[self.run].len.into()) => Some((layout, true)),
+            _ => self.shape_of_some(len),
         }
+    }
+
+    #[inline(never)]
+    fn shape_of_some(&self, len: usize) -> Option<(Layout, bool)> {
+        let geometry = self.config.geometry;
         let fits = |layout: &Layout| {
             let n = layout.fragments();
-            n <= frames && layout.ends_with(self.log[self.log.len() - n].len.into())
+            n <= self.log.len() - self.run && layout.ends_with(self.log[self.log.len() - n].len.into())
         };
         let ours = Layout::of_udp(geometry, len);
         if fits(&ours) {
@@ -359,18 +362,57 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         fits(&plain).then_some((plain, false))
     }
 
-    /// Whether the datagram that ends with `log[z]` is whole, and by what the policy accepts.
+    /// What the bytes prove that are a tag if LM sent the datagram that ends with `log[z]`; `None` if it has none.
+    #[inline(always)]
+    fn tag_of<G: Ground<Buf = B>>(
+        &self,
+        layout: &Layout,
+        identity: &Identity,
+        z: usize,
+        ground: &G,
+    ) -> Option<Option<Tag>> {
+        let stride = self.config.geometry.stride();
+        let at = layout.tag()?;
+        // It is the end of the last fragment, so of the frame that came first.
+        let index = layout.fragments() - 1;
+        let start = self.log[z - index].at + (at - index * stride);
+        let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+        Some(identity.check(tag))
+    }
+
+    /// Whether the datagram that ends with `log[z]` is whole, and by what the policy accepts, if that isn't a tag.
     ///
     /// - *headers*: all of them intact and in agreement, and a UDP checksum, if there is one, good;
     /// - *tags*: the end tag agrees with the first fragment;
     /// - *checksum*: the UDP checksum is there and good, a tag where LM puts one agrees, and the order is
     ///   proven: by the tag's digest, by an identification that is the digest where no tag has room, or
     ///   because only one order is possible.
-    #[inline]
+    #[inline(never)]
     fn prove<G: Ground<Buf = B>>(
         &self,
         layout: &Layout,
         tagged: bool,
+        tag: Option<Option<Tag>>,
+        end: &End,
+        ground: &G,
+    ) -> Result<WholeBy, Reason> {
+        let proof = self.prove_as(layout, tagged, tag, end, ground);
+        if tagged && proof == Err(Reason::BadTag) {
+            // A last fragment padded to the minimum can be LM's or another stack's.
+            let plain = Layout::plain(self.config.geometry, layout.udp_len());
+            let n = layout.fragments();
+            if plain.fragments() == n && plain.ends_with(self.log[end.z + 1 - n].len.into()) {
+                return self.prove_as(&plain, false, None, end, ground);
+            }
+        }
+        proof
+    }
+
+    fn prove_as<G: Ground<Buf = B>>(
+        &self,
+        layout: &Layout,
+        tagged: bool,
+        tag: Option<Option<Tag>>,
         end: &End,
         ground: &G,
     ) -> Result<WholeBy, Reason> {
@@ -379,21 +421,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let require = self.config.require;
         let n = layout.fragments();
         let first = z + 1 - n;
-        let identity = Identity {
-            flow: Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port },
-            ip_id: ip.id,
-            udp_len: udp.len,
-            udp_checksum: udp.checksum,
-        };
-        let tag = layout.tag().filter(|_| tagged).map(|at| {
-            let index = at / self.config.geometry.stride();
-            let start = self.log[z - index].at + (at - index * self.config.geometry.stride());
-            let t = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
-            identity.check(t)
-        });
-        if require.tags && matches!(tag, Some(Some(_))) {
-            return Ok(WholeBy::Tags);
-        }
         let by_headers = require.headers && intact && self.all_seen(ip, first, z);
         if udp.checksum == 0 {
             return if by_headers { Ok(WholeBy::Headers) } else { Err(Reason::Unproven) };
@@ -406,7 +433,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             let piece = layout.piece(i);
             digest.push(checksum::piece(ground.bytes(self.log[z - i].at + piece.start, piece.len())));
         }
-        if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !checksum::udp_ok(&flow, udp, digest.sum()) {
             return Err(Reason::BadChecksum);
         }
         if by_headers {
@@ -444,23 +472,39 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
-    #[inline]
+    #[inline(always)]
     fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
-        let n = layout.fragments();
-        let first = z + 1 - n;
-        let lowest = self.log[z];
-        let span = self.log[first].at.wrapping_sub(lowest.at);
-        if !self.split || span == (n - 1) * self.config.geometry.stride() {
+        let first = z + 1 - layout.fragments();
+        if self.split && !self.touches(first, z) {
+            self.deliver_copied(whole, layout, z, ground);
+        } else {
+            let lowest = self.log[z];
             self.counters.datagrams += 1;
             self.counters.bytes += whole.len as u64;
             ground.landed(*whole, lowest.at + wire::UDP, lowest);
-        } else {
-            self.copy_out(whole, layout, |log, i| log[z - i].at, ground);
-            for i in first..=z {
-                ground.release(&self.log[i]);
-            }
         }
         self.truncate(first);
+    }
+
+    /// Whether `log[first..=z]` lie side by side although the run is split.
+    fn touches(&self, first: usize, z: usize) -> bool {
+        let span = self.log[first].at.wrapping_sub(self.log[z].at);
+        span == (z - first) * self.config.geometry.stride()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deliver_copied<G: Ground<Buf = B>>(
+        &mut self,
+        whole: &Whole,
+        layout: &Layout,
+        z: usize,
+        ground: &mut G,
+    ) {
+        self.copy_out(whole, layout, |log, i| log[z - i].at, ground);
+        for i in z + 1 - layout.fragments()..=z {
+            ground.release(&self.log[i]);
+        }
     }
 
     /// Copies a datagram's pieces, which lie where `at` says, into a buffer and delivers it.
@@ -494,11 +538,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Takes `log[first..]` out; what is left of the run waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn truncate(&mut self, first: usize) {
         self.log.truncate(first);
-        while self.seen.last().is_some_and(|&(i, _)| i as usize >= first) {
-            self.seen.pop();
+        if !self.seen.is_empty() {
+            self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < first));
         }
         self.run = first;
         self.open_gap();
@@ -605,14 +649,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 }
 
-/// The header of a first fragment (of `n`), as far as the bytes at hand tell.
-#[inline]
-fn first_fragment(headers: &[u8; HEADERS], frame: &Frame, n: usize) -> Option<Ipv4> {
-    if wire::ether_type(headers) != Some(wire::TYPE_IPV4) {
-        return None;
-    }
-    let ip = Ipv4::parse(&headers[ETHERNET..], usize::from(frame.len).saturating_sub(ETHERNET)).ok()?;
-    (ip.protocol == wire::PROTO_UDP && ip.offset == 0 && ip.more == (n > 1)).then_some(ip)
+/// Whether headers may be those of a first fragment: IPv4 without options, UDP, offset 0.
+#[inline(always)]
+fn looks_first(headers: &[u8; HEADERS]) -> bool {
+    let (kind, offset) = (wire::be16(headers, 12), wire::be16(headers, ETHERNET + 6));
+    (kind == wire::TYPE_IPV4)
+        & (headers[ETHERNET] == 0x45)
+        & (headers[ETHERNET + 9] == wire::PROTO_UDP)
+        & (offset & 0x1fff == 0)
+}
+
+/// The header of a first fragment (of `n`) that looks like one, as far as the bytes at hand tell.
+#[inline(always)]
+fn first_fragment(headers: &[u8; HEADERS], len: u16, n: usize) -> Option<Ipv4> {
+    let ip = Ipv4::parse(&headers[ETHERNET..], usize::from(len).saturating_sub(ETHERNET)).ok()?;
+    (ip.more == (n > 1)).then_some(ip)
+}
+
+#[inline(always)]
+fn identity(flow: Flow, ip: &Ipv4, udp: &Udp) -> Identity {
+    Identity { flow, ip_id: ip.id, udp_len: udp.len, udp_checksum: udp.checksum }
 }
 
 #[cfg(test)]

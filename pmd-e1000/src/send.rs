@@ -103,7 +103,8 @@ impl SendPool {
             // Acquire: what the device's driver did with it happened before.
             if !self.shared.slots[index].busy.load(Ordering::Acquire) {
                 self.shared.slots[index].busy.store(true, Ordering::Relaxed);
-                self.next = (index + 1) % n;
+                // The one that was used last is the first to be looked at: it is the warmest if it is back.
+                self.next = index;
                 return Some(SendSlot { shared: Arc::clone(&self.shared), index });
             }
         }

@@ -19,6 +19,8 @@ A, B = "198.18.0.1", "198.18.0.2"
 MAC_A, MAC_B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 SERVER = (f"--tx-ip={A},{B}", "--tx-udp=7000,9000", f"--eth-peer=0,{MAC_B}")
 CLIENT = (f"--tx-ip={B},{A}", "--tx-udp=9000,7000", f"--eth-peer=0,{MAC_A}")
+# Two ends that close at the same moment crash net_memif of DPDK 22.11, in EAL's interrupt thread.
+APART = 0.3
 
 
 class Memif(Case):
@@ -71,7 +73,7 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
     def test(self):
         once = sizes.every_kind(sampled=600)
         want = once * rounds
-        # At its prompt the server stays until the client has gone: two ends that close at once crash DPDK 22.11.
+        # At its prompt the server stays until the client has gone.
         server = self.server(memory, "-i", "--forward-mode=tx", sizes.listed(once), f"--count={len(want)}",
                              stdin=subprocess.PIPE)
         client = self.client(memory, "--forward-mode=rx", f"--count={len(want)}", "--stop-after-idle=3000", *options)
@@ -80,6 +82,7 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
         if meanwhile:
             meanwhile(server, client)
         summary = client.fine(60).summary()
+        time.sleep(APART)
         server.process.stdin.close()
         server.fine(20)
         messages = self.check_log(client, want, f"{A}:7000", f"{B}:9000")
@@ -114,7 +117,8 @@ def ping_pong(memory, *options):
         want = sizes.boundaries() * 4 + list(range(1, 65_508, 131))
         server = self.server(memory, "--forward-mode=echo", *options)
         client = self.client(memory, "--forward-mode=ping", sizes.listed(want), f"--count={len(want)}", *options)
-        client.fine(90)
+        client.fine(60)
+        time.sleep(APART)
         self.assertEqual(server.stop(), 0, str(server))
         summary = client.summary()
         self.assertEqual(sum(p["count"] for p in summary["ping"]), len(want))
