@@ -37,10 +37,10 @@ pure: ## lm's core and ac, with DPDK hidden
 	@tests/scripts/pure.sh
 
 unit: setup ## Unit and in-process tests
-	$(CARGO) test --release --workspace --locked
+	$(CARGO) test --workspace --locked
 
 vdev: setup ## The engine on virtual devices of one process
-	$(CARGO) test --release --locked -p lm --test vdev
+	$(CARGO) test --locked -p lm --test vdev
 
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh

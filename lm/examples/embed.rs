@@ -30,7 +30,7 @@ fn adopt(eal: &rte::Eal, port: u16, driver: &str) -> Result<Lander, Box<dyn std:
         socket: None,
     };
     let pool = LandingPool::create(eal, &config)?;
-    Ok(Lander::new(eal, pool, traits.synchronous, &ReceiverConfig::default())?)
+    Ok(Lander::new(eal, pool, traits, &ReceiverConfig::default())?)
 }
 // ---------------------------------------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         ground.release(&frame);
     }
 
-    fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
+    pub(crate) fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
         if ground.stranger(frame) {
             self.counters.foreign += 1;
         } else {

@@ -41,6 +41,10 @@ pub struct Config {
     pub accept: Accept,
     /// The device writes frames only inside the receive call, so the newest header is as it arrived.
     pub synchronous: bool,
+    /// Nanoseconds after which a frame under way would have been reported, so that headers that did not change
+    /// meanwhile, with nothing received, are intact: for cards, whose DMA nobody preempts. `None`: waiting proves
+    /// nothing, as a peer process may be stopped in the middle of a frame.
+    pub quiet: Option<u64>,
     /// The region is mapped twice, back to back, and is this many bytes long; 0: mapped once.
     pub mirror: usize,
     /// Limits of the reassembler.
@@ -107,8 +111,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     pub const WINDOW: u64 = 256;
     /// Nanoseconds that anything may wait.
     pub const PATIENCE: u64 = 1_000_000_000;
-    /// Nanoseconds after which a frame that was under way would have been reported: headers that were there
-    /// before and still are, with nothing received meanwhile, are intact.
+    /// Nanoseconds after which a quiet queue's newest frame is looked at again.
     pub const QUIET: u64 = 1_000_000;
 
     /// A matcher with nothing in it.
@@ -255,7 +258,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 }
             }
         } else if let Some((headers, since)) = self.glimpse {
-            if now.saturating_sub(since) > Self::QUIET {
+            if now.saturating_sub(since) > self.config.quiet.unwrap_or(Self::QUIET) {
                 self.glimpse = None;
                 self.settle(&headers, ground);
             }
@@ -267,12 +270,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.reassembler.expire(now, ground, |_, reason| counters.drop_one(reason));
     }
 
-    /// Nothing came for a while: the newest headers, if they are still what they were, are intact.
+    /// Nothing came for a while: the newest headers, if they are still what they were and the device is one that waiting
+    /// proves something of, are intact. Of any other device an ARP packet is taken for what it looks like, so that
+    /// its sender is not left waiting; the frame stays where it is, in case it was a payload after all.
     #[cold]
     fn settle<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) {
         let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
-        if ground.headers(newest) == *headers && !self.close(true, ground) {
-            self.examine(ground);
+        if ground.headers(newest) != *headers {
+            return;
+        }
+        if self.config.quiet.is_some() {
+            if !self.close(true, ground) {
+                self.examine(ground);
+            }
+        } else if wire::Arp::parse(ground.frame(newest)).is_some() {
+            let newest = *newest;
+            self.hand_out(&newest, ground);
         }
     }
 

@@ -444,7 +444,10 @@ impl Handler for Landing {
         let this = unsafe { &mut *this };
         // What a driver's refill asks for: one, and most often it lies in the chunk that the cursor is in.
         let at = this.last.wrapping_sub(this.pitch);
-        if n == 1 && at >= this.floor && let Some(mbuf) = this.stack.pop() {
+        if n == 1
+            && at >= this.floor
+            && let Some(mbuf) = this.stack.pop()
+        {
             this.last = at;
             // SAFETY: `objs` has room for one; the pool is ready, as `floor` is in reach, so this is one of its mbufs,
             // which nobody else uses.
@@ -553,6 +556,24 @@ impl Landing {
                 }
                 self.stack.push(mbuf);
             }
+        }
+    }
+
+    /// Takes back those of `mbufs` that are out.
+    ///
+    /// # Safety
+    /// They are all of the pool's, and nobody uses those that are out.
+    pub(crate) unsafe fn reclaim(&mut self, mbufs: &[*mut rte_mbuf]) {
+        let home: std::collections::HashSet<_> = self.stack.iter().copied().collect();
+        for &mbuf in mbufs.iter().filter(|m| !home.contains(*m)) {
+            // SAFETY: the caller's promise; `cut` gave it its address.
+            unsafe {
+                let at = self.payload_of((*mbuf).buf_addr as usize);
+                (*mbuf).next = std::ptr::null_mut();
+                (*mbuf).nb_segs = 1;
+                self.back(at, 1);
+            }
+            self.stack.push(mbuf);
         }
     }
 

@@ -1,8 +1,8 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::ptr::{self, NonNull};
 use std::{error, fmt};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
@@ -84,7 +84,12 @@ pub struct LandingPool {
     eal: Eal,
     config: PoolConfig,
     region: usize,
+    /// All of its mbufs.
+    mbufs: Vec<*mut rte_mbuf>,
 }
+
+// SAFETY: the pointers are the pool's own mbufs, which move with it.
+unsafe impl Send for LandingPool {}
 
 static SEGMENTS: AtomicU32 = AtomicU32::new(0);
 
@@ -129,6 +134,7 @@ impl LandingPool {
             room: config.room,
             layout: config.layout,
         };
+        let mut mbufs = Vec::new();
         let pool = HandlerPool::create(
             eal,
             &HandlerPoolConfig {
@@ -140,12 +146,13 @@ impl LandingPool {
                 socket: config.socket,
             },
             &setup,
-            |_, _| {},
+            |mbuf, _| mbufs.push(mbuf.as_ptr()),
         )
         .map_err(LandingError::Pool)?;
         // SAFETY: a pool that was created has a handler.
         let landing = Handle(unsafe { NonNull::new_unchecked(pool.handler()) });
-        let this = Self { landing, pool, eal: eal.clone(), config: config.clone(), region: config.region };
+        let this =
+            Self { landing, pool, eal: eal.clone(), config: config.clone(), region: config.region, mbufs };
         this.landing().set_ready(true);
         Ok(this)
     }
@@ -280,6 +287,15 @@ impl LandingPool {
     pub unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
         // SAFETY: the caller's promise.
         unsafe { self.landing().recycle(mbufs) };
+    }
+
+    /// Takes all mbufs back that are out, their slots too: from a driver that keeps what it had posted.
+    ///
+    /// # Safety
+    /// Nobody uses an mbuf of this pool any more, nor will.
+    pub(crate) unsafe fn reclaim(&mut self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.landing().reclaim(&self.mbufs) };
     }
 
     /// One slot is no longer needed.

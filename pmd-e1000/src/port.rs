@@ -23,8 +23,8 @@ pub struct PortSetup {
     pub txd: u16,
     /// Bytes of IP packet on the link.
     pub mtu: u16,
-    /// How slots are laid first; separate if the device allows no other.
-    pub layout: SlotLayout,
+    /// How slots are laid first, separate if the device allows no other; `None`: as suits the device best.
+    pub layout: Option<SlotLayout>,
     /// Bytes of landing region.
     pub region: usize,
     /// Bytes that it may grow to while messages are held.
@@ -44,7 +44,7 @@ impl Default for PortSetup {
             rxd: 512,
             txd: 512,
             mtu: 1500,
-            layout: SlotLayout::Overlapping,
+            layout: None,
             region: 4 << 20,
             max_region: 16 << 20,
             mirror: true,
@@ -74,7 +74,7 @@ impl LandingPort {
         let mut port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
         let traits = traits_of(&info.driver, &arguments(id)).map_err(PortError::Refused)?;
-        let layout = match (traits.allowed, setup.layout) {
+        let layout = match (traits.allowed, setup.layout.unwrap_or(traits.preferred)) {
             (Allowed::SeparateOnly(why), SlotLayout::Overlapping) => {
                 log::warn!("port {id} ({}) lands in separate slots, with a copy: {why}", info.driver);
                 SlotLayout::Separate
@@ -130,7 +130,7 @@ impl LandingPort {
                 log::info!("port {id}: {e}");
             }
         }
-        let setup = PortSetup { rxd, txd, region, layout, ..*setup };
+        let setup = PortSetup { rxd, txd, region, layout: Some(layout), ..*setup };
         Ok(Self { port, info, traits, layout, setup, pool: Some(pool) })
     }
 
@@ -149,7 +149,7 @@ impl LandingPort {
         else {
             return Ok(None);
         };
-        Ok(Some((LandingQueue::new(rx, pool, self.traits.synchronous), tx)))
+        Ok(Some((LandingQueue::new(rx, pool, self.traits), tx)))
     }
 
     /// Stops the port. `pool` is what [`LandingQueue::into_pool`] gave.
@@ -158,7 +158,12 @@ impl LandingPort {
     /// [`StopError`]: the transmit queue is still out, or the driver refuses. The pool is back in any case.
     pub fn stop(&mut self, pool: LandingPool) -> Result<(), StopError> {
         self.pool = Some(pool);
-        self.port.stop()
+        self.port.stop()?;
+        if let Some(pool) = self.pool.as_mut().filter(|_| self.traits.keeps_posted) {
+            // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
+            unsafe { pool.reclaim() };
+        }
+        Ok(())
     }
 
     /// Stops and closes the port, then lets the pool go.

@@ -5,6 +5,7 @@ use std::ptr;
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
+use crate::device::Traits;
 use crate::landing::SlotLayout;
 use crate::pool::{Landed, LandingPool};
 
@@ -94,17 +95,16 @@ pub struct LandingQueue {
     rx: RxQueue,
     pool: LandingPool,
     mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,
-    synchronous: bool,
+    traits: Traits,
 }
 
 // SAFETY: the array holds pointers only during a poll.
 unsafe impl Send for LandingQueue {}
 
 impl LandingQueue {
-    /// A queue and the pool that its port was set up with. `synchronous`: the device writes frames only inside the
-    /// receive call.
-    pub fn new(rx: RxQueue, pool: LandingPool, synchronous: bool) -> Self {
-        Self { rx, pool, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), synchronous }
+    /// A queue of a device with these traits, and the pool that its port was set up with.
+    pub fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
+        Self { rx, pool, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
     }
 
     /// Receives at most `burst` frames and gives each to `taker`, in ring order; how many. Runs the port's RX
@@ -130,9 +130,9 @@ impl LandingQueue {
         &mut self.pool
     }
 
-    /// Whether the device writes frames only inside the receive call.
-    pub fn is_synchronous(&self) -> bool {
-        self.synchronous
+    /// What is known of the device.
+    pub fn traits(&self) -> Traits {
+        self.traits
     }
 
     /// Lays the slots that are posted from now on so.

@@ -40,7 +40,9 @@ impl Model {
         for (&other, &n) in &self.live {
             // In one lap of a mirrored region both may lie under either address.
             for shift in [0, self.mirror] {
-                for (a, b) in [(self.place(at) + shift, self.place(other)), (self.place(at), self.place(other) + shift)] {
+                for (a, b) in
+                    [(self.place(at) + shift, self.place(other)), (self.place(at), self.place(other) + shift)]
+                {
                     if a - HEADERS < b + n && b < a + len {
                         return Err(format!("slot {at:#x} (+{len}) covers {other:#x} (+{n})").into());
                     }
@@ -166,7 +168,8 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
 
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmpool{}", std::process::id());
-    let args = ["pool", "-l", "0", "--no-huge", "-m", "128", "--no-pci", "--no-telemetry", "--log-level=4", &prefix];
+    let args =
+        ["pool", "-l", "0", "--no-huge", "-m", "128", "--no-pci", "--no-telemetry", "--log-level=4", &prefix];
     let (eal, _) = Eal::init(args)?;
     let mut passed = 0;
     for kind in [RegionKind::Dpdk, RegionKind::Mirrored] {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use pmd_e1000::device::Traits;
 use pmd_e1000::queue::Take;
 use pmd_e1000::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
 use rte::mempool::Mempool;
@@ -66,7 +67,7 @@ impl Engine {
         eal: &Eal,
         config: &ReceiverConfig,
         pool: &LandingPool,
-        synchronous: bool,
+        traits: Traits,
     ) -> Result<Self, SendError> {
         let copies = SendPool::create(eal, config.copies.max(1), 1 << 16, pool.config().socket)?;
         Ok(Self {
@@ -74,7 +75,8 @@ impl Engine {
                 geometry: config.geometry,
                 require: config.require,
                 accept: config.accept,
-                synchronous,
+                synchronous: traits.synchronous,
+                quiet: traits.quiet_ns,
                 mirror: pool.mirror(),
                 limits: config.limits,
             }),

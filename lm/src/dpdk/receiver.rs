@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use pmd_e1000::device::Traits;
 use pmd_e1000::queue::feed;
 use pmd_e1000::{LandingPool, LandingQueue, SendError, SlotLayout};
 use rte::Eal;
@@ -22,7 +23,7 @@ impl Receiver {
     /// # Errors
     /// [`SendError`]: no memory for the buffers that repairs are made in.
     pub fn new(eal: &Eal, queue: LandingQueue, config: &ReceiverConfig) -> Result<Self, SendError> {
-        let engine = Engine::new(eal, config, queue.pool(), queue.is_synchronous())?;
+        let engine = Engine::new(eal, config, queue.pool(), queue.traits())?;
         Ok(Self { engine, queue: Some(queue) })
     }
 
@@ -80,18 +81,17 @@ pub struct Lander {
 }
 
 impl Lander {
-    /// A lander over the pool that feeds the queue. `synchronous`: the device writes frames only inside the
-    /// receive call ([`pmd_e1000::device::Traits`]); if in doubt, false.
+    /// A lander over the pool that feeds the queue of a device with these traits ([`pmd_e1000::device::traits_of`]).
     ///
     /// # Errors
     /// [`SendError`]: no memory for the buffers that repairs are made in.
     pub fn new(
         eal: &Eal,
         pool: LandingPool,
-        synchronous: bool,
+        traits: Traits,
         config: &ReceiverConfig,
     ) -> Result<Self, SendError> {
-        let engine = Engine::new(eal, config, &pool, synchronous)?;
+        let engine = Engine::new(eal, config, &pool, traits)?;
         Ok(Self { engine, pool })
     }
 

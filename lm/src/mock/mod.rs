@@ -59,6 +59,7 @@ pub fn config(geometry: Geometry, synchronous: bool) -> Config {
         require: Require::default(),
         accept: Accept::default(),
         synchronous,
+        quiet: Some(1_000_000),
         mirror: 0,
         limits: Limits::default(),
     }

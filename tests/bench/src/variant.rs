@@ -4,6 +4,7 @@ use std::ptr;
 
 use lm::ground::Require;
 use lm::{Lander, ReceiverConfig};
+use pmd_e1000::device::traits_of;
 use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout};
 use rte::Eal;
 use rte::mempool::Mempool;
@@ -88,7 +89,7 @@ impl Variant {
             Kind::Lm(require) => {
                 let pool = landing_pool(eal, name, set)?;
                 let config = ReceiverConfig { require, ..ReceiverConfig::default() };
-                let lander = Lander::new(eal, pool, false, &config)?;
+                let lander = Lander::new(eal, pool, traits_of("net_e1000_igb", "")?, &config)?;
                 (lander.pool().as_ptr(), Engine::Lm(lander))
             }
             Kind::Peer(peer) => {

@@ -66,7 +66,7 @@ impl ControlPort {
             rxd: options.rxd,
             txd: options.txd,
             mtu: options.mtu,
-            layout: options.slots.unwrap_or(SlotLayout::Overlapping),
+            layout: options.slots,
             region: options.region,
             max_region: default.max_region.max(options.region),
             mirror: !options.no_mirror,
@@ -120,7 +120,16 @@ impl ControlPort {
         let begun = Instant::now();
         loop {
             let started = self.start_once(eal, options);
-            if !self.asks_once || begun.elapsed() > PATIENCE {
+            if !self.asks_once {
+                return started;
+            }
+            if begun.elapsed() > PATIENCE {
+                if started.is_ok() {
+                    log::warn!(
+                        "port {}: no net_memif server answers; start it, then stop and start the port",
+                        self.id()
+                    );
+                }
                 return started;
             }
             match started {
