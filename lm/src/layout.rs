@@ -154,9 +154,10 @@ impl Layout {
         }
     }
 
-    /// [`Layout::of_udp`] if that has `fragments` of them, without a division: the matcher's question.
+    /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a division: the
+    /// matcher's question.
     #[inline(always)]
-    pub fn fit(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<Self> {
+    pub fn fit_tag(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<usize> {
         let stride = geometry.stride();
         let base = fragments.wrapping_sub(1).wrapping_mul(stride);
         let rest = udp_len.wrapping_sub(base);
@@ -165,12 +166,18 @@ impl Layout {
         } else if base.wrapping_sub(udp_len) < HEADERS + TAG && fragments > 1 {
             base
         } else {
+            return None;
+        };
+        (tag + TAG <= MAX_IP_PAYLOAD).then_some(tag)
+    }
+
+    /// [`Layout::of_udp`] if that has `fragments` of them, most often without a division.
+    #[inline(always)]
+    pub fn fit(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<Self> {
+        let Some(tag) = Self::fit_tag(geometry, udp_len, fragments) else {
             // Not with a tag; rare, and nearly always no fit at all.
             return Self::fit_untagged(geometry, udp_len, fragments);
         };
-        if tag + TAG > MAX_IP_PAYLOAD {
-            return Self::fit_untagged(geometry, udp_len, fragments);
-        }
         Some(Self {
             geometry,
             udp_len: udp_len as u32,

@@ -302,19 +302,57 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// newest header is known to be; else it is only a hint, and a run that can't be proven stays.
     #[inline(never)]
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
-        let z = self.log.len() - 1;
-        let newest = &self.log[z];
         // What is cheapest tells nearly all frames apart that are no first fragments.
-        let headers = ground.headers(newest);
-        if !looks_first(&headers) {
+        let headers = ground.headers(&self.log[self.log.len() - 1]);
+        looks_first(&headers) && (self.close_by_tag(&headers, ground) || self.close_any(&headers, intact, ground))
+    }
+
+    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram of several fragments
+    /// with a tag that agrees, and that is proof enough. Else false, and nothing has happened.
+    #[inline(always)]
+    fn close_by_tag<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) -> bool {
+        let n = self.log.len() - self.run;
+        if !self.config.require.tags || self.split || n < 2 {
             return false;
         }
+        let (first, newest) = (&self.log[self.run], &self.log[self.log.len() - 1]);
+        let Some(udp) = Udp::parse(ground.bytes(newest.at, wire::UDP)) else { return false };
+        let len = usize::from(udp.len);
+        let Some(tag) = Layout::fit_tag(self.config.geometry, len, n) else { return false };
+        let (from, frame) = (tag - (n - 1) * self.config.geometry.stride(), usize::from(first.len));
+        let end = HEADERS + from + TAG;
+        if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
+            return false;
+        }
+        let Some(ip) = first_fragment(headers, newest.len, n) else { return false };
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
+        if !self.config.accept.takes(&flow) || identity(flow, &ip, &udp).check(*tag).is_none() {
+            return false;
+        }
+        let lowest = *newest;
+        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
+        self.deliver_in_place(&whole, lowest, ground);
+        self.truncate(self.run);
+        true
+    }
+
+    /// [`Self::close`] for headers that look like a first fragment's, whatever the run is.
+    #[inline(never)]
+    fn close_any<G: Ground<Buf = B>>(
+        &mut self,
+        headers: &[u8; HEADERS],
+        intact: bool,
+        ground: &mut G,
+    ) -> bool {
+        let z = self.log.len() - 1;
+        let newest = &self.log[z];
         let Some(udp) = Udp::parse(ground.bytes(newest.at, newest.payload_len().min(wire::UDP))) else {
             return false;
         };
         let Some((layout, tagged)) = self.shape(&udp) else { return false };
         let n = layout.fragments();
-        let Some(ip) = first_fragment(&headers, newest.len, n) else { return false };
+        let Some(ip) = first_fragment(headers, newest.len, n) else { return false };
         let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         // A frame that is a datagram of its own needs nothing but its headers: `intact` has its rules.
         if n == 1 && (intact || usize::from(ip.payload_len) < layout.udp_len()) {
@@ -346,7 +384,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The layout under which the end of the run is one datagram: LM's own first (true), then any stack's.
-    #[inline(always)]
     fn shape(&self, udp: &Udp) -> Option<(Layout, bool)> {
         let frames = self.log.len() - self.run;
         let len = usize::from(udp.len);
@@ -360,7 +397,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    #[inline(never)]
     fn shape_of_some(&self, len: usize) -> Option<(Layout, bool)> {
         let geometry = self.config.geometry;
         let fits = |layout: &Layout| {
@@ -376,7 +412,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What the bytes prove that are a tag if LM sent the datagram that ends with `log[z]`; `None` if it has none.
-    #[inline(always)]
     fn tag_of<G: Ground<Buf = B>>(
         &self,
         layout: &Layout,
@@ -485,18 +520,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
-    #[inline(always)]
     fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
         let first = z + 1 - layout.fragments();
         if self.split && !self.touches(first, z) {
             self.deliver_copied(whole, layout, z, ground);
         } else {
-            let lowest = self.log[z];
-            self.counters.datagrams += 1;
-            self.counters.bytes += whole.len as u64;
-            ground.landed(*whole, lowest.at + wire::UDP, lowest);
+            self.deliver_in_place(whole, self.log[z], ground);
         }
         self.truncate(first);
+    }
+
+    #[inline(always)]
+    fn deliver_in_place<G: Ground<Buf = B>>(&mut self, whole: &Whole, lowest: Frame, ground: &mut G) {
+        self.counters.datagrams += 1;
+        self.counters.bytes += whole.len as u64;
+        ground.landed(*whole, lowest.at + wire::UDP, lowest);
     }
 
     /// Whether `log[first..=z]` lie side by side although the run is split.

@@ -329,14 +329,15 @@ impl LandingPool {
     /// The headers of a frame as they are now: a frame below may have overwritten them, or be doing so.
     #[inline(always)]
     pub fn headers(&self, at: usize, bounce: u16) -> [u8; HEADERS] {
-        if bounce != 0 || !at.is_multiple_of(8) {
-            return self.headers_bytewise(at, bounce);
-        }
-        // SAFETY: the 40 bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be writing
-        // them: they are read once, and what they say is believed only as the matcher's rules allow.
-        let w: [u64; 5] = unsafe {
-            let words = (at - 40) as *const u64;
-            std::array::from_fn(|i| u64::from_le(ptr::read_volatile(words.add(i))))
+        let w: [u64; 5] = if bounce == 0 && at.is_multiple_of(8) {
+            // SAFETY: the 40 bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be
+            // writing them: they are read once, and what they say is believed only as the matcher's rules allow.
+            unsafe {
+                let words = (at - 40) as *const u64;
+                std::array::from_fn(|i| u64::from_le(ptr::read_volatile(words.add(i))))
+            }
+        } else {
+            self.headers_bytewise(at, bounce)
         };
         // The frame starts 6 bytes into them. In pieces as they are looked at: the IPv4 header in three.
         let mut headers = [0; HEADERS];
@@ -349,10 +350,16 @@ impl LandingPool {
         headers
     }
 
+    /// The same words, the first 6 bytes of them zero, from any address.
     #[cold]
-    fn headers_bytewise(&self, at: usize, bounce: u16) -> [u8; HEADERS] {
+    #[inline(never)]
+    fn headers_bytewise(&self, at: usize, bounce: u16) -> [u64; 5] {
         // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `headers`.
-        unsafe { ptr::read_volatile(self.frame_start(at, bounce).cast()) }
+        let headers: [u8; HEADERS] = unsafe { ptr::read_volatile(self.frame_start(at, bounce).cast()) };
+        let mut bytes = [0; 40];
+        bytes[6..].copy_from_slice(&headers);
+        let (words, _) = bytes.as_chunks::<8>();
+        std::array::from_fn(|i| u64::from_le_bytes(words[i]))
     }
 
     /// A whole frame whose headers are intact; empty if it isn't in the region.
