@@ -196,7 +196,7 @@ impl Seal {
                 more: index + 1 < self.layout.fragments(),
                 offset: (index * self.geometry.stride()) as u32,
                 header_len: IPV4 as u8,
-                payload_len: self.layout.fragment_len(index) as u16,
+                payload_len: self.layout.ip_fragment_len(index) as u16,
             }
             .emit(b);
         }

@@ -14,8 +14,10 @@
 //! 2. else at the next multiple of the stride, in a fragment of its own.
 //!
 //! The guard is the last [`HEADERS`] bytes of a stride: a last fragment that ends there would, when it lands,
-//! reach the header of the datagram that landed before. Where a tag does not fit below 65,515 bytes there is
-//! none, and the guard is kept with eight bytes of plain padding as long as they fit.
+//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP payload
+//! (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's trailer, which
+//! Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too (never at MTU 1500) there
+//! is no tag.
 
 use crate::wire::{HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
 
@@ -99,7 +101,7 @@ impl Geometry {
 
     /// Bytes of a send buffer that holds any datagram, holes included.
     pub fn buffer_len(self) -> usize {
-        MAX_IP_PAYLOAD + self.max_fragments() * HOLE
+        MAX_IP_PAYLOAD + TAG + self.max_fragments() * HOLE
     }
 
     /// Where the IP payload of fragment `index` starts in a send buffer.
@@ -121,6 +123,8 @@ pub struct Layout {
     geometry: Geometry,
     udp_len: u32,
     ip_len: u32,
+    /// IP payload and trailer.
+    landed_len: u32,
     fragments: u16,
     tag: Option<u32>,
 }
@@ -140,6 +144,8 @@ impl Layout {
         let tag = if geometry.in_guard(rest + TAG) { up } else { udp_len };
         let (tag, ip_len) = if tag + TAG <= MAX_IP_PAYLOAD {
             (Some(tag as u32), tag + TAG)
+        } else if tag == udp_len && rest != 0 {
+            (Some(tag as u32), udp_len)
         } else if (geometry.in_guard(rest) || rest == 0) && up + TAG <= MAX_IP_PAYLOAD {
             (None, up + TAG)
         } else {
@@ -149,6 +155,7 @@ impl Layout {
             geometry,
             udp_len: udp_len as u32,
             ip_len: ip_len as u32,
+            landed_len: tag.map_or(ip_len as u32, |tag| tag + TAG as u32),
             fragments: ip_len.div_ceil(stride) as u16,
             tag,
         }
@@ -182,6 +189,7 @@ impl Layout {
             geometry,
             udp_len: udp_len as u32,
             ip_len: (tag + TAG) as u32,
+            landed_len: (tag + TAG) as u32,
             fragments: fragments as u16,
             tag: Some(tag as u32),
         })
@@ -203,6 +211,7 @@ impl Layout {
             geometry,
             udp_len: udp_len as u32,
             ip_len: udp_len as u32,
+            landed_len: udp_len as u32,
             fragments: udp_len.div_ceil(geometry.stride()) as u16,
             tag: None,
         }
@@ -213,7 +222,7 @@ impl Layout {
         self.udp_len as usize
     }
 
-    /// The IP payload of the datagram: UDP, padding, tag.
+    /// The IP payload of the datagram: UDP, padding, tag unless that is in the trailer.
     pub fn ip_len(&self) -> usize {
         self.ip_len as usize
     }
@@ -224,15 +233,21 @@ impl Layout {
         usize::from(self.fragments)
     }
 
-    /// Where the end tag starts in the IP payload.
+    /// Where the end tag starts, from the start of the IP payload.
     #[inline(always)]
     pub fn tag(&self) -> Option<usize> {
         self.tag.map(|t| t as usize)
     }
 
-    /// Bytes of IP payload in fragment `index`.
+    /// Bytes behind the headers of fragment `index`: its IP payload, and a trailer if it has one.
     #[inline(always)]
     pub fn fragment_len(&self, index: usize) -> usize {
+        let stride = self.geometry.stride();
+        (self.landed_len as usize).saturating_sub(index * stride).min(stride)
+    }
+
+    /// Bytes of IP payload in fragment `index`.
+    pub fn ip_fragment_len(&self, index: usize) -> usize {
         let stride = self.geometry.stride();
         (self.ip_len as usize).saturating_sub(index * stride).min(stride)
     }
@@ -279,13 +294,14 @@ mod tests {
                 let l = Layout::new(g, payload).expect("fits");
                 let udp = payload + UDP;
                 assert!(l.ip_len() >= udp && l.ip_len() <= MAX_IP_PAYLOAD);
-                let sum: usize = (0..l.fragments()).map(|i| l.fragment_len(i)).sum();
+                let sum: usize = (0..l.fragments()).map(|i| l.ip_fragment_len(i)).sum();
                 assert_eq!(sum, l.ip_len());
                 let pieces: usize = (0..l.fragments()).map(|i| l.piece(i).len()).sum();
                 assert_eq!(pieces, payload);
                 let last = l.fragment_len(l.fragments() - 1);
                 if let Some(t) = l.tag() {
-                    assert_eq!(t + TAG, l.ip_len());
+                    assert_eq!(t + TAG, l.landed_len as usize);
+                    assert!(t + TAG == l.ip_len() || (t == l.ip_len() && t + TAG > MAX_IP_PAYLOAD));
                     assert_eq!(t / s, (t + TAG - 1) / s, "tag split at {payload}");
                     assert!(last + HEADERS <= s, "guard broken at {payload}, MTU {mtu}");
                 } else {
@@ -310,11 +326,12 @@ mod tests {
     }
 
     #[test]
-    fn at_mtu_1500_a_tag_fits_up_to_65499_and_the_guard_always_holds() {
+    fn at_mtu_1500_there_is_always_a_tag_and_the_guard_always_holds() {
         let g = Geometry::ETHERNET;
         for payload in 0..=MAX_PAYLOAD {
             let l = Layout::new(g, payload).expect("fits");
-            assert_eq!(l.tag().is_some(), payload <= 65_499);
+            let tag = l.tag().expect("a tag");
+            assert_eq!(tag + TAG <= l.ip_len(), payload <= 65_499, "in the IP payload, not in the trailer");
             assert!(!g.in_guard(l.fragment_len(l.fragments() - 1)));
         }
     }

@@ -152,22 +152,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.log.len()
     }
 
-    /// The frame that comes next most often: address and length of the run's next full frame in place.
+    /// [`Matcher::push`] for what comes most often: full frames in overlapping slots, none of them bounced, each right
+    /// below the one before. `next` is asked whether a frame of that address and length is such a one, as long as it
+    /// says yes. How many were.
     #[inline(always)]
-    pub fn expects(&self) -> (usize, u16) {
-        (self.below, self.full)
-    }
-
-    /// [`Matcher::push`] for `n` frames in overlapping slots, none of them bounced: the first one just as
-    /// [`Matcher::expects`] says, each of the others right below the one before.
-    #[inline(always)]
-    pub fn push_expected(&mut self, n: usize) {
-        self.fresh = true;
+    pub fn push_while(&mut self, mut next: impl FnMut(usize, u16) -> bool) -> usize {
+        let (mut at, len, stride) = (self.below, self.full, self.config.geometry.stride());
+        let mut n = 0;
+        while next(at, len) {
+            self.log.push(Frame { at, len, slot: Slot::Overlapping, bounce: 0 });
+            at = at.checked_sub(stride).unwrap_or(NOWHERE);
+            n += 1;
+        }
+        self.fresh |= n > 0;
         self.counters.frames += n as u64;
-        let (below, len, stride) = (self.below, self.full, self.config.geometry.stride());
-        let frame = |i| Frame { at: below.wrapping_sub(i * stride), len, slot: Slot::Overlapping, bounce: 0 };
-        self.log.extend((0..n).map(frame));
-        self.below = below.checked_sub(n * stride).unwrap_or(NOWHERE);
+        self.below = at;
+        n
     }
 
     /// Where the frame after the one at `at` lands in place.
@@ -179,8 +179,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The next frame in ring order.
     #[inline(always)]
     pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
-        if (frame.at, frame.len) == self.expects() && frame.slot == Slot::Overlapping && frame.bounce == 0 {
-            return self.push_expected(1);
+        let mut plain = frame.slot == Slot::Overlapping && frame.bounce == 0;
+        if self.push_while(|at, len| std::mem::take(&mut plain) && (at, len) == (frame.at, frame.len)) > 0 {
+            return;
         }
         self.fresh = true;
         self.counters.frames += 1;

@@ -1,4 +1,4 @@
-//! The end tag: the last 8 bytes of a datagram's IP payload, which tie its last fragment to its first.
+//! The end tag: the last 8 bytes of a datagram's last frame, which tie its last fragment to its first.
 //!
 //! | byte | 0 | 1..4 | 4..8 |
 //! |---|---|---|---|
@@ -9,7 +9,7 @@
 //! UDP checksum is a sum and doesn't notice fragments that changed places, and a middle fragment that landed
 //! has lost its header. Integers are big-endian. Test vectors: `docs/end-tag.md`.
 //!
-//! A datagram with no room for a tag carries [`Digest::finish16`](crate::checksum::Digest::finish16) as its
+//! A datagram with no room for a tag, not even in a trailer ([`crate::layout`]), carries [`Digest::finish16`](crate::checksum::Digest::finish16) as its
 //! IP identification instead.
 
 use crate::checksum::mix;

@@ -12,6 +12,7 @@ use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
 
 use crate::landing::{BOUNCES, HEADERS, HEADROOM, Landing, PoolStats, Setup, SlotLayout, TO_PAYLOAD};
 use crate::memory::{Memory, MemoryError};
+use crate::queue::Take;
 use crate::region::{CHUNK, Hold, Segment, let_go};
 
 /// Where the landing region lies.
@@ -224,34 +225,32 @@ impl LandingPool {
         }
     }
 
-    /// How many of the first `mbufs` are frames of `len` bytes with nothing special about them, each in place in an
-    /// overlapping slot right below the one before, the first one at `at`.
+    /// Offers frames to `taker` as long as there is nothing special about them and they are where it expects them; how
+    /// many.
     ///
     /// # Safety
     /// As for [`LandingPool::landed`], for all of them.
     #[inline(always)]
-    pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], at: usize, len: u16) -> usize {
+    pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) -> usize {
         let landing = self.landing();
-        let (bounces, stride) = (landing.bounces, self.config.stride);
-        let buf_len = (TO_PAYLOAD + stride) as u16;
-        let mut buf = at.wrapping_sub(TO_PAYLOAD);
-        let mut n = 0;
-        for &mbuf in mbufs {
+        let (bounces, buf_len) = (landing.bounces, (TO_PAYLOAD + self.config.stride) as u16);
+        let mut rest = mbufs.iter();
+        taker.take_while(|at, len| {
+            let Some(&mbuf) = rest.as_slice().first() else { return false };
             // SAFETY: the caller's promise: a valid mbuf, ours alone.
             let goes_on = unsafe {
-                (*mbuf).buf_addr as usize == buf
+                ((*mbuf).buf_addr as usize).wrapping_add(TO_PAYLOAD) == at
                     && (*mbuf).data_len == len
                     && (*mbuf).buf_len == buf_len
                     && (*mbuf).nb_segs == 1
                     && usize::from((*mbuf).data_off) == HEADROOM
+                    && !bounces.covers((*mbuf).buf_addr as usize, 1)
             };
-            if !goes_on || bounces.covers(buf, 1) {
-                break;
+            if goes_on {
+                rest.next();
             }
-            buf = buf.wrapping_sub(stride);
-            n += 1;
-        }
-        n
+            goes_on
+        })
     }
 
     /// What a received mbuf holds. A bounced payload is copied into place.

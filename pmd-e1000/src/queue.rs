@@ -14,13 +14,11 @@ pub const MAX_BURST: usize = 512;
 
 /// Who takes the frames.
 pub trait Take {
-    /// What comes next most often: a frame of that many bytes, right below the one before, its payload there.
-    fn expects(&self) -> (usize, u16);
+    /// Takes what comes most often: `next` tells whether the next frame lies in place in an overlapping slot, with its
+    /// payload at that address and of that length; each time that it says yes, the frame is the taker's. How many.
+    fn take_while(&mut self, next: impl FnMut(usize, u16) -> bool) -> usize;
 
-    /// `n` frames came just as [`Take::expects`] said, each in place in an overlapping slot.
-    fn take_expected(&mut self, n: usize);
-
-    /// Any frame. Its slot is the taker's until it is released, as are those of the expected ones.
+    /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
 }
 
@@ -33,12 +31,8 @@ pub trait Take {
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
     let mut rest = mbufs;
     loop {
-        let (at, len) = taker.expects();
         // SAFETY: the caller's promise.
-        let expected = unsafe { pool.streak(rest, at, len) };
-        if expected > 0 {
-            taker.take_expected(expected);
-        }
+        let expected = unsafe { pool.streak(rest, taker) };
         let Some((&mbuf, behind)) = rest[expected..].split_first() else { break };
         // SAFETY: as above.
         unsafe { feed_one(pool, mbuf, taker) };

@@ -1,120 +1,156 @@
-"""The main job, shown: one process echoes, one pings, over net_memif. Every payload is compared byte by byte.
+"""`make demo`: two processes over net_memif, one pings and one echoes, next to a pair that copies the conventional way.
 
-Each size is pinged in two ways on the same wire, in turns, in one run: *landing* (overlapping slots: no copy), and
-*copying*, the conventional way (separate slots: every header is kept, each fragmented datagram is reassembled with one
-copy), the same program otherwise. Round trips are medians of the rounds' medians.
+Both pairs are lm-testpmd on the same wire, and every payload is compared. The first lets datagrams land; the second
+keeps every header and copies each datagram together (`--slots=separate`). They take turns, and medians count.
 """
 
-import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 
-from testpmd import HUGE_VA, NO_HUGE, Failed, Testpmd, free_hugepages
+from testpmd import BINARY, HUGE_VA, NO_HUGE, Failed, Testpmd, free_hugepages, prefix
 
-SIZES = (64, 7168, 16384, 65507)
-SLOTS = {"landing": "overlapping", "copying": "separate"}
-A, B = "198.18.0.1", "198.18.0.2"
-MAC_A, MAC_B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
-# Two ends that close at the same moment crash net_memif of DPDK 22.11, in EAL's interrupt thread.
+ROUNDS = 3
+# Payload bytes, and round trips a round.
+SIZES = {64: 40_000, 7168: 20_000, 16_384: 12_000, 65_507: 6_000}
+MODES = {"LM": ("--slots=overlapping",), "copying": ("--slots=separate",)}
+# Share of the largest datagrams that may be copied where they should land: those across the region's end.
+MAY_BE_COPIED = 0.02
+# Two ends that close at the same moment crash net_memif of DPDK 22.11.
 APART = 0.3
-# Copied at the region's end at most, of the largest datagrams that land.
-COPIED_AT_MOST = 0.02
+MAC = {"ping": "02:00:00:00:00:01", "echo": "02:00:00:00:00:02"}
 
 
-def fragments(size):
-    """Of a datagram as LM cuts it: UDP header, payload, and 8 bytes of end tag where they fit."""
-    tag = 8 if size + 16 <= 65515 else 0
-    return -(-(size + 8 + tag) // 1480)
+@dataclass
+class Score:
+    """What the rounds of one mode and size gave."""
+
+    medians: list = field(default_factory=list)
+    p99s: list = field(default_factory=list)
+    # Datagrams, bytes and copies, received by either end.
+    datagrams: int = 0
+    bytes: int = 0
+    copied_bytes: int = 0
+    # Of the end that copied most.
+    worst: float = 0.0
+    lost: int = 0
+    mismatched: int = 0
+    dropped: dict = field(default_factory=dict)
+    fragments: int = 0
+
+    def add(self, client, server):
+        (ping,) = client["ping"]
+        if ping["count"]:
+            self.medians.append(ping["median_ns"] / 1000)
+            self.p99s.append(ping["p99_ns"] / 1000)
+        self.lost += client["lost"]
+        self.mismatched += client["mismatched"]
+        self.fragments = round(client["sent_frames"] / max(client["sent_datagrams"], 1))
+        for end in (client, server):
+            self.datagrams += end["datagrams"]
+            self.bytes += end["bytes"]
+            self.copied_bytes += end["copied_bytes"]
+            self.worst = max(self.worst, end["copied_datagrams"] / max(end["datagrams"], 1))
+            for reason, n in end.drops().items():
+                self.dropped[reason] = self.dropped.get(reason, 0) + n
+
+    def median(self):
+        return statistics.median(self.medians)
+
+    def row(self, size):
+        mbps = 2 * size * 8 / self.median()
+        copied = 100 * self.copied_bytes / max(self.bytes, 1)
+        return f"{self.median():>9.2f} {statistics.median(self.p99s):>8.2f} {mbps:>8.0f} {copied:>7.2f}"
 
 
-def pair(where, size, way, count, zero_copy):
-    """One run of both processes: the pinger's and the echoer's summary."""
-    memory = HUGE_VA if zero_copy else NO_HUGE
-    socket = os.path.join(where, "memif.sock")
-    slots = f"--slots={SLOTS[way]}"
+def cores():
+    """A core for each process, if there are two."""
+    mine = sorted(os.sched_getaffinity(0))
+    return (mine[0], mine[-1])
 
-    def start(name, role, core, mine, peer, *options):
-        extra = ",zero-copy=yes" if zero_copy and role == "client" else ""
-        mac = MAC_A if role == "server" else MAC_B
-        vdev = f"--vdev=net_memif0,role={role},id=0,socket={socket},socket-abstract=no,rsize=10,mac={mac}{extra}"
-        home = os.path.join(where, name)
-        eth = f"--eth-peer=0,{MAC_B if role == 'server' else MAC_A}"
-        return Testpmd(home, (vdev,), slots, f"--tx-ip={mine},{peer}", eth, f"--summary={home}/summary.json", *options,
-                       memory=memory, core=core, reports=False)
 
-    with start("echo", "server", 0, A, B, "--forward-mode=echo") as echo:
+def run(where, hugepages, size, count, options):
+    """One pair; the summaries of the pinging and of the echoing process."""
+    memory = HUGE_VA if hugepages else NO_HUGE
+    socket = os.path.join(where, prefix() + ".sock")
+    arguments = f"id=0,socket={socket},socket-abstract=no,rsize=10"
+    zero_copy = ",zero-copy=yes" if hugepages else ""
+    first, second = cores()
+    name = os.path.join(where, prefix())
+    with Testpmd(f"{name}-echo", (f"--vdev=net_memif0,role=server,mac={MAC['echo']},{arguments}",),
+                 "--forward-mode=echo", "--tx-ip=198.18.0.2,198.18.0.1", f"--eth-peer=0,{MAC['ping']}", *options,
+                 memory=memory, core=first, log=False) as echo:
         echo.await_text("Port 0:")
-        with start("ping", "client", 1, B, A, "--forward-mode=ping", f"--txsize={size}", f"--count={count}") as ping:
-            ping.fine()
-            time.sleep(APART)
-            echo.stop()
-            both = ping.summary(), echo.summary()
-    shutil.rmtree(where)
-    os.mkdir(where)
-    return both
+        with Testpmd(f"{name}-ping", (f"--vdev=net_memif0,role=client,mac={MAC['ping']},{arguments}{zero_copy}",),
+                     "--forward-mode=ping", f"--txsize={size}", f"--count={count}", f"--eth-peer=0,{MAC['echo']}",
+                     *options, memory=memory, core=second, log=False) as ping:
+            ping.fine(45)
+        time.sleep(APART)
+        if code := echo.stop():
+            raise Failed(f"exit code {code}: {echo}")
+    return ping.summary(), echo.summary()
 
 
-def measure(where, rounds, count, zero_copy):
-    """Figures by size and way, the two ways in turns."""
-    figures = {}
+def show(scores, hugepages):
+    memory = "zero-copy client, hugepages" if hugepages else "no hugepages: plain copying rings on both sides"
+    places = "cores {} and {}".format(*cores()) if len(set(cores())) > 1 else "one core for both: times mean little"
+    head = f"{'median':>9} {'p99':>8} {'Mb/s':>8} {'copied':>7}"
+    units = f"{'µs':>9} {'µs':>8} {'':>8} {'%':>7}"
+    print(f"\nRound trips over net_memif ({memory}), two processes, {places}, {ROUNDS} rounds, medians\n")
+    print(f"{'':>7} {'':>9} {'':>9} | {'LM: datagrams land':^35} | {'copied together, same wire':^35} |")
+    print(f"{'bytes':>7} {'fragments':>9} {'datagrams':>9} | {head} | {head} | {'ratio':>6}")
+    print(f"{'':>7} {'':>9} {'':>9} | {units} | {units} |")
     for size in SIZES:
-        for turn in range(rounds):
-            for way in (SLOTS if turn % 2 == 0 else reversed(SLOTS)):
-                ping, echo = pair(where, size, way, count, zero_copy)
-                if ping["mismatched"] or ping["lost"] or len(ping["ping"]) != 1:
-                    raise Failed(f"{size} bytes, {way}: {ping['mismatched']} mismatched, {ping['lost']} lost")
-                f = figures.setdefault((size, way), {"rtt": [], "p99": [], "received": 0, "copied": 0, "bytes": 0})
-                f["rtt"].append(ping["ping"][0]["median_ns"] / 1000)
-                f["p99"].append(ping["ping"][0]["p99_ns"] / 1000)
-                for end in (ping, echo):
-                    f["received"] += end["datagrams"]
-                    f["copied"] += end["copied_datagrams"]
-                    f["bytes"] += end["copied_bytes"]
-    return figures
+        lm, copying = scores["LM", size], scores["copying", size]
+        print(f"{size:>7} {lm.fragments:>9} {lm.datagrams:>9} | {lm.row(size)} | {copying.row(size)} | "
+              f"{copying.median() / lm.median():>6.2f}")
+    print("\nMb/s: payload of both directions at the median round trip. Copied: bytes, of all that both ends received;"
+          "\nwith LM these are the datagrams that lie across the end of the landing region.")
 
 
-def table(figures):
-    """Printed; whether the promises are kept."""
-    print(f"{'bytes':>6} {'frag-':>5} {'way':<8} {'round trip, us':>15} {'Mb/s':>7} {'datagrams':>9} {'copied':>13} {'bytes':>11}")
-    print(f"{'':>6} {'ments':>5} {'':<8} {'median':>7} {'p99':>7} {'':>7} {'received':>9} {'datagrams':>13} {'copied':>11}")
-    kept = True
-    for size in SIZES:
-        medians = {}
-        for way in SLOTS:
-            f = figures[size, way]
-            rtt = medians[way] = statistics.median(f["rtt"])
-            share = f["copied"] / f["received"]
-            print(f"{size:>6} {fragments(size):>5} {way:<8} {rtt:>7.2f} {statistics.median(f['p99']):>7.2f} "
-                  f"{2 * 8 * size / rtt:>7.0f} {f['received']:>9} {f['copied']:>6} {share:>6.1%} {f['bytes']:>11}")
-            if way == "landing" and share > COPIED_AT_MOST:
-                kept = False
-                print(f"       more than {COPIED_AT_MOST:.0%} were copied")
-        print(f"{'':>12} copying / landing: {medians['copying'] / medians['landing']:.2f}")
-    return kept
+def judge(scores):
+    """What is not as it should be."""
+    for (mode, size), s in scores.items():
+        if s.mismatched:
+            yield f"{mode}, {size} bytes: {s.mismatched} payloads came back with other bytes"
+        if s.lost * 1000 > s.datagrams or not s.medians:
+            yield f"{mode}, {size} bytes: {s.lost} round trips were lost: {s.dropped}"
+    worst = scores["LM", 65_507].worst
+    if worst > MAY_BE_COPIED:
+        yield f"{100 * worst:.1f} % of the 65,507-byte datagrams were copied, {100 * MAY_BE_COPIED:.0f} % may be"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="times that each way is measured")
-    parser.add_argument("--count", type=int, default=2000, help="round trips a time")
-    args = parser.parse_args()
-    zero_copy = free_hugepages() >= 2 * 64 // 2
-    wire = "zero-copy client, hugepages" if zero_copy else "no hugepages: the client copies into shared memory"
-    print(f"net_memif between two processes ({wire}), {args.rounds} x {args.count} round trips a row, every payload compared")
-    with tempfile.TemporaryDirectory(prefix="lmd") as where:
-        try:
-            room = os.path.join(where, "pair")
-            os.mkdir(room)
-            kept = table(measure(room, args.rounds, args.count, zero_copy))
-        except Failed as e:
-            print(f"demo: {e}", file=sys.stderr)
-            return 1
-    print("landing: the payload is used where the device put it. A copied one lay across the end of the landing region.")
-    return 0 if kept else 1
+    if not BINARY.exists():
+        print(f"demo.py: there is no {BINARY}: run make build first", file=sys.stderr)
+        return 2
+    hugepages = free_hugepages() >= 64
+    scores = {(mode, size): Score() for size in SIZES for mode in MODES}
+    print(f"pinging with {len(SIZES)} sizes, {ROUNDS} rounds, two receivers:", end=" ", flush=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="lm-demo-") as where:
+            for _ in range(ROUNDS):
+                for size, count in SIZES.items():
+                    for mode, options in MODES.items():
+                        few = count if len(set(cores())) > 1 else count // 50
+                        scores[mode, size].add(*run(where, hugepages, size, few, options))
+                        print(".", end="", flush=True)
+    except Failed as e:
+        print(f"\ndemo.py: {e}", file=sys.stderr)
+        return 1
+    print()
+    wrong = list(judge(scores))
+    if all(s.medians for s in scores.values()):
+        show(scores, hugepages)
+    compared = sum(s.datagrams for s in scores.values()) // 2
+    lost = sum(s.lost for s in scores.values())
+    print(f"\n{compared} payloads compared, {sum(s.mismatched for s in scores.values())} mismatched, {lost} lost")
+    for line in wrong:
+        print(f"FAILED: {line}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -253,6 +253,11 @@ class Signals(Case):
         child.process.stdin.close()
         self.assertEqual(child.wait(10), 0)
 
+    def test_statistics_come_in_time(self):
+        child = self.launch("tx", NULL, "--forward-mode=tx", "--stats-period=1").await_text("NIC statistics for port 0")
+        child.await_text("LM-TX-datagrams")
+        self.assertEqual(child.stop(), 0)
+
     def test_it_ends_when_it_is_idle(self):
         began = time.monotonic()
         self.launch("rx", NULL, "--forward-mode=tx", "--count=5", "--stop-after-idle=200").fine(15)

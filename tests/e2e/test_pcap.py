@@ -107,6 +107,19 @@ class TheTxEngineWrites(Case):
         self.assertEqual(written.summary["sent_bytes"], sum(written.sizes))
         self.assertEqual(written.summary["sent_frames"], len(wire.read_pcap(written.path)))
 
+    def test_without_a_peer_it_asks_by_arp_and_then_broadcasts(self):
+        path = self.where / "asked.pcap"
+        self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", f"--tx-ip={SRC},{DST}",
+                    "--txsize=3000", "--count=2").fine()
+        frames = wire.read_pcap(path)
+        asked = [f for f in frames if f[12:14] == b"\x08\x06"]
+        self.assertTrue(asked and frames[0] == asked[0], "the first frame is a question")
+        who_has = wire.arp(wire.Flow(src=SRC, dst=DST, src_mac=frames[0][6:12]))
+        self.assertEqual(set(asked), {who_has})
+        rest = [f for f in frames if f[12:14] != b"\x08\x06"]
+        self.assertEqual([len(d.payload) for d in wire.reassemble(rest)], [3000, 3000])
+        self.assertEqual({f[:6] for f in rest}, {wire.BROADCAST})
+
     def test_without_a_checksum_there_is_a_zero(self):
         path = self.where / "zero.pcap"
         sender = self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", *ADDRESSES,
@@ -143,6 +156,43 @@ class ItIsReceivedFromTheFile(Case):
         self.assertEqual(summary["copied_bytes"], sum(m["copied"] for m in copied))
         self.pools_are_level(summary)
         return summary
+
+
+class OtherMtus(Case):
+    """The same way there and back with other fragments."""
+
+    def there_and_back(self, mtu):
+        some = sizes.boundaries() + list(range(1, 65_508, 499))
+        path = self.where / "sent.pcap"
+        mtu = f"--mtu={mtu}"
+        self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", *ADDRESSES, f"--seed={SEED}", mtu,
+                    sizes.listed(some), f"--count={len(some)}").fine()
+        pattern = wire.Pattern(SEED)
+        want = [pattern.payload(i, n) for i, n in enumerate(some)]
+        self.assertEqual([d.payload for d in wire.reassemble(wire.read_pcap(path))], want)
+        for burst in (1, 32):
+            for layout in ("overlapping", "separate"):
+                receiver = self.launch(f"rx-{burst}-{layout}", (f"--vdev=net_pcap0,rx_pcap={path}",),
+                                       "--forward-mode=rx", *RECEIVER, mtu, f"--burst={burst}", f"--slots={layout}",
+                                       "--stop-after-idle=100").fine()
+                summary = receiver.summary()
+                self.assertEqual([m["sha256"] for m in receiver.messages()], list(map(wire.sha256, want)),
+                                 f"{summary.drops()}: {receiver}")
+                if layout == "overlapping":
+                    self.assertEqual(summary["copied_datagrams"], 0)
+                self.pools_are_level(summary)
+
+    def test_576(self):
+        self.there_and_back(576)
+
+    def test_1280(self):
+        self.there_and_back(1280)
+
+    def test_1499(self):
+        self.there_and_back(1499)
+
+    def test_9000(self):
+        self.there_and_back(9000)
 
 
 def add_tests():

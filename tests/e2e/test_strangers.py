@@ -124,7 +124,7 @@ class Strangers(Case):
 
     def test_storms(self):
         """everything at once, with frames lost, doubled and moved: nothing wrong is delivered, and it goes on"""
-        for seed in range(6):
+        for seed in range(4):
             rng = random.Random(seed)
             cases = [c for c in bench.cases if not c.options]
             rng.shuffle(cases)

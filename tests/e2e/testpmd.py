@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -76,8 +77,8 @@ class Failed(AssertionError):
 class Testpmd:
     """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`."""
 
-    def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, stdin=subprocess.DEVNULL,
-                 stdout=None, file_prefix=None):
+    def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, log=True,
+                 stdin=subprocess.DEVNULL, stdout=None, file_prefix=None):
         self.where = pathlib.Path(where)
         self.where.mkdir(parents=True, exist_ok=True)
         self.prefix = file_prefix or prefix()
@@ -86,7 +87,9 @@ class Testpmd:
         words = [str(BINARY), "-l", str(core), *memory, "--no-pci", "--no-telemetry", f"--file-prefix={self.prefix}"]
         words += [*eal, "--", *options]
         if reports:
-            words += [f"--summary={self.summary_path}", f"--message-log={self.log_path}"]
+            words.append(f"--summary={self.summary_path}")
+        if reports and log:
+            words.append(f"--message-log={self.log_path}")
         if netns:
             words = ["ip", "netns", "exec", netns, *words]
         (self.where / "command").write_text(" ".join(words) + "\n")
@@ -182,11 +185,12 @@ class Summary(dict):
 class Case(unittest.TestCase):
     """A test with a directory that is kept if it fails, and children that end with it."""
 
-    # Processes at once, for hugepages and cores.
     maxDiff = 2000
 
     def setUp(self):
-        self.where = pathlib.Path(tempfile.mkdtemp(prefix=f"lm-e2e-{type(self).__name__}-{self._testMethodName}-"))
+        # Device arguments can't have commas in them.
+        name = re.sub(r"\W+", "-", f"{type(self).__name__}-{self._testMethodName}")[:60]
+        self.where = pathlib.Path(tempfile.mkdtemp(prefix=f"lm-e2e-{name}-"))
         self.children = []
         self.addCleanup(self._tidy)
 

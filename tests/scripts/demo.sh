@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# demo.sh: two lm-testpmd over net_memif, one echoing, one pinging; a table. LM_TESTPMD names another binary.
+# Two processes over net_memif: LM next to a receiver that copies. LM_TESTPMD names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec python3 -B tests/e2e/demo.py "$@"
+if ! command -v python3 >/dev/null; then
+  echo "demo.sh: needs python3: apt-get install python3" >&2
+  exit 1
+fi
+exec python3 -B tests/e2e/demo.py

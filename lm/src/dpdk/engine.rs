@@ -147,13 +147,8 @@ pub(crate) struct Intake<'a, F> {
 
 impl<F: FnMut(Message)> Take for Intake<'_, F> {
     #[inline(always)]
-    fn expects(&self) -> (usize, u16) {
-        self.engine.matcher.expects()
-    }
-
-    #[inline(always)]
-    fn take_expected(&mut self, n: usize) {
-        self.engine.matcher.push_expected(n);
+    fn take_while(&mut self, next: impl FnMut(usize, u16) -> bool) -> usize {
+        self.engine.matcher.push_while(next)
     }
 
     #[inline(always)]

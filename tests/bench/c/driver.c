@@ -69,11 +69,13 @@ __attribute__((target("clflushopt"))) void queue_dma(struct queue *q, const uint
 /* The driver, after eth_igb_recv_pkts. */
 __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **out, uint16_t nb)
 {
+	struct descriptor *ring = q->ring;
+	struct rte_mbuf **posted = q->posted;
 	uint32_t id = q->tail;
 	uint16_t n = 0;
 
 	while (n < nb) {
-		struct descriptor *d = &q->ring[id];
+		struct descriptor *d = &ring[id];
 		uint64_t status = d->b, rss;
 		struct rte_mbuf *fresh, *m;
 		uint16_t len;
@@ -86,14 +88,14 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 			q->nombuf++;
 			break;
 		}
-		m = q->posted[id];
-		q->posted[id] = fresh;
+		m = posted[id];
+		posted[id] = fresh;
 		if (++id == q->n)
 			id = 0;
-		rte_prefetch0(q->posted[id]);
+		rte_prefetch0(posted[id]);
 		if ((id & 3) == 0) {
-			rte_prefetch0(&q->ring[id]);
-			rte_prefetch0(&q->posted[id]);
+			rte_prefetch0(&ring[id]);
+			rte_prefetch0(&posted[id]);
 		}
 		d->b = 0;
 		d->a = rte_mbuf_data_iova_default(fresh);
@@ -117,13 +119,15 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 	return n;
 }
 
-/* Cycles of two thousand dependent additions: how fast the core is just now. A neighbour on the same core, or a
- * hypervisor that takes time away, shows here. */
+/* Cycles of four thousand additions in six chains: how much of the core is ours just now. A neighbour on the other
+ * hardware thread, or a hypervisor that takes time away, shows here. */
 uint64_t gauge(void)
 {
-	uint64_t start = rte_rdtsc_precise(), a = 0;
+	uint64_t start = rte_rdtsc_precise(), a = 0, b = 0, c = 0, d = 0, e = 0, f = 0;
 
-	for (int i = 0; i < 500; i++)
-		__asm__ volatile("add $1, %0\n\tadd $1, %0\n\tadd $1, %0\n\tadd $1, %0" : "+r"(a));
+	for (int i = 0; i < 333; i++)
+		__asm__ volatile("add $1, %0\n\tadd $1, %1\n\tadd $1, %2\n\tadd $1, %3\n\tadd $1, %4\n\tadd $1, %5\n\t"
+				 "add $1, %0\n\tadd $1, %1\n\tadd $1, %2\n\tadd $1, %3\n\tadd $1, %4\n\tadd $1, %5"
+				 : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
 	return rte_rdtsc_precise() - start;
 }

@@ -116,7 +116,7 @@ pub(crate) fn cycles() -> u64 {
     unsafe { dpdk_sys::rte_rdtsc_precise() }
 }
 
-/// Cycles of a fixed chain of additions: how fast the core is just now.
+/// Cycles of a fixed number of additions: how much of the core is ours just now.
 pub(crate) fn gauge() -> u64 {
     // SAFETY: computes, and reads a counter.
     unsafe { raw_gauge() }

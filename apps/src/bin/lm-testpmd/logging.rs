@@ -51,6 +51,8 @@ impl Log for Logger {
             _ => record.args().to_string(),
         };
         match &mut state.held {
+            // An attempt that is repeated complains again.
+            Some(held) if held.back().is_some_and(|last| last.text == text) => {}
             Some(held) => {
                 if held.len() == HELD {
                     held.pop_front();

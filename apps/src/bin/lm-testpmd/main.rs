@@ -112,12 +112,15 @@ fn begin(args: &[String]) -> Result<(), String> {
     let complaints = logging::complaints();
     let mut session =
         Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;
-    session.start_ports().map_err(|e| match logging::complaints() {
-        told if told.is_empty() => e.to_string(),
-        told => format!("{e}: {told}"),
-    })?;
+    let started = session.start_ports();
+    if let (Err(e), false) = (&started, signals::is_ending()) {
+        return Err(match logging::complaints() {
+            told if told.is_empty() => e.to_string(),
+            told => format!("{e}: {told}"),
+        });
+    }
     logging::release();
-    let ended = work(&mut session, &events, &inbox);
+    let ended = if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, &events, &inbox) };
     finish(session, summary, ended)
 }
 

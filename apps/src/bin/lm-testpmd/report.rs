@@ -29,8 +29,9 @@ pub(crate) fn accumulated(all: &Tally) {
     say!("  ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++");
 }
 
+/// As testpmd has them: dropped are frames that the device found no room for. What LM drops has names of its own.
 fn frames(t: &Tally) {
-    let (rx, rx_dropped) = (t.counters.frames, t.rx_dropped());
+    let (rx, rx_dropped) = (t.counters.frames, t.missed);
     let (tx, tx_dropped) = (t.sent.frames, t.engine.tx_dropped);
     say!("  RX-packets: {rx:<14} RX-dropped: {rx_dropped:<13} RX-total: {}", rx + rx_dropped);
     say!("  TX-packets: {tx:<14} TX-dropped: {tx_dropped:<13} TX-total: {}", tx + tx_dropped);

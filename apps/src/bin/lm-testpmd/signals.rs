@@ -14,6 +14,14 @@ use signal_hook::{flag, low_level};
 use crate::console;
 use crate::control::Event;
 
+/// A signal has come.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal has come: what waits for others need not wait any more.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
+}
+
 /// A second signal within this time is the first one's double: `timeout` signals a process and then its group.
 const DOUBLE: Duration = Duration::from_millis(10);
 
@@ -32,6 +40,7 @@ pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
             match first {
                 None => {
                     first = Some(Instant::now());
+                    ENDING.store(true, Ordering::Relaxed);
                     // The control thread may be gone: then the process ends by itself.
                     let _ = events.send(Event::Signal);
                     thread::sleep(DOUBLE);

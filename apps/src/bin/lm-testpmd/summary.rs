@@ -21,6 +21,8 @@ struct Summary {
     copied_bytes: u64,
     frames: u64,
     foreign: u64,
+    /// Frames that the devices found no room for.
+    missed: u64,
     duplicates: u64,
     bounced: u64,
     dropped: BTreeMap<&'static str, u64>,
@@ -79,6 +81,7 @@ impl Summary {
             copied_bytes: c.copied_bytes,
             frames: c.frames,
             foreign: c.foreign,
+            missed: all.missed,
             duplicates: c.duplicates,
             bounced: c.bounced,
             dropped: c.drops().collect(),

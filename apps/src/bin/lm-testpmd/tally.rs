@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     pub(crate) sent: SenderStats,
     /// By the engine.
     pub(crate) engine: EngineTally,
+    /// Frames that the device found no room for.
+    pub(crate) missed: u64,
 }
 
 /// What engines count.
@@ -55,6 +57,7 @@ impl Tally {
         a.frames += b.frames;
         a.would_block += b.would_block;
         self.engine.add(&other.engine);
+        self.missed += other.missed;
     }
 
     /// What was counted since `before`, but by the engine, which begins anew with each run.
@@ -69,12 +72,8 @@ impl Tally {
                 would_block: a.would_block - b.would_block,
             },
             engine: self.engine.clone(),
+            missed: self.missed,
         }
-    }
-
-    /// Everything that the receiver dropped.
-    pub(crate) fn rx_dropped(&self) -> u64 {
-        self.counters.drops().map(|(_, n)| n).sum()
     }
 }
 
@@ -162,7 +161,8 @@ mod tests {
         one.sent.bytes = 7;
         let mut two = one.clone();
         two.add(&one);
-        assert_eq!((two.counters.datagrams, two.rx_dropped(), two.sent.bytes), (6, 4, 14));
+        let dropped = two.counters.dropped(Reason::BadTag);
+        assert_eq!((two.counters.datagrams, dropped, two.sent.bytes), (6, 4, 14));
         let back = two.since(&one);
         assert_eq!((back.counters, back.sent), (one.counters, one.sent));
     }

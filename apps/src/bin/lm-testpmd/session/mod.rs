@@ -136,6 +136,7 @@ impl Session {
         for port in &mut self.ports {
             let Some(link) = port.link.take() else { continue };
             port.base = link.tally();
+            port.base_missed = port.missed();
             let plan = Plan {
                 sizes: self.options.txsize.clone(),
                 seed: self.options.seed,
@@ -169,7 +170,8 @@ impl Session {
         let mut runs = Vec::new();
         for Lane { link, engine } in lanes {
             let Some(port) = self.ports.iter_mut().find(|port| port.id() == link.port) else { continue };
-            let engine = Tally { engine: engine.tally(), ..Tally::default() };
+            let missed = port.missed().saturating_sub(port.base_missed);
+            let engine = Tally { engine: engine.tally(), missed, ..Tally::default() };
             port.past.add(&engine);
             let mut run = link.tally().since(&port.base);
             run.add(&engine);

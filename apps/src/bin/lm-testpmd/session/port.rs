@@ -17,6 +17,7 @@ use rte::port::{PortId, PortStats, StartError};
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
 use crate::options::Options;
+use crate::signals;
 use crate::tally::{PoolView, Tally};
 
 /// Buffers to send from: as many of the largest datagrams can be in flight.
@@ -43,6 +44,8 @@ pub(crate) struct ControlPort {
     pub(crate) past: Tally,
     /// What the present link had done when forwarding began.
     pub(crate) base: Tally,
+    /// Frames that the device had found no room for when forwarding began.
+    pub(crate) base_missed: u64,
     /// mbufs in the landing pool before the first start.
     pub(crate) pool_before: u32,
     /// The counters at the last `show port stats`, and when that was.
@@ -93,6 +96,7 @@ impl ControlPort {
             landing,
             past: Tally::default(),
             base: Tally::default(),
+            base_missed: 0,
             pool_before,
             shown: None,
             started: false,
@@ -123,7 +127,7 @@ impl ControlPort {
             if !self.asks_once {
                 return started;
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > PATIENCE || signals::is_ending() {
                 if started.is_ok() {
                     log::warn!(
                         "port {}: no net_memif server answers; start it, then stop and start the port",
@@ -139,6 +143,11 @@ impl ControlPort {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Frames that the device found no room for, as far as it knows.
+    pub(crate) fn missed(&self) -> u64 {
+        self.landing.port().stats().map_or(0, |stats| stats.imissed)
     }
 
     /// Whether the link comes up soon.
