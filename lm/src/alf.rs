@@ -211,10 +211,11 @@ impl Seal {
     /// left of the fragment.
     pub fn tail(&self, index: usize, to: &mut [u8]) {
         to.fill(0);
-        if self.layout.tag().is_some() && index + 1 == self.layout.fragments() {
-            if let Some(to) = to.last_chunk_mut::<TAG>() {
-                *to = self.tag;
-            }
+        if self.layout.tag().is_some()
+            && index + 1 == self.layout.fragments()
+            && let Some(to) = to.last_chunk_mut::<TAG>()
+        {
+            *to = self.tag;
         }
     }
 }

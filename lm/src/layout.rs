@@ -175,7 +175,8 @@ impl Layout {
         } else {
             return None;
         };
-        (tag + TAG <= MAX_IP_PAYLOAD).then_some(tag)
+        // In the trailer if it does not fit elsewhere.
+        (tag + TAG <= MAX_IP_PAYLOAD || (tag == udp_len && rest != 0)).then_some(tag)
     }
 
     /// [`Layout::of_udp`] if that has `fragments` of them, most often without a division.
@@ -188,7 +189,7 @@ impl Layout {
         Some(Self {
             geometry,
             udp_len: udp_len as u32,
-            ip_len: (tag + TAG) as u32,
+            ip_len: if tag + TAG <= MAX_IP_PAYLOAD { tag + TAG } else { udp_len } as u32,
             landed_len: (tag + TAG) as u32,
             fragments: fragments as u16,
             tag: Some(tag as u32),

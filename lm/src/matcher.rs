@@ -82,6 +82,9 @@ pub struct Matcher<B> {
     /// Frames not handed back yet, oldest first; the run is `log[run..]`.
     pub(crate) log: Vec<Frame>,
     pub(crate) run: usize,
+    /// Frames of the run that are younger than the log's newest: full, in place, each right below the one before. Most
+    /// runs close without anybody asking for more than their number; else [`Self::unfold`] enters them in the log.
+    folded: usize,
     /// Where the run's next frame lands if it goes on in place; [`NOWHERE`] if there is no run, or a gap.
     below: usize,
     /// The run is not contiguous.
@@ -121,6 +124,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             full: config.geometry.full_frame() as u16,
             log: Vec::with_capacity(2048),
             run: 0,
+            folded: 0,
             below: NOWHERE,
             split: false,
             gap: false,
@@ -149,7 +153,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Frames that wait: not delivered, not handed back.
     pub fn pending(&self) -> usize {
-        self.log.len()
+        self.log.len() + self.folded
     }
 
     /// [`Matcher::push`] for what comes most often: full frames in overlapping slots, none of them bounced, each right
@@ -160,14 +164,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let (mut at, len, stride) = (self.below, self.full, self.config.geometry.stride());
         let mut n = 0;
         while next(at, len) {
-            self.log.push(Frame { at, len, slot: Slot::Overlapping, bounce: 0 });
             at = at.checked_sub(stride).unwrap_or(NOWHERE);
             n += 1;
         }
         self.fresh |= n > 0;
         self.counters.frames += n as u64;
+        self.folded += n;
         self.below = at;
         n
+    }
+
+    /// Enters the folded frames in the log.
+    fn unfold(&mut self) {
+        let (len, stride) = (self.full, self.config.geometry.stride());
+        if let Some(&Frame { at, .. }) = self.log.last() {
+            let frame = |i| Frame { at: at - i * stride, len, slot: Slot::Overlapping, bounce: 0 };
+            self.log.extend((1..=self.folded).map(frame));
+        }
+        self.folded = 0;
+    }
+
+    /// Frames of the run.
+    #[inline(always)]
+    fn run_len(&self) -> usize {
+        self.log.len() - self.run + self.folded
+    }
+
+    /// The newest frame; there is one.
+    #[inline(always)]
+    fn newest(&self) -> Frame {
+        let newest = &self.log[self.log.len() - 1];
+        if self.folded == 0 {
+            return *newest;
+        }
+        let at = newest.at - self.folded * self.config.geometry.stride();
+        Frame { at, len: self.full, slot: Slot::Overlapping, bounce: 0 }
     }
 
     /// Where the frame after the one at `at` lands in place.
@@ -177,25 +208,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The next frame in ring order.
-    #[inline(always)]
     pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         let mut plain = frame.slot == Slot::Overlapping && frame.bounce == 0;
-        if self.push_while(|at, len| std::mem::take(&mut plain) && (at, len) == (frame.at, frame.len)) > 0 {
-            return;
+        if self.push_while(|at, len| std::mem::take(&mut plain) && (at, len) == (frame.at, frame.len)) == 0 {
+            self.push_unexpected(frame, ground);
         }
+    }
+
+    /// [`Matcher::push`] for a frame that [`Matcher::push_while`] did not take.
+    #[inline(always)]
+    pub fn push_unexpected<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         self.fresh = true;
         self.counters.frames += 1;
         if frame.len == self.full && frame.slot == Slot::Overlapping && self.log.len() > self.run {
-            let newest = self.log[self.log.len() - 1];
-            if frame.at + self.config.geometry.stride() != newest.at {
-                self.jump(&frame, &newest, ground);
-            }
-            self.gap = false;
-            self.below = self.under(frame.at);
-            self.log.push(frame);
+            self.push_apart(frame, ground);
         } else {
             self.start(frame, ground);
         }
+    }
+
+    /// A full frame that is not where the run was expected to go on, or whose headers are somewhere else.
+    #[cold]
+    #[inline(never)]
+    fn push_apart<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        self.unfold();
+        let newest = self.log[self.log.len() - 1];
+        if frame.at + self.config.geometry.stride() != newest.at {
+            self.jump(&frame, &newest, ground);
+        }
+        self.gap = false;
+        self.below = self.under(frame.at);
+        self.log.push(frame);
     }
 
     /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out.
@@ -206,10 +249,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return; // the same place under its other address
         }
         self.split = true;
-        if !self.gap && !self.config.reaches(frame, newest) && !self.is_seen(self.log.len() - 1) {
-            if let Kind::Fragment(ip) = classify(ground.frame(newest)) {
-                self.note(self.log.len() - 1, ip);
-            }
+        if !self.gap
+            && !self.config.reaches(frame, newest)
+            && !self.is_seen(self.log.len() - 1)
+            && let Kind::Fragment(ip) = classify(ground.frame(newest))
+        {
+            self.note(self.log.len() - 1, ip);
         }
     }
 
@@ -217,8 +262,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     #[inline(always)]
     fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         if self.log.len() > self.run {
-            let newest = &self.log[self.log.len() - 1];
-            let intact = !self.gap && !self.config.reaches(&frame, newest);
+            let intact = !self.gap && !self.config.reaches(&frame, &self.newest());
             if !(intact && self.close(true, ground)) {
                 self.wait(intact, ground);
             }
@@ -252,17 +296,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let intact = self.config.synchronous;
                 if !self.close(intact, ground) {
                     if intact {
+                        self.unfold();
                         self.examine(ground);
                     } else {
-                        self.glimpse = self.log.last().map(|f| (ground.headers(f), now));
+                        self.glimpse = Some((ground.headers(&self.newest()), now));
                     }
                 }
             }
-        } else if let Some((headers, since)) = self.glimpse {
-            if now.saturating_sub(since) > self.config.quiet.unwrap_or(Self::QUIET) {
-                self.glimpse = None;
-                self.settle(&headers, ground);
-            }
+        } else if let Some((headers, since)) = self.glimpse
+            && now.saturating_sub(since) > self.config.quiet.unwrap_or(Self::QUIET)
+        {
+            self.glimpse = None;
+            self.settle(&headers, ground);
         }
         if !self.log.is_empty() {
             self.shed(ground);
@@ -276,6 +321,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// its sender is not left waiting; the frame stays where it is, in case it was a payload after all.
     #[cold]
     fn settle<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) {
+        self.unfold();
         let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
         if ground.headers(newest) != *headers {
             return;
@@ -292,6 +338,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Hands back everything: before the queue stops.
     pub fn clear<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        self.unfold();
         self.run = self.log.len();
         self.drop_waiting(ground);
         self.reassembler.clear(ground);
@@ -301,37 +348,47 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Closes the run if its newest frame is a first fragment that makes a datagram whole. `intact`: the
     /// newest header is known to be; else it is only a hint, and a run that can't be proven stays.
-    #[inline(never)]
+    #[inline(always)]
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
-        let headers = ground.headers(&self.log[self.log.len() - 1]);
-        looks_first(&headers) && (self.close_by_tag(&headers, ground) || self.close_any(&headers, intact, ground))
+        let headers = ground.headers(&self.newest());
+        looks_first(&headers) && self.close_first(&headers, intact, ground)
+    }
+
+    /// [`Self::close`] for headers that look like a first fragment's.
+    #[inline(never)]
+    fn close_first<G: Ground<Buf = B>>(
+        &mut self,
+        headers: &[u8; HEADERS],
+        intact: bool,
+        ground: &mut G,
+    ) -> bool {
+        self.close_by_tag(headers, ground) || self.close_any(headers, intact, ground)
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram of several fragments
     /// with a tag that agrees, and that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
     fn close_by_tag<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) -> bool {
-        let n = self.log.len() - self.run;
+        let (n, lowest) = (self.run_len(), self.newest());
         if !self.config.require.tags || self.split || n < 2 {
             return false;
         }
-        let (first, newest) = (&self.log[self.run], &self.log[self.log.len() - 1]);
-        let Some(udp) = Udp::parse(ground.bytes(newest.at, wire::UDP)) else { return false };
+        let Some(udp) = Udp::parse(ground.bytes(lowest.at, wire::UDP)) else { return false };
         let len = usize::from(udp.len);
         let Some(tag) = Layout::fit_tag(self.config.geometry, len, n) else { return false };
+        let first = &self.log[self.run];
         let (from, frame) = (tag - (n - 1) * self.config.geometry.stride(), usize::from(first.len));
         let end = HEADERS + from + TAG;
         if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
             return false;
         }
-        let Some(ip) = first_fragment(headers, newest.len, n) else { return false };
+        let Some(ip) = first_fragment(headers, lowest.len, n) else { return false };
         let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
         if !self.config.accept.takes(&flow) || identity(flow, &ip, &udp).check(*tag).is_none() {
             return false;
         }
-        let lowest = *newest;
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
         self.deliver_in_place(&whole, lowest, ground);
         self.truncate(self.run);
@@ -346,6 +403,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         intact: bool,
         ground: &mut G,
     ) -> bool {
+        self.unfold();
         let z = self.log.len() - 1;
         let newest = &self.log[z];
         let Some(udp) = Udp::parse(ground.bytes(newest.at, newest.payload_len().min(wire::UDP))) else {
@@ -388,7 +446,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn shape(&self, udp: &Udp) -> Option<(Layout, bool)> {
         let frames = self.log.len() - self.run;
         let len = usize::from(udp.len);
-        if len < wire::UDP || len > wire::MAX_IP_PAYLOAD {
+        if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len) {
             return None;
         }
         // The usual case: the whole run, cut as LM cuts.
@@ -593,6 +651,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     #[inline(always)]
     pub(crate) fn truncate(&mut self, first: usize) {
         self.log.truncate(first);
+        self.folded = 0;
         if !self.seen.is_empty() {
             self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < first));
         }
@@ -634,7 +693,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The run did not close and another begins: look at what is known of it, then let it wait.
     #[cold]
+    #[inline(never)]
     fn wait<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) {
+        self.unfold();
         if intact {
             self.examine(ground);
         }
@@ -663,17 +724,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Drops what has waited too long, and a run that can no longer be one.
     fn shed<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
-        if self.run > 0 {
-            if let Some((frames, since)) = self.waiting {
-                if self.counters.frames - frames > Self::WINDOW
-                    || self.now.saturating_sub(since) > Self::PATIENCE
-                {
-                    self.drop_waiting(ground);
-                }
-            }
+        if self.run > 0
+            && let Some((frames, since)) = self.waiting
+            && (self.counters.frames - frames > Self::WINDOW
+                || self.now.saturating_sub(since) > Self::PATIENCE)
+        {
+            self.drop_waiting(ground);
         }
         let idle = self.stale.0 == self.begun && self.now.saturating_sub(self.stale.1) > Self::PATIENCE;
-        if self.log.len() - self.run > 2 * self.config.geometry.max_fragments() || idle {
+        if self.run_len() > 2 * self.config.geometry.max_fragments() || idle {
+            self.unfold();
             self.run = self.log.len();
             self.drop_waiting(ground);
         }
@@ -706,9 +766,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 fn looks_first(headers: &[u8; HEADERS]) -> bool {
     let (kind, offset) = (wire::be16(headers, 12), wire::be16(headers, ETHERNET + 6));
     (kind == wire::TYPE_IPV4)
-        & (headers[ETHERNET] == 0x45)
-        & (headers[ETHERNET + 9] == wire::PROTO_UDP)
-        & (offset & 0x1fff == 0)
+        && (headers[ETHERNET] == 0x45)
+        && (headers[ETHERNET + 9] == wire::PROTO_UDP)
+        && (offset & 0x1fff == 0)
 }
 
 /// The header of a first fragment (of `n`) that looks like one, as far as the bytes at hand tell.

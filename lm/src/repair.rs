@@ -64,7 +64,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let udp = Udp::parse(ground.bytes(newest.at, wire::UDP))?;
         let len = usize::from(udp.len);
-        if len < wire::UDP || len > wire::MAX_IP_PAYLOAD || udp.checksum == 0 {
+        if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len) || udp.checksum == 0 {
             return None;
         }
         let layout = Layout::of_udp(self.config.geometry, len);

@@ -140,7 +140,8 @@ mod tests {
             let l = Layout::new(Geometry::ETHERNET, payload.into()).expect("fits");
             let at = l.tag().map_or("none".to_owned(), |t| t.to_string());
             let (plain, ordered) = (hex(i.tag(None)), hex(i.tag(Some(0xdead_beef))));
-            let (plain, ordered) = if l.tag().is_some() { (plain, ordered) } else { ("".into(), "".into()) };
+            let (plain, ordered) =
+                if l.tag().is_some() { (plain, ordered) } else { (String::new(), String::new()) };
             let row = format!("| {payload} | {at} | {} | {plain} | {ordered} |", l.ip_len());
             println!("{row}");
             missing += usize::from(!text.contains(&row));

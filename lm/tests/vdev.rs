@@ -17,6 +17,8 @@ use rte::mempool::Mempool;
 use rte::port::PortId;
 
 type Failed = Box<dyn Error>;
+/// Something that two nodes do with each other.
+type Step = fn(&mut Node, &mut Node) -> Result<(), Failed>;
 
 const G: Geometry = Geometry::ETHERNET;
 const FLOW: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_0002, src_port: 7000, dst_port: 9000 };
@@ -261,7 +263,7 @@ fn run() -> Result<(), Failed> {
         ensure(Instant::now() < until, "the link stays down")?;
         std::thread::sleep(Duration::from_millis(20));
     }
-    let steps: [(&str, fn(&mut Node, &mut Node) -> Result<(), Failed>); 5] = [
+    let steps: [(&str, Step); 5] = [
         ("every kind of size", every_kind_of_size),
         ("filled in every way, echoed in place", filled_in_every_way),
         ("into an mbuf", into_mbuf),

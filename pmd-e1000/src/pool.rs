@@ -232,25 +232,34 @@ impl LandingPool {
     /// As for [`LandingPool::landed`], for all of them.
     #[inline(always)]
     pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) -> usize {
-        let landing = self.landing();
-        let (bounces, buf_len) = (landing.bounces, (TO_PAYLOAD + self.config.stride) as u16);
         let mut rest = mbufs.iter();
         taker.take_while(|at, len| {
-            let Some(&mbuf) = rest.as_slice().first() else { return false };
-            // SAFETY: the caller's promise: a valid mbuf, ours alone.
-            let goes_on = unsafe {
-                ((*mbuf).buf_addr as usize).wrapping_add(TO_PAYLOAD) == at
-                    && (*mbuf).data_len == len
-                    && (*mbuf).buf_len == buf_len
-                    && (*mbuf).nb_segs == 1
-                    && usize::from((*mbuf).data_off) == HEADROOM
-                    && !bounces.covers((*mbuf).buf_addr as usize, 1)
-            };
+            // SAFETY: the caller's promise.
+            let next = rest.as_slice().first().and_then(|&mbuf| unsafe { self.plain(mbuf) });
+            let goes_on = next == Some((at, len));
             if goes_on {
                 rest.next();
             }
             goes_on
         })
+    }
+
+    /// Address of the payload and length of a frame that lies in place in an overlapping slot.
+    ///
+    /// # Safety
+    /// As for [`LandingPool::landed`].
+    #[inline(always)]
+    pub(crate) unsafe fn plain(&self, mbuf: *const rte_mbuf) -> Option<(usize, u16)> {
+        let landing = self.landing();
+        // SAFETY: the caller's promise: a valid mbuf, ours alone.
+        unsafe {
+            let buf = (*mbuf).buf_addr as usize;
+            let plain = landing.is_overlapping((*mbuf).buf_len)
+                && (*mbuf).nb_segs == 1
+                && usize::from((*mbuf).data_off) == HEADROOM
+                && !landing.bounces.covers(buf, 1);
+            plain.then(|| (buf + TO_PAYLOAD, (*mbuf).data_len))
+        }
     }
 
     /// What a received mbuf holds. A bounced payload is copied into place.

@@ -140,10 +140,10 @@ impl LandingPort {
     /// [`StartError`].
     pub fn start(&mut self) -> Result<Option<(LandingQueue, TxQueue)>, StartError> {
         self.port.start()?;
-        if self.setup.promiscuous {
-            if let Err(e) = self.port.set_promiscuous(true) {
-                log::debug!("{e}");
-            }
+        if self.setup.promiscuous
+            && let Err(e) = self.port.set_promiscuous(true)
+        {
+            log::debug!("{e}");
         }
         let (Some(pool), Some(rx), Some(tx)) = (self.pool.take(), self.port.take_rx(0), self.port.take_tx(0))
         else {

@@ -18,6 +18,10 @@ pub trait Take {
     /// payload at that address and of that length; each time that it says yes, the frame is the taker's. How many.
     fn take_while(&mut self, next: impl FnMut(usize, u16) -> bool) -> usize;
 
+    /// Takes a frame of `len` bytes that lies in place in an overlapping slot, with its payload at `at`, but that
+    /// [`Take::take_while`] did not expect.
+    fn take_plain(&mut self, pool: &mut LandingPool, at: usize, len: u16);
+
     /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
 }
@@ -35,17 +39,23 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut 
         let expected = unsafe { pool.streak(rest, taker) };
         let Some((&mbuf, behind)) = rest[expected..].split_first() else { break };
         // SAFETY: as above.
-        unsafe { feed_one(pool, mbuf, taker) };
+        unsafe {
+            match pool.plain(mbuf) {
+                Some((at, len)) => taker.take_plain(pool, at, len),
+                None => feed_one(pool, mbuf, taker),
+            }
+        }
         rest = behind;
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
 }
 
-/// A frame that was not expected.
+/// A frame with something special about it.
 ///
 /// # Safety
 /// As for [`feed`].
+#[cold]
 #[inline(never)]
 unsafe fn feed_one(pool: &mut LandingPool, mbuf: *mut rte_mbuf, taker: &mut impl Take) {
     // SAFETY: the caller's promise.

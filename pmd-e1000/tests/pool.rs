@@ -125,7 +125,9 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
             }
             16..=17 if !holds.is_empty() => {
                 let (hold, slots) = holds.swap_remove(random.below(holds.len()));
-                slots.iter().for_each(|at| drop(model.live.remove(at)));
+                for at in &slots {
+                    model.live.remove(at);
+                }
                 if random.below(50) == 0 {
                     std::thread::spawn(move || drop(hold)).join().map_err(|_| "the dropper panicked")?;
                 } else {

@@ -23,7 +23,7 @@ CLIENT = (f"--tx-ip={B},{A}", "--tx-udp=9000,7000", f"--eth-peer=0,{MAC_A}")
 APART = 0.3
 
 
-class Memif(Case):
+class Pair(Case):
     """A server and a client with one socket."""
 
     def setUp(self):
@@ -38,7 +38,6 @@ class Memif(Case):
 
     def server(self, memory, *options, **how):
         mac = {"mac": MAC_A}
-        # A client wants to find it listening.
         return self.launch("server", self.eal("server", **mac), *SERVER, f"--seed={SEED}", *options, memory=memory,
                            core=0, **how).await_text("Port 0:")
 
@@ -65,6 +64,24 @@ class Memif(Case):
             self.assertEqual((m["src"], m["dst"]), (source, destination))
         self.assertEqual(len(messages), len(want), f"{child.summary().drops()}: {child}")
         return messages
+
+
+class Memif(Pair):
+    """What both ends say of thousands of datagrams: methods are added below."""
+
+
+class ClientFirst(Pair):
+    def test_a_client_that_is_there_before_its_server(self):
+        client = self.client(NO_HUGE, "--forward-mode=ping", "--txsize=100,7168", "--count=20")
+        time.sleep(0.5)
+        server = self.server(NO_HUGE, "--forward-mode=echo")
+        self.assertEqual(client.fine(30).summary()["datagrams"], 20)
+        time.sleep(APART)
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_client_without_a_server_says_so_and_can_be_ended(self):
+        client = self.client(NO_HUGE, "--forward-mode=ping", "--count=1").await_text("no net_memif server", 30)
+        self.assertEqual(client.stop(), 0, str(client))
 
 
 def pass_on(memory, *options, rounds=1, meanwhile=None):
@@ -102,7 +119,10 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
 def stopped_now_and_then(server, client):
     """The server's process loses the CPU again and again, wherever it is, for longer than a frame may be under way."""
     rng = random.Random(1)
-    until = time.monotonic() + 3
+    until = time.monotonic() + 5
+    # Not while they shake hands.
+    while client.running() and not (client.log_path.exists() and client.log_path.stat().st_size):
+        time.sleep(0.001)
     while client.running() and time.monotonic() < until:
         server.signal(signal.SIGSTOP)
         time.sleep(0.004)

@@ -85,20 +85,21 @@ class TheTxEngineWrites(Case):
             self.assertEqual([p.more for p in packets], [i > 0 for i in range(len(packets))], what)
             self.assertTrue(all(len(p.payload) == wire.STRIDE for p in packets[1:]), what)
             self.assertEqual(len({(p.src, p.dst, p.ident, p.protocol) for p in packets}), 1, what)
-            self.assertTrue(all(p.header_ok and not p.trailer for p in packets), what)
-            self.assertLessEqual(len(packets[0].payload), wire.GUARD, what)
+            self.assertTrue(all(p.header_ok for p in packets), what)
+            self.assertFalse(any(p.trailer for p in packets[1:]), what)
+            self.assertLessEqual(len(packets[0].payload) + len(packets[0].trailer), wire.GUARD, what)
             (whole,) = wire.reassemble(frames)
             self.assertTrue(whole.payload == want, what)
             self.assertTrue(whole.checksum and whole.checksum_ok, what)
             self.assertEqual((whole.src, whole.dst, whole.sport, whole.dport), (SRC, DST, SPORT, DPORT))
-            self.check_behind(whole, what)
+            # Where the IP packet has no room for the tag, it's in the Ethernet frame's trailer.
+            self.assertEqual(len(packets[0].trailer), 0 if len(want) <= 65_499 else wire.TAG, what)
+            self.check_behind(whole.behind + packets[0].trailer, what)
 
-    def check_behind(self, whole, what):
-        behind = whole.behind
-        if len(whole.payload) <= 65_499:
-            self.assertGreaterEqual(len(behind), wire.TAG, what)
-            self.assertIn(behind[-wire.TAG], (0x10, 0x11), f"{what}: a tag's first byte")
-            behind = behind[:-wire.TAG]
+    def check_behind(self, behind, what):
+        self.assertGreaterEqual(len(behind), wire.TAG, what)
+        self.assertEqual(behind[-wire.TAG], 0x11, f"{what}: the first byte of a tag with an order digest")
+        behind = behind[:-wire.TAG]
         self.assertEqual(behind, bytes(len(behind)), f"{what}: padding")
         self.assertLessEqual(len(behind), wire.HEADERS + wire.TAG, f"{what}: padding")
 

@@ -152,6 +152,13 @@ impl<F: FnMut(Message)> Take for Intake<'_, F> {
     }
 
     #[inline(always)]
+    fn take_plain(&mut self, pool: &mut LandingPool, at: usize, len: u16) {
+        let frame = Frame { at, len, slot: Slot::Overlapping, bounce: 0 };
+        let engine = &mut *self.engine;
+        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
+        engine.matcher.push_unexpected(frame, &mut View { pool, copies, strangers, deliver });
+    }
+
     fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
         let slot = match landed.layout {
             _ if landed.damaged => Slot::Damaged,

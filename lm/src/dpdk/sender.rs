@@ -166,11 +166,11 @@ impl Sender {
             return Err(WouldBlock(payload));
         };
         // An empty payload is all headers.
-        if !parts.is_empty() {
-            if let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made) {
-                self.stats.would_block += 1;
-                return Err(WouldBlock(payload));
-            }
+        if !parts.is_empty()
+            && let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made)
+        {
+            self.stats.would_block += 1;
+            return Err(WouldBlock(payload));
         }
         for (i, part) in filled.zip(self.made.drain(..)) {
             let n = layout.fragments();

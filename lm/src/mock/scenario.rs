@@ -115,7 +115,7 @@ fn compose(
         let flow =
             Flow { src: 0x0a00_0001 + u32::from(seed % 3), dst: 0x0a00_00fe, src_port: 7, dst_port: 9 };
         let at = if frames.is_empty() { 0 } else { tape.wide() % frames.len() };
-        id = id.wrapping_add(u16::from(what % 7 != 0));
+        id = id.wrapping_add(u16::from(!what.is_multiple_of(7)));
         match what % 16 {
             // Where tags are proof the queue is kept clean: frames get lost, and no more.
             6..=10 | 12.. if tags => {}

@@ -71,10 +71,9 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 {
 	struct descriptor *ring = q->ring;
 	struct rte_mbuf **posted = q->posted;
-	uint32_t id = q->tail;
-	uint16_t n = 0;
+	uint32_t id = q->tail, n;
 
-	while (n < nb) {
+	for (n = 0; n < nb; n++) {
 		struct descriptor *d = &ring[id];
 		uint64_t status = d->b, rss;
 		struct rte_mbuf *fresh, *m;
@@ -82,7 +81,6 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 
 		if (!(status & 1))
 			break;
-		rss = d->a;
 		fresh = rte_mbuf_raw_alloc(q->pool);
 		if (unlikely(fresh == NULL)) {
 			q->nombuf++;
@@ -97,6 +95,7 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 			rte_prefetch0(&ring[id]);
 			rte_prefetch0(&posted[id]);
 		}
+		rss = d->a;
 		d->b = 0;
 		d->a = rte_mbuf_data_iova_default(fresh);
 
@@ -113,10 +112,10 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 		m->ol_flags = (status & 8 ? RTE_MBUF_F_RX_VLAN : 0) | (status & 0x40 ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : 0) |
 			      (status & 0x80 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : 0);
 		m->packet_type = q->packet_type;
-		out[n++] = m;
+		out[n] = m;
 	}
 	q->tail = id;
-	return n;
+	return (uint16_t)n;
 }
 
 /* Cycles of four thousand additions in six chains: how much of the core is ours just now. A neighbour on the other

@@ -189,7 +189,11 @@ impl Report {
     pub(crate) fn table(&self) -> String {
         let mut out = String::new();
         for set in SETS {
-            let _ = writeln!(out, "\n{}: TSC cycles per frame, median of blocks (quartiles); per datagram", set.name);
+            let _ = writeln!(
+                out,
+                "\n{}: TSC cycles per frame, median of blocks (quartiles); per datagram",
+                set.name
+            );
             for (name, _) in VARIANTS {
                 for read in [false, true] {
                     if !self.rows.iter().any(|r| r.set == set.name && r.variant == name && r.read == read) {
@@ -216,7 +220,8 @@ impl Report {
         for r in self.rows.iter().filter(|r| !r.read) {
             if let Some((copied, of)) = r.copied {
                 let percent = copied as f64 * 100.0 / of.max(1) as f64;
-                let _ = writeln!(out, "  {:<10} {:<12} {:>6} bytes: {percent:.2} %", r.set, r.variant, r.size);
+                let _ =
+                    writeln!(out, "  {:<10} {:<12} {:>6} bytes: {percent:.2} %", r.set, r.variant, r.size);
             }
         }
         out
@@ -224,14 +229,16 @@ impl Report {
 
     /// The ratios with their verdicts.
     pub(crate) fn ratios(&self) -> String {
-        let mut out = String::from("\nratio                         set        size    value    must   goal\n");
+        let mut out =
+            String::from("\nratio                         set        size    value    must   goal\n");
         for b in BOUNDS {
             for &set in b.sets {
                 for &size in &self.sizes {
                     if b.sizes.is_some_and(|only| only != size) {
                         continue;
                     }
-                    let pair = self.find(size, set, b.over, b.read).zip(self.find(size, set, b.under, b.read));
+                    let pair =
+                        self.find(size, set, b.over, b.read).zip(self.find(size, set, b.under, b.read));
                     let Some((over, under)) = pair else { continue };
                     let value = if b.per_frame {
                         over.per_frame() / under.per_frame()

@@ -43,8 +43,7 @@ impl Traffic {
     /// `datagrams` of `size` bytes; of different payloads (`distinct`, to verify), or all of one, so that the
     /// source of the simulated DMA does not fill the cache.
     pub(crate) fn new(cut: Cut, size: usize, datagrams: usize, distinct: bool) -> Self {
-        let mut this =
-            Self { size, datagrams, bodies: Vec::new(), shots: Vec::new(), payloads: Vec::new() };
+        let mut this = Self { size, datagrams, bodies: Vec::new(), shots: Vec::new(), payloads: Vec::new() };
         for d in 0..datagrams {
             let payload: Vec<u8> = pattern(size, if distinct { d as u64 } else { 0 });
             let id = d as u16 + 1;

@@ -79,7 +79,7 @@ pub(crate) struct Variant {
 }
 
 enum Engine {
-    Lm(Lander),
+    Lm(Box<Lander>),
     Peer(Peer, Peers, Mempool),
 }
 
@@ -90,7 +90,7 @@ impl Variant {
                 let pool = landing_pool(eal, name, set)?;
                 let config = ReceiverConfig { require, ..ReceiverConfig::default() };
                 let lander = Lander::new(eal, pool, traits_of("net_e1000_igb", "")?, &config)?;
-                (lander.pool().as_ptr(), Engine::Lm(lander))
+                (lander.pool().as_ptr(), Engine::Lm(Box::new(lander)))
             }
             Kind::Peer(peer) => {
                 // As small as can be, so that it stays in the cache: the ring, the cache, what a burst holds.
@@ -155,7 +155,11 @@ impl Variant {
                 (pool.available(), pool.size())
             }
         };
-        if available == size { Ok(()) } else { Err(format!("{name}: {available} of {size} mbufs came back").into()) }
+        if available == size {
+            Ok(())
+        } else {
+            Err(format!("{name}: {available} of {size} mbufs came back").into())
+        }
     }
 }
 

@@ -105,10 +105,8 @@ impl Forwarder {
     ) -> Result<Self, ForwardError> {
         let (orders, inbox) = channel();
         let go = move || {
-            let work = forward(work, limits, &inbox);
-            // The control thread may be gone: then nobody cares.
-            let _ = events.send(Event::Finished(run));
-            work
+            let _guard = Ending { events, run };
+            forward(work, limits, &inbox)
         };
         let place = if let Some(&worker) = eal.worker_lcores().first() {
             Place::Lcore(lcore::launch(eal, worker, go).map_err(ForwardError::Lcore)?)
@@ -154,6 +152,19 @@ impl Forwarder {
             Place::Lcore(join) => join.join(),
             Place::Thread(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         }
+    }
+}
+
+/// Says that the loop has ended, also when it panics.
+struct Ending {
+    events: Sender<Event>,
+    run: u64,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // The control thread may be gone: then nobody cares.
+        let _ = self.events.send(Event::Finished(self.run));
     }
 }
 
