@@ -82,7 +82,8 @@ class Wrong(Case):
 
     @unittest.skipUnless(free_hugepages(), "there are no hugepages")
     def test_more_hugepages_than_there_are(self):
-        self.refuse(NULL, memory=("-m", str(free_hugepages() * 2 + 64)), says="hugepages")
+        total = int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text())
+        self.refuse(NULL, memory=("-m", str(total * 2 + 64)), says="hugepages")
 
     def test_hugepages_in_a_place_where_there_are_none(self):
         self.refuse((*NULL, f"--huge-dir={self.where}"), memory=("-m", "64"), says="hugepages")
@@ -100,6 +101,10 @@ class Wrong(Case):
         first = self.launch("first", eal, reports=False).await_text("Port 0:")
         self.refuse(eal, says=path)
         self.assertEqual(first.stop(), 0)
+
+    def test_a_server_that_is_not_there(self):
+        eal = (f"--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/lme{os.getpid()}-none.sock",)
+        self.refuse(eal, says=eal[0].rsplit("=", 1)[1])
 
     def test_nothing_is_left_of_what_was_refused(self):
         child = self.launch("refused", (), reports=False, memory=NO_HUGE)

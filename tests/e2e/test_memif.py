@@ -79,10 +79,6 @@ class ClientFirst(Pair):
         time.sleep(APART)
         self.assertEqual(server.stop(), 0)
 
-    def test_a_client_without_a_server_says_so_and_can_be_ended(self):
-        client = self.client(NO_HUGE, "--forward-mode=ping", "--count=1").await_text("no net_memif server", 30)
-        self.assertEqual(client.stop(), 0, str(client))
-
 
 def pass_on(memory, *options, rounds=1, meanwhile=None):
     """What the server's tx engine sends, the client's rx engine receives; `meanwhile` is done to the server."""
