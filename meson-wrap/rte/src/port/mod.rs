@@ -205,6 +205,7 @@ impl Shared {
 
     fn stop(&self, state: &mut State) -> Result<(), StopError> {
         if state.started {
+            settle_interrupts();
             // SAFETY: the port is valid and ours, and no queue of it is out.
             let ret = unsafe { dpdk_sys::rte_eth_dev_stop(self.id.0) };
             Errno::check(ret).map_err(|errno| StopError::Refused(self.id, errno))?;

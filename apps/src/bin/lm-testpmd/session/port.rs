@@ -118,26 +118,24 @@ impl ControlPort {
         self.started
     }
 
-    /// Starts the port and makes its link. A net_memif client asks for its server once, when it is started; if that
-    /// is not there or not ready yet, it is started again, for as long as [`PATIENCE`].
+    /// Starts the port and makes its link. A net_memif client asks for its server once, when it is started: for as
+    /// long as [`PATIENCE`] it is started again if that is not there or not ready yet. A link that is still down then
+    /// is not an error: a cable may be plugged in later, too.
     pub(crate) fn start(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
         let begun = Instant::now();
         loop {
             let started = self.start_once(eal, options);
-            if !self.asks_once {
-                return started;
-            }
-            if begun.elapsed() > PATIENCE || signals::is_ending() {
-                if started.is_ok() {
+            let up = !self.asks_once || (started.is_ok() && self.comes_up());
+            if up || begun.elapsed() > PATIENCE || signals::is_ending() {
+                if !up && started.is_ok() {
                     log::warn!(
-                        "port {}: no net_memif server answers; start it, then stop and start the port",
+                        "port {}: no net_memif server answers: stop and start the port when it does",
                         self.id()
                     );
                 }
                 return started;
             }
             match started {
-                Ok(()) if self.comes_up() => return Ok(()),
                 Ok(()) => self.stop().map_err(StartPortError::Again)?,
                 Err(StartPortError::Start(_)) => thread::sleep(PAUSE),
                 Err(e) => return Err(e),
@@ -154,7 +152,7 @@ impl ControlPort {
     fn comes_up(&self) -> bool {
         let begun = Instant::now();
         while !self.look_at_link() {
-            if begun.elapsed() > SOON {
+            if begun.elapsed() > SOON || signals::is_ending() {
                 return false;
             }
             thread::sleep(Duration::from_millis(2));
