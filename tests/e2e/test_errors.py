@@ -37,8 +37,8 @@ class Wrong(Case):
     def test_values_out_of_range(self):
         for option, says in (
             ("--burst=0", "burst"), ("--burst=513", "512"), ("--forward-mode=io", "rx, tx, ping, echo"),
-            ("--txsize=0", "65507"), ("--txsize=65508", "65507"), ("--txsize=9-1", "65507"), ("--mtu=575", "576..=9216"),
-            ("--mtu=9217", "576..=9216"), ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
+            ("--txsize=0", "65507"), ("--txsize=65508", "65507"), ("--txsize=9-1", "65507"),
+            ("--mtu=575", "576..=9216"), ("--mtu=9217", "576..=9216"), ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
             ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
             ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"), ("--rxd=0", "rxd"),
             ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),

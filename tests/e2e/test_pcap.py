@@ -1,4 +1,4 @@
-"""net_pcap: what the tx engine writes, in the eyes of tshark and of our own reader, and received again from the file."""
+"""net_pcap: what the tx engine writes, for tshark and for our own reader, and received again from the file."""
 
 import hashlib
 import pathlib
@@ -224,7 +224,8 @@ def add_tests():
 
     for name, memory in memories().items():
         for burst in (1, 32):
-            setattr(ItIsReceivedFromTheFile, f"test_whole_without_a_copy, {name}, burst {burst}", landing(memory, burst))
+            setattr(ItIsReceivedFromTheFile, f"test_whole_without_a_copy, {name}, burst {burst}",
+                    landing(memory, burst))
         setattr(ItIsReceivedFromTheFile, f"test_copied_only_at_the_wrap, {name}", wrapping(memory))
         setattr(ItIsReceivedFromTheFile, f"test_separate_slots_one_copy_each, {name}", separate(memory, 32))
 
