@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod device;
+mod home;
 pub mod landing;
 mod memory;
 pub mod payload;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ffi::c_void;
 
 use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout};
 use rte::Eal;
@@ -56,6 +57,20 @@ impl Model {
     }
 }
 
+/// Takes mbufs from the pool: on this lcore, which gets some in advance, or on a thread that doesn't.
+fn get(pool: &LandingPool, objects: &mut [*mut c_void], elsewhere: bool) -> i32 {
+    struct Pass(*mut sys::rte_mempool, *mut *mut c_void, u32);
+    // SAFETY: the pointers go to a thread that this one waits for.
+    unsafe impl Send for Pass {}
+    let pass = Pass(pool.as_ptr(), objects.as_mut_ptr(), objects.len() as u32);
+    let take = move || {
+        let Pass(pool, to, n) = { pass };
+        // SAFETY: a live pool that nobody else uses meanwhile, and room for `n` objects.
+        unsafe { sys::rte_mempool_get_bulk(pool, to, n) }
+    };
+    if elsewhere { std::thread::scope(|s| s.spawn(take).join().unwrap_or(-1)) } else { take() }
+}
+
 /// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the driver.
 fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
     let config = PoolConfig {
@@ -83,8 +98,8 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
             0..=8 => {
                 let n = 1 + random.below(4);
                 let mut objects = [std::ptr::null_mut(); 8];
-                // SAFETY: a live pool and room for `n` objects.
-                let ret = unsafe { sys::rte_mempool_get_bulk(pool.as_ptr(), objects.as_mut_ptr(), n as u32) };
+                let elsewhere = random.below(40) == 0;
+                let ret = get(&pool, &mut objects[..n], elsewhere);
                 if ret != 0 {
                     starved += 1;
                     continue;
