@@ -191,6 +191,7 @@ impl Landing {
             // The headers above must survive the first payload below them.
             self.last -= HEADERS.next_multiple_of(8);
         }
+        let next = self.last.wrapping_sub(self.pitch);
         self.layout = layout;
         match layout {
             SlotLayout::Overlapping => {
@@ -203,6 +204,11 @@ impl Landing {
                 // its slot lies.
                 self.buf_len = (HEADROOM + self.room).max(TO_PAYLOAD + self.stride) as u16 + 1;
             }
+        }
+        // SAFETY: once ready, the current chunk's books.
+        if self.ready && unsafe { (*self.books).cut } == 0 {
+            // The cursor came here for a slot of the other size.
+            self.last = self.last.min(self.highest(next) + self.pitch);
         }
     }
 
@@ -287,9 +293,14 @@ impl Landing {
     fn jump(&mut self) -> Option<usize> {
         let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
         self.stats.jumps += 1;
-        let top = self.grounds[s].segment.base + (c + 1) * CHUNK;
-        // The chunk above may be in use down to the headers of its lowest slot.
-        Some((top - 64 - self.frame_room()) & !7)
+        Some(self.highest(self.grounds[s].segment.base + c * CHUNK))
+    }
+
+    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
+    fn highest(&self, at: usize) -> usize {
+        let base = self.segment().base;
+        let top = base + ((at - base) / CHUNK + 1) * CHUNK;
+        (top - 64 - self.frame_room()) & !7
     }
 
     /// All chunks in the order in which the cursor would come to them.
@@ -576,17 +587,25 @@ impl Landing {
         }
     }
 
-    /// Takes back the slot that was cut last, if it is this mbuf's and in the chunk that the cursor is in.
+    /// Takes back the slot that was cut last, if it is this mbuf's and of the layout in force.
     ///
     /// # Safety
-    /// An mbuf of this pool that was handed out and that nobody used or uses.
+    /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
     unsafe fn uncut(&mut self, mbuf: *mut rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
         let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
         let at = self.payload_of(buf);
-        if at != self.last || len != self.buf_len || self.segment().chunk_of(at) != self.chunk {
+        let Some(s) = self.grounds.iter().position(|g| g.segment.covers(at, 1)) else { return false };
+        let c = self.grounds[s].segment.chunk_of(at);
+        // SAFETY: the current chunk's books.
+        let cut = unsafe { (*self.books).cut };
+        // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
+        let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
+        if !newest || len != self.buf_len {
             return false;
         }
+        (self.segment, self.chunk) = (s, c);
+        self.books = &raw mut self.grounds[s].books[c];
         self.rewind(at + self.pitch, 1);
         true
     }
