@@ -1,0 +1,148 @@
+//! What a node is told before it starts.
+
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+use crate::mac::Key;
+use crate::machine::Policy;
+use crate::wire::NodeId;
+
+/// Settings of a node. The policy, the times and the key are the cluster's: the same on every node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// This node: the identity that its messages carry in their payload.
+    pub node: NodeId,
+    /// Larger than in any earlier life of this node: the wall clock's microseconds at start will do, or a counter
+    /// that is kept on disk.
+    pub incarnation: u64,
+    /// How grants are given.
+    pub policy: Policy,
+    /// Landing queues of this node, 1 … 64. `Exclusive` uses the first.
+    pub queues: u8,
+    /// Whether grants are announced to all nodes. A queue with steering of its own need not be (`PerReceiver` only).
+    pub announce: bool,
+    /// The cluster key, if there is one.
+    pub key: Option<Key>,
+    /// What a grant is good for before it must be renewed; microseconds on the wire.
+    pub lease: Duration,
+    /// What a receiver waits beyond the lease before the queue is anybody else's.
+    pub guard: Duration,
+    /// What a holder's frame takes at most from the call that sends it to the receiver's ring.
+    pub flight: Duration,
+    /// How far two nodes' clocks may run apart, in millionths, together.
+    pub drift_ppm: u32,
+    /// The longest that one request may hold a queue, renewals included.
+    pub hold: Duration,
+    /// What a receiver waits behind `LM_ENDME` for frames and overlapping slots to be out, unless it is told sooner by
+    /// [`crate::Node::drained`]. At least `flight` where the data can be overtaken by `LM_ENDME`.
+    pub drain: Duration,
+    /// What an applicant waits for an answer before it repeats; doubled each time, up to 64 times as much.
+    pub retry: Duration,
+    /// How often a message is sent before the applicant gives up.
+    pub tries: u8,
+    /// What lies between two announcements of one grant. Who missed one hears the next.
+    pub announce_every: Duration,
+    /// Minimum-size frames that a holder sends before its data and behind it: the receiver's ring is then through.
+    pub flush: u16,
+    /// Nodes that are remembered at most.
+    pub nodes: usize,
+    /// An extension, off in the paper: wait until the list is null instead of being cancelled.
+    pub wait_when_listed: bool,
+    /// An extension, off in the paper: begin in the ordinary way before the answer.
+    pub start_early: bool,
+}
+
+impl Config {
+    /// The defaults, for a node of a gigabit cluster on one switch.
+    pub fn new(node: NodeId, incarnation: u64, policy: Policy) -> Self {
+        Self {
+            node,
+            incarnation,
+            policy,
+            queues: 1,
+            announce: true,
+            key: None,
+            lease: Duration::from_millis(100),
+            guard: Duration::from_millis(5),
+            flight: Duration::from_millis(5),
+            drift_ppm: 200,
+            hold: Duration::from_secs(1),
+            drain: Duration::from_micros(50),
+            retry: Duration::from_millis(1),
+            tries: 10,
+            announce_every: Duration::from_millis(25),
+            flush: 0,
+            nodes: 256,
+            wait_when_listed: false,
+            start_early: false,
+        }
+    }
+
+    /// Refuses what would not be safe, or not be live.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.node == NodeId::ALL {
+            return Err(ConfigError::Node);
+        }
+        if self.queues == 0 || self.queues > 64 || (self.policy == Policy::Exclusive && self.queues != 1) {
+            return Err(ConfigError::Queues);
+        }
+        if self.policy == Policy::Exclusive && !self.announce {
+            return Err(ConfigError::Announce);
+        }
+        if self.nodes == 0 || self.nodes > 1 << 16 || self.tries == 0 || self.retry.is_zero() {
+            return Err(ConfigError::Bounds);
+        }
+        let told = self.lease.as_micros();
+        if told == 0 || told > u128::from(u32::MAX) || self.usable(self.lease) <= self.retry {
+            return Err(ConfigError::Lease);
+        }
+        if self.hold < self.lease || self.announce_every.is_zero() {
+            return Err(ConfigError::Lease);
+        }
+        Ok(())
+    }
+
+    /// What a holder may use of a lease: lease × (1 − drift) − flight.
+    pub fn usable(&self, lease: Duration) -> Duration {
+        let ppm = u128::from(1_000_000 - self.drift_ppm.min(1_000_000));
+        let nanos = lease.as_nanos() * ppm / 1_000_000;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_sub(self.flight)
+    }
+}
+
+/// Settings never change in a node's life: they tell no two states of it apart.
+impl Hash for Config {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.node.hash(state);
+    }
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigError {
+    /// The node's number stands for all nodes.
+    Node,
+    /// No landing queue, more than 64, or more than one under `Exclusive`.
+    Queues,
+    /// `Exclusive` without announcements.
+    Announce,
+    /// A table, a repetition or a number of tries that is zero or too large.
+    Bounds,
+    /// The lease leaves nothing to use, does not fit its field, or is longer than the hold; or announcements without pause.
+    Lease,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "0 is no node's number",
+            Self::Queues => "1 to 64 landing queues, one under the exclusive policy",
+            Self::Announce => "the exclusive policy must announce",
+            Self::Bounds => "nodes, tries or the retry interval out of bounds",
+            Self::Lease => "the lease leaves nothing to use after drift, flight and a retry, or exceeds the hold",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}

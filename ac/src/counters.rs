@@ -1,0 +1,36 @@
+//! What is counted; every drop has a name.
+
+/// Counters of a node since they were last taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Counters {
+    /// Messages taken.
+    pub received: u64,
+    /// Messages put out.
+    pub sent: u64,
+    /// Messages that could not be put out because nobody fetched those before: lost, as a network loses them.
+    pub unsent: u64,
+    /// Datagrams that were no message of this version.
+    pub malformed: u64,
+    /// Messages whose MAC was wrong, or missing, or unwanted.
+    pub forged: u64,
+    /// Messages for somebody else, or this node's own.
+    pub misdirected: u64,
+    /// Messages seen before, or too old to tell.
+    pub replayed: u64,
+    /// Messages from before their sender's restart, or for this node before its own.
+    pub stale: u64,
+    /// Messages of a node too many.
+    pub strangers: u64,
+    /// Messages that the state at hand ignores.
+    pub ignored: u64,
+    /// Requests granted to this node.
+    pub granted: u64,
+    /// Grants given by this node.
+    pub opened: u64,
+    /// Requests that this node refused.
+    pub refused: u64,
+    /// Grants that ran out because the holder never ended them.
+    pub expired: u64,
+    /// Grants withdrawn because another's crossed them.
+    pub withdrawn: u64,
+}

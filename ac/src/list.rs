@@ -1,0 +1,98 @@
+//! The LM_RECV_ADDR list: which nodes land now (section 3.3).
+
+use crate::time::Instant;
+use crate::wire::NodeId;
+
+/// The paper's `flag`: what a listed address is to this node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Flag {
+    /// `00`: no LM_RECV traffic between the listed address and this node.
+    Foreign = 0b00,
+    /// `01`: this node is transmitting LM_RECV traffic to the listed address.
+    Sending = 0b01,
+    /// `10`: the listed address is this node; others transmit LM_RECV traffic to it.
+    Local = 0b10,
+}
+
+/// A member of the list.
+///
+/// The paper's has an address, a flag and a pointer to the next; the rest is what lets an entry go when the message
+/// that should remove it was lost, and keeps a late message from bringing it back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Entry {
+    /// The node with an active landing.
+    pub address: NodeId,
+    /// What it is to this node.
+    pub flag: Flag,
+    /// The incarnation of that node.
+    pub incarnation: u64,
+    /// Its latest grant; with several landing queues, the latest of them.
+    pub grant: u64,
+    /// When the entry goes by itself.
+    pub expires: Instant,
+}
+
+/// The list. It has room for every node that [`crate::Config::nodes`] allows and never grows beyond.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ReceiverList {
+    room: usize,
+    entries: Vec<Entry>,
+}
+
+impl ReceiverList {
+    pub(crate) fn new(room: usize) -> Self {
+        Self { room, entries: Vec::with_capacity(room) }
+    }
+
+    /// Whether nobody lands ("LM_RECV_ADDR list is null").
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry of `address`.
+    pub fn find(&self, address: NodeId) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.address == address)
+    }
+
+    /// The entries, in the order in which they were appended.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Appends the entry, or renews that of its address. An older incarnation or grant changes nothing.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        if let Some(old) = self.entries.iter_mut().find(|e| e.address == entry.address) {
+            let newer = (entry.incarnation, entry.grant) > (old.incarnation, old.grant);
+            if newer {
+                *old = Entry { flag: if old.flag == Flag::Local { old.flag } else { entry.flag }, ..entry };
+            } else if (entry.incarnation, entry.grant) == (old.incarnation, old.grant) {
+                old.expires = old.expires.max(entry.expires);
+            }
+        } else if self.entries.len() < self.room {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Removes `address` unless the entry is of a later grant.
+    pub(crate) fn remove(&mut self, address: NodeId, incarnation: u64, grant: u64) {
+        self.entries.retain(|e| e.address != address || (e.incarnation, e.grant) > (incarnation, grant));
+    }
+
+    /// Sets the flag of `address`, if it is listed.
+    pub(crate) fn mark(&mut self, address: NodeId, flag: Flag) {
+        if let Some(e) = self.entries.iter_mut().find(|e| e.address == address) {
+            e.flag = flag;
+        }
+    }
+
+    /// Drops what has expired.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.entries.retain(|e| e.expires > now);
+    }
+
+    /// When the next entry expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.entries.iter().map(|e| e.expires).min()
+    }
+}

@@ -1,0 +1,49 @@
+//! The cluster key: who has it may speak.
+
+use core::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Bytes of a MAC: HMAC-SHA-256 cut to its first 128 bits, as RFC 4868 does.
+pub(crate) const MAC: usize = 16;
+
+/// The key that all nodes of a cluster share, 32 bytes.
+///
+/// With it, every message is signed, and what is not is dropped before anything else is looked at. Without it, the
+/// protocol is open: whoever can send a frame can be granted, end a grant or list an address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// The key of these bytes. They must be random: nothing is stretched.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
+        mac.update(message);
+        mac
+    }
+
+    /// The MAC of `message`.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; MAC] {
+        let full = self.mac(message).finalize().into_bytes();
+        let mut mac = [0; MAC];
+        mac.copy_from_slice(&full[..MAC]);
+        mac
+    }
+
+    /// Whether `mac` is the MAC of `message`, in a time that does not depend on where they differ.
+    pub(crate) fn verify(&self, message: &[u8], mac: &[u8]) -> bool {
+        mac.len() == MAC && self.mac(message).verify_truncated_left(mac).is_ok()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}

@@ -1,0 +1,171 @@
+//! A scenario out of bytes: what the property tests, the fuzz harness and its regressions all run.
+//!
+//! The bytes choose settings, then act after act of a [`World`], and now and then throw bytes of their own at a node: noise, or
+//! a message of the wire with some of it changed. Frames judge. Where the cluster has a key, noise must change nothing at all,
+//! so the judgement stands; without one, the protocol is open and only panics and loops are looked for.
+
+use core::time::Duration;
+
+use super::{Act, Faults, World};
+use crate::config::Config;
+use crate::mac::Key;
+use crate::machine::Policy;
+use crate::wire::{MAX_LENGTH, Message, NodeId};
+
+/// Bytes that run out into zeroes.
+struct Tape<'a>(&'a [u8]);
+
+impl Tape<'_> {
+    fn next(&mut self) -> u8 {
+        let Some((&b, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        b
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::from(self.next()) % n.max(1)
+    }
+}
+
+/// Acts of a scenario at most, before it is brought to rest.
+const ACTS: usize = 300;
+
+/// Acts that bringing it to rest may take: more is a loop.
+const REST: usize = 20_000;
+
+/// Runs the scenario that `input` describes: grants given, or what went wrong.
+pub fn run(input: &[u8]) -> Result<usize, String> {
+    let mut tape = Tape(input);
+    let keyed = tape.next() % 2 == 0;
+    let config = config(&mut tape, keyed);
+    let nodes = 2 + tape.below(3);
+    let mut requests = Vec::new();
+    for _ in 0..=tape.below(7) {
+        let from = tape.below(nodes);
+        let to = (from + 1 + tape.below(nodes - 1)) % nodes;
+        requests.push((from, to, tape.next() % 8));
+    }
+    let faults = Faults {
+        losses: tape.next() % 16,
+        duplicates: tape.next() % 8,
+        crashes: tape.next() % 3,
+        restarts: tape.next() % 3,
+    };
+    let mut world = World::new(&config, nodes, &requests, 3, faults).map_err(|e| e.to_string())?;
+    let mut acts: Vec<Act> = Vec::new();
+    for _ in 0..ACTS {
+        if tape.0.is_empty() {
+            break;
+        }
+        acts.clear();
+        world.progress(&mut acts);
+        let choice = usize::from(tape.next());
+        match choice {
+            0..16 => noise(&mut tape, &mut world, nodes, &config),
+            16..48 => world.mishaps(&mut acts),
+            _ => {}
+        }
+        if choice >= 16 && !acts.is_empty() {
+            world.act(acts[tape.below(acts.len())]);
+        }
+        judge(&world, keyed)?;
+    }
+    for _ in 0..REST {
+        acts.clear();
+        world.progress(&mut acts);
+        // The first that is not a choice of the application's; it stops asking when all was asked.
+        let Some(&act) = acts.first() else {
+            judge(&world, keyed)?;
+            return Ok(world.grants());
+        };
+        world.act(act);
+        judge(&world, keyed)?;
+    }
+    Err("the cluster never came to rest".to_owned())
+}
+
+fn judge(world: &World, keyed: bool) -> Result<(), String> {
+    match world.violation() {
+        Some(why) if keyed => Err(why.to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn config(tape: &mut Tape<'_>, keyed: bool) -> Config {
+    let policy = if tape.next() % 2 == 0 { Policy::Exclusive } else { Policy::PerReceiver };
+    let bits = tape.next();
+    let ms = Duration::from_millis;
+    Config {
+        queues: if policy == Policy::PerReceiver { 1 + bits % 3 } else { 1 },
+        announce: policy == Policy::Exclusive || bits & 4 == 0,
+        wait_when_listed: bits & 8 != 0,
+        start_early: bits & 16 != 0,
+        key: keyed.then(|| Key::new([7; 32])),
+        lease: ms(20),
+        hold: ms(if bits & 32 == 0 { 20 } else { 50 }),
+        guard: ms(1),
+        flight: ms(2),
+        drain: ms(2),
+        retry: ms(u64::from(1 + tape.next() % 8)),
+        tries: 1 + tape.next() % 4,
+        announce_every: ms(7),
+        nodes: 4,
+        ..Config::new(NodeId(1), 1, policy)
+    }
+}
+
+/// Bytes that no node has sent: anything, or a message of the wire with some of it changed.
+fn noise(tape: &mut Tape<'_>, world: &mut World, nodes: usize, config: &Config) {
+    let to = tape.below(nodes);
+    let mut bytes = [0; MAX_LENGTH];
+    let messages = world.wire().count();
+    let picked = tape.below(messages + 1);
+    let length = match world.wire().nth(picked) {
+        Some((_, message)) => message.encode(config.key.as_ref(), &mut bytes),
+        None => {
+            let from = NodeId(1 + tape.below(6) as u64);
+            let kind = crate::wire::Kind::EVERY[tape.below(6)];
+            let message = Message::new(kind, from, NodeId(to as u64 + 1));
+            Message { incarnation: 1, address: from, ..message }.encode(None, &mut bytes)
+        }
+    };
+    for _ in 0..=tape.below(8) {
+        let at = tape.below(length);
+        bytes[at] ^= 1 << tape.below(8);
+    }
+    let cut = if tape.next() % 4 == 0 { tape.below(length + 1) } else { length };
+    let before = world.clone();
+    world.deliver(to, &bytes[..cut]);
+    // What nobody signed changes nothing, unless nothing was changed in it.
+    debug_assert!(config.key.is_none() || *world == before || world.wire().any(|(_, m)| {
+        let mut same = [0; MAX_LENGTH];
+        let n = m.encode(config.key.as_ref(), &mut same);
+        same[..n] == bytes[..cut]
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Inputs that failed once.
+    const REGRESSIONS: &[&[u8]] = &[];
+
+    #[test]
+    fn regressions() {
+        for input in REGRESSIONS {
+            run(input).unwrap_or_else(|why| panic!("{why}: {input:?}"));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_bytes_are_a_scenario(input in prop::collection::vec(any::<u8>(), 1..600)) {
+            if let Err(why) = run(&input) {
+                prop_assert!(false, "{}", why);
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! A few nodes, one clock, and a wire on which anything may happen.
+//!
+//! A world offers the acts that can happen next and carries one out. It is judged by *frames*: holders send data
+//! frames while their grant lasts, frames take up to the flight time, and one that reaches a landing queue which another
+//! holds is a violation, whatever anybody believes.
+
+use core::time::Duration;
+
+use crate::config::{Config, ConfigError};
+use crate::event::Event;
+use crate::machine::{Policy, State};
+use crate::node::Node;
+use crate::time::Instant;
+use crate::wire::{MAX_LENGTH, Message, NodeId};
+
+/// Faults that may still happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Faults {
+    /// Control messages that may be lost.
+    pub losses: u8,
+    /// Control messages that may be doubled.
+    pub duplicates: u8,
+    /// Nodes that may crash.
+    pub crashes: u8,
+    /// Crashed nodes that may come back.
+    pub restarts: u8,
+}
+
+/// Something that can happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Act {
+    /// The application makes this one of its requests.
+    Ask(usize),
+    /// The application of this request is done.
+    Release(usize),
+    /// The holder of this request sends a data frame.
+    Send(usize),
+    /// This data frame arrives.
+    Land(usize),
+    /// This control message arrives.
+    Deliver(usize),
+    /// This control message is lost.
+    Lose(usize),
+    /// This control message is doubled.
+    Duplicate(usize),
+    /// Time goes on to the next moment that matters.
+    Wait,
+    /// This node crashes.
+    Crash(usize),
+    /// This node comes back and knows nothing.
+    Restart(usize),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+struct Packet {
+    to: usize,
+    length: usize,
+    bytes: [u8; MAX_LENGTH],
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Frame {
+    from: NodeId,
+    to: usize,
+    queue: u8,
+    deadline: Instant,
+}
+
+/// A request that an application makes once, and what became of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Want {
+    from: usize,
+    to: usize,
+    priority: u8,
+    asked: Option<u64>,
+    answered: bool,
+    frames: u8,
+    void: bool,
+}
+
+/// The nodes and what is between them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    config: Config,
+    nodes: Vec<Option<Node>>,
+    incarnations: Vec<u64>,
+    now: Instant,
+    wire: Vec<Packet>,
+    frames: Vec<Frame>,
+    wants: Vec<Want>,
+    faults: Faults,
+    /// No message was lost and no node crashed so far.
+    unharmed: bool,
+    grants: usize,
+    violation: Option<&'static str>,
+}
+
+impl World {
+    /// `nodes` nodes of these settings (numbered from 1), rested, and requests (from, to, priority) to be made in any
+    /// order, of which every holder may send `frames` data frames.
+    pub fn new(
+        config: &Config,
+        nodes: usize,
+        requests: &[(usize, usize, u8)],
+        frames: u8,
+        faults: Faults,
+    ) -> Result<Self, ConfigError> {
+        let now = Instant::ZERO + config.lease + config.guard;
+        let start = |n: usize| {
+            let mut node = Node::new(Config { node: id(n), incarnation: 1, ..config.clone() }, Instant::ZERO)?;
+            node.handle_timeout(now);
+            Ok(Some(node))
+        };
+        let want = |&(from, to, priority): &(usize, usize, u8)| Want {
+            from,
+            to,
+            priority,
+            asked: None,
+            answered: false,
+            frames,
+            void: false,
+        };
+        Ok(Self {
+            config: config.clone(),
+            nodes: (0..nodes).map(start).collect::<Result<_, _>>()?,
+            incarnations: vec![1; nodes],
+            now,
+            wire: Vec::new(),
+            frames: Vec::new(),
+            wants: requests.iter().map(want).collect(),
+            faults,
+            unharmed: true,
+            grants: 0,
+            violation: None,
+        })
+    }
+
+    /// What can happen next without a fault. When nothing can, the world is at rest.
+    pub fn progress(&self, acts: &mut Vec<Act>) {
+        for (w, want) in self.wants.iter().enumerate() {
+            let Some(node) = &self.nodes[want.from] else { continue };
+            if want.asked.is_none() && !want.void && node.state(id(want.to)) != State::Holding {
+                acts.push(Act::Ask(w));
+            }
+            if want.asked.is_some()
+                && let Some(grant) = node.grant(id(want.to))
+            {
+                acts.push(Act::Release(w));
+                if want.frames > 0 && self.now < grant.until {
+                    acts.push(Act::Send(w));
+                }
+            }
+        }
+        acts.extend((0..self.frames.len()).map(Act::Land));
+        acts.extend((0..self.wire.len()).map(Act::Deliver));
+        if self.next_moment().is_some() {
+            acts.push(Act::Wait);
+        }
+    }
+
+    /// The faults that can happen next.
+    pub fn mishaps(&self, acts: &mut Vec<Act>) {
+        if self.faults.losses > 0 {
+            acts.extend((0..self.wire.len()).map(Act::Lose));
+        }
+        if self.faults.duplicates > 0 {
+            acts.extend((0..self.wire.len()).map(Act::Duplicate));
+        }
+        for (n, node) in self.nodes.iter().enumerate() {
+            match node {
+                Some(_) if self.faults.crashes > 0 => acts.push(Act::Crash(n)),
+                None if self.faults.restarts > 0 => acts.push(Act::Restart(n)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next timer, last moment of a grant or latest arrival; time does not pass a frame that must have arrived.
+    fn next_moment(&self) -> Option<Instant> {
+        let timers = self.nodes.iter().flatten().filter_map(Node::poll_timeout);
+        let last = self.wants.iter().filter(|w| w.frames > 0).filter_map(|w| {
+            let until = self.nodes[w.from].as_ref()?.grant(id(w.to))?.until;
+            Some(until - Duration::from_nanos(1)).filter(|&t| t > self.now)
+        });
+        let arrivals = self.frames.iter().map(|f| f.deadline).filter(|&t| t > self.now);
+        let next = timers.chain(last).chain(arrivals).min()?.max(self.now);
+        self.frames.iter().all(|f| f.deadline >= next && (f.deadline > self.now)).then_some(next)
+    }
+
+    /// Carries `act` out; it must be one that is offered.
+    pub fn act(&mut self, act: Act) {
+        match act {
+            Act::Ask(w) => {
+                let (from, to, priority) = (self.wants[w].from, id(self.wants[w].to), self.wants[w].priority);
+                let now = self.now;
+                if let Some(node) = &mut self.nodes[from] {
+                    match node.request(to, 65_536, priority, now) {
+                        Ok(number) => self.wants[w].asked = Some(number),
+                        Err(_) => self.wants[w].void = true,
+                    }
+                }
+                self.fetch(from);
+            }
+            Act::Release(w) => {
+                let (from, to) = (self.wants[w].from, id(self.wants[w].to));
+                if let Some(node) = &mut self.nodes[from] {
+                    node.release(to, self.now);
+                }
+                self.fetch(from);
+            }
+            Act::Send(w) => {
+                let want = &mut self.wants[w];
+                let Some(node) = &self.nodes[want.from] else { return };
+                if let Some(grant) = node.grant(id(want.to)).filter(|g| self.now < g.until) {
+                    want.frames -= 1;
+                    let deadline = self.now + node.config().flight;
+                    self.frames.push(Frame { from: id(want.from), to: want.to, queue: grant.queue, deadline });
+                }
+            }
+            Act::Land(f) => {
+                let frame = self.frames.swap_remove(f);
+                self.land(&frame);
+            }
+            Act::Deliver(p) => {
+                let packet = self.wire.remove(p);
+                self.deliver(packet.to, &packet.bytes[..packet.length]);
+            }
+            Act::Lose(p) => {
+                self.wire.remove(p);
+                self.faults.losses -= 1;
+                self.unharmed = false;
+            }
+            Act::Duplicate(p) => {
+                let packet = self.wire[p].clone();
+                self.faults.duplicates -= 1;
+                self.wire.insert(p, packet);
+            }
+            Act::Wait => {
+                let Some(next) = self.next_moment() else { return };
+                self.now = next;
+                for n in 0..self.nodes.len() {
+                    if let Some(node) = &mut self.nodes[n]
+                        && node.poll_timeout().is_some_and(|t| t <= next)
+                    {
+                        node.handle_timeout(next);
+                        self.fetch(n);
+                    }
+                }
+            }
+            Act::Crash(n) => self.crash(n),
+            Act::Restart(n) => self.restart(n),
+        }
+        self.judge();
+    }
+
+    fn crash(&mut self, n: usize) {
+        self.faults.crashes -= 1;
+        self.unharmed = false;
+        self.nodes[n] = None;
+        self.incarnations[n] += 1;
+        // What it asked will never be answered, what it has not asked will never be.
+        for want in self.wants.iter_mut().filter(|w| w.from == n) {
+            want.void = true;
+        }
+    }
+
+    fn restart(&mut self, n: usize) {
+        self.faults.restarts -= 1;
+        let config = Config { node: id(n), incarnation: self.incarnations[n], ..self.config.clone() };
+        self.nodes[n] = Node::new(config, self.now).ok();
+    }
+
+    /// Hands bytes to a node, as its UDP port would.
+    pub fn deliver(&mut self, to: usize, bytes: &[u8]) {
+        if let Some(node) = &mut self.nodes[to] {
+            // Refused messages are part of the game.
+            let _ = node.handle(bytes, self.now);
+            self.fetch(to);
+        }
+    }
+
+    /// A data frame reaches a landing queue.
+    fn land(&mut self, frame: &Frame) {
+        let Some(node) = &self.nodes[frame.to] else { return };
+        if let Some((State::Granted, Some(holder))) = node.landing(frame.queue)
+            && holder != frame.from
+        {
+            self.violation = Some("a frame landed in a queue that another holds");
+        }
+    }
+
+    /// Takes a node's messages and events.
+    fn fetch(&mut self, n: usize) {
+        let count = self.nodes.len();
+        let Some(node) = &mut self.nodes[n] else { return };
+        let mut bytes = [0; MAX_LENGTH];
+        while let Some(transmit) = node.poll_transmit(&mut bytes) {
+            for to in (0..count).filter(|&to| to != n) {
+                if transmit.to == NodeId::ALL || transmit.to == id(to) {
+                    let packet = Packet { to, length: transmit.length, bytes };
+                    let at = self.wire.partition_point(|p| *p < packet);
+                    self.wire.insert(at, packet);
+                }
+            }
+        }
+        while let Some(event) = node.poll_event() {
+            let (request, granted) = match event {
+                Event::Granted { request, .. } => (request, true),
+                Event::Ordinary { request, .. }
+                | Event::Cancelled { request, .. }
+                | Event::Unanswered { request, .. } => (request, false),
+                _ => continue,
+            };
+            self.grants += usize::from(granted);
+            let mut mine = self.wants.iter_mut().filter(|w| w.from == n && w.asked == Some(request));
+            if let Some(want) = mine.next() {
+                want.answered = true;
+            }
+        }
+        node.take_counters();
+    }
+
+    /// Never two active receivers under `Exclusive`, once everybody has heard.
+    fn judge(&mut self) {
+        let active = |n: &&Node| n.landing(0).is_some_and(|(s, _)| s == State::Granted);
+        let exclusive = |n: &&Node| n.config().policy == Policy::Exclusive;
+        if !self.wire.is_empty() {
+            return;
+        }
+        let active: Vec<&Node> = self.nodes.iter().flatten().filter(exclusive).filter(active).collect();
+        let heard = |a: &Node, b: &Node| a.list().find(b.config().node).is_some();
+        for (i, a) in active.iter().enumerate() {
+            for b in &active[i + 1..] {
+                if self.unharmed || (heard(a, b) && heard(b, a)) {
+                    self.violation = Some("two active receivers in a settled cluster");
+                }
+            }
+        }
+    }
+
+    /// What must never have happened, if it has; and at rest, what should have.
+    pub fn violation(&self) -> Option<&'static str> {
+        if self.violation.is_some() {
+            return self.violation;
+        }
+        let mut acts = Vec::new();
+        self.progress(&mut acts);
+        if !acts.is_empty() {
+            return None;
+        }
+        if self.wants.iter().any(|w| !w.void && !w.answered) {
+            return Some("a request was never answered");
+        }
+        let closed = |n: &Node| n.landing(0).is_some_and(|(s, _)| s == State::Closed);
+        if !self.nodes.iter().flatten().all(|n| closed(n) && n.waiting() == 0) {
+            return Some("a landing queue never closed");
+        }
+        None
+    }
+
+    /// Grants that applicants were told of.
+    pub fn grants(&self) -> usize {
+        self.grants
+    }
+
+    /// Control messages on the wire: to whom, and what.
+    pub fn wire(&self) -> impl Iterator<Item = (NodeId, Message)> {
+        self.wire.iter().filter_map(|p| {
+            let message = Message::decode(&p.bytes[..p.length], self.config.key.as_ref()).ok()?;
+            Some((id(p.to), message))
+        })
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+}
+
+fn id(n: usize) -> NodeId {
+    NodeId(n as u64 + 1)
+}
