@@ -28,7 +28,7 @@ pub struct Config {
     pub lease: Duration,
     /// What a receiver waits beyond the lease before the queue is anybody else's.
     pub guard: Duration,
-    /// What a holder's frame takes at most from the call that sends it to the receiver's ring.
+    /// A holder's frame is in the receiver's ring before this has passed since the call that sends it.
     pub flight: Duration,
     /// How far two nodes' clocks may run apart, in millionths, together.
     pub drift_ppm: u32,

@@ -66,7 +66,9 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
             _ => {}
         }
         if choice >= 16 && !acts.is_empty() {
-            world.act(acts[tape.below(acts.len())]);
+            let act = acts[tape.below(acts.len())];
+            trace(&world, act);
+            world.act(act);
         }
         judge(&world, keyed)?;
     }
@@ -78,10 +80,22 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
             judge(&world, keyed)?;
             return Ok(world.grants());
         };
+        trace(&world, act);
         world.act(act);
         judge(&world, keyed)?;
     }
     Err("the cluster never came to rest".to_owned())
+}
+
+/// `LM_AC_TRACE=1` prints every act: to read a failure by.
+fn trace(world: &World, act: Act) {
+    if std::env::var_os("LM_AC_TRACE").is_some() {
+        let message = match act {
+            Act::Deliver(p) | Act::Lose(p) | Act::Duplicate(p) => world.wire().nth(p),
+            _ => None,
+        };
+        println!("{:?}: {act:?} {message:?}", world.now());
+    }
 }
 
 fn judge(world: &World, keyed: bool) -> Result<(), String> {

@@ -213,7 +213,8 @@ impl World {
                 let Some(node) = &self.nodes[want.from] else { return };
                 if let Some(grant) = node.grant(id(want.to)).filter(|g| self.now < g.until) {
                     want.frames -= 1;
-                    let deadline = self.now + node.config().flight;
+                    // In the ring before the flight time has passed.
+                    let deadline = self.now + node.config().flight - Duration::from_nanos(1);
                     self.frames.push(Frame { from: id(want.from), to: want.to, queue: grant.queue, deadline });
                 }
             }
@@ -361,6 +362,11 @@ impl World {
     /// Grants that applicants were told of.
     pub fn grants(&self) -> usize {
         self.grants
+    }
+
+    /// Requests that applications make.
+    pub fn requests(&self) -> usize {
+        self.wants.len()
     }
 
     /// Control messages on the wire: to whom, and what.

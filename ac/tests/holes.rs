@@ -1,0 +1,394 @@
+//! What the paper leaves open, hole by hole: the rules of `docs/admission-control.md` ("What a network adds").
+
+mod net;
+
+use ac::wire::{DecodeError, Message};
+use ac::{Config, Event, HandleError, Key, Kind, MAX_LENGTH, Node, NodeId, Policy, State};
+use net::{Net, config, ms};
+
+const A: usize = 0;
+const B: usize = 1;
+const C: usize = 2;
+
+fn node(n: usize) -> NodeId {
+    NodeId(n as u64 + 1)
+}
+
+fn exclusive() -> Net {
+    Net::new(&config(Policy::Exclusive), 3)
+}
+
+fn granted(events: &[(usize, Event)], who: usize) -> usize {
+    events.iter().filter(|(n, e)| *n == who && matches!(e, Event::Granted { .. })).count()
+}
+
+fn has(events: &[(usize, Event)], who: usize, what: impl Fn(&Event) -> bool) -> bool {
+    events.iter().any(|(n, e)| *n == who && what(e))
+}
+
+/// Rule 1: an applicant repeats until it is answered; the receiver answers each repetition with the same grant.
+#[test]
+fn a_lost_request_and_a_lost_answer_are_repeated() {
+    let mut net = exclusive();
+    net.request(A, B);
+    assert_eq!(net.take(Kind::Req).len(), 1, "lost");
+    net.pass(ms(1), false);
+    let (_, req) = net.take(Kind::Req).remove(0);
+    net.handle(B, &req).expect("taken");
+    assert_eq!(net.take(Kind::AcqOk).len(), 1, "lost");
+    net.wait(ms(5));
+    let events = net.events();
+    assert_eq!(granted(&events, A), 1);
+    assert!(has(&events, B, |e| matches!(e, Event::Opened { grant: 1, .. })));
+    assert_eq!(net.nodes[B].counters().opened, 1, "one grant, however often it was asked for");
+}
+
+/// Rule 1: who is never answered says so, and gives back what it may have been granted.
+#[test]
+fn no_answer_is_an_answer_in_the_end() {
+    let mut net = exclusive();
+    let request = net.request(A, B);
+    let (_, req) = net.take(Kind::Req).remove(0);
+    net.handle(B, &req).expect("taken");
+    let tries = usize::from(net.nodes[A].config().tries);
+    let mut sent = 1;
+    for _ in 0..2000 {
+        net.pass(ms(1), false);
+        sent += net.take(Kind::Req).len();
+        let _ = (net.take(Kind::AcqOk), net.take(Kind::AppendAddr), net.take(Kind::RemoveAddr));
+        if net.kinds().contains(&(B, Kind::EndMe)) {
+            break;
+        }
+    }
+    assert_eq!(sent, tries);
+    assert!(has(&net.events(), A, |e| *e == Event::Unanswered { to: node(B), request }));
+    net.wait(ms(200));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+}
+
+/// Rule 2: every message is taken once.
+#[test]
+fn duplicates_are_refused() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let (_, req) = net.wire[0].clone();
+    net.deliver();
+    assert_eq!(net.handle(B, &req), Err(HandleError::Replayed));
+    assert!(net.wire.is_empty(), "and not answered");
+    assert_eq!(net.nodes[B].counters().replayed, 1);
+}
+
+/// Rule 3: a late `LM_REQ`, behind the `LM_ENDME` of its request, opens nothing.
+#[test]
+fn a_late_request_opens_nothing() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let (_, late) = net.take(Kind::Req).remove(0);
+    net.pass(ms(1), false);
+    net.deliver();
+    net.release(A, B);
+    net.wait(ms(5));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+    net.handle(B, &late).expect("taken");
+    net.deliver();
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+    assert_eq!(net.nodes[B].counters().opened, 1);
+}
+
+/// Rule 3: an `LM_APPEND_ADDR` that comes behind its `LM_REMOVE_ADDR` lists nobody.
+#[test]
+fn a_late_announcement_lists_nobody() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let (to, req) = net.wire.remove(0);
+    net.handle(to, &req).expect("taken");
+    let at = net.wire.iter().position(|(to, b)| *to == C && b[3] == Kind::AppendAddr as u8).expect("one");
+    let (_, late) = net.wire.remove(at);
+    net.deliver();
+    net.release(A, B);
+    net.wait(ms(5));
+    net.handle(C, &late).expect("taken");
+    assert!(net.nodes[C].list().is_empty());
+}
+
+/// Rule 4: a grant that nobody wants any more is given back at once.
+#[test]
+fn an_unwanted_grant_is_given_back() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let (_, req) = net.take(Kind::Req).remove(0);
+    net.release(A, B);
+    net.take(Kind::EndMe);
+    net.handle(B, &req).expect("taken");
+    net.wait(ms(5));
+    assert_eq!(granted(&net.events(), A), 0);
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+    assert_eq!(net.nodes[B].counters().expired, 0, "without waiting for the lease");
+}
+
+/// Rule 5: a holder that dies costs the others one lease, guard and drain.
+#[test]
+fn a_dead_holder_costs_one_lease() {
+    let mut net = Net::new(&Config { hold: ms(100), ..config(Policy::Exclusive) }, 3);
+    net.request(A, B);
+    net.deliver();
+    let dead = net.now;
+    net.nodes.swap(A, C);
+    let silent = net.nodes.pop().expect("A");
+    let wait = |net: &mut Net, time| {
+        net.wait(time);
+        net.nodes[B].landing(0)
+    };
+    assert!(matches!(wait(&mut net, ms(104)), Some((State::Granted, Some(_)))), "not earlier");
+    assert_eq!(wait(&mut net, ms(2)), Some((State::Closed, None)), "lease 100, guard 5, drain 1");
+    assert!(has(&net.events(), B, |e| *e == Event::Expired { queue: 0, holder: node(A) }));
+    assert!(net.now.since(dead) <= ms(106));
+    // The dead one, had it lived, would have stopped before: lease × (1 − drift) − flight.
+    assert_eq!(silent.grant(node(B)).expect("held").until.since(dead), ms(95));
+}
+
+/// Rule 5: the sender's end comes before the receiver's, however late the answer was.
+#[test]
+fn a_late_answer_is_dated_by_its_request() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let asked = net.now;
+    let (_, req) = net.take(Kind::Req).remove(0);
+    net.handle(B, &req).expect("taken");
+    let (_, late) = net.take(Kind::AcqOk).remove(0);
+    net.wire.clear();
+    // The repetitions are lost; the answer to the first comes when 60 ms of the lease are gone.
+    for _ in 0..60 {
+        net.pass(ms(1), false);
+        net.wire.clear();
+    }
+    net.handle(A, &late).expect("taken");
+    let events = net.events();
+    let until = events.iter().find_map(|(_, e)| match e {
+        Event::Granted { grant, .. } => Some(grant.until),
+        _ => None,
+    });
+    // Four sendings are remembered. Later ones make the first unknown, and an unknown one dates nothing.
+    assert!(until.is_none_or(|u| u.since(asked) <= ms(95)), "{until:?}");
+}
+
+/// Rule 6: a node that comes back rests for lease and guard, so that no grant of its life before meets one of this.
+#[test]
+fn a_restarted_receiver_rests() {
+    let mut net = exclusive();
+    net.request(A, B);
+    net.deliver();
+    net.restart(B);
+    let back = net.now;
+    assert_eq!(net.nodes[B].landing(0), Some((State::Resting, None)));
+    net.request(C, A);
+    net.wait(ms(104));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Resting, None)));
+    net.wait(ms(2));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+    assert!(net.now.since(back) >= ms(105));
+}
+
+/// Rule 6: who holds a grant of a life before is told to stop by the first message of the new one.
+#[test]
+fn a_new_incarnation_revokes() {
+    let mut net = exclusive();
+    let request = net.request(A, B);
+    net.deliver();
+    net.events();
+    net.restart(B);
+    net.pass(ms(50), false);
+    net.deliver();
+    assert!(has(&net.events(), A, |e| *e == Event::Revoked { to: node(B), request }), "its renewal was answered");
+    assert_eq!(net.nodes[A].grant(node(B)), None);
+}
+
+/// Rule 6: a message from before a restart, of its sender or its addressee, changes nothing.
+#[test]
+fn messages_of_an_earlier_life_are_stale() {
+    let mut net = exclusive();
+    net.request(A, B);
+    let (_, old_req) = net.take(Kind::Req).remove(0);
+    net.handle(B, &old_req).expect("taken");
+    let (_, old_ok) = net.take(Kind::AcqOk).remove(0);
+    net.wire.clear();
+    net.restart(A);
+    net.request(A, B);
+    let (_, req) = net.take(Kind::Req).remove(0);
+    net.handle(B, &req).expect("taken");
+    assert_eq!(net.handle(B, &old_req), Err(HandleError::Stale));
+    assert_eq!(net.handle(A, &old_ok), Err(HandleError::Stale));
+}
+
+/// Rule 6: a holder that restarts ends what it held, behind a guard.
+#[test]
+fn a_restarted_holder_has_ended() {
+    let mut net = exclusive();
+    net.request(A, B);
+    net.deliver();
+    net.restart(A);
+    net.request(A, B);
+    net.deliver();
+    assert_eq!(net.nodes[B].landing(0), Some((State::Draining, None)));
+    net.wait(ms(6));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
+}
+
+/// Rule 7: two announcements cross; the receiver with the larger address withdraws, and the cluster settles on one.
+#[test]
+fn crossing_grants_settle_on_one() {
+    let mut net = Net::new(&config(Policy::Exclusive), 4);
+    net.request(2, A);
+    let request = net.request(3, B);
+    // Both requests arrive before either announcement does: the window of the paper's race.
+    for (to, req) in net.take(Kind::Req) {
+        net.handle(to, &req).expect("taken");
+    }
+    let active = |net: &Net| [A, B].map(|n| net.nodes[n].landing(0).map(|(s, _)| s) == Some(State::Granted));
+    assert_eq!(active(&net), [true, true], "as the paper's rules have it");
+    net.deliver();
+    assert_eq!(active(&net), [true, false]);
+    let events = net.events();
+    assert_eq!(granted(&events, 2), 1);
+    assert!(has(&events, 3, |e| matches!(e, Event::Revoked { .. } | Event::Cancelled { .. })), "{request} {events:?}");
+    assert_eq!(net.nodes[B].counters().withdrawn, 1);
+    net.wait(ms(10));
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)), "the one that withdrew is free again");
+}
+
+/// Rule 8: a node that joins while a grant is out hears the next announcement, or is told when its frame strays in.
+#[test]
+fn who_missed_the_announcement_hears_it_again() {
+    let mut net = exclusive();
+    net.request(A, B);
+    net.deliver();
+    net.restart(C);
+    assert!(net.nodes[C].list().is_empty());
+    let now = net.now;
+    net.nodes[B].stray(node(C), now);
+    net.nodes[B].stray(node(C), now);
+    net.fetch();
+    assert_eq!(net.kinds(), [(C, Kind::AppendAddr)], "to it alone, and not for each frame");
+    net.deliver();
+    assert!(net.nodes[C].list().find(node(B)).is_some());
+    net.nodes[B].stray(node(A), now + ms(2));
+    net.fetch();
+    assert!(net.wire.is_empty(), "the holder is no stranger");
+    net.restart(C);
+    net.wait(ms(25));
+    assert!(net.nodes[C].list().find(node(B)).is_some(), "the announcement is repeated");
+}
+
+/// Rule 9: an entry whose removal was lost goes by itself.
+#[test]
+fn a_lost_removal_is_not_for_ever() {
+    let mut net = exclusive();
+    net.request(A, B);
+    net.deliver();
+    net.release(A, B);
+    net.deliver();
+    net.pass(ms(2), false);
+    assert_eq!(net.take(Kind::RemoveAddr).len(), 2, "lost");
+    net.wait(ms(3));
+    assert!(net.nodes[A].state(node(B)) == State::Idle, "the holder asked again and was told");
+    assert!(net.nodes[C].list().find(node(B)).is_some());
+    net.wait(ms(110));
+    net.events();
+    net.request(C, B);
+    net.deliver();
+    assert_eq!(granted(&net.events(), C), 1);
+}
+
+fn keyed(byte: u8) -> Config {
+    Config { key: Some(Key::new([byte; 32])), ..config(Policy::Exclusive) }
+}
+
+/// Rule 10: with a key, what is not signed with it changes nothing at all.
+#[test]
+fn forged_messages_change_nothing() {
+    let mut net = Net::new(&keyed(1), 3);
+    net.request(A, B);
+    net.deliver();
+    let before: Vec<Node> = net.nodes.clone();
+    for kind in Kind::EVERY {
+        for key in [None, Some(Key::new([2; 32]))] {
+            for to in [A, B, C] {
+                let from = node((to + 1) % 3);
+                let to_all = matches!(kind, Kind::AppendAddr | Kind::RemoveAddr);
+                let forged = Message {
+                    incarnation: u64::MAX,
+                    sequence: 1000,
+                    echo_incarnation: 1,
+                    address: from,
+                    request: 1,
+                    grant: 1,
+                    lease: 1_000_000,
+                    ..Message::new(kind, from, if to_all { NodeId::ALL } else { node(to) })
+                };
+                let mut bytes = [0; MAX_LENGTH];
+                let n = forged.encode(key.as_ref(), &mut bytes);
+                assert_eq!(net.handle(to, &bytes[..n]), Err(HandleError::Decode(DecodeError::Mac)));
+                assert_eq!(net.nodes[to].take_counters().forged, 1);
+            }
+        }
+    }
+    let strip = |nodes: &[Node]| -> Vec<Node> {
+        let mut nodes = nodes.to_vec();
+        nodes.iter_mut().for_each(|n| drop(n.take_counters()));
+        nodes
+    };
+    assert!(strip(&net.nodes) == strip(&before));
+}
+
+/// Rule 10: without a key, signed messages are refused too: a cluster is of one kind.
+#[test]
+fn a_key_is_everybodys_or_nobodys() {
+    let mut net = Net::new(&config(Policy::Exclusive), 3);
+    let mut bytes = [0; MAX_LENGTH];
+    let signed = Message { incarnation: 1, sequence: 1, ..Message::new(Kind::Req, node(A), node(B)) };
+    let n = signed.encode(Some(&Key::new([1; 32])), &mut bytes);
+    assert_eq!(net.handle(B, &bytes[..n]), Err(HandleError::Decode(DecodeError::Mac)));
+}
+
+/// Rule 11: a signed message that is recorded and played again is refused, also by a node that has restarted meanwhile as far as
+/// it answers something; a request that is, is given back by who never made it.
+#[test]
+fn replays_change_no_hands() {
+    let mut net = Net::new(&keyed(1), 3);
+    net.request(A, B);
+    let recorded = net.wire[0].1.clone();
+    net.deliver();
+    net.release(A, B);
+    net.wait(ms(5));
+    assert_eq!(net.handle(B, &recorded), Err(HandleError::Replayed));
+    net.restart(B);
+    net.wait(ms(106));
+    net.events();
+    net.handle(B, &recorded).expect("new to this life");
+    net.wait(ms(5));
+    let events = net.events();
+    assert_eq!(granted(&events, A), 0);
+    assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)), "given back at once");
+    assert_eq!(net.handle(B, &recorded), Err(HandleError::Replayed));
+    assert_eq!(net.handle(C, &recorded), Err(HandleError::Misdirected), "for another node");
+}
+
+/// Nobody can speak for another's list entry, nor as this node.
+#[test]
+fn an_address_is_its_owners() {
+    let mut net = exclusive();
+    let mut bytes = [0; MAX_LENGTH];
+    let spoken_for = Message {
+        incarnation: 1,
+        sequence: 1,
+        address: node(A),
+        grant: 1,
+        lease: 1000,
+        ..Message::new(Kind::AppendAddr, node(C), NodeId::ALL)
+    };
+    let n = spoken_for.encode(None, &mut bytes);
+    assert_eq!(net.handle(B, &bytes[..n]), Err(HandleError::Misdirected));
+    let own = Message { incarnation: 1, sequence: 1, ..Message::new(Kind::Req, node(B), node(A)) };
+    let n = own.encode(None, &mut bytes);
+    assert_eq!(net.handle(B, &bytes[..n]), Err(HandleError::Misdirected));
+}

@@ -1,0 +1,103 @@
+//! The product's own state machine under stateright, judged by frames (`ac::mock::World`).
+//!
+//! Exhaustive within the bounds that each test prints: every order of arrival, every loss, duplicate, crash and restart that
+//! the bounds allow, every moment at which a timer can fire relative to what is on the wire. No depth is cut: requests, tries and
+//! leases are finite, so every run ends.
+
+use std::time::{Duration, Instant};
+
+use ac::mock::{Act, Faults, World};
+use ac::{Config, NodeId, Policy};
+use stateright::{Checker, Model, Property};
+
+struct Bounded(World);
+
+impl Model for Bounded {
+    type State = World;
+    type Action = Act;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.0.clone()]
+    }
+
+    fn actions(&self, world: &World, acts: &mut Vec<Act>) {
+        world.progress(acts);
+        // At rest nothing is left that a fault could change but a crash without consequence.
+        if !acts.is_empty() {
+            world.mishaps(acts);
+        }
+    }
+
+    fn next_state(&self, world: &World, act: Act) -> Option<World> {
+        let mut next = world.clone();
+        next.act(act);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("safe on frames, exclusive when settled, answered and closed at rest", |_, w: &World| {
+                w.violation().is_none()
+            }),
+            Property::sometimes("granted", |_, w: &World| w.grants() > 0),
+            Property::sometimes("all granted", |m: &Self, w: &World| w.grants() == m.0.requests()),
+        ]
+    }
+}
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Few moments that matter: a lease of four retries, no renewal, one announcement.
+fn config(policy: Policy) -> Config {
+    Config {
+        lease: ms(16),
+        hold: ms(16),
+        guard: ms(4),
+        flight: ms(4),
+        drain: ms(4),
+        drift_ppm: 0,
+        retry: ms(4),
+        tries: 2,
+        announce_every: ms(1000),
+        nodes: 3,
+        ..Config::new(NodeId(1), 1, policy)
+    }
+}
+
+fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], frames: u8, faults: Faults) {
+    let world = World::new(config, 3, requests, frames, faults).expect("settings");
+    let start = Instant::now();
+    let threads = std::env::var("LM_AC_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let checker = Bounded(world).checker().threads(threads).spawn_bfs().join();
+    println!(
+        "{name}: 3 nodes, requests {requests:?}, {frames} data frames each, {faults:?}, tries {}: {} states, {} generated, depth {}, {:.1} s, {}",
+        config.tries,
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        start.elapsed().as_secs_f32(),
+        if checker.is_done() { "exhaustive" } else { "not exhaustive" },
+    );
+    if let Some(path) = checker.discovery("safe on frames, exclusive when settled, answered and closed at rest") {
+        let last = path.last_state().violation();
+        for act in path.into_actions() {
+            println!("  {act:?}");
+        }
+        panic!("{name}: {last:?}");
+    }
+    assert!(checker.is_done());
+    assert!(checker.discovery("granted").is_some(), "nothing was ever granted");
+}
+
+const NO_FAULTS: Faults = Faults { losses: 0, duplicates: 0, crashes: 0, restarts: 0 };
+
+#[test]
+fn probe() {
+    for policy in [Policy::Exclusive, Policy::PerReceiver] {
+        for faults in [NO_FAULTS, Faults { losses: 1, ..NO_FAULTS }, Faults { losses: 2, duplicates: 1, ..NO_FAULTS }, Faults { crashes: 1, restarts: 1, ..NO_FAULTS }] {
+            explore(&format!("{policy:?}"), &config(policy), &[(0, 2, 0), (1, 2, 0)], 1, faults);
+        }
+    }
+}
