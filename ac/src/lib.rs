@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+pub mod control;
 mod counters;
 mod event;
 mod list;

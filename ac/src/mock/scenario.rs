@@ -151,11 +151,15 @@ fn noise(tape: &mut Tape<'_>, world: &mut World, nodes: usize, config: &Config) 
     let before = world.clone();
     world.deliver(to, &bytes[..cut]);
     // What nobody signed changes nothing, unless nothing was changed in it.
-    debug_assert!(config.key.is_none() || *world == before || world.wire().any(|(_, m)| {
-        let mut same = [0; MAX_LENGTH];
-        let n = m.encode(config.key.as_ref(), &mut same);
-        same[..n] == bytes[..cut]
-    }));
+    debug_assert!(
+        config.key.is_none()
+            || *world == before
+            || world.wire().any(|(_, m)| {
+                let mut same = [0; MAX_LENGTH];
+                let n = m.encode(config.key.as_ref(), &mut same);
+                same[..n] == bytes[..cut]
+            })
+    );
 }
 
 #[cfg(test)]

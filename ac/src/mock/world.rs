@@ -107,7 +107,8 @@ impl World {
     ) -> Result<Self, ConfigError> {
         let now = Instant::ZERO + config.lease + config.guard;
         let start = |n: usize| {
-            let mut node = Node::new(Config { node: id(n), incarnation: 1, ..config.clone() }, Instant::ZERO)?;
+            let mut node =
+                Node::new(Config { node: id(n), incarnation: 1, ..config.clone() }, Instant::ZERO)?;
             node.handle_timeout(now);
             Ok(Some(node))
         };
@@ -215,7 +216,12 @@ impl World {
                     want.frames -= 1;
                     // In the ring before the flight time has passed.
                     let deadline = self.now + node.config().flight - Duration::from_nanos(1);
-                    self.frames.push(Frame { from: id(want.from), to: want.to, queue: grant.queue, deadline });
+                    self.frames.push(Frame {
+                        from: id(want.from),
+                        to: want.to,
+                        queue: grant.queue,
+                        deadline,
+                    });
                 }
             }
             Act::Land(f) => {
