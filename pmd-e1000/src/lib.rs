@@ -1,6 +1,8 @@
 //! Ports prepared for landing, and the pools that feed them.
 //!
 //! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
+//! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
+//!   proves that its writes keep their order;
 //! - [`memory`] (private): DPDK's memory, or memory mapped twice;
 //! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
 //! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
@@ -11,11 +13,14 @@
 //! - [`clock`]: nanoseconds by the time-stamp counter;
 //! - [`port`]: a port, set up so that all of this is safe.
 
+pub mod cards;
 pub mod clock;
 pub mod device;
 pub mod landing;
 mod memory;
+pub mod order;
 pub mod payload;
+pub mod pci;
 pub mod pool;
 pub mod port;
 pub mod queue;
