@@ -3,7 +3,7 @@
 //! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
 //! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
 //!   proves that its writes keep their order;
-//! - [`memory`] (private): DPDK's memory, or memory mapped twice;
+//! - [`memory`] (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
 //! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
 //! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
 //! - [`pool`]: the same as its owner sees it;
@@ -16,6 +16,7 @@
 pub mod cards;
 pub mod clock;
 pub mod device;
+pub mod dma;
 pub mod landing;
 mod memory;
 pub mod order;
@@ -31,7 +32,7 @@ pub use clock::Clock;
 pub use landing::{PoolStats, SlotLayout};
 pub use memory::MemoryError;
 pub use payload::Payload;
-pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind};
+pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 pub use port::{LandingPort, PortError, PortSetup};
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 
-use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout};
+use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
@@ -70,6 +70,7 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
         room: STRIDE + HEADERS,
         layout: SlotLayout::Overlapping,
         socket: None,
+        writes: Writes::default(),
     };
     let mut pool = LandingPool::create(eal, &config)?;
     let full = pool.available();
@@ -168,6 +169,72 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A card of which no write may cross 64 KiB: no slot does, whatever it is told to do.
+fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
+    const BOUNDARY: u64 = 64 << 10;
+    let config = PoolConfig {
+        name: format!("c{seed}"),
+        descriptors: 64,
+        spare_mbufs: 64,
+        region: 2 << 20,
+        max_region: 4 << 20,
+        kind: RegionKind::Dpdk,
+        stride: STRIDE,
+        room,
+        layout: SlotLayout::Overlapping,
+        socket: None,
+        writes: Writes { declared: 2048.max(room), boundary: BOUNDARY as usize, port: None },
+    };
+    let mut pool = LandingPool::create(eal, &config)?;
+    pool.set_layout(SlotLayout::Overlapping);
+    if pool.layout() != SlotLayout::Separate {
+        return Err("slots that must not cross a boundary overlap".into());
+    }
+    let full = pool.available();
+    let mut random = Random(seed);
+    let mut posted: Vec<*mut rte_mbuf> = Vec::new();
+    let (mut cut, mut spans) = (0, Vec::new());
+    for _ in 0..30_000 {
+        if random.below(2) == 0 && posted.len() < 64 {
+            let mut object = std::ptr::null_mut();
+            // SAFETY: a live pool and room for one object.
+            if unsafe { sys::rte_mempool_get_bulk(pool.as_ptr(), &raw mut object, 1) } != 0 {
+                return Err(format!("starved with {} slots out", posted.len()).into());
+            }
+            let mbuf = object.cast::<rte_mbuf>();
+            // SAFETY: just handed out.
+            let (at, iova) = unsafe { ((*mbuf).buf_addr as usize + 128, (*mbuf).buf_iova + 128) };
+            if iova / BOUNDARY != (iova + room as u64 - 1) / BOUNDARY {
+                return Err(format!("a frame at {iova:#x} crosses 64 KiB").into());
+            }
+            if let Some(other) = spans.iter().find(|&&other: &&usize| at.abs_diff(other) < room) {
+                return Err(format!("slot {at:#x} covers {other:#x}").into());
+            }
+            spans.push(at);
+            posted.push(mbuf);
+            cut += 1;
+        } else if !posted.is_empty() {
+            let (mbuf, _) = (posted.remove(0), spans.remove(0));
+            // SAFETY: a received mbuf that nobody else has.
+            let landed = unsafe { pool.landed(mbuf) };
+            // SAFETY: as above.
+            unsafe { pool.recycle(&[mbuf]) };
+            pool.release(landed.at);
+        }
+        pool.maintain();
+    }
+    for mbuf in posted.drain(..) {
+        let object = mbuf.cast();
+        // SAFETY: ours, of this pool.
+        unsafe { sys::rte_mempool_put_bulk(pool.as_ptr(), &raw const object, 1) };
+    }
+    println!("    {cut} slots, {:?}", pool.stats());
+    if pool.held() != 0 || pool.available() != full || pool.stats().bounced != 0 {
+        return Err(format!("{} slots held, {} of {full} mbufs back", pool.held(), pool.available()).into());
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmpool{}", std::process::id());
     let args =
@@ -181,6 +248,11 @@ fn main() -> Result<(), Failed> {
             passed += 1;
         }
     }
+    for (room, seed) in [(1526, 1), (1536, 2), (2048, 3), (16_392, 4)] {
+        println!("test no slot of {room} bytes crosses 64 KiB");
+        bounded_life(&eal, room, seed)?;
+        passed += 1;
+    }
     println!("test regions that cannot land are refused");
     let small = PoolConfig {
         name: "small".into(),
@@ -193,6 +265,7 @@ fn main() -> Result<(), Failed> {
         room: STRIDE + HEADERS,
         layout: SlotLayout::Overlapping,
         socket: None,
+        writes: Writes::default(),
     };
     let refused = LandingPool::create(&eal, &small).err().ok_or("a region of 1 MiB was taken")?;
     if !refused.to_string().contains("too small") {
