@@ -2,7 +2,7 @@
 //!
 //! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
 //! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
-//!   proves that its writes keep their order;
+//!   proves that its writes keep their order; [`judge`] puts all of this together for a port;
 //! - [`memory`] (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
 //! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
 //! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
@@ -17,6 +17,7 @@ pub mod cards;
 pub mod clock;
 pub mod device;
 pub mod dma;
+pub mod judge;
 pub mod landing;
 mod memory;
 pub mod order;
