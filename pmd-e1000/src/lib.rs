@@ -17,6 +17,7 @@ pub mod cards;
 pub mod clock;
 pub mod device;
 pub mod dma;
+mod home;
 pub mod judge;
 pub mod landing;
 mod memory;

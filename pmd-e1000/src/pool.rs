@@ -91,6 +91,10 @@ pub struct Landed {
     pub bounce: u16,
 }
 
+/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as matching
+/// a frame.
+const IN_ADVANCE: u32 = 32;
+
 /// Where the pool's handler is: looked up once.
 struct Handle(NonNull<Landing>);
 
@@ -169,6 +173,7 @@ impl LandingPool {
                 priv_size: 0,
                 data_room: (HEADROOM + declared) as u16,
                 pinned: true,
+                in_advance: IN_ADVANCE,
                 socket: config.socket,
             },
             &setup,
@@ -247,8 +252,16 @@ impl LandingPool {
     pub fn set_layout(&mut self, layout: SlotLayout) {
         let layout = self.config.allowed(layout);
         if self.layout() != layout {
+            // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
+            unsafe { self.pool.flush() };
             self.landing().set_layout(layout);
         }
+    }
+
+    /// Bytes of a frame that carries a whole stride.
+    #[inline(always)]
+    pub(crate) fn full_frame(&self) -> u16 {
+        (self.config.stride + HEADERS) as u16
     }
 
     /// Offers frames to `taker` as long as there is nothing special about them and they are where it expects them; how
@@ -258,11 +271,15 @@ impl LandingPool {
     /// As for [`LandingPool::landed`], for all of them.
     #[inline(always)]
     pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) -> usize {
+        let plain = self.landing().plain();
         let mut rest = mbufs.iter();
         taker.take_while(|at, len| {
-            // SAFETY: the caller's promise.
-            let next = rest.as_slice().first().and_then(|&mbuf| unsafe { self.plain(mbuf) });
-            let goes_on = next == Some((at, len));
+            // SAFETY: the caller's promise. What lies where a slot of the region is expected is in no bounce slot.
+            let goes_on = rest.as_slice().first().is_some_and(|&mbuf| unsafe {
+                (*mbuf).buf_addr as usize == at.wrapping_sub(TO_PAYLOAD)
+                    && (*mbuf).data_len == len
+                    && plain.fits(mbuf)
+            });
             if goes_on {
                 rest.next();
             }
@@ -280,10 +297,7 @@ impl LandingPool {
         // SAFETY: the caller's promise: a valid mbuf, ours alone.
         unsafe {
             let buf = (*mbuf).buf_addr as usize;
-            let plain = landing.is_overlapping((*mbuf).buf_len)
-                && (*mbuf).nb_segs == 1
-                && usize::from((*mbuf).data_off) == HEADROOM
-                && !landing.bounces.covers(buf, 1);
+            let plain = landing.plain().fits(mbuf) && !landing.bounces.covers(buf, 1);
             plain.then(|| (buf + TO_PAYLOAD, (*mbuf).data_len))
         }
     }
@@ -329,7 +343,10 @@ impl LandingPool {
     /// Nobody uses an mbuf of this pool any more, nor will.
     pub(crate) unsafe fn reclaim(&mut self) {
         // SAFETY: the caller's promise.
-        unsafe { self.landing().reclaim(&self.mbufs) };
+        unsafe {
+            self.pool.flush();
+            self.landing().reclaim(&self.mbufs);
+        }
     }
 
     /// One slot is no longer needed.
@@ -426,6 +443,7 @@ impl LandingPool {
     fn relieve(&mut self) {
         let landing = self.landing();
         landing.pressed = false;
+        landing.grounds.iter().for_each(|ground| ground.segment.home.settle());
         for ground in landing.shrink() {
             self.region -= ground.segment.len;
             let_go(ground.segment, ground.books);
@@ -441,6 +459,7 @@ impl LandingPool {
         match segment(&self.eal, &self.config, step) {
             Ok(added) => {
                 self.region += step;
+                added.home.settle();
                 self.landing().grow(added);
             }
             Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),
@@ -450,6 +469,8 @@ impl LandingPool {
 
 impl Drop for LandingPool {
     fn drop(&mut self) {
+        // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
+        unsafe { self.pool.flush() };
         // The handler goes with the pool, perhaps later than this: a port may still have a share.
         self.landing().close();
     }
