@@ -92,7 +92,8 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let layout = parse::layout(one(args)?)?;
     if layout == SlotLayout::Overlapping {
         for port in &session.ports {
-            if let Allowed::SeparateOnly(why) = port.landing.traits().allowed {
+            if let Allowed::SeparateOnly(_) = port.landing.traits().allowed {
+                let why = &port.landing.verdict().why;
                 return Err(format!("Port {} cannot have overlapping slots: {why}", port.id()));
             }
         }

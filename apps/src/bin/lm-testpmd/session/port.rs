@@ -17,6 +17,7 @@ use rte::port::{PortId, PortStats, StartError};
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
 use crate::options::Options;
+use crate::parse::RelaxedOrdering;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
 
@@ -73,16 +74,18 @@ impl ControlPort {
             region: options.region,
             max_region: default.max_region.max(options.region),
             mirror: !options.no_mirror,
+            assume_ordered: options.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff,
             spare_mbufs: options
                 .total_num_mbufs
                 .map_or(default.spare_mbufs, |n| n.saturating_sub(u32::from(options.rxd))),
             ..default
         };
         let landing = LandingPort::open(eal, id, &setup).map_err(OpenError::Port)?;
-        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(why)) =
+        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(_)) =
             (options.slots, landing.traits().allowed)
         {
-            return Err(OpenError::Slots { port: id, driver: landing.info().driver.clone(), why });
+            let (driver, why) = (landing.info().driver.clone(), landing.verdict().why.clone());
+            return Err(OpenError::Slots { port: id, driver, why });
         }
         let socket = landing.info().socket;
         let room = options.mtu + 128 + 64;
@@ -253,7 +256,7 @@ pub(crate) enum OpenError {
     /// The MTU is out of range.
     Mtu(String),
     /// Overlapping slots were asked for, and are not safe.
-    Slots { port: PortId, driver: String, why: &'static str },
+    Slots { port: PortId, driver: String, why: String },
     /// No mbufs.
     Pool(PoolError),
 }
