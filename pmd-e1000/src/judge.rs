@@ -49,7 +49,8 @@ pub fn fits(longest: usize, mtu: u16) -> bool {
     longest.saturating_sub(HEADERS) <= stride(mtu) + SPARE
 }
 
-fn stride(mtu: u16) -> usize {
+/// IP payload of a full fragment.
+pub(crate) fn stride(mtu: u16) -> usize {
     usize::from(mtu.saturating_sub(20)) & !7
 }
 

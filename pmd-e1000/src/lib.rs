@@ -11,7 +11,8 @@
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
 //! - [`clock`]: nanoseconds by the time-stamp counter;
-//! - [`port`]: a port, set up so that all of this is safe.
+//! - [`steer`]: which frames go to which landing queue;
+//! - [`port`]: a port, set up so that all of this is safe; [`rings`] and [`seat`] (private) are parts of it.
 
 pub mod cards;
 pub mod clock;
@@ -28,14 +29,17 @@ pub mod pool;
 pub mod port;
 pub mod queue;
 pub mod region;
+mod rings;
+mod seat;
 pub mod send;
+pub mod steer;
 
 pub use clock::Clock;
 pub use landing::{PoolStats, SlotLayout};
 pub use memory::MemoryError;
 pub use payload::Payload;
 pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind, Writes};
-pub use port::{LandingPort, PortError, PortSetup};
+pub use port::{LandingPort, PortError, PortSetup, Queues};
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};
 pub use send::{SendError, SendPool, SendSlot};

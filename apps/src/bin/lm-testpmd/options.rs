@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use lm::alf::ChecksumMode;
 use lm::ground::Require;
+use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
 use crate::engine::{self, Kind};
@@ -78,6 +79,9 @@ pub(crate) struct Options {
     /// on, payloads are then damaged without a word
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
+    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
+    #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
+    pub(crate) landing_mac: Vec<Mac>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,

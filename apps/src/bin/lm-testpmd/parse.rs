@@ -109,6 +109,11 @@ pub(crate) fn layout_text(layout: SlotLayout) -> &'static str {
     }
 }
 
+/// `02:00:00:00:00:01`
+pub(crate) fn landing_mac(text: &str) -> Result<Mac, String> {
+    mac(text.trim()).ok_or_else(|| "give MAC addresses, MAC[,MAC], such as 02:00:00:00:00:01".to_owned())
+}
+
 /// What is done about a card's relaxed ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RelaxedOrdering {

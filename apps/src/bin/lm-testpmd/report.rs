@@ -51,6 +51,9 @@ pub(crate) fn datagrams(t: &Tally) {
     if c.duplicates + c.bounced > 0 {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
     }
+    if t.ordinary > 0 {
+        say!("  LM-RX-ordinary:  {:<12} frames of queue 0", t.ordinary);
+    }
     for (reason, n) in c.drops().filter(|&(_, n)| n > 0) {
         say!("  LM-RX-dropped:   {n:<12} {reason}");
     }
@@ -195,6 +198,10 @@ pub(crate) fn info(port: &ControlPort) {
             card.filter
         );
         card.errata.iter().for_each(|erratum| say!("Landing erratum: {erratum}"));
+    }
+    if let Some(steering) = port.landing.steering() {
+        say!("Landing queues: {steering}");
+        port.proofs.all().for_each(|(mac, proof)| say!("Landing address {mac}: {}", proof.name()));
     }
     say!("Landing slots: {} at the start; {verdict}", layout_text(port.landing.layout()));
     say!(
