@@ -14,6 +14,9 @@ use crate::landing::{HEADERS, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 use crate::queue::LandingQueue;
 
+/// Descriptors to send from on cards: room for the largest datagram, in one segment a frame.
+const CARD_TXD: u16 = 64;
+
 /// What a landing port is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSetup {
@@ -89,6 +92,8 @@ impl LandingPort {
         let kind =
             if setup.mirror && !traits.needs_dpdk_memory { RegionKind::Mirrored } else { RegionKind::Dpdk };
         let (rxd, txd) = (clamp(setup.rxd, info.rx_desc), clamp(setup.txd, info.tx_desc));
+        // They free what they have sent only a ring later: a long ring would hold all buffers.
+        let txd = if info.driver.starts_with("net_e1000") { txd.min(CARD_TXD) } else { txd };
         let least = PoolConfig::least_region(rxd, stride, room);
         let round = if kind == RegionKind::Mirrored { 2 << 20 } else { 1 << 17 };
         let region = setup.region.max(least).next_multiple_of(round);

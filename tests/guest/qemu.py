@@ -20,7 +20,7 @@ REAL_TIME = ("-accel", "tcg,thread=multi", "-cpu", "max")
 
 
 def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full=False):
-    words = [BINARY, "-machine", "q35", *(ICOUNT if icount else REAL_TIME), "-smp", "1" if icount else "2",
+    words = [BINARY, "-machine", "q35", *(ICOUNT if icount else REAL_TIME), "-smp", "1",
              "-m", str(MEGABYTES), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
              "-kernel", str(kernel), "-initrd", str(initramfs), "-serial", "stdio",
              "-chardev", f"socket,id=control,path={sockets['control']},server=on,wait=off", "-serial", "chardev:control",

@@ -10,7 +10,7 @@ def ping_and_echo(guest):
     want = guest.sampled()
     figures = {"datagrams": 0, "frames": 0, "copied bytes": 0, "bounced": 0}
     for burst in (1, 32):
-        options = (f"--burst={burst}", "--stats-period=3")
+        options = (f"--burst={burst}",)
         echo = guest.launch(f"echo{burst}", 1, second, "--forward-mode=echo", *options)
         ping = guest.launch(f"ping{burst}", 0, first, "--forward-mode=ping", listed(guest, want), f"--count={len(want)}",
                             *options)
