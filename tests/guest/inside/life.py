@@ -7,17 +7,13 @@ import sizes
 from guest import check, note
 from wire import sha256
 
-DONE = "+++\n"
 
-
-def pair(guest, name, sender, receiver, count, listed, *, prompt=True):
+def pair(guest, name, sender, receiver, count, listed):
     """Both programs at their prompts: one that sends and one that receives."""
     first, second = guest.devices()
-    away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", prompt=prompt)
-    options = ["--txsize=" + ",".join(map(str, listed))]
-    if count:
-        options.append(f"--count={count}")
-    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, prompt=prompt)
+    away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", prompt=True)
+    options = [sizes.listed(listed), *([f"--count={count}"] if count else [])]
+    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, prompt=True)
     return home, away
 
 
