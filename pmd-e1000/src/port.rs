@@ -17,7 +17,7 @@ use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADERS, HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 use crate::queue::LandingQueue;
-use crate::rings::{ring, rx_conf, tx_conf};
+use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::seat::{Seat, make_pool};
 use crate::steer::{SteerError, Steering};
 
@@ -126,8 +126,7 @@ impl LandingPort {
             .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
-        let (rxd, txd) =
-            (ring(id, "receive", setup.rxd, info.rx_desc), ring(id, "send", setup.txd, info.tx_desc));
+        let (rxd, txd) = (ring(id, "receive", setup.rxd, info.rx_desc), send_ring(id, &info, setup.txd));
         let setup = PortSetup { rxd, txd, ..*setup };
 
         let plan = pool_plan(id, &info, &verdict, &setup);
