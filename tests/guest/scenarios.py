@@ -25,6 +25,8 @@ class Scenario:
     vfio: bool = False
     # LM gets the first virtual function of each card, Linux keeps the card.
     vf: bool = False
+    # In reproducible virtual time, always.
+    icount: bool = False
     # The guest is ended after so long; FULL runs have ten times as much.
     seconds: int = 120
     # What the function wants to know besides.
@@ -66,7 +68,13 @@ def _ordinary_life():
                        "many are lost, not one wrong byte is delivered", "life.overrun", (model, model), seconds=240)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life())
+def _cost():
+    for model in ("e1000", "igb"):
+        yield Scenario(f"cost-{model}", "instructions per received datagram: LM, receive-and-free, Linux", "cost.table",
+                       (model, model), icount=True)
+
+
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_cost())
 
 
 def named(name):
@@ -74,4 +82,3 @@ def named(name):
         if scenario.name == name:
             return scenario
     raise SystemExit(f"lab: no scenario {name}: there are {', '.join(s.name for s in SCENARIOS)}")
-SCENARIOS += (Scenario("speed", "", "speed.run", ("igb","igb")),)

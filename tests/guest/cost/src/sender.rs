@@ -24,6 +24,8 @@ pub(crate) struct Source {
     port: LandingPort,
     sender: Sender,
     pool: LandingPool,
+    // A card keeps what it has sent until it is closed.
+    headers: Mempool,
     payload: Vec<u8>,
     ends: Ends,
 }
@@ -51,7 +53,14 @@ impl Source {
         };
         let ends = Ends { src_mac: port.port().mac()?.0, dst_mac: to, flow };
         let payload = (0..size).map(byte).collect();
-        Ok(Self { sender: Sender::new(tx, config, buffers, headers), port, pool, payload, ends })
+        Ok(Self {
+            sender: Sender::new(tx, config, buffers, headers.clone()),
+            port,
+            pool,
+            headers,
+            payload,
+            ends,
+        })
     }
 
     /// In how many fragments a datagram goes.
@@ -89,10 +98,13 @@ impl Source {
     }
 
     pub(crate) fn close(self) -> Result<(), Failure> {
-        let Self { mut port, sender, pool, .. } = self;
+        let Self { mut port, sender, pool, headers, .. } = self;
         drop(sender);
         port.stop(pool)?;
         port.close()?;
+        if headers.in_use() != 0 {
+            return Err(format!("{} header mbufs did not come back", headers.in_use()).into());
+        }
         Ok(())
     }
 }
