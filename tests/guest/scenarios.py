@@ -74,4 +74,3 @@ def named(name):
         if scenario.name == name:
             return scenario
     raise SystemExit(f"lab: no scenario {name}: there are {', '.join(s.name for s in SCENARIOS)}")
-SCENARIOS += (Scenario("speed", "", "speed.run", ("igb","igb")),)

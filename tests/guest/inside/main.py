@@ -14,7 +14,6 @@ from host import Host
 import kernelpeer  # noqa: F401
 import life  # noqa: F401
 import pingpong  # noqa: F401
-import speed
 
 
 def too_long(*_):
