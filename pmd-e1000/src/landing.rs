@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use rte::mempool::Handler;
+use rte::mempool::{Handler, Order};
 use rte::memzone::Memzone;
 
 use crate::region::{Books, CHUNK, Segment, let_go};
@@ -52,6 +52,9 @@ pub struct PoolStats {
 /// posted again many laps after its headers were needed.
 pub(crate) const BOUNCES: usize = 64;
 
+/// Breaks in a row that a separate slot steps over.
+const STEPS: usize = 4;
+
 /// What the handler is made from.
 pub(crate) struct Setup {
     pub first: Mutex<Option<(Arc<Segment>, Memzone)>>,
@@ -59,6 +62,8 @@ pub(crate) struct Setup {
     /// Bytes that a device may write into a slot.
     pub room: usize,
     pub layout: SlotLayout,
+    /// No slot may cross a break, nor lie in a bounce buffer, which may.
+    pub bounded: bool,
 }
 
 /// A range of addresses.
@@ -72,6 +77,33 @@ impl Span {
     #[inline(always)]
     pub(crate) fn covers(self, at: usize, len: usize) -> bool {
         len <= self.len && at.wrapping_sub(self.base) <= self.len - len
+    }
+}
+
+/// What a received mbuf of an overlapping slot looks like when there is nothing special about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain {
+    buf_len: u16,
+}
+
+impl Plain {
+    /// Whether this is one: one segment, with the usual headroom.
+    ///
+    /// # Safety
+    /// A valid mbuf, nobody else's.
+    #[inline(always)]
+    pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
+        const fn words(data_off: u16, nb_segs: u16) -> u64 {
+            let (d, n) = (data_off.to_ne_bytes(), nb_segs.to_ne_bytes());
+            u64::from_ne_bytes([d[0], d[1], 0, 0, n[0], n[1], 0, 0])
+        }
+        const MASK: u64 = words(u16::MAX, u16::MAX);
+        const PLAIN: u64 = words(HEADROOM as u16, 1);
+        // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they can be
+        // read together (`rearm_data`), aligned to 8 bytes.
+        let (rearm, buf_len) =
+            unsafe { ((&raw const (*mbuf).rearm_data).cast::<u64>().read(), (*mbuf).buf_len) };
+        rearm & MASK == PLAIN && buf_len == self.buf_len
     }
 }
 
@@ -89,7 +121,7 @@ impl Ground {
 
     fn is_idle(&self, chunk: usize) -> bool {
         let b = self.books[chunk];
-        b.cut == b.back + self.segment.remote(chunk)
+        b.cut == b.back + self.segment.returned(chunk)
     }
 
     pub(crate) fn all_idle(&self) -> bool {
@@ -120,6 +152,7 @@ pub(crate) struct Landing {
     room: usize,
     pub layout: SlotLayout,
     pub grounds: Vec<Ground>,
+    bounded: bool,
     ready: bool,
     closing: bool,
     /// The bounce slots.
@@ -130,7 +163,7 @@ pub(crate) struct Landing {
     /// Payload addresses of the frames in the bounce slots.
     targets: [usize; BOUNCES],
     pub stats: PoolStats,
-    /// The chunks ahead are in use: the region may have to grow.
+    /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to grow.
     pub pressed: bool,
 }
 
@@ -164,7 +197,10 @@ impl Landing {
             // The headers above must survive the first payload below them.
             self.last -= HEADERS.next_multiple_of(8);
         }
+        let next = self.last.wrapping_sub(self.pitch);
         self.layout = layout;
+        // What lies ahead was judged by the other pitch: the next slot takes a second thought.
+        self.floor = usize::MAX;
         match layout {
             SlotLayout::Overlapping => {
                 self.pitch = self.stride;
@@ -177,11 +213,22 @@ impl Landing {
                 self.buf_len = (HEADROOM + self.room).max(TO_PAYLOAD + self.stride) as u16 + 1;
             }
         }
+        // SAFETY: once ready, the current chunk's books.
+        if self.ready && unsafe { (*self.books).cut } == 0 {
+            // The cursor came here for a slot of the other size.
+            self.last = self.last.min(self.highest(next) + self.pitch);
+        }
     }
 
     /// What `buf_len` says of a slot.
     pub(crate) fn is_overlapping(&self, buf_len: u16) -> bool {
         usize::from(buf_len) == TO_PAYLOAD + self.stride
+    }
+
+    /// What mbufs of overlapping slots look like.
+    #[inline(always)]
+    pub(crate) fn plain(&self) -> Plain {
+        Plain { buf_len: (TO_PAYLOAD + self.stride) as u16 }
     }
 
     /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.
@@ -206,14 +253,15 @@ impl Landing {
         if self.closing {
             return None;
         }
-        let at = self.descend()?;
+        let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
         let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
         let segment = self.segment();
         let extent = segment.memory.extent(start);
         let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
         let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
         self.last = at;
-        self.floor = lowest;
+        // A slot that starts right below a break leaves the next one across it, too.
+        self.floor = if end > extent.hi + self.pitch { at } else { lowest };
         self.delta = extent.delta;
         if end <= extent.hi {
             return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
@@ -224,6 +272,22 @@ impl Landing {
         self.stats.bounced += 1;
         let buf = self.bounces.base + index * self.bounce_len;
         Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
+    }
+
+    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
+    fn descend_clear(&mut self) -> Option<usize> {
+        let (before, room) = (self.last, self.frame_room());
+        for _ in 0..STEPS {
+            let Some(at) = self.descend() else { break };
+            let extent = self.segment().memory.extent(at - HEADERS);
+            if at - HEADERS + room <= extent.hi {
+                return Some(at);
+            }
+            self.last = ((extent.hi - room + HEADERS) & !7) + self.pitch;
+        }
+        // Pieces too small for a frame: it is bounced, if it may be.
+        self.last = before;
+        if self.bounded { None } else { self.descend() }
     }
 
     /// Bytes that a device may write from a frame's start.
@@ -254,9 +318,14 @@ impl Landing {
     fn jump(&mut self) -> Option<usize> {
         let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
         self.stats.jumps += 1;
-        let top = self.grounds[s].segment.base + (c + 1) * CHUNK;
-        // The chunk above may be in use down to the headers of its lowest slot.
-        Some((top - 64 - self.frame_room()) & !7)
+        Some(self.highest(self.grounds[s].segment.base + c * CHUNK))
+    }
+
+    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
+    fn highest(&self, at: usize) -> usize {
+        let base = self.segment().base;
+        let top = base + ((at - base) / CHUNK + 1) * CHUNK;
+        (top - 64 - self.frame_room()) & !7
     }
 
     /// All chunks in the order in which the cursor would come to them.
@@ -383,14 +452,14 @@ impl Handler for Landing {
     const NAME: &'static CStr = c"lm_landing";
     type Config = Setup;
 
-    fn alloc(mp: *mut rte_mempool, setup: &Setup) -> Result<Box<Self>, i32> {
+    fn alloc(mp: *mut rte_mempool, setup: &Setup) -> Result<Self, i32> {
         let first = setup.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (segment, bounce) = first.ok_or(libc::EINVAL)?;
         // SAFETY: DPDK passes the pool that it creates, with its size.
         let size = unsafe { (*mp).size } as usize;
         let top = segment.base + segment.len;
         let bounce_len = Self::bounce_len(setup.stride, setup.room);
-        let mut this = Box::new(Self {
+        let mut this = Self {
             stack: Vec::with_capacity(size),
             last: 0,
             floor: usize::MAX,
@@ -405,6 +474,7 @@ impl Handler for Landing {
             room: setup.room,
             layout: SlotLayout::Overlapping,
             grounds: vec![Ground::new(segment)],
+            bounded: setup.bounded,
             ready: false,
             closing: false,
             bounces: Span { base: bounce.ptr().as_ptr() as usize, len: bounce_len * BOUNCES },
@@ -413,8 +483,9 @@ impl Handler for Landing {
             bounce_next: 0,
             targets: [0; BOUNCES],
             stats: PoolStats::default(),
-            pressed: false,
-        });
+            // So that the first poll settles in the segment.
+            pressed: true,
+        };
         this.set_layout(setup.layout);
         this.books = &raw mut this.grounds[0].books[this.chunk];
         // The first slot leaves room above for a device that fills all it was given.
@@ -438,26 +509,34 @@ impl Handler for Landing {
         0
     }
 
-    #[inline]
-    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
-        // SAFETY: Handler's contract: one call at a time.
-        let this = unsafe { &mut *this };
-        // What a driver's refill asks for: one, and most often it lies in the chunk that the cursor is in.
-        let at = this.last.wrapping_sub(this.pitch);
-        if n == 1
-            && at >= this.floor
-            && let Some(mbuf) = this.stack.pop()
-        {
-            this.last = at;
-            // SAFETY: `objs` has room for one; the pool is ready, as `floor` is in reach, so this is one of its mbufs,
-            // which nobody else uses.
-            unsafe {
-                this.cut(mbuf, at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(this.delta));
-                *objs = mbuf.cast();
-            }
-            return 0;
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, order: Order) -> i32 {
+        // SAFETY: Handler's contract: one call at a time, room for `n` objects.
+        let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts_mut(objs, n as usize)) };
+        let Some(left) = this.stack.len().checked_sub(objs.len()) else { return -libc::ENOENT };
+        if this.ready && !this.cut_above(left) {
+            this.stats.starved += u64::from(order == Order::FirstFirst);
+            this.pressed = true;
+            return -libc::ENOENT;
         }
-        this.dequeue_many(objs, n)
+        for (to, mbuf) in objs.iter_mut().zip(&this.stack[left..]) {
+            *to = mbuf.cast();
+        }
+        if order == Order::FirstFirst {
+            objs.reverse();
+        }
+        this.stack.truncate(left);
+        0
+    }
+
+    unsafe fn put_back(this: *mut Self, objs: *const *mut c_void, n: u32) {
+        // SAFETY: Handler's contract: one call at a time, `n` objects.
+        let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts(objs, n as usize)) };
+        // SAFETY: once ready, all objects are mbufs of this pool; these nobody used.
+        let uncut =
+            objs.iter().take_while(|object| this.ready && unsafe { this.uncut(object.cast()) }).count();
+        this.stack.extend(objs[..uncut].iter().map(|object| object.cast::<rte_mbuf>()));
+        // SAFETY: Handler's contract.
+        unsafe { Self::enqueue(this, objs[uncut..].as_ptr(), n - uncut as u32) };
     }
 
     unsafe fn count(this: *const Self) -> u32 {
@@ -472,91 +551,98 @@ impl Landing {
         self.ready = ready;
     }
 
+    /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
+    fn cut_above(&mut self, left: usize) -> bool {
+        let before = (self.last, self.books);
+        let top = self.stack.len();
+        let mut n = top;
+        while n > left {
+            // What is left of this piece of ground takes no second thought.
+            let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
+            for i in 0..here {
+                let buf = self.last - (i + 1) * self.pitch - TO_PAYLOAD;
+                // SAFETY: one of the pool's mbufs, which nobody else uses, and a chunk has been entered.
+                unsafe { self.place(self.stack[n - 1 - i], buf, (buf as u64).wrapping_add(self.delta)) };
+            }
+            self.last -= here * self.pitch;
+            // SAFETY: the current chunk's entry in a box that lives as long as its ground.
+            unsafe { (*self.books).cut += here as u32 };
+            n -= here;
+            if n > left {
+                let Some((buf, iova)) = self.edge() else {
+                    self.undo(n..top, before);
+                    return false;
+                };
+                n -= 1;
+                // SAFETY: as above.
+                unsafe {
+                    self.place(self.stack[n], buf, iova);
+                    (*self.books).cut += 1;
+                }
+            }
+        }
+        true
+    }
+
     /// An mbuf gets its slot.
     ///
     /// # Safety
-    /// It is one of this pool's, nobody else uses it, and a chunk has been entered.
+    /// It is one of this pool's, and nobody else uses it.
     #[inline(always)]
-    unsafe fn cut(&mut self, mbuf: *mut rte_mbuf, buf: usize, iova: u64) {
-        // SAFETY: the caller's promise; `books` points to the current chunk's entry in a box that lives as long as
-        // its ground.
+    unsafe fn place(&self, mbuf: *mut rte_mbuf, buf: usize, iova: u64) {
+        // SAFETY: the caller's promise.
         unsafe {
             (*mbuf).buf_addr = buf as *mut c_void;
             (*mbuf).buf_iova = iova;
             (*mbuf).buf_len = self.buf_len;
-            (*self.books).cut += 1;
         }
     }
 
-    /// Any number of mbufs, and whatever takes a second thought. `objs` has room for `n`: Handler's contract.
-    #[inline(never)]
-    fn dequeue_many(&mut self, objs: *mut *mut c_void, n: u32) -> i32 {
-        if self.stack.len() < n as usize || !self.ready {
-            return self.dequeue_unready(objs, n);
-        }
-        let before = (self.last, self.books);
-        for i in 0..n as usize {
-            let at = self.last.wrapping_sub(self.pitch);
-            let place = if at >= self.floor {
-                self.last = at;
-                Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(self.delta)))
-            } else {
-                self.edge()
-            };
-            // No mbuf leaves the stack before its place is found.
-            let Some(((buf, iova), mbuf)) = place.and_then(|place| Some((place, self.stack.pop()?))) else {
-                // SAFETY: the first `i` places of `objs` were filled below.
-                unsafe { self.undo(objs, i, before) };
-                return -libc::ENOENT;
-            };
-            // SAFETY: an mbuf of this pool, as it is ready, which nobody else uses; `objs` has room for `n`.
-            unsafe {
-                self.cut(mbuf, buf, iova);
-                *objs.add(i) = mbuf.cast();
-            }
-        }
-        0
-    }
-
-    /// While the pool is created and freed, objects are just objects.
+    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the
+    /// chunk that the cursor is in, their places are cut again next time; else they are never used.
     #[cold]
-    fn dequeue_unready(&mut self, objs: *mut *mut c_void, n: u32) -> i32 {
-        if self.ready || self.stack.len() < n as usize {
-            return -libc::ENOENT;
+    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut Books)) {
+        if self.books == before.1 {
+            self.rewind(before.0, cut.len() as u32);
+            return;
         }
-        for (i, mbuf) in self.stack.drain(self.stack.len() - n as usize..).enumerate() {
-            // SAFETY: `objs` has room for `n` objects: Handler's contract.
-            unsafe { *objs.add(i) = mbuf.cast() };
+        for i in cut {
+            // SAFETY: an mbuf of this pool with the address that was just set.
+            let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
+            self.back(at, 1);
         }
-        0
     }
 
-    /// All or nothing: takes the first `n` of `objs` back. If they were all cut from the chunk that the cursor
-    /// is in, their places are cut again next time; else they are never used.
+    /// Takes back the slot that was cut last, if it is this mbuf's and of the layout in force.
     ///
     /// # Safety
-    /// They were just filled by `dequeue`, which began at `before`.
-    #[cold]
-    unsafe fn undo(&mut self, objs: *mut *mut c_void, n: usize, before: (usize, *mut Books)) {
-        self.stats.starved += 1;
-        self.pressed = true;
-        let rewind = self.books == before.1;
-        if rewind {
-            self.last = before.0;
-            // SAFETY: the current chunk's books, of which `n` slots were just cut.
-            unsafe { (*self.books).cut -= n as u32 };
+    /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
+    unsafe fn uncut(&mut self, mbuf: *mut rte_mbuf) -> bool {
+        // SAFETY: the caller's promise.
+        let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
+        let at = self.payload_of(buf);
+        let Some(s) = self.grounds.iter().position(|g| g.segment.covers(at, 1)) else { return false };
+        let c = self.grounds[s].segment.chunk_of(at);
+        // SAFETY: the current chunk's books.
+        let cut = unsafe { (*self.books).cut };
+        // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
+        let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
+        if !newest || len != self.buf_len {
+            return false;
         }
-        for i in (0..n).rev() {
-            // SAFETY: the caller's promise; they are mbufs of this pool with the address that was set.
-            unsafe {
-                let mbuf = (*objs.add(i)).cast::<rte_mbuf>();
-                if !rewind {
-                    let at = self.payload_of((*mbuf).buf_addr as usize);
-                    self.back(at, 1);
-                }
-                self.stack.push(mbuf);
-            }
-        }
+        (self.segment, self.chunk) = (s, c);
+        self.books = &raw mut self.grounds[s].books[c];
+        self.rewind(at + self.pitch, 1);
+        true
+    }
+
+    /// The cursor goes back over `n` slots of the chunk that it is in, which nobody has.
+    fn rewind(&mut self, last: usize, n: u32) {
+        self.last = last;
+        // There may be an IOVA break between: the next slot takes a second thought.
+        self.floor = usize::MAX;
+        // SAFETY: the current chunk's books, in a box that lives as long as its ground; these slots were cut from it.
+        unsafe { (*self.books).cut -= n };
     }
 
     /// Takes back those of `mbufs` that are out.
@@ -580,7 +666,7 @@ impl Landing {
     /// Slots that are neither free nor posted: messages and frames that wait.
     pub(crate) fn held(&self) -> u64 {
         let out = self.grounds.iter().flat_map(|g| {
-            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.remote(c)))
+            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.returned(c)))
         });
         out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
     }

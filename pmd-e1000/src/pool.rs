@@ -9,6 +9,7 @@ use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
+use rte::port::PortId;
 
 use crate::landing::{BOUNCES, HEADERS, HEADROOM, Landing, PoolStats, Setup, SlotLayout, TO_PAYLOAD};
 use crate::memory::{Memory, MemoryError};
@@ -20,8 +21,19 @@ use crate::region::{CHUNK, Hold, Segment, let_go};
 pub enum RegionKind {
     /// In DPDK's memory: any device can land there. A datagram across its end is copied.
     Dpdk,
-    /// In memory mapped twice, so that it has no end: for devices that do no DMA.
+    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`] names.
     Mirrored,
+}
+
+/// What a device that writes into the region itself demands of it; by default, none does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Bytes that the driver is to be told a slot has; 0, or less than the room: the room.
+    pub declared: usize,
+    /// No slot crosses a multiple of this, in the device's addresses; 0: any may. Slots never overlap then.
+    pub boundary: usize,
+    /// The port whose device it is: memory mapped twice is made known to it.
+    pub port: Option<PortId>,
 }
 
 /// What a landing pool is made of.
@@ -47,6 +59,8 @@ pub struct PoolConfig {
     pub layout: SlotLayout,
     /// NUMA node; `None`: any.
     pub socket: Option<u32>,
+    /// What the device demands that writes there.
+    pub writes: Writes,
 }
 
 impl PoolConfig {
@@ -54,6 +68,11 @@ impl PoolConfig {
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(room + 128);
         (usize::from(descriptors) * pitch + (64 << 10) + 4 * CHUNK).next_multiple_of(CHUNK)
+    }
+
+    /// Slots that must not cross a boundary lie apart: overlapping ones lie where they must.
+    fn allowed(&self, layout: SlotLayout) -> SlotLayout {
+        if self.writes.boundary == 0 { layout } else { SlotLayout::Separate }
     }
 }
 
@@ -71,6 +90,10 @@ pub struct Landed {
     /// 0, or the bounce slot (from 1) where its headers still are.
     pub bounce: u16,
 }
+
+/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as matching
+/// a frame.
+const IN_ADVANCE: u32 = 32;
 
 /// Where the pool's handler is: looked up once.
 struct Handle(NonNull<Landing>);
@@ -98,9 +121,13 @@ fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, M
     let memory = match config.kind {
         RegionKind::Dpdk => {
             let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
-            Memory::zone(eal, &format!("lm_{}_{number}", config.name), len, config.socket)?
+            let name = format!("lm_{}_{number}", config.name);
+            Memory::zone(eal, &name, len, config.socket, config.writes.boundary)?
         }
-        RegionKind::Mirrored => Memory::twice(eal, len)?,
+        RegionKind::Mirrored => match config.writes.port {
+            Some(port) => Memory::twice_for(eal, len, port, config.writes.boundary)?,
+            None => Memory::twice(eal, len)?,
+        },
     };
     Ok(Arc::new(Segment::new(eal, memory)))
 }
@@ -119,7 +146,8 @@ impl LandingPool {
                 descriptors: config.descriptors,
             });
         }
-        if !config.stride.is_multiple_of(8) || config.room + HEADROOM >= usize::from(u16::MAX) {
+        let declared = config.room.max(config.writes.declared);
+        if !config.stride.is_multiple_of(8) || declared + HEADROOM >= usize::from(u16::MAX) {
             return Err(LandingError::Stride(config.stride, config.room));
         }
         let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
@@ -133,7 +161,8 @@ impl LandingPool {
             first: Mutex::new(Some((first, bounce))),
             stride: config.stride,
             room: config.room,
-            layout: config.layout,
+            layout: config.allowed(config.layout),
+            bounded: config.writes.boundary > 0,
         };
         let mut mbufs = Vec::new();
         let pool = HandlerPool::create(
@@ -142,8 +171,9 @@ impl LandingPool {
                 name: &format!("lm_{}", config.name),
                 n: u32::from(config.descriptors) + config.spare_mbufs,
                 priv_size: 0,
-                data_room: (HEADROOM + config.room) as u16,
+                data_room: (HEADROOM + declared) as u16,
                 pinned: true,
+                in_advance: IN_ADVANCE,
                 socket: config.socket,
             },
             &setup,
@@ -218,11 +248,20 @@ impl LandingPool {
         self.landing().layout
     }
 
-    /// Lays the slots that are posted from now on so. It takes a ring length of frames to take effect.
+    /// Lays the slots that are posted from now on so, if they may be. It takes a ring length of frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        let layout = self.config.allowed(layout);
         if self.layout() != layout {
+            // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
+            unsafe { self.pool.flush() };
             self.landing().set_layout(layout);
         }
+    }
+
+    /// Bytes of a frame that carries a whole stride.
+    #[inline(always)]
+    pub(crate) fn full_frame(&self) -> u16 {
+        (self.config.stride + HEADERS) as u16
     }
 
     /// Offers frames to `taker` as long as there is nothing special about them and they are where it expects them; how
@@ -232,11 +271,15 @@ impl LandingPool {
     /// As for [`LandingPool::landed`], for all of them.
     #[inline(always)]
     pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) -> usize {
+        let plain = self.landing().plain();
         let mut rest = mbufs.iter();
         taker.take_while(|at, len| {
-            // SAFETY: the caller's promise.
-            let next = rest.as_slice().first().and_then(|&mbuf| unsafe { self.plain(mbuf) });
-            let goes_on = next == Some((at, len));
+            // SAFETY: the caller's promise. What lies where a slot of the region is expected is in no bounce slot.
+            let goes_on = rest.as_slice().first().is_some_and(|&mbuf| unsafe {
+                (*mbuf).buf_addr as usize == at.wrapping_sub(TO_PAYLOAD)
+                    && (*mbuf).data_len == len
+                    && plain.fits(mbuf)
+            });
             if goes_on {
                 rest.next();
             }
@@ -254,10 +297,7 @@ impl LandingPool {
         // SAFETY: the caller's promise: a valid mbuf, ours alone.
         unsafe {
             let buf = (*mbuf).buf_addr as usize;
-            let plain = landing.is_overlapping((*mbuf).buf_len)
-                && (*mbuf).nb_segs == 1
-                && usize::from((*mbuf).data_off) == HEADROOM
-                && !landing.bounces.covers(buf, 1);
+            let plain = landing.plain().fits(mbuf) && !landing.bounces.covers(buf, 1);
             plain.then(|| (buf + TO_PAYLOAD, (*mbuf).data_len))
         }
     }
@@ -303,7 +343,10 @@ impl LandingPool {
     /// Nobody uses an mbuf of this pool any more, nor will.
     pub(crate) unsafe fn reclaim(&mut self) {
         // SAFETY: the caller's promise.
-        unsafe { self.landing().reclaim(&self.mbufs) };
+        unsafe {
+            self.pool.flush();
+            self.landing().reclaim(&self.mbufs);
+        }
     }
 
     /// One slot is no longer needed.
@@ -400,6 +443,7 @@ impl LandingPool {
     fn relieve(&mut self) {
         let landing = self.landing();
         landing.pressed = false;
+        landing.grounds.iter().for_each(|ground| ground.segment.home.settle());
         for ground in landing.shrink() {
             self.region -= ground.segment.len;
             let_go(ground.segment, ground.books);
@@ -415,6 +459,7 @@ impl LandingPool {
         match segment(&self.eal, &self.config, step) {
             Ok(added) => {
                 self.region += step;
+                added.home.settle();
                 self.landing().grow(added);
             }
             Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),
@@ -424,6 +469,8 @@ impl LandingPool {
 
 impl Drop for LandingPool {
     fn drop(&mut self) {
+        // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
+        unsafe { self.pool.flush() };
         // The handler goes with the pool, perhaps later than this: a port may still have a share.
         self.landing().close();
     }

@@ -5,8 +5,8 @@ use std::ptr;
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
-use crate::device::Traits;
-use crate::landing::SlotLayout;
+use crate::device::{Allowed, Traits};
+use crate::landing::{HEADROOM, SlotLayout, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 
 /// Frames that one poll takes at most.
@@ -33,6 +33,8 @@ pub trait Take {
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
 #[inline(always)]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
+    // SAFETY: the caller's promise.
+    unsafe { prefetch_ends(mbufs, pool.full_frame()) };
     let mut rest = mbufs;
     loop {
         // SAFETY: the caller's promise.
@@ -49,6 +51,44 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut 
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
+}
+
+/// Fetches what will be read of datagrams where they end: the last bytes of the frame that came first, which are
+/// never full, and the first ones behind the headers of the frame that came last. A driver fetches the headers.
+///
+/// # Safety
+/// As for [`feed`].
+#[inline(always)]
+unsafe fn prefetch_ends(mbufs: &[*mut rte_mbuf], full: u16) {
+    let mut above = ptr::null_mut::<rte_mbuf>();
+    for &mbuf in mbufs {
+        // SAFETY: the caller's promise.
+        let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len) };
+        if len != full {
+            prefetch((buf + HEADROOM + usize::from(len)).wrapping_sub(8));
+            if !above.is_null() {
+                // SAFETY: the caller's promise.
+                prefetch(unsafe { (*above).buf_addr } as usize + TO_PAYLOAD);
+            }
+        }
+        above = mbuf;
+    }
+    if !above.is_null() {
+        // SAFETY: the caller's promise.
+        prefetch(unsafe { (*above).buf_addr } as usize + TO_PAYLOAD);
+    }
+}
+
+/// A hint to the processor.
+#[inline(always)]
+fn prefetch(at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint faults at no address.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch(at as *const i8, core::arch::x86_64::_MM_HINT_T0);
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 /// A frame with something special about it.
@@ -139,8 +179,12 @@ impl LandingQueue {
         self.traits
     }
 
-    /// Lays the slots that are posted from now on so.
+    /// Lays the slots that are posted from now on so, if the device allows it.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (self.traits.allowed, layout) {
+            log::warn!("slots stay separate on port {}: {why}", self.rx.port());
+            return;
+        }
         self.pool.set_layout(layout);
     }
 

@@ -1,15 +1,16 @@
 //! The memory that a queue lands in: segments cut into chunks, each of which knows who still needs it.
 //!
 //! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot cut
-//! from it has come back. Slots come back on the queue's lcore (counted without atomics) or with a [`Hold`]
-//! that some thread drops (one atomic addition for each chunk it touches, and nothing afterwards: the segment
-//! may be gone by then).
+//! from it has come back. Slots come back on the queue's lcore (in its books) or with a [`Hold`] that some thread
+//! drops: one addition for each chunk it touches, and nothing afterwards, as the segment may be gone by then. The
+//! addition is atomic but on one thread, the segment's [`home`](crate::home), which has a count of its own.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rte::Eal;
 
+use crate::home::{Home, ThreadId};
 use crate::memory::Memory;
 
 /// Bytes of a chunk, the unit of reuse.
@@ -20,8 +21,10 @@ const SHIFT: u32 = CHUNK.trailing_zeros();
 #[derive(Default)]
 #[repr(align(64))]
 pub(crate) struct Chunk {
-    /// Slots that came back with holds, from any thread.
+    /// Slots that came back with holds, from any thread but the segment's home.
     remote: AtomicU32,
+    /// Slots that came back with holds at home: only that thread writes it while a slot is out.
+    local: AtomicU32,
 }
 
 /// The lcore's side of a chunk's books.
@@ -41,6 +44,7 @@ pub(crate) struct Segment {
     /// Bytes of all chunks; the distance of the two mappings if there are two.
     pub len: usize,
     pub chunks: Box<[Chunk]>,
+    pub home: Home,
     _eal: Eal,
 }
 
@@ -48,7 +52,7 @@ impl Segment {
     pub(crate) fn new(eal: &Eal, memory: Memory) -> Self {
         let (base, len) = (memory.base(), memory.len() / CHUNK * CHUNK);
         let chunks = (0..len / CHUNK).map(|_| Chunk::default()).collect();
-        Self { memory, base, len, chunks, _eal: eal.clone() }
+        Self { memory, base, len, chunks, home: Home::default(), _eal: eal.clone() }
     }
 
     /// Whether `len` bytes at `at` lie in the memory, under either of its addresses.
@@ -66,15 +70,18 @@ impl Segment {
         offset >> SHIFT
     }
 
-    /// Slots that came back remotely since the chunk was entered.
+    /// Slots that came back with holds since the chunk was entered.
     #[inline]
-    pub(crate) fn remote(&self, chunk: usize) -> u32 {
+    pub(crate) fn returned(&self, chunk: usize) -> u32 {
+        let Chunk { remote, local } = &self.chunks[chunk];
         // Acquire: what the holder read of the slots happened before they are given out again.
-        self.chunks[chunk].remote.load(Ordering::Acquire)
+        remote.load(Ordering::Acquire) + local.load(Ordering::Acquire)
     }
 
     pub(crate) fn enter(&self, chunk: usize) {
+        // No slot is out, so nobody else writes these.
         self.chunks[chunk].remote.store(0, Ordering::Relaxed);
+        self.chunks[chunk].local.store(0, Ordering::Relaxed);
     }
 
     /// How many of `n` slots, `stride` apart upwards from `lowest`, lie in the chunk of the lowest.
@@ -86,18 +93,32 @@ impl Segment {
         if offset + span < top { n } else { ((top - offset - 1) / stride + 1) as u32 }
     }
 
+    #[inline]
     fn give_back(&self, lowest: usize, n: u32, stride: usize) {
-        let mut lowest = lowest;
-        let mut n = n;
-        while n > 0 {
-            let here = self.in_lower_chunk(lowest, n, stride);
-            let chunk = self.chunk_of(lowest);
-            n -= here;
-            lowest += here as usize * stride;
-            // This thread's reads of the slots happen before the pool gives them out again. After the last
-            // of these additions `self` may be freed by whoever sweeps the orphans.
-            self.chunks[chunk].remote.fetch_add(here, Ordering::SeqCst);
+        let here = self.in_lower_chunk(lowest, n, stride);
+        // After the last of these additions `self` may be freed by whoever sweeps the orphans. This thread's reads of
+        // the slots happen before the pool gives them out again.
+        if self.home.is_here() {
+            if here < n {
+                self.count_local(lowest + here as usize * stride, n - here);
+            }
+            self.count_local(lowest, here);
+            // What a fence would do is done by the barrier in `let_go`.
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            if here < n {
+                let above = self.chunk_of(lowest + here as usize * stride);
+                self.chunks[above].remote.fetch_add(n - here, Ordering::SeqCst);
+            }
+            self.chunks[self.chunk_of(lowest)].remote.fetch_add(here, Ordering::SeqCst);
         }
+    }
+
+    /// Not a read-modify-write: there is one writer.
+    #[inline(always)]
+    fn count_local(&self, lowest: usize, n: u32) {
+        let local = &self.chunks[self.chunk_of(lowest)].local;
+        local.store(local.load(Ordering::Relaxed) + n, Ordering::Release);
     }
 }
 
@@ -161,15 +182,19 @@ static ORPHANS: Mutex<Vec<Orphan>> = Mutex::new(Vec::new());
 static ORPHANED: AtomicUsize = AtomicUsize::new(0);
 
 fn is_idle(segment: &Segment, books: &[Books]) -> bool {
-    books.iter().enumerate().all(|(i, b)| b.cut == b.back + segment.remote(i))
+    books.iter().enumerate().all(|(i, b)| b.cut == b.back + segment.returned(i))
 }
 
 /// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
 pub(crate) fn let_go(segment: Arc<Segment>, books: Box<[Books]>) {
     let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let home = segment.home.thread();
     orphans.push(Orphan { segment, books });
     ORPHANED.store(orphans.len(), Ordering::SeqCst);
     drop(orphans);
+    if home.is_some_and(|home| home != ThreadId::current()) {
+        crate::home::barrier();
+    }
     sweep();
 }
 

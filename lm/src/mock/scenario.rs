@@ -176,12 +176,11 @@ fn compose(
             15 if !frames.is_empty() => {
                 originals.push(frames[at].clone());
                 let len = frames[at].len();
-                frames[at].truncate(tape.wide() % (len + 1));
+                frames[at].truncate(1 + tape.wide() % len);
             }
             _ => {}
         }
     }
-    frames.retain(|f| !f.is_empty());
     frames.truncate(FRAMES);
     frames
 }
@@ -249,7 +248,16 @@ mod tests {
     /// What the fuzz harness found, by name.
     #[test]
     fn regressions() {
-        let known: [(&str, &[u8]); 1] = [("nothing at all", &[])];
+        let known: [(&str, &[u8]); 2] = [
+            ("nothing at all", &[]),
+            (
+                "a frame cut to nothing, then changed",
+                &[
+                    220, 39, 10, 125, 199, 27, 31, 191, 27, 164, 173, 242, 247, 16, 136, 241, 167, 47, 24,
+                    64, 174, 122, 95,
+                ],
+            ),
+        ];
         for (name, input) in known {
             assert!(super::run(input).is_ok(), "{name}: {:?}", super::run(input));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::lcore::{self, LaunchError};
-use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, register};
+use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, Order, register};
 use rte::memzone::{Memzone, MemzoneFlags, iova_of};
 use rte::port::{
     ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, StartError, StopError,
@@ -289,13 +289,13 @@ impl Handler for Lifo {
     /// Refuse with this number, unless it is zero.
     type Config = i32;
 
-    fn alloc(mp: *mut rte_mempool, refuse: &i32) -> Result<Box<Self>, i32> {
+    fn alloc(mp: *mut rte_mempool, refuse: &i32) -> Result<Self, i32> {
         if *refuse != 0 {
             return Err(*refuse);
         }
         // SAFETY: the pool is being created, and has its size.
         let n = unsafe { (*mp).size };
-        Ok(Box::new(Self { free: Vec::with_capacity(n as usize), handed_out: 0 }))
+        Ok(Self { free: Vec::with_capacity(n as usize), handed_out: 0 })
     }
 
     unsafe fn enqueue(this: *mut Self, objs: *const *mut c_void, n: u32) -> i32 {
@@ -304,7 +304,7 @@ impl Handler for Lifo {
         0
     }
 
-    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, _: Order) -> i32 {
         // SAFETY: the trait's promise.
         let (this, out) = unsafe { (&mut *this, std::slice::from_raw_parts_mut(objs, n as usize)) };
         let Some(left) = this.free.len().checked_sub(out.len()) else { return -libc::ENOENT };
@@ -321,7 +321,15 @@ impl Handler for Lifo {
 }
 
 fn config(name: &str) -> HandlerPoolConfig<'_> {
-    HandlerPoolConfig { name, n: 255, priv_size: 16, data_room: 2176, pinned: false, socket: None }
+    HandlerPoolConfig {
+        name,
+        n: 255,
+        priv_size: 16,
+        data_room: 2176,
+        pinned: false,
+        in_advance: 0,
+        socket: None,
+    }
 }
 
 fn a_handler_feeds_a_port(eal: &Eal) {
@@ -379,13 +387,13 @@ fn handlers_that_refuse(eal: &Eal) {
     impl Handler for Impostor {
         const NAME: &'static CStr = c"test_lifo";
         type Config = ();
-        fn alloc(_: *mut rte_mempool, (): &()) -> Result<Box<Self>, i32> {
+        fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> {
             panic!("never called: the name is taken")
         }
         unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 {
             0
         }
-        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 {
+        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 {
             0
         }
         unsafe fn count(_: *const Self) -> u32 {
@@ -396,13 +404,13 @@ fn handlers_that_refuse(eal: &Eal) {
     impl Handler for Nameless {
         const NAME: &'static CStr = c"a name of more than thirty bytes";
         type Config = ();
-        fn alloc(_: *mut rte_mempool, (): &()) -> Result<Box<Self>, i32> {
+        fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> {
             panic!("never called: the name is too long")
         }
         unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 {
             0
         }
-        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 {
+        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 {
             0
         }
         unsafe fn count(_: *const Self) -> u32 {

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use dpdk_sys::{rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
 
-use super::handler::{Handler, index_of};
+use super::handler::{Handler, flush, handler, index_of, only_refill};
 use super::{PoolError, PoolRef, socket_id};
 use crate::{Eal, Errno};
 
@@ -26,12 +26,15 @@ pub struct HandlerPoolConfig<'a> {
     /// The mbufs have no room of their own: the handler gives them addresses
     /// (`RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF`). They start with none.
     pub pinned: bool,
+    /// mbufs that an lcore gets in advance when it needs one, at most 512; they are not among `n`. 0: none.
+    pub in_advance: u32,
     /// NUMA node; `None`: any.
     pub socket: Option<u32>,
 }
 
-/// A pool of mbufs whose free ones a [`Handler`] keeps. It has no per-lcore caches: every get and put reaches the
-/// handler.
+/// A pool of mbufs whose free ones a [`Handler`] keeps. Every put reaches the handler. So does every get, unless an
+/// lcore gets some [in advance](HandlerPoolConfig::in_advance): those it uses in the order in which the handler meant
+/// them, and what it does not use goes back before another lcore gets any.
 ///
 /// One thread at a time: it may move to another thread, but it, the RX queue fed from it and all of its mbufs stay
 /// together. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped keep it alive
@@ -72,9 +75,9 @@ impl<H: Handler> HandlerPool<H> {
         let pool = unsafe {
             dpdk_sys::rte_mempool_create_empty(
                 name.as_ptr(),
-                config.n,
+                config.n + config.in_advance,
                 element as u32,
-                0,
+                config.in_advance,
                 private as u32,
                 socket_id(config.socket),
                 0,
@@ -106,6 +109,7 @@ impl<H: Handler> HandlerPool<H> {
             let ret = dpdk_sys::rte_mempool_populate_default(mp);
             (*mp).pool_config = std::ptr::null_mut();
             Errno::check(ret).map_err(failed)?;
+            only_refill(mp);
         }
         let mut each = Each { pinned: config.pinned, init: &mut init };
         // SAFETY: the pool is populated; `each` outlives the iteration and `make_mbuf` gets it back as what it is.
@@ -117,8 +121,17 @@ impl<H: Handler> HandlerPool<H> {
     /// The handler. It lives as long as the pool; whoever follows the pointer keeps to the rule of one thread, and
     /// makes no reference that lives while the pool is used.
     pub fn handler(&self) -> *mut H {
-        // SAFETY: the pool lives and its `alloc` succeeded, so its data are the handler.
-        unsafe { (*self.as_ptr()).__bindgen_anon_1.pool_data.cast() }
+        // SAFETY: the pool lives and its `alloc` succeeded.
+        unsafe { handler(self.as_ptr()) }
+    }
+
+    /// Gives back to the handler what an lcore has in advance.
+    ///
+    /// # Safety
+    /// No other call on the pool is under way, on any thread, nor a reference to its handler.
+    pub unsafe fn flush(&self) {
+        // SAFETY: the pool lives and its `alloc` succeeded; the caller promises the rest.
+        unsafe { flush::<H>(self.as_ptr()) };
     }
 
     /// The pool itself, valid while a share of it lives.

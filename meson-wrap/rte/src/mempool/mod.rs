@@ -10,7 +10,7 @@ use std::{error, fmt};
 
 use dpdk_sys::rte_mempool;
 
-pub use self::handler::{Handler, RegisterError, register};
+pub use self::handler::{Handler, Order, RegisterError, register};
 pub use self::handler_pool::{HandlerPool, HandlerPoolConfig};
 use crate::{Eal, Errno, Mbuf};
 
