@@ -7,8 +7,8 @@ sibling with erratum 23, e1000e an 82574, igb an 82576.
 from dataclasses import dataclass, field
 
 # What lands how: the layout that lm-testpmd must choose by itself. Overlapping means: not a byte is copied.
-LAYOUT = {"e1000": "separate", "e1000-82545em": "separate", "e1000e": "separate", "igb": "separate",
-          "igb_vf": "separate"}
+LAYOUT = {"e1000": "overlapping", "e1000-82545em": "separate", "e1000e": "overlapping", "igb": "overlapping",
+          "igb_vf": "overlapping"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,26 @@ def _ordinary_life():
                        "many are lost, not one wrong byte is delivered", "life.overrun", (model, model), seconds=240)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life())
+def _guards():
+    yield Scenario("refused-82545em", "an 82545EM, no write of which may cross 64 KiB: overlapping slots are refused, "
+                   "separate ones work", "guards.refused", ("e1000-82545em", "e1000-82545em"),
+                   given={"why": "erratum 23"})
+    for model in ("igb", "e1000e"):
+        yield Scenario(f"relaxed-{model}", "relaxed ordering is switched off; where that can't be proven, slots don't "
+                       "overlap", "guards.relaxed", (model, model), vfio=True)
+    for model in ("e1000", "igb"):
+        yield Scenario(f"strangers-{model}", "a flood of VLAN-tagged and 1518-byte frames at a landing queue: nothing "
+                       "wrong is delivered", "guards.strangers", (model, model, model))
+
+
+def _steering():
+    yield Scenario("steer-flood", "82576: ordinary traffic floods queue 0 while datagrams land on queue 1 without a "
+                   "copy", "steering.beside_a_flood", ("igb", "igb", "igb"))
+    yield Scenario("steer-two", "82576: two senders, two landing queues, no copy on either", "steering.two_senders",
+                   ("igb", "igb", "igb"))
+
+
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering())
 
 
 def named(name):

@@ -11,9 +11,11 @@ from guest import Guest, note
 from host import Host
 
 # Each is imported here so that the image holds what it needs.
+import guards  # noqa: F401
 import kernelpeer  # noqa: F401
 import life  # noqa: F401
 import pingpong  # noqa: F401
+import steering  # noqa: F401
 
 
 def too_long(*_):
