@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 
+import expected
 from cpio import Archive
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -43,7 +44,7 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        for path in sorted([HERE / "scenarios.py", *HERE.glob("inside/*.py"), *(E2E / f"{name}.py" for name in SHARED)]):
+        for path in sorted([HERE / "expected.py", HERE / "scenarios.py", *HERE.glob("inside/*.py"), *(E2E / f"{name}.py" for name in SHARED)]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
         self.python()
@@ -131,6 +132,7 @@ class Image:
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", order.encode())
+        archive.file("lab/overrun.hashes", expected.hashes())
         return archive.bytes()
 
 

@@ -10,7 +10,7 @@ import cards
 import wire
 from flood import Flood, oversize, tagged
 from guest import check, note
-from life import in_order
+from life import in_order, numbers
 from pingpong import ping_and_echo
 
 SIZES = (7168, 100, 4432, 1472, 16_384, 2000, 65_507, 1446, 5912)
@@ -40,7 +40,7 @@ def strangers(guest):
     payload above their slot, if they are let in."""
     third = cards.addresses()[0]
     sender, receiver = guest.devices()
-    count = 20_000 if guest.full else 4_000
+    count = 20_000 if guest.full else 2_000
     away = guest.launch("rx", 1, receiver, "--forward-mode=rx", prompt=True)
     home = guest.launch("tx", 0, sender, "--forward-mode=tx", "--txsize=" + ",".join(map(str, SIZES)),
                         f"--count={count}", "--burst=4", prompt=True)
@@ -58,7 +58,7 @@ def strangers(guest):
         guest.quit(child)
         guest.level(child)
     summary = away.summary()
-    delivered = in_order(guest, away, lambda i: SIZES[i % len(SIZES)], count)
+    delivered = in_order(away, numbers(guest, SIZES, count))
     check(delivered > 0, "nothing was delivered:", summary)
     check(summary["foreign"] > 500, "the stranger was not heard:", flood.sent, summary)
     return {"sent": count, "delivered": delivered, "wrong": 0, "strangers": flood.sent, "foreign": summary["foreign"],

@@ -9,9 +9,9 @@ import time
 import cards
 import sizes
 import wire
+from scenarios import SEED
 from testpmd import Failed, Testpmd
 
-SEED = 23
 A, B = "198.18.0.1", "198.18.0.2"
 PORT_A, PORT_B = 7000, 9000
 # Who is who, for the one on the first card and the one on the second.
