@@ -50,7 +50,8 @@ vdev: setup ## The engine on virtual devices of one process
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh
 
-lab: build setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
+lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
+	$(CARGO) build --release --locked -p lm-apps -p lm-cost
 	@tests/scripts/lab.sh $(if $(FULL),--full) $(if $(ICOUNT),--icount) $(SCENARIO)
 
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds

@@ -30,6 +30,8 @@ class Scenario:
     vfio: bool = False
     # LM gets the first virtual function of each card, Linux keeps the card.
     vf: bool = False
+    # In reproducible virtual time, always.
+    icount: bool = False
     # The guest is ended after so long; FULL runs have ten times as much.
     seconds: int = 120
     # What the function wants to know besides.
@@ -90,7 +92,13 @@ def _steering():
                    ("igb", "igb", "igb"))
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering())
+def _cost():
+    for model in ("e1000", "igb"):
+        yield Scenario(f"cost-{model}", "instructions per received datagram: LM, receive-and-free, Linux", "cost.table",
+                       (model, model), icount=True)
+
+
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost())
 
 
 def named(name):
