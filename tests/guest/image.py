@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 
+import expected
 from cpio import Archive
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -46,7 +47,8 @@ class Image:
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
         self.program(str(testpmd.with_name("lm-cost")), "/usr/bin/lm-cost")
-        for path in sorted([HERE / "scenarios.py", *HERE.glob("inside/*.py"), *(E2E / f"{name}.py" for name in SHARED)]):
+        shared = (HERE / "expected.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
+        for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
         self.python()
@@ -134,6 +136,7 @@ class Image:
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", order.encode())
+        archive.file("lab/overrun.hashes", expected.hashes())
         return archive.bytes()
 
 

@@ -13,6 +13,9 @@ import signal
 import sys
 import time
 
+# The end-to-end tests' modules.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
 import image
 import kernel
 import qemu

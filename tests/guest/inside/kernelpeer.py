@@ -110,7 +110,7 @@ def lm_asks(guest, peer, card, want):
             s.sendto(got, sender)
 
     with peer.socket() as s:
-        s.settimeout(30)
+        s.settimeout(guest.seconds)
         thread = threading.Thread(target=answer, args=(s,))
         thread.start()
         child = guest.launch("ping", 1, card, "--forward-mode=ping", "--slots=separate", guest.listed(want),
