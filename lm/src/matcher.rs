@@ -295,7 +295,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.glimpse = None;
             if self.log.len() > self.run && !self.gap {
                 let intact = self.config.synchronous;
-                if !self.close(intact, ground) {
+                if !self.close_late(intact, ground) {
                     if intact {
                         self.unfold();
                         self.examine(ground);
@@ -328,7 +328,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return;
         }
         if self.config.quiet.is_some() {
-            if !self.close(true, ground) {
+            if !self.close_late(true, ground) {
                 self.examine(ground);
             }
         } else if wire::Arp::parse(ground.frame(newest)).is_some() {
@@ -353,18 +353,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
         let headers = ground.headers(&self.newest());
-        headers.look_first() && self.close_first(headers, intact, ground)
+        headers.look_first()
+            && (self.close_by_tag(headers, ground) || self.close_any(headers, intact, ground))
     }
 
-    /// [`Self::close`] for headers that look like a first fragment's.
+    /// [`Self::close`] where it is rare.
     #[inline(never)]
-    fn close_first<G: Ground<Buf = B>>(
-        &mut self,
-        headers: HeaderWords,
-        intact: bool,
-        ground: &mut G,
-    ) -> bool {
-        self.close_by_tag(headers, ground) || self.close_any(headers, intact, ground)
+    fn close_late<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
+        self.close(intact, ground)
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram of several fragments
