@@ -217,8 +217,11 @@ impl LandingPort {
             self.lay(verdict);
             self.port.start()?;
         }
-        if let Some(steering) = &self.steering {
-            steering.apply(&mut self.port)?;
+        if let Some(steering) = &mut self.steering
+            && let Err(e) = steering.apply(&mut self.port)
+        {
+            self.port.stop().unwrap_or_else(|e| log::error!("{e}"));
+            return Err(e);
         }
         if self.setup.promiscuous
             && let Err(e) = self.port.set_promiscuous(true)
@@ -279,6 +282,13 @@ impl LandingPort {
             }
         }
         Ok(())
+    }
+
+    /// Frames were seen to go where they should not: rules that led them there, if there are any, are taken out.
+    pub fn retract_steering(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.retract(&mut self.port);
+        }
     }
 
     /// Stops and closes the port, then lets the pools go.

@@ -5,22 +5,39 @@
 //! the ordinary queue. Broadcasts would be copied to all pools or to none: it is none, so nobody can ask such a port
 //! for its address by ARP. A virtual function needs none of this: it is a queue with an address of its own.
 //!
-//! Whether a card really steers is proven by live frames: [`Proof`] collects what was seen where.
+//! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0, broadcasts too.
+//!
+//! Whether a card really steers is proven by live frames: [`Proof`] collects what was seen where. A filter that is seen
+//! not to work is taken out again.
 
 use std::{error, fmt};
 
 use dpdk_sys::RTE_ETH_VMDQ_ACCEPT_UNTAG;
-use rte::port::{MacAddr, MqMode, Port, PortInfo, StartError};
+use rte::port::{FlowRule, MacAddr, MqMode, Port, PortInfo, StartError};
 
 use crate::cards;
 use crate::cards::Card;
 
 /// Where frames of each landing address go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Steering {
     macs: Vec<MacAddr>,
-    pools: u8,
+    way: Way,
+    /// What leads frames there was seen not to.
+    retracted: bool,
 }
+
+/// What leads them there.
+#[derive(Debug)]
+enum Way {
+    /// So many pools.
+    Pools(u8),
+    /// A rule for each address, once they are made.
+    Rules(Vec<FlowRule>),
+}
+
+/// Filters of a card.
+const FILTERS: u16 = 8;
 
 impl Steering {
     /// A landing queue for each of these addresses on this card.
@@ -34,17 +51,17 @@ impl Steering {
         macs: &[MacAddr],
     ) -> Result<Self, SteerError> {
         let Some(card) = card else { return Err(SteerError::Unknown(info.driver.clone())) };
-        let pools = match card.steering {
-            cards::Steering::Pools(pools) => pools,
+        let (way, most) = match card.steering {
+            // Pool 0 is the ordinary queue.
+            cards::Steering::Pools(pools) => (Way::Pools(pools), u16::from(pools) - 1),
+            cards::Steering::Filter => (Way::Rules(Vec::new()), FILTERS),
             cards::Steering::None => return Err(SteerError::OneQueue(card.name)),
-            cards::Steering::Filter => return Err(SteerError::Unproven(card.name)),
         };
-        // Pool 0 is the ordinary queue. Each address takes a place in the table of addresses; the first is the port's.
-        let most = u16::from(pools).min(info.max_rx_queues).saturating_sub(1);
+        let most = most.min(info.max_rx_queues.saturating_sub(1));
         if macs.len() > usize::from(most) {
             return Err(SteerError::TooMany { asked: macs.len(), most });
         }
-        if mtu > 1500 {
+        if mtu > 1500 && matches!(way, Way::Pools(_)) {
             return Err(SteerError::Mtu(mtu));
         }
         for (i, &mac) in macs.iter().enumerate() {
@@ -55,7 +72,7 @@ impl Steering {
                 return Err(SteerError::Taken(mac));
             }
         }
-        Ok(Self { macs: macs.to_vec(), pools })
+        Ok(Self { macs: macs.to_vec(), way, retracted: false })
     }
 
     /// The addresses, that of the first landing queue first.
@@ -69,18 +86,44 @@ impl Steering {
     }
 
     pub(crate) fn mq_mode(&self) -> MqMode {
-        MqMode::VmdqByMac { pools: self.pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG }
+        match self.way {
+            Way::Pools(pools) => MqMode::VmdqByMac { pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG },
+            Way::Rules(_) => MqMode::None,
+        }
     }
 
-    /// Tells a started port of the addresses. (DPDK repeats them at later starts itself; that does no harm.)
-    pub(crate) fn apply(&self, port: &mut Port) -> Result<(), StartError> {
+    /// Tells a started port of the addresses. (Drivers repeat addresses and rules at later starts themselves.)
+    pub(crate) fn apply(&mut self, port: &mut Port) -> Result<(), StartError> {
         for (i, &mac) in self.macs.iter().enumerate() {
-            port.mac_addr_add(mac, u32::from(self.first_queue()) + i as u32).map_err(|e| {
+            let queue = self.first_queue() + i as u16;
+            let pool = if matches!(self.way, Way::Pools(_)) { u32::from(queue) } else { 0 };
+            port.mac_addr_add(mac, pool).map_err(|e| {
                 log::error!("{e}");
                 StartError::Refused(e.port, e.errno)
             })?;
+            if let Way::Rules(rules) = &mut self.way
+                && rules.len() == i
+                && !self.retracted
+            {
+                rules.push(port.flow_by_prefix(&mac.0, queue).map_err(|e| {
+                    log::error!("{e}");
+                    StartError::Refused(e.port, e.errno)
+                })?);
+            }
         }
         Ok(())
+    }
+
+    /// Takes rules out that were seen not to work, for good. Pools stay: they do no harm.
+    pub(crate) fn retract(&mut self, port: &mut Port) {
+        self.retracted = true;
+        if let Way::Rules(rules) = &mut self.way {
+            for rule in rules.drain(..) {
+                if let Err(e) = port.flow_destroy(rule) {
+                    log::warn!("{e}");
+                }
+            }
+        }
     }
 }
 
@@ -136,8 +179,6 @@ pub enum SteerError {
     Unknown(String),
     /// The card has one receive queue.
     OneQueue(&'static str),
-    /// The card has filters that nobody has seen at work.
-    Unproven(&'static str),
     /// More addresses than the card has queues for.
     TooMany {
         /// Addresses.
@@ -161,12 +202,6 @@ impl fmt::Display for SteerError {
             }
             Self::OneQueue(name) => {
                 write!(f, "an {name} has one way in; on a virtual function, everything lands")
-            }
-            Self::Unproven(name) => {
-                write!(
-                    f,
-                    "the filters of an {name} have not been seen at work; leave the landing addresses out"
-                )
             }
             Self::TooMany { asked, most } => {
                 write!(f, "{asked} landing addresses are too many: give at most {most}")
@@ -200,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_plan_is_told_queue_by_queue() {
-        let steering = Steering { macs: vec![mac(1), mac(2)], pools: 8 };
+        let steering = Steering { macs: vec![mac(1), mac(2)], way: Way::Pools(8), retracted: false };
         assert_eq!(
             steering.to_string(),
             "queue 0 ordinary, queue 1 lands 02:00:00:00:00:01, queue 2 lands 02:00:00:00:00:02"

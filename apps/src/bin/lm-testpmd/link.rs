@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lm::alf::Ends;
 use lm::wire::{Flow, Mac};
 use lm::{Message, Receiver, Sender};
-use rte::port::PortId;
+use rte::port::{MacAddr, PortId};
 
 use crate::arp::{Resolver, Route};
 use crate::console::say;
@@ -97,6 +97,9 @@ impl Link {
             frames += n;
         }
         if let Some(ordinary) = &mut self.ordinary {
+            if outlet.is_up() {
+                ordinary.probe(turn.now, |mac| outlet.probe(mac));
+            }
             frames += ordinary.receive(|frame| outlet.hear(frame));
         }
         frames
@@ -162,6 +165,12 @@ impl Outlet {
             }
             Route::Wait => None,
         }
+    }
+
+    /// Asks our peer for a frame to one of our landing addresses.
+    fn probe(&mut self, mac: MacAddr) {
+        let frame = self.resolver.probe(mac.0, self.ours.dst);
+        self.send_bytes(&frame);
     }
 
     /// Learns from a frame that is not LM's, and answers it if it is ARP.

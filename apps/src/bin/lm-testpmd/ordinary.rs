@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use pmd_e1000::steer::Proof;
 use rte::Burst;
@@ -39,6 +40,16 @@ impl Proofs {
         (!seen.strayed.swap(true, Ordering::Relaxed)).then_some(seen.mac)
     }
 
+    /// The addresses of which nothing is known.
+    fn unseen(&self) -> impl Iterator<Item = MacAddr> {
+        self.all().filter(|(_, proof)| *proof == Proof::Unseen).map(|(mac, _)| mac)
+    }
+
+    /// Whether one of them is not steered.
+    pub(crate) fn are_refuted(&self) -> bool {
+        self.all().any(|(_, proof)| proof == Proof::Refuted)
+    }
+
     /// Each address, and what is known.
     pub(crate) fn all(&self) -> impl Iterator<Item = (MacAddr, Proof)> {
         self.0.iter().map(|seen| {
@@ -64,12 +75,29 @@ pub(crate) struct Ordinary {
     proofs: Arc<Proofs>,
     /// Frames taken from it.
     pub(crate) frames: u64,
+    /// Probes left, and when the next ones are sent.
+    probes: u32,
+    next: Instant,
 }
+
+/// How often live frames are asked for.
+const PAUSE: Duration = Duration::from_millis(200);
+/// And how many times.
+const PROBES: u32 = 25;
 
 impl Ordinary {
     /// The queue, and where to tell what is seen.
     pub(crate) fn new(queue: RxQueue, proofs: Arc<Proofs>) -> Self {
-        Self { queue, burst: Burst::new(), proofs, frames: 0 }
+        Self { queue, burst: Burst::new(), proofs, frames: 0, probes: PROBES, next: Instant::now() }
+    }
+
+    /// Asks, by `ask`, for a frame to each address of which none was seen yet.
+    #[inline]
+    pub(crate) fn probe(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
+        if self.probes > 0 && now >= self.next {
+            (self.probes, self.next) = (self.probes - 1, now + PAUSE);
+            self.proofs.unseen().for_each(ask);
+        }
     }
 
     /// Takes what came and shows each frame to `hear`; how many.
@@ -108,6 +136,7 @@ mod tests {
         assert_eq!(proofs.strayed(&[2, 0, 0, 0, 0, 9]), None, "ordinary frames are not news");
         assert_eq!(proofs.strayed(&macs[1].0), Some(macs[1]));
         assert_eq!(proofs.strayed(&macs[1].0), None, "told once");
+        assert!(proofs.are_refuted() && proofs.unseen().next().is_none());
         let all: Vec<_> = proofs.all().collect();
         assert_eq!(all, [(macs[0], Proof::Steered), (macs[1], Proof::Refuted)]);
     }

@@ -242,6 +242,9 @@ impl ControlPort {
         self.base = Tally::default();
         self.started = false;
         self.up.store(false, Ordering::Relaxed);
+        if self.proofs.are_refuted() {
+            self.landing.retract_steering();
+        }
         self.landing.stop_all(pools).map_err(|e| e.to_string())
     }
 
