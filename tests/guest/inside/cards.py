@@ -56,6 +56,11 @@ def interface(address):
     raise TimeoutError(f"{address} has no network interface")
 
 
+def virtual_mac(number):
+    """The address that the virtual function of a card is given."""
+    return f"52:54:00:00:01:{number + 1:02x}"
+
+
 def virtual_function(address, mac):
     """The first virtual function of a card that stays with Linux."""
     bind(address, "igb")

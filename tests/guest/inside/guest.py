@@ -51,7 +51,7 @@ class Guest:
             cards.load("vfio_iommu_type1")
         found = cards.addresses()
         if self.scenario.vf:
-            found = [cards.virtual_function(a, f"52:54:00:00:01:{i + 1:02x}") for i, a in enumerate(found)]
+            found = [cards.virtual_function(a, cards.virtual_mac(i)) for i, a in enumerate(found)]
         for address in found[-count:]:
             cards.bind(address, driver)
         return found[-count:]
