@@ -32,7 +32,7 @@ class Scenario:
     vf: bool = False
     # In reproducible virtual time, always.
     icount: bool = False
-    # The guest is ended after so long; FULL runs have ten times as much.
+    # The guest is ended after so long; ten times as long in virtual time, sixty with all sizes.
     seconds: int = 120
     # What the function wants to know besides.
     given: dict = field(default_factory=dict)

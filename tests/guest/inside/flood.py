@@ -10,7 +10,7 @@ from netns import ip
 # Room for frames of 1518 bytes, which are more than an MTU of 1500 needs.
 MTU = 1504
 # Between two bursts others have their turn: there is one processor.
-BURST, PAUSE = 16, 0.001
+BURST, PAUSE = 4, 0.001
 
 
 class Flood:

@@ -40,7 +40,7 @@ class Guest:
     def __init__(self, scenario, host, full, icount):
         self.scenario, self.host, self.full, self.icount = scenario, host, full, icount
         # What any part may take: the scenario as a whole is watched over by main.
-        self.seconds = scenario.seconds * (10 if full or icount else 1)
+        self.seconds = scenario.seconds * (60 if full else 10 if icount else 1)
         self.pattern = wire.Pattern(SEED)
         self.children = []
 
@@ -51,7 +51,7 @@ class Guest:
             cards.load("vfio_iommu_type1")
         found = cards.addresses()
         if self.scenario.vf:
-            found = [cards.virtual_function(a, f"52:54:00:00:01:{i + 1:02x}") for i, a in enumerate(found)]
+            found = [cards.virtual_function(a, cards.virtual_mac(i)) for i, a in enumerate(found)]
         for address in found[-count:]:
             cards.bind(address, driver)
         return found[-count:]
@@ -97,7 +97,7 @@ class Guest:
         """As --txsize takes it."""
         return "--txsize=1-65507/1" if self.full else sizes.listed(want)
 
-    def sampled(self, step=521):
+    def sampled(self, step=1021):
         """Every kind of size, and a sample of all others; all there are in a full run."""
         if self.full:
             return list(range(1, wire.MAX_PAYLOAD + 1))

@@ -17,7 +17,9 @@ def beside_a_flood(guest):
     third = cards.addresses()[0]
     sender, receiver = guest.devices()
     want = guest.sampled(2003)
-    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING[0]}", prompt=True)
+    # Nothing is asked for: answers would come to the landing queue.
+    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING[0]}",
+                        f"--eth-peer=0,{cards.mac(sender)}", prompt=True)
     to = wire.mac(re.search(r"MAC address: (\S+)", away.out())[1])
     home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
                         f"--eth-peer=0,{LANDING[0]}", prompt=True)
@@ -65,5 +67,7 @@ def two_senders(guest):
         got = [(m["len"], m["sha256"]) for m in away.messages() if m["src"] == source]
         check(got == [(n, sha256(guest.pattern.payload(i, n))) for i, n in enumerate(want)],
               f"{len(got)} of {len(want)} datagrams of {source}, or others:", away)
-    check(away.summary()["foreign"] == 0, away.summary())
-    return {"datagrams": away.summary()["datagrams"], "copied bytes": guest.copies(away)}
+    summary = away.summary()
+    # The senders' answers to ARP, which are for the landing address, and what they come in between of.
+    check(summary["foreign"] <= 8 and summary["copied_datagrams"] <= summary["foreign"], summary)
+    return {"datagrams": summary["datagrams"], "copied datagrams": summary["copied_datagrams"]}
