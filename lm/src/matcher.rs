@@ -383,10 +383,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
             return false;
         }
-        let Some(ip) = first_fragment(headers, lowest.len, n) else { return false };
-        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let ip = &headers[ETHERNET..];
+        // `looks_first` has seen to the rest: this is the first of several fragments, and full.
+        if usize::from(wire::be16(ip, 2)) != wire::IPV4 + self.config.geometry.stride()
+            || wire::be16(ip, 6) != wire::MORE
+            || checksum::header(ip) != 0
+        {
+            return false;
+        }
+        let (src, dst) = (wire::be32(ip, 12), wire::be32(ip, 16));
+        let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let (ip_id, udp_len, udp_checksum) = (wire::be16(ip, 4), udp.len, udp.checksum);
+        let identity = Identity { flow, ip_id, udp_len, udp_checksum };
         let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
-        if !self.config.accept.takes(&flow) || identity(flow, &ip, &udp).check(*tag).is_none() {
+        if !self.config.accept.takes(&flow) || identity.check(*tag).is_none() {
             return false;
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };

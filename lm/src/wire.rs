@@ -22,6 +22,8 @@ pub const MAX_IP_PAYLOAD: usize = 65_535 - IPV4;
 pub const MAX_PAYLOAD: usize = MAX_IP_PAYLOAD - UDP;
 /// IP protocol number of UDP.
 pub const PROTO_UDP: u8 = 17;
+/// The flag "more fragments" in an IPv4 header's word of flags and offset.
+pub const MORE: u16 = 0x2000;
 /// Ethernet type of IPv4.
 pub const TYPE_IPV4: u16 = 0x0800;
 /// Ethernet type of ARP.
@@ -125,7 +127,7 @@ impl Ipv4 {
             return Err(NotIpv4::Truncated);
         }
         let word = be16(b, 6);
-        let (more, offset) = (word & 0x2000 != 0, u32::from(word & 0x1fff) * 8);
+        let (more, offset) = (word & MORE != 0, u32::from(word & 0x1fff) * 8);
         let payload_len = total - header_len;
         if offset as usize + payload_len > MAX_IP_PAYLOAD || (more && !payload_len.is_multiple_of(8)) {
             return Err(NotIpv4::Length);
@@ -149,7 +151,7 @@ impl Ipv4 {
         b[1] = 0;
         b[2..4].copy_from_slice(&(self.payload_len + IPV4 as u16).to_be_bytes());
         b[4..6].copy_from_slice(&self.id.to_be_bytes());
-        let word = (self.offset / 8) as u16 | if self.more { 0x2000 } else { 0 };
+        let word = (self.offset / 8) as u16 | if self.more { MORE } else { 0 };
         b[6..8].copy_from_slice(&word.to_be_bytes());
         b[8] = self.ttl;
         b[9] = self.protocol;

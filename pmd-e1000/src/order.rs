@@ -140,7 +140,11 @@ impl OrderGuard {
         if !switch {
             return Err(Doubt::StaysOn(at));
         }
-        function.write_word(bit.offset, word & !bit.mask).map_err(|e| Doubt::Io(at.clone(), "written", e))?;
+        // It is on: that it can't be written is no mere doubt, which could be assumed away.
+        if let Err(e) = function.write_word(bit.offset, word & !bit.mask) {
+            log::warn!("the configuration space of {at} cannot be written: {e}");
+            return Err(Doubt::StaysOn(at));
+        }
         let space = read()?;
         match relaxed_bit(&space) {
             Ok(Some(again)) if again == bit && self::word(&space, bit) & bit.mask == 0 => {

@@ -17,12 +17,9 @@ use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADERS, HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 use crate::queue::LandingQueue;
-use crate::rings::{ring, rx_conf, tx_conf};
+use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::seat::{Seat, make_pool};
 use crate::steer::{SteerError, Steering};
-
-/// Descriptors to send from on cards: room for the largest datagram, in one segment a frame.
-const CARD_TXD: u16 = 64;
 
 /// What a landing port is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +126,7 @@ impl LandingPort {
             .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
-        let (rxd, txd) =
-            (ring(id, "receive", setup.rxd, info.rx_desc), ring(id, "send", setup.txd, info.tx_desc));
-        // They free what they have sent only a ring later: a long ring would hold all buffers.
-        let txd = if info.driver.starts_with("net_e1000") { txd.min(CARD_TXD) } else { txd };
+        let (rxd, txd) = (ring(id, "receive", setup.rxd, info.rx_desc), send_ring(id, &info, setup.txd));
         let setup = PortSetup { rxd, txd, ..*setup };
 
         let plan = pool_plan(id, &info, &verdict, &setup);

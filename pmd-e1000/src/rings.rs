@@ -14,6 +14,23 @@ pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
     fit
 }
 
+/// Descriptors to send from on cards: room for the largest datagram, in one segment a frame.
+const CARD_TXD: u16 = 64;
+
+/// Descriptors to send from. The cards' drivers free what they have sent only when the descriptor's turn comes again, so
+/// a long ring would keep all send buffers.
+pub(crate) fn send_ring(id: PortId, info: &PortInfo, n: u16) -> u16 {
+    let n = ring(id, "send", n, info.tx_desc);
+    if info.driver.starts_with("net_e1000") && n > CARD_TXD {
+        log::info!(
+            "port {id}: {CARD_TXD} descriptors to send, not {n}: {} keeps what they held",
+            info.driver
+        );
+        return CARD_TXD;
+    }
+    n
+}
+
 fn clamp(n: u16, limits: DescLimits) -> u16 {
     let (min, max) = (limits.min.max(1), limits.max.max(1));
     let n = n.clamp(min.min(max), max);

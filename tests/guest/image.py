@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 
+import expected
 from cpio import Archive
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 E2E = ROOT / "tests/e2e"
-PROGRAMS = ("/usr/bin/python3", "/sbin/ip", "/sbin/ethtool")
-APPLETS = ("sh", "mount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
+# The system's, whichever runs this: the guest has its libraries.
+PYTHON = "/usr/bin/python3"
+PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/ethtool")
+APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
 DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_bus_pci", "librte_bus_vdev")
 MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth")
@@ -43,7 +46,9 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        for path in sorted([HERE / "scenarios.py", *HERE.glob("inside/*.py"), *(E2E / f"{name}.py" for name in SHARED)]):
+        self.program(str(testpmd.with_name("lm-cost")), "/usr/bin/lm-cost")
+        shared = (HERE / "expected.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
+        for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
         self.python()
@@ -83,7 +88,7 @@ class Image:
         code = "; ".join([*mine, "import sys; print(*{getattr(m, '__file__', None) or '' for m in "
                           "sys.modules.values()}, sep='\\n')"])
         paths = os.pathsep.join(map(str, (HERE / "inside", HERE, E2E)))
-        found = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True,
+        found = subprocess.run([PYTHON, "-B", "-c", code], capture_output=True, text=True,
                                env={**os.environ, "PYTHONPATH": paths})
         if found.returncode:
             raise SystemExit(f"lab: {found.stderr}")
@@ -131,6 +136,7 @@ class Image:
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", order.encode())
+        archive.file("lab/overrun.hashes", expected.hashes())
         return archive.bytes()
 
 

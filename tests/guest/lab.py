@@ -13,6 +13,9 @@ import signal
 import sys
 import time
 
+# The end-to-end tests' modules.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
 import image
 import kernel
 import qemu
@@ -54,14 +57,14 @@ def main():
     cache.mkdir(parents=True, exist_ok=True)
     debian = kernel.fetch(cache)
     boot = debian.image()
-    testpmd = os.environ.get("LM_TESTPMD") or target / "release/lm-testpmd"
+    testpmd = pathlib.Path(os.environ.get("LM_TESTPMD") or target / "release/lm-testpmd")
     initramfs = image.build(cache, debian, testpmd)
 
     def attempt(scenario):
         began = time.monotonic()
         try:
             result = qemu.run(scenario, boot, initramfs, cache / "run" / scenario.name, full=arguments.full,
-                              icount=arguments.icount)
+                              icount=arguments.icount or scenario.icount)
             word, text = "ok", figures(result)
         except qemu.Failure as why:
             word, text = "FAIL", str(why).strip().splitlines()[-1]

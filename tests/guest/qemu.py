@@ -53,7 +53,7 @@ def run(scenario, kernel, initramfs, where, **how):
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
     sockets = {name: where / name for name in ("control", "qmp")}
-    seconds = scenario.seconds * (10 if how.get("full") or how.get("icount") else 1)
+    seconds = scenario.seconds * (60 if how.get("full") else 10 if how.get("icount") else 1)
     words = command(scenario, kernel, initramfs, sockets, seconds, **how)
     (where / "command").write_text(" ".join(words) + "\n")
     # It ends itself before.

@@ -28,6 +28,11 @@ def addresses():
     return sorted(d.name for d in DEVICES.iterdir() if (d / "class").read_text().strip() == ETHERNET)
 
 
+def mac(address):
+    """QEMU was told of these, in the same order."""
+    return f"52:54:00:00:00:{addresses().index(address) + 1:02x}"
+
+
 def bind(address, driver):
     """Gives a device to a driver, whoever had it before."""
     device = DEVICES / address
@@ -49,6 +54,11 @@ def interface(address):
             return names[0]
         time.sleep(0.05)
     raise TimeoutError(f"{address} has no network interface")
+
+
+def virtual_mac(number):
+    """The address that the virtual function of a card is given."""
+    return f"52:54:00:00:01:{number + 1:02x}"
 
 
 def virtual_function(address, mac):

@@ -1,23 +1,24 @@
 """What happens to a port in its ordinary life: stopped and started, closed and opened, unplugged, overrun."""
 
+import pathlib
 import signal
 import time
 
+import expected
 import sizes
 from guest import check, note
+from scenarios import OVERRUN_COUNT, OVERRUN_SIZE
 from wire import sha256
 
-DONE = "+++\n"
+HASHES = pathlib.Path("/lab/overrun.hashes")
 
 
-def pair(guest, name, sender, receiver, count, listed, *, prompt=True):
+def pair(guest, name, sender, receiver, count, listed):
     """Both programs at their prompts: one that sends and one that receives."""
     first, second = guest.devices()
-    away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", prompt=prompt)
-    options = ["--txsize=" + ",".join(map(str, listed))]
-    if count:
-        options.append(f"--count={count}")
-    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, prompt=prompt)
+    away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", prompt=True)
+    options = [sizes.listed(listed), *([f"--count={count}"] if count else [])]
+    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, prompt=True)
     return home, away
 
 
@@ -84,14 +85,14 @@ def link(guest):
     check(summary["lost"] > 0, "nothing was lost: was the cable ever out?", summary)
     sent = summary["sent_datagrams"]
     for child in (home, away):
-        in_order(guest, child, lambda i: listed[i % len(listed)], sent)
+        in_order(child, numbers(guest, listed, sent))
     return {"sent": sent, "came back": summary["datagrams"], "lost": summary["lost"]}
 
 
 def overrun(guest):
     """Datagrams of one size, all of full fragments, faster than they can be taken: halves of two have the same look."""
-    size, count = 3 * 1480 - 8, 100_000
-    home, away = pair(guest, "overrun", "tx", "rx", count, [size])
+    count = OVERRUN_COUNT
+    home, away = pair(guest, "overrun", "tx", "rx", count, [OVERRUN_SIZE])
     guest.tell(away, "start", "rx forwarding")
     guest.tell(home, "start", "tx forwarding")
     # The receiver loses the CPU again and again, in the midst of whatever it does.
@@ -110,19 +111,25 @@ def overrun(guest):
         guest.level(child)
     note("all is sent and received")
     check(home.summary()["sent_datagrams"] == count, home)
-    delivered = in_order(guest, away, lambda _: size, count)
+    delivered = in_order(away, expected.numbers(HASHES.read_bytes()))
     check(0 < delivered < count, f"{delivered} of {count} were delivered: no overrun?", away.summary())
     return {"sent": count, "delivered": delivered, "wrong": 0, "stops": stops, "missed": away.summary()["missed"],
             "dropped": sum(away.summary().drops().values())}
 
 
-def in_order(guest, child, size, sent):
+def numbers(guest, sizes_in_turn, sent):
+    """Which datagram has which hash."""
+    hashes = (sha256(guest.pattern.payload(i, sizes_in_turn[i % len(sizes_in_turn)])) for i in range(sent))
+    return {digest[:2 * expected.KEPT]: i for i, digest in enumerate(hashes)}
+
+
+def in_order(child, number):
     """What it logged was sent, byte for byte, each once and in the order of sending; how many."""
-    number = {sha256(guest.pattern.payload(i, size(i))): i for i in range(sent)}
     last = -1
     messages = child.messages()
     for m in messages:
-        check(m["sha256"] in number, f"nobody sent this, after datagram {last}: {m}:", child)
-        check(number[m["sha256"]] > last, f"datagram {number[m['sha256']]} came after {last}:", child)
-        last = number[m["sha256"]]
+        this = number.get(m["sha256"][:2 * expected.KEPT])
+        check(this is not None, f"nobody sent this, after datagram {last}: {m}:", child)
+        check(this > last, f"datagram {this} came after {last}:", child)
+        last = this
     return len(messages)

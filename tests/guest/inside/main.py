@@ -4,6 +4,7 @@ import importlib
 import pathlib
 import signal
 import sys
+import time
 import traceback
 
 import scenarios
@@ -11,9 +12,12 @@ from guest import Guest, note
 from host import Host
 
 # Each is imported here so that the image holds what it needs.
+import cost  # noqa: F401
+import guards  # noqa: F401
 import kernelpeer  # noqa: F401
 import life  # noqa: F401
 import pingpong  # noqa: F401
+import steering  # noqa: F401
 
 
 def too_long(*_):
@@ -28,7 +32,7 @@ def main():
         scenario = scenarios.named(words["lm.scenario"])
         # Before the host loses patience: so that logs are seen.
         signal.signal(signal.SIGALRM, too_long)
-        signal.alarm(int(words["lm.seconds"]))
+        signal.alarm(max(1, int(words["lm.seconds"]) - int(time.monotonic())))
         note(scenario.name)
         guest = Guest(scenario, host, "lm.full" in words, "lm.icount" in words)
         module, name = scenario.run.split(".")
