@@ -377,38 +377,27 @@ impl LandingPool {
         unsafe { std::slice::from_raw_parts(at as *const u8, len) }
     }
 
-    /// The headers of a frame as they are now: a frame below may have overwritten them, or be doing so.
+    /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may have
+    /// overwritten them, or be doing so. Little-endian words.
     #[inline(always)]
-    pub fn headers(&self, at: usize, bounce: u16) -> [u8; HEADERS] {
-        let w: [u64; 5] = if bounce == 0 && at.is_multiple_of(8) {
-            // SAFETY: the 40 bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be
-            // writing them: they are read once, and what they say is believed only as the matcher's rules allow.
-            unsafe {
-                let words = (at - 40) as *const u64;
-                std::array::from_fn(|i| u64::from_le(ptr::read_volatile(words.add(i))))
-            }
+    pub fn header_words(&self, at: usize, bounce: u16) -> [u64; 3] {
+        if bounce == 0 && at.is_multiple_of(8) {
+            let words = (at - 24) as *const u64;
+            // SAFETY: the bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be writing
+            // them: they are read once, and what they say is believed only as the matcher's rules allow.
+            std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) }))
         } else {
-            self.headers_bytewise(at, bounce)
-        };
-        // The frame starts 6 bytes into them. In pieces as they are looked at: the IPv4 header in three.
-        let mut headers = [0; HEADERS];
-        headers[..8].copy_from_slice(&(w[0] >> 48 | w[1] << 16).to_le_bytes());
-        headers[8..12].copy_from_slice(&((w[1] >> 48 | w[2] << 16) as u32).to_le_bytes());
-        headers[12..14].copy_from_slice(&((w[2] >> 16) as u16).to_le_bytes());
-        headers[14..22].copy_from_slice(&(w[2] >> 32 | w[3] << 32).to_le_bytes());
-        headers[22..30].copy_from_slice(&(w[3] >> 32 | w[4] << 32).to_le_bytes());
-        headers[30..].copy_from_slice(&((w[4] >> 32) as u32).to_le_bytes());
-        headers
+            self.header_words_bytewise(at, bounce)
+        }
     }
 
-    /// The same words, the first 6 bytes of them zero, from any address.
+    /// The same from any address.
     #[cold]
     #[inline(never)]
-    fn headers_bytewise(&self, at: usize, bounce: u16) -> [u64; 5] {
-        // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `headers`.
-        let headers: [u8; HEADERS] = unsafe { ptr::read_volatile(self.frame_start(at, bounce).cast()) };
-        let mut bytes = [0; 40];
-        bytes[6..].copy_from_slice(&headers);
+    fn header_words_bytewise(&self, at: usize, bounce: u16) -> [u64; 3] {
+        // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `header_words`.
+        let bytes: [u8; 24] =
+            unsafe { ptr::read_volatile(self.frame_start(at, bounce).add(HEADERS - 24).cast()) };
         let (words, _) = bytes.as_chunks::<8>();
         std::array::from_fn(|i| u64::from_le_bytes(words[i]))
     }
