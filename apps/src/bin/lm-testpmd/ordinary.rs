@@ -40,9 +40,9 @@ impl Proofs {
         (!seen.strayed.swap(true, Ordering::Relaxed)).then_some(seen.mac)
     }
 
-    /// The addresses of which nothing is known.
-    fn unseen(&self) -> impl Iterator<Item = MacAddr> {
-        self.all().filter(|(_, proof)| *proof == Proof::Unseen).map(|(mac, _)| mac)
+    /// Whether no frame was seen of any address.
+    fn are_unseen(&self) -> bool {
+        self.all().all(|(_, proof)| proof == Proof::Unseen)
     }
 
     /// Whether one of them is not steered.
@@ -91,12 +91,18 @@ impl Ordinary {
         Self { queue, burst: Burst::new(), proofs, frames: 0, probes: PROBES, next: Instant::now() }
     }
 
-    /// Asks, by `ask`, for a frame to each address of which none was seen yet.
+    /// Asks, by `ask`, for a frame to each address, as long as none was seen of any: when there is traffic, an answer
+    /// could come in the midst of a datagram, and traffic is proof enough.
     #[inline]
     pub(crate) fn probe(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
-        if self.probes > 0 && now >= self.next {
-            (self.probes, self.next) = (self.probes - 1, now + PAUSE);
-            self.proofs.unseen().for_each(ask);
+        if self.probes == 0 || now < self.next {
+            return;
+        }
+        (self.probes, self.next) = (self.probes - 1, now + PAUSE);
+        if self.proofs.are_unseen() {
+            self.proofs.all().map(|(mac, _)| mac).for_each(ask);
+        } else {
+            self.probes = 0;
         }
     }
 
@@ -136,7 +142,7 @@ mod tests {
         assert_eq!(proofs.strayed(&[2, 0, 0, 0, 0, 9]), None, "ordinary frames are not news");
         assert_eq!(proofs.strayed(&macs[1].0), Some(macs[1]));
         assert_eq!(proofs.strayed(&macs[1].0), None, "told once");
-        assert!(proofs.are_refuted() && proofs.unseen().next().is_none());
+        assert!(proofs.are_refuted() && !proofs.are_unseen());
         let all: Vec<_> = proofs.all().collect();
         assert_eq!(all, [(macs[0], Proof::Steered), (macs[1], Proof::Refuted)]);
     }
