@@ -17,7 +17,6 @@ def beside_a_flood(guest):
     third = cards.addresses()[0]
     sender, receiver = guest.devices()
     want = guest.sampled(2003)
-    # Nothing is asked for: answers would come to the landing queue.
     away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING[0]}",
                         f"--eth-peer=0,{cards.mac(sender)}", prompt=True)
     to = wire.mac(re.search(r"MAC address: (\S+)", away.out())[1])
@@ -35,8 +34,9 @@ def beside_a_flood(guest):
         guest.level(child)
     guest.expect(away, 1, want)
     summary = away.summary()
-    check(summary["foreign"] == 0, "a stranger came to the landing queue:", summary)
-    check(summary["ordinary"] > 500, "the flood did not reach queue 0:", summary, flood.sent)
+    # The two nodes' own ARP, which stays out of datagrams; of the flood, nothing.
+    check(summary["foreign"] < 100, "strangers came to the landing queue:", summary)
+    check(summary["ordinary"] > 1_000, "the flood did not reach queue 0:", summary, flood.sent)
     copied = guest.copies(away)
     bad = [p for p in home.summary()["ping"] if p["mismatched"]]
     check(not bad, "mismatched:", bad)
