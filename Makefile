@@ -7,7 +7,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 
-.PHONY: help setup setup-test hugepages build demo test lint unit pure vdev e2e fuzz bench bench-short doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab fuzz bench bench-short doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ setup: ## Install what is missing to build and run (Debian packages)
 
 setup-test: setup ## And what the tests need beyond that
 	@tests/scripts/install.sh test
+
+setup-lab: setup ## And what the laboratory of emulated cards needs: QEMU, busybox
+	@tests/scripts/install.sh lab
 
 hugepages: ## Reserve 2 MiB hugepages if the machine lets us
 	@tests/scripts/hugepages.sh
@@ -46,6 +49,10 @@ vdev: setup ## The engine on virtual devices of one process
 
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh
+
+lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
+	$(CARGO) build --release --locked -p lm-apps -p lm-cost
+	@tests/scripts/lab.sh $(if $(FULL),--full) $(if $(ICOUNT),--icount) $(SCENARIO)
 
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)

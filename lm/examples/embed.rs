@@ -12,7 +12,7 @@ use rte::sys as dpdk;
 // ---------------------------------------------------------------------------------------------------------------
 use lm::{Lander, ReceiverConfig};
 use pmd_e1000::device::{arguments, traits_of};
-use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout};
+use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::port::PortId;
 
 fn adopt(eal: &rte::Eal, port: u16, driver: &str) -> Result<Lander, Box<dyn std::error::Error>> {
@@ -28,6 +28,7 @@ fn adopt(eal: &rte::Eal, port: u16, driver: &str) -> Result<Lander, Box<dyn std:
         room: traits.declared_room.max(1514),
         layout: SlotLayout::Overlapping,
         socket: None,
+        writes: Writes::default(),
     };
     let pool = LandingPool::create(eal, &config)?;
     Ok(Lander::new(eal, pool, traits, &ReceiverConfig::default())?)

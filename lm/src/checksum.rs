@@ -92,6 +92,12 @@ pub fn header(b: &[u8]) -> u16 {
     }
 }
 
+/// Whether a sum of at most 2^35 that is not folded is that of a good header: all ones.
+#[inline(always)]
+pub(crate) fn is_all_ones(sum: u64) -> bool {
+    fold(sum) == 0xffff
+}
+
 /// The checksum to write into the header of a datagram of `udp_len` bytes (header and payload) whose payload
 /// has the sum `payload`: never 0, which would mean that there is none (RFC 768).
 #[inline]

@@ -6,6 +6,7 @@
 
 use crate::reassembler::Store;
 use crate::wire::{Flow, HEADERS};
+use crate::words::HeaderWords;
 
 /// How the slot of a frame was laid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +126,8 @@ pub trait Ground: Store {
     /// and has not handed back.
     fn bytes(&self, at: usize, len: usize) -> &[u8];
 
-    /// The frame's headers as they now are: intact or overwritten, the matcher decides.
-    fn headers(&self, frame: &Frame) -> [u8; HEADERS];
+    /// What stands in front of the frame's payload now: its headers or something else, the matcher decides.
+    fn headers(&self, frame: &Frame) -> HeaderWords;
 
     /// The whole frame; asked only when its headers are known to be intact.
     fn frame(&self, frame: &Frame) -> &[u8];

@@ -8,6 +8,7 @@
 //! The crate in the order of a datagram's life:
 //!
 //! - [`wire`]: Ethernet, IPv4, UDP and ARP headers;
+//! - [`words`]: the same of a landed frame, in three loads;
 //! - [`checksum`]: the UDP checksum and the order digest, in one pass, with or without a copy;
 //! - [`layout`]: how a payload is cut, where the holes, the guard and the end tag are;
 //! - [`tag`]: the end tag;
@@ -41,6 +42,7 @@ pub mod reassembler;
 pub mod repair;
 pub mod tag;
 pub mod wire;
+pub mod words;
 
 #[cfg(feature = "dpdk")]
 pub use dpdk::{

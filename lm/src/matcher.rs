@@ -29,6 +29,7 @@ use crate::layout::{Geometry, Layout, TAG};
 use crate::reassembler::{Limits, Reassembler};
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
+use crate::words::HeaderWords;
 
 /// How a matcher is set up.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +104,7 @@ pub struct Matcher<B> {
     pub(crate) reassembler: Reassembler<B>,
     pub(crate) shelf: Shelf<B>,
     /// The newest headers at the first look that could not close the run, and when that was.
-    glimpse: Option<([u8; HEADERS], u64)>,
+    glimpse: Option<(HeaderWords, u64)>,
     pub(crate) now: u64,
     /// What happened so far.
     pub counters: Counters,
@@ -294,7 +295,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.glimpse = None;
             if self.log.len() > self.run && !self.gap {
                 let intact = self.config.synchronous;
-                if !self.close(intact, ground) {
+                if !self.close_late(intact, ground) {
                     if intact {
                         self.unfold();
                         self.examine(ground);
@@ -307,7 +308,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             && now.saturating_sub(since) > self.config.quiet.unwrap_or(Self::QUIET)
         {
             self.glimpse = None;
-            self.settle(&headers, ground);
+            self.settle(headers, ground);
         }
         if !self.log.is_empty() {
             self.shed(ground);
@@ -320,14 +321,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// proves something of, are intact. Of any other device an ARP packet is taken for what it looks like, so that
     /// its sender is not left waiting; the frame stays where it is, in case it was a payload after all.
     #[cold]
-    fn settle<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) {
+    fn settle<G: Ground<Buf = B>>(&mut self, headers: HeaderWords, ground: &mut G) {
         self.unfold();
         let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
-        if ground.headers(newest) != *headers {
+        if ground.headers(newest) != headers {
             return;
         }
         if self.config.quiet.is_some() {
-            if !self.close(true, ground) {
+            if !self.close_late(true, ground) {
                 self.examine(ground);
             }
         } else if wire::Arp::parse(ground.frame(newest)).is_some() {
@@ -352,24 +353,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
         let headers = ground.headers(&self.newest());
-        looks_first(&headers) && self.close_first(&headers, intact, ground)
+        headers.look_first()
+            && (self.close_by_tag(headers, ground) || self.close_any(headers, intact, ground))
     }
 
-    /// [`Self::close`] for headers that look like a first fragment's.
+    /// [`Self::close`] where it is rare.
     #[inline(never)]
-    fn close_first<G: Ground<Buf = B>>(
-        &mut self,
-        headers: &[u8; HEADERS],
-        intact: bool,
-        ground: &mut G,
-    ) -> bool {
-        self.close_by_tag(headers, ground) || self.close_any(headers, intact, ground)
+    fn close_late<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
+        self.close(intact, ground)
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram of several fragments
     /// with a tag that agrees, and that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
-    fn close_by_tag<G: Ground<Buf = B>>(&mut self, headers: &[u8; HEADERS], ground: &mut G) -> bool {
+    fn close_by_tag<G: Ground<Buf = B>>(&mut self, headers: HeaderWords, ground: &mut G) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
         if !self.config.require.tags || self.split || n < 2 {
             return false;
@@ -383,17 +380,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
             return false;
         }
-        let ip = &headers[ETHERNET..];
-        // `looks_first` has seen to the rest: this is the first of several fragments, and full.
-        if usize::from(wire::be16(ip, 2)) != wire::IPV4 + self.config.geometry.stride()
-            || wire::be16(ip, 6) != wire::MORE
-            || checksum::header(ip) != 0
-        {
+        if !headers.are_first_of_many(wire::IPV4 + self.config.geometry.stride()) {
             return false;
         }
-        let (src, dst) = (wire::be32(ip, 12), wire::be32(ip, 16));
+        let (src, dst) = (headers.src(), headers.dst());
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        let (ip_id, udp_len, udp_checksum) = (wire::be16(ip, 4), udp.len, udp.checksum);
+        let (ip_id, udp_len, udp_checksum) = (headers.id(), udp.len, udp.checksum);
         let identity = Identity { flow, ip_id, udp_len, udp_checksum };
         let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
         if !self.config.accept.takes(&flow) || identity.check(*tag).is_none() {
@@ -407,12 +399,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// [`Self::close`] for headers that look like a first fragment's, whatever the run is.
     #[inline(never)]
-    fn close_any<G: Ground<Buf = B>>(
-        &mut self,
-        headers: &[u8; HEADERS],
-        intact: bool,
-        ground: &mut G,
-    ) -> bool {
+    fn close_any<G: Ground<Buf = B>>(&mut self, headers: HeaderWords, intact: bool, ground: &mut G) -> bool {
         self.unfold();
         let z = self.log.len() - 1;
         let newest = &self.log[z];
@@ -771,20 +758,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 }
 
-/// Whether headers may be those of a first fragment: IPv4 without options, UDP, offset 0.
-#[inline(always)]
-fn looks_first(headers: &[u8; HEADERS]) -> bool {
-    let (kind, offset) = (wire::be16(headers, 12), wire::be16(headers, ETHERNET + 6));
-    (kind == wire::TYPE_IPV4)
-        && (headers[ETHERNET] == 0x45)
-        && (headers[ETHERNET + 9] == wire::PROTO_UDP)
-        && (offset & 0x1fff == 0)
-}
-
 /// The header of a first fragment (of `n`) that looks like one, as far as the bytes at hand tell.
 #[inline(always)]
-fn first_fragment(headers: &[u8; HEADERS], len: u16, n: usize) -> Option<Ipv4> {
-    let ip = Ipv4::parse(&headers[ETHERNET..], usize::from(len).saturating_sub(ETHERNET)).ok()?;
+fn first_fragment(headers: HeaderWords, len: u16, n: usize) -> Option<Ipv4> {
+    let ip = Ipv4::parse(&headers.ip(), usize::from(len).saturating_sub(ETHERNET)).ok()?;
     (ip.more == (n > 1)).then_some(ip)
 }
 

@@ -34,6 +34,12 @@ pub struct Traits {
     pub needs_dpdk_memory: bool,
     /// Bytes that it must be told a buffer has; 0: no more than a frame.
     pub declared_room: usize,
+    /// Bytes from a frame's start that it may write; 0: no more than a frame.
+    pub reach: usize,
+    /// No write of it may cross a multiple of this; 0: any may.
+    pub boundary: usize,
+    /// It writes into memory itself, by addresses of its own.
+    pub dma: bool,
 }
 
 /// A device that does not honour posted buffers.
@@ -67,20 +73,26 @@ const VIRTUAL: Traits = Traits {
     keeps_posted: false,
     needs_dpdk_memory: false,
     declared_room: 0,
+    reach: 0,
+    boundary: 0,
+    dma: false,
 };
 
-/// Cards: their rows are filled, errata and all, when landing is proven on them.
+/// Cards, before they are judged by what they are and how they are set up: see [`crate::judge`].
 const CARD: Traits = Traits {
     allowed: Allowed::SeparateOnly(
-        "its hazards are not guarded yet (relaxed ordering, length filter, errata)",
+        "the card has not been judged: LandingPort does that when it opens a port",
     ),
     synchronous: false,
     // DMA of the largest frame takes 12.3 us at 1 Gb/s, and its report is not held back longer than this.
     quiet_ns: Some(1_000_000),
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
-    needs_dpdk_memory: true,
+    needs_dpdk_memory: false,
     declared_room: 2048,
+    reach: 2048,
+    boundary: 0,
+    dma: true,
 };
 
 /// Measured on DPDK 22.11, one row a driver.
@@ -128,6 +140,7 @@ const UNKNOWN: Traits = Traits {
         "the driver is not in the table: nobody has seen it honour overlapping buffers",
     ),
     quiet_ns: None,
+    needs_dpdk_memory: true,
     ..CARD
 };
 
@@ -193,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_wait_for_their_guards() {
+    fn cards_wait_for_their_judgement() {
         let igb = traits_of("net_e1000_igb", "").expect("known");
         assert!(matches!(igb.allowed, Allowed::SeparateOnly(_)));
         assert!(matches!(traits_of("net_ixgbe", "").expect("unknown").allowed, Allowed::SeparateOnly(_)));

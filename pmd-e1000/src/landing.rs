@@ -52,6 +52,9 @@ pub struct PoolStats {
 /// posted again many laps after its headers were needed.
 pub(crate) const BOUNCES: usize = 64;
 
+/// Breaks in a row that a separate slot steps over.
+const STEPS: usize = 4;
+
 /// What the handler is made from.
 pub(crate) struct Setup {
     pub first: Mutex<Option<(Arc<Segment>, Memzone)>>,
@@ -59,6 +62,8 @@ pub(crate) struct Setup {
     /// Bytes that a device may write into a slot.
     pub room: usize,
     pub layout: SlotLayout,
+    /// No slot may cross a break, nor lie in a bounce buffer, which may.
+    pub bounded: bool,
 }
 
 /// A range of addresses.
@@ -147,6 +152,7 @@ pub(crate) struct Landing {
     room: usize,
     pub layout: SlotLayout,
     pub grounds: Vec<Ground>,
+    bounded: bool,
     ready: bool,
     closing: bool,
     /// The bounce slots.
@@ -193,6 +199,8 @@ impl Landing {
         }
         let next = self.last.wrapping_sub(self.pitch);
         self.layout = layout;
+        // What lies ahead was judged by the other pitch: the next slot takes a second thought.
+        self.floor = usize::MAX;
         match layout {
             SlotLayout::Overlapping => {
                 self.pitch = self.stride;
@@ -245,14 +253,15 @@ impl Landing {
         if self.closing {
             return None;
         }
-        let at = self.descend()?;
+        let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
         let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
         let segment = self.segment();
         let extent = segment.memory.extent(start);
         let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
         let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
         self.last = at;
-        self.floor = lowest;
+        // A slot that starts right below a break leaves the next one across it, too.
+        self.floor = if end > extent.hi + self.pitch { at } else { lowest };
         self.delta = extent.delta;
         if end <= extent.hi {
             return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
@@ -263,6 +272,22 @@ impl Landing {
         self.stats.bounced += 1;
         let buf = self.bounces.base + index * self.bounce_len;
         Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
+    }
+
+    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
+    fn descend_clear(&mut self) -> Option<usize> {
+        let (before, room) = (self.last, self.frame_room());
+        for _ in 0..STEPS {
+            let Some(at) = self.descend() else { break };
+            let extent = self.segment().memory.extent(at - HEADERS);
+            if at - HEADERS + room <= extent.hi {
+                return Some(at);
+            }
+            self.last = ((extent.hi - room + HEADERS) & !7) + self.pitch;
+        }
+        // Pieces too small for a frame: it is bounced, if it may be.
+        self.last = before;
+        if self.bounded { None } else { self.descend() }
     }
 
     /// Bytes that a device may write from a frame's start.
@@ -449,6 +474,7 @@ impl Handler for Landing {
             room: setup.room,
             layout: SlotLayout::Overlapping,
             grounds: vec![Ground::new(segment)],
+            bounded: setup.bounded,
             ready: false,
             closing: false,
             bounces: Span { base: bounce.ptr().as_ptr() as usize, len: bounce_len * BOUNCES },

@@ -1,7 +1,9 @@
 //! Ports prepared for landing, and the pools that feed them.
 //!
 //! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
-//! - [`memory`] (private): DPDK's memory, or memory mapped twice;
+//! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
+//!   proves that its writes keep their order; [`judge`] puts all of this together for a port;
+//! - [`memory`] (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
 //! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
 //! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
 //! - [`pool`]: the same as its owner sees it;
@@ -9,26 +11,35 @@
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
 //! - [`clock`]: nanoseconds by the time-stamp counter;
-//! - [`port`]: a port, set up so that all of this is safe.
+//! - [`steer`]: which frames go to which landing queue;
+//! - [`port`]: a port, set up so that all of this is safe; [`rings`] and [`seat`] (private) are parts of it.
 
+pub mod cards;
 pub mod clock;
 pub mod device;
+pub mod dma;
 mod home;
+pub mod judge;
 pub mod landing;
 mod memory;
+pub mod order;
 pub mod payload;
+pub mod pci;
 pub mod pool;
 pub mod port;
 pub mod queue;
 pub mod region;
+mod rings;
+mod seat;
 pub mod send;
+pub mod steer;
 
 pub use clock::Clock;
 pub use landing::{PoolStats, SlotLayout};
 pub use memory::MemoryError;
 pub use payload::Payload;
-pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind};
-pub use port::{LandingPort, PortError, PortSetup};
+pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind, Writes};
+pub use port::{LandingPort, PortError, PortSetup, Queues};
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};
 pub use send::{SendError, SendPool, SendSlot};

@@ -3,7 +3,11 @@
 use std::{error, fmt, io, ptr};
 
 use rte::Eal;
+use rte::eal::IovaMode;
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags, iova_of};
+use rte::port::PortId;
+
+use crate::dma::{DmaError, DmaMapping, physical_of};
 
 /// A piece of memory that is contiguous for devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(crate) struct Memory {
 enum Owner {
     Zone(Memzone),
     Twice(Twice),
+    /// The device lets go before the memory does.
+    Mapped(DmaMapping, Twice),
 }
 
 /// Bytes that are looked up at once when breaks are searched for: the smallest page.
@@ -36,26 +42,67 @@ const PAGE: usize = 4096;
 const HUGEPAGE: usize = 2 << 20;
 
 impl Memory {
-    /// `len` bytes of DPDK's memory.
-    pub(crate) fn zone(eal: &Eal, name: &str, len: usize, socket: Option<u32>) -> Result<Self, MemoryError> {
+    /// `len` bytes of DPDK's memory, in which no piece crosses a multiple of `boundary` (0: any).
+    pub(crate) fn zone(
+        eal: &Eal,
+        name: &str,
+        len: usize,
+        socket: Option<u32>,
+        boundary: usize,
+    ) -> Result<Self, MemoryError> {
         let zone = Memzone::reserve(eal, name, len, PAGE, MemzoneFlags::default(), socket)
             .map_err(MemoryError::Zone)?;
         let base = zone.ptr().as_ptr() as usize;
-        let extents = find_extents(eal, base, len);
+        // No address for devices: then none will ask (--no-huge without an IOMMU).
+        let delta = |at: usize| iova_of(eal, at as *const u8).map_or(0, |iova| iova.wrapping_sub(at as u64));
+        let extents = find_extents(base, len, PAGE, boundary, delta);
         Ok(Self { base, len, span: len, extents, mirrored: false, _owner: Owner::Zone(zone) })
     }
 
     /// `len` bytes (a multiple of 2 MiB) of memory of our own, mapped twice back to back, for devices that do
     /// no DMA of their own.
     pub(crate) fn twice(eal: &Eal, len: usize) -> Result<Self, MemoryError> {
-        let twice = (eal.has_hugepages())
-            .then(|| Twice::map(len, true).ok())
-            .flatten()
-            .map_or_else(|| Twice::map(len, false), Ok)
-            .map_err(|e| MemoryError::Twice(len, e))?;
+        let twice = Self::huge_or_not(eal, len)?;
         let base = twice.at as usize;
         let extents = Box::new([Extent { lo: base, hi: base + 2 * len, delta: 0 }]);
         Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: Owner::Twice(twice) })
+    }
+
+    /// The same for a port's device, which writes there itself. Where devices use virtual addresses, both mappings are
+    /// made known to it; where they use physical ones, the memory is in hugepages, each of which is a piece.
+    pub(crate) fn twice_for(
+        eal: &Eal,
+        len: usize,
+        port: PortId,
+        boundary: usize,
+    ) -> Result<Self, MemoryError> {
+        if eal.iova_mode() == IovaMode::Virtual {
+            let twice = Self::huge_or_not(eal, len)?;
+            let base = twice.at as usize;
+            let mapping = DmaMapping::new(eal, port, base, 2 * len).map_err(MemoryError::Dma)?;
+            let extents = find_extents(base, 2 * len, HUGEPAGE, boundary, |_| 0);
+            let owner = Owner::Mapped(mapping, twice);
+            return Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: owner });
+        }
+        let twice = Twice::map(len, true).map_err(|e| MemoryError::Twice(len, e))?;
+        let base = twice.at as usize;
+        // Asked of the first mapping, whose pages are present.
+        let pages: Vec<u64> = (0..len / HUGEPAGE)
+            .map(|page| physical_of(eal, base + page * HUGEPAGE))
+            .collect::<Result<_, _>>()
+            .map_err(MemoryError::Dma)?;
+        let delta =
+            |at: usize| pages[(at - base) % len / HUGEPAGE].wrapping_sub((at / HUGEPAGE * HUGEPAGE) as u64);
+        let extents = find_extents(base, 2 * len, HUGEPAGE, boundary, delta);
+        Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: Owner::Twice(twice) })
+    }
+
+    fn huge_or_not(eal: &Eal, len: usize) -> Result<Twice, MemoryError> {
+        (eal.has_hugepages())
+            .then(|| Twice::map(len, true).ok())
+            .flatten()
+            .map_or_else(|| Twice::map(len, false), Ok)
+            .map_err(|e| MemoryError::Twice(len, e))
     }
 
     /// Its first address.
@@ -90,22 +137,37 @@ impl Memory {
         (e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
     }
 
-    pub(crate) fn is_contiguous(&self, at: usize, len: usize) -> bool {
+    /// Whether a device can read these bytes at one go: they are contiguous for it, and in one hugepage. (Behind an
+    /// emulated IOMMU, QEMU's igb and e1000e lose a frame that they find in two pages which are no neighbours.)
+    pub(crate) fn is_sendable(&self, at: usize, len: usize) -> bool {
         let e = self.extent(at);
-        at + len <= e.hi
+        at + len <= e.hi && at / HUGEPAGE == (at + len.max(1) - 1) / HUGEPAGE
     }
 }
 
-/// The pieces of DPDK's memory that are contiguous for devices.
-fn find_extents(eal: &Eal, base: usize, len: usize) -> Box<[Extent]> {
+/// The pieces that are contiguous for devices and cross no multiple of `boundary` as devices count; `delta` tells
+/// how far a page's address for devices is from its own.
+fn find_extents(
+    base: usize,
+    len: usize,
+    page: usize,
+    boundary: usize,
+    delta: impl Fn(usize) -> u64,
+) -> Box<[Extent]> {
     let mut extents: Vec<Extent> = Vec::new();
     let mut at = base;
     while at < base + len {
-        let hi = (at / PAGE * PAGE + PAGE).min(base + len);
-        // No address for devices: then none will ask (--no-huge without an IOMMU).
-        let delta = iova_of(eal, at as *const u8).map_or(0, |iova| iova.wrapping_sub(at as u64));
+        let delta = delta(at);
+        let iova = (at as u64).wrapping_add(delta);
+        let mut hi = (at / page * page + page).min(base + len);
+        let mut begins = false;
+        if boundary > 0 {
+            let into = (iova % boundary as u64) as usize;
+            begins = into == 0;
+            hi = hi.min(at + boundary - into);
+        }
         match extents.last_mut() {
-            Some(e) if e.delta == delta => e.hi = hi,
+            Some(e) if e.delta == delta && !begins => e.hi = hi,
             _ => extents.push(Extent { lo: at, hi, delta }),
         }
         at = hi;
@@ -206,6 +268,8 @@ pub enum MemoryError {
     Zone(MemzoneError),
     /// So many bytes could not be mapped twice.
     Twice(usize, io::Error),
+    /// They were, but the device can't be told where they are.
+    Dma(DmaError),
 }
 
 impl fmt::Display for MemoryError {
@@ -218,8 +282,42 @@ impl fmt::Display for MemoryError {
                     "{len} bytes of landing region cannot be mapped twice: {e}; use a region in DPDK's memory"
                 )
             }
+            Self::Dma(e) => e.fmt(f),
         }
     }
 }
 
 impl error::Error for MemoryError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_devices_see_a_break() {
+        // Four pages of 2 MiB, of which the second follows the first for devices too.
+        let base = 4 * HUGEPAGE;
+        let places = [10, 11, 7, 20].map(|n: usize| n * HUGEPAGE);
+        let delta = |at: usize| places[(at - base) / HUGEPAGE].wrapping_sub(at / HUGEPAGE * HUGEPAGE) as u64;
+        let extents = find_extents(base, 4 * HUGEPAGE, HUGEPAGE, 0, delta);
+        let lengths: Vec<_> = extents.iter().map(|e| (e.hi - e.lo) / HUGEPAGE).collect();
+        assert_eq!(lengths, [2, 1, 1]);
+        assert_eq!(extents[1].delta.wrapping_add(extents[1].lo as u64), 7 * HUGEPAGE as u64);
+    }
+
+    #[test]
+    fn no_piece_crosses_the_boundary_in_the_devices_count() {
+        // 12 KiB off the boundary for devices, on one for us.
+        let (base, len, boundary) = (8 * HUGEPAGE, HUGEPAGE + 5 * PAGE, 64 << 10);
+        let extents = find_extents(base, len, PAGE, boundary, |_| 3 * PAGE as u64);
+        let mut at = base;
+        for e in &extents {
+            assert_eq!(e.lo, at, "nothing is left out");
+            let (lo, hi) = (e.lo as u64 + e.delta, e.hi as u64 - 1 + e.delta);
+            assert_eq!(lo / boundary as u64, hi / boundary as u64);
+            at = e.hi;
+        }
+        assert_eq!(at, base + len);
+        assert!(extents.len() <= len / boundary + 2);
+    }
+}

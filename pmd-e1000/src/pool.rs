@@ -9,6 +9,7 @@ use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
+use rte::port::PortId;
 
 use crate::landing::{BOUNCES, HEADERS, HEADROOM, Landing, PoolStats, Setup, SlotLayout, TO_PAYLOAD};
 use crate::memory::{Memory, MemoryError};
@@ -20,8 +21,19 @@ use crate::region::{CHUNK, Hold, Segment, let_go};
 pub enum RegionKind {
     /// In DPDK's memory: any device can land there. A datagram across its end is copied.
     Dpdk,
-    /// In memory mapped twice, so that it has no end: for devices that do no DMA.
+    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`] names.
     Mirrored,
+}
+
+/// What a device that writes into the region itself demands of it; by default, none does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Bytes that the driver is to be told a slot has; 0, or less than the room: the room.
+    pub declared: usize,
+    /// No slot crosses a multiple of this, in the device's addresses; 0: any may. Slots never overlap then.
+    pub boundary: usize,
+    /// The port whose device it is: memory mapped twice is made known to it.
+    pub port: Option<PortId>,
 }
 
 /// What a landing pool is made of.
@@ -47,6 +59,8 @@ pub struct PoolConfig {
     pub layout: SlotLayout,
     /// NUMA node; `None`: any.
     pub socket: Option<u32>,
+    /// What the device demands that writes there.
+    pub writes: Writes,
 }
 
 impl PoolConfig {
@@ -54,6 +68,11 @@ impl PoolConfig {
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(room + 128);
         (usize::from(descriptors) * pitch + (64 << 10) + 4 * CHUNK).next_multiple_of(CHUNK)
+    }
+
+    /// Slots that must not cross a boundary lie apart: overlapping ones lie where they must.
+    fn allowed(&self, layout: SlotLayout) -> SlotLayout {
+        if self.writes.boundary == 0 { layout } else { SlotLayout::Separate }
     }
 }
 
@@ -102,9 +121,13 @@ fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, M
     let memory = match config.kind {
         RegionKind::Dpdk => {
             let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
-            Memory::zone(eal, &format!("lm_{}_{number}", config.name), len, config.socket)?
+            let name = format!("lm_{}_{number}", config.name);
+            Memory::zone(eal, &name, len, config.socket, config.writes.boundary)?
         }
-        RegionKind::Mirrored => Memory::twice(eal, len)?,
+        RegionKind::Mirrored => match config.writes.port {
+            Some(port) => Memory::twice_for(eal, len, port, config.writes.boundary)?,
+            None => Memory::twice(eal, len)?,
+        },
     };
     Ok(Arc::new(Segment::new(eal, memory)))
 }
@@ -123,7 +146,8 @@ impl LandingPool {
                 descriptors: config.descriptors,
             });
         }
-        if !config.stride.is_multiple_of(8) || config.room + HEADROOM >= usize::from(u16::MAX) {
+        let declared = config.room.max(config.writes.declared);
+        if !config.stride.is_multiple_of(8) || declared + HEADROOM >= usize::from(u16::MAX) {
             return Err(LandingError::Stride(config.stride, config.room));
         }
         let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
@@ -137,7 +161,8 @@ impl LandingPool {
             first: Mutex::new(Some((first, bounce))),
             stride: config.stride,
             room: config.room,
-            layout: config.layout,
+            layout: config.allowed(config.layout),
+            bounded: config.writes.boundary > 0,
         };
         let mut mbufs = Vec::new();
         let pool = HandlerPool::create(
@@ -146,7 +171,7 @@ impl LandingPool {
                 name: &format!("lm_{}", config.name),
                 n: u32::from(config.descriptors) + config.spare_mbufs,
                 priv_size: 0,
-                data_room: (HEADROOM + config.room) as u16,
+                data_room: (HEADROOM + declared) as u16,
                 pinned: true,
                 in_advance: IN_ADVANCE,
                 socket: config.socket,
@@ -223,8 +248,9 @@ impl LandingPool {
         self.landing().layout
     }
 
-    /// Lays the slots that are posted from now on so. It takes a ring length of frames to take effect.
+    /// Lays the slots that are posted from now on so, if they may be. It takes a ring length of frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        let layout = self.config.allowed(layout);
         if self.layout() != layout {
             // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
             unsafe { self.pool.flush() };
@@ -351,38 +377,27 @@ impl LandingPool {
         unsafe { std::slice::from_raw_parts(at as *const u8, len) }
     }
 
-    /// The headers of a frame as they are now: a frame below may have overwritten them, or be doing so.
+    /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may have
+    /// overwritten them, or be doing so. Little-endian words.
     #[inline(always)]
-    pub fn headers(&self, at: usize, bounce: u16) -> [u8; HEADERS] {
-        let w: [u64; 5] = if bounce == 0 && at.is_multiple_of(8) {
-            // SAFETY: the 40 bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be
-            // writing them: they are read once, and what they say is believed only as the matcher's rules allow.
-            unsafe {
-                let words = (at - 40) as *const u64;
-                std::array::from_fn(|i| u64::from_le(ptr::read_volatile(words.add(i))))
-            }
+    pub fn header_words(&self, at: usize, bounce: u16) -> [u64; 3] {
+        if bounce == 0 && at.is_multiple_of(8) {
+            let words = (at - 24) as *const u64;
+            // SAFETY: the bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be writing
+            // them: they are read once, and what they say is believed only as the matcher's rules allow.
+            std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) }))
         } else {
-            self.headers_bytewise(at, bounce)
-        };
-        // The frame starts 6 bytes into them. In pieces as they are looked at: the IPv4 header in three.
-        let mut headers = [0; HEADERS];
-        headers[..8].copy_from_slice(&(w[0] >> 48 | w[1] << 16).to_le_bytes());
-        headers[8..12].copy_from_slice(&((w[1] >> 48 | w[2] << 16) as u32).to_le_bytes());
-        headers[12..14].copy_from_slice(&((w[2] >> 16) as u16).to_le_bytes());
-        headers[14..22].copy_from_slice(&(w[2] >> 32 | w[3] << 32).to_le_bytes());
-        headers[22..30].copy_from_slice(&(w[3] >> 32 | w[4] << 32).to_le_bytes());
-        headers[30..].copy_from_slice(&((w[4] >> 32) as u32).to_le_bytes());
-        headers
+            self.header_words_bytewise(at, bounce)
+        }
     }
 
-    /// The same words, the first 6 bytes of them zero, from any address.
+    /// The same from any address.
     #[cold]
     #[inline(never)]
-    fn headers_bytewise(&self, at: usize, bounce: u16) -> [u64; 5] {
-        // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `headers`.
-        let headers: [u8; HEADERS] = unsafe { ptr::read_volatile(self.frame_start(at, bounce).cast()) };
-        let mut bytes = [0; 40];
-        bytes[6..].copy_from_slice(&headers);
+    fn header_words_bytewise(&self, at: usize, bounce: u16) -> [u64; 3] {
+        // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `header_words`.
+        let bytes: [u8; 24] =
+            unsafe { ptr::read_volatile(self.frame_start(at, bounce).add(HEADERS - 24).cast()) };
         let (words, _) = bytes.as_chunks::<8>();
         std::array::from_fn(|i| u64::from_le_bytes(words[i]))
     }

@@ -1,18 +1,25 @@
 //! [`LandingPort`]: a port set up so that datagrams land on it.
 //!
 //! What drivers would spoil is settled here: the MTU, the room that buffers are declared with, no scattered
-//! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall.
+//! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether slots may
+//! overlap is judged anew at every start, before it and after it.
 
-use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
-use rte::Eal;
-use rte::port::{ConfigureError, OpenError, Port, PortConfig, PortId, PortInfo, QueueError, RxConf};
-use rte::port::{StartError, StopError, TxConf, TxQueue};
 use std::{error, fmt};
 
-use crate::device::{Allowed, Refused, Traits, arguments, traits_of};
-use crate::landing::{HEADERS, SlotLayout};
-use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
+use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
+use rte::mempool::{Mempool, PoolError};
+use rte::port::{ConfigureError, MacAddr, MqMode, OpenError, Port, PortConfig, PortId, PortInfo, QueueError};
+use rte::port::{RxConf, RxQueue, StartError, StopError, TxConf, TxQueue};
+use rte::{Eal, Errno};
+
+use crate::device::{Allowed, Refused, Traits, arguments};
+use crate::judge::{Judge, Verdict, stride};
+use crate::landing::{HEADERS, HEADROOM, SlotLayout};
+use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 use crate::queue::LandingQueue;
+use crate::rings::{ring, rx_conf, send_ring, tx_conf};
+use crate::seat::{Seat, make_pool};
+use crate::steer::{SteerError, Steering};
 
 /// What a landing port is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,9 @@ pub struct PortSetup {
     pub spare_mbufs: u32,
     /// Take frames for any address, as testpmd does.
     pub promiscuous: bool,
+    /// Where it cannot be proven that a card's writes keep their order, believe that they do: overlapping slots then
+    /// rest on your word.
+    pub assume_ordered: bool,
 }
 
 impl Default for PortSetup {
@@ -50,79 +60,117 @@ impl Default for PortSetup {
             mirror: true,
             spare_mbufs: 576,
             promiscuous: true,
+            assume_ordered: false,
         }
     }
 }
 
-/// A port prepared for landing, with one queue each way.
+/// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that frames are
+/// steered to.
 pub struct LandingPort {
-    // The port goes before the pool that feeds it.
+    // The port goes before the pools that feed it.
     port: Port,
     info: PortInfo,
-    traits: Traits,
+    judge: Judge,
+    verdict: Verdict,
     layout: SlotLayout,
     setup: PortSetup,
-    pool: Option<LandingPool>,
+    steering: Option<Steering>,
+    seats: Vec<Seat>,
+    _ordinary: Option<Mempool>,
 }
 
+/// The queues of a started port.
+pub struct Queues {
+    /// What is steered nowhere; `None`: there is no steering, everything lands.
+    pub ordinary: Option<RxQueue>,
+    /// The landing queues, in the order of their addresses.
+    pub landing: Vec<LandingQueue>,
+    /// The way out.
+    pub tx: TxQueue,
+}
+
+/// mbufs of the ordinary queue beyond its descriptors.
+const ORDINARY_SPARE: u32 = 512;
+
 impl LandingPort {
-    /// Takes a port and sets it up.
+    /// Takes a port and sets it up with one landing queue, for all frames.
     ///
     /// # Errors
     /// [`PortError`]: a device that nothing can land on, or a setup that it can't have.
     pub fn open(eal: &Eal, id: PortId, setup: &PortSetup) -> Result<Self, PortError> {
+        Self::open_steered(eal, id, setup, &[])
+    }
+
+    /// Takes a port and sets it up with a landing queue for each of these destination addresses, and an ordinary queue,
+    /// number 0, for all other frames. Without an address, it is [`LandingPort::open`].
+    ///
+    /// # Errors
+    /// [`PortError`]: also if the device can't steer so.
+    pub fn open_steered(
+        eal: &Eal,
+        id: PortId,
+        setup: &PortSetup,
+        macs: &[MacAddr],
+    ) -> Result<Self, PortError> {
         let mut port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
-        let traits = traits_of(&info.driver, &arguments(id)).map_err(PortError::Refused)?;
-        let layout = match (traits.allowed, setup.layout.unwrap_or(traits.preferred)) {
-            (Allowed::SeparateOnly(why), SlotLayout::Overlapping) => {
-                log::warn!("port {id} ({}) lands in separate slots, with a copy: {why}", info.driver);
-                SlotLayout::Separate
-            }
-            (_, layout) => layout,
-        };
-        if setup.mtu > info.max_mtu {
+        let judge =
+            Judge::of(&info, &arguments(id), setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
+        let verdict = judge.settle();
+        warn_if_separate(id, &info.driver, &verdict, setup.layout);
+        if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {
             return Err(PortError::Mtu { port: id, mtu: setup.mtu, max: info.max_mtu });
         }
-        let stride = usize::from(setup.mtu - 20) & !7;
-        let room = traits.declared_room.max(HEADERS + stride);
-        let kind =
-            if setup.mirror && !traits.needs_dpdk_memory { RegionKind::Mirrored } else { RegionKind::Dpdk };
-        let (rxd, txd) = (clamp(setup.rxd, info.rx_desc), clamp(setup.txd, info.tx_desc));
-        let least = PoolConfig::least_region(rxd, stride, room);
-        let round = if kind == RegionKind::Mirrored { 2 << 20 } else { 1 << 17 };
-        let region = setup.region.max(least).next_multiple_of(round);
-        if region > setup.region {
-            log::info!("port {id}: the landing region is {region} bytes, {} would not do", setup.region);
-        }
-        let pool = LandingPool::create(
-            eal,
-            &PoolConfig {
-                name: format!("p{id}"),
-                descriptors: rxd,
-                spare_mbufs: setup.spare_mbufs,
-                region,
-                max_region: setup.max_region,
-                kind,
-                stride,
-                room,
-                layout,
-                socket: info.socket,
-            },
-        )
-        .map_err(PortError::Pool)?;
+        let steering = (!macs.is_empty())
+            .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
+            .transpose()
+            .map_err(|e| PortError::Steer(id, e))?;
+        let (rxd, txd) = (ring(id, "receive", setup.rxd, info.rx_desc), send_ring(id, &info, setup.txd));
+        let setup = PortSetup { rxd, txd, ..*setup };
+
+        let plan = pool_plan(id, &info, &verdict, &setup);
+        let mirror = setup.mirror && !verdict.traits.needs_dpdk_memory;
+        let seats = (0..macs.len().max(1))
+            .map(|i| {
+                let name = if i == 0 { format!("p{id}") } else { format!("p{id}q{i}") };
+                make_pool(eal, id, &PoolConfig { name, ..plan.clone() }, mirror).map(Seat::new)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let region = seats[0].pool.as_ref().map_or(setup.region, |pool| pool.config().region);
+
+        let first = steering.as_ref().map_or(0, Steering::first_queue);
         let config = PortConfig {
+            rx_queues: first + seats.len() as u16,
             mtu: Some(setup.mtu).filter(|&m| m != 1500),
             rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
             tx_offloads: info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
+            mq_mode: steering.as_ref().map_or(MqMode::None, Steering::mq_mode),
             ..PortConfig::default()
         };
         port.configure(&config).map_err(PortError::Configure)?;
-        let rx = RxConf { offloads: config.rx_offloads & info.rx_queue_offload_capa, ..RxConf::default() };
-        // SAFETY: queue and pool stay together in the LandingQueue that `start` hands out, the port is stopped and
-        // started only when it is back (`stop` takes the pool).
-        unsafe { port.rx_queue_setup_unchecked(0, rxd, &rx, pool.share()) }.map_err(PortError::Queue)?;
-        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..TxConf::default() };
+        let rx = RxConf {
+            offloads: config.rx_offloads & info.rx_queue_offload_capa,
+            // A full queue must not hold up the others.
+            drop: steering.is_some().then_some(true),
+            ..rx_conf(id, &info, rxd)
+        };
+        let mut ordinary = None;
+        if steering.is_some() {
+            let (n, room) = (u32::from(rxd) + ORDINARY_SPARE, (HEADROOM + plan.writes.declared) as u16);
+            let pool = Mempool::pktmbuf(eal, &format!("ordinary_{id}"), n, 32, 0, room, info.socket)
+                .map_err(PortError::Ordinary)?;
+            port.rx_queue_setup(0, rxd, &rx, &pool).map_err(PortError::Queue)?;
+            ordinary = Some(pool);
+        }
+        for (i, seat) in seats.iter().enumerate() {
+            let Some(pool) = &seat.pool else { continue };
+            // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, the port is stopped
+            // and started only when it is back (`stop_all` takes the pools).
+            unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
+                .map_err(PortError::Queue)?;
+        }
+        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&info) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if setup.mtu != 1500 {
             // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
@@ -130,43 +178,120 @@ impl LandingPort {
                 log::info!("port {id}: {e}");
             }
         }
-        let setup = PortSetup { rxd, txd, region, layout: Some(layout), ..*setup };
-        Ok(Self { port, info, traits, layout, setup, pool: Some(pool) })
+        let setup = PortSetup { region, ..setup };
+        let layout = choose(&verdict, setup.layout);
+        Ok(Self { port, info, judge, verdict, layout, setup, steering, seats, _ordinary: ordinary })
+    }
+
+    /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
+    /// port is steered: see [`LandingPort::start_all`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(&mut self) -> Result<Option<(LandingQueue, TxQueue)>, StartError> {
+        if self.steering.is_some() {
+            return Ok(None);
+        }
+        let queues = self.start_all()?;
+        Ok(queues.and_then(|mut queues| Some((queues.landing.pop()?, queues.tx))))
     }
 
     /// Starts the port and hands its queues out. `None` for the queues if they are out already.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(&mut self) -> Result<Option<(LandingQueue, TxQueue)>, StartError> {
+    pub fn start_all(&mut self) -> Result<Option<Queues>, StartError> {
+        if self.seats.iter().any(|seat| seat.pool.is_none()) {
+            return Ok(None);
+        }
+        // The rings are filled by the start: slots must lie right before.
+        self.lay(self.judge.settle());
         self.port.start()?;
+        // Drivers reset their cards when they start them: what was put right may not be so any more.
+        let verdict = self.judge.verify();
+        if verdict.traits.allowed != self.verdict.traits.allowed {
+            self.port.stop().map_err(|e| match e {
+                StopError::Refused(id, errno) => StartError::Refused(id, errno),
+                StopError::QueuesOut(id, _) => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
+            })?;
+            self.lay(verdict);
+            self.port.start()?;
+        }
+        if let Some(steering) = &mut self.steering
+            && let Err(e) = steering.apply(&mut self.port)
+        {
+            self.port.stop().unwrap_or_else(|e| log::error!("{e}"));
+            return Err(e);
+        }
         if self.setup.promiscuous
             && let Err(e) = self.port.set_promiscuous(true)
         {
             log::debug!("{e}");
         }
-        let (Some(pool), Some(rx), Some(tx)) = (self.pool.take(), self.port.take_rx(0), self.port.take_tx(0))
-        else {
-            return Ok(None);
-        };
-        Ok(Some((LandingQueue::new(rx, pool, self.traits), tx)))
+        Ok(self.hand_out())
+    }
+
+    fn hand_out(&mut self) -> Option<Queues> {
+        let first = self.steering.as_ref().map_or(0, Steering::first_queue);
+        let ordinary = if first > 0 { Some(self.port.take_rx(0)?) } else { None };
+        let tx = self.port.take_tx(0)?;
+        let mut landing = Vec::new();
+        for (i, seat) in self.seats.iter_mut().enumerate() {
+            let rx = self.port.take_rx(first + i as u16)?;
+            landing.push(LandingQueue::new(rx, seat.pool.take()?, self.verdict.traits));
+        }
+        Some(Queues { ordinary, landing, tx })
+    }
+
+    /// Lays the slots that the port is started with.
+    fn lay(&mut self, verdict: Verdict) {
+        if verdict.traits.allowed != self.verdict.traits.allowed {
+            warn_if_separate(self.port.id(), &self.info.driver, &verdict, self.setup.layout);
+        }
+        self.layout = choose(&verdict, self.setup.layout);
+        self.verdict = verdict;
+        for pool in self.seats.iter_mut().filter_map(|seat| seat.pool.as_mut()) {
+            pool.set_layout(self.layout);
+        }
     }
 
     /// Stops the port. `pool` is what [`LandingQueue::into_pool`] gave.
     ///
     /// # Errors
-    /// [`StopError`]: the transmit queue is still out, or the driver refuses. The pool is back in any case.
+    /// As [`LandingPort::stop_all`].
     pub fn stop(&mut self, pool: LandingPool) -> Result<(), StopError> {
-        self.pool = Some(pool);
+        self.stop_all([pool])
+    }
+
+    /// Stops the port. `pools` are what [`LandingQueue::into_pool`] gave of each queue.
+    ///
+    /// # Errors
+    /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
+    pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
+        for pool in pools {
+            match self.seats.iter_mut().find(|seat| seat.is_of(&pool)) {
+                Some(seat) => seat.pool = Some(pool),
+                None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),
+            }
+        }
         self.port.stop()?;
-        if let Some(pool) = self.pool.as_mut().filter(|_| self.traits.keeps_posted) {
-            // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
-            unsafe { pool.reclaim() };
+        if self.verdict.traits.keeps_posted {
+            for pool in self.seats.iter_mut().filter_map(|seat| seat.pool.as_mut()) {
+                // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
+                unsafe { pool.reclaim() };
+            }
         }
         Ok(())
     }
 
-    /// Stops and closes the port, then lets the pool go.
+    /// Frames were seen to go where they should not: rules that led them there, if there are any, are taken out.
+    pub fn retract_steering(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.retract(&mut self.port);
+        }
+    }
+
+    /// Stops and closes the port, then lets the pools go.
     ///
     /// # Errors
     /// [`StopError`].
@@ -189,9 +314,24 @@ impl LandingPort {
         &self.info
     }
 
-    /// What is known of its driver.
+    /// What may be done with its device, as it was judged last.
     pub fn traits(&self) -> Traits {
-        self.traits
+        self.verdict.traits
+    }
+
+    /// The last judgement: when it was opened, or started.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// What its device was recognised as.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// How frames are led to its landing queues; `None`: everything lands.
+    pub fn steering(&self) -> Option<&Steering> {
+        self.steering.as_ref()
     }
 
     /// How its slots are laid at the start.
@@ -204,16 +344,57 @@ impl LandingPort {
         &self.setup
     }
 
-    /// The landing pool, while the port is stopped.
+    /// The first landing pool, while the port is stopped.
     pub fn pool(&self) -> Option<&LandingPool> {
-        self.pool.as_ref()
+        self.pools().next()
+    }
+
+    /// The landing pools, while the port is stopped.
+    pub fn pools(&self) -> impl Iterator<Item = &LandingPool> {
+        self.seats.iter().filter_map(|seat| seat.pool.as_ref())
     }
 }
 
-fn clamp(n: u16, limits: rte::port::DescLimits) -> u16 {
-    let (min, max) = (limits.min.max(1), limits.max.max(1));
-    let n = n.clamp(min.min(max), max);
-    if limits.align > 1 { (n / limits.align * limits.align).max(min) } else { n }
+/// The smallest MTU that IPv4 can do with.
+const LEAST_MTU: u16 = 68;
+
+/// What a landing pool of the port is to be.
+fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup) -> PoolConfig {
+    let traits = verdict.traits;
+    let stride = stride(setup.mtu);
+    let room = traits.reach.max(HEADERS + stride);
+    PoolConfig {
+        name: String::new(),
+        descriptors: setup.rxd,
+        spare_mbufs: setup.spare_mbufs,
+        region: setup.region,
+        max_region: setup.max_region,
+        kind: RegionKind::Dpdk,
+        stride,
+        room,
+        layout: choose(verdict, setup.layout),
+        socket: info.socket,
+        writes: Writes {
+            declared: traits.declared_room.max(room),
+            boundary: traits.boundary,
+            port: traits.dma.then_some(id),
+        },
+    }
+}
+
+/// The layout that is asked for, or suits the device, if it may be.
+fn choose(verdict: &Verdict, asked: Option<SlotLayout>) -> SlotLayout {
+    match verdict.traits.allowed {
+        Allowed::SeparateOnly(_) => SlotLayout::Separate,
+        Allowed::Both => asked.unwrap_or(verdict.traits.preferred),
+    }
+}
+
+fn warn_if_separate(id: PortId, driver: &str, verdict: &Verdict, asked: Option<SlotLayout>) {
+    let wanted = asked.unwrap_or(verdict.traits.preferred);
+    if wanted == SlotLayout::Overlapping && choose(verdict, asked) == SlotLayout::Separate {
+        log::warn!("port {id} ({driver}) lands in separate slots, with a copy: {}", verdict.why);
+    }
 }
 
 /// A port can't be prepared for landing.
@@ -236,6 +417,10 @@ pub enum PortError {
     },
     /// No pool.
     Pool(LandingError),
+    /// No pool for the ordinary queue.
+    Ordinary(PoolError),
+    /// It cannot steer.
+    Steer(PortId, SteerError),
     /// The driver refuses.
     Configure(ConfigureError),
     /// The driver refuses a queue.
@@ -249,9 +434,11 @@ impl fmt::Display for PortError {
             Self::Info(e) => e.fmt(f),
             Self::Refused(e) => e.fmt(f),
             Self::Mtu { port, mtu, max } => {
-                write!(f, "port {port} cannot have an MTU of {mtu}: choose {max} or less")
+                write!(f, "port {port} cannot have an MTU of {mtu}: choose {LEAST_MTU} to {max}")
             }
             Self::Pool(e) => e.fmt(f),
+            Self::Ordinary(e) => e.fmt(f),
+            Self::Steer(port, e) => write!(f, "nothing can be steered on port {port}: {e}"),
             Self::Configure(e) => e.fmt(f),
             Self::Queue(e) => e.fmt(f),
         }

@@ -5,7 +5,7 @@ use std::ptr;
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
-use crate::device::Traits;
+use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, SlotLayout, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 
@@ -179,8 +179,12 @@ impl LandingQueue {
         self.traits
     }
 
-    /// Lays the slots that are posted from now on so.
+    /// Lays the slots that are posted from now on so, if the device allows it.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (self.traits.allowed, layout) {
+            log::warn!("slots stay separate on port {}: {why}", self.rx.port());
+            return;
+        }
         self.pool.set_layout(layout);
     }
 

@@ -153,11 +153,11 @@ impl Hold {
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 
-    /// The address for devices of `len` bytes at `at`, if they are contiguous for them.
+    /// The address for devices of `len` bytes at `at`, if devices can read them at one go.
     pub fn iova(&self, at: usize, len: usize) -> Option<u64> {
         // SAFETY: the segment lives while a slot of it is held.
         let memory = unsafe { &(*self.segment).memory };
-        memory.is_contiguous(at, len).then(|| memory.iova(at)).flatten()
+        memory.is_sendable(at, len).then(|| memory.iova(at)).flatten()
     }
 }
 

@@ -82,7 +82,9 @@ impl SendPool {
             let n = per_zone.min(buffers - slots.len());
             let name = format!("lms_{}", ZONES.fetch_add(1, Ordering::Relaxed));
             let flags = MemzoneFlags { iova_contig: true };
-            let zone = Memzone::reserve(eal, &name, n * pitch, 64, flags, socket)
+            // Within one hugepage: see `Memory::is_sendable`.
+            let align = (n * pitch).next_power_of_two().min(ZONE);
+            let zone = Memzone::reserve(eal, &name, n * pitch, align, flags, socket)
                 .map_err(|cause| SendError { buffers, len, cause })?;
             for i in 0..n {
                 // SAFETY: within the zone.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::c_void;
 
-use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout};
+use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
@@ -71,21 +71,28 @@ fn get(pool: &LandingPool, objects: &mut [*mut c_void], elsewhere: bool) -> i32 
     if elsewhere { std::thread::scope(|s| s.spawn(take).join().unwrap_or(-1)) } else { take() }
 }
 
-/// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the driver.
-fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
-    let config = PoolConfig {
-        name: format!("m{seed}"),
+/// A pool of 2 MiB for a ring of 64.
+fn geometry(name: &str) -> PoolConfig {
+    PoolConfig {
+        name: name.to_owned(),
         descriptors: 64,
         spare_mbufs: 64,
         region: 2 << 20,
-        // The model knows one pair of addresses only.
-        max_region: if kind == RegionKind::Mirrored { 2 << 20 } else { 6 << 20 },
-        kind,
+        max_region: 2 << 20,
+        kind: RegionKind::Dpdk,
         stride: STRIDE,
         room: STRIDE + HEADERS,
         layout: SlotLayout::Overlapping,
         socket: None,
-    };
+        writes: Writes::default(),
+    }
+}
+
+/// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the driver.
+fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
+    // The model knows one pair of addresses only.
+    let max_region = if kind == RegionKind::Mirrored { 2 << 20 } else { 6 << 20 };
+    let config = PoolConfig { max_region, kind, ..geometry(&format!("m{seed}")) };
     let mut pool = LandingPool::create(eal, &config)?;
     let full = pool.available();
     let mut random = Random(seed);
@@ -183,6 +190,62 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A card of which no write may cross 64 KiB: no slot does, whatever it is told to do.
+fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
+    const BOUNDARY: u64 = 64 << 10;
+    let writes = Writes { declared: 2048.max(room), boundary: BOUNDARY as usize, port: None };
+    let config =
+        PoolConfig { region: 4 << 20, max_region: 4 << 20, room, writes, ..geometry(&format!("c{seed}")) };
+    let mut pool = LandingPool::create(eal, &config)?;
+    pool.set_layout(SlotLayout::Overlapping);
+    if pool.layout() != SlotLayout::Separate {
+        return Err("slots that must not cross a boundary overlap".into());
+    }
+    let full = pool.available();
+    let mut random = Random(seed);
+    let mut posted: Vec<*mut rte_mbuf> = Vec::new();
+    let (mut cut, mut spans) = (0, Vec::new());
+    for _ in 0..30_000 {
+        if random.below(2) == 0 && posted.len() < 64 {
+            let mut object = std::ptr::null_mut();
+            // SAFETY: a live pool and room for one object.
+            if unsafe { sys::rte_mempool_get_bulk(pool.as_ptr(), &raw mut object, 1) } != 0 {
+                return Err(format!("starved with {} slots out", posted.len()).into());
+            }
+            let mbuf = object.cast::<rte_mbuf>();
+            // SAFETY: just handed out.
+            let (at, iova) = unsafe { ((*mbuf).buf_addr as usize + 128, (*mbuf).buf_iova + 128) };
+            if iova / BOUNDARY != (iova + room as u64 - 1) / BOUNDARY {
+                return Err(format!("a frame at {iova:#x} crosses 64 KiB").into());
+            }
+            if let Some(other) = spans.iter().find(|&&other: &&usize| at.abs_diff(other) < room) {
+                return Err(format!("slot {at:#x} covers {other:#x}").into());
+            }
+            spans.push(at);
+            posted.push(mbuf);
+            cut += 1;
+        } else if !posted.is_empty() {
+            let (mbuf, _) = (posted.remove(0), spans.remove(0));
+            // SAFETY: a received mbuf that nobody else has.
+            let landed = unsafe { pool.landed(mbuf) };
+            // SAFETY: as above.
+            unsafe { pool.recycle(&[mbuf]) };
+            pool.release(landed.at);
+        }
+        pool.maintain();
+    }
+    for mbuf in posted.drain(..) {
+        let object = mbuf.cast();
+        // SAFETY: ours, of this pool.
+        unsafe { sys::rte_mempool_put_bulk(pool.as_ptr(), &raw const object, 1) };
+    }
+    println!("    {cut} slots, {:?}", pool.stats());
+    if pool.held() != 0 || pool.available() != full || pool.stats().bounced != 0 {
+        return Err(format!("{} slots held, {} of {full} mbufs back", pool.held(), pool.available()).into());
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmpool{}", std::process::id());
     let args =
@@ -196,19 +259,13 @@ fn main() -> Result<(), Failed> {
             passed += 1;
         }
     }
+    for (room, seed) in [(1526, 1), (1536, 2), (2048, 3), (16_392, 4)] {
+        println!("test no slot of {room} bytes crosses 64 KiB");
+        bounded_life(&eal, room, seed)?;
+        passed += 1;
+    }
     println!("test regions that cannot land are refused");
-    let small = PoolConfig {
-        name: "small".into(),
-        descriptors: 512,
-        spare_mbufs: 0,
-        region: 1 << 20,
-        max_region: 1 << 20,
-        kind: RegionKind::Dpdk,
-        stride: STRIDE,
-        room: STRIDE + HEADERS,
-        layout: SlotLayout::Overlapping,
-        socket: None,
-    };
+    let small = PoolConfig { descriptors: 512, region: 1 << 20, max_region: 1 << 20, ..geometry("small") };
     let refused = LandingPool::create(&eal, &small).err().ok_or("a region of 1 MiB was taken")?;
     if !refused.to_string().contains("too small") {
         return Err(format!("the reason is not told: {refused}").into());

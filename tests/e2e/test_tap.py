@@ -1,30 +1,23 @@
 """net_tap: the Linux kernel is the peer, in both directions. Each test has a network name space of its own."""
 
-import contextlib
-import ctypes
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import time
 import unittest
 
+import netns
 import sizes
 import wire
+from netns import inside, ip
 from testpmd import Case, Failed
 
 KERNEL, LM = "198.18.0.1", "198.18.0.2"
 KERNEL_PORT, LM_PORT = 7000, 9000
 SEED = 5
 OURS = (f"--tx-ip={LM},{KERNEL}", f"--tx-udp={LM_PORT},{KERNEL_PORT}", f"--seed={SEED}")
-CLONE_NEWNET = 0x40000000
 SO_RCVBUFFORCE = 33
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, timeout=20)
 
 
 def can_have_name_spaces():
@@ -37,19 +30,6 @@ def can_have_name_spaces():
     except (OSError, subprocess.SubprocessError):
         return False
     return True
-
-
-@contextlib.contextmanager
-def inside(namespace):
-    """Sockets that are made here belong to the name space."""
-    with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{namespace}") as target:
-        if LIBC.setns(target.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        try:
-            yield
-        finally:
-            if LIBC.setns(before.fileno(), CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns back")
 
 
 @unittest.skipUnless(can_have_name_spaces(), "needs root and network name spaces")
@@ -106,10 +86,7 @@ class Tap(Case):
 
     def frag_counters(self):
         """The name space's reassembly statistics."""
-        with inside(self.namespace):
-            lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
-        names, values = (line.split()[1:] for line in lines if line.startswith("Ip:"))
-        return dict(zip(names, map(int, values)))
+        return netns.ip_counters(self.namespace)
 
 
 class LmSends(Tap):

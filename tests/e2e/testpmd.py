@@ -75,16 +75,18 @@ class Failed(AssertionError):
 
 
 class Testpmd:
-    """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`."""
+    """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`; `card` is the one PCI
+    device that it may take."""
 
     def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, log=True,
-                 stdin=subprocess.DEVNULL, stdout=None, file_prefix=None):
+                 stdin=subprocess.DEVNULL, stdout=None, file_prefix=None, card=None):
         self.where = pathlib.Path(where)
         self.where.mkdir(parents=True, exist_ok=True)
         self.prefix = file_prefix or prefix()
         self.summary_path = self.where / "summary.json"
         self.log_path = self.where / "messages.jsonl"
-        words = [str(BINARY), "-l", str(core), *memory, "--no-pci", "--no-telemetry", f"--file-prefix={self.prefix}"]
+        words = [str(BINARY), "-l", str(core), *memory, "--no-telemetry", f"--file-prefix={self.prefix}"]
+        words += ["-a", card] if card else ["--no-pci"]
         words += [*eal, "--", *options]
         if reports:
             words.append(f"--summary={self.summary_path}")

@@ -14,7 +14,7 @@ use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
 use crate::reassembler::{Limits, Store};
-use crate::wire::HEADERS;
+use crate::words::HeaderWords;
 
 /// How a receiver is set up.
 #[derive(Clone, Debug)]
@@ -197,8 +197,8 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
     }
 
     #[inline(always)]
-    fn headers(&self, frame: &Frame) -> [u8; HEADERS] {
-        self.pool.headers(frame.at, frame.bounce)
+    fn headers(&self, frame: &Frame) -> HeaderWords {
+        HeaderWords::new(self.pool.header_words(frame.at, frame.bounce))
     }
 
     fn frame(&self, frame: &Frame) -> &[u8] {

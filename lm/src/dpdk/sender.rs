@@ -97,6 +97,9 @@ impl Sender {
     pub fn buffer(&mut self) -> Option<SendBuffer> {
         if self.pool.available() == 0 {
             self.flush();
+            // Some drivers free what they have sent only when its descriptor's turn comes again, a ring later.
+            // Those that cannot be asked either need more buffers than descriptors.
+            let _ = self.tx.done_cleanup(0);
         }
         let slot = self.pool.take()?;
         Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))

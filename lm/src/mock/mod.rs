@@ -14,6 +14,7 @@ use crate::layout::{Geometry, Layout};
 use crate::matcher::{Config, Matcher};
 use crate::reassembler::{Limits, Store};
 use crate::wire::{self, Flow, HEADERS, IPV4, Ipv4, MIN_FRAME, UDP, Udp};
+use crate::words::{HeaderWords, WORDS};
 use std::collections::{HashSet, VecDeque};
 
 /// Room above the top slot and below the bottom one.
@@ -188,8 +189,8 @@ impl Ground for Mock {
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         &self.mem[at..at + len]
     }
-    fn headers(&self, frame: &Frame) -> [u8; HEADERS] {
-        *self.mem[frame.at - HEADERS..].first_chunk().expect("margin")
+    fn headers(&self, frame: &Frame) -> HeaderWords {
+        HeaderWords::of(*self.mem[frame.at - WORDS..].first_chunk().expect("margin"))
     }
     fn frame(&self, frame: &Frame) -> &[u8] {
         &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)]

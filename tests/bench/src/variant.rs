@@ -5,7 +5,7 @@ use std::ptr;
 use lm::ground::Require;
 use lm::{Lander, ReceiverConfig};
 use pmd_e1000::device::traits_of;
-use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout};
+use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::Eal;
 use rte::mempool::Mempool;
 
@@ -176,6 +176,7 @@ fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure
         room: 2048,
         layout: SlotLayout::Overlapping,
         socket: None,
+        writes: Writes::default(),
     };
     Ok(LandingPool::create(eal, &config)?)
 }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lm::Neighbours;
-use lm::wire::{BROADCAST, MIN_FRAME, Mac};
+use lm::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 use rte::port::PortId;
 
 /// How long nothing is sent while nobody answers.
@@ -55,6 +55,14 @@ impl Resolver {
     /// Our MAC address.
     pub(crate) fn mac(&self) -> Mac {
         self.neighbours.mac()
+    }
+
+    /// A question for `address` whose answer goes to one of our other MAC addresses, `from`, and that nobody learns
+    /// anything from (RFC 5227's probe).
+    pub(crate) fn probe(&self, from: Mac, address: u32) -> [u8; MIN_FRAME] {
+        let question =
+            Arp { operation: Arp::REQUEST, sender_mac: from, sender: 0, target_mac: [0; 6], target: address };
+        question.frame(self.peer.unwrap_or(BROADCAST))
     }
 
     /// Learns from a frame that is not LM's; what to answer, if something.
@@ -132,6 +140,17 @@ mod tests {
         assert_eq!(route, Route::To(THEM));
         let multicast = resolver(None).route(0xefff_0102, Instant::now(), |_| panic!("asked"));
         assert_eq!(multicast, Route::To([1, 0, 0x5e, 0x7f, 1, 2]));
+    }
+
+    #[test]
+    fn a_probe_is_answered_to_where_it_says_and_teaches_nothing() {
+        let landing = [2, 0, 0, 0, 0, 0x11];
+        let probe = resolver(Some(THEM)).probe(landing, 2);
+        assert_eq!(probe[..6], THEM);
+        let mut them = Neighbours::new(THEM, 2);
+        let answer = them.hear(&probe).expect("an answer");
+        assert_eq!(answer[..6], landing);
+        assert_eq!((them.lookup(0), them.lookup(1)), (None, None));
     }
 
     #[test]

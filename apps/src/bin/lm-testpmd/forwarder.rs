@@ -250,9 +250,13 @@ fn obey(work: &mut Work, order: Order) {
         }
         Order::Burst(burst) => work.turn.burst = burst,
         Order::Verbose(verbose) => work.turn.verbose = verbose,
-        Order::Layout(layout) => work.lanes.iter_mut().for_each(|lane| lane.link.receiver.set_layout(layout)),
-        Order::Require(set) => work.lanes.iter_mut().for_each(|lane| lane.link.receiver.set_require(set)),
+        Order::Layout(layout) => receivers(work).for_each(|receiver| receiver.set_layout(layout)),
+        Order::Require(set) => receivers(work).for_each(|receiver| receiver.set_require(set)),
     }
+}
+
+fn receivers(work: &mut Work) -> impl Iterator<Item = &mut lm::Receiver> {
+    work.lanes.iter_mut().flat_map(|lane| &mut lane.link.receivers)
 }
 
 /// Sends what the queues have not taken yet, and leaves a peer with whom rings are shared the time to take it.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use lm::alf::Ends;
 use lm::wire::{Flow, Mac};
 use lm::{Message, Receiver, Sender};
-use rte::port::PortId;
+use rte::port::{MacAddr, PortId};
 
 use crate::arp::{Resolver, Route};
 use crate::console::say;
 use crate::message_log::MessageLog;
+use crate::ordinary::Ordinary;
 use crate::parse::endpoint;
 use crate::tally::{PoolView, Tally};
 
@@ -31,8 +32,10 @@ pub(crate) struct Turn {
 pub(crate) struct Link {
     /// The port.
     pub(crate) port: PortId,
-    /// The landing queue.
-    pub(crate) receiver: Receiver,
+    /// The landing queues: one, unless frames are steered.
+    pub(crate) receivers: Vec<Receiver>,
+    /// What is steered to none of them.
+    pub(crate) ordinary: Option<Ordinary>,
     /// The way out.
     pub(crate) outlet: Outlet,
 }
@@ -54,9 +57,14 @@ pub(crate) struct Outlet {
 const FRESH: Duration = Duration::from_millis(50);
 
 impl Link {
-    /// A link of a receiver and a sender.
-    pub(crate) fn new(receiver: Receiver, outlet: Outlet, port: PortId) -> Self {
-        Self { port, receiver, outlet }
+    /// A link of receivers and a sender.
+    pub(crate) fn new(
+        receivers: Vec<Receiver>,
+        ordinary: Option<Ordinary>,
+        outlet: Outlet,
+        port: PortId,
+    ) -> Self {
+        Self { port, receivers, ordinary, outlet }
     }
 
     /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
@@ -69,32 +77,54 @@ impl Link {
     ) -> usize {
         let (outlet, log, verbose) = (&mut self.outlet, &mut turn.log, turn.verbose);
         let port = self.port;
-        let frames = self.receiver.receive(turn.burst, |message| {
-            if let Some(log) = log {
-                log.record(&message);
+        let mut frames = 0;
+        for (queue, receiver) in self.receivers.iter_mut().enumerate() {
+            let n = receiver.receive(turn.burst, |message| {
+                if let Some(log) = log {
+                    log.record(&message);
+                }
+                if verbose > 0 {
+                    show(port, &message);
+                }
+                deliver(message, outlet);
+            });
+            while let Some(stranger) = receiver.next_stranger() {
+                outlet.hear(stranger.data());
             }
-            if verbose > 0 {
-                show(port, &message);
+            if let Some(ordinary) = self.ordinary.as_ref().filter(|_| n > 0) {
+                ordinary.proofs().landed(queue);
             }
-            deliver(message, outlet);
-        });
-        while let Some(stranger) = self.receiver.next_stranger() {
-            if let Some(answer) = self.outlet.resolver.hear(stranger.data()) {
-                self.outlet.send_bytes(&answer);
+            frames += n;
+        }
+        if let Some(ordinary) = &mut self.ordinary {
+            if outlet.is_up() {
+                ordinary.probe(turn.now, |mac| outlet.probe(mac));
             }
+            frames += ordinary.receive(|frame| outlet.hear(frame));
         }
         frames
     }
 
     /// What receiver and sender have counted, and the pool as it is now.
     pub(crate) fn tally(&self) -> Tally {
-        Tally { counters: self.receiver.counters(), sent: self.outlet.sender.stats(), ..Tally::default() }
+        let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
+        let mut tally = Tally { sent: self.outlet.sender.stats(), ordinary, ..Tally::default() };
+        for receiver in &self.receivers {
+            tally.add(&Tally { counters: receiver.counters(), ..Tally::default() });
+        }
+        tally
     }
 
-    /// The landing pool now.
+    /// Datagrams received.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.counters().datagrams).sum()
+    }
+
+    /// The landing pools now, as one.
     pub(crate) fn pool(&self) -> Option<PoolView> {
-        let waiting = self.receiver.waiting();
-        self.receiver.pool().map(|pool| PoolView { waiting, ..PoolView::of(pool) })
+        let waiting = self.receivers.iter().map(|receiver| receiver.waiting()).sum();
+        let pool = PoolView::of_all(self.receivers.iter().filter_map(Receiver::pool))?;
+        Some(PoolView { waiting, ..pool })
     }
 }
 
@@ -134,6 +164,19 @@ impl Outlet {
                 Some(Ends { src_mac, dst_mac, flow })
             }
             Route::Wait => None,
+        }
+    }
+
+    /// Asks our peer for a frame to one of our landing addresses.
+    fn probe(&mut self, mac: MacAddr) {
+        let frame = self.resolver.probe(mac.0, self.ours.dst);
+        self.send_bytes(&frame);
+    }
+
+    /// Learns from a frame that is not LM's, and answers it if it is ARP.
+    fn hear(&mut self, frame: &[u8]) {
+        if let Some(answer) = self.resolver.hear(frame) {
+            self.send_bytes(&answer);
         }
     }
 

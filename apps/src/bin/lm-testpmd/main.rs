@@ -7,7 +7,8 @@
 //! - [`control`]: the thread that everything is reported to, and that owns the [`session`]: ports, settings, and the
 //!   forwarding loop;
 //! - [`prompt`]: a table of commands, and where lines come from;
-//! - [`forwarder`]: the loop, on an lcore; [`link`] is a port as it sees it, [`arp`] finds MAC addresses, and
+//! - [`forwarder`]: the loop, on an lcore; [`link`] is a port as it sees it, [`arp`] finds MAC addresses, [`ordinary`] is
+//!   the queue that nothing lands on, and
 //!   [`engine`] is what is done with them; [`pattern`] makes payloads;
 //! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done.
 //!
@@ -24,6 +25,7 @@ mod link;
 mod logging;
 mod message_log;
 mod options;
+mod ordinary;
 mod parse;
 mod pattern;
 mod prompt;

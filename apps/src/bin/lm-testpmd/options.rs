@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Parser;
 use lm::alf::ChecksumMode;
 use lm::ground::Require;
+use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
 use crate::engine::{self, Kind};
-use crate::parse::{self, Addresses, Peer, UdpPorts};
+use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
 use crate::sizes::Sizes;
 
 /// Sends, receives, echoes and measures UDP datagrams of up to 65,507 bytes on DPDK ports, without a copy.
@@ -74,6 +75,13 @@ pub(crate) struct Options {
     /// How frames land: overlapping or separate [default: overlapping where the device allows it]
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout)]
     pub(crate) slots: Option<SlotLayout>,
+    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off. Where it is
+    /// on, payloads are then damaged without a word
+    #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
+    pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
+    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
+    #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
+    pub(crate) landing_mac: Vec<Mac>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,

@@ -109,6 +109,29 @@ pub(crate) fn layout_text(layout: SlotLayout) -> &'static str {
     }
 }
 
+/// `02:00:00:00:00:01`
+pub(crate) fn landing_mac(text: &str) -> Result<Mac, String> {
+    mac(text.trim()).ok_or_else(|| "give MAC addresses, MAC[,MAC], such as 02:00:00:00:00:01".to_owned())
+}
+
+/// What is done about a card's relaxed ordering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RelaxedOrdering {
+    /// Without proof that it is off, slots do not overlap.
+    Prove,
+    /// What cannot be proven is taken to be so.
+    AssumeOff,
+}
+
+/// `prove` or `assume-off`.
+pub(crate) fn relaxed_ordering(text: &str) -> Result<RelaxedOrdering, String> {
+    match text {
+        "prove" => Ok(RelaxedOrdering::Prove),
+        "assume-off" => Ok(RelaxedOrdering::AssumeOff),
+        _ => Err("give prove or assume-off".to_owned()),
+    }
+}
+
 /// `full` or `zero`.
 pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
     match text {
@@ -139,6 +162,7 @@ mod tests {
         assert_eq!(require_text(set), "checksum,tags");
         assert_eq!(layout("separate"), Ok(SlotLayout::Separate));
         assert_eq!(checksum("zero"), Ok(ChecksumMode::Zero));
+        assert_eq!(relaxed_ordering("assume-off"), Ok(RelaxedOrdering::AssumeOff));
         assert_eq!(endpoint(0xc612_0001, 9), "198.18.0.1:9");
     }
 
@@ -158,5 +182,6 @@ mod tests {
         assert!(require("").expect_err("empty").contains("headers, checksum, tags"));
         assert!(require("header").expect_err("a typing error").contains("\"header\""));
         assert!(layout("both").is_err() && checksum("none").is_err());
+        assert!(relaxed_ordering("off").expect_err("not a word").contains("assume-off"));
     }
 }

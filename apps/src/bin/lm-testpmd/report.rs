@@ -5,6 +5,7 @@ use std::time::Instant;
 use rte::port::PortId;
 
 use crate::console::{complain, say};
+use crate::parse::layout_text;
 use crate::session::{ControlPort, Session};
 use crate::tally::{PoolView, Tally};
 
@@ -49,6 +50,9 @@ pub(crate) fn datagrams(t: &Tally) {
     );
     if c.duplicates + c.bounced > 0 {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
+    }
+    if t.ordinary > 0 {
+        say!("  LM-RX-ordinary:  {:<12} frames of queue 0", t.ordinary);
     }
     for (reason, n) in c.drops().filter(|&(_, n)| n > 0) {
         say!("  LM-RX-dropped:   {n:<12} {reason}");
@@ -184,11 +188,30 @@ pub(crate) fn info(port: &ControlPort) {
         info.tx_desc.max,
         info.tx_desc.align
     );
-    say!("Landing slots: {:?} allowed, {:?} at the start", traits.allowed, port.landing.layout());
+    let verdict = port.landing.verdict();
+    say!("Landing device: {}", port.landing.judge().recognised());
+    if let Some(card) = port.landing.judge().card() {
+        say!(
+            "Landing card: {} RX queues, steering {:?}, length filter {:?}",
+            card.queues,
+            card.steering,
+            card.filter
+        );
+        card.errata.iter().for_each(|erratum| say!("Landing erratum: {erratum}"));
+    }
+    if let Some(steering) = port.landing.steering() {
+        say!("Landing queues: {steering}");
+        port.proofs.all().for_each(|(mac, proof)| say!("Landing address {mac}: {}", proof.name()));
+    }
+    say!("Landing slots: {} at the start; {verdict}", layout_text(port.landing.layout()));
     say!(
         "Landing writes: {}, {}",
         if traits.synchronous { "inside the receive call" } else { "at any time" },
-        if traits.needs_dpdk_memory { "in DPDK's memory only" } else { "in any memory" }
+        match traits {
+            t if t.needs_dpdk_memory => "in DPDK's memory only",
+            t if t.dma => "in memory that the card was told of",
+            _ => "in any memory",
+        }
     );
 }
 

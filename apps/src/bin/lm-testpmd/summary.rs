@@ -23,6 +23,8 @@ struct Summary {
     foreign: u64,
     /// Frames that the devices found no room for.
     missed: u64,
+    /// Frames of ordinary queues.
+    ordinary: u64,
     duplicates: u64,
     bounced: u64,
     dropped: BTreeMap<&'static str, u64>,
@@ -82,6 +84,7 @@ impl Summary {
             frames: c.frames,
             foreign: c.foreign,
             missed: all.missed,
+            ordinary: all.ordinary,
             duplicates: c.duplicates,
             bounced: c.bounced,
             dropped: c.drops().collect(),

@@ -19,6 +19,8 @@ pub(crate) struct Tally {
     pub(crate) engine: EngineTally,
     /// Frames that the device found no room for.
     pub(crate) missed: u64,
+    /// Frames of the ordinary queue, where frames are steered.
+    pub(crate) ordinary: u64,
 }
 
 /// What engines count.
@@ -58,6 +60,7 @@ impl Tally {
         a.would_block += b.would_block;
         self.engine.add(&other.engine);
         self.missed += other.missed;
+        self.ordinary += other.ordinary;
     }
 
     /// What was counted since `before`, but by the engine, which begins anew with each run.
@@ -73,6 +76,7 @@ impl Tally {
             },
             engine: self.engine.clone(),
             missed: self.missed,
+            ordinary: self.ordinary - before.ordinary,
         }
     }
 }
@@ -146,6 +150,23 @@ impl PoolView {
             stride: pool.config().stride,
             stats: pool.stats(),
         }
+    }
+
+    /// Several pools, as one; `None` if there is none.
+    pub(crate) fn of_all<'a>(pools: impl Iterator<Item = &'a LandingPool>) -> Option<Self> {
+        pools.map(Self::of).reduce(|mut all, one| {
+            all.available += one.available;
+            all.size += one.size;
+            all.region += one.region;
+            all.held += one.held;
+            let (a, b) = (&mut all.stats, &one.stats);
+            a.wraps += b.wraps;
+            a.jumps += b.jumps;
+            a.bounced += b.bounced;
+            a.starved += b.starved;
+            a.grown += b.grown;
+            all
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! dropped) → [`stop`](Port::stop) → configure again, start again, or [`close`](Port::close).
 
 mod config;
+mod flow;
 mod info;
 mod queue;
 mod status;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
 pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, TxConf};
+pub use self::flow::{FlowError, FlowRule};
 pub use self::info::{DescLimits, PortInfo};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::status::{Link, MacAddr, PortError, PortStats};

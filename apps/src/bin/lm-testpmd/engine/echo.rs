@@ -118,7 +118,7 @@ impl Engine for Echo {
     }
 
     fn is_finished(&self, link: &Link) -> bool {
-        let received = link.receiver.counters().datagrams - self.plan.received;
+        let received = link.datagrams() - self.plan.received;
         self.waiting.is_empty() && self.plan.count.is_some_and(|n| received >= n)
     }
 

@@ -17,7 +17,7 @@ impl Engine for Rx {
     }
 
     fn is_finished(&self, link: &Link) -> bool {
-        self.plan.count.is_some_and(|n| link.receiver.counters().datagrams - self.plan.received >= n)
+        self.plan.count.is_some_and(|n| link.datagrams() - self.plan.received >= n)
     }
 
     fn tally(&self) -> EngineTally {

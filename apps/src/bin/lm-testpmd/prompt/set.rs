@@ -92,13 +92,15 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let layout = parse::layout(one(args)?)?;
     if layout == SlotLayout::Overlapping {
         for port in &session.ports {
-            if let Allowed::SeparateOnly(why) = port.landing.traits().allowed {
+            if let Allowed::SeparateOnly(_) = port.landing.traits().allowed {
+                let why = &port.landing.verdict().why;
                 return Err(format!("Port {} cannot have overlapping slots: {why}", port.id()));
             }
         }
     }
     session.options.slots = Some(layout);
-    session.resting_links().for_each(|link| link.receiver.set_layout(layout));
+    let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
+    receivers.for_each(|receiver| receiver.set_layout(layout));
     session.order(Order::Layout(layout));
     say!("Slots are {} from a ring length on", parse::layout_text(layout));
     Ok(Next::Command)
@@ -107,7 +109,8 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn require(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let set = parse::require(one(args)?)?;
     session.options.require = set;
-    session.resting_links().for_each(|link| link.receiver.set_require(set));
+    let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
+    receivers.for_each(|receiver| receiver.set_require(set));
     session.order(Order::Require(set));
     say!("Datagrams are proven by {}", parse::require_text(set));
     Ok(Next::Command)

@@ -138,7 +138,8 @@ fn config_rxtx(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     say!("  checksum={:?} - require={}", o.checksum, parse::require_text(o.require));
     for (port, (_, pool)) in session.ports.iter().zip(session.tallies()) {
         let setup = port.landing.setup();
-        say!("  port {}: RX queue number: 1 Tx queue number: 1 - mtu={}", port.id(), setup.mtu);
+        let queues = port.landing.steering().map_or(1, |steering| 1 + steering.macs().len());
+        say!("  port {}: RX queue number: {queues} Tx queue number: 1 - mtu={}", port.id(), setup.mtu);
         say!("    RX desc={} - TX desc={}", setup.rxd, setup.txd);
         if let Some(p) = pool {
             say!(

@@ -9,14 +9,16 @@ use lm::layout::Geometry;
 use lm::wire::Flow;
 use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
 use pmd_e1000::device::{Allowed, arguments};
-use pmd_e1000::{LandingPort, PortSetup, SendError, SendPool, SlotLayout};
+use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendError, SendPool, SlotLayout};
 use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
-use rte::port::{PortId, PortStats, StartError};
+use rte::port::{MacAddr, PortId, PortStats, StartError};
 
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
 use crate::options::Options;
+use crate::ordinary::{Ordinary, Proofs};
+use crate::parse::RelaxedOrdering;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
 
@@ -55,6 +57,8 @@ pub(crate) struct ControlPort {
     geometry: Geometry,
     /// A net_memif client.
     asks_once: bool,
+    /// What is known of the steering.
+    pub(crate) proofs: Arc<Proofs>,
     // mbufs of these wait in the port's rings: they go after it.
     headers: Mempool,
     strangers: Mempool,
@@ -73,16 +77,19 @@ impl ControlPort {
             region: options.region,
             max_region: default.max_region.max(options.region),
             mirror: !options.no_mirror,
+            assume_ordered: options.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff,
             spare_mbufs: options
                 .total_num_mbufs
                 .map_or(default.spare_mbufs, |n| n.saturating_sub(u32::from(options.rxd))),
             ..default
         };
-        let landing = LandingPort::open(eal, id, &setup).map_err(OpenError::Port)?;
-        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(why)) =
+        let macs: Vec<_> = options.landing_mac.iter().map(|&mac| MacAddr(mac)).collect();
+        let landing = LandingPort::open_steered(eal, id, &setup, &macs).map_err(OpenError::Port)?;
+        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(_)) =
             (options.slots, landing.traits().allowed)
         {
-            return Err(OpenError::Slots { port: id, driver: landing.info().driver.clone(), why });
+            let (driver, why) = (landing.info().driver.clone(), landing.verdict().why.clone());
+            return Err(OpenError::Slots { port: id, driver, why });
         }
         let socket = landing.info().socket;
         let room = options.mtu + 128 + 64;
@@ -90,7 +97,7 @@ impl ControlPort {
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let asks_once = landing.info().driver == "net_memif" && !is_memif_server(&arguments(id));
-        let pool_before = landing.pool().map_or(0, pmd_e1000::LandingPool::available);
+        let pool_before = landing.pools().map(LandingPool::available).sum();
         Ok(Self {
             link: None,
             landing,
@@ -103,6 +110,7 @@ impl ControlPort {
             up: Arc::default(),
             geometry,
             asks_once,
+            proofs: Arc::new(Proofs::new(&macs)),
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
         })
@@ -163,11 +171,13 @@ impl ControlPort {
     fn start_once(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
-        let mac = self.landing.info().mac.0;
-        let send_pool = SendPool::create(eal, SEND_BUFFERS, self.geometry.buffer_len(), socket)
+        // Who asks for us learns an address that lands, and switches learn it from what we send.
+        let steered = self.landing.steering().and_then(|steering| steering.macs().first().copied());
+        let mac = steered.unwrap_or(self.landing.info().mac).0;
+        let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
             .map_err(StartPortError::Memory)?;
-        let queues = self.landing.start().map_err(StartPortError::Start)?;
-        let (queue, tx) = queues.ok_or(StartPortError::Started(id))?;
+        let queues = self.landing.start_all().map_err(StartPortError::Start)?;
+        let Queues { ordinary, landing, tx } = queues.ok_or(StartPortError::Started(id))?;
         self.started = true;
         self.up.store(false, Ordering::Relaxed);
         let config = ReceiverConfig {
@@ -176,10 +186,15 @@ impl ControlPort {
             strangers: Some(self.strangers.clone()),
             ..ReceiverConfig::default()
         };
-        let mut receiver = Receiver::new(eal, queue, &config).map_err(StartPortError::Memory)?;
-        if let Some(layout) = options.slots {
-            receiver.set_layout(layout);
-        }
+        let receivers = landing.into_iter().map(|queue| {
+            let mut receiver = Receiver::new(eal, queue, &config)?;
+            if let Some(layout) = options.slots {
+                receiver.set_layout(layout);
+            }
+            Ok(receiver)
+        });
+        let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
+        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(&self.proofs)));
         let config =
             SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
         let sender = Sender::new(tx, config, send_pool, self.headers.clone());
@@ -191,8 +206,16 @@ impl ControlPort {
             src_port: options.tx_udp.src,
             dst_port: options.tx_udp.dst,
         };
-        self.link = Some(Link::new(receiver, Outlet::new(sender, resolver, ours, Arc::clone(&self.up)), id));
+        let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up));
+        self.link = Some(Link::new(receivers, ordinary, outlet, id));
         Ok(())
+    }
+
+    /// Cards keep what they have sent until the descriptor's turn comes again: while there are more buffers than
+    /// descriptors, one is free.
+    fn send_buffers(&self) -> usize {
+        let is_card = self.landing.info().driver.starts_with("net_e1000");
+        if is_card { usize::from(self.landing.setup().txd) + 1 } else { SEND_BUFFERS }
     }
 
     /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
@@ -209,13 +232,20 @@ impl ControlPort {
         link.outlet.sender.flush();
         let sent = link.outlet.sender.stats();
         drop(link.outlet);
-        let Some((pool, engine)) = link.receiver.close() else { return Ok(()) };
-        let counters = engine.counters();
-        self.past.add(&Tally { counters, sent, ..Tally::default() });
+        let ordinary = link.ordinary.take().map_or(0, |ordinary| ordinary.frames);
+        self.past.add(&Tally { sent, ordinary, ..Tally::default() });
+        let mut pools = Vec::new();
+        for (pool, engine) in link.receivers.into_iter().filter_map(Receiver::close) {
+            self.past.add(&Tally { counters: engine.counters(), ..Tally::default() });
+            pools.push(pool);
+        }
         self.base = Tally::default();
         self.started = false;
         self.up.store(false, Ordering::Relaxed);
-        self.landing.stop(pool).map_err(|e| e.to_string())
+        if self.proofs.are_refuted() {
+            self.landing.retract_steering();
+        }
+        self.landing.stop_all(pools).map_err(|e| e.to_string())
     }
 
     /// Whether the link, once more asked if it was down, has come up since the start.
@@ -231,12 +261,13 @@ impl ControlPort {
 
     /// mbufs in the landing pool, once the port is stopped.
     pub(crate) fn pool_now(&self) -> Option<u32> {
-        self.landing.pool().map(pmd_e1000::LandingPool::available)
+        let levels = self.landing.pools().map(LandingPool::available);
+        levels.reduce(|all, one| all + one)
     }
 
     /// The landing pool, unless it is with the forwarding loop.
     pub(crate) fn pool_view(&self) -> Option<PoolView> {
-        self.link.as_ref().and_then(Link::pool).or_else(|| self.landing.pool().map(PoolView::of))
+        self.link.as_ref().and_then(Link::pool).or_else(|| PoolView::of_all(self.landing.pools()))
     }
 }
 
@@ -253,7 +284,7 @@ pub(crate) enum OpenError {
     /// The MTU is out of range.
     Mtu(String),
     /// Overlapping slots were asked for, and are not safe.
-    Slots { port: PortId, driver: String, why: &'static str },
+    Slots { port: PortId, driver: String, why: String },
     /// No mbufs.
     Pool(PoolError),
 }

@@ -1,0 +1,136 @@
+//! [`HeaderWords`]: what stands in front of a payload, as three words.
+
+use crate::checksum;
+use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
+
+/// The 24 bytes in front of a payload of IPv4 without options, as they were at one moment: two of the source's hardware
+/// address, the Ethernet type, the IPv4 header. Little-endian, so that a payload at 0 mod 8 has them in three loads.
+///
+/// | word | bytes |
+/// |---|---|
+/// | 0 | MAC (2), type (2), version and length (1), TOS (1), total length (2) |
+/// | 1 | identification (2), flags and offset (2), TTL (1), protocol (1), checksum (2) |
+/// | 2 | source (4), destination (4) |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderWords([u64; 3]);
+
+/// Bytes of them.
+pub const WORDS: usize = 24;
+
+/// A 16-bit field in network order, as it stands in a little-endian word.
+const fn wire16(field: u16) -> u64 {
+    field.swap_bytes() as u64
+}
+
+impl HeaderWords {
+    /// The little-endian words at 24, 16 and 8 bytes in front of the payload.
+    #[inline(always)]
+    pub fn new(words: [u64; 3]) -> Self {
+        Self(words)
+    }
+
+    /// The same from the bytes.
+    pub fn of(bytes: [u8; WORDS]) -> Self {
+        let (words, _) = bytes.as_chunks::<8>();
+        Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    /// Whether they may be a first fragment's: IPv4 without options, UDP, offset 0.
+    #[inline(always)]
+    pub fn look_first(self) -> bool {
+        const MASK: u64 = (0xff << 40) | (wire16(0x1fff) << 16);
+        let [a, b, _] = self.0;
+        (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4) && b & MASK == (PROTO_UDP as u64) << 40
+    }
+
+    /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total` bytes of
+    /// packet with more to come.
+    #[inline(always)]
+    pub fn are_first_of_many(self, total: usize) -> bool {
+        let [a, b, c] = self.0;
+        let low = |word: u64| word & 0xffff_ffff;
+        let sum = (a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32);
+        a >> 48 == wire16(total as u16) && (b >> 16) & 0xffff == wire16(MORE) && checksum::is_all_ones(sum)
+    }
+
+    /// The IPv4 header.
+    #[inline(always)]
+    pub fn ip(self) -> [u8; IPV4] {
+        let [a, b, c] = self.0;
+        let mut ip = [0; IPV4];
+        ip[..4].copy_from_slice(&((a >> 32) as u32).to_le_bytes());
+        ip[4..12].copy_from_slice(&b.to_le_bytes());
+        ip[12..].copy_from_slice(&c.to_le_bytes());
+        ip
+    }
+
+    /// Identification.
+    #[inline(always)]
+    pub fn id(self) -> u16 {
+        (self.0[1] as u16).swap_bytes()
+    }
+
+    /// Source address.
+    #[inline(always)]
+    pub fn src(self) -> u32 {
+        (self.0[2] as u32).swap_bytes()
+    }
+
+    /// Destination address.
+    #[inline(always)]
+    pub fn dst(self) -> u32 {
+        ((self.0[2] >> 32) as u32).swap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ETHERNET, HEADERS, Ipv4};
+    use proptest::prelude::*;
+
+    fn headers(ip: &Ipv4, kind: u16) -> [u8; HEADERS] {
+        let mut bytes = [7; HEADERS];
+        bytes[12..14].copy_from_slice(&kind.to_be_bytes());
+        let mut header = [0; IPV4];
+        ip.emit(&mut header);
+        bytes[ETHERNET..].copy_from_slice(&header);
+        bytes
+    }
+
+    fn words(headers: &[u8; HEADERS]) -> HeaderWords {
+        HeaderWords::of(headers[HEADERS - WORDS..].try_into().expect("24 bytes"))
+    }
+
+    proptest! {
+        /// The words say what the parser says, whatever the bytes are.
+        #[test]
+        fn as_the_parser(src: u32, dst: u32, id: u16, ttl: u8, more: bool, offset in 0_u32..3, protocol in 16_u8..19,
+                         damage in proptest::option::of((0_usize..HEADERS, 1_u8..)), payload_len in 1479_u16..1482) {
+            let ip = Ipv4 { src, dst, id, protocol, ttl, more, offset: offset * 8, header_len: 20, payload_len };
+            let mut bytes = headers(&ip, TYPE_IPV4);
+            if let Some((at, bits)) = damage {
+                bytes[at] ^= bits;
+            }
+            let w = words(&bytes);
+            let mut all = bytes.to_vec();
+            all.resize(HEADERS + 1500, 0);
+            let parsed = Ipv4::parse(&all[ETHERNET..], all.len() - ETHERNET);
+            prop_assert_eq!(&w.ip()[..], &bytes[ETHERNET..]);
+            let kind = u16::from_be_bytes([bytes[12], bytes[13]]);
+            if let Ok(ip) = parsed {
+                let first = kind == TYPE_IPV4 && ip.header_len == 20 && ip.protocol == PROTO_UDP && ip.offset == 0;
+                prop_assert_eq!(w.look_first(), first);
+                prop_assert_eq!((w.src(), w.dst(), w.id()), (ip.src, ip.dst, ip.id));
+            }
+            if w.look_first() && w.are_first_of_many(1500) {
+                let ip = parsed.expect("a good header");
+                prop_assert!(ip.more && ip.offset == 0 && ip.payload_len == 1480 && ip.protocol == PROTO_UDP);
+            } else if let Ok(ip) = parsed && kind == TYPE_IPV4 && ip.header_len == 20 {
+                let first = ip.more && ip.offset == 0 && ip.payload_len == 1480 && ip.protocol == PROTO_UDP;
+                // Reserved and don't-fragment bits are left to the parser.
+                prop_assert!(!first || w.ip()[6] != 0x20);
+            }
+        }
+    }
+}

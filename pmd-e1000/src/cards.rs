@@ -1,0 +1,337 @@
+//! The cards that DPDK's e1000 drivers take, by PCI id: what each may be trusted with.
+//!
+//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000`: `em_ethdev.c` and `igb_ethdev.c` (tables of
+//! ids, `*_infos_get`), `base/e1000_api.c` (which id is which card). What a row says beyond that has its source in
+//! the row.
+
+use std::fmt;
+
+/// Intel.
+const VENDOR: u16 = 0x8086;
+
+/// How a card reaches memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// Conventional PCI: writes arrive in order.
+    Pci,
+    /// PCI-X: a transaction can be marked as relaxed.
+    PciX,
+    /// PCI Express: so can a packet.
+    Express,
+    /// Inside a chipset, with no capability that tells of ordering.
+    Chipset,
+}
+
+/// Which frames are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthFilter {
+    /// On or off: off, all up to 16 KiB pass (`RCTL.LPE`).
+    OnOff,
+    /// Above MTU 1500, a register (`RLPML`), which the driver sets to the MTU and 22 bytes.
+    Register,
+    /// The physical function's, told the MTU and 26 bytes by the driver.
+    Mailbox,
+}
+
+/// How frames can be led to a queue by their destination address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// There is one queue, or no way that the driver offers.
+    None,
+    /// Pools, each with addresses of its own (`RTE_ETH_MQ_RX_VMDQ_ONLY`): so many.
+    Pools(u8),
+    /// A flexible filter over the first bytes of a frame (`rte_flow`, raw).
+    Filter,
+}
+
+/// A defect that landing has to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erratum {
+    /// No write of the card may cross a boundary of 64 KiB.
+    No64KCrossing,
+    /// Reports of received frames may be held back unless the driver asks for each at once; it does.
+    HeldReports,
+}
+
+impl fmt::Display for Erratum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No64KCrossing => "no write may cross 64 KiB (specification update, erratum 23)",
+            Self::HeldReports => "write-back threshold must be 1 (eth_igbvf_rx_init)",
+        })
+    }
+}
+
+/// One kind of card.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Card {
+    /// What Intel calls it.
+    pub name: &'static str,
+    /// DPDK's driver for it.
+    pub driver: &'static str,
+    /// How it reaches memory.
+    pub bus: Bus,
+    /// Receive queues that the driver serves.
+    pub queues: u16,
+    /// What a payload's address must be a multiple of.
+    pub align: u8,
+    /// Which frames are let in.
+    pub filter: LengthFilter,
+    /// How frames can be led to a queue.
+    pub steering: Steering,
+    /// What is wrong with it.
+    pub errata: &'static [Erratum],
+    /// Where all this is written.
+    pub source: &'static str,
+    ids: &'static [u16],
+}
+
+const EM: Card = Card {
+    name: "",
+    driver: "net_e1000_em",
+    bus: Bus::Express,
+    queues: 1,
+    align: 1,
+    filter: LengthFilter::OnOff,
+    steering: Steering::None,
+    errata: &[],
+    source: "",
+    ids: &[],
+};
+
+const IGB: Card = Card {
+    driver: "net_e1000_igb",
+    filter: LengthFilter::Register,
+    source: "igb_rxtx.c eth_igb_rx_init; I210 datasheet 8.10 (RLPML)",
+    ..EM
+};
+
+const VF: Card = Card {
+    driver: "net_e1000_igb_vf",
+    filter: LengthFilter::Mailbox,
+    source: "igb_rxtx.c eth_igbvf_rx_init; e1000_rlpml_set_vf",
+    ..EM
+};
+
+/// PCI/PCI-X family manual (317453): bursts are rounded up to 8 bytes.
+const ROUNDS_TO_8: u8 = 8;
+
+static CARDS: &[Card] = &[
+    Card {
+        name: "82540EM",
+        bus: Bus::Pci,
+        align: ROUNDS_TO_8,
+        source: "PCI/PCI-X family manual 317453, 3.2 and 13.4.22; QEMU's e1000",
+        ids: &[0x100e],
+        ..EM
+    },
+    Card {
+        name: "82545EM",
+        bus: Bus::PciX,
+        align: ROUNDS_TO_8,
+        errata: &[Erratum::No64KCrossing],
+        source: "82545EM specification update, erratum 23; PCI/PCI-X family manual 317453",
+        ids: &[0x100f, 0x1011],
+        ..EM
+    },
+    Card {
+        name: "82546EB",
+        bus: Bus::PciX,
+        align: ROUNDS_TO_8,
+        errata: &[Erratum::No64KCrossing],
+        source: "82546EB specification update, erratum 23; PCI/PCI-X family manual 317453",
+        ids: &[0x1010, 0x1012, 0x101d],
+        ..EM
+    },
+    Card {
+        name: "82571EB",
+        source: "PCIe family manual 316080; em_rxtx.c eth_em_rx_init",
+        ids: &[0x105e, 0x105f, 0x1060, 0x10d9, 0x10da, 0x10a4, 0x10d5, 0x10a5, 0x10bc],
+        ..EM
+    },
+    Card {
+        name: "82572EI",
+        source: "PCIe family manual 316080; em_rxtx.c eth_em_rx_init",
+        ids: &[0x107d, 0x107e, 0x107f, 0x10b9],
+        ..EM
+    },
+    Card {
+        name: "82573L",
+        source: "PCIe family manual 316080; em_rxtx.c eth_em_rx_init (RDTR 0x20)",
+        ids: &[0x109a],
+        ..EM
+    },
+    Card {
+        name: "82574L",
+        source: "82574 datasheet 7.1, 10.2.5 (RCTL); QEMU's e1000e",
+        ids: &[0x10d3, 0x10f6],
+        ..EM
+    },
+    Card { name: "82583V", source: "82583V datasheet, RCTL; em_rxtx.c eth_em_rx_init", ids: &[0x150c], ..EM },
+    Card {
+        name: "82579 (PCH2)",
+        bus: Bus::Chipset,
+        source: "em_ethdev.c pci_id_em_map; no manual tells of ordering",
+        ids: &[0x1502],
+        ..EM
+    },
+    Card {
+        name: "I217/I218/I219 (PCH)",
+        bus: Bus::Chipset,
+        source: "em_ethdev.c pci_id_em_map; no manual tells of ordering",
+        ids: &[
+            0x153a, 0x153b, 0x155a, 0x1559, 0x15a0, 0x15a1, 0x15a2, 0x15a3, 0x156f, 0x1570, 0x15b7, 0x15b8,
+            0x15b9, 0x15d7, 0x15d8, 0x15e3, 0x15d6, 0x15bd, 0x15be, 0x15bb, 0x15bc,
+        ],
+        ..EM
+    },
+    Card { name: "82575", queues: 4, ids: &[0x10a7, 0x10a9, 0x10d6], ..IGB },
+    Card {
+        name: "82576",
+        queues: 16,
+        steering: Steering::Pools(8),
+        source: "82576 datasheet 7.1.1.3 (pools), 8.10; igb_rxtx.c; QEMU's igb",
+        ids: &[0x10c9, 0x10e6, 0x10e7, 0x10e8, 0x1526, 0x150a, 0x1518, 0x150d],
+        ..IGB
+    },
+    Card {
+        name: "82580",
+        queues: 8,
+        steering: Steering::Filter,
+        ids: &[0x150e, 0x150f, 0x1510, 0x1511, 0x1516, 0x1527],
+        ..IGB
+    },
+    Card {
+        name: "I350",
+        queues: 8,
+        steering: Steering::Filter,
+        ids: &[0x1521, 0x1522, 0x1523, 0x1524, 0x1546],
+        ..IGB
+    },
+    Card {
+        name: "I210",
+        queues: 4,
+        steering: Steering::Filter,
+        ids: &[0x1533, 0x1534, 0x1535, 0x1536, 0x1537, 0x1538, 0x157b, 0x157c],
+        ..IGB
+    },
+    Card { name: "I211", queues: 2, ids: &[0x1539], ..IGB },
+    Card { name: "I354", queues: 8, ids: &[0x1f40, 0x1f41, 0x1f45], ..IGB },
+    Card {
+        name: "DH89xxCC",
+        queues: 8,
+        source: "e1000_api.c e1000_set_mac_type: an 82580 in a chipset",
+        ids: &[0x0438, 0x043a, 0x043c, 0x0440],
+        ..IGB
+    },
+    Card {
+        name: "82576 VF",
+        queues: 2,
+        errata: &[Erratum::HeldReports],
+        source: "igb_rxtx.c eth_igbvf_rx_init; Linux igb: igb_set_vf_rlpml; QEMU's igbvf",
+        ids: &[0x10ca, 0x152d],
+        ..VF
+    },
+    Card { name: "I350 VF", queues: 1, ids: &[0x1520, 0x152f], ..VF },
+];
+
+/// The card with these ids.
+pub fn find(vendor: u16, device: u16) -> Option<&'static Card> {
+    CARDS.iter().find(|card| vendor == VENDOR && card.ids.contains(&device))
+}
+
+/// Ethernet header, checksum and one VLAN tag: what e1000 drivers add to an MTU.
+const OVERHEAD: usize = 22;
+const CHECKSUM: usize = 4;
+
+impl Card {
+    /// A virtual function.
+    pub fn is_virtual(&self) -> bool {
+        self.filter == LengthFilter::Mailbox
+    }
+
+    /// Whether it has this defect.
+    pub fn has(&self, erratum: Erratum) -> bool {
+        self.errata.contains(&erratum)
+    }
+
+    /// Bytes of the longest frame that reaches memory at this MTU, without its checksum.
+    pub fn longest(&self, mtu: u16) -> usize {
+        let told = usize::from(mtu) + OVERHEAD;
+        match self.filter {
+            // 1522 with the checksum, tagged or not (RCTL.LPE).
+            LengthFilter::OnOff | LengthFilter::Register if mtu <= 1500 => 1522 - CHECKSUM,
+            LengthFilter::OnOff => 16 << 10,
+            LengthFilter::Register => told - CHECKSUM,
+            LengthFilter::Mailbox => told + 4 - CHECKSUM,
+        }
+    }
+
+    /// Bytes that the driver is told a buffer has, so that no frame takes two.
+    pub fn declared(&self, mtu: u16) -> usize {
+        let longest = self.longest(mtu) + CHECKSUM;
+        match self.filter {
+            // RCTL.BSIZE: 2, 4, 8 or 16 KiB.
+            LengthFilter::OnOff => {
+                if mtu <= 1500 {
+                    2048
+                } else {
+                    16 << 10
+                }
+            }
+            // SRRCTL.BSIZEPACKET: any number of KiB; the driver wants room for two tags.
+            LengthFilter::Register | LengthFilter::Mailbox => (longest + 8).next_multiple_of(1024).max(2048),
+        }
+    }
+
+    /// Bytes from a frame's start that the card may write: bursts may be rounded up to 8.
+    pub fn reach(&self, mtu: u16) -> usize {
+        self.longest(mtu).next_multiple_of(8) + 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn no_id_is_in_two_rows_and_every_row_has_a_source() {
+        let mut seen = HashMap::new();
+        for card in CARDS {
+            assert!(!card.ids.is_empty() && card.source.len() > 10 && card.queues > 0, "{}", card.name);
+            for id in card.ids {
+                assert_eq!(seen.insert(id, card.name), None, "{id:#x}");
+            }
+        }
+        // The tables of em_ethdev.c, and of igb_ethdev.c with its virtual functions.
+        let of = |driver| CARDS.iter().filter(|c| c.driver == driver).map(|c| c.ids.len()).sum::<usize>();
+        assert_eq!((of("net_e1000_em"), of("net_e1000_igb"), of("net_e1000_igb_vf")), (45, 38, 4));
+    }
+
+    #[test]
+    fn the_emulated_cards_are_known() {
+        for (id, name) in [
+            (0x100e, "82540EM"),
+            (0x100f, "82545EM"),
+            (0x10d3, "82574L"),
+            (0x10c9, "82576"),
+            (0x10ca, "82576 VF"),
+        ] {
+            assert_eq!(find(VENDOR, id).map(|c| c.name), Some(name));
+        }
+        assert_eq!(find(0x8087, 0x10c9), None);
+        assert_eq!(find(VENDOR, 0x1572), None);
+    }
+
+    #[test]
+    fn what_is_let_in_fits_into_what_is_declared() {
+        for card in CARDS {
+            for mtu in [576, 1280, 1492, 1500, 1501, 2000, 4000, 9000] {
+                assert!(card.longest(mtu) <= card.declared(mtu), "{} at {mtu}", card.name);
+                assert!(card.longest(mtu) >= usize::from(mtu) + 14);
+                assert!(card.reach(mtu) >= card.longest(mtu));
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The pools of a port's landing queues.
+
+use rte::Eal;
+use rte::port::PortId;
+
+use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
+use crate::port::PortError;
+
+/// A landing queue's place in its port.
+pub(crate) struct Seat {
+    /// The pool, while the queue is not out.
+    pub pool: Option<LandingPool>,
+    /// What the pool is known by.
+    name: String,
+}
+
+impl Seat {
+    pub(crate) fn new(pool: LandingPool) -> Self {
+        let name = pool.config().name.clone();
+        Self { pool: Some(pool), name }
+    }
+
+    /// Whether the pool belongs here.
+    pub(crate) fn is_of(&self, pool: &LandingPool) -> bool {
+        self.name == pool.config().name
+    }
+}
+
+/// The pool, in memory mapped twice if that can be had.
+pub(crate) fn make_pool(
+    eal: &Eal,
+    id: PortId,
+    plan: &PoolConfig,
+    mirror: bool,
+) -> Result<LandingPool, PortError> {
+    // What a boundary leaves unused counts as room.
+    let room = match plan.writes.boundary {
+        0 => plan.room,
+        boundary => boundary / (boundary / (plan.room + 128)).max(1),
+    };
+    let least = PoolConfig::least_region(plan.descriptors, plan.stride, room);
+    let sized = |kind, round| {
+        let region = plan.region.max(least).next_multiple_of(round);
+        PoolConfig { kind, region, max_region: plan.max_region.max(region), ..plan.clone() }
+    };
+    let once = sized(RegionKind::Dpdk, 1 << 17);
+    if once.region > plan.region {
+        log::info!("port {id}: the landing region is {} bytes, {} would not do", once.region, plan.region);
+    }
+    if mirror {
+        match LandingPool::create(eal, &sized(RegionKind::Mirrored, 2 << 20)) {
+            Ok(pool) => return Ok(pool),
+            Err(LandingError::Memory(e)) if plan.writes.port.is_some() => {
+                log::warn!("port {id}: datagrams across the landing region's end are copied: {e}");
+            }
+            Err(e) => return Err(PortError::Pool(e)),
+        }
+    }
+    LandingPool::create(eal, &once).map_err(PortError::Pool)
+}

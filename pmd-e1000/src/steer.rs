@@ -1,0 +1,244 @@
+//! [`Steering`]: frames for an address of its own go to a landing queue of its own.
+//!
+//! What all fragments of a datagram carry is their destination address, so that is what they are steered by. The
+//! 82576 has pools: each takes the frames for its addresses, pool N is queue N, and what no pool claims goes to pool 0,
+//! the ordinary queue. Broadcasts would be copied to all pools or to none: it is none, so nobody can ask such a port
+//! for its address by ARP. A virtual function needs none of this: it is a queue with an address of its own.
+//!
+//! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0, broadcasts too.
+//!
+//! Whether a card really steers is proven by live frames: [`Proof`] collects what was seen where. A filter that is seen
+//! not to work is taken out again.
+
+use std::{error, fmt};
+
+use dpdk_sys::RTE_ETH_VMDQ_ACCEPT_UNTAG;
+use rte::port::{FlowRule, MacAddr, MqMode, Port, PortInfo, StartError};
+
+use crate::cards;
+use crate::cards::Card;
+
+/// Where frames of each landing address go.
+#[derive(Debug)]
+pub struct Steering {
+    macs: Vec<MacAddr>,
+    way: Way,
+    /// What leads frames there was seen not to.
+    retracted: bool,
+}
+
+/// What leads them there.
+#[derive(Debug)]
+enum Way {
+    /// So many pools.
+    Pools(u8),
+    /// A rule for each address, once they are made.
+    Rules(Vec<FlowRule>),
+}
+
+/// Filters of a card.
+const FILTERS: u16 = 8;
+
+impl Steering {
+    /// A landing queue for each of these addresses on this card.
+    ///
+    /// # Errors
+    /// [`SteerError`]: it can't, or not to so many, or not by such addresses.
+    pub fn plan(
+        card: Option<&Card>,
+        info: &PortInfo,
+        mtu: u16,
+        macs: &[MacAddr],
+    ) -> Result<Self, SteerError> {
+        let Some(card) = card else { return Err(SteerError::Unknown(info.driver.clone())) };
+        let (way, most) = match card.steering {
+            // Pool 0 is the ordinary queue.
+            cards::Steering::Pools(pools) => (Way::Pools(pools), u16::from(pools) - 1),
+            cards::Steering::Filter => (Way::Rules(Vec::new()), FILTERS),
+            cards::Steering::None => return Err(SteerError::OneQueue(card.name)),
+        };
+        let most = most.min(info.max_rx_queues.saturating_sub(1));
+        if macs.len() > usize::from(most) {
+            return Err(SteerError::TooMany { asked: macs.len(), most });
+        }
+        if mtu > 1500 && matches!(way, Way::Pools(_)) {
+            return Err(SteerError::Mtu(mtu));
+        }
+        for (i, &mac) in macs.iter().enumerate() {
+            if mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
+                return Err(SteerError::NotUnicast(mac));
+            }
+            if mac == info.mac || macs[..i].contains(&mac) {
+                return Err(SteerError::Taken(mac));
+            }
+        }
+        Ok(Self { macs: macs.to_vec(), way, retracted: false })
+    }
+
+    /// The addresses, that of the first landing queue first.
+    pub fn macs(&self) -> &[MacAddr] {
+        &self.macs
+    }
+
+    /// The number of the first landing queue.
+    pub fn first_queue(&self) -> u16 {
+        1
+    }
+
+    pub(crate) fn mq_mode(&self) -> MqMode {
+        match self.way {
+            Way::Pools(pools) => MqMode::VmdqByMac { pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG },
+            Way::Rules(_) => MqMode::None,
+        }
+    }
+
+    /// Tells a started port of the addresses. (Drivers repeat addresses and rules at later starts themselves.)
+    pub(crate) fn apply(&mut self, port: &mut Port) -> Result<(), StartError> {
+        for (i, &mac) in self.macs.iter().enumerate() {
+            let queue = self.first_queue() + i as u16;
+            let pool = if matches!(self.way, Way::Pools(_)) { u32::from(queue) } else { 0 };
+            port.mac_addr_add(mac, pool).map_err(|e| {
+                log::error!("{e}");
+                StartError::Refused(e.port, e.errno)
+            })?;
+            if let Way::Rules(rules) = &mut self.way
+                && rules.len() == i
+                && !self.retracted
+            {
+                rules.push(port.flow_by_prefix(&mac.0, queue).map_err(|e| {
+                    log::error!("{e}");
+                    StartError::Refused(e.port, e.errno)
+                })?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rules out that were seen not to work, for good. Pools stay: they do no harm.
+    pub(crate) fn retract(&mut self, port: &mut Port) {
+        self.retracted = true;
+        if let Way::Rules(rules) = &mut self.way {
+            for rule in rules.drain(..) {
+                if let Err(e) = port.flow_destroy(rule) {
+                    log::warn!("{e}");
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("queue 0 ordinary")?;
+        for (i, mac) in self.macs.iter().enumerate() {
+            write!(f, ", queue {} lands {mac}", usize::from(self.first_queue()) + i)?;
+        }
+        Ok(())
+    }
+}
+
+/// What live frames say of a steered address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// None was seen yet.
+    #[default]
+    Unseen,
+    /// Frames for it came to its queue, none elsewhere.
+    Steered,
+    /// A frame for it came to the ordinary queue: the card does not steer.
+    Refuted,
+}
+
+impl Proof {
+    /// A frame for the address came to its landing queue.
+    pub fn landed(&mut self) {
+        if *self == Self::Unseen {
+            *self = Self::Steered;
+        }
+    }
+
+    /// A frame for the address came to the ordinary queue. Whether that is news.
+    pub fn strayed(&mut self) -> bool {
+        std::mem::replace(self, Self::Refuted) != Self::Refuted
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unseen => "no frame seen yet",
+            Self::Steered => "proven by live frames",
+            Self::Refuted => "refuted: frames for it came to queue 0",
+        }
+    }
+}
+
+/// Nothing can be steered, or not so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SteerError {
+    /// A device of this driver is not in the table of cards.
+    Unknown(String),
+    /// The card has one receive queue.
+    OneQueue(&'static str),
+    /// More addresses than the card has queues for.
+    TooMany {
+        /// Addresses.
+        asked: usize,
+        /// Queues that can land.
+        most: u16,
+    },
+    /// Pools drop frames longer than 1522 bytes.
+    Mtu(u16),
+    /// A group's address, or none.
+    NotUnicast(MacAddr),
+    /// The port's own, or given twice.
+    Taken(MacAddr),
+}
+
+impl fmt::Display for SteerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(driver) => {
+                write!(f, "its device ({driver}) is not a card that is known to steer; 82576 is")
+            }
+            Self::OneQueue(name) => {
+                write!(f, "an {name} has one way in; on a virtual function, everything lands")
+            }
+            Self::TooMany { asked, most } => {
+                write!(f, "{asked} landing addresses are too many: give at most {most}")
+            }
+            Self::Mtu(mtu) => write!(f, "its pools drop frames of MTU {mtu}: use 1500"),
+            Self::NotUnicast(mac) => write!(f, "{mac} is not one node's address"),
+            Self::Taken(mac) => write!(f, "{mac} is the port's own address, or given twice"),
+        }
+    }
+}
+
+impl error::Error for SteerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(n: u8) -> MacAddr {
+        MacAddr([2, 0, 0, 0, 0, n])
+    }
+
+    #[test]
+    fn a_card_that_steers_in_fact_is_told_from_one_that_does_not() {
+        let mut proof = Proof::default();
+        proof.landed();
+        assert_eq!(proof, Proof::Steered);
+        assert!(proof.strayed() && !proof.strayed(), "news only once");
+        proof.landed();
+        assert_eq!(proof, Proof::Refuted, "what was refuted stays so");
+    }
+
+    #[test]
+    fn the_plan_is_told_queue_by_queue() {
+        let steering = Steering { macs: vec![mac(1), mac(2)], way: Way::Pools(8), retracted: false };
+        assert_eq!(
+            steering.to_string(),
+            "queue 0 ordinary, queue 1 lands 02:00:00:00:00:01, queue 2 lands 02:00:00:00:00:02"
+        );
+    }
+}

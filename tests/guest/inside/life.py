@@ -1,0 +1,135 @@
+"""What happens to a port in its ordinary life: stopped and started, closed and opened, unplugged, overrun."""
+
+import pathlib
+import signal
+import time
+
+import expected
+import sizes
+from guest import check, note
+from scenarios import OVERRUN_COUNT, OVERRUN_SIZE
+from wire import sha256
+
+HASHES = pathlib.Path("/lab/overrun.hashes")
+
+
+def pair(guest, name, sender, receiver, count, listed):
+    """Both programs at their prompts: one that sends and one that receives."""
+    first, second = guest.devices()
+    away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", prompt=True)
+    options = [sizes.listed(listed), *([f"--count={count}"] if count else [])]
+    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, prompt=True)
+    return home, away
+
+
+def restart(guest):
+    want = sizes.boundaries()
+    rounds, figures = 4, {"datagrams": 0, "copied bytes": 0}
+    for opened in range(2):
+        home, away = pair(guest, f"open{opened}", "ping", "echo", len(want), want)
+        for again in range(rounds):
+            guest.tell(away, "start", "echo forwarding")
+            guest.tell(home, "start", "Accumulated", 60)
+            guest.tell(away, "stop", "Done.")
+            if again < rounds - 1:
+                for child in (home, away):
+                    guest.tell(child, "port stop 0", "Done")
+                    guest.tell(child, "port start 0", "Done")
+        for number, child in ((0, home), (1, away)):
+            guest.quit(child)
+            # Numbers begin anew with each start.
+            guest.expect(child, number, want, rounds)
+            guest.level(child)
+            figures["datagrams"] += child.summary()["datagrams"]
+            figures["copied bytes"] += guest.copies(child)
+    return figures
+
+
+def link(guest):
+    """The receiver's cable is pulled for a while, twice, in the midst of traffic."""
+    listed = (7168, 100, 65_507, 2000)
+    home, away = pair(guest, "cable", "ping", "echo", None, listed)
+    guest.tell(away, "start", "echo forwarding")
+    guest.tell(home, "start", "ping forwarding")
+    received = 0
+
+    def more(n):
+        """Waits until that many more have made the round trip."""
+        nonlocal received
+        target = received + n
+        while received < target:
+            check(time.monotonic() < end, f"{received} datagrams came back, not {target}:", home)
+            text = guest.tell(home, "show lm stats 0", "LM-TX-datagrams")
+            received = int(text.split("LM-RX-datagrams:")[1].split()[0])
+            time.sleep(0.2)
+
+    for _ in range(2):
+        end = time.monotonic() + 60
+        more(40)
+        guest.host.link(1, False)
+        guest.until(lambda: "Link status: down" in guest.tell(away, "show port info 0", "Landing writes"),
+                    "the link is not seen to go down:", away)
+        time.sleep(2.5)
+        guest.host.link(1, True)
+        guest.until(lambda: "Link status: up" in guest.tell(away, "show port info 0", "Landing writes"),
+                    "the link is not seen to come up:", away)
+    end = time.monotonic() + 60
+    more(40)
+    guest.tell(home, "stop", "Done.")
+    guest.tell(away, "stop", "Done.")
+    for child in (home, away):
+        guest.quit(child)
+        guest.level(child)
+    summary = home.summary()
+    check(summary["mismatched"] == 0, summary)
+    check(summary["lost"] > 0, "nothing was lost: was the cable ever out?", summary)
+    sent = summary["sent_datagrams"]
+    for child in (home, away):
+        in_order(child, numbers(guest, listed, sent))
+    return {"sent": sent, "came back": summary["datagrams"], "lost": summary["lost"]}
+
+
+def overrun(guest):
+    """Datagrams of one size, all of full fragments, faster than they can be taken: halves of two have the same look."""
+    count = OVERRUN_COUNT
+    home, away = pair(guest, "overrun", "tx", "rx", count, [OVERRUN_SIZE])
+    guest.tell(away, "start", "rx forwarding")
+    guest.tell(home, "start", "tx forwarding")
+    # The receiver loses the CPU again and again, in the midst of whatever it does.
+    stops = 0
+    while "Accumulated" not in home.out():
+        check(home.running() and away.running(), "one has ended:", home, away)
+        away.signal(signal.SIGSTOP)
+        time.sleep(0.02)
+        away.signal(signal.SIGCONT)
+        stops += 1
+        time.sleep(0.08)
+    time.sleep(1.5)
+    guest.tell(away, "stop", "Done.")
+    for child in (home, away):
+        guest.quit(child)
+        guest.level(child)
+    note("all is sent and received")
+    check(home.summary()["sent_datagrams"] == count, home)
+    delivered = in_order(away, expected.numbers(HASHES.read_bytes()))
+    check(0 < delivered < count, f"{delivered} of {count} were delivered: no overrun?", away.summary())
+    return {"sent": count, "delivered": delivered, "wrong": 0, "stops": stops, "missed": away.summary()["missed"],
+            "dropped": sum(away.summary().drops().values())}
+
+
+def numbers(guest, sizes_in_turn, sent):
+    """Which datagram has which hash."""
+    hashes = (sha256(guest.pattern.payload(i, sizes_in_turn[i % len(sizes_in_turn)])) for i in range(sent))
+    return {digest[:2 * expected.KEPT]: i for i, digest in enumerate(hashes)}
+
+
+def in_order(child, number):
+    """What it logged was sent, byte for byte, each once and in the order of sending; how many."""
+    last = -1
+    messages = child.messages()
+    for m in messages:
+        this = number.get(m["sha256"][:2 * expected.KEPT])
+        check(this is not None, f"nobody sent this, after datagram {last}: {m}:", child)
+        check(this > last, f"datagram {this} came after {last}:", child)
+        last = this
+    return len(messages)

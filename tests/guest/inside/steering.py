@@ -1,0 +1,73 @@
+"""82576: landing queues behind addresses of their own."""
+
+import re
+
+import cards
+import wire
+from flood import Flood, ordinary
+from guest import A, B, PORT_A, PORT_B, check
+from wire import sha256
+
+LANDING = ("02:00:00:00:00:11", "02:00:00:00:00:12")
+OTHER, OTHER_PORT = "198.18.0.3", 7003
+
+
+def beside_a_flood(guest):
+    """Ordinary traffic floods the card's own address while datagrams land on queue 1, not one of them copied."""
+    third = cards.addresses()[0]
+    sender, receiver = guest.devices()
+    want = guest.sampled(2003)
+    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING[0]}",
+                        f"--eth-peer=0,{cards.mac(sender)}", prompt=True)
+    to = wire.mac(re.search(r"MAC address: (\S+)", away.out())[1])
+    home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
+                        f"--eth-peer=0,{LANDING[0]}", prompt=True)
+    guest.tell(away, "start", "echo forwarding")
+    with Flood(third, "igb", ordinary(to)) as flood:
+        guest.until(lambda: flood.sent > 100, "the stranger cannot send")
+        guest.tell(home, "start", "Accumulated", guest.seconds)
+        guest.until(lambda: flood.sent > 2_000, "the stranger is too slow:", flood.sent, seconds=60)
+        proof = guest.tell(away, "show port info 0", "Landing writes")
+    check("proven by live frames" in proof, proof)
+    for child in (away, home):
+        guest.quit(child)
+        guest.level(child)
+    guest.expect(away, 1, want)
+    summary = away.summary()
+    # The two nodes' own ARP, which stays out of datagrams; of the flood, nothing.
+    check(summary["foreign"] < 100, "strangers came to the landing queue:", summary)
+    check(summary["ordinary"] > 1_000, "the flood did not reach queue 0:", summary, flood.sent)
+    copied = guest.copies(away)
+    bad = [p for p in home.summary()["ping"] if p["mismatched"]]
+    check(not bad, "mismatched:", bad)
+    return {"datagrams": summary["datagrams"], "copied bytes": copied, "flood": flood.sent,
+            "ordinary": summary["ordinary"]}
+
+
+def two_senders(guest):
+    """Two cards send to two landing queues of a third, at once: nothing is copied on either."""
+    one, two = cards.addresses()[:2]
+    (receiver,) = guest.devices(3)[2:]
+    want = guest.sampled(2003)
+    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", "--landing-mac=" + ",".join(LANDING), prompt=True)
+    senders = []
+    for card, mac, ends in ((one, LANDING[0], (f"--tx-ip={A},{B}", f"--tx-udp={PORT_A},{PORT_B}")),
+                            (two, LANDING[1], (f"--tx-ip={OTHER},{B}", f"--tx-udp={OTHER_PORT},{PORT_B}"))):
+        senders.append(guest.launch(f"ping-{mac[-2:]}", 0, card, "--forward-mode=ping", guest.listed(want),
+                                    f"--count={len(want)}", f"--eth-peer=0,{mac}", ends=ends, prompt=True))
+    guest.tell(away, "start", "echo forwarding")
+    for child in senders:
+        guest.tell(child, "start", "ping forwarding")
+    for child in senders:
+        guest.until(lambda: "Accumulated" in child.out(), "it does not end:", child, seconds=guest.seconds)
+    for child in (away, *senders):
+        guest.quit(child)
+        guest.level(child)
+    for source in (f"{A}:{PORT_A}", f"{OTHER}:{OTHER_PORT}"):
+        got = [(m["len"], m["sha256"]) for m in away.messages() if m["src"] == source]
+        check(got == [(n, sha256(guest.pattern.payload(i, n))) for i, n in enumerate(want)],
+              f"{len(got)} of {len(want)} datagrams of {source}, or others:", away)
+    summary = away.summary()
+    # The senders' answers to ARP, which are for the landing address, and what they come in between of.
+    check(summary["foreign"] <= 8 and summary["copied_datagrams"] <= summary["foreign"], summary)
+    return {"datagrams": summary["datagrams"], "copied datagrams": summary["copied_datagrams"]}

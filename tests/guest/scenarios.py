@@ -1,0 +1,108 @@
+"""What is run: a row a scenario. Host and guest read the same table.
+
+A guest has a card for each name in `cards`, all on one wire (QEMU's hub): e1000 is an 82540EM, e1000-82545em its
+sibling with erratum 23, e1000e an 82574, igb an 82576.
+"""
+
+from dataclasses import dataclass, field
+
+# What lm-testpmd makes payloads from.
+SEED = 23
+# Datagrams of three full fragments: halves of two of them look like one.
+OVERRUN_SIZE, OVERRUN_COUNT = 3 * 1480 - 8, 100_000
+
+# What lands how: the layout that lm-testpmd must choose by itself. Overlapping means: not a byte is copied.
+LAYOUT = {"e1000": "overlapping", "e1000-82545em": "separate", "e1000e": "overlapping", "igb": "overlapping",
+          "igb_vf": "overlapping"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A guest and what is done in it."""
+
+    name: str
+    # For the reader of a report.
+    shows: str
+    # A function of inside/: "module.function".
+    run: str
+    cards: tuple = ("igb", "igb")
+    # vfio-pci behind an emulated IOMMU (IOVA as VA), else uio_pci_generic (IOVA as PA).
+    vfio: bool = False
+    # LM gets the first virtual function of each card, Linux keeps the card.
+    vf: bool = False
+    # In reproducible virtual time, always.
+    icount: bool = False
+    # The guest is ended after so long; ten times as long in virtual time, sixty with all sizes.
+    seconds: int = 120
+    # What the function wants to know besides.
+    given: dict = field(default_factory=dict)
+
+    @property
+    def model(self):
+        """What LM drives."""
+        return "igb_vf" if self.vf else self.cards[-1]
+
+    @property
+    def layout(self):
+        return LAYOUT[self.model]
+
+
+def _lm_to_lm():
+    for model in ("e1000", "e1000e", "igb"):
+        for vfio in (False, True):
+            driver, iova = ("vfio", "VA") if vfio else ("uio", "PA")
+            yield Scenario(f"lm-lm-{model}-{driver}", f"ping and echo on two {model}, every size sampled, bursts of 1 "
+                           f"and 32, IOVA as {iova}", "pingpong.ping_and_echo", (model, model), vfio)
+    yield Scenario("lm-lm-igb_vf", "the same on virtual functions of two 82576", "pingpong.ping_and_echo",
+                   vfio=True, vf=True)
+
+
+def _kernel():
+    for model in ("e1000", "e1000e", "igb"):
+        yield Scenario(f"kernel-{model}", f"Linux's own driver on one {model}, LM on the other: a socket receives what "
+                       "LM sends, LM what a socket sends", "kernelpeer.both_ways", (model, model))
+
+
+def _ordinary_life():
+    for model in ("e1000", "igb"):
+        yield Scenario(f"restart-{model}", "port stop and start four times, then the program closed and opened again: "
+                       "every datagram arrives, no buffer is lost", "life.restart", (model, model))
+        yield Scenario(f"link-{model}", "the link goes down and up during traffic: nothing wrong is delivered, and "
+                       "traffic goes on", "life.link", (model, model))
+        yield Scenario(f"overrun-{model}", "100,000 datagrams of one size to a receiver that is stopped now and then: "
+                       "many are lost, not one wrong byte is delivered", "life.overrun", (model, model))
+
+
+def _guards():
+    yield Scenario("refused-82545em", "an 82545EM, no write of which may cross 64 KiB: overlapping slots are refused, "
+                   "separate ones work", "guards.refused", ("e1000-82545em", "e1000-82545em"),
+                   given={"why": "erratum 23"})
+    for model in ("igb", "e1000e"):
+        yield Scenario(f"relaxed-{model}", "relaxed ordering is switched off; where that can't be proven, slots don't "
+                       "overlap", "guards.relaxed", (model, model), vfio=True)
+    for model in ("e1000", "igb"):
+        yield Scenario(f"strangers-{model}", "a flood of VLAN-tagged and 1518-byte frames at a landing queue: nothing "
+                       "wrong is delivered", "guards.strangers", (model, model, model))
+
+
+def _steering():
+    yield Scenario("steer-flood", "82576: ordinary traffic floods queue 0 while datagrams land on queue 1 without a "
+                   "copy", "steering.beside_a_flood", ("igb", "igb", "igb"))
+    yield Scenario("steer-two", "82576: two senders, two landing queues, no copy on either", "steering.two_senders",
+                   ("igb", "igb", "igb"))
+
+
+def _cost():
+    for model in ("e1000", "igb"):
+        yield Scenario(f"cost-{model}", "instructions per received datagram: LM, receive-and-free, Linux", "cost.table",
+                       (model, model), icount=True)
+
+
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost())
+
+
+def named(name):
+    for scenario in SCENARIOS:
+        if scenario.name == name:
+            return scenario
+    raise SystemExit(f"lab: no scenario {name}: there are {', '.join(s.name for s in SCENARIOS)}")
