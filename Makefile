@@ -7,7 +7,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab fuzz bench bench-short doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab fuzz model bench bench-short doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +30,7 @@ build: setup ## Build lm-testpmd
 demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
 	@tests/scripts/demo.sh
 
-test: setup-test hugepages lint pure unit e2e fuzz bench-short ## Everything that CI runs
+test: setup-test hugepages lint pure unit model e2e fuzz bench-short ## Everything that CI runs
 	@echo "all tests passed"
 
 lint: setup ## Format, clippy, licences
@@ -56,6 +56,10 @@ lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FUL
 
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+	$(CARGO) run --release --locked -p lm-fuzz -- --ac --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+
+model: ## Admission control under the model checker: bounds and states are printed
+	$(CARGO) test --release --locked -p ac --test model -- --nocapture --test-threads 1
 
 bench: build hugepages ## The receive path, variants interleaved in one run; writes target/bench/receive.json
 	$(CARGO) run --release --locked -p lm-bench --bin receive

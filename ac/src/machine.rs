@@ -122,7 +122,7 @@ pub enum Input {
     End,
     /// `LM_ENDME` that names no grant of this queue.
     EndStray,
-    /// `LM_APPEND_ADDR` of a node that goes before this one.
+    /// A node that goes before this one lands, too: its `LM_APPEND_ADDR`, rejection or grant says so.
     Crossed,
     /// The holder runs in a new incarnation.
     HolderRestarted,

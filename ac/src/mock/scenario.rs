@@ -50,6 +50,7 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
         duplicates: tape.next() % 8,
         crashes: tape.next() % 3,
         restarts: tape.next() % 3,
+        late: u8::MAX,
     };
     let mut world = World::new(&config, nodes, &requests, 3, faults).map_err(|e| e.to_string())?;
     let mut acts: Vec<Act> = Vec::new();

@@ -24,6 +24,9 @@ pub struct Faults {
     pub crashes: u8,
     /// Crashed nodes that may come back.
     pub restarts: u8,
+    /// Moments that may pass with control messages still on the wire: they come late, behind the timer. Otherwise they come
+    /// in any order, but before the next moment that matters.
+    pub late: u8,
 }
 
 /// Something that can happen next.
@@ -154,7 +157,7 @@ impl World {
         }
         acts.extend((0..self.frames.len()).map(Act::Land));
         acts.extend((0..self.wire.len()).map(Act::Deliver));
-        if self.next_moment().is_some() {
+        if (self.wire.is_empty() || self.faults.late > 0) && self.next_moment().is_some() {
             acts.push(Act::Wait);
         }
     }
@@ -245,6 +248,9 @@ impl World {
             Act::Wait => {
                 let Some(next) = self.next_moment() else { return };
                 self.now = next;
+                if !self.wire.is_empty() {
+                    self.faults.late -= 1;
+                }
                 for n in 0..self.nodes.len() {
                     if let Some(node) = &mut self.nodes[n]
                         && node.poll_timeout().is_some_and(|t| t <= next)

@@ -189,12 +189,15 @@ impl Node {
             }
         };
         self.step_applicant(at, input, Some(message), now);
+        if input == Input::Ok && self.list.find(message.from).is_some() {
+            self.cross(message, now);
+        }
     }
 
     fn on_rej(&mut self, message: &Message, now: Instant) {
         let known = self.applicant(message.from).filter(|&at| self.applicants[at].request == message.request);
-        if message.reason == Reason::Landing {
-            self.enlist(message, now);
+        if message.reason == Reason::Landing && self.enlist(message, now) {
+            self.cross(message, now);
         }
         let Some(at) = known else {
             self.counters.ignored += 1;
@@ -213,7 +216,15 @@ impl Node {
     }
 
     fn on_append(&mut self, message: &Message, now: Instant) {
-        if self.enlist(message, now) && message.from < self.config.node {
+        if self.enlist(message, now) {
+            self.cross(message, now);
+        }
+    }
+
+    /// The sender lands. If it goes before this node, whose grant has crossed its own, this one withdraws. Whatever tells of it
+    /// counts: `LM_APPEND_ADDR`, a rejection, or a grant to this node itself.
+    fn cross(&mut self, message: &Message, now: Instant) {
+        if message.from < self.config.node && self.config.policy == Policy::Exclusive {
             for at in 0..self.landings.len() {
                 self.step_landing(at, Input::Crossed, Some(message), now);
             }

@@ -1,0 +1,84 @@
+//! Once a node is made, nothing allocates: neither messages, nor requests, nor timers.
+
+mod net;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ac::{Config, Instant, Key, MAX_LENGTH, Node, NodeId, Policy};
+use net::{config, ms};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing (a const-initialised
+// thread-local without a destructor).
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above; `at` came from it.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Carries what is on its way between the nodes by hand, in buffers that were there before.
+fn exchange(nodes: &mut [Node], now: Instant) -> usize {
+    let (mut handled, mut bytes) = (0, [0; MAX_LENGTH]);
+    for _ in 0..6 {
+        for from in 0..nodes.len() {
+            while let Some(t) = nodes[from].poll_transmit(&mut bytes) {
+                for to in (0..nodes.len()).filter(|&to| to != from) {
+                    if t.to == NodeId::ALL || t.to == NodeId(to as u64 + 1) {
+                        handled += usize::from(nodes[to].handle(&bytes[..t.length], now).is_ok());
+                    }
+                }
+            }
+            while nodes[from].poll_event().is_some() {}
+        }
+    }
+    handled
+}
+
+#[test]
+fn nothing_allocates() {
+    for (policy, key) in [
+        (Policy::Exclusive, None),
+        (Policy::PerReceiver, None),
+        (Policy::Exclusive, Some(Key::new([3; 32]))),
+        (Policy::PerReceiver, Some(Key::new([3; 32]))),
+    ] {
+        let settings = Config { key, nodes: 32, ..config(policy) };
+        let node = |n| Node::new(Config { node: NodeId(n), ..settings.clone() }, Instant::ZERO).expect("settings");
+        let mut nodes: Vec<Node> = (1..=16).map(node).collect();
+        let mut now = Instant::ZERO + ms(200);
+        let before = ALLOCATIONS.with(Cell::get);
+        let mut handled = 0;
+        for round in 0..500 {
+            for n in 0..nodes.len() {
+                nodes[n].handle_timeout(now);
+                let to = NodeId(((n + 1 + round % 15) % 16) as u64 + 1);
+                match (n + round) % 3 {
+                    0 => drop(nodes[n].request(to, 1 << 16, 0, now)),
+                    1 => drop(nodes[n].release(to, now)),
+                    _ => nodes[n].stray(to, now),
+                }
+                let _ = nodes[n].handle(&[0; 60], now);
+            }
+            handled += exchange(&mut nodes, now);
+            now = now + ms(1);
+        }
+        assert!(handled > 400, "{policy:?}: only {handled} messages");
+        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{policy:?}, {handled} messages");
+    }
+}

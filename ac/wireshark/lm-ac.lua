@@ -1,0 +1,87 @@
+-- LM admission control, version 1: the control messages on UDP port 19533, as docs/admission-control.md specifies them.
+-- wireshark -X lua_script:ac/wireshark/lm-ac.lua   (or into the personal Lua plugins folder)
+
+local lm = Proto("lm_ac", "LM Admission Control")
+
+local kinds = {
+  [1] = "LM_REQ", [2] = "LM_ENDME", [3] = "LM_ACQ_OK", [4] = "LM_ACQ_REJ", [5] = "LM_APPEND_ADDR", [6] = "LM_REMOVE_ADDR",
+}
+local reasons = { [0] = "busy", [1] = "landing", [2] = "queued", [3] = "full", [4] = "withdrawn", [5] = "over" }
+
+local f = {
+  magic = ProtoField.string("lm_ac.magic", "Magic"),
+  version = ProtoField.uint8("lm_ac.version", "Version"),
+  kind = ProtoField.uint8("lm_ac.kind", "Kind", base.DEC, kinds),
+  flags = ProtoField.uint8("lm_ac.flags", "Flags", base.HEX),
+  keyed = ProtoField.bool("lm_ac.flags.mac", "MAC follows", 8, nil, 0x01),
+  reason = ProtoField.uint8("lm_ac.reason", "Reason", base.DEC, reasons),
+  priority = ProtoField.uint8("lm_ac.priority", "Priority"),
+  queue = ProtoField.uint8("lm_ac.queue", "Landing queue"),
+  from = ProtoField.uint64("lm_ac.from", "From", base.HEX),
+  to = ProtoField.uint64("lm_ac.to", "To (0: all)", base.HEX),
+  incarnation = ProtoField.uint64("lm_ac.incarnation", "Incarnation"),
+  sequence = ProtoField.uint64("lm_ac.sequence", "Sequence"),
+  echo_incarnation = ProtoField.uint64("lm_ac.echo_incarnation", "Addressee's incarnation"),
+  echo_sequence = ProtoField.uint64("lm_ac.echo_sequence", "Sequence answered"),
+  address = ProtoField.uint64("lm_ac.address", "Address", base.HEX),
+  size = ProtoField.uint64("lm_ac.size", "Size (bytes)"),
+  request = ProtoField.uint64("lm_ac.request", "Request"),
+  grant = ProtoField.uint64("lm_ac.grant", "Grant"),
+  lease = ProtoField.uint32("lm_ac.lease", "Lease (µs)"),
+  flush = ProtoField.uint16("lm_ac.flush", "Flush frames"),
+  position = ProtoField.uint16("lm_ac.position", "Position in the queue"),
+  mac = ProtoField.bytes("lm_ac.mac", "MAC"),
+}
+lm.fields = f
+
+local malformed = ProtoExpert.new("lm_ac.malformed", "No message of version 1", expert.group.MALFORMED, expert.severity.ERROR)
+lm.experts = { malformed }
+
+local LENGTH, MAC = 96, 16
+
+-- Fields behind the first eight bytes: name, offset, length.
+local wide = {
+  { "from", 8, 8 }, { "to", 16, 8 }, { "incarnation", 24, 8 }, { "sequence", 32, 8 }, { "echo_incarnation", 40, 8 },
+  { "echo_sequence", 48, 8 }, { "address", 56, 8 }, { "size", 64, 8 }, { "request", 72, 8 }, { "grant", 80, 8 },
+  { "lease", 88, 4 }, { "flush", 92, 2 }, { "position", 94, 2 },
+}
+
+function lm.dissector(buffer, pinfo, tree)
+  pinfo.cols.protocol = "LM-AC"
+  local node = tree:add(lm, buffer())
+  local n = buffer:len()
+  local bad = n < LENGTH or buffer(0, 2):string() ~= "AC" or buffer(2, 1):uint() ~= 1
+  if not bad then
+    local keyed = buffer(4, 1):bitfield(7, 1) == 1
+    bad = buffer(4, 1):uint() > 1 or n ~= LENGTH + (keyed and MAC or 0) or kinds[buffer(3, 1):uint()] == nil
+  end
+  if bad then
+    node:add_proto_expert_info(malformed)
+    pinfo.cols.info = "malformed"
+    return n
+  end
+  local kind, reason = buffer(3, 1):uint(), buffer(5, 1):uint()
+  node:add(f.magic, buffer(0, 2))
+  node:add(f.version, buffer(2, 1))
+  node:add(f.kind, buffer(3, 1))
+  node:add(f.flags, buffer(4, 1)):add(f.keyed, buffer(4, 1))
+  if kind == 4 then node:add(f.reason, buffer(5, 1)) end
+  node:add(f.priority, buffer(6, 1))
+  node:add(f.queue, buffer(7, 1))
+  for _, field in ipairs(wide) do
+    node:add(f[field[1]], buffer(field[2], field[3]))
+  end
+  if n > LENGTH then node:add(f.mac, buffer(LENGTH, MAC)) end
+
+  local info = kinds[kind]
+  if kind == 4 then info = info .. " (" .. (reasons[reason] or reason) .. ")" end
+  local request, grant = buffer(72, 8):uint64(), buffer(80, 8):uint64()
+  if request ~= UInt64(0) then info = info .. " request " .. tostring(request) end
+  if grant ~= UInt64(0) then info = info .. " grant " .. tostring(grant) end
+  if kind == 3 then info = info .. " lease " .. buffer(88, 4):uint() .. " µs flush " .. buffer(92, 2):uint() end
+  node:append_text(": " .. info)
+  pinfo.cols.info = info
+  return n
+end
+
+DissectorTable.get("udp.port"):add(19533, lm)
