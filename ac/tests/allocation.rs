@@ -59,7 +59,8 @@ fn nothing_allocates() {
         (Policy::PerReceiver, Some(Key::new([3; 32]))),
     ] {
         let settings = Config { key, nodes: 32, ..config(policy) };
-        let node = |n| Node::new(Config { node: NodeId(n), ..settings.clone() }, Instant::ZERO).expect("settings");
+        let node =
+            |n| Node::new(Config { node: NodeId(n), ..settings.clone() }, Instant::ZERO).expect("settings");
         let mut nodes: Vec<Node> = (1..=16).map(node).collect();
         let mut now = Instant::ZERO + ms(200);
         let before = ALLOCATIONS.with(Cell::get);

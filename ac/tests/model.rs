@@ -36,9 +36,10 @@ impl Model for Bounded {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("safe on frames, exclusive when settled, answered and closed at rest", |_, w: &World| {
-                w.violation().is_none()
-            }),
+            Property::always(
+                "safe on frames, exclusive when settled, answered and closed at rest",
+                |_, w: &World| w.violation().is_none(),
+            ),
             Property::sometimes("granted", |_, w: &World| w.grants() > 0),
             Property::sometimes("all granted", |m: &Self, w: &World| w.grants() == m.0.requests()),
         ]
@@ -80,7 +81,9 @@ fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], frames:
         start.elapsed().as_secs_f32(),
         if checker.is_done() { "exhaustive" } else { "not exhaustive" },
     );
-    if let Some(path) = checker.discovery("safe on frames, exclusive when settled, answered and closed at rest") {
+    if let Some(path) =
+        checker.discovery("safe on frames, exclusive when settled, answered and closed at rest")
+    {
         let last = path.last_state().violation();
         for act in path.into_actions() {
             println!("  {act:?}");

@@ -74,6 +74,7 @@ pub enum Order {
 }
 
 /// What reaches the pump.
+#[derive(Clone, Copy)]
 enum Input {
     Message(ControlMessage),
     Stray(NodeId),

@@ -13,8 +13,11 @@ use lm::Receiver;
 use lm::wire::{Flow, IPV4, MIN_FRAME, UDP, ethernet};
 use pmd_e1000::SlotLayout;
 
-/// The policy of `--ac`; `None`: off.
-pub(crate) fn policy(text: &str) -> Result<Option<Policy>, String> {
+/// What `--ac` chooses; `None`: off.
+pub(crate) type Choice = Option<Policy>;
+
+/// The policy of `--ac`.
+pub(crate) fn policy(text: &str) -> Result<Choice, String> {
     match text {
         "off" => Ok(None),
         "exclusive" => Ok(Some(Policy::Exclusive)),

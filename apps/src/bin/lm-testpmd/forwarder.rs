@@ -9,6 +9,7 @@ use pmd_e1000::SlotLayout;
 use rte::lcore::{self, Join, LaunchError};
 use rte::{Burst, Eal};
 
+use crate::admission::View;
 use crate::control::Event;
 use crate::engine::Engine;
 use crate::link::{Link, Turn};
@@ -59,6 +60,8 @@ pub(crate) struct Report {
     pub(crate) tally: Tally,
     /// The landing pool.
     pub(crate) pool: Option<PoolView>,
+    /// Admission control, with `--ac`.
+    pub(crate) admission: Option<View>,
 }
 
 /// The loop at work.
@@ -217,6 +220,9 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
             }
         }
     }
+    for lane in &mut work.lanes {
+        lane.link.release_grants(Instant::now());
+    }
     quiesce(&mut work, sent_before);
     work
 }
@@ -244,7 +250,8 @@ fn obey(work: &mut Work, order: Order) {
         Order::Report(answer) => {
             let reports = work.lanes.iter().map(|lane| {
                 let tally = Tally { engine: lane.engine.tally(), ..lane.link.tally() };
-                Report { tally, pool: lane.link.pool() }
+                let admission = lane.link.outlet.admission.as_ref().map(|admission| admission.view());
+                Report { tally, pool: lane.link.pool(), admission }
             });
             let _ = answer.send(reports.collect());
         }

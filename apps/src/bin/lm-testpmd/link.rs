@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lm::alf::Ends;
-use lm::wire::{Flow, Mac};
+use lm::wire::{BROADCAST, Flow, Mac};
 use lm::{Message, Receiver, Sender};
 use rte::port::{MacAddr, PortId};
 
+use crate::admission::{Admission, May, control_flow, flush_frame};
 use crate::arp::{Resolver, Route};
 use crate::console::say;
 use crate::message_log::MessageLog;
@@ -51,6 +52,8 @@ pub(crate) struct Outlet {
     up: Arc<AtomicBool>,
     /// The last route, and when it was found.
     route: Option<(u32, Mac, Instant)>,
+    /// Admission control, with `--ac`.
+    pub(crate) admission: Option<Box<Admission>>,
 }
 
 /// How long a route is taken as it was found.
@@ -80,6 +83,12 @@ impl Link {
         let mut frames = 0;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
             let n = receiver.receive(turn.burst, |message| {
+                if message.flow().dst_port == ac::PORT
+                    && let Some(admission) = &outlet.admission
+                {
+                    admission.received(&message);
+                    return;
+                }
                 if let Some(log) = log {
                     log.record(&message);
                 }
@@ -102,7 +111,16 @@ impl Link {
             }
             frames += ordinary.receive(|frame| outlet.hear(frame));
         }
+        outlet.admission_turn(turn.now, &mut self.receivers);
         frames
+    }
+
+    /// Forwarding ends: grants are given back.
+    pub(crate) fn release_grants(&mut self, now: Instant) {
+        if let Some(admission) = &mut self.outlet.admission {
+            admission.release_all();
+        }
+        self.outlet.admission_turn(now, &mut self.receivers);
     }
 
     /// What receiver and sender have counted, and the pool as it is now.
@@ -130,8 +148,56 @@ impl Link {
 
 impl Outlet {
     /// The way out of a port; `up` tells whether its link has come up.
-    pub(crate) fn new(sender: Sender, resolver: Resolver, ours: Flow, up: Arc<AtomicBool>) -> Self {
-        Self { sender, resolver, ours, up, route: None }
+    pub(crate) fn new(
+        sender: Sender,
+        resolver: Resolver,
+        ours: Flow,
+        up: Arc<AtomicBool>,
+        admission: Option<Box<Admission>>,
+    ) -> Self {
+        Self { sender, resolver, ours, up, route: None, admission }
+    }
+
+    /// Admission control's turn: control messages go out, landing queues are laid.
+    fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) {
+        let Some(mut admission) = self.admission.take() else { return };
+        if self.is_up() {
+            admission.turn(now, receivers, |to, payload| self.send_control(to, payload, now));
+        }
+        self.admission = Some(admission);
+    }
+
+    /// A control message. If there is no room for it, it is lost, and will be repeated.
+    fn send_control(&mut self, to: ac::NodeId, payload: &[u8], now: Instant) {
+        let flow = control_flow(self.ours.src, to);
+        // Whoever is not known yet hears it with all others.
+        let ends = self.address(flow, now).unwrap_or(Ends {
+            src_mac: self.resolver.mac(),
+            dst_mac: BROADCAST,
+            flow,
+        });
+        if let Some(mut buffer) = self.sender.buffer() {
+            buffer.fill(payload);
+            let _ = self.sender.send(buffer, &ends);
+        }
+    }
+
+    /// Whether datagrams may go to `ends` now; flush frames go first, if any are due.
+    fn is_admitted(&mut self, ends: &Ends, now: Instant) -> bool {
+        let Some(admission) = &mut self.admission else { return true };
+        match admission.may(ends.flow.dst, now) {
+            May::Send => true,
+            May::Wait => false,
+            May::Flush(due) => {
+                let flow = control_flow(self.ours.src, ac::NodeId(ends.flow.dst.into()));
+                let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
+                let sender = &mut self.sender;
+                let one = || sender.frame(&frame).is_some_and(|frame| sender.send_frame(frame).is_ok());
+                let sent = std::iter::repeat_with(one).take(due.into()).take_while(|ok| *ok).count();
+                admission.flushed(ends.flow.dst, sent as u16);
+                sent == usize::from(due)
+            }
+        }
     }
 
     /// The flow from us to our peer.
@@ -144,8 +210,14 @@ impl Outlet {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Where datagrams of this flow go to; `None` while the link is down or the peer is asked for its address.
+    /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
+    /// not admitted us.
     pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+        self.address(flow, now).filter(|ends| self.is_admitted(ends, now))
+    }
+
+    /// Where packets of this flow go to; `None` while the link is down or the peer is asked for its address.
+    fn address(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let src_mac = self.resolver.mac();
         let fresh = |&(address, _, found): &(u32, Mac, Instant)| {
             address == flow.dst && now.saturating_duration_since(found) < FRESH

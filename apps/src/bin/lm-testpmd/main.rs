@@ -8,7 +8,7 @@
 //!   forwarding loop;
 //! - [`prompt`]: a table of commands, and where lines come from;
 //! - [`forwarder`]: the loop, on an lcore; [`link`] is a port as it sees it, [`arp`] finds MAC addresses, [`ordinary`] is
-//!   the queue that nothing lands on, and
+//!   the queue that nothing lands on, [`admission`] asks who may send, and
 //!   [`engine`] is what is done with them; [`pattern`] makes payloads;
 //! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done.
 //!
@@ -16,6 +16,7 @@
 //! what to do; 130 and 143 by a second SIGINT or SIGTERM.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod arp;
 mod console;
 mod control;

@@ -8,6 +8,7 @@ use lm::ground::Require;
 use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
+use crate::admission;
 use crate::engine::{self, Kind};
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
 use crate::sizes::Sizes;
@@ -82,6 +83,13 @@ pub(crate) struct Options {
     /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
     #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
     pub(crate) landing_mac: Vec<Mac>,
+    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
+    /// All nodes of a cluster have the same
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = admission::policy)]
+    pub(crate) ac: admission::Choice,
+    /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ac_key_file: Option<PathBuf>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,
@@ -122,9 +130,17 @@ impl Options {
         Ok(options)
     }
 
+    /// How frames land first, if it matters: separate until somebody is admitted.
+    pub(crate) fn slots(&self) -> Option<SlotLayout> {
+        self.slots.or(self.ac.map(|_| SlotLayout::Separate))
+    }
+
     /// What single values cannot tell.
     fn check(&self) -> Result<(), String> {
         lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
+        if self.ac_key_file.is_some() && self.ac.is_none() {
+            return Err("--ac-key-file is of no use without --ac=exclusive or --ac=per-receiver".to_owned());
+        }
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {
             Some(n) if n < least => Err(format!(

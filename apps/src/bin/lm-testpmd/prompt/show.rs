@@ -1,6 +1,7 @@
 //! What can be shown and cleared.
 
 use super::{Command, chosen, none, nothing, one, ports};
+use crate::admission::View;
 use crate::console::say;
 use crate::control::Next;
 use crate::parse;
@@ -70,6 +71,20 @@ pub(super) const COMMANDS: &[Command] = &[
         help: "the landing regions",
         complete: ports,
         run: lm_region,
+    },
+    Command {
+        name: "show ac list",
+        args: "[port|all]",
+        help: "who lands now, as far as the port knows (LM_RECV_ADDR)",
+        complete: ports,
+        run: ac_list,
+    },
+    Command {
+        name: "show ac",
+        args: "[port|all]",
+        help: "admission control: counters, grants, how long they took",
+        complete: ports,
+        run: ac,
     },
 ];
 
@@ -166,6 +181,28 @@ fn lm_region(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let tallies = session.tallies();
     for index in chosen(session, optional(args)?)? {
         report::region(session.ports[index].id(), tallies[index].1.as_ref());
+    }
+    Ok(Next::Command)
+}
+
+fn ac(session: &mut Session, args: &[&str]) -> Result<Next, String> {
+    show_ac(session, args, |view| view.lines)
+}
+
+fn ac_list(session: &mut Session, args: &[&str]) -> Result<Next, String> {
+    show_ac(session, args, |view| view.list)
+}
+
+fn show_ac(session: &mut Session, args: &[&str], part: impl Fn(View) -> Vec<String>) -> Result<Next, String> {
+    if session.options.ac.is_none() {
+        return Err("Admission control is off: start with --ac=exclusive or --ac=per-receiver".to_owned());
+    }
+    let views = session.admissions();
+    for index in chosen(session, optional(args)?)? {
+        say!("\n  Admission control of port {}", session.ports[index].id());
+        for line in views.get(index).cloned().flatten().map(&part).unwrap_or_default() {
+            say!("{line}");
+        }
     }
     Ok(Next::Command)
 }

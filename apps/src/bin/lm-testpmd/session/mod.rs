@@ -9,6 +9,7 @@ use std::{error, fmt};
 use rte::Eal;
 
 pub(crate) use self::port::{ControlPort, OpenError, StartPortError};
+use crate::admission::View;
 use crate::console::{complain, say};
 use crate::control::Event;
 use crate::engine::Plan;
@@ -212,7 +213,7 @@ impl Session {
                 tally.add(&link.tally());
             } else if port.is_started() {
                 // With the loop, which reports its lanes in the order of the ports.
-                if let Some(Report { tally: now, pool: view }) = reports.next() {
+                if let Some(Report { tally: now, pool: view, .. }) = reports.next() {
                     tally.add(&now);
                     pool = view;
                 }
@@ -220,6 +221,18 @@ impl Session {
             (tally, pool)
         });
         tallies.collect()
+    }
+
+    /// Admission control of each port, where it is on and at hand.
+    pub(crate) fn admissions(&self) -> Vec<Option<View>> {
+        let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
+        let mut reports = reports.unwrap_or_default().into_iter();
+        let views = self.ports.iter().map(|port| match &port.link {
+            Some(link) => link.outlet.admission.as_ref().map(|admission| admission.view()),
+            None if port.is_started() => reports.next().and_then(|report| report.admission),
+            None => None,
+        });
+        views.collect()
     }
 
     /// Stops everything and closes the ports. Each port's total, and its landing pool's level before and after.

@@ -14,6 +14,7 @@ use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
 use rte::port::{MacAddr, PortId, PortStats, StartError};
 
+use crate::admission::{self, Admission};
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
 use crate::options::Options;
@@ -73,7 +74,7 @@ impl ControlPort {
             rxd: options.rxd,
             txd: options.txd,
             mtu: options.mtu,
-            layout: options.slots,
+            layout: options.slots(),
             region: options.region,
             max_region: default.max_region.max(options.region),
             mirror: !options.no_mirror,
@@ -188,7 +189,7 @@ impl ControlPort {
         };
         let receivers = landing.into_iter().map(|queue| {
             let mut receiver = Receiver::new(eal, queue, &config)?;
-            if let Some(layout) = options.slots {
+            if let Some(layout) = options.slots() {
                 receiver.set_layout(layout);
             }
             Ok(receiver)
@@ -206,9 +207,21 @@ impl ControlPort {
             src_port: options.tx_udp.src,
             dst_port: options.tx_udp.dst,
         };
-        let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up));
+        let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?);
         self.link = Some(Link::new(receivers, ordinary, outlet, id));
         Ok(())
+    }
+
+    /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
+    fn admission(&self, options: &Options) -> Result<Option<Box<Admission>>, StartPortError> {
+        let Some(policy) = options.ac else { return Ok(None) };
+        let key = options.ac_key_file.as_deref().map(admission::key).transpose();
+        let separate = options.slots == Some(SlotLayout::Separate);
+        let overlap = self.landing.traits().allowed == Allowed::Both && !separate;
+        let ring = self.landing.setup().rxd;
+        key.and_then(|key| Admission::new(options.tx_ip.src, policy, key, ring, overlap))
+            .map(|admission| Some(Box::new(admission)))
+            .map_err(StartPortError::Admission)
     }
 
     /// Cards keep what they have sent until the descriptor's turn comes again: while there are more buffers than
@@ -316,6 +329,8 @@ pub(crate) enum StartPortError {
     Again(String),
     /// No memory for buffers.
     Memory(SendError),
+    /// Admission control cannot be set up.
+    Admission(String),
 }
 
 impl fmt::Display for StartPortError {
@@ -325,6 +340,7 @@ impl fmt::Display for StartPortError {
             Self::Start(e) => e.fmt(f),
             Self::Again(e) => f.write_str(e),
             Self::Memory(e) => e.fmt(f),
+            Self::Admission(why) => f.write_str(why),
         }
     }
 }
