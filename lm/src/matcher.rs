@@ -105,7 +105,10 @@ pub struct Matcher<B> {
     pub(crate) shelf: Shelf<B>,
     /// The newest headers at the first look that could not close the run, and when that was.
     glimpse: Option<(HeaderWords, u64)>,
+    /// Nanoseconds in which somebody looked.
     pub(crate) now: u64,
+    /// The caller's clock at the last look.
+    clock: u64,
     /// What happened so far.
     pub counters: Counters,
 }
@@ -115,6 +118,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     pub const WINDOW: u64 = 256;
     /// Nanoseconds that anything may wait.
     pub const PATIENCE: u64 = 1_000_000_000;
+    /// Nanoseconds between two looks that count, at most: while nobody looks, the rest of a datagram may lie in the ring,
+    /// and must not be late because of that.
+    pub const GAP: u64 = 250_000_000;
     /// Nanoseconds after which a quiet queue's newest frame is looked at again.
     pub const QUIET: u64 = 1_000_000;
 
@@ -138,6 +144,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             shelf: Shelf::new(),
             glimpse: None,
             now: 0,
+            clock: 0,
             counters: Counters::default(),
         }
     }
@@ -286,10 +293,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// The end of a burst, or a poll that found nothing, at `now` nanoseconds of a clock that only rises.
+    /// The end of a burst, or a poll that found nothing, at `clock` nanoseconds of a clock that only rises.
     #[inline]
-    pub fn look<G: Ground<Buf = B>>(&mut self, now: u64, ground: &mut G) {
-        self.now = now;
+    pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, ground: &mut G) {
+        self.now += clock.saturating_sub(self.clock).min(Self::GAP);
+        self.clock = clock;
+        let now = self.now;
         if self.fresh {
             self.fresh = false;
             self.glimpse = None;

@@ -589,6 +589,26 @@ fn a_peer_that_stops_in_the_middle_of_a_datagram_costs_nothing() {
 }
 
 #[test]
+fn a_receiver_that_did_not_poll_for_long_loses_nothing() {
+    // The rest of the datagram has waited in the ring meanwhile.
+    let data = payload(16_384, 21);
+    for separate in [false, true] {
+        let mut run = Run::new(32, false);
+        if separate {
+            run = run.separate();
+        }
+        let frames = lm(1, &data);
+        run.arrive(&frames[..7]);
+        run.now += 10_000_000_000;
+        run.matcher.look(run.now, &mut run.mock);
+        run.now += 10_000_000_000;
+        run.arrive(&frames[7..]);
+        let (delivered, counters, _) = run.end();
+        assert_eq!(only(&delivered, &[&data]), 1, "separate {separate}: {counters:?}");
+    }
+}
+
+#[test]
 fn what_is_not_ours_is_handed_out_or_counted() {
     let (small, large) = (payload(100, 17), payload(7168, 18));
     for (burst, synchronous, ahead) in WAYS {

@@ -152,7 +152,7 @@ impl Mock {
     /// even.
     pub fn finish(&mut self, matcher: &mut Matcher<Vec<u8>>, now: &mut u64) -> Result<(), String> {
         self.receive(matcher, 32, 0, now);
-        for _ in 0..4 {
+        for _ in 0..8 {
             *now += 700_000_000;
             matcher.look(*now, self);
         }
