@@ -140,7 +140,9 @@ impl fmt::Display for ConfigError {
             Self::Queues => "1 to 64 landing queues, one under the exclusive policy",
             Self::Announce => "the exclusive policy must announce",
             Self::Bounds => "nodes, tries or the retry interval out of bounds",
-            Self::Lease => "the lease leaves nothing to use after drift, flight and a retry, or exceeds the hold",
+            Self::Lease => {
+                "the lease leaves nothing to use after drift, flight and a retry, or exceeds the hold"
+            }
         })
     }
 }

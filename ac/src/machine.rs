@@ -272,7 +272,10 @@ const fn index() -> [[[u8; Input::EVERY.len()]; State::EVERY.len()]; 2] {
     let mut at = 0;
     while at < TABLE.len() {
         let row = &TABLE[at];
-        assert!(row.from.is_applicant() == row.on.is_applicant() && row.from.is_applicant() == row.to.is_applicant());
+        assert!(
+            row.from.is_applicant() == row.on.is_applicant()
+                && row.from.is_applicant() == row.to.is_applicant()
+        );
         let mut policy = 0;
         while policy < 2 {
             let here = match row.policy {

@@ -60,7 +60,11 @@ impl WaitingRequests {
         let at = self.waiting.iter().position(|w| w.node == new.node)?;
         let mine = self.waiting[at].urgency();
         Some(
-            self.waiting.iter().enumerate().filter(|&(i, w)| w.urgency() > mine || (w.urgency() == mine && i < at)).count(),
+            self.waiting
+                .iter()
+                .enumerate()
+                .filter(|&(i, w)| w.urgency() > mine || (w.urgency() == mine && i < at))
+                .count(),
         )
     }
 

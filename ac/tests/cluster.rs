@@ -207,7 +207,8 @@ impl Run {
         assert_eq!(self.violations, 0, "a frame landed in a queue that another holds");
         let mut waits: Vec<u64> = self.nodes.iter().flat_map(|n| n.waits.iter().copied()).collect();
         waits.sort_unstable();
-        let at = |part: usize| waits.get((waits.len() * part / 100).min(waits.len().saturating_sub(1))).copied();
+        let at =
+            |part: usize| waits.get((waits.len() * part / 100).min(waits.len().saturating_sub(1))).copied();
         let most = self.nodes.iter().map(|n| n.grants).max().unwrap_or(0);
         let least = self.nodes.iter().map(|n| n.grants).min().unwrap_or(0);
         Outcome {
@@ -269,7 +270,9 @@ fn exclusive_is_fair_among_256() {
 
 #[test]
 fn table() {
-    println!("| policy | nodes | loss % | grants | max/min | median µs | 99 % µs | landed Mbit/s | copied Mbit/s | cancelled | unanswered | messages/grant |");
+    println!(
+        "| policy | nodes | loss % | grants | max/min | median µs | 99 % µs | landed Mbit/s | copied Mbit/s | cancelled | unanswered | messages/grant |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for nodes in [2, 16, 256] {
         for loss in [0, 5, 20] {

@@ -101,8 +101,25 @@ fn tshark_reads_what_we_write() {
         let path: PathBuf = std::env::temp_dir().join(format!("lm-ac-{name}-{}.pcap", std::process::id()));
         capture(&path, &frames);
         let fields = [
-            "kind", "reason", "priority", "queue", "from", "to", "incarnation", "sequence", "echo_incarnation",
-            "echo_sequence", "address", "size", "request", "grant", "lease", "flush", "position", "mac", "malformed",
+            "kind",
+            "reason",
+            "priority",
+            "queue",
+            "from",
+            "to",
+            "incarnation",
+            "sequence",
+            "echo_incarnation",
+            "echo_sequence",
+            "address",
+            "size",
+            "request",
+            "grant",
+            "lease",
+            "flush",
+            "position",
+            "mac",
+            "malformed",
         ];
         let mut tshark = Command::new("tshark");
         tshark.arg("-r").arg(&path).arg("-X").arg(format!("lua_script:{}", script.display()));

@@ -199,7 +199,10 @@ fn a_new_incarnation_revokes() {
     net.restart(B);
     net.pass(ms(50), false);
     net.deliver();
-    assert!(has(&net.events(), A, |e| *e == Event::Revoked { to: node(B), request }), "its renewal was answered");
+    assert!(
+        has(&net.events(), A, |e| *e == Event::Revoked { to: node(B), request }),
+        "its renewal was answered"
+    );
     assert_eq!(net.nodes[A].grant(node(B)), None);
 }
 
@@ -250,7 +253,10 @@ fn crossing_grants_settle_on_one() {
     assert_eq!(active(&net), [true, false]);
     let events = net.events();
     assert_eq!(granted(&events, 2), 1);
-    assert!(has(&events, 3, |e| matches!(e, Event::Revoked { .. } | Event::Cancelled { .. })), "{request} {events:?}");
+    assert!(
+        has(&events, 3, |e| matches!(e, Event::Revoked { .. } | Event::Cancelled { .. })),
+        "{request} {events:?}"
+    );
     assert_eq!(net.nodes[B].counters().withdrawn, 1);
     net.wait(ms(10));
     assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)), "the one that withdrew is free again");
@@ -334,7 +340,9 @@ fn forged_messages_change_nothing() {
     }
     let strip = |nodes: &[Node]| -> Vec<Node> {
         let mut nodes = nodes.to_vec();
-        nodes.iter_mut().for_each(|n| drop(n.take_counters()));
+        for n in &mut nodes {
+            n.take_counters();
+        }
         nodes
     };
     assert!(strip(&net.nodes) == strip(&before));

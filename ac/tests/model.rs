@@ -36,9 +36,10 @@ impl Model for Bounded {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("safe on frames, exclusive when settled, answered and closed at rest", |_, w: &World| {
-                w.violation().is_none()
-            }),
+            Property::always(
+                "safe on frames, exclusive when settled, answered and closed at rest",
+                |_, w: &World| w.violation().is_none(),
+            ),
             Property::sometimes("granted", |_, w: &World| w.grants() > 0),
             Property::sometimes("all granted", |m: &Self, w: &World| w.grants() == m.0.requests()),
         ]
@@ -66,13 +67,13 @@ fn config(policy: Policy) -> Config {
     }
 }
 
-fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], frames: u8, faults: Faults) {
-    let world = World::new(config, 3, requests, frames, faults).expect("settings");
+fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], faults: Faults) {
+    let world = World::new(config, 3, requests, faults).expect("settings");
     let start = Instant::now();
     let threads = std::env::var("LM_AC_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
     let checker = Bounded(world).checker().threads(threads).spawn_dfs().join();
     println!(
-        "{name}: 3 nodes, requests {requests:?}, {frames} data frames each, {faults:?}, tries {}: {} states, {} generated, depth {}, {:.1} s, {}",
+        "{name}: 3 nodes, requests {requests:?}, {faults:?}, tries {}: {} states, {} generated, depth {}, {:.1} s, {}",
         config.tries,
         checker.unique_state_count(),
         checker.state_count(),
@@ -80,7 +81,9 @@ fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], frames:
         start.elapsed().as_secs_f32(),
         if checker.is_done() { "exhaustive" } else { "not exhaustive" },
     );
-    if let Some(path) = checker.discovery("safe on frames, exclusive when settled, answered and closed at rest") {
+    if let Some(path) =
+        checker.discovery("safe on frames, exclusive when settled, answered and closed at rest")
+    {
         let last = path.last_state().violation();
         for act in path.into_actions() {
             println!("  {act:?}");
@@ -103,12 +106,12 @@ const SHAPES: [&[(usize, usize, u8)]; 3] =
 fn exclusive() {
     let c = config(Policy::Exclusive);
     for requests in SHAPES {
-        explore("Exclusive", &c, requests, 1, Faults { losses: 1, ..NO_FAULTS });
-        explore("Exclusive", &c, requests, 1, Faults { duplicates: 1, ..NO_FAULTS });
-        explore("Exclusive", &c, requests, 0, CRASH);
+        explore("Exclusive", &c, requests, Faults { losses: 1, ..NO_FAULTS });
+        explore("Exclusive", &c, requests, Faults { duplicates: 1, ..NO_FAULTS });
+        explore("Exclusive", &c, requests, CRASH);
     }
-    explore("Exclusive", &c, SHAPES[0], 1, Faults { losses: 2, ..NO_FAULTS });
-    explore("Exclusive", &c, SHAPES[0], 0, Faults { late: 1, ..NO_FAULTS });
+    explore("Exclusive", &c, SHAPES[0], Faults { losses: 2, ..NO_FAULTS });
+    explore("Exclusive", &c, SHAPES[0], Faults { late: 1, ..NO_FAULTS });
 }
 
 /// Queues that are not announced, as with steering: the messages that decide are the same.
@@ -118,27 +121,27 @@ fn per_receiver() -> Config {
 
 #[test]
 fn per_receiver_with_faults() {
-    explore("PerReceiver", &per_receiver(), SHAPES[0], 0, Faults { losses: 1, duplicates: 1, ..NO_FAULTS });
-    explore("PerReceiver", &per_receiver(), SHAPES[0], 0, Faults { late: 1, ..NO_FAULTS });
-    explore("PerReceiver", &per_receiver(), SHAPES[0], 1, Faults { losses: 1, ..NO_FAULTS });
-    explore("PerReceiver", &per_receiver(), SHAPES[2], 1, Faults { losses: 1, ..CRASH });
+    explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { losses: 1, duplicates: 1, ..NO_FAULTS });
+    explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { late: 1, ..NO_FAULTS });
+    explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { losses: 2, ..NO_FAULTS });
+    explore("PerReceiver", &per_receiver(), SHAPES[2], Faults { losses: 1, ..CRASH });
 }
 
 /// Larger bounds: two minutes and a half on one core.
 #[test]
 #[ignore = "minutes: cargo test --release -p ac --test model -- --ignored --nocapture"]
 fn per_receiver_with_more_faults() {
-    explore("PerReceiver", &per_receiver(), SHAPES[0], 1, Faults { losses: 2, duplicates: 1, ..NO_FAULTS });
-    explore("PerReceiver", &per_receiver(), SHAPES[0], 1, CRASH);
+    explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { losses: 2, duplicates: 1, ..NO_FAULTS });
+    explore("PerReceiver", &per_receiver(), SHAPES[0], CRASH);
 }
 
 #[test]
 #[ignore = "minutes: cargo test --release -p ac --test model -- --ignored --nocapture"]
 fn exclusive_with_more_faults() {
     let c = config(Policy::Exclusive);
-    explore("Exclusive", &c, SHAPES[0], 1, Faults { losses: 2, duplicates: 1, ..NO_FAULTS });
-    explore("Exclusive", &c, SHAPES[0], 0, Faults { losses: 1, ..CRASH });
-    explore("Exclusive", &c, SHAPES[1], 0, Faults { losses: 2, ..NO_FAULTS });
+    explore("Exclusive", &c, SHAPES[0], Faults { losses: 2, duplicates: 1, ..NO_FAULTS });
+    explore("Exclusive", &c, SHAPES[0], Faults { losses: 1, ..CRASH });
+    explore("Exclusive", &c, SHAPES[1], Faults { losses: 2, ..NO_FAULTS });
 }
 
 const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1, late: 0 };
@@ -147,12 +150,12 @@ const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1,
 #[test]
 #[ignore = "minutes; LM_AC_THREADS=2 cargo test --release -p ac --test model -- --ignored --nocapture"]
 fn full_exclusive() {
-    explore("Exclusive, full", &config(Policy::Exclusive), SHAPES[0], 1, FULL);
+    explore("Exclusive, full", &config(Policy::Exclusive), SHAPES[0], FULL);
 }
 
 /// As above.
 #[test]
 #[ignore = "minutes; LM_AC_THREADS=2 cargo test --release -p ac --test model -- --ignored --nocapture"]
 fn full_per_receiver() {
-    explore("PerReceiver, full", &per_receiver(), SHAPES[0], 1, FULL);
+    explore("PerReceiver, full", &per_receiver(), SHAPES[0], FULL);
 }

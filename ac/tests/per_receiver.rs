@@ -76,7 +76,9 @@ fn priority_goes_first() {
     let places: Vec<_> = net
         .events()
         .iter()
-        .filter_map(|(n, e)| if let Event::Queued { position, .. } = e { Some((*n, *position)) } else { None })
+        .filter_map(
+            |(n, e)| if let Event::Queued { position, .. } = e { Some((*n, *position)) } else { None },
+        )
         .collect();
     assert_eq!(places, [(1, 0), (2, 0), (3, 0)], "each goes before those that are there");
     for (n, next) in [(0, 3), (3, 2), (2, 1)] {

@@ -14,7 +14,11 @@ fn pinned(path: &Path, text: &str) {
         std::fs::write(path, text).expect("writes");
     }
     let there = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(there == text, "{} is not what the table makes: UPDATE=1, and read the difference", path.display());
+    assert!(
+        there == text,
+        "{} is not what the table makes: UPDATE=1, and read the difference",
+        path.display()
+    );
 }
 
 fn every_place(policy: Policy) -> String {
@@ -40,7 +44,8 @@ fn every_state_and_input() {
 
 /// A mermaid diagram of one role: arrows of one pair of states share a line; what changes no state is left out.
 fn diagram(applicant: bool) -> String {
-    let mut text = format!("```mermaid\nstateDiagram-v2\n    [*] --> {}\n", if applicant { "Idle" } else { "Resting" });
+    let mut text =
+        format!("```mermaid\nstateDiagram-v2\n    [*] --> {}\n", if applicant { "Idle" } else { "Resting" });
     let rows = || TABLE.iter().filter(|t| t.from.is_applicant() == applicant && t.from != t.to);
     for from in State::EVERY {
         for to in State::EVERY {

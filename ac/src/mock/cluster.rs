@@ -140,8 +140,7 @@ impl Cluster {
         priority: u8,
     ) -> Option<Result<u64, RequestError>> {
         let now = self.clock(node);
-        let answer =
-            self.members[node].node.as_mut()?.request(NodeId(to as u64 + 1), size, priority, now);
+        let answer = self.members[node].node.as_mut()?.request(NodeId(to as u64 + 1), size, priority, now);
         self.fetch(node);
         Some(answer)
     }
@@ -226,7 +225,9 @@ impl Cluster {
     /// Polls a node as its contract says.
     fn fetch(&mut self, n: usize) {
         let mut bytes = [0; MAX_LENGTH];
-        while let Some(transmit) = self.members[n].node.as_mut().and_then(|node| node.poll_transmit(&mut bytes)) {
+        while let Some(transmit) =
+            self.members[n].node.as_mut().and_then(|node| node.poll_transmit(&mut bytes))
+        {
             self.messages += 1;
             let to_all = transmit.to == NodeId::ALL;
             let to = if to_all { 0..self.members.len() } else { one(transmit.to) };
@@ -234,7 +235,7 @@ impl Cluster {
                 let copies = 1 + u32::from(self.random.happens(self.wire.duplicate_ppm));
                 for _ in 0..copies {
                     if !self.random.happens(self.wire.loss_ppm) {
-                        let spread = (self.wire.most - self.wire.least).as_nanos() as u64;
+                        let spread = self.wire.most.saturating_sub(self.wire.least).as_nanos() as u64;
                         let after = self.wire.least + Duration::from_nanos(self.random.below(spread + 1));
                         self.push(after, Pending::Message { to, length: transmit.length, bytes });
                     }

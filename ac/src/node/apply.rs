@@ -213,7 +213,10 @@ impl Node {
             (Action::Queue, Some(req)) => self.queue(req, now),
             (Action::Deactivate, _) => self.tell(Event::Closed { queue }),
             (Action::StartDrain, _) => self.end_grant(at, now + self.config.drain),
-            (Action::StartGuard, _) => self.end_grant(at, now + self.config.drain.max(self.config.guard).max(self.config.flight)),
+            (Action::StartGuard, _) => {
+                let wait = self.config.drain.max(self.config.guard).max(self.config.flight);
+                self.end_grant(at, now + wait);
+            }
             (Action::TellExpired, _) => {
                 self.counters.expired += 1;
                 self.tell(Event::Expired { queue, holder });
@@ -347,7 +350,11 @@ impl Node {
         let last = self.landings.iter().all(|l| matches!(l.state, State::Closed | State::Resting));
         if self.config.announce && last {
             self.list.remove(node, self.config.incarnation, self.grants);
-            let all = Message { address: node, grant: self.grants, ..Message::new(Kind::RemoveAddr, node, NodeId::ALL) };
+            let all = Message {
+                address: node,
+                grant: self.grants,
+                ..Message::new(Kind::RemoveAddr, node, NodeId::ALL)
+            };
             self.send(all);
             if remove.grant == self.grants {
                 return;

@@ -48,7 +48,11 @@ impl Node {
             return Err(HandleError::Backlog);
         }
         let message = Message::decode(frame, self.config.key.as_ref()).map_err(|e| {
-            *(if e == DecodeError::Mac { &mut self.counters.forged } else { &mut self.counters.malformed }) += 1;
+            *(if e == DecodeError::Mac {
+                &mut self.counters.forged
+            } else {
+                &mut self.counters.malformed
+            }) += 1;
             HandleError::Decode(e)
         })?;
         self.admit(&message, now)?;
@@ -150,7 +154,8 @@ impl Node {
         self.peers.end(message.from, message.incarnation, message.request);
         self.waiting.withdraw(message.from, message.incarnation, message.request);
         let named = |l: &super::Landing| {
-            mine && (l.holder, l.incarnation, l.request) == (message.from, message.incarnation, message.request)
+            mine && (l.holder, l.incarnation, l.request)
+                == (message.from, message.incarnation, message.request)
         };
         if let Some(at) = self.landings.iter().position(|l| named(l) && !l.is_closed()) {
             self.step_landing(at, Input::End, Some(message), now);
@@ -162,7 +167,10 @@ impl Node {
     fn on_ok(&mut self, message: &Message, now: Instant) {
         let known = self.applicant(message.from).filter(|&at| self.applicants[at].request == message.request);
         let (at, input) = match known {
-            None => (self.applicant(message.from).unwrap_or_else(|| self.new_applicant(message.from)), Input::OkStray),
+            None => (
+                self.applicant(message.from).unwrap_or_else(|| self.new_applicant(message.from)),
+                Input::OkStray,
+            ),
             Some(at) => {
                 let a = &self.applicants[at];
                 let until = a.sent_at(message.echo_sequence).map(|t| t + self.config.usable(message.lease()));
@@ -225,11 +233,13 @@ impl Node {
 
     /// Lists the sender for as long as the message says, unless it comes late: whether it is listed.
     fn enlist(&mut self, message: &Message, now: Instant) -> bool {
-        if !self.config.announce || self.peers.find(message.from).is_some_and(|p| message.grant <= p.removed) {
+        if !self.config.announce || self.peers.find(message.from).is_some_and(|p| message.grant <= p.removed)
+        {
             self.counters.ignored += 1;
             return false;
         }
-        let sending = self.applicant(message.from).is_some_and(|at| self.applicants[at].state == State::Holding);
+        let sending =
+            self.applicant(message.from).is_some_and(|at| self.applicants[at].state == State::Holding);
         self.list.append(Entry {
             address: message.from,
             flag: if sending { Flag::Sending } else { Flag::Foreign },
