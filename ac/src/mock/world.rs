@@ -74,6 +74,8 @@ struct Want {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct World {
     config: Config,
+    /// What frames really take; what the nodes believe is in their settings.
+    flight: Duration,
     nodes: Vec<Option<Node>>,
     incarnations: Vec<u64>,
     now: Instant,
@@ -113,6 +115,7 @@ impl World {
         };
         Ok(Self {
             config: config.clone(),
+            flight: config.flight,
             nodes: (0..nodes).map(start).collect::<Result<_, _>>()?,
             incarnations: vec![1; nodes],
             now,
@@ -123,6 +126,11 @@ impl World {
             grants: 0,
             violation: None,
         })
+    }
+
+    /// The same world, where frames take longer (or less long) than the nodes believe.
+    pub fn with_flight(self, flight: Duration) -> Self {
+        Self { flight, ..self }
     }
 
     /// What can happen next without a fault. When nothing can, the world is at rest.
@@ -170,7 +178,7 @@ impl World {
         for want in &mut self.wants {
             let grant = self.nodes[want.from].as_ref().and_then(|n| n.grant(id(want.to)));
             if let Some(grant) = grant.filter(|g| self.now < g.until && want.asked.is_some()) {
-                let arrived = then.min(grant.until - tick) + self.config.flight - tick;
+                let arrived = then.min(grant.until - tick) + self.flight - tick;
                 want.frames = Some((grant.queue, arrived));
             }
             want.frames = want.frames.filter(|(_, arrived)| *arrived >= then);
