@@ -66,15 +66,15 @@ fn nothing_allocates() {
         let before = ALLOCATIONS.with(Cell::get);
         let mut handled = 0;
         for round in 0..500 {
-            for n in 0..nodes.len() {
-                nodes[n].handle_timeout(now);
+            for (n, node) in nodes.iter_mut().enumerate() {
+                node.handle_timeout(now);
                 let to = NodeId(((n + 1 + round % 15) % 16) as u64 + 1);
                 match (n + round) % 3 {
-                    0 => drop(nodes[n].request(to, 1 << 16, 0, now)),
-                    1 => drop(nodes[n].release(to, now)),
-                    _ => nodes[n].stray(to, now),
+                    0 => drop(node.request(to, 1 << 16, 0, now)),
+                    1 => drop(node.release(to, now)),
+                    _ => node.stray(to, now),
                 }
-                let _ = nodes[n].handle(&[0; 60], now);
+                let _ = node.handle(&[0; 60], now);
             }
             handled += exchange(&mut nodes, now);
             now = now + ms(1);

@@ -235,7 +235,7 @@ impl Cluster {
                 let copies = 1 + u32::from(self.random.happens(self.wire.duplicate_ppm));
                 for _ in 0..copies {
                     if !self.random.happens(self.wire.loss_ppm) {
-                        let spread = (self.wire.most - self.wire.least).as_nanos() as u64;
+                        let spread = self.wire.most.saturating_sub(self.wire.least).as_nanos() as u64;
                         let after = self.wire.least + Duration::from_nanos(self.random.below(spread + 1));
                         self.push(after, Pending::Message { to, length: transmit.length, bytes });
                     }

@@ -36,7 +36,7 @@ const REST: usize = 20_000;
 /// Runs the scenario that `input` describes: grants given, or what went wrong.
 pub fn run(input: &[u8]) -> Result<usize, String> {
     let mut tape = Tape(input);
-    let keyed = tape.next() % 2 == 0;
+    let keyed = tape.next().is_multiple_of(2);
     let config = config(&mut tape, keyed);
     let nodes = 2 + tape.below(3);
     let mut requests = Vec::new();
@@ -52,7 +52,7 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
         restarts: tape.next() % 3,
         late: u8::MAX,
     };
-    let mut world = World::new(&config, nodes, &requests, 3, faults).map_err(|e| e.to_string())?;
+    let mut world = World::new(&config, nodes, &requests, faults).map_err(|e| e.to_string())?;
     let mut acts: Vec<Act> = Vec::new();
     for _ in 0..ACTS {
         if tape.0.is_empty() {
@@ -107,7 +107,7 @@ fn judge(world: &World, keyed: bool) -> Result<(), String> {
 }
 
 fn config(tape: &mut Tape<'_>, keyed: bool) -> Config {
-    let policy = if tape.next() % 2 == 0 { Policy::Exclusive } else { Policy::PerReceiver };
+    let policy = if tape.next().is_multiple_of(2) { Policy::Exclusive } else { Policy::PerReceiver };
     let bits = tape.next();
     let ms = Duration::from_millis;
     Config {
@@ -135,20 +135,19 @@ fn noise(tape: &mut Tape<'_>, world: &mut World, nodes: usize, config: &Config) 
     let mut bytes = [0; MAX_LENGTH];
     let messages = world.wire().count();
     let picked = tape.below(messages + 1);
-    let length = match world.wire().nth(picked) {
-        Some((_, message)) => message.encode(config.key.as_ref(), &mut bytes),
-        None => {
-            let from = NodeId(1 + tape.below(6) as u64);
-            let kind = crate::wire::Kind::EVERY[tape.below(6)];
-            let message = Message::new(kind, from, NodeId(to as u64 + 1));
-            Message { incarnation: 1, address: from, ..message }.encode(None, &mut bytes)
-        }
+    let length = if let Some((_, message)) = world.wire().nth(picked) {
+        message.encode(config.key.as_ref(), &mut bytes)
+    } else {
+        let from = NodeId(1 + tape.below(6) as u64);
+        let kind = crate::wire::Kind::EVERY[tape.below(6)];
+        let message = Message::new(kind, from, NodeId(to as u64 + 1));
+        Message { incarnation: 1, address: from, ..message }.encode(None, &mut bytes)
     };
     for _ in 0..=tape.below(8) {
         let at = tape.below(length);
         bytes[at] ^= 1 << tape.below(8);
     }
-    let cut = if tape.next() % 4 == 0 { tape.below(length + 1) } else { length };
+    let cut = if tape.next().is_multiple_of(4) { tape.below(length + 1) } else { length };
     let before = world.clone();
     world.deliver(to, &bytes[..cut]);
     // What nobody signed changes nothing, unless nothing was changed in it.

@@ -1,8 +1,8 @@
 //! A few nodes, one clock, and a wire on which anything may happen.
 //!
-//! A world offers the acts that can happen next and carries one out. It is judged by *frames*: holders send data
-//! frames while their grant lasts, frames take up to the flight time, and one that reaches a landing queue which another
-//! holds is a violation, whatever anybody believes.
+//! A world offers the acts that can happen next and carries one out. It is judged by *frames*: a holder is taken to send
+//! data frames at every moment until its grant's last, each on its way for any time below the flight time. If one of them can
+//! reach a landing queue while another holds it, that is a violation, whatever anybody believes.
 
 use core::time::Duration;
 
@@ -36,10 +36,6 @@ pub enum Act {
     Ask(usize),
     /// The application of this request is done.
     Release(usize),
-    /// The holder of this request sends a data frame.
-    Send(usize),
-    /// This data frame arrives.
-    Land(usize),
     /// This control message arrives.
     Deliver(usize),
     /// This control message is lost.
@@ -61,14 +57,6 @@ struct Packet {
     bytes: [u8; MAX_LENGTH],
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Frame {
-    from: NodeId,
-    to: usize,
-    queue: u8,
-    deadline: Instant,
-}
-
 /// A request that an application makes once, and what became of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Want {
@@ -77,7 +65,8 @@ struct Want {
     priority: u8,
     asked: Option<u64>,
     answered: bool,
-    frames: u8,
+    /// Where its data frames go, and the latest moment at which one can arrive.
+    frames: Option<(u8, Instant)>,
     void: bool,
 }
 
@@ -85,11 +74,12 @@ struct Want {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct World {
     config: Config,
+    /// What frames really take; what the nodes believe is in their settings.
+    flight: Duration,
     nodes: Vec<Option<Node>>,
     incarnations: Vec<u64>,
     now: Instant,
     wire: Vec<Packet>,
-    frames: Vec<Frame>,
     wants: Vec<Want>,
     faults: Faults,
     /// No message was lost and no node crashed so far.
@@ -100,12 +90,11 @@ pub struct World {
 
 impl World {
     /// `nodes` nodes of these settings (numbered from 1), rested, and requests (from, to, priority) to be made in any
-    /// order, of which every holder may send `frames` data frames.
+    /// order.
     pub fn new(
         config: &Config,
         nodes: usize,
         requests: &[(usize, usize, u8)],
-        frames: u8,
         faults: Faults,
     ) -> Result<Self, ConfigError> {
         let now = Instant::ZERO + config.lease + config.guard;
@@ -121,22 +110,27 @@ impl World {
             priority,
             asked: None,
             answered: false,
-            frames,
+            frames: None,
             void: false,
         };
         Ok(Self {
             config: config.clone(),
+            flight: config.flight,
             nodes: (0..nodes).map(start).collect::<Result<_, _>>()?,
             incarnations: vec![1; nodes],
             now,
             wire: Vec::new(),
-            frames: Vec::new(),
             wants: requests.iter().map(want).collect(),
             faults,
             unharmed: true,
             grants: 0,
             violation: None,
         })
+    }
+
+    /// The same world, where frames take longer (or less long) than the nodes believe.
+    pub fn with_flight(self, flight: Duration) -> Self {
+        Self { flight, ..self }
     }
 
     /// What can happen next without a fault. When nothing can, the world is at rest.
@@ -146,16 +140,10 @@ impl World {
             if want.asked.is_none() && !want.void && node.state(id(want.to)) != State::Holding {
                 acts.push(Act::Ask(w));
             }
-            if want.asked.is_some()
-                && let Some(grant) = node.grant(id(want.to))
-            {
+            if want.asked.is_some() && node.grant(id(want.to)).is_some() {
                 acts.push(Act::Release(w));
-                if want.frames > 0 && self.now < grant.until {
-                    acts.push(Act::Send(w));
-                }
             }
         }
-        acts.extend((0..self.frames.len()).map(Act::Land));
         acts.extend((0..self.wire.len()).map(Act::Deliver));
         if (self.wire.is_empty() || self.faults.late > 0) && self.next_moment().is_some() {
             acts.push(Act::Wait);
@@ -179,20 +167,28 @@ impl World {
         }
     }
 
-    /// The next timer, last moment of a grant or latest arrival; time does not pass a frame that must have arrived.
+    /// The next timer.
     fn next_moment(&self) -> Option<Instant> {
-        let timers = self.nodes.iter().flatten().filter_map(Node::poll_timeout);
-        let last = self.wants.iter().filter(|w| w.frames > 0).filter_map(|w| {
-            let until = self.nodes[w.from].as_ref()?.grant(id(w.to))?.until;
-            Some(until - Duration::from_nanos(1)).filter(|&t| t > self.now)
-        });
-        let arrivals = self.frames.iter().map(|f| f.deadline).filter(|&t| t > self.now);
-        let next = timers.chain(last).chain(arrivals).min()?.max(self.now);
-        self.frames.iter().all(|f| f.deadline >= next && (f.deadline > self.now)).then_some(next)
+        Some(self.nodes.iter().flatten().filter_map(Node::poll_timeout).min()?.max(self.now))
+    }
+
+    /// Until `then` every holder sends, as far as its grant goes.
+    fn send(&mut self, then: Instant) {
+        let tick = Duration::from_nanos(1);
+        for want in &mut self.wants {
+            let grant = self.nodes[want.from].as_ref().and_then(|n| n.grant(id(want.to)));
+            if let Some(grant) = grant.filter(|g| self.now < g.until && want.asked.is_some()) {
+                let arrived = then.min(grant.until - tick) + self.flight - tick;
+                want.frames = Some((grant.queue, arrived));
+            }
+            want.frames = want.frames.filter(|(_, arrived)| *arrived >= then);
+        }
     }
 
     /// Carries `act` out; it must be one that is offered.
     pub fn act(&mut self, act: Act) {
+        let then = if act == Act::Wait { self.next_moment().unwrap_or(self.now) } else { self.now };
+        self.send(then);
         match act {
             Act::Ask(w) => {
                 let (from, to, priority) = (self.wants[w].from, id(self.wants[w].to), self.wants[w].priority);
@@ -211,25 +207,6 @@ impl World {
                     node.release(to, self.now);
                 }
                 self.fetch(from);
-            }
-            Act::Send(w) => {
-                let want = &mut self.wants[w];
-                let Some(node) = &self.nodes[want.from] else { return };
-                if let Some(grant) = node.grant(id(want.to)).filter(|g| self.now < g.until) {
-                    want.frames -= 1;
-                    // In the ring before the flight time has passed.
-                    let deadline = self.now + node.config().flight - Duration::from_nanos(1);
-                    self.frames.push(Frame {
-                        from: id(want.from),
-                        to: want.to,
-                        queue: grant.queue,
-                        deadline,
-                    });
-                }
-            }
-            Act::Land(f) => {
-                let frame = self.frames.swap_remove(f);
-                self.land(&frame);
             }
             Act::Deliver(p) => {
                 let packet = self.wire.remove(p);
@@ -263,6 +240,7 @@ impl World {
             Act::Crash(n) => self.crash(n),
             Act::Restart(n) => self.restart(n),
         }
+        self.judge_frames();
         self.judge();
     }
 
@@ -289,16 +267,6 @@ impl World {
             // Refused messages are part of the game.
             let _ = node.handle(bytes, self.now);
             self.fetch(to);
-        }
-    }
-
-    /// A data frame reaches a landing queue.
-    fn land(&mut self, frame: &Frame) {
-        let Some(node) = &self.nodes[frame.to] else { return };
-        if let Some((State::Granted, Some(holder))) = node.landing(frame.queue)
-            && holder != frame.from
-        {
-            self.violation = Some("a frame landed in a queue that another holds");
         }
     }
 
@@ -331,6 +299,19 @@ impl World {
             }
         }
         node.take_counters();
+    }
+
+    /// No frame can reach a queue that another holds.
+    fn judge_frames(&mut self) {
+        for want in &self.wants {
+            let Some((queue, _)) = want.frames else { continue };
+            if let Some((State::Granted, Some(holder))) =
+                self.nodes[want.to].as_ref().and_then(|n| n.landing(queue))
+                && holder != id(want.from)
+            {
+                self.violation = Some("a frame can land in a queue that another holds");
+            }
+        }
     }
 
     /// Never two active receivers under `Exclusive`, once everybody has heard.

@@ -214,7 +214,8 @@ impl Node {
             (Action::Deactivate, _) => self.tell(Event::Closed { queue }),
             (Action::StartDrain, _) => self.end_grant(at, now + self.config.drain),
             (Action::StartGuard, _) => {
-                self.end_grant(at, now + self.config.drain.max(self.config.guard).max(self.config.flight))
+                let wait = self.config.drain.max(self.config.guard).max(self.config.flight);
+                self.end_grant(at, now + wait);
             }
             (Action::TellExpired, _) => {
                 self.counters.expired += 1;
