@@ -1,0 +1,101 @@
+"""Admission control between two lm-testpmds over net_memif: who is admitted lands without a copy."""
+
+import re
+import subprocess
+import time
+import unittest
+
+import wire
+from test_memif import A, APART, B, Pair
+from testpmd import NO_HUGE, Failed
+
+SIZES, COUNT = (64, 7168, 65507), 300
+
+
+class Admission(Pair):
+    """The client sends, the server lands."""
+
+    def key(self, text):
+        path = self.where / f"key-{text[:4]}"
+        path.write_text(text)
+        return f"--ac-key-file={path}"
+
+    def pair(self, receiver, sender, count=COUNT):
+        """Both at their prompts, forwarding."""
+        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", *receiver, stdin=subprocess.PIPE)
+        client = self.client(NO_HUGE, "--forward-mode=tx", "--txsize=" + ",".join(map(str, SIZES)),
+                             f"--count={count}", *sender)
+        return server, client
+
+    def ask(self, server, command, pattern):
+        """An answer at the prompt, which may have to be asked for again."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            server.process.stdin.write(command.encode() + b"\n")
+            server.process.stdin.flush()
+            time.sleep(0.3)
+            found = re.findall(pattern, server.out())
+            if found:
+                return found[-1]
+        raise Failed(f"no answer to {command}: {server}")
+
+    def leave(self, server):
+        time.sleep(APART)
+        server.process.stdin.close()
+        server.fine(20)
+
+    def all_landed(self, server):
+        want = [SIZES[i % len(SIZES)] for i in range(COUNT)]
+        messages = self.check_log(server, want, f"{B}:9000", f"{A}:7000")
+        self.assertEqual(server.summary().drops(), {})
+        self.assertEqual([m for m in messages if m["copied"]], [], "copied although admitted")
+        self.pools_are_level(server.summary(), NO_HUGE)
+
+    def test_exclusive(self):
+        self.admitted("exclusive")
+
+    def test_per_receiver(self):
+        self.admitted("per-receiver")
+
+    def admitted(self, policy):
+        server, client = self.pair((f"--ac={policy}",), (f"--ac={policy}",))
+        client.fine(30)
+        self.ask(server, "show ac", r"opened=([1-9]\d*)")
+        self.leave(server)
+        self.all_landed(server)
+
+    def test_with_a_key(self):
+        key = self.key("ab" * 32)
+        server, client = self.pair(("--ac=per-receiver", key), ("--ac=per-receiver", key))
+        client.fine(30)
+        self.assertEqual(self.ask(server, "show ac", r"forged=(\d+)"), "0")
+        self.leave(server)
+        self.all_landed(server)
+
+    def test_without_the_key_nothing_is_granted(self):
+        server, client = self.pair(("--ac=per-receiver", self.key("ab" * 32)),
+                                   ("--ac=per-receiver", self.key("cd" * 32)))
+        time.sleep(2)
+        self.assertGreater(int(self.ask(server, "show ac", r"forged=(\d+)")), 0, str(server))
+        self.assertEqual(self.ask(server, "show ac", r"opened=(\d+)"), "0", str(server))
+        self.assertEqual(client.stop(), 0)
+        self.leave(server)
+        self.assertEqual(server.messages(), [])
+
+    def test_a_sender_that_dies_with_the_grant(self):
+        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=10_000_000)
+        self.ask(server, "show ac", r"opened=([1-9]\d*)")
+        client.end()
+        # The lease is 100 ms.
+        time.sleep(1)
+        self.ask(server, "show ac", r"expired=([1-9]\d*)")
+        self.leave(server)
+        wrong = [m for m in server.messages() if m["len"] not in SIZES]
+        self.assertEqual(wrong, [])
+        pattern = wire.Pattern(11)
+        for i, m in enumerate(server.messages()[:200]):
+            self.assertEqual(m["sha256"], wire.sha256(pattern.payload(i, SIZES[i % len(SIZES)])))
+
+
+if __name__ == "__main__":
+    unittest.main()
