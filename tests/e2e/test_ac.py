@@ -45,10 +45,14 @@ class Admission(Pair):
         server.fine(20)
 
     def all_landed(self, server):
+        """All of it, and without a copy unless the machine was so busy that a lease ran out."""
+        expired = int(self.ask(server, "show ac", r"expired=(\d+)"))
+        self.leave(server)
         want = [SIZES[i % len(SIZES)] for i in range(COUNT)]
         messages = self.check_log(server, want, f"{B}:9000", f"{A}:7000")
         self.assertEqual(server.summary().drops(), {})
-        self.assertEqual([m for m in messages if m["copied"]], [], "copied although admitted")
+        copied = [m for m in messages if m["copied"]]
+        self.assertLessEqual(len(copied), 20 * expired, f"copied although admitted, {expired} leases expired: {copied}")
         self.pools_are_level(server.summary(), NO_HUGE)
 
     def test_exclusive(self):
@@ -61,7 +65,6 @@ class Admission(Pair):
         server, client = self.pair((f"--ac={policy}",), (f"--ac={policy}",))
         client.fine(30)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
-        self.leave(server)
         self.all_landed(server)
 
     def test_with_a_key(self):
@@ -69,14 +72,13 @@ class Admission(Pair):
         server, client = self.pair(("--ac=per-receiver", key), ("--ac=per-receiver", key))
         client.fine(30)
         self.assertEqual(self.ask(server, "show ac", r"forged=(\d+)"), "0")
-        self.leave(server)
         self.all_landed(server)
 
     def test_without_the_key_nothing_is_granted(self):
         server, client = self.pair(("--ac=per-receiver", self.key("ab" * 32)),
                                    ("--ac=per-receiver", self.key("cd" * 32)))
         time.sleep(2)
-        self.assertGreater(int(self.ask(server, "show ac", r"forged=(\d+)")), 0, str(server))
+        self.ask(server, "show ac", r"forged=([1-9]\d*)")
         self.assertEqual(self.ask(server, "show ac", r"opened=(\d+)"), "0", str(server))
         self.assertEqual(client.stop(), 0)
         self.leave(server)
