@@ -1,11 +1,11 @@
 """Admission control between two lm-testpmds over net_memif: who is admitted lands without a copy."""
 
 import re
+import signal
 import subprocess
 import time
 import unittest
 
-import wire
 from test_memif import A, APART, B, Pair
 from testpmd import NO_HUGE, Failed
 
@@ -84,19 +84,18 @@ class Admission(Pair):
         self.leave(server)
         self.assertEqual(server.messages(), [])
 
-    def test_a_sender_that_dies_with_the_grant(self):
-        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=10_000_000)
+    def test_a_sender_that_stops_with_the_grant(self):
+        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=3000)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
-        client.end()
-        # The lease is 100 ms.
-        time.sleep(1)
+        # The lease is 100 ms. (A sender that dies takes net_memif of DPDK 22.11 with it, now and then.)
+        client.signal(signal.SIGSTOP)
         self.ask(server, "show ac", r"expired=([1-9]\d*)")
+        client.signal(signal.SIGCONT)
+        client.fine(60)
         self.leave(server)
-        wrong = [m for m in server.messages() if m["len"] not in SIZES]
-        self.assertEqual(wrong, [])
-        pattern = wire.Pattern(11)
-        for i, m in enumerate(server.messages()[:200]):
-            self.assertEqual(m["sha256"], wire.sha256(pattern.payload(i, SIZES[i % len(SIZES)])))
+        want = [SIZES[i % len(SIZES)] for i in range(3000)]
+        self.check_log(server, want, f"{B}:9000", f"{A}:7000")
+        self.assertEqual(server.summary().drops(), {})
 
 
 if __name__ == "__main__":
