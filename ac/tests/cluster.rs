@@ -234,9 +234,9 @@ fn row(policy: Policy, nodes: usize, loss: u32, length: Duration) -> Outcome {
     let o = Run::new(policy, nodes, loss * 10_000, 1, length).finish();
     let mbit = |messages: u64| messages as f64 * 65_507.0 * 8.0 / length.as_secs_f64() / 1e6;
     println!(
-        "| {policy:?} | {nodes} | {loss} | {} | {:.2} | {} | {} | {:.0} | {:.0} | {} | {} | {:.1} |",
+        "| {policy:?} | {nodes} | {loss} | {} | {} | {} | {} | {:.0} | {:.0} | {} | {} | {:.1} |",
         o.grants,
-        o.fairness,
+        if o.fairness.is_finite() { format!("{:.2}", o.fairness) } else { "–".to_owned() },
         o.median_us,
         o.worst_us,
         mbit(o.landed),

@@ -108,11 +108,20 @@ const NO_FAULTS: Faults = Faults { losses: 0, duplicates: 0, crashes: 0, restart
 
 const CRASH: Faults = Faults { crashes: 1, restarts: 1, ..NO_FAULTS };
 
+/// Small enough for every build.
+#[test]
+fn one_loss() {
+    let faults = Faults { losses: 1, ..NO_FAULTS };
+    explore("Exclusive", &config(Policy::Exclusive), SHAPES[0], faults);
+    explore("PerReceiver", &per_receiver(), SHAPES[0], faults);
+}
+
 /// Two applicants of one receiver; requests that cross, so that two receivers land at once; a pair that asks each other.
 const SHAPES: [&[(usize, usize, u8)]; 3] =
     [&[(0, 2, 0), (1, 2, 0)], &[(2, 0, 0), (2, 1, 0)], &[(0, 1, 0), (1, 0, 0)]];
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "a minute without optimisation: make model")]
 fn exclusive() {
     let c = config(Policy::Exclusive);
     for requests in SHAPES {
@@ -130,6 +139,7 @@ fn per_receiver() -> Config {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "a minute without optimisation: make model")]
 fn per_receiver_with_faults() {
     explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { losses: 1, duplicates: 1, ..NO_FAULTS });
     explore("PerReceiver", &per_receiver(), SHAPES[0], Faults { late: 1, ..NO_FAULTS });
