@@ -30,6 +30,8 @@ build: setup ## Build lm-testpmd
 demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
 	@tests/scripts/demo.sh
 
+# What needs tshark must not pass for want of it.
+test: export LM_TSHARK = must
 test: setup-test hugepages lint pure unit model e2e fuzz bench-short ## Everything that CI runs
 	@echo "all tests passed"
 

@@ -38,14 +38,7 @@ impl Model for Bounded {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-<<<<<<< HEAD
-            Property::always(
-                "safe on frames, exclusive when settled, answered and closed at rest",
-                |_, w: &World| w.violation().is_none(),
-            ),
-=======
             Property::always(ALWAYS, |_, w: &World| w.violation().is_none()),
->>>>>>> ac
             Property::sometimes("granted", |_, w: &World| w.grants() > 0),
             Property::sometimes("all granted", |m: &Self, w: &World| w.grants() == m.0.requests()),
         ]
@@ -87,13 +80,7 @@ fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], faults:
         start.elapsed().as_secs_f32(),
         if checker.is_done() { "exhaustive" } else { "not exhaustive" },
     );
-<<<<<<< HEAD
-    if let Some(path) =
-        checker.discovery("safe on frames, exclusive when settled, answered and closed at rest")
-    {
-=======
     if let Some(path) = checker.discovery(ALWAYS) {
->>>>>>> ac
         let last = path.last_state().violation();
         for act in path.into_actions() {
             println!("  {act:?}");

@@ -6,7 +6,8 @@ import subprocess
 import time
 import unittest
 
-from test_memif import A, APART, B, Pair
+import wire
+from test_memif import A, APART, B, SEED, Pair
 from testpmd import NO_HUGE, Failed
 
 SIZES, COUNT = (64, 7168, 65507), 300
@@ -44,16 +45,26 @@ class Admission(Pair):
         server.process.stdin.close()
         server.fine(20)
 
-    def all_landed(self, server):
-        """All of it, and without a copy unless the machine was so busy that a lease ran out."""
+    def all_landed(self, server, count=COUNT):
+        """All of it landed, without a copy. If the machine was so busy that a lease ran out while its holder was sending,
+        slots were switched in the midst of a datagram: that one may be lost, counted, and those behind it copied; what
+        was delivered is right in any case."""
         expired = int(self.ask(server, "show ac", r"expired=(\d+)"))
         self.leave(server)
-        want = [SIZES[i % len(SIZES)] for i in range(COUNT)]
-        messages = self.check_log(server, want, f"{B}:9000", f"{A}:7000")
-        self.assertEqual(server.summary().drops(), {})
-        copied = [m for m in messages if m["copied"]]
-        self.assertLessEqual(len(copied), 20 * expired, f"copied although admitted, {expired} leases expired: {copied}")
+        sent = [SIZES[i % len(SIZES)] for i in range(count)]
+        if not expired:
+            self.assertEqual([m for m in self.check_log(server, sent, f"{B}:9000", f"{A}:7000") if m["copied"]], [])
+            self.assertEqual(server.summary().drops(), {})
+        pattern, i, missing = wire.Pattern(SEED), 0, 0
+        for m in server.messages():
+            while i < count and (m["len"], m["sha256"]) != (sent[i], wire.sha256(pattern.payload(i, sent[i]))):
+                i, missing = i + 1, missing + 1
+            self.assertLess(i, count, f"{m} was not sent, or twice, or out of order: {server}")
+            i += 1
+        missing += count - i
+        self.assertLessEqual(missing, 2 * expired, f"{server.summary().drops()}: {server}")
         self.pools_are_level(server.summary(), NO_HUGE)
+        return expired
 
     def test_exclusive(self):
         self.admitted("exclusive")
@@ -85,17 +96,17 @@ class Admission(Pair):
         self.assertEqual(server.messages(), [])
 
     def test_a_sender_that_stops_with_the_grant(self):
-        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=3000)
+        count = 6000
+        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=count)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
         # The lease is 100 ms. (A sender that dies takes net_memif of DPDK 22.11 with it, now and then.)
-        client.signal(signal.SIGSTOP)
-        self.ask(server, "show ac", r"expired=([1-9]\d*)")
-        client.signal(signal.SIGCONT)
+        while client.running() and not int(self.ask(server, "show ac", r"expired=(\d+)")):
+            client.signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            client.signal(signal.SIGCONT)
+            time.sleep(0.01)
         client.fine(60)
-        self.leave(server)
-        want = [SIZES[i % len(SIZES)] for i in range(3000)]
-        self.check_log(server, want, f"{B}:9000", f"{A}:7000")
-        self.assertEqual(server.summary().drops(), {})
+        self.assertGreater(self.all_landed(server, count), 0, "it never had a grant when it was stopped")
 
 
 if __name__ == "__main__":
