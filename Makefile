@@ -32,7 +32,7 @@ demo: build hugepages ## Two processes over net_memif: LM next to a receiver tha
 
 # What needs tshark must not pass for want of it.
 test: export LM_TSHARK = must
-test: setup-test hugepages lint pure unit model e2e fuzz bench-short ## Everything that CI runs
+test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short ## Everything that CI runs
 	@echo "all tests passed"
 
 lint: setup ## Format, clippy, licences

@@ -51,9 +51,9 @@ enum Standing {
     Asked(Instant),
     /// Datagrams land. So many flush frames are still to go first.
     Granted { grant: Grant, flush: u16 },
-    /// Datagrams go the ordinary way, until it is asked for again.
+    /// Datagrams go the ordinary way; it is asked for again at this moment.
     Ordinary(Instant),
-    /// Nothing goes, until it is asked for again.
+    /// Nothing goes; it is asked for again at this moment.
     Cancelled(Instant),
 }
 
@@ -160,7 +160,7 @@ impl Admission {
             if matches!(d.standing, Standing::Granted { .. })
                 && self.caller.release(NodeId(d.address.into())).is_ok()
             {
-                d.standing = Standing::Cancelled(now - AGAIN);
+                d.standing = Standing::Cancelled(now);
             }
         }
     }
@@ -170,7 +170,7 @@ impl Admission {
             Answer::Taken { .. } => return,
             Answer::NotTaken { to, why } => {
                 log::debug!("{to} was not asked for: {why}");
-                (to, Standing::Cancelled(now))
+                (to, Standing::Cancelled(now + AGAIN))
             }
             Answer::Event(event) => match event {
                 Event::Granted { to, grant, .. } => (to, Standing::Granted { grant, flush: grant.flush }),
@@ -180,15 +180,15 @@ impl Admission {
                     }
                     return;
                 }
-                Event::Ordinary { to, .. } => (to, Standing::Ordinary(now)),
+                Event::Ordinary { to, .. } => (to, Standing::Ordinary(now + AGAIN)),
                 Event::Unanswered { to, .. } => {
                     log::warn!("{to} does not answer admission control: is --ac on there?");
-                    (to, Standing::Cancelled(now))
+                    (to, Standing::Cancelled(now + AGAIN))
                 }
-                Event::Cancelled { to, .. } => (to, Standing::Cancelled(now)),
+                Event::Cancelled { to, .. } => (to, Standing::Cancelled(now + AGAIN)),
                 Event::Revoked { to, .. } | Event::Lapsed { to, .. } => {
                     log::warn!("the grant for {to} has ended before its time");
-                    (to, Standing::Cancelled(now))
+                    (to, Standing::Cancelled(now + AGAIN))
                 }
                 _ => return,
             },
@@ -207,19 +207,18 @@ impl Admission {
         let clock = self.clock(now);
         let known = self.destinations.iter().position(|d| d.address == address);
         let at = known.unwrap_or_else(|| {
-            let standing = Standing::Cancelled(now - AGAIN);
+            let standing = Standing::Cancelled(now);
             self.destinations.push(Destination { address, standing, used: now });
             self.destinations.len() - 1
         });
         let d = &mut self.destinations[at];
         d.used = now;
-        let old = |since: Instant, age| now.saturating_duration_since(since) >= age;
         let ask = match d.standing {
             Standing::Granted { grant, .. } if grant.until <= clock => return May::Wait,
             Standing::Granted { flush: 0, .. } => return May::Send,
             Standing::Granted { flush, .. } => return May::Flush(flush),
-            Standing::Asked(since) => old(since, LOST),
-            Standing::Ordinary(since) | Standing::Cancelled(since) => old(since, AGAIN),
+            Standing::Asked(since) => now.saturating_duration_since(since) >= LOST,
+            Standing::Ordinary(again) | Standing::Cancelled(again) => now >= again,
         };
         let may = if matches!(d.standing, Standing::Ordinary(_)) { May::Send } else { May::Wait };
         if ask && self.caller.request(NodeId(address.into()), SIZE, 0).is_ok() {
