@@ -61,6 +61,8 @@ def _kernel():
     for model in ("e1000", "e1000e", "igb"):
         yield Scenario(f"kernel-{model}", f"Linux's own driver on one {model}, LM on the other: a socket receives what "
                        "LM sends, LM what a socket sends", "kernelpeer.both_ways", (model, model))
+    yield Scenario("ordinary-igb_vf", "Linux keeps the 82576: ping and TCP through its own queue, while LM lands datagrams "
+                   "on its virtual function", "ordinary.beside_ping_and_tcp", vfio=True, vf=True)
 
 
 def _ordinary_life():
