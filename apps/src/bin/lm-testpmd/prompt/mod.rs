@@ -151,7 +151,7 @@ mod tests {
         let hints = Hints { ports: vec![0, 1] };
         let words = |line| complete(&hints, line).1;
         assert_eq!(words("sho"), ["show"]);
-        assert_eq!(words("show "), ["config", "lm", "port"]);
+        assert_eq!(words("show "), ["ac", "config", "lm", "port"]);
         assert_eq!(words("show port st"), ["stats"]);
         assert_eq!(words("show port stats "), ["0", "1", "all"]);
         assert_eq!(words("set fwd "), ["echo", "ping", "rx", "tx"]);
