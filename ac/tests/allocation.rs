@@ -1,36 +1,11 @@
 //! Once a node is made, nothing allocates: neither messages, nor requests, nor timers.
 
+mod counting;
 mod net;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use ac::{Config, Instant, Key, MAX_LENGTH, Node, NodeId, Policy};
+use counting::allocations;
 use net::{config, ms};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing (a const-initialised
-// thread-local without a destructor).
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as above; `at` came from it.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Carries what is on its way between the nodes by hand, in buffers that were there before.
 fn exchange(nodes: &mut [Node], now: Instant) -> usize {
@@ -63,7 +38,7 @@ fn nothing_allocates() {
             |n| Node::new(Config { node: NodeId(n), ..settings.clone() }, Instant::ZERO).expect("settings");
         let mut nodes: Vec<Node> = (1..=16).map(node).collect();
         let mut now = Instant::ZERO + ms(200);
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations();
         let mut handled = 0;
         for round in 0..500 {
             for (n, node) in nodes.iter_mut().enumerate() {
@@ -80,6 +55,6 @@ fn nothing_allocates() {
             now = now + ms(1);
         }
         assert!(handled > 400, "{policy:?}: only {handled} messages");
-        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{policy:?}, {handled} messages");
+        assert_eq!(allocations() - before, 0, "{policy:?}, {handled} messages");
     }
 }

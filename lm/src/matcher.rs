@@ -394,10 +394,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let (src, dst) = (headers.src(), headers.dst());
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        let (ip_id, udp_len, udp_checksum) = (headers.id(), udp.len, udp.checksum);
-        let identity = Identity { flow, ip_id, udp_len, udp_checksum };
         let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
-        if !self.config.accept.takes(&flow) || identity.check(*tag).is_none() {
+        if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
             return false;
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
@@ -429,7 +427,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
             return intact;
         }
-        let tag = if tagged { self.tag_of(&layout, &identity(flow, &ip, &udp), z, ground) } else { None };
+        let tag = if tagged { self.tag_of(&layout, &identity(flow, ip.id, &udp), z, ground) } else { None };
         let by = if self.config.require.tags && matches!(tag, Some(Some(_))) {
             WholeBy::Tags
         } else {
@@ -775,8 +773,8 @@ fn first_fragment(headers: HeaderWords, len: u16, n: usize) -> Option<Ipv4> {
 }
 
 #[inline(always)]
-fn identity(flow: Flow, ip: &Ipv4, udp: &Udp) -> Identity {
-    Identity { flow, ip_id: ip.id, udp_len: udp.len, udp_checksum: udp.checksum }
+fn identity(flow: Flow, ip_id: u16, udp: &Udp) -> Identity {
+    Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum }
 }
 
 #[cfg(test)]
