@@ -278,6 +278,7 @@ impl Control {
             Input::Drained(queue) => self.node.drained(queue, now),
             Input::Release(to) => {
                 self.node.release(to, now);
+                self.asked.retain(|&(other, ..)| other != to);
             }
             Input::Request { to, size, priority, caller } => {
                 let answer = match self.node.request(to, size, priority, now) {

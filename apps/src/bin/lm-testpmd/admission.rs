@@ -163,6 +163,7 @@ impl Admission {
                 d.standing = Standing::Cancelled(now);
             }
         }
+        self.destinations.retain(|d| now.saturating_duration_since(d.used) < LOST);
     }
 
     fn hear(&mut self, answer: Answer, now: Instant) {
@@ -206,6 +207,10 @@ impl Admission {
     pub(crate) fn may(&mut self, address: u32, now: Instant) -> May {
         let clock = self.clock(now);
         let known = self.destinations.iter().position(|d| d.address == address);
+        if known.is_none() && self.destinations.len() >= self.control.node().config().nodes {
+            // Who echoes is asked by addresses that a stranger makes up.
+            return May::Wait;
+        }
         let at = known.unwrap_or_else(|| {
             let standing = Standing::Cancelled(now);
             self.destinations.push(Destination { address, standing, used: now });
