@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use dpdk_sys::rte_eth_dev_info;
+use dpdk_sys::{rte_device, rte_eth_dev_info};
 use rte::port::PortId;
 
 use crate::landing::SlotLayout;
@@ -160,16 +160,22 @@ pub fn traits_of(driver: &str, args: &str) -> Result<Traits, Refused> {
     }
 }
 
-/// The arguments that a port's device was given.
-pub fn arguments(port: PortId) -> String {
-    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so; the device's
-    // arguments live as long as the device, and are copied.
+/// The device behind a port.
+pub(crate) fn device_of(port: PortId) -> Option<*mut rte_device> {
+    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so.
     unsafe {
         let mut info: rte_eth_dev_info = std::mem::zeroed();
-        if dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) != 0 || info.device.is_null() {
-            return String::new();
-        }
-        let devargs = dpdk_sys::rte_dev_devargs(info.device);
+        (dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) == 0 && !info.device.is_null())
+            .then_some(info.device)
+    }
+}
+
+/// The arguments that a port's device was given.
+pub fn arguments(port: PortId) -> String {
+    let Some(device) = device_of(port) else { return String::new() };
+    // SAFETY: the device's arguments live as long as the device, and are copied.
+    unsafe {
+        let devargs = dpdk_sys::rte_dev_devargs(device);
         if devargs.is_null() {
             return String::new();
         }

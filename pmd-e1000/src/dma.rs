@@ -7,6 +7,8 @@ use dpdk_sys::rte_device;
 use rte::port::PortId;
 use rte::{Eal, Errno};
 
+use crate::device::device_of;
+
 /// What DPDK's table is told of the pages' size.
 const PAGE: usize = 2 << 20;
 
@@ -63,16 +65,6 @@ impl Drop for DmaMapping {
             }
             dpdk_sys::rte_extmem_unregister(at, self.len);
         }
-    }
-}
-
-/// The device behind a port.
-fn device_of(port: PortId) -> Option<*mut rte_device> {
-    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so.
-    unsafe {
-        let mut info: dpdk_sys::rte_eth_dev_info = std::mem::zeroed();
-        (dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) == 0 && !info.device.is_null())
-            .then_some(info.device)
     }
 }
 

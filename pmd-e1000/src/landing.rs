@@ -204,13 +204,13 @@ impl Landing {
         match layout {
             SlotLayout::Overlapping => {
                 self.pitch = self.stride;
-                self.buf_len = (TO_PAYLOAD + self.stride) as u16;
+                self.buf_len = self.overlapping_len();
             }
             SlotLayout::Separate => {
                 self.pitch = self.separate_pitch();
                 // Never the overlapping length, even if the room is the same: that is how a frame tells how
                 // its slot lies.
-                self.buf_len = (HEADROOM + self.room).max(TO_PAYLOAD + self.stride) as u16 + 1;
+                self.buf_len = ((HEADROOM + self.room) as u16).max(self.overlapping_len()) + 1;
             }
         }
         // SAFETY: once ready, the current chunk's books.
@@ -222,13 +222,19 @@ impl Landing {
 
     /// What `buf_len` says of a slot.
     pub(crate) fn is_overlapping(&self, buf_len: u16) -> bool {
-        usize::from(buf_len) == TO_PAYLOAD + self.stride
+        buf_len == self.overlapping_len()
+    }
+
+    /// What `buf_len` says of an overlapping slot.
+    #[inline(always)]
+    fn overlapping_len(&self) -> u16 {
+        (TO_PAYLOAD + self.stride) as u16
     }
 
     /// What mbufs of overlapping slots look like.
     #[inline(always)]
     pub(crate) fn plain(&self) -> Plain {
-        Plain { buf_len: (TO_PAYLOAD + self.stride) as u16 }
+        Plain { buf_len: self.overlapping_len() }
     }
 
     /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.

@@ -192,8 +192,10 @@ impl Outlet {
                 let flow = control_flow(self.ours.src, ac::NodeId(ends.flow.dst.into()));
                 let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
                 let sender = &mut self.sender;
-                let one = || sender.frame(&frame).is_some_and(|frame| sender.send_frame(frame).is_ok());
-                let sent = std::iter::repeat_with(one).take(due.into()).take_while(|ok| *ok).count();
+                let sent = std::iter::repeat_with(|| send_bytes(sender, &frame))
+                    .take(due.into())
+                    .take_while(|ok| *ok)
+                    .count();
                 admission.flushed(ends.flow.dst, sent as u16);
                 sent == usize::from(due)
             }
@@ -229,7 +231,7 @@ impl Outlet {
             return None;
         }
         let sender = &mut self.sender;
-        let ask = |frame: &[u8; 60]| sender.frame(frame).is_some_and(|f| sender.send_frame(f).is_ok());
+        let ask = |frame: &[u8; 60]| send_bytes(sender, frame);
         match self.resolver.route(flow.dst, now, ask) {
             Route::To(dst_mac) => {
                 self.route = Some((flow.dst, dst_mac, now));
@@ -242,22 +244,21 @@ impl Outlet {
     /// Asks our peer for a frame to one of our landing addresses.
     fn probe(&mut self, mac: MacAddr) {
         let frame = self.resolver.probe(mac.0, self.ours.dst);
-        self.send_bytes(&frame);
+        send_bytes(&mut self.sender, &frame);
     }
 
     /// Learns from a frame that is not LM's, and answers it if it is ARP.
     fn hear(&mut self, frame: &[u8]) {
         if let Some(answer) = self.resolver.hear(frame) {
-            self.send_bytes(&answer);
+            // If the queue is full it is lost, and will be asked for again.
+            send_bytes(&mut self.sender, &answer);
         }
     }
+}
 
-    /// An ARP answer; if the queue is full it is lost, and will be asked for again.
-    fn send_bytes(&mut self, frame: &[u8]) {
-        if let Some(frame) = self.sender.frame(frame) {
-            let _ = self.sender.send_frame(frame);
-        }
-    }
+/// Sends a frame of these bytes: whether there was room for it.
+fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
+    sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
 }
 
 /// What testpmd's verbose mode shows of a packet, of a message.
