@@ -96,7 +96,7 @@ class Admission(Pair):
         self.assertEqual(server.messages(), [])
 
     def test_a_sender_that_stops_with_the_grant(self):
-        count = 6000
+        count = 15_000
         server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=count)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
         # The lease is 100 ms. (A sender that dies takes net_memif of DPDK 22.11 with it, now and then.)
