@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -32,6 +33,35 @@ def can_have_name_spaces():
     return True
 
 
+class Pacer:
+    """A sender that waits until the reader of a tap has taken nearly all of what was sent before."""
+
+    # The queue takes 500.
+    FRAMES = 150
+
+    def __init__(self, counters, interface):
+        self.counters, self.interface = counters, interface
+        self.due = self.taken()
+
+    def taken(self):
+        """Frames that the reader has taken."""
+        self.counters.seek(0)
+        line = next(line for line in self.counters if line.strip().startswith(f"{self.interface}:"))
+        return int(line.split(":")[1].split()[9])
+
+    def send(self, s, payload, to):
+        s.sendto(payload, to)
+        self.due += -(-(len(payload) + wire.UDP) // wire.STRIDE)
+        self.wait(self.FRAMES)
+
+    def wait(self, left):
+        until = time.monotonic() + 10
+        while (waiting := self.due - self.taken()) > left:
+            if time.monotonic() > until:
+                raise Failed(f"{waiting} frames wait in the tap's queue, nobody takes them")
+            time.sleep(0.0005)
+
+
 @unittest.skipUnless(can_have_name_spaces(), "needs root and network name spaces")
 class Tap(Case):
     def setUp(self):
@@ -58,6 +88,11 @@ class Tap(Case):
         child.process.stdin.write(line.encode() + b"\n")
         child.process.stdin.flush()
 
+    def knows(self, child):
+        """The kernel knows the address already: what waits for an answer to ARP is kept up to a bound and then lost."""
+        mac = re.search(r"Port 0: *([0-9A-Fa-f:]{17})", child.out() + child.err()).group(1)
+        ip("-n", self.namespace, "neigh", "replace", LM, "lladdr", mac, "dev", "lmtap0", "nud", "permanent")
+
     def socket(self):
         with inside(self.namespace):
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -76,6 +111,13 @@ class Tap(Case):
         stats = json.loads(text)[0]["stats64"]
         side, name = counter.split(".")
         return stats[side][name]
+
+    def pacer(self):
+        """Keeps what is sent within the tap's short queue in the kernel: what that drops has nothing to do with us."""
+        with inside(self.namespace):
+            counters = open("/proc/thread-self/net/dev", encoding="ascii")
+        self.addCleanup(counters.close)
+        return Pacer(counters, "lmtap0")
 
     def finish(self, child):
         """Ends it at its prompt."""
@@ -133,12 +175,13 @@ class TheKernelSends(Tap):
         """Sends datagrams of these sizes; they are delivered, or counted as dropped, and nothing else is."""
         child = self.start("--forward-mode=rx", *options)
         self.tell(child, "start")
+        self.knows(child)
         s = self.socket()
         payloads = [os.urandom(n) for n in want]
+        pacer = self.pacer()
         for p in payloads:
-            s.sendto(p, (LM, LM_PORT))
-            # The tap's queue in the kernel is short: what it drops has nothing to do with us.
-            time.sleep(len(p) / 30e6)
+            pacer.send(s, p, (LM, LM_PORT))
+        pacer.wait(0)
         time.sleep(1.3)
         self.assertEqual(self.interface("tx.dropped"), 0, "the tap's queue in the kernel was too short")
         summary = self.finish(child)
