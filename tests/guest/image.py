@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 
-import expected
 from cpio import Archive
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -46,8 +45,9 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        self.program(str(testpmd.with_name("lm-cost")), "/usr/bin/lm-cost")
-        shared = (HERE / "expected.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
+        for name in ("lm-cost", "lm-overrun"):
+            self.program(str(testpmd.with_name(name)), f"/usr/bin/{name}")
+        shared = (HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
         for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
@@ -136,7 +136,6 @@ class Image:
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", order.encode())
-        archive.file("lab/overrun.hashes", expected.hashes())
         return archive.bytes()
 
 

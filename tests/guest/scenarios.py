@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 # What lm-testpmd makes payloads from.
 SEED = 23
-# Datagrams of three full fragments: halves of two of them look like one.
-OVERRUN_SIZE, OVERRUN_COUNT = 3 * 1480 - 8, 100_000
 
 # What lands how: the layout that lm-testpmd must choose by itself. Overlapping means: not a byte is copied.
 LAYOUT = {"e1000": "overlapping", "e1000-82545em": "separate", "e1000e": "overlapping", "igb": "overlapping",
@@ -71,8 +69,10 @@ def _ordinary_life():
                        "every datagram arrives, no buffer is lost", "life.restart", (model, model))
         yield Scenario(f"link-{model}", "the link goes down and up during traffic: nothing wrong is delivered, and "
                        "traffic goes on", "life.link", (model, model))
-        yield Scenario(f"overrun-{model}", "100,000 datagrams of one size to a receiver that is stopped now and then: "
-                       "many are lost, not one wrong byte is delivered", "life.overrun", (model, model))
+    for model in ("e1000", "e1000e", "igb"):
+        yield Scenario(f"overrun-{model}", "100,000 datagrams of one size overrun the ring, frames are lost at any "
+                       "place: halves that meet are refused, not one wrong byte is delivered", "life.overrun",
+                       (model, model))
 
 
 def _guards():
