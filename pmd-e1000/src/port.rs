@@ -4,6 +4,7 @@
 //! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether slots may
 //! overlap is judged anew at every start, before it and after it.
 
+use std::sync::Arc;
 use std::{error, fmt};
 
 use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
@@ -16,6 +17,7 @@ use crate::device::{Allowed, Refused, Traits, arguments};
 use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADERS, HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
+use crate::probe::Proofs;
 use crate::queue::LandingQueue;
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::seat::{Seat, make_pool};
@@ -76,6 +78,7 @@ pub struct LandingPort {
     layout: SlotLayout,
     setup: PortSetup,
     steering: Option<Steering>,
+    proofs: Arc<Proofs>,
     seats: Vec<Seat>,
     _ordinary: Option<Mempool>,
 }
@@ -115,7 +118,7 @@ impl LandingPort {
     ) -> Result<Self, PortError> {
         let mut port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
-        let judge =
+        let mut judge =
             Judge::of(&info, &arguments(id), setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let verdict = judge.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
@@ -180,7 +183,8 @@ impl LandingPort {
         }
         let setup = PortSetup { region, ..setup };
         let layout = choose(&verdict, setup.layout);
-        Ok(Self { port, info, judge, verdict, layout, setup, steering, seats, _ordinary: ordinary })
+        let proofs = Arc::new(Proofs::new(macs));
+        Ok(Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, _ordinary: ordinary })
     }
 
     /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
@@ -205,7 +209,8 @@ impl LandingPort {
             return Ok(None);
         }
         // The rings are filled by the start: slots must lie right before.
-        self.lay(self.judge.settle());
+        let verdict = self.judge.settle();
+        self.lay(verdict);
         self.port.start()?;
         // Drivers reset their cards when they start them: what was put right may not be so any more.
         let verdict = self.judge.verify();
@@ -216,6 +221,8 @@ impl LandingPort {
             })?;
             self.lay(verdict);
             self.port.start()?;
+        } else {
+            self.verdict = verdict;
         }
         if let Some(steering) = &mut self.steering
             && let Err(e) = steering.apply(&mut self.port)
@@ -284,11 +291,20 @@ impl LandingPort {
         Ok(())
     }
 
-    /// Frames were seen to go where they should not: rules that led them there, if there are any, are taken out.
-    pub fn retract_steering(&mut self) {
-        if let Some(steering) = &mut self.steering {
+    /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
+    /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
+    pub fn look_at_steering(&mut self) -> bool {
+        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else { return false };
+        if self.proofs.are_refuted() {
+            log::warn!("port {}: its card does not do what its filters say: they are taken out", self.port.id());
             steering.retract(&mut self.port);
         }
+        steering.has_rules()
+    }
+
+    /// What live frames say of the steering: to be told by who polls the queues ([`crate::probe`]).
+    pub fn proofs(&self) -> &Arc<Proofs> {
+        &self.proofs
     }
 
     /// Stops and closes the port, then lets the pools go.

@@ -99,8 +99,8 @@ class Control:
                 # A serial line may begin with noise.
                 word = json.loads(text[text.index("{"):]) if "{" in text else {}
                 if "ask" in word:
-                    self._monitor(word["ask"], word["arguments"])
-                    line.sendall(b"done\n")
+                    answer = self._monitor(word["ask"], word["arguments"])
+                    line.sendall(json.dumps(answer).encode() + b"\n")
                 elif word:
                     self.told = word
 
@@ -120,7 +120,7 @@ class Control:
     def _monitor(self, order, arguments):
         s = self._connect("qmp")
         if s is None:
-            return
+            return None
         with s, s.makefile("rw") as lines:
             for words in ({"execute": "qmp_capabilities"}, {"execute": order, "arguments": arguments}):
                 lines.readline()
@@ -131,6 +131,7 @@ class Control:
                 answer = json.loads(lines.readline())
             if "error" in answer:
                 raise Failure(f"{order}: {answer['error']['desc']}")
+            return answer["return"]
 
 
 def short(path):

@@ -127,6 +127,11 @@ impl Session {
             .fold(false, |down, port| !port.look_at_link() | down)
     }
 
+    /// Takes out filters that were seen not to steer; whether there are any that may still be.
+    pub(crate) fn look_at_steering(&mut self) -> bool {
+        self.ports.iter_mut().fold(false, |any, port| port.landing.look_at_steering() | any)
+    }
+
     /// Begins forwarding on all started ports.
     pub(crate) fn start_forwarding(&mut self) -> Result<(), String> {
         if self.forwarder.is_some() {

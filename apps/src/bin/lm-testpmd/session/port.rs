@@ -18,7 +18,7 @@ use crate::admission::{self, Admission};
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
 use crate::options::Options;
-use crate::ordinary::{Ordinary, Proofs};
+use crate::ordinary::Ordinary;
 use crate::parse::RelaxedOrdering;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
@@ -58,8 +58,6 @@ pub(crate) struct ControlPort {
     geometry: Geometry,
     /// A net_memif client.
     asks_once: bool,
-    /// What is known of the steering.
-    pub(crate) proofs: Arc<Proofs>,
     // mbufs of these wait in the port's rings: they go after it.
     headers: Mempool,
     strangers: Mempool,
@@ -111,7 +109,6 @@ impl ControlPort {
             up: Arc::default(),
             geometry,
             asks_once,
-            proofs: Arc::new(Proofs::new(&macs)),
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
         })
@@ -195,7 +192,7 @@ impl ControlPort {
             Ok(receiver)
         });
         let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
-        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(&self.proofs)));
+        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs())));
         let config =
             SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
         let sender = Sender::new(tx, config, send_pool, self.headers.clone());
@@ -255,9 +252,6 @@ impl ControlPort {
         self.base = Tally::default();
         self.started = false;
         self.up.store(false, Ordering::Relaxed);
-        if self.proofs.are_refuted() {
-            self.landing.retract_steering();
-        }
         self.landing.stop_all(pools).map_err(|e| e.to_string())
     }
 
