@@ -129,7 +129,9 @@ impl LandingPort {
             .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
-        let (rxd, txd) = (ring(id, "receive", setup.rxd, info.rx_desc), send_ring(id, &info, setup.txd));
+        let traits = verdict.traits;
+        let rxd = ring(id, "receive", setup.rxd, info.rx_desc);
+        let txd = send_ring(id, &info, &traits, setup.txd);
         let setup = PortSetup { rxd, txd, ..*setup };
 
         let plan = pool_plan(id, &info, &verdict, &setup);
@@ -156,7 +158,7 @@ impl LandingPort {
             offloads: config.rx_offloads & info.rx_queue_offload_capa,
             // A full queue must not hold up the others.
             drop: steering.is_some().then_some(true),
-            ..rx_conf(id, &info, rxd)
+            ..rx_conf(id, &info, &traits, rxd)
         };
         let mut ordinary = None;
         if steering.is_some() {
@@ -173,7 +175,7 @@ impl LandingPort {
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
         }
-        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&info) };
+        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if setup.mtu != 1500 {
             // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
@@ -294,9 +296,14 @@ impl LandingPort {
     /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
     /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
     pub fn look_at_steering(&mut self) -> bool {
-        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else { return false };
+        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else {
+            return false;
+        };
         if self.proofs.are_refuted() {
-            log::warn!("port {}: its card does not do what its filters say: they are taken out", self.port.id());
+            log::warn!(
+                "port {}: its card does not do what its filters say: they are taken out",
+                self.port.id()
+            );
             steering.retract(&mut self.port);
         }
         steering.has_rules()

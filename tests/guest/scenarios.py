@@ -58,7 +58,9 @@ def _kernel():
         yield Scenario(f"kernel-{model}", f"Linux's own driver on one {model}, LM on the other: a socket receives what "
                        "LM sends, LM what a socket sends", "kernelpeer.both_ways", (model, model))
     yield Scenario("ordinary-igb_vf", "Linux keeps the 82576: ping and TCP through its own queue, while LM lands datagrams "
-                   "on its virtual function", "ordinary.beside_ping_and_tcp", vfio=True, vf=True)
+                   "on its virtual function", "ordinary.on_a_function", vfio=True, vf=True)
+    yield Scenario("ordinary-igb", "82576: ping and TCP through queue 0, which LM passes on to Linux, while datagrams land on "
+                   "queue 1 without a copy", "ordinary.on_queue_0", ("igb", "igb", "igb"))
 
 
 def _ordinary_life():
@@ -70,7 +72,7 @@ def _ordinary_life():
     for model in ("e1000", "e1000e", "igb"):
         yield Scenario(f"overrun-{model}", "100,000 datagrams of one size overrun the ring, frames are lost at any "
                        "place: halves that meet are refused, not one wrong byte is delivered", "life.overrun",
-                       (model, model))
+                       (model, model), seconds=300)
 
 
 def _guards():

@@ -21,6 +21,7 @@ mod arp;
 mod console;
 mod control;
 mod engine;
+mod exit;
 mod forwarder;
 mod link;
 mod logging;

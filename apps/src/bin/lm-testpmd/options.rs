@@ -83,6 +83,10 @@ pub(crate) struct Options {
     /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
     #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
     pub(crate) landing_mac: Vec<Mac>,
+    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has them (with
+    /// --landing-mac, one steered port)
+    #[arg(long, value_name = "PORT", requires = "landing_mac")]
+    pub(crate) ordinary_port: Option<u16>,
     /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
     /// All nodes of a cluster have the same
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = admission::policy)]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pmd_e1000::probe::{Probing, Proofs};
-use rte::Burst;
 use rte::port::{MacAddr, RxQueue};
+use rte::{Burst, Mbuf};
+
+use crate::exit::Exit;
 
 /// Frames that a poll of the ordinary queue takes: it must not keep the landing queues waiting.
 const BURST: usize = 32;
@@ -15,14 +17,16 @@ pub(crate) struct Ordinary {
     queue: RxQueue,
     burst: Burst<BURST>,
     probing: Probing,
+    /// Where frames go that are not ours.
+    exit: Option<Exit>,
     /// Frames taken from it.
     pub(crate) frames: u64,
 }
 
 impl Ordinary {
-    /// The queue, and where to tell what is seen.
-    pub(crate) fn new(queue: RxQueue, proofs: Arc<Proofs>) -> Self {
-        Self { queue, burst: Burst::new(), probing: Probing::new(proofs, Instant::now()), frames: 0 }
+    /// The queue, where to tell what is seen, and where its frames go, if anywhere.
+    pub(crate) fn new(queue: RxQueue, proofs: Arc<Proofs>, exit: Option<Exit>) -> Self {
+        Self { queue, burst: Burst::new(), probing: Probing::new(proofs, Instant::now()), exit, frames: 0 }
     }
 
     /// Asks, by `ask`, for a frame to each landing address, as long as none was seen of any.
@@ -43,9 +47,17 @@ impl Ordinary {
                 );
             }
             hear(data);
+            if let Some(exit) = &mut self.exit {
+                exit.push(frame);
+            }
         }
         self.frames += n as u64;
         n
+    }
+
+    /// Gives each frame to `send` that comes in by the exit; how many.
+    pub(crate) fn outgoing(&mut self, send: impl FnMut(Mbuf)) -> usize {
+        self.exit.as_mut().map_or(0, |exit| exit.turn(send))
     }
 
     /// What is known of the steering.

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use std::{error, fmt};
 
 use rte::Eal;
+use rte::port::PortId;
 
 pub(crate) use self::port::{ControlPort, OpenError, StartPortError};
 use crate::admission::View;
 use crate::console::{complain, say};
 use crate::control::Event;
 use crate::engine::Plan;
+use crate::exit::ExitPort;
 use crate::forwarder::{Forwarder, Lane, Limits, Order, Report, Work};
 use crate::link::{Link, Turn};
 use crate::message_log::MessageLog;
@@ -56,8 +58,16 @@ impl Session {
             let last = ids.iter().map(|id| id.0).max().unwrap_or_default();
             return Err(SessionError::UnknownPeer { port: peer.port, last });
         }
-        let ports = ids.into_iter().map(|id| ControlPort::open(&eal, id, &options));
-        let ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
+        let exit = options.ordinary_port.map(PortId);
+        if let Some(PortId(port)) = exit.filter(|exit| !ids.contains(exit) || ids.len() != 2) {
+            return Err(SessionError::NoExit { port, ports: ids.len() });
+        }
+        let ports = ids.into_iter().filter(|&id| Some(id) != exit);
+        let ports = ports.map(|id| ControlPort::open(&eal, id, &options));
+        let mut ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
+        if let (Some(exit), Some(port)) = (exit, ports.first_mut()) {
+            port.set_exit(ExitPort::open(&eal, exit).map_err(|e| SessionError::Open(OpenError::Exit(e)))?);
+        }
         Ok(Self {
             options,
             ports,
@@ -289,6 +299,8 @@ pub(crate) enum SessionError {
     NoPorts(String),
     /// `--eth-peer` names a port that is not there.
     UnknownPeer { port: u16, last: u16 },
+    /// `--ordinary-port` names a port that is not there, or there are more than it and another.
+    NoExit { port: u16, ports: usize },
     /// A port cannot be prepared.
     Open(OpenError),
 }
@@ -305,6 +317,11 @@ impl fmt::Display for SessionError {
             Self::UnknownPeer { port, last } => {
                 write!(f, "--eth-peer names port {port}, which is not there: the last one is {last}")
             }
+            Self::NoExit { port, ports } => write!(
+                f,
+                "--ordinary-port={port} needs that port and one that is steered, and there are {ports} ports: give \
+                 --vdev=net_tap0 and one -a before --"
+            ),
             Self::Open(e) => e.fmt(f),
         }
     }

@@ -16,6 +16,7 @@ use rte::port::{MacAddr, PortId, PortStats, StartError};
 
 use crate::admission::{self, Admission};
 use crate::arp::Resolver;
+use crate::exit::{ExitError, ExitPort};
 use crate::link::{Link, Outlet};
 use crate::options::Options;
 use crate::ordinary::Ordinary;
@@ -58,6 +59,8 @@ pub(crate) struct ControlPort {
     geometry: Geometry,
     /// A net_memif client.
     asks_once: bool,
+    /// Where ordinary frames go.
+    exit: Option<ExitPort>,
     // mbufs of these wait in the port's rings: they go after it.
     headers: Mempool,
     strangers: Mempool,
@@ -109,9 +112,15 @@ impl ControlPort {
             up: Arc::default(),
             geometry,
             asks_once,
+            exit: None,
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
         })
+    }
+
+    /// Its ordinary frames go there and come from there.
+    pub(crate) fn set_exit(&mut self, exit: ExitPort) {
+        self.exit = Some(exit);
     }
 
     /// Its number.
@@ -192,7 +201,8 @@ impl ControlPort {
             Ok(receiver)
         });
         let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
-        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs())));
+        let exit = self.exit.as_mut().and_then(ExitPort::queues);
+        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
         let config =
             SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
         let sender = Sender::new(tx, config, send_pool, self.headers.clone());
@@ -221,11 +231,14 @@ impl ControlPort {
             .map_err(StartPortError::Admission)
     }
 
-    /// Cards keep what they have sent until the descriptor's turn comes again: while there are more buffers than
+    /// Where the driver keeps what it has sent until the descriptor's turn comes again: while there are more buffers than
     /// descriptors, one is free.
     fn send_buffers(&self) -> usize {
-        let is_card = self.landing.info().driver.starts_with("net_e1000");
-        if is_card { usize::from(self.landing.setup().txd) + 1 } else { SEND_BUFFERS }
+        if self.landing.traits().keeps_sent {
+            usize::from(self.landing.setup().txd) + 1
+        } else {
+            SEND_BUFFERS
+        }
     }
 
     /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
@@ -294,6 +307,8 @@ pub(crate) enum OpenError {
     Slots { port: PortId, driver: String, why: String },
     /// No mbufs.
     Pool(PoolError),
+    /// The port for ordinary frames.
+    Exit(ExitError),
 }
 
 impl fmt::Display for OpenError {
@@ -306,6 +321,7 @@ impl fmt::Display for OpenError {
                 "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
             ),
             Self::Pool(e) => e.fmt(f),
+            Self::Exit(e) => e.fmt(f),
         }
     }
 }
