@@ -176,7 +176,7 @@ def main():
         bad += not seen
         print(f"without {mutant.name} ({mutant.without}), {mutant.scenario} {'fails' if seen else 'DOES NOT FAIL AS IT SHOULD'} "
               f"({time.monotonic() - began:.0f} s): {said}", flush=True)
-    print(f"\n{len(chosen) - bad} guards are needed, {bad} not shown to be")
+    print(f"\n{len(chosen) - bad} guards shown to be needed, {bad} not")
     return 1 if bad else 0
 
 

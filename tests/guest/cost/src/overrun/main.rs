@@ -48,6 +48,9 @@ const WARM: Duration = Duration::from_secs(10);
 /// Tags and digests refuse thousands; fewer would be luck.
 const LEAST: u64 = 100;
 
+/// Wrong ones after which nobody needs more.
+const ENOUGH: u64 = 20;
+
 struct Options {
     policy: String,
     size: usize,
@@ -194,7 +197,7 @@ fn run() -> Result<(), Failure> {
     }
     let first = source.datagrams();
     let mut pause = 0;
-    while source.datagrams() - first < o.datagrams {
+    while source.datagrams() - first < o.datagrams && judge.wrong < ENOUGH {
         out.send(&mut source, 1 + random.below(OUT as u64) as usize)?;
         if pause > 0 {
             pause -= 1;
