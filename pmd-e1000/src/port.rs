@@ -216,15 +216,15 @@ impl LandingPort {
         self.port.start()?;
         // Drivers reset their cards when they start them: what was put right may not be so any more.
         let verdict = self.judge.verify();
-        if verdict.traits.allowed != self.verdict.traits.allowed {
+        if verdict.traits.allowed == self.verdict.traits.allowed {
+            self.verdict = verdict;
+        } else {
             self.port.stop().map_err(|e| match e {
                 StopError::Refused(id, errno) => StartError::Refused(id, errno),
                 StopError::QueuesOut(id, _) => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
             })?;
             self.lay(verdict);
             self.port.start()?;
-        } else {
-            self.verdict = verdict;
         }
         if let Some(steering) = &mut self.steering
             && let Err(e) = steering.apply(&mut self.port)
