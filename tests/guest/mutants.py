@@ -67,7 +67,7 @@ MUTANTS = (
            r"long frames were not dropped",
            ((MATCHER, "Slot::Overlapping if frame.len <= self.full => {", "Slot::Overlapping => {"),)),
     Mutant("longest", "slots overlap where longer frames are let in", "strangers-e1000",
-           r"slots shorter than frames overlap",
+           r"too-long: it was not refused",
            ((JUDGE, "if !fits(longest, self.mtu) {", "if longest == 0 {"),)),
     Mutant("declared", "a buffer is declared as half a frame, so that frames take two", "lm-lm-e1000-uio", r".",
            ((CARDS, "if mtu <= 1500 {\n                    2048", "if mtu <= 1500 {\n                    1024"),)),
