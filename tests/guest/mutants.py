@@ -73,8 +73,6 @@ MUTANTS = (
            ((CARDS, "if mtu <= 1500 {\n                    2048", "if mtu <= 1500 {\n                    1024"),)),
     Mutant("free-thresh", "descriptors go back in the driver's batches, whatever the ring", "restart-igb", r".",
            ((RINGS, "let free_thresh = (default > most).then_some(most);", "let free_thresh = None::<u16>;\n    let _ = most;"),)),
-    Mutant("write-back", "igb's write-back threshold stays 4", "strangers-igb", r"descriptors wait to be written back",
-           (("pmd-e1000/src/device.rs", "rx_write_back: Some(1)", "rx_write_back: None"),)),
     Mutant("break", "frames across a page's end are not bounced", "lm-lm-e1000-uio", r".",
            ((LANDING, "if end <= extent.hi {\n            return", "if end > 0 {\n            return"),)),
     Mutant("pools", "frames are not steered", "steer-flood", r".",
