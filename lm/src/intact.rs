@@ -128,7 +128,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let whole = Whole { flow, len, fragments: 1, by };
                 self.counters.datagrams += 1;
                 self.counters.bytes += len as u64;
-                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, *frame);
+                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, frame.at);
                 return false;
             }
             Err(reason) => self.counters.drop_one(reason),
