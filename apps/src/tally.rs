@@ -6,7 +6,7 @@ use lm::SenderStats;
 use lm::counters::{Counters, Reason};
 use pmd_e1000::{LandingPool, PoolStats, SlotLayout};
 
-use crate::engine::histogram::Histogram;
+use crate::histogram::Histogram;
 
 /// Everything counted on a port, or on all of them.
 #[derive(Clone, Debug, Default)]

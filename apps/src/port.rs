@@ -1,4 +1,4 @@
-//! [`ControlPort`]: a port as the control thread has it.
+//! [`ControlPort`]: a port as the thread that owns it has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,9 @@ use rte::port::{MacAddr, PortId, PortStats, StartError};
 use crate::admission::{self, Admission};
 use crate::arp::Resolver;
 use crate::link::{Link, Outlet};
-use crate::options::Options;
 use crate::ordinary::{Ordinary, Proofs};
 use crate::parse::RelaxedOrdering;
+use crate::port_options::PortOptions;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
 
@@ -67,7 +67,7 @@ pub(crate) struct ControlPort {
 
 impl ControlPort {
     /// Takes a port and prepares it.
-    pub(crate) fn open(eal: &Eal, id: PortId, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(eal: &Eal, id: PortId, options: &PortOptions) -> Result<Self, OpenError> {
         let geometry = Geometry::new(options.mtu).map_err(|e| OpenError::Mtu(e.to_string()))?;
         let default = PortSetup::default();
         let setup = PortSetup {
@@ -130,7 +130,7 @@ impl ControlPort {
     /// Starts the port and makes its link. A net_memif client asks for its server once, when it is started: for as
     /// long as [`PATIENCE`] it is started again if that is not there or not ready yet. A link that is still down then
     /// is not an error: a cable may be plugged in later, too.
-    pub(crate) fn start(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
+    pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
         let begun = Instant::now();
         loop {
             let started = self.start_once(eal, options);
@@ -169,7 +169,7 @@ impl ControlPort {
         true
     }
 
-    fn start_once(&mut self, eal: &Eal, options: &Options) -> Result<(), StartPortError> {
+    fn start_once(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
         // Who asks for us learns an address that lands, and switches learn it from what we send.
@@ -213,7 +213,7 @@ impl ControlPort {
     }
 
     /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
-    fn admission(&self, options: &Options) -> Result<Option<Box<Admission>>, StartPortError> {
+    fn admission(&self, options: &PortOptions) -> Result<Option<Box<Admission>>, StartPortError> {
         let Some(policy) = options.ac else { return Ok(None) };
         let key = options.ac_key_file.as_deref().map(admission::key).transpose();
         let separate = options.slots == Some(SlotLayout::Separate);

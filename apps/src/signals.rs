@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 use crate::console;
-use crate::control::Event;
 
 /// A signal has come.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -25,8 +23,8 @@ pub(crate) fn is_ending() -> bool {
 /// A second signal within this time is the first one's double: `timeout` signals a process and then its group.
 const DOUBLE: Duration = Duration::from_millis(10);
 
-/// Turns signals into events. After the first one, the next ends the process at once, with 128 and its number.
-pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
+/// Calls `first` at the first signal. After it, the next ends the process at once, with 128 and its number.
+pub(crate) fn watch(first_one: impl Fn() + Send + 'static) -> io::Result<()> {
     let armed = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In the handler itself, so that nothing that hangs can be in the way.
@@ -41,8 +39,7 @@ pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
                 None => {
                     first = Some(Instant::now());
                     ENDING.store(true, Ordering::Relaxed);
-                    // The control thread may be gone: then the process ends by itself.
-                    let _ = events.send(Event::Signal);
+                    first_one();
                     thread::sleep(DOUBLE);
                     armed.store(true, Ordering::Relaxed);
                 }

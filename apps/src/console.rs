@@ -23,10 +23,19 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// The program's name, as complaints begin.
+static PROGRAM: OnceLock<&str> = OnceLock::new();
+
+/// Says which program this is.
+pub(crate) fn set_program(name: &'static str) {
+    PROGRAM.get_or_init(|| name);
+}
+
 /// Writes a line to standard error; a closed pipe is ignored.
 pub(crate) fn complain(text: &str) {
     let one_line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(io::stderr(), "lm-testpmd: {one_line}");
+    let program = PROGRAM.get().copied().unwrap_or("lm");
+    let _ = writeln!(io::stderr(), "{program}: {one_line}");
 }
 
 /// How the terminal was at the start.

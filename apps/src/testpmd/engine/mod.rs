@@ -4,17 +4,15 @@
 //! - [`tx`]: sends datagrams of known contents;
 //! - [`ping`]: sends one, waits for its echo, compares and measures;
 //! - [`echo`]: sends each datagram back to where it came from;
-//! - [`histogram`]: how round trips are counted.
 
 mod echo;
-pub(crate) mod histogram;
 mod ping;
 mod rx;
 mod tx;
 
 use crate::link::{Link, Turn};
-use crate::sizes::Sizes;
 use crate::tally::EngineTally;
+use crate::testpmd::sizes::Sizes;
 
 /// What runs on a link. The forwarding loop calls `turn` until it has finished or is told to stop.
 pub(crate) trait Engine: Send {

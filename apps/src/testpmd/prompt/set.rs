@@ -5,11 +5,11 @@ use pmd_e1000::device::Allowed;
 
 use super::{Command, Hints, nothing, one, usage};
 use crate::console::say;
-use crate::control::Next;
-use crate::engine;
-use crate::forwarder::Order;
 use crate::parse;
-use crate::session::Session;
+use crate::testpmd::control::Next;
+use crate::testpmd::engine;
+use crate::testpmd::forwarder::Order;
+use crate::testpmd::session::Session;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -74,7 +74,7 @@ fn from_when(session: &Session) -> &'static str {
 
 fn burst(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let Some(burst) = one(args)?.parse().ok().filter(|n| (1..=512_u16).contains(n)) else { return usage() };
-    session.options.burst = burst;
+    session.options.port.burst = burst;
     session.order(Order::Burst(burst.into()));
     say!("Number of packets per burst set to {burst}");
     Ok(Next::Command)
@@ -98,7 +98,7 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
             }
         }
     }
-    session.options.slots = Some(layout);
+    session.options.port.slots = Some(layout);
     let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
     receivers.for_each(|receiver| receiver.set_layout(layout));
     session.order(Order::Layout(layout));
@@ -108,7 +108,7 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 
 fn require(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let set = parse::require(one(args)?)?;
-    session.options.require = set;
+    session.options.port.require = set;
     let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
     receivers.for_each(|receiver| receiver.set_require(set));
     session.order(Order::Require(set));

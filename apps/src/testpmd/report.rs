@@ -6,8 +6,8 @@ use rte::port::PortId;
 
 use crate::console::{complain, say};
 use crate::parse::layout_text;
-use crate::session::{ControlPort, Session};
 use crate::tally::{PoolView, Tally};
+use crate::testpmd::session::{ControlPort, Session};
 
 /// What forwarding has done, port by port and in all.
 pub(crate) fn forwarding(runs: &[(PortId, Tally)]) {

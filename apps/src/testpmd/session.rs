@@ -1,24 +1,22 @@
 //! [`Session`]: ports, settings and the forwarding loop, in the hands of the control thread.
 
-mod port;
-
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use std::{error, fmt};
 
 use rte::Eal;
 
-pub(crate) use self::port::{ControlPort, OpenError, StartPortError};
 use crate::admission::View;
 use crate::console::{complain, say};
-use crate::control::Event;
-use crate::engine::Plan;
-use crate::forwarder::{Forwarder, Lane, Limits, Order, Report, Work};
 use crate::link::{Link, Turn};
 use crate::message_log::MessageLog;
-use crate::options::Options;
-use crate::report;
+pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
 use crate::tally::{PoolView, Tally};
+use crate::testpmd::control::Event;
+use crate::testpmd::engine::Plan;
+use crate::testpmd::forwarder::{Forwarder, Lane, Limits, Order, Report, Work};
+use crate::testpmd::options::Options;
+use crate::testpmd::report;
 
 /// Everything.
 pub(crate) struct Session {
@@ -52,11 +50,11 @@ impl Session {
         if ids.is_empty() {
             return Err(SessionError::NoPorts(complaints.to_owned()));
         }
-        if let Some(peer) = options.eth_peer.iter().find(|peer| ids.iter().all(|id| id.0 != peer.port)) {
+        if let Some(peer) = options.port.eth_peer.iter().find(|peer| ids.iter().all(|id| id.0 != peer.port)) {
             let last = ids.iter().map(|id| id.0).max().unwrap_or_default();
             return Err(SessionError::UnknownPeer { port: peer.port, last });
         }
-        let ports = ids.into_iter().map(|id| ControlPort::open(&eal, id, &options));
+        let ports = ids.into_iter().map(|id| ControlPort::open(&eal, id, &options.port));
         let ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
         Ok(Self {
             options,
@@ -74,7 +72,7 @@ impl Session {
     /// Starts all ports.
     pub(crate) fn start_ports(&mut self) -> Result<(), StartPortError> {
         for port in &mut self.ports {
-            port.start(&self.eal, &self.options)?;
+            port.start(&self.eal, &self.options.port)?;
             say!("Port {}: {}", port.id(), port.landing.info().mac);
         }
         Ok(())
@@ -94,7 +92,7 @@ impl Session {
         if port.is_started() {
             return Err(format!("Port {} is started already", port.id()));
         }
-        port.start(&self.eal, &self.options).map_err(|e| e.to_string())
+        port.start(&self.eal, &self.options.port).map_err(|e| e.to_string())
     }
 
     /// Stops one port.
@@ -150,7 +148,7 @@ impl Session {
             return Err("No port is started: port start all".to_owned());
         }
         let ports: Vec<_> = lanes.iter().map(|lane| lane.link.port.to_string()).collect();
-        let burst = usize::from(self.options.burst);
+        let burst = usize::from(self.options.port.burst);
         let turn = Turn { now: Instant::now(), burst, verbose: self.verbose, log: self.log.take() };
         let limits = Limits { idle: self.options.stop_after_idle.map(Duration::from_millis) };
         self.runs += 1;

@@ -3,10 +3,10 @@
 use super::{Command, chosen, none, nothing, one, ports};
 use crate::admission::View;
 use crate::console::say;
-use crate::control::Next;
 use crate::parse;
-use crate::report;
-use crate::session::Session;
+use crate::testpmd::control::Next;
+use crate::testpmd::report;
+use crate::testpmd::session::Session;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -131,14 +131,14 @@ fn clear_xstats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn config_fwd(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     none(args)?;
     let o = &session.options;
-    let (ip, udp) = (o.tx_ip, o.tx_udp);
+    let (ip, udp) = (o.port.tx_ip, o.port.tx_udp);
     say!("{} forwarding - ports={} - {}", o.forward_mode.name, session.ports.len(), o.forward_mode.help);
-    say!("  frames/burst={} - verbose={} - seed={}", o.burst, session.verbose, o.seed);
+    say!("  frames/burst={} - verbose={} - seed={}", o.port.burst, session.verbose, o.seed);
     say!("  payload sizes={}", o.txsize);
     say!("  {} -> {}", parse::endpoint(ip.src, udp.src), parse::endpoint(ip.dst, udp.dst));
     say!("  forwarding is {}", if session.is_busy() { "running" } else { "stopped" });
     for port in &session.ports {
-        let peer = o.eth_peer.iter().rev().find(|peer| peer.port == port.id().0);
+        let peer = o.port.eth_peer.iter().rev().find(|peer| peer.port == port.id().0);
         let peer = peer.map_or_else(|| "by ARP".to_owned(), |peer| rte::port::MacAddr(peer.mac).to_string());
         let state = if port.is_started() { "started" } else { "stopped" };
         say!("  port {} ({}), {state}, peer={peer}", port.id(), port.landing.info().driver);
@@ -149,8 +149,8 @@ fn config_fwd(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn config_rxtx(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     none(args)?;
     let o = &session.options;
-    say!("  {} packet forwarding packets/burst={}", o.forward_mode.name, o.burst);
-    say!("  checksum={:?} - require={}", o.checksum, parse::require_text(o.require));
+    say!("  {} packet forwarding packets/burst={}", o.forward_mode.name, o.port.burst);
+    say!("  checksum={:?} - require={}", o.port.checksum, parse::require_text(o.port.require));
     for (port, (_, pool)) in session.ports.iter().zip(session.tallies()) {
         let setup = port.landing.setup();
         let queues = port.landing.steering().map_or(1, |steering| 1 + steering.macs().len());
@@ -194,7 +194,7 @@ fn ac_list(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 }
 
 fn show_ac(session: &mut Session, args: &[&str], part: impl Fn(View) -> Vec<String>) -> Result<Next, String> {
-    if session.options.ac.is_none() {
+    if session.options.port.ac.is_none() {
         return Err("Admission control is off: start with --ac=exclusive or --ac=per-receiver".to_owned());
     }
     let views = session.admissions();

@@ -14,68 +14,39 @@
 //!
 //! Exit codes: 0 when it ended in order, also by a first signal; 2 when it could not begin, with one line that says
 //! what to do; 130 and 143 by a second SIGINT or SIGTERM.
-#![forbid(unsafe_code)]
-
-mod admission;
-mod arp;
-mod console;
-mod control;
-mod engine;
-mod forwarder;
-mod link;
-mod logging;
-mod message_log;
-mod options;
-mod ordinary;
-mod parse;
-mod pattern;
-mod prompt;
-mod quiet;
-mod report;
-mod session;
-mod signals;
-mod sizes;
-mod summary;
-mod tally;
+pub(crate) mod control;
+pub(crate) mod engine;
+pub(crate) mod forwarder;
+pub(crate) mod options;
+pub(crate) mod prompt;
+pub(crate) mod report;
+pub(crate) mod session;
+pub(crate) mod sizes;
+pub(crate) mod summary;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rte::Eal;
-
-use crate::console::{complain, say};
-use crate::control::{End, Event, Next};
+use crate::console::say;
 use crate::message_log::MessageLog;
-use crate::options::{NoOptions, Options};
-use crate::quiet::Quiet;
-use crate::session::Session;
-use crate::summary::SummaryFile;
+use crate::start::{self, NoOptions};
 use crate::tally::Tally;
+use crate::testpmd::control::{End, Event, Next};
+use crate::testpmd::options::Options;
+use crate::testpmd::session::Session;
+use crate::testpmd::summary::SummaryFile;
+use crate::{console, logging, signals};
 
-fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match begin(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            complain(&why);
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Splits the command line into EAL's part, the program's name included, and ours.
-fn split(args: &[String]) -> (&[String], &[String]) {
-    match args.iter().position(|arg| arg == "--") {
-        Some(at) => (&args[..at], &args[at + 1..]),
-        None => (args, &[]),
-    }
+/// The program.
+pub(crate) fn main() -> ExitCode {
+    start::run("lm-testpmd", begin)
 }
 
 /// Reads the command line; what is wrong with it, or with the files that it names, is told before EAL starts.
 fn begin(args: &[String]) -> Result<(), String> {
-    let (eal_args, our_args) = split(args);
+    let (eal_args, our_args) = start::split(args);
     if eal_args.iter().any(|arg| arg == "--version") {
         say!("lm-testpmd {}", env!("CARGO_PKG_VERSION"));
         return Ok(());
@@ -87,7 +58,7 @@ fn begin(args: &[String]) -> Result<(), String> {
         Err(NoOptions::Text(text)) => {
             say!("{}", text.trim_end());
             // EAL prints its part and ends the process.
-            return if help { Eal::init(eal_args).map(drop).map_err(|e| e.to_string()) } else { Ok(()) };
+            return if help { rte::Eal::init(eal_args).map(drop).map_err(|e| e.to_string()) } else { Ok(()) };
         }
         Err(NoOptions::Wrong(why)) => return Err(why),
     };
@@ -110,8 +81,11 @@ fn begin(args: &[String]) -> Result<(), String> {
     console::remember_terminal();
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let (events, inbox) = channel();
-    signals::watch(events.clone()).map_err(|e| format!("signals cannot be watched: {e}"))?;
-    let eal = start_eal(eal_args)?;
+    let first = events.clone();
+    // The control thread may be gone: then the process ends by itself.
+    signals::watch(move || drop(first.send(Event::Signal)))
+        .map_err(|e| format!("signals cannot be watched: {e}"))?;
+    let eal = start::eal("lm-testpmd", eal_args)?;
     let complaints = logging::complaints();
     let mut session =
         Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;
@@ -125,33 +99,6 @@ fn begin(args: &[String]) -> Result<(), String> {
     logging::release();
     let ended = if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, &events, &inbox) };
     finish(session, summary, ended)
-}
-
-/// Initialises EAL, silently.
-fn start_eal(args: &[String]) -> Result<Eal, String> {
-    let quiet = Quiet::begin();
-    let started = Eal::init(args).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
-        None => Ok(eal),
-        Some(stray) => Err(format!("EAL does not take {stray:?}: options of lm-testpmd stand behind --")),
-    });
-    match (quiet, started) {
-        (Some(quiet), Ok(eal)) => {
-            quiet.end();
-            Ok(eal)
-        }
-        (Some(quiet), Err(why)) => Err(match offence(args, &quiet.fail()) {
-            Some(option) => format!("{option}; {why}"),
-            None => why,
-        }),
-        (None, started) => started,
-    }
-}
-
-/// What getopt, which EAL uses, has written about a wrong option.
-fn offence(args: &[String], text: &str) -> Option<String> {
-    let program = args.first()?;
-    let mut told = text.lines().filter_map(|line| line.strip_prefix(program.as_str())?.strip_prefix(": "));
-    told.find(|line| line.contains("option")).map(str::to_owned)
 }
 
 /// The part between the start and the end.
@@ -203,29 +150,4 @@ fn finish(
     // The prompt may have begun another line since.
     console::restore_terminal();
     ended.map(|_| say!("\nBye..."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn our_options_stand_behind_the_first_dashes() {
-        let args = words("lm-testpmd -l 0 -- -i -- x");
-        let (eal, ours) = split(&args);
-        assert_eq!((eal, ours), (&args[..3], &args[4..]));
-        assert_eq!(split(&args[..3]), (&args[..3], &args[..0]));
-    }
-
-    #[test]
-    fn getopt_names_the_wrong_option() {
-        let text = "usage\n./lm-testpmd: unrecognized option '--bad'\nEAL: FATAL\n";
-        let told = offence(&words("./lm-testpmd --bad"), text);
-        assert_eq!(told.as_deref(), Some("unrecognized option '--bad'"));
-        assert_eq!(offence(&words("other"), text), None);
-    }
 }

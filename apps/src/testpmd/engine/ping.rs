@@ -10,8 +10,8 @@ use lm::{Message, SendBuffer, WouldBlock};
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Outlet, Turn};
 use crate::pattern::Pattern;
-use crate::sizes::Cycle;
 use crate::tally::EngineTally;
+use crate::testpmd::sizes::Cycle;
 
 pub(super) const KIND: Kind = Kind {
     name: "ping",

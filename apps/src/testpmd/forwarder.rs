@@ -10,10 +10,10 @@ use rte::lcore::{self, Join, LaunchError};
 use rte::{Burst, Eal};
 
 use crate::admission::View;
-use crate::control::Event;
-use crate::engine::Engine;
 use crate::link::{Link, Turn};
 use crate::tally::{PoolView, Tally};
+use crate::testpmd::control::Event;
+use crate::testpmd::engine::Engine;
 
 /// A link and what runs on it.
 pub(crate) struct Lane {

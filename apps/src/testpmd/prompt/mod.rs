@@ -10,8 +10,8 @@ pub(crate) mod line;
 mod set;
 mod show;
 
-use crate::control::Next;
-use crate::session::Session;
+use crate::testpmd::control::Next;
+use crate::testpmd::session::Session;
 
 /// What a command does with the words behind its name; an error is one line.
 type Run = fn(&mut Session, &[&str]) -> Result<Next, String>;

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::session::Closed;
 use crate::tally::Tally;
+use crate::testpmd::session::Closed;
 
 /// Sums over all ports.
 #[derive(Serialize)]

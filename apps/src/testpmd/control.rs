@@ -4,9 +4,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use crate::console::{complain, say};
-use crate::prompt;
-use crate::report;
-use crate::session::Session;
+use crate::testpmd::prompt;
+use crate::testpmd::report;
+use crate::testpmd::session::Session;
 
 /// Something that happened outside the control thread.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::{Command, chosen, commands, none, nothing, one, ports};
 use crate::console::say;
-use crate::control::Next;
-use crate::session::Session;
+use crate::testpmd::control::Next;
+use crate::testpmd::session::Session;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command { name: "start", args: "", help: "begin forwarding", complete: nothing, run: start },

@@ -5,8 +5,8 @@ use lm::{SendBuffer, WouldBlock};
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Turn};
 use crate::pattern::Pattern;
-use crate::sizes::Cycle;
 use crate::tally::EngineTally;
+use crate::testpmd::sizes::Cycle;
 
 pub(super) const KIND: Kind =
     Kind { name: "tx", help: "send datagrams", make: |plan| Box::new(Tx::new(&plan)) };

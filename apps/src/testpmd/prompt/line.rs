@@ -15,9 +15,9 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::{Hints, complete};
 use crate::console;
-use crate::control::{Event, Next, command};
-use crate::session::Session;
 use crate::signals;
+use crate::testpmd::control::{Event, Next, command};
+use crate::testpmd::session::Session;
 
 /// testpmd's.
 const PROMPT: &str = "testpmd> ";

@@ -20,7 +20,7 @@ impl Quiet {
         let _ = io::stdout().flush();
         let out = rustix::io::dup(io::stdout()).ok()?;
         let err = rustix::io::dup(io::stderr()).ok()?;
-        let aside = std::fs::File::from(memfd_create("lm-testpmd", MemfdFlags::CLOEXEC).ok()?);
+        let aside = std::fs::File::from(memfd_create("lm-start", MemfdFlags::CLOEXEC).ok()?);
         dup2_stdout(&aside).ok()?;
         if dup2_stderr(&aside).is_err() {
             let _ = dup2_stdout(&out);
