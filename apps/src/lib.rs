@@ -8,7 +8,7 @@
 //!   that nothing lands on, [`admission`] asks who may send; [`pattern`] makes payloads;
 //! - [`histogram`], [`tally`], [`message_log`]: what was done.
 //!
-//! And the programs: [`testpmd`], `netpipe`.
+//! And the programs: [`testpmd`], [`netpipe`].
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -18,6 +18,7 @@ mod histogram;
 mod link;
 mod logging;
 mod message_log;
+mod netpipe;
 mod ordinary;
 mod parse;
 mod pattern;
@@ -34,4 +35,9 @@ use std::process::ExitCode;
 /// lm-testpmd.
 pub fn testpmd() -> ExitCode {
     testpmd::main()
+}
+
+/// lm-netpipe.
+pub fn netpipe() -> ExitCode {
+    netpipe::main()
 }

@@ -97,7 +97,7 @@ impl ControlPort {
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
-        let asks_once = landing.info().driver == "net_memif" && !is_memif_server(&arguments(id));
+        let asks_once = asks_once(&landing.info().driver, &arguments(id));
         let pool_before = landing.pools().map(LandingPool::available).sum();
         Ok(Self {
             link: None,
@@ -127,46 +127,23 @@ impl ControlPort {
         self.started
     }
 
-    /// Starts the port and makes its link. A net_memif client asks for its server once, when it is started: for as
-    /// long as [`PATIENCE`] it is started again if that is not there or not ready yet. A link that is still down then
-    /// is not an error: a cable may be plugged in later, too.
+    /// Starts the port and makes its link. A link that is still down then is not an error: a cable may be plugged in
+    /// later, too.
     pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
-        let begun = Instant::now();
-        loop {
-            let started = self.start_once(eal, options);
-            let up = !self.asks_once || (started.is_ok() && self.comes_up());
-            if up || begun.elapsed() > PATIENCE || signals::is_ending() {
-                if !up && started.is_ok() {
-                    log::warn!(
-                        "port {}: no net_memif server answers: stop and start the port when it does",
-                        self.id()
-                    );
-                }
-                return started;
-            }
-            match started {
-                Ok(()) => self.stop().map_err(StartPortError::Again)?,
-                Err(StartPortError::Start(_)) => thread::sleep(PAUSE),
-                Err(e) => return Err(e),
-            }
-        }
+        let (id, asks_once) = (self.id(), self.asks_once);
+        persist(
+            self,
+            (id, asks_once),
+            |port| port.start_once(eal, options),
+            |port| port.stop().map_err(StartPortError::Again),
+            Self::look_at_link,
+            |e| matches!(e, StartPortError::Start(_)),
+        )
     }
 
     /// Frames that the device found no room for, as far as it knows.
     pub(crate) fn missed(&self) -> u64 {
         self.landing.port().stats().map_or(0, |stats| stats.imissed)
-    }
-
-    /// Whether the link comes up soon.
-    fn comes_up(&self) -> bool {
-        let begun = Instant::now();
-        while !self.look_at_link() {
-            if begun.elapsed() > SOON || signals::is_ending() {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        true
     }
 
     fn start_once(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
@@ -282,6 +259,51 @@ impl ControlPort {
     pub(crate) fn pool_view(&self) -> Option<PoolView> {
         self.link.as_ref().and_then(Link::pool).or_else(|| PoolView::of_all(self.landing.pools()))
     }
+}
+
+/// Starts a port by `start`. A net_memif client asks for its server once, when it is started: for as long as [`PATIENCE`]
+/// it is stopped and started again if that is not there or not ready yet, and if it `may` be tried again.
+pub(crate) fn persist<P, E>(
+    port: &mut P,
+    (id, asks_once): (PortId, bool),
+    mut start: impl FnMut(&mut P) -> Result<(), E>,
+    mut stop: impl FnMut(&mut P) -> Result<(), E>,
+    is_up: impl Fn(&P) -> bool,
+    may: impl Fn(&E) -> bool,
+) -> Result<(), E> {
+    let begun = Instant::now();
+    loop {
+        let started = start(port);
+        let up = !asks_once || (started.is_ok() && comes_up(port, &is_up));
+        if up || begun.elapsed() > PATIENCE || signals::is_ending() {
+            if !up && started.is_ok() {
+                log::warn!("port {id}: no net_memif server answers: stop and start the port when it does");
+            }
+            return started;
+        }
+        match started {
+            Ok(()) => stop(port)?,
+            Err(e) if may(&e) => thread::sleep(PAUSE),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Whether the link comes up soon.
+fn comes_up<P>(port: &P, is_up: impl Fn(&P) -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_up(port) {
+        if begun.elapsed() > SOON || signals::is_ending() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Whether a port asks for its peer once, when it is started: a net_memif client.
+pub(crate) fn asks_once(driver: &str, args: &str) -> bool {
+    driver == "net_memif" && !is_memif_server(args)
 }
 
 /// Whether a net_memif port with these arguments is the server; without a role it is not.
