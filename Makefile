@@ -7,7 +7,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab fuzz model bench bench-short doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd agai
 lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost
 	@tests/scripts/lab.sh $(if $(FULL),--full) $(if $(ICOUNT),--icount) $(SCENARIO)
+
+mutants: setup-lab ## Take each guard out and see its scenario fail: half an hour; MUTANT=name
+	@tests/scripts/mutants.sh $(MUTANT)
 
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)

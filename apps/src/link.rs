@@ -110,6 +110,8 @@ impl Link {
                 ordinary.probe(turn.now, |mac| outlet.probe(mac));
             }
             frames += ordinary.receive(|frame| outlet.hear(frame));
+            // What finds no room is lost, as on any full queue.
+            frames += ordinary.outgoing(|frame| drop(outlet.sender.send_frame(frame)));
         }
         outlet.admission_turn(turn.now, &mut self.receivers);
         frames

@@ -16,8 +16,9 @@ use rte::port::{MacAddr, PortId, PortStats, StartError};
 
 use crate::admission::{self, Admission};
 use crate::arp::Resolver;
+use crate::exit::{ExitError, ExitPort};
 use crate::link::{Link, Outlet};
-use crate::ordinary::{Ordinary, Proofs};
+use crate::ordinary::Ordinary;
 use crate::parse::RelaxedOrdering;
 use crate::port_options::PortOptions;
 use crate::signals;
@@ -58,8 +59,8 @@ pub(crate) struct ControlPort {
     geometry: Geometry,
     /// A net_memif client.
     asks_once: bool,
-    /// What is known of the steering.
-    pub(crate) proofs: Arc<Proofs>,
+    /// Where ordinary frames go.
+    exit: Option<ExitPort>,
     // mbufs of these wait in the port's rings: they go after it.
     headers: Mempool,
     strangers: Mempool,
@@ -111,10 +112,15 @@ impl ControlPort {
             up: Arc::default(),
             geometry,
             asks_once,
-            proofs: Arc::new(Proofs::new(&macs)),
+            exit: None,
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
         })
+    }
+
+    /// Its ordinary frames go there and come from there.
+    pub(crate) fn set_exit(&mut self, exit: ExitPort) {
+        self.exit = Some(exit);
     }
 
     /// Its number.
@@ -172,7 +178,8 @@ impl ControlPort {
             Ok(receiver)
         });
         let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
-        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(&self.proofs)));
+        let exit = self.exit.as_mut().and_then(ExitPort::queues);
+        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
         let config =
             SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
         let sender = Sender::new(tx, config, send_pool, self.headers.clone());
@@ -201,11 +208,14 @@ impl ControlPort {
             .map_err(StartPortError::Admission)
     }
 
-    /// Cards keep what they have sent until the descriptor's turn comes again: while there are more buffers than
+    /// Where the driver keeps what it has sent until the descriptor's turn comes again: while there are more buffers than
     /// descriptors, one is free.
     fn send_buffers(&self) -> usize {
-        let is_card = self.landing.info().driver.starts_with("net_e1000");
-        if is_card { usize::from(self.landing.setup().txd) + 1 } else { SEND_BUFFERS }
+        if self.landing.traits().keeps_sent {
+            usize::from(self.landing.setup().txd) + 1
+        } else {
+            SEND_BUFFERS
+        }
     }
 
     /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
@@ -232,9 +242,6 @@ impl ControlPort {
         self.base = Tally::default();
         self.started = false;
         self.up.store(false, Ordering::Relaxed);
-        if self.proofs.are_refuted() {
-            self.landing.retract_steering();
-        }
         self.landing.stop_all(pools).map_err(|e| e.to_string())
     }
 
@@ -322,6 +329,8 @@ pub(crate) enum OpenError {
     Slots { port: PortId, driver: String, why: String },
     /// No mbufs.
     Pool(PoolError),
+    /// The port for ordinary frames.
+    Exit(ExitError),
 }
 
 impl fmt::Display for OpenError {
@@ -334,6 +343,7 @@ impl fmt::Display for OpenError {
                 "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
             ),
             Self::Pool(e) => e.fmt(f),
+            Self::Exit(e) => e.fmt(f),
         }
     }
 }

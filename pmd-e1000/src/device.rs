@@ -16,6 +16,17 @@ pub enum Allowed {
     SeparateOnly(&'static str),
 }
 
+/// Ring thresholds; `None`: the driver's default does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Received frames that the device reports at a time.
+    pub rx_write_back: Option<u8>,
+    /// Sent frames that it reports at a time.
+    pub tx_write_back: Option<u8>,
+    /// Sent frames that the driver asks for a report of at a time.
+    pub tx_report: Option<u16>,
+}
+
 /// What a device does with posted buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
@@ -30,6 +41,10 @@ pub struct Traits {
     pub preferred: SlotLayout,
     /// The driver never gives posted buffers back.
     pub keeps_posted: bool,
+    /// The driver frees what it has sent only when the descriptor's turn comes again, a ring later.
+    pub keeps_sent: bool,
+    /// What its driver must be told of its rings.
+    pub thresholds: Thresholds,
     /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.
     pub needs_dpdk_memory: bool,
     /// Bytes that it must be told a buffer has; 0: no more than a frame.
@@ -71,6 +86,8 @@ const VIRTUAL: Traits = Traits {
     quiet_ns: None,
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
+    keeps_sent: false,
+    thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
     declared_room: 0,
     reach: 0,
@@ -88,11 +105,22 @@ const CARD: Traits = Traits {
     quiet_ns: Some(1_000_000),
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
+    keeps_sent: true,
+    thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
     declared_room: 2048,
     reach: 2048,
     boundary: 0,
     dma: true,
+};
+
+/// Its default, 32, would have the driver wait for as many frames that were sent.
+const EM: Traits = Traits { thresholds: Thresholds { tx_report: Some(1), ..CARD.thresholds }, ..CARD };
+
+/// Its write-back threshold of 4 would keep frames from us until four are there.
+const IGB: Traits = Traits {
+    thresholds: Thresholds { rx_write_back: Some(1), tx_write_back: Some(1), tx_report: None },
+    ..CARD
 };
 
 /// Measured on DPDK 22.11, one row a driver.
@@ -133,9 +161,9 @@ const TABLE: &[Row] = &[
     },
     Row { driver: "net_ring", verdict: |_| Err("it passes the sender's mbufs through; use net_memif") },
     Row { driver: "net_vhost", verdict: |_| Err("it defers small copies; use net_memif") },
-    Row { driver: "net_e1000_em", verdict: |_| Ok(CARD) },
-    Row { driver: "net_e1000_igb", verdict: |_| Ok(CARD) },
-    Row { driver: "net_e1000_igb_vf", verdict: |_| Ok(CARD) },
+    Row { driver: "net_e1000_em", verdict: |_| Ok(EM) },
+    Row { driver: "net_e1000_igb", verdict: |_| Ok(IGB) },
+    Row { driver: "net_e1000_igb_vf", verdict: |_| Ok(IGB) },
 ];
 
 const UNKNOWN: Traits = Traits {
@@ -144,6 +172,7 @@ const UNKNOWN: Traits = Traits {
     ),
     quiet_ns: None,
     needs_dpdk_memory: true,
+    keeps_sent: false,
     ..CARD
 };
 

@@ -104,16 +104,16 @@ impl Judge {
     }
 
     /// Before the port is started: what can be put right is put right.
-    pub fn settle(&self) -> Verdict {
+    pub fn settle(&mut self) -> Verdict {
         self.verdict(OrderGuard::settle)
     }
 
     /// After it was started.
-    pub fn verify(&self) -> Verdict {
-        self.verdict(OrderGuard::verify)
+    pub fn verify(&mut self) -> Verdict {
+        self.verdict(|guard| guard.verify())
     }
 
-    fn verdict(&self, ask: impl Fn(&OrderGuard) -> Result<Proof, Doubt>) -> Verdict {
+    fn verdict(&mut self, ask: impl Fn(&mut OrderGuard) -> Result<Proof, Doubt>) -> Verdict {
         if !self.traits.dma {
             let (allowed, why) = match self.traits.allowed {
                 Allowed::Both => (Allowed::Both, "the driver writes each frame where it was told to"),
@@ -129,12 +129,13 @@ impl Judge {
     }
 
     fn judge_card(
-        &self,
-        ask: impl Fn(&OrderGuard) -> Result<Proof, Doubt>,
+        &mut self,
+        ask: impl Fn(&mut OrderGuard) -> Result<Proof, Doubt>,
     ) -> Result<String, (&'static str, String)> {
-        let (Some(card), Some(guard)) = (self.card, &self.guard) else {
+        let recognised = self.recognised();
+        let (Some(card), Some(guard)) = (self.card, &mut self.guard) else {
             let short = "the card is not in the table";
-            return Err((short, format!("{short}: {}", self.recognised())));
+            return Err((short, format!("{short}: {recognised}")));
         };
         if let Some(erratum) = card.errata.iter().find(|e| **e == Erratum::No64KCrossing) {
             let short = "no write of this card may cross 64 KiB, which overlapping slots do (erratum 23)";

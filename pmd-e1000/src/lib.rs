@@ -11,7 +11,7 @@
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
 //! - [`clock`]: nanoseconds by the time-stamp counter;
-//! - [`steer`]: which frames go to which landing queue;
+//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do;
 //! - [`port`]: a port, set up so that all of this is safe; [`rings`] and [`seat`] (private) are parts of it.
 
 pub mod cards;
@@ -27,6 +27,7 @@ pub mod payload;
 pub mod pci;
 pub mod pool;
 pub mod port;
+pub mod probe;
 pub mod queue;
 pub mod region;
 mod rings;

@@ -19,7 +19,7 @@ pub enum Proof {
     Off {
         /// The function; the physical one, for a virtual one.
         function: String,
-        /// It was on, and has been switched off.
+        /// It was on, and has been switched off, now or before.
         switched: bool,
     },
     /// It is not known: whoever set the port up said so.
@@ -82,20 +82,24 @@ pub struct OrderGuard {
     function: Function,
     card: &'static Card,
     assume: bool,
+    /// It was on, and we have switched it off.
+    switched: bool,
 }
 
 impl OrderGuard {
     /// The guard of a card. With `assume`, what cannot be proven is believed; what is proven to be wrong is not.
     pub fn new(function: Function, card: &'static Card, assume: bool) -> Self {
-        Self { function, card, assume }
+        Self { function, card, assume, switched: false }
     }
 
     /// Before a port is started: switches relaxed ordering off.
     ///
     /// # Errors
     /// [`Doubt`].
-    pub fn settle(&self) -> Result<Proof, Doubt> {
-        self.or_assume(self.prove(true))
+    pub fn settle(&mut self) -> Result<Proof, Doubt> {
+        let proof = self.prove(true);
+        self.switched |= matches!(proof, Ok(Proof::Off { switched: true, .. }));
+        self.or_assume(proof)
     }
 
     /// After a port was started: whether it is still off.
@@ -135,7 +139,7 @@ impl OrderGuard {
         };
         let word = word(&space, bit);
         if word & bit.mask == 0 {
-            return Ok(Proof::Off { function: at, switched: false });
+            return Ok(Proof::Off { function: at, switched: self.switched });
         }
         if !switch {
             return Err(Doubt::StaysOn(at));
@@ -211,12 +215,13 @@ mod tests {
     #[test]
     fn relaxed_ordering_is_switched_off_and_the_other_bits_stay() {
         let devices = Devices::new("off");
-        let guard = OrderGuard::new(devices.add("0000:01:00.0", 0x2810 | 0x10), card(0x10c9), false);
+        let mut guard = OrderGuard::new(devices.add("0000:01:00.0", 0x2810 | 0x10), card(0x10c9), false);
         assert!(matches!(guard.verify(), Err(Doubt::StaysOn(_))), "looking does not switch");
         let off = |switched| Proof::Off { function: "0000:01:00.0".into(), switched };
         assert_eq!(guard.settle().expect("off"), off(true));
         assert_eq!(devices.control("0000:01:00.0"), 0x2800);
-        assert_eq!(guard.verify().expect("off"), off(false));
+        assert_eq!(guard.verify().expect("off"), off(true), "what was done stays known");
+        assert_eq!(guard.settle().expect("off"), off(true));
     }
 
     #[test]
@@ -224,7 +229,7 @@ mod tests {
         let devices = Devices::new("vf");
         devices.add("0000:01:00.0", 0x10);
         let vf = devices.add("0000:01:10.0", 0);
-        let guard = OrderGuard::new(vf, card(0x10ca), false);
+        let mut guard = OrderGuard::new(vf, card(0x10ca), false);
         assert!(
             matches!(guard.settle(), Err(Doubt::NoPhysical(_))),
             "its own bit is off, and proves nothing"

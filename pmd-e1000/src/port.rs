@@ -4,6 +4,7 @@
 //! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether slots may
 //! overlap is judged anew at every start, before it and after it.
 
+use std::sync::Arc;
 use std::{error, fmt};
 
 use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
@@ -16,6 +17,7 @@ use crate::device::{Allowed, Refused, Traits, arguments};
 use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADERS, HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
+use crate::probe::Proofs;
 use crate::queue::LandingQueue;
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::seat::{Seat, make_pool};
@@ -76,6 +78,7 @@ pub struct LandingPort {
     layout: SlotLayout,
     setup: PortSetup,
     steering: Option<Steering>,
+    proofs: Arc<Proofs>,
     seats: Vec<Seat>,
     _ordinary: Option<Mempool>,
 }
@@ -115,7 +118,7 @@ impl LandingPort {
     ) -> Result<Self, PortError> {
         let mut port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
-        let judge =
+        let mut judge =
             Judge::of(&info, &arguments(id), setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let verdict = judge.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
@@ -126,7 +129,9 @@ impl LandingPort {
             .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
-        let (rxd, txd) = (ring(id, "receive", setup.rxd, info.rx_desc), send_ring(id, &info, setup.txd));
+        let traits = verdict.traits;
+        let rxd = ring(id, "receive", setup.rxd, info.rx_desc);
+        let txd = send_ring(id, &info, &traits, setup.txd);
         let setup = PortSetup { rxd, txd, ..*setup };
 
         let plan = pool_plan(id, &info, &verdict, &setup);
@@ -153,7 +158,7 @@ impl LandingPort {
             offloads: config.rx_offloads & info.rx_queue_offload_capa,
             // A full queue must not hold up the others.
             drop: steering.is_some().then_some(true),
-            ..rx_conf(id, &info, rxd)
+            ..rx_conf(id, &info, &traits, rxd)
         };
         let mut ordinary = None;
         if steering.is_some() {
@@ -170,7 +175,7 @@ impl LandingPort {
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
         }
-        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&info) };
+        let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if setup.mtu != 1500 {
             // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
@@ -180,7 +185,8 @@ impl LandingPort {
         }
         let setup = PortSetup { region, ..setup };
         let layout = choose(&verdict, setup.layout);
-        Ok(Self { port, info, judge, verdict, layout, setup, steering, seats, _ordinary: ordinary })
+        let proofs = Arc::new(Proofs::new(macs));
+        Ok(Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, _ordinary: ordinary })
     }
 
     /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
@@ -205,11 +211,14 @@ impl LandingPort {
             return Ok(None);
         }
         // The rings are filled by the start: slots must lie right before.
-        self.lay(self.judge.settle());
+        let verdict = self.judge.settle();
+        self.lay(verdict);
         self.port.start()?;
         // Drivers reset their cards when they start them: what was put right may not be so any more.
         let verdict = self.judge.verify();
-        if verdict.traits.allowed != self.verdict.traits.allowed {
+        if verdict.traits.allowed == self.verdict.traits.allowed {
+            self.verdict = verdict;
+        } else {
             self.port.stop().map_err(|e| match e {
                 StopError::Refused(id, errno) => StartError::Refused(id, errno),
                 StopError::QueuesOut(id, _) => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
@@ -284,11 +293,25 @@ impl LandingPort {
         Ok(())
     }
 
-    /// Frames were seen to go where they should not: rules that led them there, if there are any, are taken out.
-    pub fn retract_steering(&mut self) {
-        if let Some(steering) = &mut self.steering {
+    /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
+    /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
+    pub fn look_at_steering(&mut self) -> bool {
+        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else {
+            return false;
+        };
+        if self.proofs.are_refuted() {
+            log::warn!(
+                "port {}: its card does not do what its filters say: they are taken out",
+                self.port.id()
+            );
             steering.retract(&mut self.port);
         }
+        steering.has_rules()
+    }
+
+    /// What live frames say of the steering: to be told by who polls the queues ([`crate::probe`]).
+    pub fn proofs(&self) -> &Arc<Proofs> {
+        &self.proofs
     }
 
     /// Stops and closes the port, then lets the pools go.

@@ -247,15 +247,20 @@ impl LandingQueue {
 
     /// Lays the slots that are posted from now on so, if the device allows it.
     pub fn set_layout(&mut self, layout: SlotLayout) {
-        if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (self.traits.allowed, layout) {
-            log::warn!("slots stay separate on port {}: {why}", self.rx.port());
-            return;
-        }
-        self.pool.set_layout(layout);
+        set_layout(&mut self.pool, &self.traits, layout);
     }
 
     /// Gives the receive queue back to its port, so that it can be stopped; the pool stays.
     pub fn into_pool(self) -> LandingPool {
         self.pool
     }
+}
+
+/// Lays the slots of a pool that are posted from now on so, if the device that it feeds allows it.
+pub fn set_layout(pool: &mut LandingPool, traits: &Traits, layout: SlotLayout) {
+    if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (traits.allowed, layout) {
+        log::warn!("slots of pool {} stay separate: {why}", pool.config().name);
+        return;
+    }
+    pool.set_layout(layout);
 }

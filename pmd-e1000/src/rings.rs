@@ -2,6 +2,8 @@
 
 use rte::port::{DescLimits, PortId, PortInfo, RxConf, TxConf};
 
+use crate::device::{Thresholds, Traits};
+
 /// Descriptors that the driver takes.
 pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
     let fit = clamp(n, limits);
@@ -14,19 +16,20 @@ pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
     fit
 }
 
-/// Descriptors to send from on cards: room for the largest datagram, in one segment a frame.
-const CARD_TXD: u16 = 64;
+/// Descriptors to send from where the driver frees what it has sent only when the descriptor's turn comes again: room for
+/// the largest datagram, in one segment a frame. A long ring would keep all send buffers, and what is sent on from where
+/// it landed would keep the landing region.
+const KEPT_TXD: u16 = 64;
 
-/// Descriptors to send from. The cards' drivers free what they have sent only when the descriptor's turn comes again, so
-/// a long ring would keep all send buffers.
-pub(crate) fn send_ring(id: PortId, info: &PortInfo, n: u16) -> u16 {
+/// Descriptors to send from.
+pub(crate) fn send_ring(id: PortId, info: &PortInfo, traits: &Traits, n: u16) -> u16 {
     let n = ring(id, "send", n, info.tx_desc);
-    if info.driver.starts_with("net_e1000") && n > CARD_TXD {
+    if traits.keeps_sent && n > KEPT_TXD {
         log::info!(
-            "port {id}: {CARD_TXD} descriptors to send, not {n}: {} keeps what they held",
+            "port {id}: {KEPT_TXD} descriptors to send, not {n}: {} keeps what they held",
             info.driver
         );
-        return CARD_TXD;
+        return KEPT_TXD;
     }
     n
 }
@@ -37,30 +40,21 @@ fn clamp(n: u16, limits: DescLimits) -> u16 {
     if limits.align > 1 { (n / limits.align * limits.align).max(min) } else { n }
 }
 
-/// Of e1000 drivers: igb and its virtual functions.
-fn is_igb(driver: &str) -> bool {
-    matches!(driver, "net_e1000_igb" | "net_e1000_igb_vf")
-}
-
 /// Thresholds of a receive ring. Drivers tell the device of refilled descriptors when there are *more* than
-/// `free_thresh` of them: a ring of 32 with igb's default of 32 never goes on. em's default is 0, igb's write-back
-/// threshold 4 keeps frames from us until four are there.
-pub(crate) fn rx_conf(id: PortId, info: &PortInfo, rxd: u16) -> RxConf {
+/// `free_thresh` of them: a ring of 32 with igb's default of 32 never goes on. em's default is 0.
+pub(crate) fn rx_conf(id: PortId, info: &PortInfo, traits: &Traits, rxd: u16) -> RxConf {
     let (default, most) = (info.default_rx.free_thresh.unwrap_or(0), rxd / 4);
     let free_thresh = (default > most).then_some(most);
     if let Some(thresh) = free_thresh {
         log::info!("port {id}: descriptors go back {thresh} at a time, not {default}: the ring has {rxd}");
     }
-    RxConf { free_thresh, wthresh: is_igb(&info.driver).then_some(1), ..RxConf::default() }
+    RxConf { free_thresh, wthresh: traits.thresholds.rx_write_back, ..RxConf::default() }
 }
 
 /// Thresholds of a transmit ring, so that every sent buffer is reported at once: it is waited for.
-pub(crate) fn tx_conf(info: &PortInfo) -> TxConf {
-    TxConf {
-        rs_thresh: (info.driver == "net_e1000_em").then_some(1),
-        wthresh: is_igb(&info.driver).then_some(1),
-        ..TxConf::default()
-    }
+pub(crate) fn tx_conf(traits: &Traits) -> TxConf {
+    let Thresholds { tx_report, tx_write_back, .. } = traits.thresholds;
+    TxConf { rs_thresh: tx_report, wthresh: tx_write_back, ..TxConf::default() }
 }
 
 #[cfg(test)]

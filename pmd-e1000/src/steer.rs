@@ -7,8 +7,8 @@
 //!
 //! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0, broadcasts too.
 //!
-//! Whether a card really steers is proven by live frames: [`Proof`] collects what was seen where. A filter that is seen
-//! not to work is taken out again.
+//! Whether a card really steers is proven by live frames: [`crate::probe`] collects what was seen where. A filter that is
+//! seen not to work is taken out again.
 
 use std::{error, fmt};
 
@@ -112,6 +112,11 @@ impl Steering {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are rules that can be taken out.
+    pub(crate) fn has_rules(&self) -> bool {
+        matches!(&self.way, Way::Rules(rules) if !rules.is_empty())
     }
 
     /// Takes rules out that were seen not to work, for good. Pools stay: they do no harm.

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 
-import expected
 from cpio import Archive
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,8 +20,8 @@ PYTHON = "/usr/bin/python3"
 PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/ethtool")
 APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
-DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_bus_pci", "librte_bus_vdev")
-MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth")
+DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_net_tap", "librte_bus_pci", "librte_bus_vdev")
+MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun")
 # The end-to-end tests' modules that scenarios use, too.
 SHARED = ("netns", "sizes", "testpmd", "wire")
 # Found by importing what guests run; these come late.
@@ -46,8 +45,9 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        self.program(str(testpmd.with_name("lm-cost")), "/usr/bin/lm-cost")
-        shared = (HERE / "expected.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
+        for name in ("lm-cost", "lm-overrun"):
+            self.program(str(testpmd.with_name(name)), f"/usr/bin/{name}")
+        shared = (HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
         for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
@@ -136,7 +136,6 @@ class Image:
         for name, data in modules.items():
             archive.file(f"modules/{name}.ko", data)
         archive.file("modules/order", order.encode())
-        archive.file("lab/overrun.hashes", expected.hashes())
         return archive.bytes()
 
 

@@ -32,6 +32,7 @@ def parse():
     parser.add_argument("--icount", action="store_true", help="in reproducible virtual time")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--seconds", type=int, help="that a guest may take, other than the table says")
+    parser.add_argument("--work", type=pathlib.Path, help="where the image and the logs go, other than target/lab")
     parser.add_argument("--jobs", type=int, default=2, help="guests at a time")
     return parser.parse_args()
 
@@ -58,12 +59,13 @@ def main():
     debian = kernel.fetch(cache)
     boot = debian.image()
     testpmd = pathlib.Path(os.environ.get("LM_TESTPMD") or target / "release/lm-testpmd")
-    initramfs = image.build(cache, debian, testpmd)
+    work = arguments.work or cache
+    initramfs = image.build(work, debian, testpmd)
 
     def attempt(scenario):
         began = time.monotonic()
         try:
-            result = qemu.run(scenario, boot, initramfs, cache / "run" / scenario.name, full=arguments.full,
+            result = qemu.run(scenario, boot, initramfs, work / "run" / scenario.name, full=arguments.full,
                               icount=arguments.icount or scenario.icount)
             word, text = "ok", figures(result)
         except qemu.Failure as why:
@@ -75,7 +77,7 @@ def main():
         results = list(pool.map(attempt, chosen))
     failed = [scenario for scenario, word in results if word != "ok"]
     for scenario in failed:
-        log = cache / "run" / scenario.name / "console"
+        log = work / "run" / scenario.name / "console"
         lines = log.read_text(errors="replace").splitlines()
         print(f"\n---- {scenario.name} (everything: {log.parent})", *lines[-LOG_LINES:], sep="\n")
     print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")

@@ -41,6 +41,8 @@ pub(crate) enum End {
 
 /// How often links that are down are looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often filters are looked at that may not steer.
+const WATCH: Duration = Duration::from_millis(50);
 
 /// Runs until a command, a signal, Enter or the end of forwarding ends it. `period` is that of statistics.
 pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Option<Duration>) -> End {
@@ -48,6 +50,9 @@ pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Optio
     let mut next_show = period.map(|p| Instant::now() + p);
     loop {
         let mut pause = Duration::from_secs(3600);
+        if session.look_at_steering() {
+            pause = WATCH;
+        }
         if session.look_at_links() {
             pause = LOOK;
         }

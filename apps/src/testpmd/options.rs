@@ -31,6 +31,10 @@ pub(crate) struct Options {
     pub(crate) forward_mode: &'static Kind,
     #[command(flatten)]
     pub(crate) port: PortOptions,
+    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has them (with
+    /// --landing-mac, one steered port)
+    #[arg(long, value_name = "PORT", requires = "landing_mac")]
+    pub(crate) ordinary_port: Option<u16>,
     /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in steps)
     #[arg(long, value_name = "SIZES", default_value = "7168")]
     pub(crate) txsize: Sizes,

@@ -201,7 +201,7 @@ pub(crate) fn info(port: &ControlPort) {
     }
     if let Some(steering) = port.landing.steering() {
         say!("Landing queues: {steering}");
-        port.proofs.all().for_each(|(mac, proof)| say!("Landing address {mac}: {}", proof.name()));
+        port.landing.proofs().all().for_each(|(mac, proof)| say!("Landing address {mac}: {}", proof.name()));
     }
     say!("Landing slots: {} at the start; {verdict}", layout_text(port.landing.layout()));
     say!(

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use std::{error, fmt};
 
 use rte::Eal;
+use rte::port::PortId;
 
 use crate::admission::View;
 use crate::console::{complain, say};
+use crate::exit::ExitPort;
 use crate::link::{Link, Turn};
 use crate::message_log::MessageLog;
 pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
@@ -54,8 +56,16 @@ impl Session {
             let last = ids.iter().map(|id| id.0).max().unwrap_or_default();
             return Err(SessionError::UnknownPeer { port: peer.port, last });
         }
-        let ports = ids.into_iter().map(|id| ControlPort::open(&eal, id, &options.port));
-        let ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
+        let exit = options.ordinary_port.map(PortId);
+        if let Some(PortId(port)) = exit.filter(|exit| !ids.contains(exit) || ids.len() != 2) {
+            return Err(SessionError::NoExit { port, ports: ids.len() });
+        }
+        let ports = ids.into_iter().filter(|&id| Some(id) != exit);
+        let ports = ports.map(|id| ControlPort::open(&eal, id, &options.port));
+        let mut ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
+        if let (Some(exit), Some(port)) = (exit, ports.first_mut()) {
+            port.set_exit(ExitPort::open(&eal, exit).map_err(|e| SessionError::Open(OpenError::Exit(e)))?);
+        }
         Ok(Self {
             options,
             ports,
@@ -123,6 +133,11 @@ impl Session {
             .iter()
             .filter(|port| port.is_started())
             .fold(false, |down, port| !port.look_at_link() | down)
+    }
+
+    /// Takes out filters that were seen not to steer; whether there are any that may still be.
+    pub(crate) fn look_at_steering(&mut self) -> bool {
+        self.ports.iter_mut().fold(false, |any, port| port.landing.look_at_steering() | any)
     }
 
     /// Begins forwarding on all started ports.
@@ -282,6 +297,8 @@ pub(crate) enum SessionError {
     NoPorts(String),
     /// `--eth-peer` names a port that is not there.
     UnknownPeer { port: u16, last: u16 },
+    /// `--ordinary-port` names a port that is not there, or there are more than it and another.
+    NoExit { port: u16, ports: usize },
     /// A port cannot be prepared.
     Open(OpenError),
 }
@@ -298,6 +315,11 @@ impl fmt::Display for SessionError {
             Self::UnknownPeer { port, last } => {
                 write!(f, "--eth-peer names port {port}, which is not there: the last one is {last}")
             }
+            Self::NoExit { port, ports } => write!(
+                f,
+                "--ordinary-port={port} needs that port and one that is steered, and there are {ports} ports: give \
+                 --vdev=net_tap0 and one -a before --"
+            ),
             Self::Open(e) => e.fmt(f),
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use pmd_e1000::device::Traits;
-use pmd_e1000::queue::feed;
+use pmd_e1000::queue::{feed, set_layout};
 use pmd_e1000::{LandingPool, LandingQueue, SendError, SlotLayout};
 use rte::Eal;
 
@@ -38,7 +38,8 @@ impl Receiver {
         n
     }
 
-    /// Lays the slots that are posted from now on so; it takes a ring length of frames to take effect.
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
+    /// effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         if let Some(queue) = &mut self.queue {
             queue.set_layout(layout);
@@ -78,6 +79,7 @@ impl DerefMut for Receiver {
 pub struct Lander {
     engine: Engine,
     pool: LandingPool,
+    traits: Traits,
 }
 
 impl Lander {
@@ -92,7 +94,7 @@ impl Lander {
         config: &ReceiverConfig,
     ) -> Result<Self, SendError> {
         let engine = Engine::new(eal, config, &pool, traits)?;
-        Ok(Self { engine, pool })
+        Ok(Self { engine, pool, traits })
     }
 
     /// Takes a burst of received mbufs, which go back to the pool, and gives every datagram that became whole to
@@ -115,9 +117,10 @@ impl Lander {
         &self.pool
     }
 
-    /// Lays the slots that are posted from now on so.
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
+    /// effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
-        self.pool.set_layout(layout);
+        set_layout(&mut self.pool, &self.traits, layout);
     }
 
     /// Ends receiving; the port must be stopped before the pool goes.

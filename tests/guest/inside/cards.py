@@ -1,7 +1,9 @@
 """The guest's network cards: found, bound to a driver, cut into virtual functions."""
 
 import functools
+import mmap
 import pathlib
+import struct
 import subprocess
 import time
 
@@ -69,3 +71,18 @@ def virtual_function(address, mac):
     (DEVICES / address / "sriov_numvfs").write_text("1")
     subprocess.run(["ip", "link", "set", name, "vf", "0", "mac", mac], check=True)
     return (DEVICES / address / "virtfn0").resolve().name
+
+
+class Registers:
+    """A card's registers, as its driver left them. (Intel's software developer's manuals, chapters 13 and 8.)"""
+
+    CTRL, RCTL, RDBAL, RDBAH, RDLEN, RXDCTL = 0x0000, 0x0100, 0x2800, 0x2804, 0x2808, 0x2828
+    VLAN_STRIP = 1 << 30  # CTRL.VME
+    STRIP_CHECKSUM, LONG_PACKETS = 1 << 26, 1 << 5  # RCTL.SECRC, RCTL.LPE
+
+    def __init__(self, address):
+        with open(DEVICES / address / "resource0", "rb") as file:
+            self.space = mmap.mmap(file.fileno(), 1 << 16, prot=mmap.PROT_READ)
+
+    def __getitem__(self, offset):
+        return struct.unpack_from("<I", self.space, offset)[0]

@@ -49,10 +49,15 @@ class Flood:
 STRANGER = wire.Flow(src="198.18.0.77", dst="198.18.0.2", src_mac=wire.mac("52:54:00:00:00:77"))
 
 
+# A datagram in one frame.
+IN_A_VLAN = bytes(range(200))
+
+
 def tagged(to):
-    """Frames in a VLAN, of all lengths that an untagged link lets through with 4 bytes more."""
+    """Frames in a VLAN, of all lengths that an untagged link lets through with 4 bytes more, and a datagram."""
     flow = wire.Flow(src=STRANGER.src, dst=STRANGER.dst, src_mac=STRANGER.src_mac, dst_mac=to)
-    return [wire.tagged(wire.tcp(flow, n)) for n in (60, 200, 1497, 1511, 1512, 1513, 1514)]
+    frames = [wire.tcp(flow, n) for n in (60, 200, 1497, 1511, 1512, 1513, 1514)]
+    return [wire.tagged(frame) for frame in (*frames, *wire.kernel_frames(flow, 9, IN_A_VLAN))]
 
 
 def oversize(to):

@@ -56,14 +56,14 @@ class Guest:
             cards.bind(address, driver)
         return found[-count:]
 
-    def attempt(self, name, number, card, *options, ends=None, **how):
+    def attempt(self, name, number, card, *options, ends=None, eal=(), **how):
         """lm-testpmd on a card, whatever may become of it; `number` tells which end of the wire it is."""
         note(name, *map(shortened, options))
         where = WORK / name
         where.mkdir(parents=True, exist_ok=True)
         commands = where / "commands"
         commands.write_text("show port info all\nshow config rxtx\n")
-        child = Testpmd(where, self.eal(), *(ends or ENDS[number]), f"--seed={SEED}", f"--cmdline-file={commands}", *options,
+        child = Testpmd(where, (*self.eal(), *eal), *(ends or ENDS[number]), f"--seed={SEED}", f"--cmdline-file={commands}", *options,
                         card=card, core=0, memory=MEMORY, **how)
         self.children.append(child)
         return child

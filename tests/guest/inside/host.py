@@ -14,15 +14,21 @@ class Host:
         self.line.write(json.dumps(words).encode() + b"\n")
 
     def ask(self, order, **arguments):
-        """Has QEMU's monitor do something, and waits until it is done."""
+        """Has QEMU's monitor do something, waits until it is done, and gives its answer."""
         self._say(ask=order, arguments=arguments)
         answer = b""
         while not answer.endswith(b"\n"):
-            answer += self.line.read(1)
+            answer += self.line.read(4096)
+        return json.loads(answer)
 
     def link(self, number, up):
         """Plugs a card's cable in, or pulls it."""
         self.ask("set_link", name=f"card{number}", up=up)
+
+    def memory(self, address, count):
+        """64-bit words of the guest's physical memory."""
+        text = self.ask("human-monitor-command", **{"command-line": f"xp /{count}gx {address:#x}"})
+        return [int(word, 16) for line in text.splitlines() for word in line.partition(":")[2].split()]
 
     def ended(self, figures, error=None):
         self._say(figures=figures, error=error)

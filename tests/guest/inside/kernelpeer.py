@@ -20,33 +20,46 @@ BURSTS = (1, 32)
 
 
 class Peer:
-    """A node with Linux's driver and sockets."""
+    """A node with Linux's driver and sockets, in a name space of its own."""
 
     def __init__(self, address, model):
         cards.bind(address, cards.LINUX[model])
-        self.name = cards.interface(address)
-        ip("netns", "add", SPACE)
-        ip("link", "set", self.name, "netns", SPACE)
+        self.settle(cards.interface(address), SPACE, A)
+
+    def settle(self, name, space, own, mac=None):
+        """An interface moves there and gets its address."""
+        self.name, self.space = name, space
+        ip("netns", "add", space)
+        ip("link", "set", name, "netns", space)
         # Only what the scenario sends: no router solicitations.
         self.sysctl("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
-        ip("-n", SPACE, "addr", "add", f"{A}/24", "dev", self.name)
-        ip("-n", SPACE, "link", "set", self.name, "up")
+        if mac:
+            ip("-n", space, "link", "set", name, "address", mac)
+        ip("-n", space, "addr", "add", f"{own}/24", "dev", name)
+        ip("-n", space, "link", "set", name, "up")
         until = time.monotonic() + 10
         while not self.has_carrier():
             check(time.monotonic() < until, f"the link of {self.name} does not come up")
             time.sleep(0.05)
 
     def sysctl(self, *settings):
-        subprocess.run(["ip", "netns", "exec", SPACE, "sysctl", "-qw", *settings], check=True)
+        subprocess.run(["ip", "netns", "exec", self.space, "sysctl", "-qw", *settings], check=True)
 
     def has_carrier(self):
         return "LOWER_UP" in json.loads(self.run("ip", "-j", "link", "show", self.name))[0]["flags"]
 
     def run(self, *words):
-        return subprocess.run(["ip", "netns", "exec", SPACE, *words], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(["ip", "netns", "exec", self.space, *words], check=True, capture_output=True, text=True).stdout
+
+    def mac(self):
+        return json.loads(self.run("ip", "-j", "link", "show", self.name))[0]["address"]
+
+    def knows(self, address, mac):
+        """Nobody answers for it."""
+        ip("-n", self.space, "neigh", "replace", address, "lladdr", mac, "dev", self.name)
 
     def socket(self):
-        with inside(SPACE):
+        with inside(self.space):
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         s.bind((A, PORT_A))
@@ -54,7 +67,7 @@ class Peer:
         return s
 
     def counters(self):
-        return ip_counters(SPACE)
+        return ip_counters(self.space)
 
 
 def wanted(guest):

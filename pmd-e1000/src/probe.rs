@@ -1,0 +1,165 @@
+//! [`Proofs`] and [`Probing`]: live frames tell whether a card steers.
+//!
+//! Drivers take rules that their devices ignore, so nothing but a frame proves one. A landing address has a
+//! [`Proof`]: frames for it were seen on its landing queue, or on the ordinary one, which refutes it. While none was
+//! seen, somebody has to be asked for one: [`Probing::due`] says when, and for which addresses. (An ARP probe from the
+//! address, as of RFC 5227, has its answer sent there.)
+//!
+//! Who polls the queues tells the proofs what came: [`Proofs::landed`] for a landing queue that had frames,
+//! [`Proofs::strayed`] for each frame of the ordinary one. Who has the port calls
+//! [`LandingPort::look_at_steering`](crate::LandingPort::look_at_steering) now and then: rules that were refuted are
+//! taken out there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rte::port::MacAddr;
+
+use crate::steer::Proof;
+
+/// What live frames say of each landing address. Any thread may tell and ask.
+#[derive(Debug, Default)]
+pub struct Proofs(Vec<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    mac: MacAddr,
+    landed: AtomicBool,
+    strayed: AtomicBool,
+}
+
+impl Proofs {
+    /// Nothing is proven of these addresses yet.
+    pub fn new(macs: &[MacAddr]) -> Self {
+        let seen = |&mac| Seen { mac, landed: AtomicBool::new(false), strayed: AtomicBool::new(false) };
+        Self(macs.iter().map(seen).collect())
+    }
+
+    /// A frame came to the landing queue of this number, counted from 0.
+    #[inline]
+    pub fn landed(&self, queue: usize) {
+        if let Some(seen) = self.0.get(queue).filter(|seen| !seen.landed.load(Ordering::Relaxed)) {
+            seen.landed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// This frame came to the ordinary queue: the address whose landing queue it should have come to, if that is news.
+    #[inline]
+    pub fn strayed(&self, frame: &[u8]) -> Option<MacAddr> {
+        let to = frame.get(..6)?;
+        let seen = self.0.iter().find(|seen| seen.mac.0 == *to)?;
+        (!seen.strayed.swap(true, Ordering::Relaxed)).then_some(seen.mac)
+    }
+
+    /// Whether no frame was seen of any address.
+    pub fn are_unseen(&self) -> bool {
+        self.all().all(|(_, proof)| proof == Proof::Unseen)
+    }
+
+    /// Whether one of them is not steered.
+    pub fn are_refuted(&self) -> bool {
+        self.all().any(|(_, proof)| proof == Proof::Refuted)
+    }
+
+    /// Each address, and what is known.
+    pub fn all(&self) -> impl Iterator<Item = (MacAddr, Proof)> {
+        self.0.iter().map(|seen| {
+            let mut proof = Proof::default();
+            if seen.landed.load(Ordering::Relaxed) {
+                proof.landed();
+            }
+            if seen.strayed.load(Ordering::Relaxed) {
+                proof.strayed();
+            }
+            (seen.mac, proof)
+        })
+    }
+}
+
+/// How often live frames are asked for.
+const PAUSE: Duration = Duration::from_millis(200);
+/// And how many times.
+const PROBES: u32 = 25;
+
+/// When to ask for live frames.
+#[derive(Debug)]
+pub struct Probing {
+    proofs: Arc<Proofs>,
+    /// Probes left, and when the next ones are sent.
+    left: u32,
+    next: Instant,
+}
+
+impl Probing {
+    /// From `now` on, as long as nothing was seen.
+    pub fn new(proofs: Arc<Proofs>, now: Instant) -> Self {
+        Self { proofs, left: PROBES, next: now }
+    }
+
+    /// Asks, by `ask`, for a frame to each address, if it is time to: only as long as none was seen of any. (When there
+    /// is traffic, an answer could come in the midst of a datagram, and traffic is proof enough.)
+    #[inline]
+    pub fn due(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
+        if self.left == 0 || now < self.next {
+            return;
+        }
+        (self.left, self.next) = (self.left - 1, now + PAUSE);
+        if self.proofs.are_unseen() {
+            self.proofs.all().map(|(mac, _)| mac).for_each(ask);
+        } else {
+            self.left = 0;
+        }
+    }
+
+    /// What is known.
+    pub fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
+
+    #[test]
+    fn frames_prove_and_refute() {
+        let proofs = Proofs::new(&MACS);
+        proofs.landed(0);
+        proofs.landed(7);
+        assert_eq!(proofs.strayed(&[2, 0, 0, 0, 0, 9, 1]), None, "ordinary frames are not news");
+        assert_eq!(proofs.strayed(&[2, 0, 0]), None);
+        assert_eq!(proofs.strayed(&MACS[1].0), Some(MACS[1]));
+        assert_eq!(proofs.strayed(&MACS[1].0), None, "told once");
+        assert!(proofs.are_refuted() && !proofs.are_unseen());
+        let all: Vec<_> = proofs.all().collect();
+        assert_eq!(all, [(MACS[0], Proof::Steered), (MACS[1], Proof::Refuted)]);
+    }
+
+    #[test]
+    fn frames_are_asked_for_in_turn_until_one_is_seen() {
+        let (proofs, now) = (Arc::new(Proofs::new(&MACS)), Instant::now());
+        let mut probing = Probing::new(Arc::clone(&proofs), now);
+        let mut asked = |at| {
+            let mut macs = Vec::new();
+            probing.due(now + at, |mac| macs.push(mac));
+            macs
+        };
+        assert_eq!(asked(Duration::ZERO), MACS);
+        assert_eq!(asked(PAUSE / 2), []);
+        assert_eq!(asked(PAUSE), MACS);
+        proofs.landed(1);
+        assert_eq!(asked(3 * PAUSE), []);
+    }
+
+    #[test]
+    fn nobody_is_asked_for_ever() {
+        let (proofs, now) = (Arc::new(Proofs::new(&MACS)), Instant::now());
+        let mut probing = Probing::new(proofs, now);
+        let mut questions = 0;
+        (0..100).for_each(|i| probing.due(now + i * PAUSE, |_| questions += 1));
+        assert_eq!(questions, 2 * PROBES);
+    }
+}

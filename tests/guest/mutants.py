@@ -1,0 +1,184 @@
+"""Takes each guard out, one at a time, and expects its scenario to fail with the words that tell of the hazard: what
+does not fail then is no proof.
+
+    mutants.py [--list] [MUTANT]...      all of them without a name
+
+The tree is copied (to target/mutants, with what is not committed), a guard is taken out of the copy, lm-testpmd and the
+other programs are built there, and the scenario is run with them. The tree itself is not touched.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard that is taken out."""
+
+    name: str
+    # What is not done any more.
+    without: str
+    scenario: str
+    # What the scenario says then.
+    says: str
+    # (file, what is there, what is put in its place)
+    edits: tuple
+
+
+MATCHER, PORT, ORDER, JUDGE = "lm/src/matcher.rs", "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/judge.rs"
+CARDS, RINGS, LANDING = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "pmd-e1000/src/landing.rs"
+
+MUTANTS = (
+    Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-igb",
+           r"datagrams are wrong",
+           ((MATCHER, "!self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none()",
+             "!self.config.accept.takes(&flow)"),)),
+    Mutant("tag-and-checksum", "nor under the default policy", "overrun-e1000", r"datagrams are wrong",
+           ((MATCHER, "Some(None) => return Err(Reason::BadTag)", "Some(None) => true"),)),
+    Mutant("order", "the order of fragments is not proven", "overrun-igb", r"datagrams are wrong",
+           ((MATCHER, "if ordered { Ok(WholeBy::Checksum) }", "if ordered || true { Ok(WholeBy::Checksum) }"),)),
+    Mutant("relaxed-off", "relaxed ordering is not switched off", "relaxed-igb", r"overlapping|relaxed|off",
+           ((ORDER, "if word & bit.mask == 0 {", "if word & bit.mask != 1 << 15 {"),)),
+    Mutant("relaxed-again", "it is not looked at again after the start", "relaxed-igb", r"overlapping slots where separate",
+           ((PORT, "let verdict = self.judge.verify();", "let verdict = self.verdict.clone();"),)),
+    Mutant("relaxed-physical", "a virtual function is believed", "relaxed-igb_vf", r"relaxed ordering|overlap",
+           ((ORDER, "(Some(physical), _) => physical,", "(Some(_), _) => self.function.clone(),"),)),
+    Mutant("erratum-23", "an 82545EM may have overlapping slots", "refused-82545em", r"it was not refused",
+           ((JUDGE, "e| **e == Erratum::No64KCrossing", "e| **e == Erratum::HeldReports"),)),
+    Mutant("64-KiB", "its separate slots may lie anywhere", "refused-82545em", r"buffers cross 64 KiB",
+           ((JUDGE, "boundary: if card.has(Erratum::No64KCrossing) { 64 << 10 } else { 0 }", "boundary: 0"),)),
+    Mutant("vlan-strip", "VLAN tags are not stripped", "strangers-igb", r"VLAN tags are not stripped",
+           ((PORT, "rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP", "rx_offloads: 0"),)),
+    Mutant("keep-crc", "checksums are kept", "strangers-e1000", r"checksums are kept",
+           ((PORT, "rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP",
+             "rx_offloads: info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_VLAN_STRIP "
+             "| dpdk_sys::RTE_ETH_RX_OFFLOAD_KEEP_CRC)"),)),
+    Mutant("oversize", "a frame longer than its slot is taken for any other", "strangers-e1000",
+           r"long frames were not dropped",
+           ((MATCHER, "Slot::Overlapping if frame.len <= self.full => {", "Slot::Overlapping => {"),)),
+    Mutant("longest", "slots overlap where longer frames are let in", "strangers-e1000",
+           r"too-long: it was not refused",
+           ((JUDGE, "if !fits(longest, self.mtu) {", "if longest == 0 {"),)),
+    Mutant("declared", "a buffer is declared as half a frame, so that frames take two", "lm-lm-e1000-uio", r".",
+           ((CARDS, "if mtu <= 1500 {\n                    2048", "if mtu <= 1500 {\n                    1024"),)),
+    Mutant("free-thresh", "descriptors go back in the driver's batches, whatever the ring", "restart-igb", r".",
+           ((RINGS, "let free_thresh = (default > most).then_some(most);", "let free_thresh = None::<u16>;\n    let _ = most;"),)),
+    Mutant("write-back", "igb's write-back threshold stays 4", "strangers-igb", r"descriptors wait to be written back",
+           (("pmd-e1000/src/device.rs", "rx_write_back: Some(1)", "rx_write_back: None"),)),
+    Mutant("break", "frames across a page's end are not bounced", "lm-lm-e1000-uio", r".",
+           ((LANDING, "if end <= extent.hi {\n            return", "if end > 0 {\n            return"),)),
+    Mutant("pools", "frames are not steered", "steer-flood", r".",
+           (("pmd-e1000/src/steer.rs", "Way::Pools(pools) => MqMode::VmdqByMac { pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG },",
+             "Way::Pools(_) => { let _ = RTE_ETH_VMDQ_ACCEPT_UNTAG; MqMode::None }"),)),
+)
+
+
+def named(name):
+    for mutant in MUTANTS:
+        if mutant.name == name:
+            return mutant
+    raise SystemExit(f"mutants: there is no {name}: there are {', '.join(m.name for m in MUTANTS)}")
+
+
+def copy(tree):
+    """The tree as it is, but files that have not changed keep their time, so that little is built again."""
+    tree.mkdir(parents=True, exist_ok=True)
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
+                            capture_output=True, text=True).stdout
+    names = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    for path in [p for p in tree.rglob("*") if p.is_file() and str(p.relative_to(tree)) not in names]:
+        path.unlink()
+    for name in names:
+        write(tree / name, (ROOT / name).read_bytes())
+        shutil.copymode(ROOT / name, tree / name)
+
+
+def write(path, data):
+    if not path.exists() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+class Workshop:
+    def __init__(self):
+        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+        self.tree, self.target = target / "mutants/tree", target / "mutants/target"
+        # Whether all programs are there, so that one need be built again.
+        self.built = False
+        copy(self.tree)
+
+    def attempt(self, mutant):
+        """Whether its scenario fails as it should, and the words that it says."""
+        originals = {}
+        for name, old, new in mutant.edits:
+            path = self.tree / name
+            text = path.read_text()
+            originals.setdefault(path, text)
+            if text.count(old) != 1:
+                return False, f"{name} has {text.count(old)} times {old!r}: the mutant is stale"
+            path.write_text(text.replace(old, new))
+        try:
+            return self.run(mutant)
+        finally:
+            for path, text in originals.items():
+                path.write_text(text)
+
+    def build(self, bins):
+        """The programs, optimised less than they could be: that takes longer than the guests do."""
+        how = {"OPT_LEVEL": "1", "LTO": "off", "CODEGEN_UNITS": "16", "DEBUG": "0"}
+        return subprocess.run(["cargo", "build", "--release", "--locked", "-p", "lm-apps", "-p", "lm-cost", *bins],
+                              cwd=self.tree, capture_output=True, text=True,
+                              env={**os.environ, "CARGO_TARGET_DIR": str(self.target),
+                                   **{f"CARGO_PROFILE_RELEASE_{name}": value for name, value in how.items()}})
+
+    def run(self, mutant):
+        bins = ["--bin", "lm-overrun" if mutant.scenario.startswith("overrun") else "lm-testpmd"]
+        build = self.build(bins if self.built else [])
+        self.built = not build.returncode
+        if build.returncode:
+            return False, f"it does not build: {build.stderr}"
+        words = [sys.executable, "-B", str(self.tree / "tests/guest/lab.py"), f"--work={self.target.parent}", mutant.scenario]
+        # The guests' kernel is where the laboratory has it.
+        places = {"CARGO_TARGET_DIR": str(self.target.parents[1]), "LM_TESTPMD": str(self.target / "release/lm-testpmd")}
+        done = subprocess.run(words, env={**os.environ, **places}, capture_output=True, text=True)
+        line = next((line for line in done.stdout.splitlines() if line.startswith(f"lab {mutant.scenario} ")), "")
+        if not line:
+            return False, f"the laboratory says nothing: {done.stdout} {done.stderr}"
+        said = line.partition(" ... ")[2]
+        return said.startswith("FAIL") and bool(re.search(mutant.says, said)), said
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mutant", nargs="*")
+    parser.add_argument("--list", action="store_true", help="what there is")
+    arguments = parser.parse_args()
+    chosen = [named(name) for name in arguments.mutant] or MUTANTS
+    if arguments.list:
+        for mutant in chosen:
+            print(f"{mutant.name:<18} {mutant.scenario:<18} {mutant.without}")
+        return 0
+    workshop = Workshop()
+    bad = 0
+    for mutant in chosen:
+        began = time.monotonic()
+        seen, said = workshop.attempt(mutant)
+        bad += not seen
+        print(f"without {mutant.name} ({mutant.without}), {mutant.scenario} {'fails' if seen else 'DOES NOT FAIL AS IT SHOULD'} "
+              f"({time.monotonic() - began:.0f} s): {said}", flush=True)
+    print(f"\n{len(chosen) - bad} guards shown to be needed, {bad} not")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
