@@ -6,6 +6,8 @@ sibling with erratum 23, e1000e an 82574, igb an 82576.
 
 from dataclasses import dataclass, field
 
+import measured
+
 # What lm-testpmd makes payloads from.
 SEED = 23
 # Datagrams of three full fragments: halves of two of them look like one.
@@ -100,7 +102,7 @@ def _cost():
                        (model, model), icount=True)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost())
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *measured.rows(Scenario))
 
 
 def named(name):

@@ -99,7 +99,10 @@ impl Sender {
             self.flush();
             // Some drivers free what they have sent only when its descriptor's turn comes again, a ring later.
             // Those that cannot be asked either need more buffers than descriptors.
-            let _ = self.tx.done_cleanup(0);
+            if self.tx.done_cleanup(0).is_err() {
+                // Others free it whenever they are asked to send, if only nothing.
+                self.tx.send(&mut Burst::<1>::new());
+            }
         }
         let slot = self.pool.take()?;
         Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))

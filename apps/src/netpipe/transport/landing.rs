@@ -8,7 +8,7 @@ use lm::layout::{Geometry, Layout};
 use lm::wire::{Flow, MAX_PAYLOAD};
 use lm::{Message, SendBuffer, WouldBlock};
 use pmd_e1000::SlotLayout;
-use rte::Eal;
+use rte::{Burst, Eal};
 use rte::port::PortId;
 
 use super::{Kind, Then, Transport, on_wire};
@@ -157,7 +157,9 @@ impl Transport for Landing {
         let Some(mut link) = self.link.take() else { return };
         link.outlet.sender.flush();
         thread::sleep(LINGER);
-        for (reason, n) in link.tally().counters.drops() {
+        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        link.outlet.sender.queue().send(&mut Burst::<1>::new());
+        for (reason, n) in link.tally().counters.drops().filter(|&(_, n)| n > 0) {
             log::info!("{}: {n} dropped: {reason}", self.kind.name);
         }
         self.port.link = Some(link);
