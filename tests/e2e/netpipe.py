@@ -56,14 +56,14 @@ def is_zero_copy(transports):
     return memory()[1] and sum(t in PORTED for t in transports) == 1
 
 
-def vdevs(where, transports, end):
+def vdevs(where, transports, end, mtu=1500):
     """A net_memif port for each transport that needs one; the initiator, end 0, is the client."""
     zero_copy = ",zero-copy=yes" if is_zero_copy(transports) else ""
     found = []
     for i, _ in enumerate(t for t in transports if t in PORTED):
         role = f"client{zero_copy}" if end == 0 else "server"
         found.append(f"--vdev=net_memif{i},role={role},id={i},socket={where}/m{i},socket-abstract=no,rsize=10,"
-                     f"mac={mac(end, i)}")
+                     f"mac={mac(end, i)}{',bsize=10240' if mtu > 2000 else ''}")
     return found
 
 
@@ -111,7 +111,8 @@ def run(where, transports, *options, namespaces=(None, None), seconds=120, svg=N
     ported = any(t in PORTED for t in transports)
     words = [f"--transport={','.join(transports)}", *options]
     first, second = cores()
-    eal = [vdevs(where, transports, end) if ported else None for end in (0, 1)]
+    mtu = next((int(o.split("=")[1]) for o in options if o.startswith("--mtu=")), 1500)
+    eal = [vdevs(where, transports, end, mtu) if ported else None for end in (0, 1)]
     with Netpipe(where / "responder", eal[1], "--role=responder", "--once", *words, *ends(transports, 1), core=second,
                  namespace=namespaces[1]) as responder:
         responder.await_text("ready to answer", 40)

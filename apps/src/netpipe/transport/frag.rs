@@ -77,7 +77,7 @@ impl Frag {
 
     /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
     fn send_packet(&mut self, mut packet: Mbuf) -> Result<(), Mbuf> {
-        if !self.plain.flush() || self.in_flight.is_some_and(|max| self.direct.in_use() >= max) {
+        if !self.plain.flush() || !self.has_room() {
             return Err(packet);
         }
         let (flow, bytes) = (self.plain.ours, packet.data_mut());
@@ -102,6 +102,15 @@ impl Frag {
         }
         self.plain.flush();
         Ok(())
+    }
+
+    /// Whether so few mbufs are in flight that there may be more; the driver is asked for what it has sent.
+    fn has_room(&mut self) -> bool {
+        let few = |this: &Self| this.in_flight.is_none_or(|max| this.direct.in_use() < max);
+        few(self) || {
+            self.plain.reclaim();
+            few(self)
+        }
     }
 
     /// A packet that is whole: its payload behind room for headers, in one segment; `None`: it is not ours.
@@ -160,10 +169,13 @@ impl Transport for Frag {
     }
 
     fn send(&mut self, payload: &[u8]) -> bool {
-        if !self.plain.is_up() || !self.plain.flush() {
+        if !self.plain.is_up() || !self.plain.flush() || !self.has_room() {
             return false;
         }
-        let Some(mut packet) = self.whole.alloc() else { return false };
+        let Some(mut packet) = self.whole.alloc() else {
+            self.plain.reclaim();
+            return false;
+        };
         let Some(bytes) = packet.append((FRONT + payload.len()) as u16) else { return false };
         bytes[FRONT..].copy_from_slice(payload);
         self.send_packet(packet).is_ok()
@@ -193,6 +205,10 @@ impl Transport for Frag {
         self.burst = burst;
         self.plain.flush();
         found
+    }
+
+    fn flush(&mut self) {
+        self.plain.flush();
     }
 
     fn copied(&self) -> u64 {

@@ -8,8 +8,8 @@ use lm::layout::{Geometry, Layout};
 use lm::wire::{Flow, MAX_PAYLOAD};
 use lm::{Message, SendBuffer, WouldBlock};
 use pmd_e1000::SlotLayout;
-use rte::{Burst, Eal};
 use rte::port::PortId;
+use rte::{Burst, Eal};
 
 use super::{Kind, Then, Transport, on_wire};
 use crate::link::{Link, Outlet, Turn};
@@ -143,6 +143,12 @@ impl Transport for Landing {
         }
         link.outlet.sender.flush();
         found
+    }
+
+    fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.outlet.sender.flush();
+        }
     }
 
     fn copied(&self) -> u64 {

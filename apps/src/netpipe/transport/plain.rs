@@ -42,7 +42,7 @@ impl Plain {
         let mut port = Port::open(eal, id).map_err(|e| text(&e))?;
         let info = port.info().map_err(|e| text(&e))?;
         let config = PortConfig {
-            mtu: Some(options.mtu).filter(|&m| m != 1500),
+            mtu: pmd_e1000::port::told_mtu(&info, options.mtu),
             tx_offloads: info.tx_offload_capa & rte::sys::RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             ..PortConfig::default()
         };
@@ -122,6 +122,13 @@ impl Plain {
             tx.send(&mut self.staged);
         }
         self.staged.is_empty()
+    }
+
+    /// Drivers give sent mbufs back when they are asked to send, if only nothing.
+    pub(super) fn reclaim(&mut self) {
+        if let Some(tx) = &mut self.tx {
+            tx.send(&mut Burst::<1>::new());
+        }
     }
 
     /// Puts a frame behind those that wait. There is room for those of one datagram after a [`Plain::flush`].
