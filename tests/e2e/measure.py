@@ -41,21 +41,21 @@ class Place:
 
 SHORT = ("--sizes=1,64,7168,16384,65507", "--time=60", "--blocks=2", "--repetitions=400")
 # Each transport has its own pair of processes, and with that the zero-copy client; they take turns so often.
-ROUNDS = 5
-TURN = ("--time=400", "--blocks=4")
+ROUNDS = 3
+TURN = ("--time=300", "--blocks=4")
 PLACES = (
     Place("memif", "Two processes over net_memif (rings that copy on both sides), kernel sockets over veth, all in one run",
-          ALL, (*CHECKSUM, "--time=400", "--blocks=4"), SHORT),
+          ALL, (*CHECKSUM, "--time=200", "--blocks=4"), SHORT),
     Place("zero-copy", "net_memif's zero-copy client, checksums computed and verified", PORTED,
           (*CHECKSUM, *TURN, "--sizes=64,1024,1472,4096,7168,11832,16384,65507"),
           ("--sizes=64,7168,65507", "--time=40", "--blocks=2"), rounds=ROUNDS),
     Place("zero-copy-tags", "The same without checksums: LM trusts its end tags on this link of two, the others trust anything",
           PORTED, (*TAGS, *TURN, "--sizes=64,1024,1472,4096,7168,11832,16384,65499"), None, rounds=ROUNDS),
     Place("paced", "A wire of 1 Gb/s: net_memif, paced by a token bucket outside the transports", ALL,
-          (*CHECKSUM, "--test=stream", "--pace=1G", "--sizes=64,1024,1472,7168,11832,16384,65507", "--time=1500",
+          (*CHECKSUM, "--test=stream", "--pace=1G", "--sizes=64,1024,1472,7168,11832,16384,65507", "--time=1000",
            "--blocks=3"), ("--test=stream", "--pace=1G", "--sizes=7168,65507", "--time=100", "--blocks=2")),
     Place("jumbo", "MTU 9000 over net_memif and veth", ("lm", "lm-copy", "ip-frag", "udp", "udp-busy"),
-          (*CHECKSUM, "--mtu=9000", "--sizes=64,1024,7168,16384,32768,65507", "--time=500", "--blocks=5"),
+          (*CHECKSUM, "--mtu=9000", "--sizes=64,1024,7168,16384,32768,65507", "--time=300", "--blocks=4"),
           ("--mtu=9000", "--sizes=7168,65507", "--time=60", "--blocks=2"), mtu=9000),
 )
 # In the laboratory, if its tools are there.

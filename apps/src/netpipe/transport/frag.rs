@@ -95,6 +95,13 @@ impl Frag {
             return Err(packet);
         }
         for mut frame in self.made.drain(..) {
+            // Fragments come without one.
+            if len > usize::from(self.mtu)
+                && let Some(ip) = frame.data_mut().first_chunk_mut::<IPV4>()
+            {
+                let sum = checksum::header(ip);
+                ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
             if let Some(head) = frame.prepend(ETHERNET as u16).and_then(|head| head.first_chunk_mut()) {
                 ethernet(head, self.plain.peer, self.plain.mac, TYPE_IPV4);
                 self.plain.stage(frame);
