@@ -23,6 +23,8 @@ const WHOLE: u32 = 255;
 const PIECES: u32 = 4095;
 /// IP and UDP.
 const FRONT: usize = IPV4 + UDP;
+/// What DPDK leaves in front of a packet.
+const HEADROOM: usize = 128;
 
 pub(super) struct Frag {
     kind: &'static Kind,
@@ -51,7 +53,7 @@ impl Frag {
     ) -> Result<Self, String> {
         let plain = Plain::open(eal, id, options)?;
         let limit = limit(options.port.mtu);
-        let room = u16::try_from(128 + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
+        let room = u16::try_from(HEADROOM + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
@@ -153,9 +155,9 @@ impl Frag {
     }
 }
 
-/// Bytes of payload in [`MAX_FRAGMENTS`] fragments.
+/// Bytes of payload in [`MAX_FRAGMENTS`] fragments, as far as one mbuf has room for them.
 fn limit(mtu: u16) -> usize {
-    MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP
+    (MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP).min(usize::from(u16::MAX) - HEADROOM - FRONT)
 }
 
 impl Transport for Frag {
@@ -168,7 +170,7 @@ impl Transport for Frag {
     }
 
     fn limit(&self) -> usize {
-        limit(self.mtu).min(lm::wire::MAX_PAYLOAD)
+        limit(self.mtu)
     }
 
     fn wire_bytes(&self, payload: usize) -> usize {
@@ -243,6 +245,7 @@ mod tests {
     #[test]
     fn eight_fragments() {
         assert_eq!(limit(1500), 11_832);
+        assert_eq!(HEADROOM + FRONT + limit(9000), 65_535);
         assert_eq!(frames(limit(1500), 1500).count(), MAX_FRAGMENTS);
         assert_eq!(frames(limit(1500) + 1, 1500).count(), MAX_FRAGMENTS + 1);
     }
