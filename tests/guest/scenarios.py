@@ -6,6 +6,8 @@ sibling with erratum 23, e1000e an 82574, igb an 82576.
 
 from dataclasses import dataclass
 
+import measured
+
 # What lm-testpmd makes payloads from.
 SEED = 23
 
@@ -99,7 +101,7 @@ def _cost():
                        (model, model), icount=True)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost())
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *measured.rows(Scenario))
 
 
 def named(name):

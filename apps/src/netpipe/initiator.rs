@@ -20,6 +20,9 @@ use crate::signals;
 
 /// Between two attempts to be heard.
 const AGAIN: Duration = Duration::from_millis(50);
+/// What the bucket holds that paces a stream, bytes on the wire: as much as a card's transmit ring, which goes on sending
+/// while its sender is away.
+const DEPTH: usize = 256 << 10;
 /// Fewest round trips of a block, however long they take.
 const LEAST: u64 = 3;
 
@@ -294,16 +297,22 @@ impl Initiator<'_> {
         self.fill(size);
         let time = self.rate.ticks(self.options.block_time());
         // Ticks that a datagram takes on the paced wire.
-        let takes = self.options.pace.map_or(0, |bits| {
-            (u128::from(self.rate.hz) * transport.wire_bytes(size) as u128 * 8 / u128::from(bits)) as u64
-        });
+        let on_wire = |bytes: usize| {
+            let hz = u128::from(self.rate.hz);
+            self.options.pace.map_or(0, |bits| (hz * bytes as u128 * 8 / u128::from(bits)) as u64)
+        };
+        let takes = on_wire(transport.wire_bytes(size));
+        let depth = on_wire(DEPTH).max(takes);
         let copied = transport.copied();
         let mut meter = Meter::begin(self.rate);
         let began = meter.mark();
         let (mut due, mut sent, mut now) = (began, 0_u64, began);
         while now - began < time && !(sent.is_multiple_of(64) && signals::is_ending()) {
             if now < due {
-                transport.poll(&mut |_| Then::Drop);
+                // A receive that waits would wait too long.
+                if transport.kind().is_polled {
+                    transport.poll(&mut |_| Then::Drop);
+                }
                 now = meter.lap(false);
                 continue;
             }
@@ -322,8 +331,8 @@ impl Initiator<'_> {
             }
             now = meter.lap(true);
             sent += 1;
-            // One that is late may catch up by one datagram, no more: the bucket holds no more than that.
-            due = (due + takes).max(now.saturating_sub(takes));
+            // A sender that is late catches up by what the bucket holds, no more.
+            due = (due + takes).max(now.saturating_sub(depth));
         }
         let ours = meter.end(transport.copied() - copied);
         // What waits in a socket is still counted.

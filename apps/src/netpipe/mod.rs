@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use rte::Eal;
 
 use self::meter::Rate;
-use self::options::{Options, Role};
+use self::options::{Options, Role, Test};
 use self::output::machine::Machine;
 use self::results::Results;
 use self::transport::Transport;
@@ -137,7 +137,8 @@ impl Files {
                 .map_err(|e| format!("{} cannot be written: {e}; choose another file", path.display()))
         };
         if let Some(prefix) = &options.svg {
-            create(format!("{prefix}-latency.svg").as_ref())?;
+            let first = if options.test.contains(&Test::PingPong) { "latency" } else { "stream" };
+            create(format!("{prefix}-{first}.svg").as_ref())?;
         }
         Ok(Self { json: options.json.as_deref().map(create).transpose()? })
     }

@@ -10,7 +10,7 @@ use super::transport::{Then, Transport};
 use crate::console::say;
 use crate::signals;
 
-/// A round that nothing is heard of for so long is over.
+/// A round that nothing is heard of for so long, and twice as long as an echo is awaited, is over.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How often an answer is tried until it finds room.
 const ATTEMPTS: u32 = 10_000;
@@ -80,9 +80,9 @@ fn answer(transport: &mut dyn Transport, order: &Order) {
         if transport.send(&order.bytes()) {
             break;
         }
-        transport.poll(&mut |_| Then::Drop);
+        transport.flush();
     }
-    transport.poll(&mut |_| Then::Drop);
+    transport.flush();
 }
 
 fn serve(
@@ -97,7 +97,8 @@ fn serve(
     let then = if task == Task::Echo { Then::Echo } else { Then::Drop };
     let copied = transport.copied();
     let mut meter = Meter::begin(rate);
-    let (mut heard, silence) = (meter.mark(), rate.ticks(SILENCE));
+    let (mut heard, silence) =
+        (meter.mark(), rate.ticks(SILENCE + 2 * Duration::from_millis(options.patience)));
     loop {
         let mut order = None;
         let (mut datagrams, mut bytes) = (0, 0);
@@ -120,6 +121,7 @@ fn serve(
             heard = now;
         } else if meter.idle_for > options.yield_after || !transport.kind().is_polled {
             if now.wrapping_sub(heard) > silence || signals::is_ending() {
+                *last = Some((round, meter.end(transport.copied() - copied)));
                 return Next::Rest;
             }
             thread::yield_now();

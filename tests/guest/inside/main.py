@@ -16,6 +16,7 @@ import cost  # noqa: F401
 import guards  # noqa: F401
 import kernelpeer  # noqa: F401
 import life  # noqa: F401
+import netpipe_run  # noqa: F401
 import ordinary  # noqa: F401
 import pingpong  # noqa: F401
 import steering  # noqa: F401

@@ -25,7 +25,8 @@ impl Machine {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self {
             cpu: cpu.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
-            cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            // All that there are, not those that this thread may use.
+            cpus: info.lines().filter(|line| line.starts_with("processor")).count(),
             tsc_hz,
             kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
             dpdk,
@@ -40,6 +41,6 @@ impl Machine {
 
     /// In a line.
     pub(crate) fn in_short(&self) -> String {
-        format!("{}, {} CPUs, {}", self.cpu, self.cpus, self.kernel)
+        format!("{}, CPUs: {}, {}", self.cpu, self.cpus, self.kernel)
     }
 }

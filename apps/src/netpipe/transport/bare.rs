@@ -72,7 +72,10 @@ impl Transport for Bare {
         if !self.plain.is_up() || !self.plain.flush() {
             return false;
         }
-        let Some(mut frame) = self.plain.pool.alloc() else { return false };
+        let Some(mut frame) = self.plain.pool.alloc() else {
+            self.plain.reclaim();
+            return false;
+        };
         let Some(to) = frame.append((HEADERS + UDP + payload.len() + TAG) as u16) else { return false };
         to[..HEADERS + UDP].copy_from_slice(self.headers(payload.len()));
         to[HEADERS + UDP..][..payload.len()].copy_from_slice(payload);
@@ -112,6 +115,10 @@ impl Transport for Bare {
         self.burst = burst;
         self.plain.flush();
         found
+    }
+
+    fn flush(&mut self) {
+        self.plain.flush();
     }
 
     fn copied(&self) -> u64 {

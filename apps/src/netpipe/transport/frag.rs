@@ -23,6 +23,8 @@ const WHOLE: u32 = 255;
 const PIECES: u32 = 4095;
 /// IP and UDP.
 const FRONT: usize = IPV4 + UDP;
+/// What DPDK leaves in front of a packet.
+const HEADROOM: usize = 128;
 
 pub(super) struct Frag {
     kind: &'static Kind,
@@ -51,7 +53,7 @@ impl Frag {
     ) -> Result<Self, String> {
         let plain = Plain::open(eal, id, options)?;
         let limit = limit(options.port.mtu);
-        let room = u16::try_from(128 + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
+        let room = u16::try_from(HEADROOM + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
@@ -77,7 +79,7 @@ impl Frag {
 
     /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
     fn send_packet(&mut self, mut packet: Mbuf) -> Result<(), Mbuf> {
-        if !self.plain.flush() || self.in_flight.is_some_and(|max| self.direct.in_use() >= max) {
+        if !self.plain.flush() || !self.has_room() {
             return Err(packet);
         }
         let (flow, bytes) = (self.plain.ours, packet.data_mut());
@@ -95,6 +97,13 @@ impl Frag {
             return Err(packet);
         }
         for mut frame in self.made.drain(..) {
+            // Fragments come without one.
+            if len > usize::from(self.mtu)
+                && let Some(ip) = frame.data_mut().first_chunk_mut::<IPV4>()
+            {
+                let sum = checksum::header(ip);
+                ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
             if let Some(head) = frame.prepend(ETHERNET as u16).and_then(|head| head.first_chunk_mut()) {
                 ethernet(head, self.plain.peer, self.plain.mac, TYPE_IPV4);
                 self.plain.stage(frame);
@@ -102,6 +111,15 @@ impl Frag {
         }
         self.plain.flush();
         Ok(())
+    }
+
+    /// Whether so few mbufs are in flight that there may be more; the driver is asked for what it has sent.
+    fn has_room(&mut self) -> bool {
+        let few = |this: &Self| this.in_flight.is_none_or(|max| this.direct.in_use() < max);
+        few(self) || {
+            self.plain.reclaim();
+            few(self)
+        }
     }
 
     /// A packet that is whole: its payload behind room for headers, in one segment; `None`: it is not ours.
@@ -137,9 +155,9 @@ impl Frag {
     }
 }
 
-/// Bytes of payload in [`MAX_FRAGMENTS`] fragments.
+/// Bytes of payload in [`MAX_FRAGMENTS`] fragments, as far as one mbuf has room for them.
 fn limit(mtu: u16) -> usize {
-    MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP
+    (MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP).min(usize::from(u16::MAX) - HEADROOM - FRONT)
 }
 
 impl Transport for Frag {
@@ -152,7 +170,7 @@ impl Transport for Frag {
     }
 
     fn limit(&self) -> usize {
-        limit(self.mtu).min(lm::wire::MAX_PAYLOAD)
+        limit(self.mtu)
     }
 
     fn wire_bytes(&self, payload: usize) -> usize {
@@ -160,10 +178,13 @@ impl Transport for Frag {
     }
 
     fn send(&mut self, payload: &[u8]) -> bool {
-        if !self.plain.is_up() || !self.plain.flush() {
+        if !self.plain.is_up() || !self.plain.flush() || !self.has_room() {
             return false;
         }
-        let Some(mut packet) = self.whole.alloc() else { return false };
+        let Some(mut packet) = self.whole.alloc() else {
+            self.plain.reclaim();
+            return false;
+        };
         let Some(bytes) = packet.append((FRONT + payload.len()) as u16) else { return false };
         bytes[FRONT..].copy_from_slice(payload);
         self.send_packet(packet).is_ok()
@@ -195,6 +216,10 @@ impl Transport for Frag {
         found
     }
 
+    fn flush(&mut self) {
+        self.plain.flush();
+    }
+
     fn copied(&self) -> u64 {
         self.copied
     }
@@ -220,6 +245,7 @@ mod tests {
     #[test]
     fn eight_fragments() {
         assert_eq!(limit(1500), 11_832);
+        assert_eq!(HEADROOM + FRONT + limit(9000), 65_535);
         assert_eq!(frames(limit(1500), 1500).count(), MAX_FRAGMENTS);
         assert_eq!(frames(limit(1500) + 1, 1500).count(), MAX_FRAGMENTS + 1);
     }

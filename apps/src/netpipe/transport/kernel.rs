@@ -101,6 +101,8 @@ impl Transport for Kernel {
         1
     }
 
+    fn flush(&mut self) {}
+
     fn copied(&self) -> u64 {
         self.copied
     }

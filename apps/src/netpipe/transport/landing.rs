@@ -8,8 +8,8 @@ use lm::layout::{Geometry, Layout};
 use lm::wire::{Flow, MAX_PAYLOAD};
 use lm::{Message, SendBuffer, WouldBlock};
 use pmd_e1000::SlotLayout;
-use rte::Eal;
 use rte::port::PortId;
+use rte::{Burst, Eal};
 
 use super::{Kind, Then, Transport, on_wire};
 use crate::link::{Link, Outlet, Turn};
@@ -145,6 +145,12 @@ impl Transport for Landing {
         found
     }
 
+    fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.outlet.sender.flush();
+        }
+    }
+
     fn copied(&self) -> u64 {
         self.link.as_ref().map_or(0, |link| link.receivers.iter().map(|r| r.counters().copied_bytes).sum())
     }
@@ -157,7 +163,9 @@ impl Transport for Landing {
         let Some(mut link) = self.link.take() else { return };
         link.outlet.sender.flush();
         thread::sleep(LINGER);
-        for (reason, n) in link.tally().counters.drops() {
+        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        link.outlet.sender.queue().send(&mut Burst::<1>::new());
+        for (reason, n) in link.tally().counters.drops().filter(|&(_, n)| n > 0) {
             log::info!("{}: {n} dropped: {reason}", self.kind.name);
         }
         self.port.link = Some(link);

@@ -41,6 +41,9 @@ pub(crate) trait Transport {
     /// Receives once, shows each datagram to `look`, and does with it as that says. Returns 0 if nothing was found.
     fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize;
 
+    /// What was sent but waits for room goes on its way; nothing is received.
+    fn flush(&mut self);
+
     /// Bytes of payload that were copied to deliver datagrams, so far.
     fn copied(&self) -> u64;
 
