@@ -1,5 +1,6 @@
 //! The command line behind `--`.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -8,7 +9,7 @@ use lm::ground::Require;
 use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
-use crate::admission;
+use crate::admission::choice;
 use crate::engine::{self, Kind};
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
 use crate::sizes::Sizes;
@@ -60,6 +61,15 @@ pub(crate) struct Options {
     /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in steps)
     #[arg(long, value_name = "SIZES", default_value = "7168")]
     pub(crate) txsize: Sizes,
+    /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
+    #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
+    pub(crate) tx_to: Vec<Ipv4Addr>,
+    /// Microseconds between two datagrams of tx, at least
+    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000_000))]
+    pub(crate) tx_interval: u64,
+    /// tx goes on receiving when --count is sent, until it is stopped
+    #[arg(long)]
+    pub(crate) tx_stay: bool,
     /// End after so many datagrams on each port: sent (tx), received (rx, echo), or pinged (ping)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
@@ -85,11 +95,18 @@ pub(crate) struct Options {
     pub(crate) landing_mac: Vec<Mac>,
     /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
     /// All nodes of a cluster have the same
-    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = admission::policy)]
-    pub(crate) ac: admission::Choice,
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = choice::policy)]
+    pub(crate) ac: choice::Choice,
     /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
+    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a port]
+    #[arg(long, value_name = "N")]
+    pub(crate) ac_lcore: Option<u32>,
+    /// Microseconds that a receiver waits behind the end of a grant, where the end can overtake data (several paths)
+    /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
+    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) ac_drain: Option<u64>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,
@@ -138,8 +155,13 @@ impl Options {
     /// What single values cannot tell.
     fn check(&self) -> Result<(), String> {
         lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
-        if self.ac_key_file.is_some() && self.ac.is_none() {
-            return Err("--ac-key-file is of no use without --ac=exclusive or --ac=per-receiver".to_owned());
+        let useless = [
+            ("--ac-key-file", self.ac_key_file.is_some()),
+            ("--ac-lcore", self.ac_lcore.is_some()),
+            ("--ac-drain", self.ac_drain.is_some()),
+        ];
+        if let Some((name, _)) = useless.iter().find(|(_, given)| *given && self.ac.is_none()) {
+            return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));
         }
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {
@@ -212,6 +234,9 @@ mod tests {
             ("--frobnicate", "--frobnicate"),
             ("stray", "'stray'"),
             ("--count", "--count"),
+            ("--ac-lcore=1", "--ac=exclusive"),
+            ("--ac=exclusive --ac-drain=2000000", "1000000"),
+            ("--tx-to=198.18.0.1,x", "'x'"),
         ] {
             let text = wrong(line);
             assert!(text.contains(value) && !text.contains('\n'), "{line}: {text}");

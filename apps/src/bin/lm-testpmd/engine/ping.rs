@@ -94,11 +94,11 @@ impl Ping {
     fn send(&mut self, link: &mut Link, now: Instant) -> usize {
         let flow = link.outlet.ours();
         let Some(ends) = link.outlet.ends(flow, now) else { return 0 };
-        let sender = &mut link.outlet.sender;
+        let outlet = &mut link.outlet;
         let (size, since, buffer) = match std::mem::replace(&mut self.state, State::Idle { size: 0 }) {
             State::Idle { size } => {
                 let since = Instant::now();
-                let Some(mut buffer) = sender.buffer() else {
+                let Some(mut buffer) = outlet.sender.buffer() else {
                     self.state = State::Idle { size };
                     return 0;
                 };
@@ -113,7 +113,7 @@ impl Ping {
                 return 0;
             }
         };
-        match sender.send(buffer, &ends) {
+        match outlet.send(buffer, &ends) {
             Ok(()) => {
                 self.state = State::Waiting { size, since };
                 1
