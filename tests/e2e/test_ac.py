@@ -21,11 +21,11 @@ class Admission(Pair):
         path.write_text(text)
         return f"--ac-key-file={path}"
 
-    def pair(self, receiver, sender, count=COUNT, **how):
+    def pair(self, receiver, sender, count=COUNT, sizes=SIZES, **how):
         """Both at their prompts, forwarding."""
         server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", *receiver, stdin=subprocess.PIPE,
                              **how)
-        client = self.client(NO_HUGE, "--forward-mode=tx", "--txsize=" + ",".join(map(str, SIZES)),
+        client = self.client(NO_HUGE, "--forward-mode=tx", "--txsize=" + ",".join(map(str, sizes)),
                              f"--count={count}", *sender, **how)
         return server, client
 
@@ -81,7 +81,7 @@ class Admission(Pair):
 
     def test_one_datagram_on_an_idle_port(self):
         """It lands, and the ring goes back to separate slots behind it."""
-        server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive", "--txsize=7168"), count=1)
+        server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive",), 1, (7168,))
         client.fine(30)
         self.ask(server, "show ac", r"rings through=(1)")
         self.assertRegex(self.ask(server, "show ac", r"landing queue 0: (.*)"), "Closed, held by nobody")

@@ -2,8 +2,8 @@
 //!
 //! Before a datagram goes to a destination, it is asked for; until the answer is there nothing is sent to it. With a
 //! grant, flush frames go first: they push the receiver's ring on to the slots that overlap. They go again behind
-//! `LM_ENDME`, and push it back. Without a grant, datagrams go the ordinary way, or, where the destination lands for somebody
-//! else, not at all for a while.
+//! `LM_ENDME`, and push it back. Without a grant, datagrams go the ordinary way, each by leave of its own, or, where the
+//! destination lands for somebody else, not at all for a while.
 //!
 //! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`choice`] is what
 //! the command line says, [`frames`] what goes out besides messages, [`rings`] knows when a ring is through, [`view`]
@@ -33,7 +33,8 @@ enum Standing {
     Asked(Instant),
     /// Datagrams land. So many flush frames are still to go first.
     Granted { grant: Grant, flush: u16 },
-    /// Datagrams go the ordinary way; it is asked for again at this moment.
+    /// One datagram goes the ordinary way, if it goes before this moment: whom the destination lands for may change at any
+    /// time.
     Ordinary(Instant),
     /// Nothing goes; it is asked for again at this moment.
     Cancelled(Instant),
@@ -60,7 +61,9 @@ pub(crate) enum May {
     Wait,
 }
 
-/// After a refusal, or while datagrams go the ordinary way, a destination is asked for again after this.
+/// How long leave to send the ordinary way is good.
+const ORDINARY: Duration = Duration::from_millis(1);
+/// After a refusal a destination is asked for again after this.
 const AGAIN: Duration = Duration::from_millis(20);
 /// An answer that is later than this was lost.
 const LOST: Duration = Duration::from_secs(2);
@@ -156,7 +159,10 @@ impl Admission {
         let (flush, drain, ring) = (setup.flush(), setup.drain(), setup.ring);
         let rings = setup.drain.is_none().then(|| Rings::new(if setup.overlap { ring } else { 0 }));
         let node = NodeId(setup.address.into());
-        let config = Config { key: setup.key, flush, drain, ..Config::new(node, life, setup.policy) };
+        // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
+        let announce = setup.policy == Policy::Exclusive;
+        let config =
+            Config { key: setup.key, flush, drain, announce, ..Config::new(node, life, setup.policy) };
         let room = config.nodes;
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);
@@ -281,7 +287,7 @@ impl Admission {
                     }
                     return;
                 }
-                Event::Ordinary { to, .. } => (to, Standing::Ordinary(now + AGAIN)),
+                Event::Ordinary { to, .. } => (to, Standing::Ordinary(now + ORDINARY)),
                 Event::Unanswered { to, .. } => {
                     log::warn!("{to} does not answer admission control: is --ac on there?");
                     (to, Standing::Cancelled(now + AGAIN))
@@ -326,15 +332,15 @@ impl Admission {
             Standing::Granted { flush: 0, .. } => return May::Send,
             Standing::Granted { flush, .. } => return May::Flush(flush),
             Standing::Asked(since) => now.saturating_duration_since(since) >= LOST,
-            Standing::Ordinary(again) | Standing::Cancelled(again) => now >= again,
+            Standing::Ordinary(until) if now < until => return May::Send,
+            Standing::Ordinary(_) => true,
+            Standing::Cancelled(again) => now >= again,
             Standing::Ending => return May::Wait,
         };
-        let may = if matches!(d.standing, Standing::Ordinary(_)) { May::Send } else { May::Wait };
         if ask && self.caller.request(NodeId(address.into()), SIZE, 0).is_ok() {
             d.standing = Standing::Asked(now);
-            return May::Wait;
         }
-        may
+        May::Wait
     }
 
     /// So many flush frames have gone before the data.
@@ -347,8 +353,12 @@ impl Admission {
 
     /// A datagram has gone.
     pub(crate) fn sent(&mut self, address: u32) {
+        let now = self.latest;
         let standing = self.standing_mut(NodeId(address.into()));
         let landing = matches!(standing, Some(Standing::Granted { .. }));
+        if let Some(standing @ Standing::Ordinary(_)) = standing {
+            *standing = Standing::Cancelled(now);
+        }
         *(if landing { &mut self.sent.landing } else { &mut self.sent.ordinary }) += 1;
     }
 
