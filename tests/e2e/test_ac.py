@@ -81,23 +81,21 @@ class Admission(Pair):
 
     def test_one_datagram_on_an_idle_port(self):
         """It lands, and the ring goes back to separate slots behind it."""
-        server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive",), 1, (7168,))
-        client.fine(30)
+        server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive", "--tx-stay"), 1, (7168,))
         self.ask(server, "show ac", r"rings through=(1)")
-        self.assertRegex(self.ask(server, "show ac", r"landing queue 0: (.*)"), "Closed, held by nobody")
+        self.assertEqual(self.ask(server, "show ac", r"landing queue 0: (.*)"), "Closed, held by nobody")
+        self.assertEqual(client.stop(), 0)
         self.leave(server)
         (message,) = server.messages()
         self.assertEqual((message["len"], message["copied"]), (7168, 0), message)
         self.assertEqual(server.summary().drops(), {})
 
     def test_a_drain_that_is_asked_for(self):
-        """It lasts, whether the ring is through or not."""
-        server, client = self.pair(("--ac=exclusive", "--ac-drain=300000"), ("--ac=exclusive",), count=30)
+        """It ends by itself; whether the ring is through does not matter."""
+        server, client = self.pair(("--ac=exclusive", "--ac-drain=20000"), ("--ac=exclusive",), count=30)
         client.fine(30)
-        began = time.monotonic()
-        self.ask(server, "show ac", r"landing queue 0: (Draining)")
+        self.ask(server, "show ac", r"opened=([1-9]\d*)")
         self.ask(server, "show ac", r"landing queue 0: (Closed)")
-        self.assertLess(time.monotonic() - began, 3)
         self.assertEqual(self.ask(server, "show ac", r"rings through=(\d+)"), "0")
         self.all_landed(server, 30)
 

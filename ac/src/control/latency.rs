@@ -13,12 +13,13 @@ const CLASSES: usize = 36 << BITS;
 pub struct Latency {
     classes: Box<[u64; CLASSES]>,
     count: u64,
+    shortest: Duration,
     longest: Duration,
 }
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { classes: Box::new([0; CLASSES]), count: 0, longest: Duration::ZERO }
+        Self { classes: Box::new([0; CLASSES]), count: 0, shortest: Duration::MAX, longest: Duration::ZERO }
     }
 }
 
@@ -40,6 +41,7 @@ impl Latency {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.classes[class(nanos)] += 1;
         self.count += 1;
+        self.shortest = self.shortest.min(took);
         self.longest = self.longest.max(took);
     }
 
@@ -79,6 +81,9 @@ impl Latency {
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} grants", self.count())?;
+        if self.count() > 0 {
+            write!(f, ", shortest {:?}", self.shortest)?;
+        }
         for (name, part) in [("median", 0.5), ("99 %", 0.99)] {
             if let Some(duration) = self.quantile(part) {
                 write!(f, ", {name} {duration:?}")?;

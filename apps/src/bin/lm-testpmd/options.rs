@@ -64,7 +64,7 @@ pub(crate) struct Options {
     /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
     #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
     pub(crate) tx_to: Vec<Ipv4Addr>,
-    /// Microseconds between two datagrams of tx, at least
+    /// Microseconds between two datagrams of tx or ping, at least
     #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000_000))]
     pub(crate) tx_interval: u64,
     /// tx goes on receiving when --count is sent, until it is stopped
