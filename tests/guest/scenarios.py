@@ -105,7 +105,7 @@ def _cost():
 def _cluster():
     """Four nodes with an 82540EM each, on a switch: Linux's bridge, with a virtio port on every wire, which costs least."""
     four = {"cards": ("virtio-net-pci", "e1000") * 4, "wires": (1, 1, 2, 2, 3, 3, 4, 4), "icount": True, "seconds": 90}
-    yield Scenario("cluster-admitted", "four nodes send 64 KB to one and to each other under admission control; a stranger "
+    yield Scenario("cluster-admitted", "three nodes send 64 KB to a fourth, which sends to one of them, under admission control; a stranger "
                    "forges messages; a node is killed with a grant", "cluster.admitted", **four)
     yield Scenario("cluster-without", "the same load without admission control: copies and drops", "cluster.without", **four)
 

@@ -350,6 +350,7 @@ impl Node {
 
     /// The queue is free. When the last one is, all nodes are told, in one message that also answers the holder.
     fn send_remove(&mut self, at: usize) {
+        self.landings[at].guarded = false;
         let (node, l) = (self.config.node, &self.landings[at]);
         let remove = Message {
             echo_incarnation: l.incarnation,

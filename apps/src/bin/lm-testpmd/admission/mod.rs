@@ -38,8 +38,8 @@ enum Standing {
     Ordinary(Instant),
     /// Nothing goes; it is asked for again at this moment.
     Cancelled(Instant),
-    /// Its grant was given back, and `LM_ENDME` has not gone yet.
-    Ending,
+    /// Its grant, used or not, was given back at this moment, and `LM_ENDME` has not gone yet.
+    Ending { since: Instant, used: bool },
 }
 
 /// A destination.
@@ -242,10 +242,15 @@ impl Admission {
         if message.get(3) != Some(&(ac::Kind::EndMe as u8)) {
             return;
         }
-        if let Some(standing @ Standing::Ending) = self.standing_mut(to) {
+        let mut used = true;
+        if let Some(standing) = self.standing_mut(to)
+            && let Standing::Ending { used: it_was, .. } = *standing
+        {
             *standing = Standing::Cancelled(now);
+            used = it_was;
         }
-        if flush > 0 && self.flushing.len() < FLUSHING {
+        // Where no flush frame has gone the ring is as it was.
+        if used && flush > 0 && self.flushing.len() < FLUSHING {
             self.flushing.push((to, flush));
         }
     }
@@ -331,11 +336,12 @@ impl Admission {
             Standing::Granted { grant, .. } if grant.until <= clock(self.start, now) => return May::Wait,
             Standing::Granted { flush: 0, .. } => return May::Send,
             Standing::Granted { flush, .. } => return May::Flush(flush),
-            Standing::Asked(since) => now.saturating_duration_since(since) >= LOST,
+            Standing::Asked(since) | Standing::Ending { since, .. } => {
+                now.saturating_duration_since(since) >= LOST
+            }
             Standing::Ordinary(until) if now < until => return May::Send,
             Standing::Ordinary(_) => true,
             Standing::Cancelled(again) => now >= again,
-            Standing::Ending => return May::Wait,
         };
         if ask && self.caller.request(NodeId(address.into()), SIZE, 0).is_ok() {
             d.standing = Standing::Asked(now);
@@ -362,10 +368,14 @@ impl Admission {
         *(if landing { &mut self.sent.landing } else { &mut self.sent.ordinary }) += 1;
     }
 
-    /// No more datagrams go to this address for now.
+    /// No more datagrams go to this address for now: the grant, or the request, is given back.
     pub(crate) fn release(&mut self, address: u32) {
-        if let Some(d) = self.destinations.iter_mut().find(|d| d.address == address) {
-            release(&self.caller, d);
+        let Some(d) = self.destinations.iter_mut().find(|d| d.address == address) else { return };
+        // With a pump elsewhere its grant may be on the way: then it is given back unused.
+        let inline = self.control.is_some();
+        let asked = !release(&self.caller, d) && inline && matches!(d.standing, Standing::Asked(_));
+        if asked && self.caller.release(NodeId(address.into())).is_ok() {
+            d.standing = Standing::Cancelled(self.latest);
         }
     }
 
@@ -377,12 +387,13 @@ impl Admission {
                 let _ = self.caller.release(NodeId(d.address.into()));
             }
         }
-        self.destinations.retain(|d| matches!(d.standing, Standing::Ending));
+        self.destinations.retain(|d| matches!(d.standing, Standing::Ending { .. }));
     }
 
     /// Whether grants were given back and some of what goes out then has not gone yet.
     pub(crate) fn is_ending(&self) -> bool {
-        !self.flushing.is_empty() || self.destinations.iter().any(|d| matches!(d.standing, Standing::Ending))
+        !self.flushing.is_empty()
+            || self.destinations.iter().any(|d| matches!(d.standing, Standing::Ending { .. }))
     }
 
     /// What there is to show; of a pump that is elsewhere, [`pump::Pump::views`] tells.
@@ -404,10 +415,10 @@ impl Admission {
 
 /// Gives a grant back: whether there was one, and the order was taken.
 fn release(caller: &Caller, d: &mut Destination) -> bool {
-    let granted = matches!(d.standing, Standing::Granted { .. });
-    let released = granted && caller.release(NodeId(d.address.into())).is_ok();
+    let Standing::Granted { grant, flush } = d.standing else { return false };
+    let released = caller.release(NodeId(d.address.into())).is_ok();
     if released {
-        d.standing = Standing::Ending;
+        d.standing = Standing::Ending { since: Instant::now(), used: flush < grant.flush };
     }
     released
 }
