@@ -660,18 +660,16 @@ fn slots_that_switch_in_the_midst_of_a_datagram() {
                     only(&delivered, &[&before, &data, &after]);
                     assert!(delivered.iter().any(|d| d.payload == before), "{burst} {to:?} {len} {at}");
                     assert!(delivered.iter().any(|d| d.payload == after), "{burst} {to:?} {len} {at}");
-                    match delivered.iter().find(|d| d.payload == data) {
-                        Some(d) => {
-                            assert!(d.copied);
-                            repaired += 1;
-                        }
-                        None => {
-                            assert!(counters.drops().any(|(_, n)| n > 0), "{burst} {to:?} {len} {at}");
-                            lost += 1;
-                        }
+                    if let Some(d) = delivered.iter().find(|d| d.payload == data) {
+                        assert!(d.copied);
+                        repaired += 1;
+                    } else {
+                        assert!(counters.drops().any(|(_, n)| n > 0), "{burst} {to:?} {len} {at}");
+                        lost += 1;
                     }
                 }
             }
+            assert!(repaired >= 50 && repaired + lost == 105, "{repaired} repaired, {lost} lost");
             println!(
                 "to {to:?}, bursts of {burst}, synchronous {synchronous}: {repaired} repaired, {lost} lost"
             );
