@@ -66,10 +66,12 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 model: ## Admission control under the model checker: bounds and states are printed
 	$(CARGO) test --release --locked -p ac --test model -- --nocapture --test-threads 1
 
-bench: build hugepages ## The receive path, variants interleaved in one run; writes target/bench/receive.json
+bench: build hugepages ## Admission control's calls; the receive path, variants interleaved, to target/bench/receive.json
+	$(CARGO) run --release --locked -p lm-bench --bin control
 	$(CARGO) run --release --locked -p lm-bench --bin receive
 
 bench-short: build hugepages
+	$(CARGO) run --release --locked -p lm-bench --bin control -- --rounds 500
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
 
 measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results

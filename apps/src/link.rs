@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use lm::alf::Ends;
 use lm::wire::{BROADCAST, Flow, Mac};
-use lm::{Message, Receiver, Sender};
+use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
 use rte::port::{MacAddr, PortId};
 
-use crate::admission::{Admission, May, control_flow, flush_frame};
+use crate::admission::frames::{control_flow, flush_frame};
+use crate::admission::{Admission, May, Wire};
 use crate::arp::{Resolver, Route};
 use crate::console::say;
 use crate::message_log::MessageLog;
@@ -56,6 +57,8 @@ pub(crate) struct Outlet {
     pub(crate) admission: Option<Box<Admission>>,
 }
 
+/// How long the end of grants may take when forwarding ends.
+const ENDING: Duration = Duration::from_millis(20);
 /// How long a route is taken as it was found.
 const FRESH: Duration = Duration::from_millis(50);
 
@@ -113,16 +116,27 @@ impl Link {
             // What finds no room is lost, as on any full queue.
             frames += ordinary.outgoing(|frame| drop(outlet.sender.send_frame(frame)));
         }
-        outlet.admission_turn(turn.now, &mut self.receivers);
+        if outlet.admission.is_some() {
+            let now = if frames > 0 { Instant::now() } else { turn.now };
+            outlet.admission_turn(now, &mut self.receivers);
+        }
         frames
     }
 
-    /// Forwarding ends: grants are given back.
-    pub(crate) fn release_grants(&mut self, now: Instant) {
-        if let Some(admission) = &mut self.outlet.admission {
-            admission.release_all();
+    /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it
+    /// takes too long.
+    pub(crate) fn release_grants(&mut self) {
+        let Some(admission) = &mut self.outlet.admission else { return };
+        admission.release_all();
+        let start = Instant::now();
+        let ending =
+            |outlet: &Outlet| outlet.admission.as_ref().is_some_and(|admission| admission.is_ending());
+        loop {
+            self.outlet.admission_turn(Instant::now(), &mut self.receivers);
+            if !ending(&self.outlet) || start.elapsed() > ENDING {
+                break;
+            }
         }
-        self.outlet.admission_turn(now, &mut self.receivers);
     }
 
     /// What receiver and sender have counted, and the pool as it is now.
@@ -164,7 +178,7 @@ impl Outlet {
     fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) {
         let Some(mut admission) = self.admission.take() else { return };
         if self.is_up() {
-            admission.turn(now, receivers, |to, payload| self.send_control(to, payload, now));
+            admission.turn(now, receivers, &mut Way { outlet: self, now });
         }
         self.admission = Some(admission);
     }
@@ -184,23 +198,49 @@ impl Outlet {
         }
     }
 
+    /// Flush frames to a node whose address is known: how many went.
+    fn send_flush(&mut self, to: u32, ends: &Ends, frames: u16) -> u16 {
+        let flow = control_flow(self.ours.src, ac::NodeId(to.into()));
+        let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
+        (0..frames).take_while(|_| send_bytes(&mut self.sender, &frame)).count() as u16
+    }
+
     /// Whether datagrams may go to `ends` now; flush frames go first, if any are due.
-    fn is_admitted(&mut self, ends: &Ends, now: Instant) -> bool {
+    fn is_admitted(&mut self, ends: &Ends) -> bool {
         let Some(admission) = &mut self.admission else { return true };
-        match admission.may(ends.flow.dst, now) {
+        match admission.may(ends.flow.dst) {
             May::Send => true,
             May::Wait => false,
             May::Flush(due) => {
-                let flow = control_flow(self.ours.src, ac::NodeId(ends.flow.dst.into()));
-                let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
-                let sender = &mut self.sender;
-                let sent = std::iter::repeat_with(|| send_bytes(sender, &frame))
-                    .take(due.into())
-                    .take_while(|ok| *ok)
-                    .count();
-                admission.flushed(ends.flow.dst, sent as u16);
-                sent == usize::from(due)
+                let sent = self.send_flush(ends.flow.dst, ends, due);
+                if let Some(admission) = &mut self.admission {
+                    admission.flushed(ends.flow.dst, sent);
+                }
+                sent == due
             }
+        }
+    }
+
+    /// Sends a datagram where [`Outlet::ends`] said.
+    pub(crate) fn send(&mut self, buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
+        self.sender.send(buffer, ends).map(|()| self.count(ends))
+    }
+
+    /// Sends a datagram on, from where it landed.
+    pub(crate) fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
+        self.sender.send_message(message, ends).map(|()| self.count(ends))
+    }
+
+    fn count(&mut self, ends: &Ends) {
+        if let Some(admission) = &mut self.admission {
+            admission.sent(ends.flow.dst);
+        }
+    }
+
+    /// No more datagrams go to this address for now.
+    pub(crate) fn release(&mut self, address: u32) {
+        if let Some(admission) = &mut self.admission {
+            admission.release(address);
         }
     }
 
@@ -217,7 +257,7 @@ impl Outlet {
     /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
     /// not admitted us.
     pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
-        self.address(flow, now).filter(|ends| self.is_admitted(ends, now))
+        self.address(flow, now).filter(|ends| self.is_admitted(ends))
     }
 
     /// Where packets of this flow go to; `None` while the link is down or the peer is asked for its address.
@@ -254,6 +294,27 @@ impl Outlet {
         if let Some(answer) = self.resolver.hear(frame) {
             // If the queue is full it is lost, and will be asked for again.
             send_bytes(&mut self.sender, &answer);
+        }
+    }
+}
+
+/// The way out as admission control uses it.
+struct Way<'a> {
+    outlet: &'a mut Outlet,
+    now: Instant,
+}
+
+impl Wire for Way<'_> {
+    fn message(&mut self, to: ac::NodeId, payload: &[u8]) {
+        self.outlet.send_control(to, payload, self.now);
+    }
+
+    fn flush(&mut self, to: ac::NodeId, frames: u16) -> u16 {
+        let flow = control_flow(self.outlet.ours.src, to);
+        match self.outlet.address(flow, self.now) {
+            Some(ends) => self.outlet.send_flush(flow.dst, &ends, frames),
+            // Nobody knows where it is: nothing of ours is in its ring.
+            None => frames,
         }
     }
 }

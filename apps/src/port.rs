@@ -14,7 +14,7 @@ use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
 use rte::port::{MacAddr, PortId, PortStats, StartError};
 
-use crate::admission::{self, Admission};
+use crate::admission::{Admission, Setup, choice};
 use crate::arp::Resolver;
 use crate::exit::{ExitError, ExitPort};
 use crate::link::{Link, Outlet};
@@ -199,11 +199,18 @@ impl ControlPort {
     /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
     fn admission(&self, options: &PortOptions) -> Result<Option<Box<Admission>>, StartPortError> {
         let Some(policy) = options.ac else { return Ok(None) };
-        let key = options.ac_key_file.as_deref().map(admission::key).transpose();
+        let key = options.ac_key_file.as_deref().map(choice::key).transpose();
         let separate = options.slots == Some(SlotLayout::Separate);
-        let overlap = self.landing.traits().allowed == Allowed::Both && !separate;
-        let ring = self.landing.setup().rxd;
-        key.and_then(|key| Admission::new(options.tx_ip.src, policy, key, ring, overlap))
+        let setup = |key| Setup {
+            address: options.tx_ip.src,
+            policy,
+            key,
+            ring: self.landing.setup().rxd,
+            burst: options.burst,
+            overlap: self.landing.traits().allowed == Allowed::Both && !separate,
+            drain: options.ac_drain.map(Duration::from_micros),
+        };
+        key.and_then(|key| Admission::new(setup(key)))
             .map(|admission| Some(Box::new(admission)))
             .map_err(StartPortError::Admission)
     }

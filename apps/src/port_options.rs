@@ -8,7 +8,7 @@ use lm::ground::Require;
 use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
-use crate::admission;
+use crate::admission::choice;
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
 
 /// Ports, addresses, and what counts as proof.
@@ -57,11 +57,15 @@ pub(crate) struct PortOptions {
     pub(crate) landing_mac: Vec<Mac>,
     /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
     /// All nodes of a cluster have the same
-    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = admission::policy)]
-    pub(crate) ac: admission::Choice,
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = choice::policy)]
+    pub(crate) ac: choice::Choice,
     /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
+    /// Microseconds that a receiver waits behind the end of a grant, where the end can overtake data (several paths)
+    /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
+    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) ac_drain: Option<u64>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,
@@ -76,12 +80,19 @@ impl PortOptions {
         self.slots.or(self.ac.map(|_| SlotLayout::Separate))
     }
 
+    /// An option that is of use with admission control only.
+    pub(crate) fn needs_ac(&self, name: &str, given: bool) -> Result<(), String> {
+        if given && self.ac.is_none() {
+            return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));
+        }
+        Ok(())
+    }
+
     /// What single values cannot tell.
     pub(crate) fn check(&self) -> Result<(), String> {
         lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
-        if self.ac_key_file.is_some() && self.ac.is_none() {
-            return Err("--ac-key-file is of no use without --ac=exclusive or --ac=per-receiver".to_owned());
-        }
+        self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;
+        self.needs_ac("--ac-drain", self.ac_drain.is_some())?;
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {
             Some(n) if n < least => Err(format!(

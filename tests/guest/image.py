@@ -17,11 +17,12 @@ ROOT = HERE.parents[1]
 E2E = ROOT / "tests/e2e"
 # The system's, whichever runs this: the guest has its libraries.
 PYTHON = "/usr/bin/python3"
-PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/ethtool")
+PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool")
 APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
 DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_net_tap", "librte_bus_pci", "librte_bus_vdev")
-MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun")
+MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun", "bridge", "sch_tbf", "virtio_pci",
+           "virtio_net")
 # The end-to-end tests' modules that scenarios use, too.
 SHARED = ("netns", "netpipe", "sizes", "testpmd", "wire")
 # Found by importing what guests run; these come late.

@@ -10,6 +10,7 @@ use rte::lcore::{self, Join, LaunchError};
 use rte::{Burst, Eal};
 
 use crate::admission::View;
+use crate::admission::pump::{Away, Pump};
 use crate::link::{Link, Turn};
 use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
@@ -68,6 +69,8 @@ pub(crate) struct Report {
 pub(crate) struct Forwarder {
     orders: Sender<Order>,
     place: Place,
+    /// Admission control, if it has an lcore of its own.
+    pump: Option<Pump>,
 }
 
 enum Place {
@@ -96,22 +99,24 @@ impl std::fmt::Display for ForwardError {
 }
 
 impl Forwarder {
-    /// Starts the loop on the first worker lcore, or in a thread that shares the main lcore's CPUs if there is none.
-    /// When it ends by itself it says so with
-    /// [`Event::Finished`] and the number `run`.
+    /// Starts the loop on the first worker lcore that is not `pump`'s, or in a thread that shares the main lcore's CPUs if there is none.
+    /// When it ends by itself `ending` says so.
     pub(crate) fn start(
         eal: &Eal,
-        work: Work,
+        mut work: Work,
         limits: Limits,
-        events: Sender<Event>,
-        run: u64,
+        pump: Option<u32>,
+        ending: Ending,
     ) -> Result<Self, ForwardError> {
         let (orders, inbox) = channel();
+        let pump = pump.map(|lcore| Pump::start(eal, lcore, send_away(&mut work)));
+        let pump = pump.transpose().map_err(ForwardError::Lcore)?;
         let go = move || {
-            let _guard = Ending { events, run };
+            let _guard = ending;
             forward(work, limits, &inbox)
         };
-        let place = if let Some(&worker) = eal.worker_lcores().first() {
+        let taken = pump.as_ref().map(Pump::lcore);
+        let place = if let Some(&worker) = eal.worker_lcores().iter().find(|&&lcore| Some(lcore) != taken) {
             Place::Lcore(lcore::launch(eal, worker, go).map_err(ForwardError::Lcore)?)
         } else {
             let eal = eal.clone();
@@ -125,15 +130,17 @@ impl Forwarder {
             let thread = thread::Builder::new().name("lm-forward".into()).spawn(registered);
             Place::Thread(thread.map_err(ForwardError::Thread)?)
         };
-        Ok(Self { orders, place })
+        Ok(Self { orders, place, pump })
     }
 
     /// Where it runs.
     pub(crate) fn place(&self) -> String {
-        match &self.place {
+        let place = match &self.place {
             Place::Lcore(join) => format!("lcore {}", join.lcore()),
             Place::Thread(_) => "a thread beside the main lcore".to_owned(),
-        }
+        };
+        let pump = self.pump.as_ref().map(|pump| format!(", admission control on lcore {}", pump.lcore()));
+        place + &pump.unwrap_or_default()
     }
 
     /// Tells the loop something; it may have ended meanwhile.
@@ -145,23 +152,52 @@ impl Forwarder {
     pub(crate) fn report(&self) -> Option<Vec<Report>> {
         let (answer, report) = sync_channel(1);
         self.order(Order::Report(answer));
-        report.recv_timeout(Duration::from_secs(2)).ok()
+        let mut reports = report.recv_timeout(Duration::from_secs(2)).ok()?;
+        for (lane, mut view) in self.pump.as_ref().map(Pump::views).unwrap_or_default() {
+            if let Some(report) = reports.get_mut(lane) {
+                view.add(report.admission.take().unwrap_or_default());
+                report.admission = Some(view);
+            }
+        }
+        Some(reports)
     }
 
     /// Ends the loop and takes the links back.
     pub(crate) fn stop(self) -> Work {
         self.order(Order::Stop);
-        match self.place {
+        let mut work = match self.place {
             Place::Lcore(join) => join.join(),
             Place::Thread(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        };
+        for away in self.pump.map(Pump::stop).unwrap_or_default() {
+            let admission =
+                work.lanes.get_mut(away.lane).and_then(|lane| lane.link.outlet.admission.as_mut());
+            if let Some(admission) = admission {
+                admission.take_back(away);
+            }
         }
+        work
     }
 }
 
-/// Says that the loop has ended, also when it panics.
-struct Ending {
+/// The pumps of all lanes, taken from them.
+fn send_away(work: &mut Work) -> Vec<Away> {
+    let admissions = work.lanes.iter_mut().enumerate();
+    let away = admissions.filter_map(|(i, lane)| lane.link.outlet.admission.as_mut()?.send_away(i));
+    away.collect()
+}
+
+/// Says that the loop has ended, also when it panics: [`Event::Finished`] with the number `run`.
+pub(crate) struct Ending {
     events: Sender<Event>,
     run: u64,
+}
+
+impl Ending {
+    /// For the loop of this number.
+    pub(crate) fn new(events: Sender<Event>, run: u64) -> Self {
+        Self { events, run }
+    }
 }
 
 impl Drop for Ending {
@@ -221,7 +257,7 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
         }
     }
     for lane in &mut work.lanes {
-        lane.link.release_grants(Instant::now());
+        lane.link.release_grants();
     }
     quiesce(&mut work, sent_before);
     work

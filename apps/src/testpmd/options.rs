@@ -1,5 +1,6 @@
 //! The command line behind `--`.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -38,6 +39,18 @@ pub(crate) struct Options {
     /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in steps)
     #[arg(long, value_name = "SIZES", default_value = "7168")]
     pub(crate) txsize: Sizes,
+    /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
+    #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
+    pub(crate) tx_to: Vec<Ipv4Addr>,
+    /// Microseconds between two datagrams of tx or ping, at least
+    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000_000))]
+    pub(crate) tx_interval: u64,
+    /// tx goes on receiving when --count is sent, until it is stopped
+    #[arg(long)]
+    pub(crate) tx_stay: bool,
+    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a port]
+    #[arg(long, value_name = "N")]
+    pub(crate) ac_lcore: Option<u32>,
     /// End after so many datagrams on each port: sent (tx), received (rx, echo), or pinged (ping)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
@@ -60,6 +73,7 @@ impl Options {
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
         let options: Self = start::parse("lm-testpmd", args)?;
         options.port.check().map_err(NoOptions::Wrong)?;
+        options.port.needs_ac("--ac-lcore", options.ac_lcore.is_some()).map_err(NoOptions::Wrong)?;
         Ok(options)
     }
 }
@@ -122,6 +136,9 @@ mod tests {
             ("--frobnicate", "--frobnicate"),
             ("stray", "'stray'"),
             ("--count", "--count"),
+            ("--ac-lcore=1", "--ac=exclusive"),
+            ("--ac=exclusive --ac-drain=2000000", "1000000"),
+            ("--tx-to=198.18.0.1,x", "'x'"),
         ] {
             let text = wrong(line);
             assert!(text.contains(value) && !text.contains('\n'), "{line}: {text}");

@@ -16,7 +16,7 @@ pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
 use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
 use crate::testpmd::engine::Plan;
-use crate::testpmd::forwarder::{Forwarder, Lane, Limits, Order, Report, Work};
+use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, Report, Work};
 use crate::testpmd::options::Options;
 use crate::testpmd::report;
 
@@ -51,6 +51,9 @@ impl Session {
         let ids: Vec<_> = rte::port::ports(&eal).collect();
         if ids.is_empty() {
             return Err(SessionError::NoPorts(complaints.to_owned()));
+        }
+        if let Some(lcore) = options.ac_lcore.filter(|lcore| !eal.worker_lcores().contains(lcore)) {
+            return Err(SessionError::ControlLcore { lcore, workers: eal.worker_lcores() });
         }
         if let Some(peer) = options.port.eth_peer.iter().find(|peer| ids.iter().all(|id| id.0 != peer.port)) {
             let last = ids.iter().map(|id| id.0).max().unwrap_or_default();
@@ -155,6 +158,9 @@ impl Session {
                 sizes: self.options.txsize.clone(),
                 seed: self.options.seed,
                 count: self.options.count,
+                to: self.options.tx_to.iter().map(|to| to.to_bits()).collect(),
+                interval: Duration::from_micros(self.options.tx_interval),
+                stay: self.options.tx_stay,
                 received: port.base.counters.datagrams,
             };
             lanes.push(Lane { link, engine: (kind.make)(plan) });
@@ -168,8 +174,10 @@ impl Session {
         let limits = Limits { idle: self.options.stop_after_idle.map(Duration::from_millis) };
         self.runs += 1;
         let run = self.runs;
-        let forwarder = Forwarder::start(&self.eal, Work { lanes, turn }, limits, self.events.clone(), run)
-            .map_err(|e| e.to_string())?;
+        let ending = Ending::new(self.events.clone(), run);
+        let forwarder =
+            Forwarder::start(&self.eal, Work { lanes, turn }, limits, self.options.ac_lcore, ending)
+                .map_err(|e| e.to_string())?;
         say!("{} forwarding on ports {}, on {}", kind.name, ports.join(", "), forwarder.place());
         self.forwarder = Some((forwarder, run, Instant::now()));
         Ok(())
@@ -299,6 +307,8 @@ pub(crate) enum SessionError {
     UnknownPeer { port: u16, last: u16 },
     /// `--ordinary-port` names a port that is not there, or there are more than it and another.
     NoExit { port: u16, ports: usize },
+    /// `--ac-lcore` names none that could be had.
+    ControlLcore { lcore: u32, workers: Vec<u32> },
     /// A port cannot be prepared.
     Open(OpenError),
 }
@@ -319,6 +329,10 @@ impl fmt::Display for SessionError {
                 f,
                 "--ordinary-port={port} needs that port and one that is steered, and there are {ports} ports: give \
                  --vdev=net_tap0 and one -a before --"
+            ),
+            Self::ControlLcore { lcore, workers } => write!(
+                f,
+                "--ac-lcore={lcore} is no worker lcore of EAL, which has {workers:?}: name it in -l, behind the main one"
             ),
             Self::Open(e) => e.fmt(f),
         }

@@ -724,3 +724,45 @@ fn a_frame_that_exceeds_its_slot_costs_the_one_above() {
         }
     }
 }
+
+/// Slots are laid anew in the midst of a datagram, at every place of it: it is put together with one copy, or lost and
+/// counted; those around it are delivered.
+#[test]
+fn slots_that_switch_in_the_midst_of_a_datagram() {
+    for (burst, synchronous, ahead) in WAYS {
+        for to in [Slot::Separate, Slot::Overlapping] {
+            let (mut repaired, mut lost) = (0, 0);
+            for len in [4000, 7168, 16_384, 65_499, 65_507] {
+                let frames = lm(7, &payload(len, 7));
+                for at in 1..frames.len() {
+                    let mut run = Run::new(burst, synchronous).ahead(ahead);
+                    if to == Slot::Overlapping {
+                        run = run.separate();
+                    }
+                    let (before, after) = (payload(9000, 6), payload(5000, 8));
+                    run.arrive(&lm(6, &before));
+                    run.arrive(&frames[..at]);
+                    run.mock.slot = to;
+                    run.arrive(&frames[at..]);
+                    run.arrive(&lm(8, &after));
+                    let (delivered, counters, _) = run.end();
+                    let data = payload(len, 7);
+                    only(&delivered, &[&before, &data, &after]);
+                    assert!(delivered.iter().any(|d| d.payload == before), "{burst} {to:?} {len} {at}");
+                    assert!(delivered.iter().any(|d| d.payload == after), "{burst} {to:?} {len} {at}");
+                    if let Some(d) = delivered.iter().find(|d| d.payload == data) {
+                        assert!(d.copied);
+                        repaired += 1;
+                    } else {
+                        assert!(counters.drops().any(|(_, n)| n > 0), "{burst} {to:?} {len} {at}");
+                        lost += 1;
+                    }
+                }
+            }
+            assert!(repaired >= 50 && repaired + lost == 105, "{repaired} repaired, {lost} lost");
+            println!(
+                "to {to:?}, bursts of {burst}, synchronous {synchronous}: {repaired} repaired, {lost} lost"
+            );
+        }
+    }
+}

@@ -59,7 +59,7 @@ enum Stuck {
 fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), (Message, Stuck)> {
     match outlet.ends(message.flow().reversed(), now) {
         Some(ends) => {
-            outlet.sender.send_message(message, &ends).map_err(|WouldBlock(message)| (message, Stuck::Queue))
+            outlet.send_message(message, &ends).map_err(|WouldBlock(message)| (message, Stuck::Queue))
         }
         None => Err((message, Stuck::Address)),
     }
@@ -70,7 +70,7 @@ fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
     let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
     let Some(mut buffer) = outlet.sender.buffer() else { return false };
     buffer.fill(message);
-    outlet.sender.send(buffer, &ends).is_ok()
+    outlet.send(buffer, &ends).is_ok()
 }
 
 impl Echo {

@@ -10,6 +10,8 @@ mod ping;
 mod rx;
 mod tx;
 
+use std::time::Duration;
+
 use crate::link::{Link, Turn};
 use crate::tally::EngineTally;
 use crate::testpmd::sizes::Sizes;
@@ -35,6 +37,12 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// End after so many datagrams.
     pub(crate) count: Option<u64>,
+    /// Whom to send to, in turn; nobody: the port's peer.
+    pub(crate) to: Vec<u32>,
+    /// What lies between two datagrams at least.
+    pub(crate) interval: Duration,
+    /// Go on receiving when `count` is sent.
+    pub(crate) stay: bool,
     /// Datagrams that the link's receiver had delivered before.
     pub(crate) received: u64,
 }

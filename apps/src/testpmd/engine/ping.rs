@@ -23,6 +23,9 @@ pub(super) const KIND: Kind = Kind {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Ping {
+    /// At least this lies between two of them.
+    interval: Duration,
+    due: Option<Instant>,
     pattern: Pattern,
     sizes: Cycle,
     left: Option<u64>,
@@ -46,6 +49,8 @@ impl Ping {
     fn new(plan: &Plan) -> Self {
         let mut sizes = plan.sizes.cycle(plan.seed);
         Self {
+            interval: plan.interval,
+            due: None,
             pattern: Pattern::new(plan.seed),
             state: State::Idle { size: sizes.next_size() },
             sizes,
@@ -92,13 +97,16 @@ impl Ping {
 
     /// Sends the next datagram if it is time.
     fn send(&mut self, link: &mut Link, now: Instant) -> usize {
+        if self.due.is_some_and(|due| now < due) {
+            return 0;
+        }
         let flow = link.outlet.ours();
         let Some(ends) = link.outlet.ends(flow, now) else { return 0 };
-        let sender = &mut link.outlet.sender;
+        let outlet = &mut link.outlet;
         let (size, since, buffer) = match std::mem::replace(&mut self.state, State::Idle { size: 0 }) {
             State::Idle { size } => {
                 let since = Instant::now();
-                let Some(mut buffer) = sender.buffer() else {
+                let Some(mut buffer) = outlet.sender.buffer() else {
                     self.state = State::Idle { size };
                     return 0;
                 };
@@ -113,9 +121,10 @@ impl Ping {
                 return 0;
             }
         };
-        match sender.send(buffer, &ends) {
+        match outlet.send(buffer, &ends) {
             Ok(()) => {
                 self.state = State::Waiting { size, since };
+                self.due = (!self.interval.is_zero()).then(|| since + self.interval);
                 1
             }
             Err(WouldBlock(buffer)) => {
