@@ -7,7 +7,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short measure measure-short doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ setup-lab: setup ## And what the laboratory of emulated cards needs: QEMU, busyb
 hugepages: ## Reserve 2 MiB hugepages if the machine lets us
 	@tests/scripts/hugepages.sh
 
-build: setup ## Build lm-testpmd
+build: setup ## Build lm-testpmd and lm-netpipe
 	$(CARGO) build --release --locked -p lm-apps
 
 demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
@@ -32,7 +32,7 @@ demo: build hugepages ## Two processes over net_memif: LM next to a receiver tha
 
 # What needs tshark must not pass for want of it.
 test: export LM_TSHARK = must
-test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short ## Everything that CI runs
+test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short measure-short ## Everything that CI runs
 	@echo "all tests passed"
 
 lint: setup ## Format, clippy, licences
@@ -66,11 +66,20 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 model: ## Admission control under the model checker: bounds and states are printed
 	$(CARGO) test --release --locked -p ac --test model -- --nocapture --test-threads 1
 
-bench: build hugepages ## The receive path, variants interleaved in one run; writes target/bench/receive.json
+bench: build hugepages ## Admission control's calls; the receive path, variants interleaved, to target/bench/receive.json
+	$(CARGO) run --release --locked -p lm-bench --bin control
 	$(CARGO) run --release --locked -p lm-bench --bin receive
 
 bench-short: build hugepages
+	$(CARGO) run --release --locked -p lm-bench --bin control -- --rounds 500
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
+
+measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results
+	$(CARGO) build --release --locked -p lm-apps -p lm-cost
+	@tests/scripts/measure.sh
+
+measure-short: build hugepages setup-test ## The same in a minute, to see that it works; writes target/measure
+	@tests/scripts/measure.sh --short
 
 doc: setup ## API documentation
 	$(CARGO) doc --workspace --no-deps --locked

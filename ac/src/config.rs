@@ -43,7 +43,7 @@ pub struct Config {
     pub tries: u8,
     /// What lies between two announcements of one grant. Who missed one hears the next.
     pub announce_every: Duration,
-    /// Minimum-size frames that a holder sends before its data and behind it: the receiver's ring is then through.
+    /// Minimum-size frames that a holder sends before its data and behind its `LM_ENDME`: this node's ring is then through.
     pub flush: u16,
     /// Nodes that are remembered at most.
     pub nodes: usize,

@@ -10,7 +10,7 @@ pub struct Grant {
     pub number: u64,
     /// The receiver's landing queue.
     pub queue: u8,
-    /// Minimum-size frames to send before the data, and again behind it.
+    /// Minimum-size frames to send before the data, and again behind `LM_ENDME`.
     pub flush: u16,
     /// No frame may be sent at or after this moment of the applicant's clock.
     pub until: Instant,

@@ -145,6 +145,46 @@ fn a_dead_waiter_is_forgotten() {
     assert_eq!(granted(&mut net), [2]);
 }
 
+/// `LM_ENDME` says how many flush frames follow it: as many as the grant named, bounded, and only behind the first.
+#[test]
+fn flush_frames_follow_the_first_end() {
+    for (named, sent) in [(288, 288), (u16::MAX, 8192)] {
+        let mut net = Net::new(&Config { flush: named, ..per_receiver() }, 2);
+        net.request(0, 1);
+        net.deliver();
+        let now = net.now;
+        net.nodes[0].release(node(1), now);
+        let (mut bytes, mut told) = ([0; ac::MAX_LENGTH], Vec::new());
+        for time in [ms(0), ms(1), ms(3)] {
+            net.nodes[0].handle_timeout(now + time);
+            while let Some(t) = net.nodes[0].poll_transmit(&mut bytes) {
+                told.push((t.kind, t.flush, net.read(&bytes[..t.length]).flush));
+            }
+        }
+        let end = ac::Kind::EndMe;
+        assert_eq!(told, [(end, sent, sent), (end, 0, 0), (end, 0, 0)]);
+    }
+}
+
+/// Frames of a life before may still come: a ring that is through does not end that drain.
+#[test]
+fn the_guard_behind_a_restart_outlasts_the_ring() {
+    let mut net = Net::new(&Config { guard: ms(5), drain: ms(1), ..per_receiver() }, 3);
+    net.request(0, 2);
+    net.deliver();
+    net.restart(0);
+    net.request(0, 2);
+    net.deliver();
+    assert_eq!(net.nodes[2].landing(0), Some((State::Draining, None)));
+    let now = net.now;
+    net.nodes[2].drained(0, now);
+    assert_eq!(net.nodes[2].landing(0), Some((State::Draining, None)));
+    net.wait(ms(6));
+    net.release(0, 2);
+    net.wait(ms(5));
+    assert_eq!(net.nodes[2].landing(0), Some((State::Closed, None)));
+}
+
 /// The flush count is told with the grant, and `drained` ends the drain sooner.
 #[test]
 fn the_engine_flushes_and_drains() {

@@ -118,6 +118,27 @@ pub struct Whole {
     pub by: WholeBy,
 }
 
+/// Frames of a burst that are not taken yet, in ring order.
+pub trait Frames {
+    /// Takes the next frames as long as they are *plain*, in place in overlapping slots, `len` bytes long, the first with
+    /// its payload at `at` and each other `stride` below the one before; how many.
+    fn descend(&mut self, at: usize, len: u16, stride: usize) -> usize;
+
+    /// Takes the next frame if it is plain.
+    fn next(&mut self) -> Option<Frame>;
+}
+
+/// One plain frame.
+impl Frames for Option<Frame> {
+    fn descend(&mut self, at: usize, len: u16, _stride: usize) -> usize {
+        self.take_if(|frame| (frame.at, frame.len) == (at, len)).map_or(0, |_| 1)
+    }
+
+    fn next(&mut self) -> Option<Frame> {
+        self.take()
+    }
+}
+
 /// The memory under the frames, and where decisions go.
 ///
 /// The matcher hands back every slot exactly once: with [`Ground::landed`] or with [`Ground::release`].
@@ -132,9 +153,12 @@ pub trait Ground: Store {
     /// The whole frame; asked only when its headers are known to be intact.
     fn frame(&self, frame: &Frame) -> &[u8];
 
-    /// A datagram lies whole at `payload`; the slots from `lowest` upwards, `whole.fragments` of them, are
-    /// its own from now on.
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: Frame);
+    /// What stands in front of a payload at `at` and the payload's first 8 bytes, little-endian, in place.
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)>;
+
+    /// A datagram lies whole at `payload`; the slots from the one whose payload is at `lowest` upwards,
+    /// `whole.fragments` of them, are its own from now on.
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize);
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.
     fn copied(&mut self, whole: Whole, buf: Self::Buf, start: usize);

@@ -33,14 +33,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Shelf<B> {
     }
 
     /// Has a spare buffer, if there is one to be had.
-    fn fill(&mut self, store: &mut impl Store<Buf = B>) {
+    pub(crate) fn fill(&mut self, store: &mut impl Store<Buf = B>) {
         if self.spare.is_none() {
             self.spare = store.take();
         }
     }
 
     /// Gives back what came back.
-    fn empty(&mut self, store: &mut impl Store<Buf = B>) {
+    pub(crate) fn empty(&mut self, store: &mut impl Store<Buf = B>) {
         for buf in self.back.drain(..) {
             store.give(buf);
         }
@@ -103,7 +103,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     return;
                 }
             }
-            Kind::Fragment(ip) => self.reassemble(&frame, &ip, ground),
+            Kind::Fragment(ip) => {
+                if ip.offset != 0 || !self.rejoin(&frame, &ip, ground) {
+                    self.reassemble(&frame, &ip, ground);
+                }
+            }
             Kind::Stranger => self.hand_out(&frame, ground),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
@@ -128,7 +132,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let whole = Whole { flow, len, fragments: 1, by };
                 self.counters.datagrams += 1;
                 self.counters.bytes += len as u64;
-                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, *frame);
+                ground.landed(whole, frame.at + (start - HEADERS) + wire::UDP, frame.at);
                 return false;
             }
             Err(reason) => self.counters.drop_one(reason),
@@ -176,6 +180,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
         let outcome = self.reassembler.insert(self.now, key(ip), ip.offset, ip.more, data, &mut self.shelf);
         self.shelf.empty(ground);
+        self.obey(outcome, ground);
+    }
+
+    /// What the reassembler made of a fragment whose header was seen, as all others of its datagram.
+    fn obey<G: Ground<Buf = B>>(&mut self, outcome: Outcome<B>, ground: &mut G) {
         match outcome {
             Outcome::Pending => {}
             Outcome::Duplicate => self.counters.duplicates += 1,

@@ -23,13 +23,17 @@
 
 use crate::checksum::{self, Digest};
 use crate::counters::{Counters, Reason};
-use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole, WholeBy};
+use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot, Whole, WholeBy};
 use crate::intact::{Kind, Shelf, classify, same_datagram};
 use crate::layout::{Geometry, Layout, TAG};
 use crate::reassembler::{Limits, Reassembler};
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 use crate::words::HeaderWords;
+
+mod stream;
+
+use stream::Template;
 
 /// How a matcher is set up.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +98,8 @@ pub struct Matcher<B> {
     gap: bool,
     /// Intact IPv4 headers of frames in the log, by index, ascending.
     pub(crate) seen: Vec<(u32, Ipv4)>,
+    /// What the next datagram is likely to be, after one that a tag proved.
+    template: Option<Template>,
     /// Frames arrived since the last look.
     fresh: bool,
     /// Runs begun, and what the last look saw of it: how stale frames are told.
@@ -136,6 +142,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             split: false,
             gap: false,
             seen: Vec::with_capacity(64),
+            template: None,
             fresh: false,
             begun: 0,
             stale: (0, 0),
@@ -157,6 +164,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Changes what counts as proof, from the next datagram on.
     pub fn set_require(&mut self, require: Require) {
         self.config.require = require;
+        self.template = None;
     }
 
     /// Frames that wait: not delivered, not handed back.
@@ -164,22 +172,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.log.len() + self.folded
     }
 
-    /// [`Matcher::push`] for what comes most often: full frames in overlapping slots, none of them bounced, each right
-    /// below the one before. `next` is asked whether a frame of that address and length is such a one, as long as it
-    /// says yes. How many were.
+    /// [`Matcher::push`] for the plain frames that a burst begins with.
     #[inline(always)]
-    pub fn push_while(&mut self, mut next: impl FnMut(usize, u16) -> bool) -> usize {
-        let (mut at, len, stride) = (self.below, self.full, self.config.geometry.stride());
-        let mut n = 0;
-        while next(at, len) {
-            at = at.checked_sub(stride).unwrap_or(NOWHERE);
-            n += 1;
+    pub fn push_plain<F: Frames, G: Ground<Buf = B>>(&mut self, frames: &mut F, ground: &mut G) {
+        loop {
+            let next = if self.is_stream() {
+                self.stream(frames, ground)
+            } else {
+                self.push_expected(frames);
+                frames.next()
+            };
+            match next {
+                Some(frame) => self.push_unexpected(frame, ground),
+                None => return,
+            }
         }
+    }
+
+    /// Takes full frames, each right below the one before.
+    #[inline(always)]
+    fn push_expected<F: Frames>(&mut self, frames: &mut F) {
+        if self.below == NOWHERE {
+            return;
+        }
+        let stride = self.config.geometry.stride();
+        let n = frames.descend(self.below, self.full, stride);
         self.fresh |= n > 0;
         self.counters.frames += n as u64;
         self.folded += n;
-        self.below = at;
-        n
+        self.below = self.below.checked_sub(n * stride).unwrap_or(NOWHERE);
     }
 
     /// Enters the folded frames in the log.
@@ -217,15 +238,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The next frame in ring order.
     pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
-        let mut plain = frame.slot == Slot::Overlapping && frame.bounce == 0;
-        if self.push_while(|at, len| std::mem::take(&mut plain) && (at, len) == (frame.at, frame.len)) == 0 {
+        if frame.slot == Slot::Overlapping && frame.bounce == 0 {
+            self.push_plain(&mut Some(frame), ground);
+        } else {
             self.push_unexpected(frame, ground);
         }
     }
 
-    /// [`Matcher::push`] for a frame that [`Matcher::push_while`] did not take.
-    #[inline(always)]
-    pub fn push_unexpected<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+    /// A frame that does not go on where the one before it ended.
+    #[inline(never)]
+    fn push_unexpected<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         self.fresh = true;
         self.counters.frames += 1;
         if frame.len == self.full && frame.slot == Slot::Overlapping && self.log.len() > self.run {
@@ -287,13 +309,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             Slot::Separate => self.intact(frame, ground),
             _ => {
                 self.counters.drop_one(Reason::Oversize);
+                self.lose_overwritten(&frame, ground);
                 self.open_gap();
                 ground.release(&frame);
             }
         }
     }
 
-    /// The end of a burst, or a poll that found nothing, at `clock` nanoseconds of a clock that only rises.
+    /// A frame that exceeds its slot has overwritten the first bytes of the payload above, whatever was known of that.
+    #[cold]
+    fn lose_overwritten<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
+        self.unfold();
+        let Some(&above) = self.log.last() else { return };
+        let (mirror, mut at) = (self.config.mirror, above.at);
+        if mirror != 0 && frame.at > at {
+            at += mirror;
+        }
+        if frame.at < at && frame.at + frame.payload_len() > at {
+            self.log.pop();
+            self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < self.log.len()));
+            self.run = self.run.min(self.log.len());
+            if self.log.is_empty() {
+                self.waiting = None;
+            }
+            self.counters.drop_one(Reason::LostFrame);
+            ground.release(&above);
+        }
+    }
+
+    /// Frames have come since the last look.
+    #[inline(always)]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The end of a burst, or a poll that found nothing, at `clock` nanoseconds of a clock that never falls.
     #[inline]
     pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, ground: &mut G) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
@@ -360,6 +410,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// newest header is known to be; else it is only a hint, and a run that can't be proven stays.
     #[inline(always)]
     fn close<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) -> bool {
+        if self.close_alike(ground) {
+            return true;
+        }
         // What is cheapest tells nearly all frames apart that are no first fragments.
         let headers = ground.headers(&self.newest());
         headers.look_first()
@@ -380,7 +433,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !self.config.require.tags || self.split || n < 2 {
             return false;
         }
-        let Some(udp) = Udp::parse(ground.bytes(lowest.at, wire::UDP)) else { return false };
+        let Some(bytes) = ground.bytes(lowest.at, wire::UDP).first_chunk().copied() else { return false };
+        let Some(udp) = Udp::parse(&bytes) else { return false };
         let len = usize::from(udp.len);
         let Some(tag) = Layout::fit_tag(self.config.geometry, len, n) else { return false };
         let first = &self.log[self.run];
@@ -399,7 +453,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
-        self.deliver_in_place(&whole, lowest, ground);
+        self.template = Some(Template::new(headers, bytes, first.len, from, whole));
+        self.deliver_in_place(&whole, lowest.at, ground);
         self.truncate(self.run);
         true
     }
@@ -588,16 +643,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if self.split && !self.touches(first, z) {
             self.deliver_copied(whole, layout, z, ground);
         } else {
-            self.deliver_in_place(whole, self.log[z], ground);
+            self.deliver_in_place(whole, self.log[z].at, ground);
         }
         self.truncate(first);
     }
 
     #[inline(always)]
-    fn deliver_in_place<G: Ground<Buf = B>>(&mut self, whole: &Whole, lowest: Frame, ground: &mut G) {
+    fn deliver_in_place<G: Ground<Buf = B>>(&mut self, whole: &Whole, lowest: usize, ground: &mut G) {
         self.counters.datagrams += 1;
         self.counters.bytes += whole.len as u64;
-        ground.landed(*whole, lowest.at + wire::UDP, lowest);
+        ground.landed(*whole, lowest + wire::UDP, lowest);
     }
 
     /// Whether `log[first..=z]` lie side by side although the run is split.

@@ -216,6 +216,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         Outcome::Dropped(reason)
     }
 
+    /// Gives up a datagram that has an entry: whether it had, and was not a tombstone.
+    pub fn discard(&mut self, key: &Key, store: &mut impl Store<Buf = B>) -> bool {
+        let buf = self.find(key).and_then(|at| self.remove(at));
+        let had = buf.is_some();
+        buf.into_iter().for_each(|buf| store.give(buf));
+        had
+    }
+
     /// Gives up what is incomplete after its time, and reports it with [`Reason::Timeout`]. Datagrams that
     /// `insert` took the entry of are reported too, mostly with [`Reason::Evicted`]: each once, but under the
     /// key of another when there were more than [`Limits::datagrams`] since the last call. Tombstones go

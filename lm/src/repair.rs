@@ -9,15 +9,27 @@
 //! 2. *forward*: a last fragment shows up behind full frames, as a kernel sends them. All headers but one must
 //!    be intact, for the UDP checksum does not prove an order.
 //! 3. *by headers*: every frame of the datagram that has intact headers moves to the reassembler.
+//!
+//! And where slots are laid anew in the midst of a datagram ([`Matcher::rejoin`]): one part of it is in separate slots, and
+//! so in the reassembler, the other lies in overlapping ones, side by side, with one header left. That one says where they all
+//! belong, which is a guess until checksum and digest agree.
 
 use crate::checksum::{self, Digest, Piece};
 use crate::counters::Reason;
 use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
-use crate::intact::same_datagram;
+use crate::intact::{key, same_datagram};
 use crate::layout::{Layout, TAG};
 use crate::matcher::Matcher;
+use crate::reassembler::Outcome;
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, Flow, Ipv4, Udp};
+
+/// Where frames of the log belong in a datagram: the first of them, how many, and the position of the newest of them.
+struct Part {
+    from: usize,
+    count: usize,
+    position: usize,
+}
 
 /// Strangers in one block that are looked for inside a datagram.
 const BLOCK: usize = 8;
@@ -172,6 +184,96 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         ordered && checksum::udp_ok(&wanted.identity.flow, &wanted.udp, digest.sum())
     }
 
+    /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid anew while it arrived,
+    /// one part of it is in the reassembler and the other in the log. True: it was put together, or given up and counted.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn rejoin<G: Ground<Buf = B>>(&mut self, frame: &Frame, ip: &Ipv4, ground: &mut G) -> bool {
+        let start = wire::ETHERNET + usize::from(ip.header_len);
+        let geometry = self.config.geometry;
+        if self.log.is_empty() || !self.config.require.checksum || !self.reassembler.contains(&key(ip)) {
+            return false;
+        }
+        let Some(udp) = ground.frame(frame).get(start..).and_then(Udp::parse) else { return false };
+        let len = usize::from(udp.len);
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len)
+            || udp.checksum == 0
+            || !self.config.accept.takes(&flow)
+        {
+            return false;
+        }
+        let layout = Layout::of_udp(geometry, len);
+        let identity = Identity { flow, ip_id: ip.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        let wanted = Wanted { ip: *ip, udp, identity, layout, z: self.log.len() };
+        if layout.fragments() < 2 {
+            return false;
+        }
+        let Some(part) = self.part(frame, &wanted) else { return false };
+        self.shelf.fill(ground);
+        let n = layout.fragments();
+        for i in 0..part.count {
+            let position = part.position + part.count - 1 - i;
+            let (at, more) = (self.log[part.from + i].at, position + 1 < n);
+            let data = ground.bytes(at, layout.ip_fragment_len(position));
+            let offset = (position * geometry.stride()) as u32;
+            let outcome = self.reassembler.insert(self.now, key(ip), offset, more, data, &mut self.shelf);
+            if !matches!(outcome, Outcome::Pending | Outcome::Duplicate) {
+                break;
+            }
+        }
+        let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
+        let outcome = self.reassembler.insert(self.now, key(ip), 0, ip.more, data, &mut self.shelf);
+        match outcome {
+            Outcome::Whole(a) if is_proven(&wanted, &a.buf.as_ref()[..a.len]) => {
+                let (len, fragments) = (len - wire::UDP, a.fragments);
+                self.count_copied(len);
+                ground.copied(Whole { flow, len, fragments, by: WholeBy::Checksum }, a.buf, wire::UDP);
+            }
+            other => {
+                if let Outcome::Whole(a) = other {
+                    ground.give(a.buf);
+                }
+                self.reassembler.discard(&key(ip), &mut self.shelf);
+                self.counters.drop_one(Reason::LostFrame);
+            }
+        }
+        self.shelf.empty(ground);
+        self.take_out(|_, i, frame, _| {
+            let ours = (part.from..part.from + part.count).contains(&i);
+            if ours {
+                ground.release(frame);
+            }
+            ours
+        });
+        true
+    }
+
+    /// Frames at the end of the log that lie side by side and can be the part of `wanted` that is missing elsewhere.
+    fn part(&self, frame: &Frame, wanted: &Wanted) -> Option<Part> {
+        let (stride, n) = (self.config.geometry.stride(), wanted.layout.fragments());
+        let beside =
+            |from: usize, to: usize| (from..to).all(|i| self.log[i].at == self.log[i + 1].at + stride);
+        let part = if frame.slot == Slot::Overlapping {
+            // It came to overlapping slots: those above it are full.
+            let count = (self.run..self.log.len())
+                .rev()
+                .zip(1..n)
+                .take_while(|&(i, p)| self.log[i].at == frame.at + p * stride && self.may_be(i, p, wanted));
+            let count = count.count();
+            Part { from: self.log.len() - count, count, position: 1 }
+        } else {
+            // It came to a separate one: the last that came to an overlapping one still has its header.
+            let &(at, header) = self.seen.iter().rfind(|(_, h)| same_datagram(h, &wanted.ip))?;
+            let (at, position) = (at as usize, header.offset as usize / stride);
+            let count = n.checked_sub(position)?;
+            Part { from: (at + 1).checked_sub(count)?, count, position }
+        };
+        let newest = (part.from + part.count).checked_sub(1)?;
+        let fits = (0..part.count).all(|i| self.may_be(newest - i, part.position + i, wanted));
+        (part.count > 0 && fits && beside(part.from, newest)).then_some(part)
+    }
+
     /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order?
     pub(crate) fn forward<G: Ground<Buf = B>>(&mut self, ip: &Ipv4, ground: &mut G) {
         let geometry = self.config.geometry;
@@ -252,4 +354,34 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.log = kept;
         self.leave();
     }
+}
+
+/// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or its
+/// identification where a tag has no room, proves the order.
+fn is_proven(wanted: &Wanted, payload: &[u8]) -> bool {
+    let Wanted { identity, layout, udp, .. } = wanted;
+    if payload.len() < layout.ip_len().min(layout.udp_len()) {
+        return false;
+    }
+    let mut digest = Digest::new();
+    let mut at = 0;
+    for i in 0..layout.fragments() {
+        let piece = layout.piece(i);
+        match payload.get(at + piece.start..at + piece.end) {
+            Some(bytes) => digest.push(checksum::piece(bytes)),
+            None => return false,
+        }
+        at += layout.ip_fragment_len(i);
+    }
+    let ordered = match layout.tag() {
+        None => identity.ip_id == digest.finish16(),
+        Some(at) => {
+            let tag = payload.get(at..).and_then(|rest| rest.first_chunk::<TAG>());
+            match tag.and_then(|tag| identity.check(*tag)) {
+                Some(Tag::Ordered(order)) => order == digest.finish(),
+                Some(Tag::Ends) | None => false,
+            }
+        }
+    };
+    ordered && checksum::udp_ok(&identity.flow, udp, digest.sum())
 }

@@ -42,17 +42,18 @@ pub enum Tag {
 }
 
 impl Identity {
+    /// What the hash is of all but the identification and the UDP checksum.
     #[inline(always)]
-    fn bind(&self, kind: u8) -> u64 {
+    pub fn base(&self) -> u64 {
         let f = &self.flow;
         let addresses = u64::from(f.src) << 32 | u64::from(f.dst);
-        let rest = u64::from(f.src_port) << 48
-            | u64::from(f.dst_port) << 32
-            | u64::from(self.ip_id) << 16
-            | u64::from(self.udp_len);
-        let h = mix(addresses ^ 0x9e37_79b9_7f4a_7c15);
-        let h = mix(h ^ rest);
-        mix(h ^ (u64::from(kind) << 16 | u64::from(self.udp_checksum)))
+        let rest = u64::from(f.src_port) << 48 | u64::from(f.dst_port) << 32 | u64::from(self.udp_len);
+        mix(addresses ^ 0x9e37_79b9_7f4a_7c15) ^ rest
+    }
+
+    #[inline(always)]
+    fn bind(&self, kind: u8) -> u64 {
+        bind(self.base(), self.ip_id, self.udp_checksum, kind)
     }
 
     /// The tag of this datagram; `order` is its digest, if it was computed.
@@ -69,17 +70,29 @@ impl Identity {
     /// What `t` proves; `None`: it's no tag, or another datagram's.
     #[inline(always)]
     pub fn check(&self, t: [u8; TAG]) -> Option<Tag> {
-        let kind = t[0];
-        if kind != PLAIN && kind != ORDERED {
-            return None;
-        }
-        let found = u64::from_be_bytes(t) << 8 >> 8;
-        let bind = self.bind(kind) >> 8;
-        if kind == ORDERED {
-            (found >> 32 == bind >> 32).then_some(Tag::Ordered(found as u32))
-        } else {
-            (found == bind).then_some(Tag::Ends)
-        }
+        check(self.base(), self.ip_id, self.udp_checksum, t)
+    }
+}
+
+#[inline(always)]
+fn bind(base: u64, ip_id: u16, udp_checksum: u16, kind: u8) -> u64 {
+    let h = mix(base ^ u64::from(ip_id) << 16);
+    mix(h ^ (u64::from(kind) << 16 | u64::from(udp_checksum)))
+}
+
+/// [`Identity::check`] of an identity of which the [base](Identity::base) is known.
+#[inline(always)]
+pub fn check(base: u64, ip_id: u16, udp_checksum: u16, t: [u8; TAG]) -> Option<Tag> {
+    let kind = t[0];
+    if kind != PLAIN && kind != ORDERED {
+        return None;
+    }
+    let found = u64::from_be_bytes(t) << 8 >> 8;
+    let bind = bind(base, ip_id, udp_checksum, kind) >> 8;
+    if kind == ORDERED {
+        (found >> 32 == bind >> 32).then_some(Tag::Ordered(found as u32))
+    } else {
+        (found == bind).then_some(Tag::Ends)
     }
 }
 

@@ -53,6 +53,20 @@ impl HeaderWords {
         a >> 48 == wire16(total as u16) && (b >> 16) & 0xffff == wire16(MORE) && checksum::is_all_ones(sum)
     }
 
+    /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other` has one.
+    #[inline(always)]
+    pub fn are_alike(self, other: Self) -> bool {
+        // Identification and checksum are a datagram's own, but not their sum.
+        const OWN: u64 = 0xffff | (0xffff << 48);
+        let sum = |word: u64| {
+            let sum = (word & 0xffff) as u32 + (word >> 48) as u32;
+            (sum as u16).wrapping_add((sum >> 16) as u16)
+        };
+        let ([a, b, c], [d, e, f]) = (self.0, other.0);
+        // No array comparison: that is a call.
+        (a ^ d) | ((b ^ e) & !OWN) | (c ^ f) == 0 && sum(b) == sum(e)
+    }
+
     /// The IPv4 header.
     #[inline(always)]
     pub fn ip(self) -> [u8; IPV4] {
@@ -86,6 +100,7 @@ impl HeaderWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checksum;
     use crate::wire::{ETHERNET, HEADERS, Ipv4};
     use proptest::prelude::*;
 
@@ -117,6 +132,20 @@ mod tests {
             all.resize(HEADERS + 1500, 0);
             let parsed = Ipv4::parse(&all[ETHERNET..], all.len() - ETHERNET);
             prop_assert_eq!(&w.ip()[..], &bytes[ETHERNET..]);
+            // Two good headers are alike if and only if they differ in the identification at most.
+            let template = Ipv4 { src, dst, id: id.wrapping_mul(7), protocol, ttl, more, offset: offset * 8, header_len: 20, payload_len };
+            let alike = w.are_alike(words(&headers(&template, TYPE_IPV4)));
+            let mut rest = bytes;
+            rest[18..20].copy_from_slice(&template.id.to_be_bytes());
+            rest[24..26].fill(0);
+            let sum = checksum::header(&rest[14..34]);
+            rest[24..26].copy_from_slice(&sum.to_be_bytes());
+            let same = words(&rest) == words(&headers(&template, TYPE_IPV4));
+            let good = checksum::header(&bytes[14..34]) == 0;
+            // Of the two zeroes that a checksum can be, only one is like the other's.
+            prop_assert!(!alike || (same && good));
+            let zero = |b: &[u8; HEADERS]| b[24] == b[25] && (b[24] == 0 || b[24] == 0xff);
+            prop_assert!(alike || !same || !good || zero(&bytes) || zero(&rest));
             let kind = u16::from_be_bytes([bytes[12], bytes[13]]);
             if let Ok(ip) = parsed {
                 let first = kind == TYPE_IPV4 && ip.header_len == 20 && ip.protocol == PROTO_UDP && ip.offset == 0;

@@ -13,6 +13,7 @@ const LIBRARIES: &[&str] = &[
     "rte_log",
     "rte_ethdev",
     "rte_net",
+    "rte_ip_frag",
     "rte_mbuf",
     "rte_mempool",
     "rte_ring",
@@ -52,6 +53,8 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_((rx|tx)_descriptor_status|rx_queue_count|(rx|tx)_burst_mode_get|call_(rx|tx)_callbacks)",
     "rte_eth_(led_.*|speed_bitflag|allmulticast_.*)",
     "rte_flow_(validate|create|destroy|flush)",
+    "rte_ip_frag_(table_create|table_destroy|free_death_row)",
+    "rte_ipv4_(fragment_packet|frag_reassemble_packet)",
 ];
 
 /// Constants.
@@ -72,6 +75,7 @@ const VARIABLES: &[&str] = &[
     "SOCKET_ID_ANY",
     "LCORE_ID_ANY",
     "RTE_FLOW_.*",
+    "RTE_LIBRTE_IP_FRAG_MAX_FRAG",
     "rte_eth_fp_ops",
 ];
 

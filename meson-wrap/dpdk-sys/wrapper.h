@@ -22,6 +22,7 @@
 #include <rte_ether.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
+#include <rte_ip_frag.h>
 
 /* rte_errno and the lcore id are thread-local variables, which Rust cannot import: read them in C. */
 static inline int dpdk_sys_errno(void) { return rte_errno; }
@@ -33,6 +34,13 @@ static inline FILE *dpdk_sys_cookie_stream(void *cookie, dpdk_sys_write_fn write
 {
 	cookie_io_functions_t io = { NULL, write, NULL, NULL };
 	return fopencookie(cookie, "w", io);
+}
+
+/* Where an IPv4 packet's headers end: bit fields within anonymous unions. */
+static inline void dpdk_sys_mbuf_set_header_lens(struct rte_mbuf *m, uint16_t l2, uint16_t l3)
+{
+	m->l2_len = l2;
+	m->l3_len = l3;
 }
 
 /* The offsets that Rust relies on, as the C compiler sees them; tests/layout.rs compares. */

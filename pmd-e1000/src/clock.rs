@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rte::ticks;
+
 /// A clock that only rises. Any thread may have a copy; all count from when the first was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -13,9 +15,8 @@ pub struct Clock {
 
 impl Clock {
     /// A clock by DPDK's notion of the counter's frequency.
-    pub fn new(_eal: &rte::Eal) -> Self {
-        // SAFETY: EAL is initialised.
-        let hz = unsafe { dpdk_sys::rte_get_tsc_hz() };
+    pub fn new(eal: &rte::Eal) -> Self {
+        let hz = rte::ticks_per_second(eal);
         let scale = if hz == 0 || !cfg!(target_arch = "x86_64") {
             0
         } else {
@@ -33,16 +34,4 @@ impl Clock {
         let ticks = ticks().wrapping_sub(self.start);
         ((u128::from(ticks) * u128::from(self.scale)) >> 32) as u64
     }
-}
-
-/// The counter.
-#[inline(always)]
-fn ticks() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 has the instruction, and Linux lets user space execute it.
-    unsafe {
-        core::arch::x86_64::_rdtsc()
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    0
 }

@@ -147,7 +147,10 @@ const TABLE: &[Row] = &[
     Row {
         driver: "net_virtio_user",
         verdict: |args| match (arg(args, "mrg_rxbuf"), arg(args, "packed_vq")) {
-            (Some("0"), Some("1")) => Ok(Traits { synchronous: false, needs_dpdk_memory: true, ..VIRTUAL }),
+            // It asks for room for its own header and a VLAN tag, but posts what each buffer says that it has.
+            (Some("0"), Some("1")) => {
+                Ok(Traits { synchronous: false, needs_dpdk_memory: true, declared_room: 2048, ..VIRTUAL })
+            }
             (Some("0"), _) => Err("the split ring defers small copies; use packed_vq=1"),
             _ => Err("mergeable buffers spread frames; use mrg_rxbuf=0,packed_vq=1"),
         },

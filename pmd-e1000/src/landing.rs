@@ -87,12 +87,22 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// Whether this is one: one segment, with the usual headroom.
+    /// Whether this is one: one segment, with the usual headroom, in an overlapping slot.
     ///
     /// # Safety
     /// A valid mbuf, nobody else's.
     #[inline(always)]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { Self::is_single(mbuf) && (*mbuf).buf_len == self.buf_len }
+    }
+
+    /// Whether it is one segment, with the usual headroom.
+    ///
+    /// # Safety
+    /// As for [`Plain::fits`].
+    #[inline(always)]
+    pub(crate) unsafe fn is_single(mbuf: *const rte_mbuf) -> bool {
         const fn words(data_off: u16, nb_segs: u16) -> u64 {
             let (d, n) = (data_off.to_ne_bytes(), nb_segs.to_ne_bytes());
             u64::from_ne_bytes([d[0], d[1], 0, 0, n[0], n[1], 0, 0])
@@ -101,9 +111,7 @@ impl Plain {
         const PLAIN: u64 = words(HEADROOM as u16, 1);
         // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they can be
         // read together (`rearm_data`), aligned to 8 bytes.
-        let (rearm, buf_len) =
-            unsafe { ((&raw const (*mbuf).rearm_data).cast::<u64>().read(), (*mbuf).buf_len) };
-        rearm & MASK == PLAIN && buf_len == self.buf_len
+        unsafe { (&raw const (*mbuf).rearm_data).cast::<u64>().read() & MASK == PLAIN }
     }
 }
 
@@ -388,6 +396,12 @@ impl Landing {
         gone
     }
 
+    /// Whether `len` bytes at `at` lie in the first segment, where nearly everything is.
+    #[inline(always)]
+    pub(crate) fn home_covers(&self, at: usize, len: usize) -> bool {
+        self.home.covers(at, len)
+    }
+
     /// Whether `len` bytes at `at` lie in the region.
     #[inline(always)]
     pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
@@ -442,6 +456,20 @@ impl Landing {
     #[inline(always)]
     pub(crate) fn payload_of(&self, buf_addr: usize) -> usize {
         self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
+    }
+}
+
+/// An mbuf gets its slot.
+///
+/// # Safety
+/// It is one of a landing pool's, and nobody else uses it.
+#[inline(always)]
+unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*mbuf).buf_addr = buf as *mut c_void;
+        (*mbuf).buf_iova = iova;
+        (*mbuf).buf_len = buf_len;
     }
 }
 
@@ -565,10 +593,12 @@ impl Landing {
         while n > left {
             // What is left of this piece of ground takes no second thought.
             let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
-            for i in 0..here {
-                let buf = self.last - (i + 1) * self.pitch - TO_PAYLOAD;
+            let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
+            let mut buf = self.last - TO_PAYLOAD;
+            for &mbuf in self.stack[n - here..n].iter().rev() {
+                buf -= pitch;
                 // SAFETY: one of the pool's mbufs, which nobody else uses, and a chunk has been entered.
-                unsafe { self.place(self.stack[n - 1 - i], buf, (buf as u64).wrapping_add(self.delta)) };
+                unsafe { place(mbuf, buf, (buf as u64).wrapping_add(delta), buf_len) };
             }
             self.last -= here * self.pitch;
             // SAFETY: the current chunk's entry in a box that lives as long as its ground.
@@ -582,26 +612,12 @@ impl Landing {
                 n -= 1;
                 // SAFETY: as above.
                 unsafe {
-                    self.place(self.stack[n], buf, iova);
+                    place(self.stack[n], buf, iova, self.buf_len);
                     (*self.books).cut += 1;
                 }
             }
         }
         true
-    }
-
-    /// An mbuf gets its slot.
-    ///
-    /// # Safety
-    /// It is one of this pool's, and nobody else uses it.
-    #[inline(always)]
-    unsafe fn place(&self, mbuf: *mut rte_mbuf, buf: usize, iova: u64) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            (*mbuf).buf_addr = buf as *mut c_void;
-            (*mbuf).buf_iova = iova;
-            (*mbuf).buf_len = self.buf_len;
-        }
     }
 
     /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the

@@ -11,9 +11,10 @@ use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
 use rte::port::PortId;
 
-use crate::landing::{BOUNCES, HEADERS, HEADROOM, Landing, PoolStats, Setup, SlotLayout, TO_PAYLOAD};
+use crate::landing::{
+    BOUNCES, HEADERS, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD,
+};
 use crate::memory::{Memory, MemoryError};
-use crate::queue::Take;
 use crate::region::{CHUNK, Hold, Segment, let_go};
 
 /// Where the landing region lies.
@@ -258,48 +259,11 @@ impl LandingPool {
         }
     }
 
-    /// Bytes of a frame that carries a whole stride.
+    /// What plain frames look like, and where those that are not in place are.
     #[inline(always)]
-    pub(crate) fn full_frame(&self) -> u16 {
-        (self.config.stride + HEADERS) as u16
-    }
-
-    /// Offers frames to `taker` as long as there is nothing special about them and they are where it expects them; how
-    /// many.
-    ///
-    /// # Safety
-    /// As for [`LandingPool::landed`], for all of them.
-    #[inline(always)]
-    pub(crate) unsafe fn streak(&self, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) -> usize {
-        let plain = self.landing().plain();
-        let mut rest = mbufs.iter();
-        taker.take_while(|at, len| {
-            // SAFETY: the caller's promise. What lies where a slot of the region is expected is in no bounce slot.
-            let goes_on = rest.as_slice().first().is_some_and(|&mbuf| unsafe {
-                (*mbuf).buf_addr as usize == at.wrapping_sub(TO_PAYLOAD)
-                    && (*mbuf).data_len == len
-                    && plain.fits(mbuf)
-            });
-            if goes_on {
-                rest.next();
-            }
-            goes_on
-        })
-    }
-
-    /// Address of the payload and length of a frame that lies in place in an overlapping slot.
-    ///
-    /// # Safety
-    /// As for [`LandingPool::landed`].
-    #[inline(always)]
-    pub(crate) unsafe fn plain(&self, mbuf: *const rte_mbuf) -> Option<(usize, u16)> {
+    pub(crate) fn plain(&self) -> (Plain, Span) {
         let landing = self.landing();
-        // SAFETY: the caller's promise: a valid mbuf, ours alone.
-        unsafe {
-            let buf = (*mbuf).buf_addr as usize;
-            let plain = landing.plain().fits(mbuf) && !landing.bounces.covers(buf, 1);
-            plain.then(|| (buf + TO_PAYLOAD, (*mbuf).data_len))
-        }
+        (landing.plain(), landing.bounces)
     }
 
     /// What a received mbuf holds. A bounced payload is copied into place.
@@ -389,6 +353,19 @@ impl LandingPool {
         } else {
             self.header_words_bytewise(at, bounce)
         }
+    }
+
+    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::header_words`] and [`Self::bytes`] give
+    /// them. `None` if they are not in the region, or not aligned.
+    #[inline(always)]
+    pub fn front(&self, at: usize) -> Option<[u64; 4]> {
+        let start = at.wrapping_sub(24);
+        if !at.is_multiple_of(8) || !self.landing().home_covers(start, 32) {
+            return None;
+        }
+        let words = start as *const u64;
+        // SAFETY: in the region and aligned. As in `header_words` and `bytes`.
+        Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
     }
 
     /// The same from any address.

@@ -96,6 +96,16 @@ pub struct Queues {
 /// mbufs of the ordinary queue beyond its descriptors.
 const ORDINARY_SPARE: u32 = 512;
 
+/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices without one of
+/// their own (net_memif) refuse all others; frames are cut to it all the same.
+pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
+    let too_long = u32::from(mtu) + FRAMING > info.max_rx_pktlen;
+    Some(mtu).filter(|&m| m != 1500 && !(info.bus == "vdev" && too_long))
+}
+
+/// Ethernet header and check sequence.
+const FRAMING: u32 = 18;
+
 impl LandingPort {
     /// Takes a port and sets it up with one landing queue, for all frames.
     ///
@@ -147,7 +157,7 @@ impl LandingPort {
         let first = steering.as_ref().map_or(0, Steering::first_queue);
         let config = PortConfig {
             rx_queues: first + seats.len() as u16,
-            mtu: Some(setup.mtu).filter(|&m| m != 1500),
+            mtu: told_mtu(&info, setup.mtu),
             rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
             tx_offloads: info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             mq_mode: steering.as_ref().map_or(MqMode::None, Steering::mq_mode),

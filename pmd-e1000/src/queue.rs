@@ -6,7 +6,7 @@ use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
 use crate::device::{Allowed, Traits};
-use crate::landing::{HEADROOM, SlotLayout, TO_PAYLOAD};
+use crate::landing::{HEADROOM, Plain, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 
 /// Frames that one poll takes at most.
@@ -14,16 +14,93 @@ pub const MAX_BURST: usize = 512;
 
 /// Who takes the frames.
 pub trait Take {
-    /// Takes what comes most often: `next` tells whether the next frame lies in place in an overlapping slot, with its
-    /// payload at that address and of that length; each time that it says yes, the frame is the taker's. How many.
-    fn take_while(&mut self, next: impl FnMut(usize, u16) -> bool) -> usize;
+    /// A burst is about to be taken: what will be read of its frames can be fetched.
+    fn prepare(&self, burst: &Burst<'_>);
 
-    /// Takes a frame of `len` bytes that lies in place in an overlapping slot, with its payload at `at`, but that
-    /// [`Take::take_while`] did not expect.
-    fn take_plain(&mut self, pool: &mut LandingPool, at: usize, len: u16);
+    /// Takes the plain frames that a burst begins with.
+    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
 
     /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
+}
+
+/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an overlapping slot.
+pub struct Burst<'a> {
+    rest: std::slice::Iter<'a, *mut rte_mbuf>,
+    plain: Plain,
+    bounces: Span,
+}
+
+impl<'a> Burst<'a> {
+    /// # Safety
+    /// Valid mbufs, nobody else's while this lives.
+    #[inline(always)]
+    unsafe fn new(mbufs: &'a [*mut rte_mbuf], pool: &LandingPool) -> Self {
+        let (plain, bounces) = pool.plain();
+        Self { rest: mbufs.iter(), plain, bounces }
+    }
+
+    /// Takes the next frames as long as they are plain and `len` bytes long, the first with its payload at `at`, which is
+    /// one `stride` below a plain one, and each other one below the one before; how many.
+    #[inline(always)]
+    pub fn descend_plain(&mut self, at: usize, len: u16, stride: usize) -> usize {
+        let rest = self.rest.as_slice();
+        // SAFETY: `new`'s caller promised.
+        let n = unsafe { descend(rest, at.wrapping_sub(TO_PAYLOAD), len, stride) };
+        self.rest = rest[n..].iter();
+        n
+    }
+
+    /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on: the first
+    /// bytes behind the headers there, and the `tail`th byte of the payload that comes next. A driver fetches the headers.
+    #[inline(always)]
+    pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
+        let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
+        while let [end, behind @ ..] = rest {
+            // SAFETY: `new`'s caller promised.
+            prefetch(unsafe { (**end).buf_addr } as usize + TO_PAYLOAD);
+            if let Some(&next) = behind.first() {
+                // SAFETY: as above.
+                prefetch(unsafe { (*next).buf_addr } as usize + TO_PAYLOAD + tail);
+            }
+            rest = rest.get(n.max(1)..).unwrap_or_default();
+        }
+    }
+
+    /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one that came first.
+    #[inline(always)]
+    pub fn fetch_ends(&self, full: u16) {
+        let mbufs = self.rest.as_slice();
+        // SAFETY: `new`'s caller promised.
+        let front = |mbuf: *mut rte_mbuf| prefetch(unsafe { (*mbuf).buf_addr } as usize + TO_PAYLOAD);
+        for (i, &mbuf) in mbufs.iter().enumerate() {
+            // SAFETY: as above.
+            let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len) };
+            if len != full {
+                prefetch((buf + HEADROOM + usize::from(len)).wrapping_sub(8));
+                if i > 0 {
+                    front(mbufs[i - 1]);
+                }
+            }
+        }
+        if let Some(&last) = mbufs.last() {
+            front(last);
+        }
+    }
+
+    /// Takes the next frame if it is plain: address of its payload, and length.
+    #[inline(always)]
+    pub fn next_plain(&mut self) -> Option<(usize, u16)> {
+        let &mbuf = self.rest.as_slice().first()?;
+        // SAFETY: `new`'s caller promised.
+        let (buf, len, fits) =
+            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, self.plain.fits(mbuf)) };
+        if !fits || self.bounces.covers(buf, 1) {
+            return None;
+        }
+        self.rest.next();
+        Some((buf + TO_PAYLOAD, len))
+    }
 }
 
 /// Feeds what a driver handed over to `taker`, frame by frame in ring order, and takes the mbufs back. Their slots
@@ -34,49 +111,38 @@ pub trait Take {
 #[inline(always)]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
     // SAFETY: the caller's promise.
-    unsafe { prefetch_ends(mbufs, pool.full_frame()) };
-    let mut rest = mbufs;
+    let mut burst = unsafe { Burst::new(mbufs, pool) };
+    taker.prepare(&burst);
     loop {
-        // SAFETY: the caller's promise.
-        let expected = unsafe { pool.streak(rest, taker) };
-        let Some((&mbuf, behind)) = rest[expected..].split_first() else { break };
+        taker.take_plain(pool, &mut burst);
+        let Some(&mbuf) = burst.rest.next() else { break };
         // SAFETY: as above.
-        unsafe {
-            match pool.plain(mbuf) {
-                Some((at, len)) => taker.take_plain(pool, at, len),
-                None => feed_one(pool, mbuf, taker),
-            }
-        }
-        rest = behind;
+        unsafe { feed_one(pool, mbuf, taker) };
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
 }
 
-/// Fetches what will be read of datagrams where they end: the last bytes of the frame that came first, which are
-/// never full, and the first ones behind the headers of the frame that came last. A driver fetches the headers.
+/// How many of `mbufs`, from the first on, have one segment of `len` bytes, and their buffers at `buf` and each one
+/// `stride` below the one before. Where a slot of the region is expected there is no bounce slot, and no separate one
+/// a stride below an overlapping one.
 ///
 /// # Safety
-/// As for [`feed`].
-#[inline(always)]
-unsafe fn prefetch_ends(mbufs: &[*mut rte_mbuf], full: u16) {
-    let mut above = ptr::null_mut::<rte_mbuf>();
+/// Valid mbufs, nobody else's.
+#[inline(never)]
+unsafe fn descend(mbufs: &[*mut rte_mbuf], mut buf: usize, len: u16, stride: usize) -> usize {
+    let mut n = 0;
     for &mbuf in mbufs {
         // SAFETY: the caller's promise.
-        let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len) };
-        if len != full {
-            prefetch((buf + HEADROOM + usize::from(len)).wrapping_sub(8));
-            if !above.is_null() {
-                // SAFETY: the caller's promise.
-                prefetch(unsafe { (*above).buf_addr } as usize + TO_PAYLOAD);
+        unsafe {
+            if (*mbuf).buf_addr as usize != buf || (*mbuf).data_len != len || !Plain::is_single(mbuf) {
+                break;
             }
         }
-        above = mbuf;
+        buf = buf.wrapping_sub(stride);
+        n += 1;
     }
-    if !above.is_null() {
-        // SAFETY: the caller's promise.
-        prefetch(unsafe { (*above).buf_addr } as usize + TO_PAYLOAD);
-    }
+    n
 }
 
 /// A hint to the processor.

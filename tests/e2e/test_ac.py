@@ -21,11 +21,12 @@ class Admission(Pair):
         path.write_text(text)
         return f"--ac-key-file={path}"
 
-    def pair(self, receiver, sender, count=COUNT):
+    def pair(self, receiver, sender, count=COUNT, sizes=SIZES, **how):
         """Both at their prompts, forwarding."""
-        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", *receiver, stdin=subprocess.PIPE)
-        client = self.client(NO_HUGE, "--forward-mode=tx", "--txsize=" + ",".join(map(str, SIZES)),
-                             f"--count={count}", *sender)
+        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", *receiver, stdin=subprocess.PIPE,
+                             **how)
+        client = self.client(NO_HUGE, "--forward-mode=tx", "--txsize=" + ",".join(map(str, sizes)),
+                             f"--count={count}", *sender, **how)
         return server, client
 
     def ask(self, server, command, pattern):
@@ -77,6 +78,41 @@ class Admission(Pair):
         client.fine(30)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
         self.all_landed(server)
+
+    def test_one_datagram_on_an_idle_port(self):
+        """It lands, and the ring goes back to separate slots behind it."""
+        server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive", "--tx-stay"), 1, (7168,))
+        self.ask(server, "show ac", r"rings through=(1)")
+        self.assertEqual(self.ask(server, "show ac", r"landing queue 0: (.*)"), "Closed, held by nobody")
+        self.assertEqual(client.stop(), 0)
+        self.leave(server)
+        (message,) = server.messages()
+        self.assertEqual((message["len"], message["copied"]), (7168, 0), message)
+        self.assertEqual(server.summary().drops(), {})
+
+    def test_a_drain_that_is_asked_for(self):
+        """It ends by itself; whether the ring is through does not matter."""
+        server, client = self.pair(("--ac=exclusive", "--ac-drain=20000"), ("--ac=exclusive",), count=30)
+        client.fine(30)
+        self.ask(server, "show ac", r"opened=([1-9]\d*)")
+        self.ask(server, "show ac", r"landing queue 0: (Closed)")
+        self.assertEqual(self.ask(server, "show ac", r"rings through=(\d+)"), "0")
+        self.all_landed(server, 30)
+
+    def test_control_lcore(self):
+        """Both ends run admission control on an lcore of its own, and do what they do without one."""
+        server, client = self.pair(("--ac=per-receiver", "--ac-lcore=1"), ("--ac=per-receiver", "--ac-lcore=1"), core="0,1")
+        client.fine(60)
+        self.assertIn("admission control on lcore 1", server.out())
+        self.ask(server, "show ac", r"opened=([1-9]\d*)")
+        self.assertEqual(self.ask(server, "show ac", r"lost in channels=(\d+)"), "0")
+        self.all_landed(server)
+        self.assertIn("admission control on lcore 1", client.out())
+
+    def test_control_lcore_that_is_not_there(self):
+        child = self.launch("alone", ("--vdev=net_null0",), "--ac=exclusive", "--ac-lcore=1", reports=False)
+        self.assertEqual(child.wait(20), 2)
+        self.assertRegex(child.err().strip(), r"^[^\n]*--ac-lcore=1 is no worker lcore[^\n]*$")
 
     def test_with_a_key(self):
         key = self.key("ab" * 32)

@@ -39,14 +39,14 @@ class Pair(Case):
     def server(self, memory, *options, **how):
         mac = {"mac": MAC_A}
         return self.launch("server", self.eal("server", **mac), *SERVER, f"--seed={SEED}", *options, memory=memory,
-                           core=0, **how).await_text("Port 0:")
+                           **{"core": 0, **how}).await_text("Port 0:")
 
-    def client(self, memory, *options):
+    def client(self, memory, *options, core=1):
         mac = {"mac": MAC_B}
         if memory is not NO_HUGE:
             mac["zero-copy"] = "yes"
         return self.launch("client", self.eal("client", **mac), *CLIENT, f"--seed={SEED}", *options, memory=memory,
-                           core=1)
+                           core=core)
 
     def pools_are_level(self, summary, memory):
         """Level, or all that misses is what the zero-copy driver had posted: net_memif never frees that (its

@@ -92,6 +92,10 @@ class Testpmd:
             words.append(f"--summary={self.summary_path}")
         if reports and log:
             words.append(f"--message-log={self.log_path}")
+        self._launch(words, netns, stdin, stdout)
+
+    def _launch(self, words, netns=None, stdin=subprocess.DEVNULL, stdout=None):
+        """Starts the process, in a name space if one is given."""
         if netns:
             words = ["ip", "netns", "exec", netns, *words]
         (self.where / "command").write_text(" ".join(words) + "\n")

@@ -17,13 +17,14 @@ ROOT = HERE.parents[1]
 E2E = ROOT / "tests/e2e"
 # The system's, whichever runs this: the guest has its libraries.
 PYTHON = "/usr/bin/python3"
-PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/ethtool")
+PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool")
 APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
 DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_net_tap", "librte_bus_pci", "librte_bus_vdev")
-MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun")
+MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun", "bridge", "sch_tbf", "virtio_pci",
+           "virtio_net")
 # The end-to-end tests' modules that scenarios use, too.
-SHARED = ("netns", "sizes", "testpmd", "wire")
+SHARED = ("netns", "netpipe", "sizes", "testpmd", "wire")
 # Found by importing what guests run; these come late.
 LATE = ("encodings.latin_1", "encodings.idna", "traceback", "tokenize")
 
@@ -45,9 +46,9 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        for name in ("lm-cost", "lm-overrun"):
+        for name in ("lm-cost", "lm-netpipe", "lm-overrun"):
             self.program(str(testpmd.with_name(name)), f"/usr/bin/{name}")
-        shared = (HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
+        shared = (HERE / "measured.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
         for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")

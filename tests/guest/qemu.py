@@ -36,7 +36,7 @@ def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full
         words += ["-device", "intel-iommu,intremap=on"]
         arguments.append("intel_iommu=on")
     for i, model in enumerate(scenario.cards):
-        words += ["-netdev", f"hubport,id=n{i},hubid=1"]
+        words += ["-netdev", f"hubport,id=n{i},hubid={scenario.wires[i] if scenario.wires else 1}"]
         bus = ""
         if model in PCI_EXPRESS:
             words += ["-device", f"pcie-root-port,id=rp{i},chassis={i + 1},slot={i + 1},addr={i + 4}.0,io-reserve=4K"]

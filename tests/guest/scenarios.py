@@ -6,6 +6,8 @@ sibling with erratum 23, e1000e an 82574, igb an 82576.
 
 from dataclasses import dataclass
 
+import measured
+
 # What lm-testpmd makes payloads from.
 SEED = 23
 
@@ -24,6 +26,8 @@ class Scenario:
     # A function of inside/: "module.function".
     run: str
     cards: tuple = ("igb", "igb")
+    # The wire that each card is on; all on one without.
+    wires: tuple = ()
     # vfio-pci behind an emulated IOMMU (IOVA as VA), else uio_pci_generic (IOVA as PA).
     vfio: bool = False
     # LM gets the first virtual function of each card, Linux keeps the card.
@@ -99,7 +103,16 @@ def _cost():
                        (model, model), icount=True)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost())
+def _cluster():
+    """Four nodes with an 82540EM each, on a switch: Linux's bridge, with a virtio port on every wire, which costs least."""
+    four = {"cards": ("virtio-net-pci", "e1000") * 4, "wires": (1, 1, 2, 2, 3, 3, 4, 4), "icount": True, "seconds": 90}
+    yield Scenario("cluster-admitted", "three nodes send 64 KB to a fourth, which sends to one of them, under admission control; a stranger "
+                   "forges messages; a node is killed with a grant", "cluster.admitted", **four)
+    yield Scenario("cluster-without", "the same load without admission control: copies and drops", "cluster.without", **four)
+
+
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *_cluster(),
+             *measured.rows(Scenario))
 
 
 def named(name):

@@ -58,6 +58,8 @@ pub enum Order {
         to: NodeId,
         /// The payload, from and to [`crate::PORT`].
         message: ControlMessage,
+        /// Minimum-size frames to send right behind it.
+        flush: u16,
     },
     /// The queue lands for `holder` from now on: overlapping slots.
     Open {
@@ -296,11 +298,7 @@ impl Control {
 
     /// Passes on what the node has to say.
     fn flush(&mut self, now: Instant) {
-        let mut bytes = [0; MAX_LENGTH];
-        while let Some(transmit) = self.node.poll_transmit(&mut bytes) {
-            let message = ControlMessage { bytes, length: transmit.length as u8 };
-            self.order(0, Order::Transmit { to: transmit.to, message });
-        }
+        // A queue is laid before its holder hears of it.
         while let Some(event) = self.node.poll_event() {
             match event {
                 Event::Opened { queue, holder, .. } => self.order_all(Order::Open { queue, holder }),
@@ -318,6 +316,11 @@ impl Control {
                 | Event::Revoked { to, .. }
                 | Event::Lapsed { to, .. } => self.answer(to, event, now),
             }
+        }
+        let mut bytes = [0; MAX_LENGTH];
+        while let Some(transmit) = self.node.poll_transmit(&mut bytes) {
+            let message = ControlMessage { bytes, length: transmit.length as u8 };
+            self.order(0, Order::Transmit { to: transmit.to, message, flush: transmit.flush });
         }
     }
 

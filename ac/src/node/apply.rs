@@ -11,6 +11,10 @@ use crate::time::Instant;
 use crate::waiting::Waiting;
 use crate::wire::{Kind, Message, NodeId, Reason};
 
+/// Flush frames that a receiver gets at most: no ring of a gigabit card is longer, and nobody sends 65,535 frames because
+/// a message says so.
+const MOST_FLUSH: u16 = 8192;
+
 /// An entry that only a message removes.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
@@ -80,6 +84,8 @@ impl Node {
                     address: to,
                     request,
                     grant: a.grant.number,
+                    // Once: repeated ones would flush a ring that others may hold by then.
+                    flush: if a.tries == 0 { a.grant.flush } else { 0 },
                     ..Message::new(Kind::EndMe, self.config.node, to)
                 };
                 self.send(end);
@@ -147,7 +153,7 @@ impl Node {
         a.timer = if renew { now + until.since(now) / 2 } else { until };
         a.tries = 0;
         a.receiver = ok.incarnation;
-        a.grant = Grant { number: ok.grant, queue: ok.queue, flush: ok.flush, until };
+        a.grant = Grant { number: ok.grant, queue: ok.queue, flush: ok.flush.min(MOST_FLUSH), until };
         let to = a.to;
         if self.config.announce && self.peers.find(to).is_some_and(|p| ok.grant > p.removed) {
             let expires = now + ok.lease() + self.config.guard + self.config.drain;
@@ -212,9 +218,13 @@ impl Node {
             }
             (Action::Queue, Some(req)) => self.queue(req, now),
             (Action::Deactivate, _) => self.tell(Event::Closed { queue }),
-            (Action::StartDrain, _) => self.end_grant(at, now + self.config.drain),
+            (Action::StartDrain, _) => {
+                self.landings[at].guarded = false;
+                self.end_grant(at, now + self.config.drain);
+            }
             (Action::StartGuard, _) => {
                 let wait = self.config.drain.max(self.config.guard).max(self.config.flight);
+                self.landings[at].guarded = true;
                 self.end_grant(at, now + wait);
             }
             (Action::TellExpired, _) => {
@@ -340,6 +350,7 @@ impl Node {
 
     /// The queue is free. When the last one is, all nodes are told, in one message that also answers the holder.
     fn send_remove(&mut self, at: usize) {
+        self.landings[at].guarded = false;
         let (node, l) = (self.config.node, &self.landings[at]);
         let remove = Message {
             echo_incarnation: l.incarnation,

@@ -66,6 +66,8 @@ pub struct Transmit {
     pub kind: Kind,
     /// Its bytes: the UDP payload.
     pub length: usize,
+    /// Minimum-size frames to send right behind it, to the same node: they flush its ring of overlapping slots.
+    pub flush: u16,
 }
 
 /// Messages, and events, that lie unfetched at most: what one timeout can make.
@@ -137,7 +139,8 @@ impl Node {
         Ok(request)
     }
 
-    /// Ends the grant for `to`, or takes the request back: whether there was one. Send the flush frames before.
+    /// Ends the grant for `to`, or takes the request back: whether there was one. [`Transmit::flush`] says what goes
+    /// behind `LM_ENDME`.
     pub fn release(&mut self, to: NodeId, now: Instant) -> bool {
         let Some(at) = self.applicant(to) else { return false };
         if self.applicants[at].state == State::Ending {
@@ -160,9 +163,11 @@ impl Node {
         self.step_landing(at, Input::Stray, Some(&cause), now);
     }
 
-    /// The ring of `queue` is through: nothing overlapping is posted any more, no frame of the holder can come.
+    /// The ring of `queue` is through: nothing overlapping is posted any more, no frame of a holder that sent `LM_ENDME` can
+    /// come.
     pub fn drained(&mut self, queue: u8, now: Instant) {
-        if let Some(at) = self.landings.iter().position(|l| l.queue == queue && l.state == State::Draining) {
+        let drains = |l: &Landing| l.queue == queue && l.state == State::Draining && !l.guarded;
+        if let Some(at) = self.landings.iter().position(drains) {
             self.landings[at].timer = now;
             self.settle(now);
         }
@@ -172,7 +177,8 @@ impl Node {
     pub fn poll_transmit(&mut self, out: &mut [u8; MAX_LENGTH]) -> Option<Transmit> {
         let message = self.outbox.pop_front()?;
         let length = message.encode(self.config.key.as_ref(), out);
-        Some(Transmit { to: message.to, kind: message.kind, length })
+        let flush = if message.kind == Kind::EndMe { message.flush } else { 0 };
+        Some(Transmit { to: message.to, kind: message.kind, length, flush })
     }
 
     /// The next event.

@@ -78,6 +78,8 @@ pub(super) struct Landing {
     pub(super) lease_end: Instant,
     /// When the rest or the drain is over.
     pub(super) timer: Instant,
+    /// The drain is for frames on their way, too: it lasts, whatever the ring says.
+    pub(super) guarded: bool,
     pub(super) announce_at: Instant,
     /// When the next stray frame is answered.
     pub(super) stray_at: Instant,
@@ -96,6 +98,7 @@ impl Landing {
             opened: Instant::ZERO,
             lease_end: Instant::ZERO,
             timer: rested,
+            guarded: false,
             announce_at: Instant::ZERO,
             stray_at: Instant::ZERO,
         }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use pmd_e1000::device::Traits;
-use pmd_e1000::queue::Take;
+use pmd_e1000::queue::{Burst, Take};
 use pmd_e1000::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use crate::counters::{Counters, Reason};
 use crate::dpdk::message::Message;
-use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole};
+use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot, Whole};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
 use crate::reassembler::{Limits, Store};
@@ -55,7 +55,12 @@ pub struct Engine {
     copies: SendPool,
     strangers: Strangers,
     clock: Clock,
+    /// The clock when it was read last, and looks since then.
+    read: (u64, u32),
 }
+
+/// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does so for longer.
+const UNTIMED: u32 = 15;
 
 struct Strangers {
     pool: Option<Mempool>,
@@ -86,14 +91,19 @@ impl Engine {
                 frames: VecDeque::with_capacity(STRANGERS),
             },
             clock: Clock::new(eal),
+            read: (0, UNTIMED),
         })
     }
 
     /// The end of a burst.
     #[inline(always)]
     pub(crate) fn look(&mut self, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
+        self.read = match self.read {
+            (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
+            _ => (self.clock.now(), 0),
+        };
         let (copies, strangers) = (&mut self.copies, &mut self.strangers);
-        self.matcher.look(self.clock.now(), &mut View { pool, copies, strangers, deliver });
+        self.matcher.look(self.read.0, &mut View { pool, copies, strangers, deliver });
     }
 
     /// Hands every slot and buffer back.
@@ -145,18 +155,34 @@ pub(crate) struct Intake<'a, F> {
     pub deliver: &'a mut F,
 }
 
-impl<F: FnMut(Message)> Take for Intake<'_, F> {
+impl Frames for Burst<'_> {
     #[inline(always)]
-    fn take_while(&mut self, next: impl FnMut(usize, u16) -> bool) -> usize {
-        self.engine.matcher.push_while(next)
+    fn descend(&mut self, at: usize, len: u16, stride: usize) -> usize {
+        self.descend_plain(at, len, stride)
     }
 
     #[inline(always)]
-    fn take_plain(&mut self, pool: &mut LandingPool, at: usize, len: u16) {
-        let frame = Frame { at, len, slot: Slot::Overlapping, bounce: 0 };
+    fn next(&mut self) -> Option<Frame> {
+        let (at, len) = self.next_plain()?;
+        Some(Frame { at, len, slot: Slot::Overlapping, bounce: 0 })
+    }
+}
+
+impl<F: FnMut(Message)> Take for Intake<'_, F> {
+    #[inline(always)]
+    fn prepare(&self, burst: &Burst<'_>) {
+        let matcher = &self.engine.matcher;
+        match matcher.expected_ends() {
+            Some((first, n, tail)) => burst.fetch_every(first, n, tail),
+            None => burst.fetch_ends(matcher.config().geometry.full_frame() as u16),
+        }
+    }
+
+    #[inline(always)]
+    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>) {
         let engine = &mut *self.engine;
         let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
-        engine.matcher.push_unexpected(frame, &mut View { pool, copies, strangers, deliver });
+        engine.matcher.push_plain(burst, &mut View { pool, copies, strangers, deliver });
     }
 
     fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
@@ -201,13 +227,19 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         HeaderWords::new(self.pool.header_words(frame.at, frame.bounce))
     }
 
+    #[inline(always)]
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+        let [a, b, c, udp] = self.pool.front(at)?;
+        Some((HeaderWords::new([a, b, c]), udp))
+    }
+
     fn frame(&self, frame: &Frame) -> &[u8] {
         self.pool.frame(frame.at, frame.len, frame.bounce)
     }
 
     #[inline(always)]
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: Frame) {
-        if let Some(hold) = self.pool.hold(lowest.at, u32::from(whole.fragments)) {
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
+        if let Some(hold) = self.pool.hold(lowest, u32::from(whole.fragments)) {
             (self.deliver)(Message::new(whole, Payload::landed(hold, payload, whole.len)));
         }
     }

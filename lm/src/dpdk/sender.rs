@@ -99,7 +99,7 @@ impl Sender {
             self.flush();
             // Some drivers free what they have sent only when its descriptor's turn comes again, a ring later.
             // Those that cannot be asked either need more buffers than descriptors.
-            let _ = self.tx.done_cleanup(0);
+            self.reclaim();
         }
         let slot = self.pool.take()?;
         Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
@@ -237,9 +237,26 @@ impl Sender {
         self.id
     }
 
+    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send something, if
+    /// only nothing.
+    fn reclaim(&mut self) {
+        if self.tx.done_cleanup(0).is_err() {
+            self.tx.send(&mut Burst::<1>::new());
+        }
+    }
+
+    /// Whether so few mbufs are in flight that there may be more.
+    fn has_room(&self) -> bool {
+        self.config.in_flight.is_none_or(|max| self.headers.in_use() < max)
+    }
+
     /// Whether another datagram can be staged.
     fn is_clear(&mut self) -> bool {
-        let clear = self.flush() == 0 && self.config.in_flight.is_none_or(|max| self.headers.in_use() < max);
+        let mut clear = self.flush() == 0;
+        if clear && !self.has_room() {
+            self.reclaim();
+            clear = self.has_room();
+        }
         self.stats.would_block += u64::from(!clear);
         clear
     }

@@ -634,3 +634,135 @@ fn no_buffer_is_counted_and_recovers() {
     run.mock.budget = -1;
     run.end();
 }
+
+/// What happens to the frames of one datagram in the midst of a stream.
+fn damaged(mut frames: Vec<Vec<u8>>, kind: usize, at: usize) -> Vec<Vec<u8>> {
+    let at = at % frames.len();
+    let (first, last) = (frames.len() - 1, 0);
+    match kind {
+        0 => {}
+        1 => {
+            frames.remove(at);
+        }
+        2 => frames.insert(at, arp()),
+        3 => frames.insert(at, tcp(1514)),
+        // Tag, identification, header checksum, ports, length, UDP checksum, more fragments, lifetime.
+        4 => *frames[last].last_mut().expect("a frame") ^= 1,
+        5 => frames[first][18] ^= 1,
+        6 => frames[first][24] ^= 1,
+        7 => frames[first][34] ^= 1,
+        8 => frames[first][39] ^= 8,
+        9 => frames[first][40] ^= 1,
+        10 => frames[first][20] ^= 0x20,
+        11 => frames[first][22] ^= 1,
+        12 => frames.swap(at, first),
+        _ => frames.truncate(at),
+    }
+    frames
+}
+
+#[test]
+fn a_stream_is_judged_as_each_of_its_datagrams_would_be() {
+    for (size, n) in [(7168, 9), (16_384, 5), (2000, 12), (65_499, 3)] {
+        let sent: Vec<_> = (0..n).map(|i| payload(size, i as u8)).collect();
+        for (burst, synchronous, ahead) in WAYS {
+            for (kind, at) in (0..14).flat_map(|kind| [(kind, 0), (kind, 1), (kind, 2), (kind, 40)]) {
+                let victim = n / 2;
+                let frames = |i: usize| {
+                    let frames = lm(i as u16 * 263, &sent[i]);
+                    if i == victim { damaged(frames, kind, at) } else { frames }
+                };
+                // With a stream behind it, and with the matcher made to forget the one before.
+                let run = |forget: bool| {
+                    let mut run = Run::new(burst, synchronous).ahead(ahead);
+                    run.matcher.config.require = Require { tags: true, ..Require::default() };
+                    for i in 0..n {
+                        if forget {
+                            let require = run.matcher.config.require;
+                            run.matcher.set_require(require);
+                        }
+                        run.arrive(&frames(i));
+                    }
+                    run.end()
+                };
+                let (stream, counted, strangers) = run(false);
+                let (alone, counters, others) = run(true);
+                let what = format!("{size} bytes, kind {kind} at {at}, burst {burst}: {counted:?}");
+                assert!(stream == alone, "{what} against {counters:?}");
+                assert_eq!((counted, strangers), (counters, others), "{what}");
+                let whole: Vec<_> = sent.iter().map(|s| &s[..]).collect();
+                assert!(only(&stream, &whole) >= n - 2, "{what}");
+                // All at once, so that bursts reach over datagrams.
+                let mut run = Run::new(burst, synchronous).ahead(ahead);
+                run.matcher.config.require = Require { tags: true, ..Require::default() };
+                run.arrive(&(0..n).flat_map(frames).collect::<Vec<_>>());
+                let (delivered, counters, _) = run.end();
+                assert!(only(&delivered, &whole) >= n - 2, "{what}, at once: {counters:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_exceeds_its_slot_costs_the_one_above() {
+    let data = payload(7168, 5);
+    for tags in [false, true] {
+        for mode in [ChecksumMode::Full, ChecksumMode::Zero] {
+            for (burst, synchronous, ahead) in WAYS {
+                for at in 1..5 {
+                    let mut frames = lm_frames(G, A, 1, &data, mode);
+                    frames.insert(at, tcp(1516));
+                    let mut run = Run::new(burst, synchronous).ahead(ahead);
+                    run.matcher.config.require.tags = tags;
+                    run.arrive(&frames);
+                    let (delivered, counters, _) = run.end();
+                    let what = format!("at {at}, burst {burst}, {mode:?}: {counters:?}");
+                    assert_eq!((delivered.len(), counters.dropped(Reason::Oversize)), (0, 1), "{what}");
+                    assert!(counters.dropped(Reason::LostFrame) > 0, "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Slots are laid anew in the midst of a datagram, at every place of it: it is put together with one copy, or lost and
+/// counted; those around it are delivered.
+#[test]
+fn slots_that_switch_in_the_midst_of_a_datagram() {
+    for (burst, synchronous, ahead) in WAYS {
+        for to in [Slot::Separate, Slot::Overlapping] {
+            let (mut repaired, mut lost) = (0, 0);
+            for len in [4000, 7168, 16_384, 65_499, 65_507] {
+                let frames = lm(7, &payload(len, 7));
+                for at in 1..frames.len() {
+                    let mut run = Run::new(burst, synchronous).ahead(ahead);
+                    if to == Slot::Overlapping {
+                        run = run.separate();
+                    }
+                    let (before, after) = (payload(9000, 6), payload(5000, 8));
+                    run.arrive(&lm(6, &before));
+                    run.arrive(&frames[..at]);
+                    run.mock.slot = to;
+                    run.arrive(&frames[at..]);
+                    run.arrive(&lm(8, &after));
+                    let (delivered, counters, _) = run.end();
+                    let data = payload(len, 7);
+                    only(&delivered, &[&before, &data, &after]);
+                    assert!(delivered.iter().any(|d| d.payload == before), "{burst} {to:?} {len} {at}");
+                    assert!(delivered.iter().any(|d| d.payload == after), "{burst} {to:?} {len} {at}");
+                    if let Some(d) = delivered.iter().find(|d| d.payload == data) {
+                        assert!(d.copied);
+                        repaired += 1;
+                    } else {
+                        assert!(counters.drops().any(|(_, n)| n > 0), "{burst} {to:?} {len} {at}");
+                        lost += 1;
+                    }
+                }
+            }
+            assert!(repaired >= 50 && repaired + lost == 105, "{repaired} repaired, {lost} lost");
+            println!(
+                "to {to:?}, bursts of {burst}, synchronous {synchronous}: {repaired} repaired, {lost} lost"
+            );
+        }
+    }
+}

@@ -9,7 +9,7 @@ pub mod scenario;
 
 use crate::alf::{Blocks, ChecksumMode, Ends, frame};
 use crate::checksum;
-use crate::ground::{Accept, Frame, Ground, Require, Slot, Whole};
+use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot, Whole};
 use crate::layout::{Geometry, Layout};
 use crate::matcher::{Config, Matcher};
 use crate::reassembler::{Limits, Store};
@@ -139,9 +139,11 @@ impl Mock {
     pub fn receive(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize, ahead: usize, now: &mut u64) {
         while self.arrived.len() > ahead {
             let n = burst.min(self.arrived.len() - ahead);
-            let frames: Vec<_> = self.arrived.drain(..n).collect();
-            for f in frames {
-                matcher.push(f, self);
+            let mut burst = Burst(self.arrived.drain(..n).collect());
+            loop {
+                matcher.push_plain(&mut burst, self);
+                let Some(special) = burst.0.pop_front() else { break };
+                matcher.push(special, self);
             }
             *now += 1000;
             matcher.look(*now, self);
@@ -171,6 +173,32 @@ impl Mock {
     }
 }
 
+/// Frames that the driver handed over.
+struct Burst(VecDeque<Frame>);
+
+impl Burst {
+    fn plain(&self) -> Option<&Frame> {
+        self.0.front().filter(|f| f.slot == Slot::Overlapping && f.bounce == 0)
+    }
+}
+
+impl Frames for Burst {
+    fn descend(&mut self, mut at: usize, len: u16, stride: usize) -> usize {
+        let mut n = 0;
+        while self.plain().is_some_and(|f| (f.at, f.len) == (at, len)) {
+            self.0.pop_front();
+            at -= stride;
+            n += 1;
+        }
+        n
+    }
+
+    fn next(&mut self) -> Option<Frame> {
+        self.plain()?;
+        self.0.pop_front()
+    }
+}
+
 impl Store for Mock {
     type Buf = Vec<u8>;
     fn take(&mut self) -> Option<Vec<u8>> {
@@ -195,11 +223,15 @@ impl Ground for Mock {
     fn frame(&self, frame: &Frame) -> &[u8] {
         &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)]
     }
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: Frame) {
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+        let words = HeaderWords::of(*self.mem[at - WORDS..].first_chunk()?);
+        Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
+    }
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
         let bytes = self.mem[payload..payload + whole.len].to_vec();
         self.delivered.push(Delivered { whole, payload: bytes, copied: false });
         for i in 0..usize::from(whole.fragments) {
-            let at = lowest.at + i * self.geometry.stride();
+            let at = lowest + i * self.geometry.stride();
             if self.mirror != 0 && !self.owned.contains(&at) {
                 self.disown(at - self.mirror);
             } else {

@@ -248,7 +248,16 @@ mod tests {
     /// What the fuzz harness found, by name.
     #[test]
     fn regressions() {
-        let known: [(&str, &[u8]); 2] = [
+        let known: [(&str, &[u8]); 3] = [
+            (
+                "a frame too long for its slot, below one whose headers were seen",
+                &[
+                    202, 70, 137, 242, 223, 164, 237, 36, 216, 61, 143, 175, 89, 33, 36, 252, 235, 39, 92,
+                    114, 191, 22, 35, 199, 31, 123, 143, 19, 123, 220, 178, 101, 1, 211, 219, 185, 67, 212,
+                    84, 85, 185, 81, 246, 115, 126, 161, 99, 82, 202, 163, 182, 166, 234, 93, 230, 185, 241,
+                    77, 77, 115, 192, 10, 104, 131, 68, 182, 23, 70,
+                ],
+            ),
             ("nothing at all", &[]),
             (
                 "a frame cut to nothing, then changed",

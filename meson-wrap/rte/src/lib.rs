@@ -12,6 +12,7 @@
 //! * [`mempool`]: DPDK's stock pool of mbufs, and pools whose handler is written in Rust, which decides where each
 //!   received frame lands. A pool is not freed while mbufs of it are around.
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
+//! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped before they
 //!   are back.
 //!
@@ -25,6 +26,7 @@
 
 pub mod eal;
 mod errno;
+pub mod frag;
 pub mod lcore;
 pub mod log;
 pub mod mbuf;
@@ -37,3 +39,21 @@ pub use dpdk_sys as sys;
 pub use eal::{Eal, EalError};
 pub use errno::Errno;
 pub use mbuf::{Burst, Mbuf};
+
+/// The time-stamp counter, which needs no EAL; 0 where there is none.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, and Linux lets user space execute it.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Ticks of the time-stamp counter in a second, as DPDK found out.
+pub fn ticks_per_second(_eal: &Eal) -> u64 {
+    // SAFETY: EAL is initialised.
+    unsafe { dpdk_sys::rte_get_tsc_hz() }
+}

@@ -85,6 +85,41 @@ impl Mbuf {
         Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
+    /// Puts `len` bytes in front of the data, whose values are whatever was there, and returns them; `None` if there is
+    /// no room.
+    pub fn prepend(&mut self, len: u16) -> Option<&mut [u8]> {
+        self.header().pkt_len.checked_add(u32::from(len))?;
+        // SAFETY: a valid packet of ours; DPDK checks the room.
+        let start = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_prepend(self.as_ptr(), len) })?;
+        // SAFETY: DPDK has just made these bytes part of the data, which are ours.
+        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
+    }
+
+    /// Takes `len` bytes off the front of the first segment; `false`, and nothing changes, if it has fewer.
+    #[must_use]
+    pub fn adj(&mut self, len: u16) -> bool {
+        // SAFETY: a valid packet of ours; DPDK checks the length.
+        !unsafe { dpdk_sys::rte_pktmbuf_adj(self.as_ptr(), len) }.is_null()
+    }
+
+    /// The data of each segment, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let mut next = Some(self.header());
+        std::iter::from_fn(move || {
+            let header = next?;
+            // SAFETY: segments of a packet that this value owns are valid, and unchanged while it is borrowed.
+            next = unsafe { header.next.as_ref() };
+            if header.data_len == 0 {
+                return Some(&[][..]);
+            }
+            // SAFETY: as in `data`.
+            Some(unsafe {
+                let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
+                std::slice::from_raw_parts(start, usize::from(header.data_len))
+            })
+        })
+    }
+
     /// The length of all segments' data, in bytes.
     pub fn pkt_len(&self) -> u32 {
         self.header().pkt_len

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
+use rte::frag::{Reassembler, fragment};
 use rte::lcore::{self, LaunchError};
 use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, Order, register};
 use rte::memzone::{Memzone, MemzoneFlags, iova_of};
@@ -40,6 +41,7 @@ fn all_that_needs_eal() {
     work_on_lcores(&eal);
     memory(&eal);
     packets(&eal);
+    fragments(&eal);
     states_of_a_port(&eal);
     packets_go_round(&eal);
     a_handler_feeds_a_port(&eal);
@@ -162,6 +164,74 @@ fn external_buffer(pool: &Mempool) {
     assert_eq!(mbuf.data(), b"where");
     drop(mbuf);
     assert_eq!(FREED.load(Ordering::Relaxed), 1);
+}
+
+fn fragments(eal: &Eal) {
+    let big = Mempool::pktmbuf(eal, "frag_big", 15, 0, 0, 16_384, None).unwrap();
+    let direct = Mempool::pktmbuf(eal, "frag_direct", 63, 0, 0, 2048 + 128, None).unwrap();
+    let indirect = Mempool::pktmbuf(eal, "frag_indirect", 63, 0, 0, 128, None).unwrap();
+    let packet = |payload: usize| {
+        let mut packet = big.alloc().unwrap();
+        let total = 20 + payload;
+        let bytes = packet.append(total as u16).unwrap();
+        bytes.fill(0);
+        bytes[0] = 0x45;
+        bytes[2..4].copy_from_slice(&(total as u16).to_be_bytes());
+        bytes[4..6].copy_from_slice(&[0x12, 0x34]);
+        bytes[8..10].copy_from_slice(&[64, 17]);
+        bytes[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes[20..].iter_mut().enumerate().for_each(|(i, b)| *b = ((i * 7) >> 3) as u8);
+        packet
+    };
+    // A frame in one segment, as a device would deliver it.
+    let landed = |fragment: &Mbuf| {
+        let mut frame = direct.alloc().unwrap();
+        let mut bytes = vec![0; 14];
+        bytes[12] = 8;
+        fragment.segments().for_each(|s| bytes.extend_from_slice(s));
+        frame.append(bytes.len() as u16).unwrap().copy_from_slice(&bytes);
+        frame
+    };
+    let mut table = Reassembler::new(eal, 16, 1).unwrap();
+    for (payload, pieces) in [(1, 1), (1480, 1), (1481, 2), (7176, 5), (8 * 1480, 8)] {
+        let whole = packet(payload);
+        let want = whole.data()[20..].to_vec();
+        let mut made = Vec::new();
+        fragment(&whole, 1500, &direct, &indirect, &mut made).unwrap();
+        drop(whole);
+        assert_eq!(made.len(), pieces, "{payload}");
+        let frames: Vec<_> = made.iter().map(landed).collect();
+        drop(made);
+        let mut out = None;
+        for frame in frames.into_iter().rev() {
+            assert!(out.is_none(), "whole before its time");
+            out = table.take(frame);
+        }
+        let out = out.expect("whole");
+        let got: Vec<u8> = out.segments().flatten().copied().collect();
+        assert_eq!(got[34..], want, "{payload}");
+    }
+    let mut made = Vec::new();
+    assert!(fragment(&packet(8 * 1480 + 1), 1500, &direct, &indirect, &mut made).is_err() && made.is_empty());
+    // Lengths that lie, options, and what is no IPv4.
+    for (at, value) in [(12, 9), (14, 0x46), (16, 0x7f), (16, 0)] {
+        let mut frame = landed(&packet(100));
+        frame.data_mut()[at] = value;
+        if at == 16 && value == 0 {
+            frame.data_mut()[17] = 20;
+        }
+        assert!(table.take(frame).is_none(), "byte {at} is {value}");
+    }
+    let half = landed(&{
+        let mut p = packet(800);
+        p.data_mut()[6] = 0x20;
+        p
+    });
+    assert!(table.take(half).is_none(), "the rest is missing");
+    drop(table);
+    for pool in [big, direct, indirect] {
+        assert_eq!(pool.in_use(), 0, "everything came back");
+    }
 }
 
 fn states_of_a_port(eal: &Eal) {

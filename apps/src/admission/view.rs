@@ -1,0 +1,61 @@
+//! What a report shows of admission control.
+
+use ac::Instant;
+use ac::control::Control;
+
+/// Lines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    /// Of `show ac`.
+    pub(crate) lines: Vec<String>,
+    /// Of `show ac list`.
+    pub(crate) list: Vec<String>,
+}
+
+impl View {
+    /// What the pump knows.
+    pub(super) fn of(control: &Control, clock: Instant) -> Self {
+        let node = control.node();
+        let (c, config) = (node.counters(), node.config());
+        let mut lines = vec![
+            format!(
+                "  policy={:?} node={} incarnation={} key={}",
+                config.policy,
+                config.node,
+                config.incarnation,
+                if config.key.is_some() { "set" } else { "none: whoever can send a frame is believed" }
+            ),
+            format!(
+                "  messages: received={} sent={} malformed={} forged={} replayed={} stale={} misdirected={} ignored={}",
+                c.received, c.sent, c.malformed, c.forged, c.replayed, c.stale, c.misdirected, c.ignored
+            ),
+            format!(
+                "  as applicant: granted={}; as receiver: opened={} refused={} expired={} withdrawn={} waiting={}",
+                c.granted,
+                c.opened,
+                c.refused,
+                c.expired,
+                c.withdrawn,
+                node.waiting()
+            ),
+            format!("  lost in channels={} unsent={}", control.lost(), c.unsent),
+        ];
+        for queue in 0..config.queues {
+            if let Some((state, holder)) = node.landing(queue) {
+                let holder = holder.map_or_else(|| "nobody".to_owned(), |holder| holder.to_string());
+                lines.push(format!("  landing queue {queue}: {state:?}, held by {holder}"));
+            }
+        }
+        let list = node.list().iter().map(|e| {
+            let left = e.expires.since(clock);
+            format!("  {} flag={:02b} grant={} expires in {left:?}", e.address, e.flag as u8, e.grant)
+        });
+        Self { lines, list: list.collect() }
+    }
+
+    /// Adds what another knows.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.list.extend(other.list);
+    }
+}

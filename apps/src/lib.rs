@@ -1,0 +1,44 @@
+//! LM's programs: lm-testpmd and lm-netpipe.
+//!
+//! What both are made of, from the outside in:
+//!
+//! - [`start`], [`port_options`], [`parse`]: the command line, and EAL's silent start;
+//! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, terminal and signals;
+//! - [`port`]: a port; [`link`] is a started one as loops see it, [`arp`] finds MAC addresses, [`ordinary`] is the queue
+//!   that nothing lands on, [`exit`] the port its frames go on to, [`admission`] asks who may send; [`pattern`] makes payloads;
+//! - [`histogram`], [`tally`], [`message_log`]: what was done.
+//!
+//! And the programs: [`testpmd`], [`netpipe`].
+#![forbid(unsafe_code)]
+
+mod admission;
+mod arp;
+mod console;
+mod exit;
+mod histogram;
+mod link;
+mod logging;
+mod message_log;
+mod netpipe;
+mod ordinary;
+mod parse;
+mod pattern;
+mod port;
+mod port_options;
+mod quiet;
+mod signals;
+mod start;
+mod tally;
+mod testpmd;
+
+use std::process::ExitCode;
+
+/// lm-testpmd.
+pub fn testpmd() -> ExitCode {
+    testpmd::main()
+}
+
+/// lm-netpipe.
+pub fn netpipe() -> ExitCode {
+    netpipe::main()
+}

@@ -1,0 +1,339 @@
+//! [`Link`]: a started port as forwarding uses it: messages in, messages out, ARP on the side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lm::alf::Ends;
+use lm::wire::{BROADCAST, Flow, Mac};
+use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
+use rte::port::{MacAddr, PortId};
+
+use crate::admission::frames::{control_flow, flush_frame};
+use crate::admission::{Admission, May, Wire};
+use crate::arp::{Resolver, Route};
+use crate::console::say;
+use crate::message_log::MessageLog;
+use crate::ordinary::Ordinary;
+use crate::parse::endpoint;
+use crate::tally::{PoolView, Tally};
+
+/// What the forwarding loop and its engines share.
+pub(crate) struct Turn {
+    /// When this turn began.
+    pub(crate) now: Instant,
+    /// Frames that a poll takes.
+    pub(crate) burst: usize,
+    /// 1 and more: print a line about each received datagram.
+    pub(crate) verbose: u8,
+    /// Where each received datagram is written down.
+    pub(crate) log: Option<MessageLog>,
+}
+
+/// A started port. It belongs to the thread that forwards.
+pub(crate) struct Link {
+    /// The port.
+    pub(crate) port: PortId,
+    /// The landing queues: one, unless frames are steered.
+    pub(crate) receivers: Vec<Receiver>,
+    /// What is steered to none of them.
+    pub(crate) ordinary: Option<Ordinary>,
+    /// The way out.
+    pub(crate) outlet: Outlet,
+}
+
+/// The sending half of a link.
+pub(crate) struct Outlet {
+    /// The transmit queue.
+    pub(crate) sender: Sender,
+    resolver: Resolver,
+    /// From us to our peer.
+    ours: Flow,
+    /// Whether the link has been seen up since the port's start.
+    up: Arc<AtomicBool>,
+    /// The last route, and when it was found.
+    route: Option<(u32, Mac, Instant)>,
+    /// Admission control, with `--ac`.
+    pub(crate) admission: Option<Box<Admission>>,
+}
+
+/// How long the end of grants may take when forwarding ends.
+const ENDING: Duration = Duration::from_millis(20);
+/// How long a route is taken as it was found.
+const FRESH: Duration = Duration::from_millis(50);
+
+impl Link {
+    /// A link of receivers and a sender.
+    pub(crate) fn new(
+        receivers: Vec<Receiver>,
+        ordinary: Option<Ordinary>,
+        outlet: Outlet,
+        port: PortId,
+    ) -> Self {
+        Self { port, receivers, ordinary, outlet }
+    }
+
+    /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
+    /// frames received. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
+    #[inline]
+    pub(crate) fn receive(
+        &mut self,
+        turn: &mut Turn,
+        mut deliver: impl FnMut(Message, &mut Outlet),
+    ) -> usize {
+        let (outlet, log, verbose) = (&mut self.outlet, &mut turn.log, turn.verbose);
+        let port = self.port;
+        let mut frames = 0;
+        for (queue, receiver) in self.receivers.iter_mut().enumerate() {
+            let n = receiver.receive(turn.burst, |message| {
+                if message.flow().dst_port == ac::PORT
+                    && let Some(admission) = &outlet.admission
+                {
+                    admission.received(&message);
+                    return;
+                }
+                if let Some(log) = log {
+                    log.record(&message);
+                }
+                if verbose > 0 {
+                    show(port, &message);
+                }
+                deliver(message, outlet);
+            });
+            while let Some(stranger) = receiver.next_stranger() {
+                outlet.hear(stranger.data());
+            }
+            if let Some(ordinary) = self.ordinary.as_ref().filter(|_| n > 0) {
+                ordinary.proofs().landed(queue);
+            }
+            frames += n;
+        }
+        if let Some(ordinary) = &mut self.ordinary {
+            if outlet.is_up() {
+                ordinary.probe(turn.now, |mac| outlet.probe(mac));
+            }
+            frames += ordinary.receive(|frame| outlet.hear(frame));
+            // What finds no room is lost, as on any full queue.
+            frames += ordinary.outgoing(|frame| drop(outlet.sender.send_frame(frame)));
+        }
+        if outlet.admission.is_some() {
+            let now = if frames > 0 { Instant::now() } else { turn.now };
+            outlet.admission_turn(now, &mut self.receivers);
+        }
+        frames
+    }
+
+    /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it
+    /// takes too long.
+    pub(crate) fn release_grants(&mut self) {
+        let Some(admission) = &mut self.outlet.admission else { return };
+        admission.release_all();
+        let start = Instant::now();
+        let ending =
+            |outlet: &Outlet| outlet.admission.as_ref().is_some_and(|admission| admission.is_ending());
+        loop {
+            self.outlet.admission_turn(Instant::now(), &mut self.receivers);
+            if !ending(&self.outlet) || start.elapsed() > ENDING {
+                break;
+            }
+        }
+    }
+
+    /// What receiver and sender have counted, and the pool as it is now.
+    pub(crate) fn tally(&self) -> Tally {
+        let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
+        let mut tally = Tally { sent: self.outlet.sender.stats(), ordinary, ..Tally::default() };
+        for receiver in &self.receivers {
+            tally.add(&Tally { counters: receiver.counters(), ..Tally::default() });
+        }
+        tally
+    }
+
+    /// Datagrams received.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.counters().datagrams).sum()
+    }
+
+    /// The landing pools now, as one.
+    pub(crate) fn pool(&self) -> Option<PoolView> {
+        let waiting = self.receivers.iter().map(|receiver| receiver.waiting()).sum();
+        let pool = PoolView::of_all(self.receivers.iter().filter_map(Receiver::pool))?;
+        Some(PoolView { waiting, ..pool })
+    }
+}
+
+impl Outlet {
+    /// The way out of a port; `up` tells whether its link has come up.
+    pub(crate) fn new(
+        sender: Sender,
+        resolver: Resolver,
+        ours: Flow,
+        up: Arc<AtomicBool>,
+        admission: Option<Box<Admission>>,
+    ) -> Self {
+        Self { sender, resolver, ours, up, route: None, admission }
+    }
+
+    /// Admission control's turn: control messages go out, landing queues are laid.
+    fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) {
+        let Some(mut admission) = self.admission.take() else { return };
+        if self.is_up() {
+            admission.turn(now, receivers, &mut Way { outlet: self, now });
+        }
+        self.admission = Some(admission);
+    }
+
+    /// A control message. If there is no room for it, it is lost, and will be repeated.
+    fn send_control(&mut self, to: ac::NodeId, payload: &[u8], now: Instant) {
+        let flow = control_flow(self.ours.src, to);
+        // Whoever is not known yet hears it with all others.
+        let ends = self.address(flow, now).unwrap_or(Ends {
+            src_mac: self.resolver.mac(),
+            dst_mac: BROADCAST,
+            flow,
+        });
+        if let Some(mut buffer) = self.sender.buffer() {
+            buffer.fill(payload);
+            let _ = self.sender.send(buffer, &ends);
+        }
+    }
+
+    /// Flush frames to a node whose address is known: how many went.
+    fn send_flush(&mut self, to: u32, ends: &Ends, frames: u16) -> u16 {
+        let flow = control_flow(self.ours.src, ac::NodeId(to.into()));
+        let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
+        (0..frames).take_while(|_| send_bytes(&mut self.sender, &frame)).count() as u16
+    }
+
+    /// Whether datagrams may go to `ends` now; flush frames go first, if any are due.
+    fn is_admitted(&mut self, ends: &Ends) -> bool {
+        let Some(admission) = &mut self.admission else { return true };
+        match admission.may(ends.flow.dst) {
+            May::Send => true,
+            May::Wait => false,
+            May::Flush(due) => {
+                let sent = self.send_flush(ends.flow.dst, ends, due);
+                if let Some(admission) = &mut self.admission {
+                    admission.flushed(ends.flow.dst, sent);
+                }
+                sent == due
+            }
+        }
+    }
+
+    /// Sends a datagram where [`Outlet::ends`] said.
+    pub(crate) fn send(&mut self, buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
+        self.sender.send(buffer, ends).map(|()| self.count(ends))
+    }
+
+    /// Sends a datagram on, from where it landed.
+    pub(crate) fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
+        self.sender.send_message(message, ends).map(|()| self.count(ends))
+    }
+
+    fn count(&mut self, ends: &Ends) {
+        if let Some(admission) = &mut self.admission {
+            admission.sent(ends.flow.dst);
+        }
+    }
+
+    /// No more datagrams go to this address for now.
+    pub(crate) fn release(&mut self, address: u32) {
+        if let Some(admission) = &mut self.admission {
+            admission.release(address);
+        }
+    }
+
+    /// The flow from us to our peer.
+    pub(crate) fn ours(&self) -> Flow {
+        self.ours
+    }
+
+    /// Whether the link has come up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
+    /// not admitted us.
+    pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+        self.address(flow, now).filter(|ends| self.is_admitted(ends))
+    }
+
+    /// Where packets of this flow go to; `None` while the link is down or the peer is asked for its address.
+    fn address(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+        let src_mac = self.resolver.mac();
+        let fresh = |&(address, _, found): &(u32, Mac, Instant)| {
+            address == flow.dst && now.saturating_duration_since(found) < FRESH
+        };
+        if let Some((_, dst_mac, _)) = self.route.filter(fresh) {
+            return Some(Ends { src_mac, dst_mac, flow });
+        }
+        if !self.is_up() {
+            return None;
+        }
+        let sender = &mut self.sender;
+        let ask = |frame: &[u8; 60]| send_bytes(sender, frame);
+        match self.resolver.route(flow.dst, now, ask) {
+            Route::To(dst_mac) => {
+                self.route = Some((flow.dst, dst_mac, now));
+                Some(Ends { src_mac, dst_mac, flow })
+            }
+            Route::Wait => None,
+        }
+    }
+
+    /// Asks our peer for a frame to one of our landing addresses.
+    fn probe(&mut self, mac: MacAddr) {
+        let frame = self.resolver.probe(mac.0, self.ours.dst);
+        send_bytes(&mut self.sender, &frame);
+    }
+
+    /// Learns from a frame that is not LM's, and answers it if it is ARP.
+    fn hear(&mut self, frame: &[u8]) {
+        if let Some(answer) = self.resolver.hear(frame) {
+            // If the queue is full it is lost, and will be asked for again.
+            send_bytes(&mut self.sender, &answer);
+        }
+    }
+}
+
+/// The way out as admission control uses it.
+struct Way<'a> {
+    outlet: &'a mut Outlet,
+    now: Instant,
+}
+
+impl Wire for Way<'_> {
+    fn message(&mut self, to: ac::NodeId, payload: &[u8]) {
+        self.outlet.send_control(to, payload, self.now);
+    }
+
+    fn flush(&mut self, to: ac::NodeId, frames: u16) -> u16 {
+        let flow = control_flow(self.outlet.ours.src, to);
+        match self.outlet.address(flow, self.now) {
+            Some(ends) => self.outlet.send_flush(flow.dst, &ends, frames),
+            // Nobody knows where it is: nothing of ours is in its ring.
+            None => frames,
+        }
+    }
+}
+
+/// Sends a frame of these bytes: whether there was room for it.
+fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
+    sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
+}
+
+/// What testpmd's verbose mode shows of a packet, of a message.
+fn show(port: PortId, message: &Message) {
+    let flow = message.flow();
+    say!(
+        "port {port}: {} -> {} length={} fragments={} copied={} whole_by={}",
+        endpoint(flow.src, flow.src_port),
+        endpoint(flow.dst, flow.dst_port),
+        message.len(),
+        message.fragments(),
+        message.copied(),
+        message.whole_by().name()
+    );
+}

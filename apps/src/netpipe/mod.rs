@@ -1,0 +1,165 @@
+//! lm-netpipe: latency, bandwidth and CPU over payload sizes, LM next to what one would use instead.
+//!
+//! - [`options`], [`sizes`]: the command line;
+//! - [`transport`]: what carries datagrams, behind one trait;
+//! - [`order`]: what the two ends tell each other; [`initiator`], [`responder`]: the ends; [`meter`]: work against empty
+//!   polls;
+//! - [`results`], [`output`]: what was measured, as a table, JSON and pictures.
+//!
+//! Both ends run in the main thread, which is EAL's main lcore, or pinned by `--core`. Kernel transports alone need no
+//! EAL. Exit codes are lm-testpmd's.
+
+mod initiator;
+mod meter;
+mod options;
+mod order;
+mod output;
+mod responder;
+mod results;
+mod sizes;
+mod transport;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use rte::Eal;
+
+use self::meter::Rate;
+use self::options::{Options, Role, Test};
+use self::output::machine::Machine;
+use self::results::Results;
+use self::transport::Transport;
+use crate::console::{complain, say};
+use crate::start::{self, NoOptions};
+use crate::{logging, signals};
+
+const NAME: &str = "lm-netpipe";
+
+/// The program.
+pub(crate) fn main() -> ExitCode {
+    start::run(NAME, begin)
+}
+
+/// Reads the command line, opens what it names, and measures.
+fn begin(args: &[String]) -> Result<(), String> {
+    let (eal_args, our_args) = start::split(args);
+    if eal_args.iter().any(|arg| arg == "--version") {
+        say!("{NAME} {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    let help = eal_args.iter().any(|arg| arg == "-h" || arg == "--help");
+    let ours = if help { &["--help".to_owned()] } else { our_args };
+    let options = match Options::of(ours) {
+        Ok(options) => options,
+        Err(NoOptions::Text(text)) => {
+            say!("{}", text.trim_end());
+            return if help { Eal::init(eal_args).map(drop).map_err(|e| e.to_string()) } else { Ok(()) };
+        }
+        Err(NoOptions::Wrong(why)) => return Err(why),
+    };
+    let files = Files::create(&options)?;
+    if !options.needs_eal()
+        && let Some(stray) = eal_args.get(1)
+    {
+        return Err(format!(
+            "{stray:?} is for EAL, which kernel sockets do without: options stand behind --"
+        ));
+    }
+    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
+    signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
+    let eal = if options.needs_eal() { Some(start::eal(NAME, eal_args)?) } else { None };
+    if eal.is_none() {
+        pin(options.core)?;
+    } else if options.core.is_some() {
+        return Err(
+            "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)".to_owned()
+        );
+    }
+    let rate = Rate::measured();
+    let mut transports = match transport::open(eal.as_ref(), &options) {
+        Ok(transports) => transports,
+        Err(e) => {
+            let told = logging::complaints();
+            return Err(if told.is_empty() { e } else { format!("{e}: {told}") });
+        }
+    };
+    logging::release();
+    let done = match options.role {
+        Role::Responder => {
+            responder::run(&mut transports, &options, rate);
+            Ok(())
+        }
+        Role::Initiator => {
+            initiator::introduce(&transports, &options);
+            let mut results = Results::of(&transports);
+            let done = initiator::run(&mut transports, &options, rate, &mut results);
+            let machine = Machine::here(rate.hz, eal.as_ref().map(Eal::version));
+            let complete = done.is_ok() && !signals::is_ending();
+            output::table::show(&results, &options);
+            if !complete && done.is_ok() {
+                say!("\nended by a signal: these are the results so far");
+            }
+            files.write(&results, &options, &machine, complete).and(done)
+        }
+    };
+    transports.into_iter().for_each(Transport::close);
+    if let Some(Err((_, e))) = eal.map(Eal::cleanup) {
+        log::warn!("{e}");
+    }
+    done
+}
+
+/// Puts this thread on a CPU.
+fn pin(core: Option<usize>) -> Result<(), String> {
+    let Some(id) = core else { return Ok(()) };
+    let ours = core_affinity::get_core_ids().unwrap_or_default();
+    let Some(&core) = ours.iter().find(|core| core.id == id) else {
+        let ours: Vec<_> = ours.iter().map(|core| core.id.to_string()).collect();
+        return Err(format!("--core={id} is not ours: choose one of {}", ours.join(", ")));
+    };
+    if !core_affinity::set_for_current(core) {
+        complain(&format!("this thread cannot be pinned to CPU {id}: it goes where the kernel wants it"));
+    }
+    Ok(())
+}
+
+/// Where results are written to.
+struct Files {
+    json: Option<File>,
+}
+
+impl Files {
+    /// What cannot be written is told before anything is measured.
+    fn create(options: &Options) -> Result<Self, String> {
+        let create = |path: &std::path::Path| {
+            File::create(path)
+                .map_err(|e| format!("{} cannot be written: {e}; choose another file", path.display()))
+        };
+        if let Some(prefix) = &options.svg {
+            let first = if options.test.contains(&Test::PingPong) { "latency" } else { "stream" };
+            create(format!("{prefix}-{first}.svg").as_ref())?;
+        }
+        Ok(Self { json: options.json.as_deref().map(create).transpose()? })
+    }
+
+    fn write(
+        self,
+        results: &Results,
+        options: &Options,
+        machine: &Machine,
+        complete: bool,
+    ) -> Result<(), String> {
+        if let Some(mut file) = self.json {
+            let text = output::json::document(results, options, machine, complete);
+            file.write_all(text.as_bytes()).map_err(|e| format!("the results cannot be written: {e}"))?;
+        }
+        if let Some(prefix) = &options.svg {
+            for (name, picture) in output::plot::all(results, options, machine) {
+                let path = format!("{prefix}-{name}.svg");
+                std::fs::write(&path, picture).map_err(|e| format!("{path} cannot be written: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+}

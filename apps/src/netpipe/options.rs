@@ -1,0 +1,231 @@
+//! The command line behind `--`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use lm::wire::MAX_PAYLOAD;
+
+use super::sizes;
+use super::transport::{self, Kind};
+use crate::parse::{self, Addresses};
+use crate::port_options::PortOptions;
+use crate::start::{self, NoOptions};
+
+/// Measures round trips, bandwidth and CPU over payload sizes, in NetPIPE's way: LM, LM with its zero-copy switched off,
+/// rte_ip_frag, kernel sockets and bare frames, by the same code in the same run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "lm-netpipe", version, override_usage = "lm-netpipe [EAL options] -- [options]")]
+#[command(after_help = "\
+Two processes, one --role=responder, with the same list of transports. Each of lm, lm-copy, ip-frag and bare takes a port, \
+in the order of the list; udp uses the ports of --tx-udp, udp-busy the next ones. With kernel sockets alone there is no EAL: \
+lm-netpipe -- --transport=udp.
+EAL options are those of every DPDK application: lm-netpipe --help lists them.")]
+pub(crate) struct Options {
+    /// Who asks, and who answers
+    #[arg(long, value_enum, default_value_t = Role::Initiator)]
+    pub(crate) role: Role,
+    /// What is measured, any of: lm, lm-copy, ip-frag, bare, udp, udp-busy
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lm", value_parser = transport::kind)]
+    pub(crate) transport: Vec<&'static Kind>,
+    /// How: round trips, a stream one way, or both
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "ping-pong,stream")]
+    pub(crate) test: Vec<Test>,
+    /// Payload sizes, in place of NetPIPE's
+    #[arg(long, value_name = "BYTES,...", value_parser = |t: &str| sizes::list(t).map(Sizes))]
+    pub(crate) sizes: Option<Sizes>,
+    /// The smallest of NetPIPE's sizes
+    #[arg(long, value_name = "BYTES", default_value_t = 1)]
+    pub(crate) from: usize,
+    /// And the largest
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_PAYLOAD)]
+    pub(crate) to: usize,
+    /// How far beside each power of two there is another size; 0: none
+    #[arg(long, value_name = "BYTES", default_value_t = 3)]
+    pub(crate) perturbation: usize,
+    /// Round trips of a size and transport at most
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) repetitions: u64,
+    /// Milliseconds for a size, transport and test at most
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) time: u64,
+    /// In how many blocks a size is measured; the transports take turns
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) blocks: u64,
+    /// Round trips before each block that do not count, but are compared byte by byte
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) warm_up: u64,
+    /// Bits a second that streams are held to, preamble, check sequence and gap of each frame counted, such as 1G
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) pace: Option<u64>,
+    /// Milliseconds after which an echo is lost
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) patience: u64,
+    /// Seconds that the responder is waited for
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) await_peer: u64,
+    /// Empty polls after which others may have the CPU between two polls
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) yield_after: u32,
+    /// The CPU to run on, when there is no EAL (else: EAL's main lcore)
+    #[arg(long, value_name = "CPU")]
+    pub(crate) core: Option<usize>,
+    /// Addresses of kernel sockets, if they are not those of --tx-ip
+    #[arg(long, value_name = "SRC,DST", value_parser = parse::addresses)]
+    pub(crate) kernel_ip: Option<Addresses>,
+    /// What results call the wire of kernel sockets
+    #[arg(long, value_name = "NAME", default_value = "kernel")]
+    pub(crate) kernel_wire: String,
+    /// End with the initiator (responder)
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Tell of progress, also if standard error is no terminal
+    #[arg(long)]
+    pub(crate) progress: bool,
+    /// Write the results to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw them: PREFIX-latency.svg, PREFIX-bandwidth.svg, PREFIX-stream.svg
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) svg: Option<String>,
+    #[command(flatten)]
+    pub(crate) port: PortOptions,
+}
+
+/// Who one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Asks, measures and reports.
+    Initiator,
+    /// Answers.
+    Responder,
+}
+
+/// How a size is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Test {
+    /// Round trips.
+    PingPong,
+    /// One way.
+    Stream,
+}
+
+/// Payload sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes(pub(crate) Vec<usize>);
+
+/// `1G`, `100M`, `1000000`: bits a second.
+fn rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.trim().char_indices().last() {
+        Some((at, 'G')) => (&text.trim()[..at], 1_000_000_000),
+        Some((at, 'M')) => (&text.trim()[..at], 1_000_000),
+        Some((at, 'k')) => (&text.trim()[..at], 1000),
+        _ => (text.trim(), 1),
+    };
+    let bits = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    bits.filter(|n| (1000..=1_000_000_000_000).contains(n))
+        .ok_or_else(|| "give bits a second, 1k to 1000G, such as 1G or 100M".to_owned())
+}
+
+impl Options {
+    /// Parses what stands behind `--`.
+    pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
+        let options: Self = start::parse("lm-netpipe", args)?;
+        options.port.check().and_then(|()| options.check()).map_err(NoOptions::Wrong)?;
+        Ok(options)
+    }
+
+    /// What single values cannot tell.
+    fn check(&self) -> Result<(), String> {
+        for (i, kind) in self.transport.iter().enumerate() {
+            if self.transport[..i].iter().any(|other| other.name == kind.name) {
+                return Err(format!("--transport names {} twice", kind.name));
+            }
+        }
+        if self.port.ac.is_some() || !self.port.landing_mac.is_empty() {
+            return Err("--ac and --landing-mac are lm-testpmd's: a round here has one sender".to_owned());
+        }
+        if self.sizes().is_empty() {
+            return Err(format!("no payload size lies between --from={} and --to={}", self.from, self.to));
+        }
+        Ok(())
+    }
+
+    /// The sizes to measure.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        match &self.sizes {
+            Some(Sizes(sizes)) => sizes.clone(),
+            None => sizes::netpipe(self.from, self.to, self.perturbation),
+        }
+    }
+
+    /// Whether there is anything for DPDK to do.
+    pub(crate) fn needs_eal(&self) -> bool {
+        self.transport.iter().any(|kind| kind.port)
+    }
+
+    /// Addresses of kernel sockets.
+    pub(crate) fn kernel_ip(&self) -> Addresses {
+        self.kernel_ip.unwrap_or(self.port.tx_ip)
+    }
+
+    /// Time for a block.
+    pub(crate) fn block_time(&self) -> Duration {
+        Duration::from_millis(self.time) / self.blocks as u32
+    }
+
+    /// Round trips of a block.
+    pub(crate) fn block_repetitions(&self) -> u64 {
+        self.repetitions.div_ceil(self.blocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Result<Options, NoOptions> {
+        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Options as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_given_is_had() {
+        let o = options("--transport=lm,udp --sizes=64,7168 --pace=1G --slots=separate --test=stream");
+        let o = o.expect("options");
+        assert_eq!(o.transport.iter().map(|k| k.name).collect::<Vec<_>>(), ["lm", "udp"]);
+        assert_eq!((o.sizes(), o.pace), (vec![64, 7168], Some(1_000_000_000)));
+        assert!(o.needs_eal() && o.test == [Test::Stream]);
+        let o = options("--transport=udp,udp-busy --blocks=3").expect("options");
+        assert!(!o.needs_eal() && o.sizes().len() > 40);
+        assert_eq!(o.block_repetitions(), 1667);
+    }
+
+    #[test]
+    fn wrong_options_are_one_line() {
+        for (line, says) in [
+            ("--transport=tcp", "udp-busy"),
+            ("--transport=lm,lm", "twice"),
+            ("--sizes=0", "65507"),
+            ("--pace=fast", "1G"),
+            ("--pace=1", "1G"),
+            ("--role=judge", "responder"),
+            ("--from=9 --to=3", "--from=9"),
+            ("--ac=exclusive", "lm-testpmd"),
+            ("--repetitions=0", "repetitions"),
+            ("--mtu=1", "576..=9216"),
+            ("--frobnicate", "--frobnicate"),
+        ] {
+            match options(line) {
+                Err(NoOptions::Wrong(text)) => {
+                    assert!(text.contains(says) && !text.contains('\n'), "{line}: {text}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the figures were measured on.
+
+use serde::Serialize;
+
+/// Machine and versions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    cpu: String,
+    cpus: usize,
+    tsc_hz: u64,
+    kernel: String,
+    dpdk: Option<String>,
+    program: &'static str,
+    command: String,
+    /// Seconds since 1970, UTC.
+    ended: u64,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn here(tsc_hz: u64, dpdk: Option<String>) -> Self {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let uname = rustix::system::uname();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            cpu: cpu.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
+            // All that there are, not those that this thread may use.
+            cpus: info.lines().filter(|line| line.starts_with("processor")).count(),
+            tsc_hz,
+            kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+            dpdk,
+            program: concat!("lm-netpipe ", env!("CARGO_PKG_VERSION")),
+            command: std::env::args_os()
+                .map(|a| a.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" "),
+            ended: since.as_secs(),
+        }
+    }
+
+    /// In a line.
+    pub(crate) fn in_short(&self) -> String {
+        format!("{}, CPUs: {}, {}", self.cpu, self.cpus, self.kernel)
+    }
+}

@@ -1,0 +1,7 @@
+//! What is told of results: a table, JSON, pictures.
+
+pub(crate) mod json;
+pub(crate) mod machine;
+pub(crate) mod plot;
+pub(crate) mod svg;
+pub(crate) mod table;

@@ -1,0 +1,132 @@
+//! Results as a table on standard output.
+
+use crate::console::say;
+use crate::netpipe::options::{Options, Test};
+use crate::netpipe::results::{Cell, Results, Row};
+
+fn us(ns: Option<u64>) -> String {
+    match ns {
+        None => "-".to_owned(),
+        Some(ns) if ns < 100_000 => format!("{:.2}", ns as f64 / 1e3),
+        Some(ns) => format!("{:.1}", ns as f64 / 1e3),
+    }
+}
+
+fn mbps(bits: Option<f64>) -> String {
+    bits.map_or("-".to_owned(), |bits| format!("{:.1}", bits / 1e6))
+}
+
+fn percent(part: u64, all: u64) -> String {
+    format!("{:.2}", part as f64 * 100.0 / all.max(1) as f64)
+}
+
+fn per(ns: u64, n: u64) -> String {
+    us(ns.checked_div(n))
+}
+
+/// All of it.
+pub(crate) fn show(results: &Results, options: &Options) {
+    if options.test.contains(&Test::PingPong) {
+        say!(
+            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. work: of both ends, a round trip"
+        );
+        say!(
+            "{:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9}",
+            "bytes",
+            "",
+            "trips",
+            "min",
+            "median",
+            "p99",
+            "p99.9",
+            "max",
+            "Mb/s",
+            "lost",
+            "copied%",
+            "work"
+        );
+        each(results, ping_line);
+    }
+    if options.test.contains(&Test::Stream) {
+        say!(
+            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and of the receiver"
+        );
+        say!(
+            "{:>6} {:<9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>9} {:>9}",
+            "bytes",
+            "",
+            "sent",
+            "received",
+            "Mb/s",
+            "lost",
+            "copied",
+            "sender",
+            "receiver"
+        );
+        each(results, stream_line);
+    }
+}
+
+fn each(results: &Results, line: impl Fn(usize, &Row, &Cell) -> Option<String>) {
+    for (&(size, row), cell) in &results.cells {
+        if let Some(line) = line(size, &results.rows[row], cell) {
+            say!("{line}");
+        }
+    }
+}
+
+fn ping_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
+    let p = &cell.ping;
+    (p.trips.count() + p.lost > 0).then(|| {
+        let polled = row.kind.is_polled;
+        let work = p.ours.work_ns(polled) + p.theirs.work_ns(polled);
+        format!(
+            "{size:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9}",
+            row.kind.name,
+            p.trips.count(),
+            us(p.trips.min()),
+            us(p.median()),
+            us(p.trips.quantile(0.99)),
+            us(p.trips.quantile(0.999)),
+            us(p.trips.max()),
+            mbps(p.bandwidth(size)),
+            p.lost,
+            percent(p.ours.copied + p.theirs.copied, p.ours.bytes + p.theirs.bytes),
+            per(work, p.ours.datagrams),
+        )
+    })
+}
+
+fn stream_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
+    let s = &cell.stream;
+    (s.sent > 0).then(|| {
+        format!(
+            "{size:>6} {:<9} {:>9} {:>9} {:>10} {:>7.2} {:>7} {:>9} {:>9}",
+            row.kind.name,
+            s.sent,
+            s.theirs.datagrams,
+            mbps(s.rate()),
+            s.loss() * 100.0,
+            percent(s.theirs.copied, s.theirs.bytes),
+            per(s.ours.work_ns(true), s.sent),
+            per(s.theirs.work_ns(row.kind.is_polled), s.theirs.datagrams),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_fit_their_columns() {
+        assert_eq!(
+            (us(Some(1234)), us(Some(123_456)), us(None)),
+            ("1.23".into(), "123.5".into(), "-".into())
+        );
+        assert_eq!(
+            (percent(1, 4), percent(0, 0), per(9000, 3)),
+            ("25.00".into(), "0.00".into(), "3.00".into())
+        );
+    }
+}

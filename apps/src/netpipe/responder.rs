@@ -1,0 +1,143 @@
+//! The responder: waits for a round on any transport, then serves that one alone until the round ends.
+
+use std::thread;
+use std::time::Duration;
+
+use super::meter::{Meter, Rate};
+use super::options::Options;
+use super::order::{Account, Order, Task};
+use super::transport::{Then, Transport};
+use crate::console::say;
+use crate::signals;
+
+/// A round that nothing is heard of for so long, and twice as long as an echo is awaited, is over.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How often an answer is tried until it finds room.
+const ATTEMPTS: u32 = 10_000;
+
+/// How a round went on.
+enum Next {
+    /// Another one begins.
+    Begin(u64, Task),
+    /// It is over.
+    Rest,
+    /// All of them are.
+    Bye,
+}
+
+/// Serves until a signal, or with `--once` until the initiator says good-bye.
+pub(crate) fn run(transports: &mut [Box<dyn Transport>], options: &Options, rate: Rate) {
+    let names: Vec<_> = transports.iter().map(|t| t.kind().name).collect();
+    say!("ready to answer on {}", names.join(", "));
+    let mut last = vec![None; transports.len()];
+    let mut idle = 0_u32;
+    loop {
+        for (transport, last) in transports.iter_mut().zip(&mut last) {
+            let mut heard = None;
+            if transport.poll(&mut |payload| take(payload, &mut heard)) > 0 {
+                idle = 0;
+            }
+            let mut next = match heard {
+                Some(Order::Begin(round, task)) => Next::Begin(round, task),
+                Some(Order::Bye) => Next::Bye,
+                // Our report was lost.
+                Some(Order::End(round)) => {
+                    if let Some(report) = last.filter(|&(of, _)| of == round) {
+                        answer(transport.as_mut(), &Order::Report(report.0, report.1));
+                    }
+                    Next::Rest
+                }
+                _ => Next::Rest,
+            };
+            while let Next::Begin(round, task) = next {
+                transport.rest(false);
+                next = serve(transport.as_mut(), round, task, options, rate, last);
+                transport.rest(true);
+            }
+            if matches!(next, Next::Bye) && options.once {
+                return;
+            }
+        }
+        idle = idle.saturating_add(1);
+        if idle > options.yield_after {
+            // Between two runs there is no hurry.
+            thread::sleep(Duration::from_micros(if idle > 1 << 20 { 1000 } else { 0 }));
+        }
+        if signals::is_ending() {
+            return;
+        }
+    }
+}
+
+fn take(payload: &[u8], heard: &mut Option<Order>) -> Then {
+    *heard = Order::parse(payload).or(*heard);
+    Then::Drop
+}
+
+/// Sends an answer, if there is room for it soon.
+fn answer(transport: &mut dyn Transport, order: &Order) {
+    for _ in 0..ATTEMPTS {
+        if transport.send(&order.bytes()) {
+            break;
+        }
+        transport.flush();
+    }
+    transport.flush();
+}
+
+fn serve(
+    transport: &mut dyn Transport,
+    round: u64,
+    task: Task,
+    options: &Options,
+    rate: Rate,
+    last: &mut Option<(u64, Account)>,
+) -> Next {
+    answer(transport, &Order::Ready(round));
+    let then = if task == Task::Echo { Then::Echo } else { Then::Drop };
+    let copied = transport.copied();
+    let mut meter = Meter::begin(rate);
+    let (mut heard, silence) =
+        (meter.mark(), rate.ticks(SILENCE + 2 * Duration::from_millis(options.patience)));
+    loop {
+        let mut order = None;
+        let (mut datagrams, mut bytes) = (0, 0);
+        let found = transport.poll(&mut |payload| match Order::parse(payload) {
+            None => {
+                datagrams += 1;
+                bytes += payload.len() as u64;
+                then
+            }
+            some => {
+                order = some;
+                Then::Drop
+            }
+        });
+        let now = meter.lap(found > 0);
+        if datagrams > 0 {
+            meter.received(datagrams, bytes, now);
+        }
+        if found > 0 {
+            heard = now;
+        } else if meter.idle_for > options.yield_after || !transport.kind().is_polled {
+            if now.wrapping_sub(heard) > silence || signals::is_ending() {
+                *last = Some((round, meter.end(transport.copied() - copied)));
+                return Next::Rest;
+            }
+            thread::yield_now();
+        }
+        match order {
+            // Ready was lost.
+            Some(Order::Begin(again, _)) if again == round => answer(transport, &Order::Ready(round)),
+            Some(Order::Begin(other, task)) => return Next::Begin(other, task),
+            Some(Order::End(of)) if of == round => {
+                let account = meter.end(transport.copied() - copied);
+                *last = Some((round, account));
+                answer(transport, &Order::Report(round, account));
+                return Next::Rest;
+            }
+            Some(Order::Bye) => return Next::Bye,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `ip-frag`: what a DPDK application would do without LM: `rte_ip_frag`, and a copy out of the chain.
+//!
+//! It is the strongest form of that: the payload is copied once on each side, the checksums are computed by LM's own code,
+//! and what is echoed is sent from where it was copied to. A datagram in one frame is not copied.
+
+use lm::alf::ChecksumMode;
+use lm::checksum;
+use lm::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
+use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
+use rte::mempool::Mempool;
+use rte::port::PortId;
+use rte::{Burst, Eal, Mbuf};
+
+use super::plain::{BURST, Plain, read_headers, write_headers};
+use super::{Kind, Then, Transport, frames, on_wire};
+use crate::netpipe::options::Options;
+
+/// Packets that are put together at a time, and for how long, s.
+const TABLE: (u32, u32) = (1024, 1);
+/// Buffers of whole datagrams.
+const WHOLE: u32 = 255;
+/// mbufs for pieces.
+const PIECES: u32 = 4095;
+/// IP and UDP.
+const FRONT: usize = IPV4 + UDP;
+/// What DPDK leaves in front of a packet.
+const HEADROOM: usize = 128;
+
+pub(super) struct Frag {
+    kind: &'static Kind,
+    table: Reassembler,
+    burst: Burst<BURST>,
+    made: Vec<Mbuf>,
+    /// Answers that wait for room.
+    waiting: Vec<Mbuf>,
+    mtu: u16,
+    checksum: ChecksumMode,
+    in_flight: Option<u32>,
+    id: u16,
+    copied: u64,
+    plain: Plain,
+    whole: Mempool,
+    direct: Mempool,
+    indirect: Mempool,
+}
+
+impl Frag {
+    pub(super) fn open(
+        eal: &Eal,
+        id: PortId,
+        kind: &'static Kind,
+        options: &Options,
+    ) -> Result<Self, String> {
+        let plain = Plain::open(eal, id, options)?;
+        let limit = limit(options.port.mtu);
+        let room = u16::try_from(HEADROOM + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
+        let pool = |name: &str, n, room| {
+            Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
+        };
+        // facts.md, memif: a device whose peer reads the very buffers must not be filled to the brim.
+        let few = options.port.txd.saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
+        Ok(Self {
+            kind,
+            table: Reassembler::new(eal, TABLE.0, TABLE.1).map_err(|e| e.to_string())?,
+            burst: Burst::new(),
+            made: Vec::new(),
+            waiting: Vec::new(),
+            mtu: options.port.mtu,
+            checksum: options.port.checksum,
+            in_flight: (plain.driver == "net_memif").then_some(u32::from(few)),
+            id: 0,
+            copied: 0,
+            plain,
+            whole: pool("frag_whole", WHOLE, room)?,
+            direct: pool("frag_heads", PIECES, 256)?,
+            indirect: pool("frag_pieces", PIECES, 128)?,
+        })
+    }
+
+    /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
+    fn send_packet(&mut self, mut packet: Mbuf) -> Result<(), Mbuf> {
+        if !self.plain.flush() || !self.has_room() {
+            return Err(packet);
+        }
+        let (flow, bytes) = (self.plain.ours, packet.data_mut());
+        let len = bytes.len();
+        self.id = self.id.wrapping_add(1);
+        let sum = match self.checksum {
+            ChecksumMode::Full => checksum::udp(&flow, (len - IPV4) as u16, checksum::sum(&bytes[FRONT..])),
+            ChecksumMode::Zero => 0,
+        };
+        write_headers(bytes, &flow, self.id, sum);
+        if len <= usize::from(self.mtu) {
+            self.made.push(packet);
+        } else if fragment(&packet, self.mtu, &self.direct, &self.indirect, &mut self.made).is_err() {
+            self.made.clear();
+            return Err(packet);
+        }
+        for mut frame in self.made.drain(..) {
+            // Fragments come without one.
+            if len > usize::from(self.mtu)
+                && let Some(ip) = frame.data_mut().first_chunk_mut::<IPV4>()
+            {
+                let sum = checksum::header(ip);
+                ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+            if let Some(head) = frame.prepend(ETHERNET as u16).and_then(|head| head.first_chunk_mut()) {
+                ethernet(head, self.plain.peer, self.plain.mac, TYPE_IPV4);
+                self.plain.stage(frame);
+            }
+        }
+        self.plain.flush();
+        Ok(())
+    }
+
+    /// Whether so few mbufs are in flight that there may be more; the driver is asked for what it has sent.
+    fn has_room(&mut self) -> bool {
+        let few = |this: &Self| this.in_flight.is_none_or(|max| this.direct.in_use() < max);
+        few(self) || {
+            self.plain.reclaim();
+            few(self)
+        }
+    }
+
+    /// A packet that is whole: its payload behind room for headers, in one segment; `None`: it is not ours.
+    fn contiguous(&mut self, mut packet: Mbuf) -> Option<Mbuf> {
+        let available = (packet.pkt_len() as usize).checked_sub(ETHERNET)?;
+        let (flow, udp) = read_headers(packet.data(), available)?;
+        if flow != self.plain.ours.reversed() {
+            return None;
+        }
+        self.plain.learn(packet.data());
+        let len = usize::from(udp.len) - UDP;
+        if packet.nb_segs() == 1 {
+            // Our peer adds nothing behind its datagrams.
+            let ok = packet.adj(ETHERNET as u16) && packet.data().len() == FRONT + len;
+            return (ok && self.verify(&packet, &udp)).then_some(packet);
+        }
+        let mut whole = self.whole.alloc()?;
+        let to = whole.append((FRONT + len) as u16)?;
+        let (mut at, mut skip) = (FRONT, HEADERS + UDP);
+        for segment in packet.segments() {
+            let from = segment.get(skip..).unwrap_or_default();
+            let n = from.len().min(to.len() - at);
+            to[at..at + n].copy_from_slice(&from[..n]);
+            (at, skip) = (at + n, skip.saturating_sub(segment.len()));
+        }
+        self.copied += (at - FRONT) as u64;
+        (at == FRONT + len && self.verify(&whole, &udp)).then_some(whole)
+    }
+
+    fn verify(&self, packet: &Mbuf, udp: &lm::wire::Udp) -> bool {
+        let flow = self.plain.ours.reversed();
+        udp.checksum == 0 || checksum::udp_ok(&flow, udp, checksum::sum(&packet.data()[FRONT..]))
+    }
+}
+
+/// Bytes of payload in [`MAX_FRAGMENTS`] fragments, as far as one mbuf has room for them.
+fn limit(mtu: u16) -> usize {
+    (MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP).min(usize::from(u16::MAX) - HEADROOM - FRONT)
+}
+
+impl Transport for Frag {
+    fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn wire(&self) -> String {
+        self.plain.driver.clone()
+    }
+
+    fn limit(&self) -> usize {
+        limit(self.mtu)
+    }
+
+    fn wire_bytes(&self, payload: usize) -> usize {
+        on_wire(frames(payload, self.mtu))
+    }
+
+    fn send(&mut self, payload: &[u8]) -> bool {
+        if !self.plain.is_up() || !self.plain.flush() || !self.has_room() {
+            return false;
+        }
+        let Some(mut packet) = self.whole.alloc() else {
+            self.plain.reclaim();
+            return false;
+        };
+        let Some(bytes) = packet.append((FRONT + payload.len()) as u16) else { return false };
+        bytes[FRONT..].copy_from_slice(payload);
+        self.send_packet(packet).is_ok()
+    }
+
+    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+        let mut found = 0;
+        while let Some(packet) = self.waiting.pop() {
+            if let Err(packet) = self.send_packet(packet) {
+                self.waiting.push(packet);
+                return found;
+            }
+            found += 1;
+        }
+        let mut burst = std::mem::take(&mut self.burst);
+        found += self.plain.receive(&mut burst);
+        for frame in burst.drain() {
+            let Some(packet) = self.table.take(frame).and_then(|packet| self.contiguous(packet)) else {
+                continue;
+            };
+            if look(&packet.data()[FRONT..]) == Then::Echo
+                && let Err(packet) = self.send_packet(packet)
+            {
+                self.waiting.insert(0, packet);
+            }
+        }
+        self.burst = burst;
+        self.plain.flush();
+        found
+    }
+
+    fn flush(&mut self) {
+        self.plain.flush();
+    }
+
+    fn copied(&self) -> u64 {
+        self.copied
+    }
+
+    fn rest(&mut self, _: bool) {}
+
+    fn close(self: Box<Self>) {
+        let Self { table, waiting, plain, whole, direct, indirect, .. } = *self;
+        drop((waiting, table));
+        let memif = plain.driver == "net_memif";
+        plain.close();
+        if memif {
+            // What its ring still shows is never given back.
+            std::mem::forget((whole, direct, indirect));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_fragments() {
+        assert_eq!(limit(1500), 11_832);
+        assert_eq!(HEADROOM + FRONT + limit(9000), 65_535);
+        assert_eq!(frames(limit(1500), 1500).count(), MAX_FRAGMENTS);
+        assert_eq!(frames(limit(1500) + 1, 1500).count(), MAX_FRAGMENTS + 1);
+    }
+}

@@ -1,0 +1,176 @@
+//! `lm` and `lm-copy`: LM on a port of its own, slots overlapping or separate.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lm::layout::{Geometry, Layout};
+use lm::wire::{Flow, MAX_PAYLOAD};
+use lm::{Message, SendBuffer, WouldBlock};
+use pmd_e1000::SlotLayout;
+use rte::port::PortId;
+use rte::{Burst, Eal};
+
+use super::{Kind, Then, Transport, on_wire};
+use crate::link::{Link, Outlet, Turn};
+use crate::netpipe::options::Options;
+use crate::port::ControlPort;
+use crate::port_options::PortOptions;
+
+/// Polls between two looks at the clock.
+const PERIOD: u32 = 32;
+/// How long a peer that shares our rings has to take the last frames.
+const LINGER: Duration = Duration::from_millis(100);
+
+pub(super) struct Landing {
+    kind: &'static Kind,
+    link: Option<Link>,
+    turn: Turn,
+    /// Filled, but there was no room for it.
+    filled: Option<SendBuffer>,
+    /// To be sent back when there is room.
+    waiting: VecDeque<Message>,
+    ours: Flow,
+    geometry: Geometry,
+    polls: u32,
+    port: ControlPort,
+}
+
+impl Landing {
+    pub(super) fn open(
+        eal: &Eal,
+        id: PortId,
+        kind: &'static Kind,
+        options: &Options,
+    ) -> Result<Self, String> {
+        let slots = if kind.name == "lm-copy" { Some(SlotLayout::Separate) } else { options.port.slots };
+        let options = PortOptions { slots, ..options.port.clone() };
+        let mut port = ControlPort::open(eal, id, &options).map_err(|e| e.to_string())?;
+        port.start(eal, &options).map_err(|e| e.to_string())?;
+        let link = port.link.take().ok_or("the port has no link")?;
+        let geometry = Geometry::new(options.mtu).map_err(|e| e.to_string())?;
+        let turn = Turn { now: Instant::now(), burst: options.burst.into(), verbose: 0, log: None };
+        let ours = link.outlet.ours();
+        let link = Some(link);
+        Ok(Self { kind, link, turn, filled: None, waiting: VecDeque::new(), ours, geometry, polls: 0, port })
+    }
+}
+
+/// Sends a datagram back; gives it back if that cannot be done now.
+fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
+    match outlet.ends(message.flow().reversed(), now) {
+        Some(ends) => outlet.sender.send_message(message, &ends).map_err(|WouldBlock(message)| message),
+        None => Err(message),
+    }
+}
+
+/// Sends a copy of a datagram that cannot be sent from where it lies.
+fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
+    let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
+    let Some(mut buffer) = outlet.sender.buffer() else { return false };
+    buffer.fill(message);
+    outlet.sender.send(buffer, &ends).is_ok()
+}
+
+impl Transport for Landing {
+    fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn wire(&self) -> String {
+        self.port.landing.info().driver.clone()
+    }
+
+    fn limit(&self) -> usize {
+        MAX_PAYLOAD
+    }
+
+    fn wire_bytes(&self, payload: usize) -> usize {
+        let layout = Layout::new(self.geometry, payload);
+        layout.map_or(0, |l| on_wire((0..l.fragments()).map(|i| lm::wire::HEADERS + l.fragment_len(i))))
+    }
+
+    fn send(&mut self, payload: &[u8]) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        let outlet = &mut link.outlet;
+        let Some(ends) = outlet.ends(self.ours, self.turn.now) else { return false };
+        let buffer = self.filled.take().or_else(|| {
+            // What cannot go now need not be filled.
+            let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
+            buffer.fill(payload);
+            Some(buffer)
+        });
+        match buffer.map(|buffer| outlet.sender.send(buffer, &ends)) {
+            Some(Ok(())) => true,
+            Some(Err(WouldBlock(buffer))) => {
+                self.filled = Some(buffer);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+        let Some(link) = &mut self.link else { return 0 };
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls.is_multiple_of(PERIOD) {
+            self.turn.now = Instant::now();
+            if !link.outlet.is_up() {
+                self.port.look_at_link();
+            }
+        }
+        let (now, theirs, waiting) = (self.turn.now, self.ours.reversed(), &mut self.waiting);
+        let mut found = 0;
+        while let Some(message) = waiting.pop_front() {
+            if let Err(message) = answer(message, &mut link.outlet, now) {
+                // With nothing in its way, it is the place where it lies that it cannot go from.
+                if link.outlet.sender.flush() > 0 || !answer_copied(&message, &mut link.outlet, now) {
+                    waiting.push_front(message);
+                    break;
+                }
+            }
+            found += 1;
+        }
+        if waiting.is_empty() {
+            found += link.receive(&mut self.turn, |message, outlet| {
+                if message.flow() == theirs
+                    && look(&message) == Then::Echo
+                    && let Err(message) = answer(message, outlet, now)
+                {
+                    waiting.push_back(message);
+                }
+            });
+        }
+        link.outlet.sender.flush();
+        found
+    }
+
+    fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.outlet.sender.flush();
+        }
+    }
+
+    fn copied(&self) -> u64 {
+        self.link.as_ref().map_or(0, |link| link.receivers.iter().map(|r| r.counters().copied_bytes).sum())
+    }
+
+    fn rest(&mut self, _: bool) {}
+
+    fn close(mut self: Box<Self>) {
+        self.filled = None;
+        self.waiting.clear();
+        let Some(mut link) = self.link.take() else { return };
+        link.outlet.sender.flush();
+        thread::sleep(LINGER);
+        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        link.outlet.sender.queue().send(&mut Burst::<1>::new());
+        for (reason, n) in link.tally().counters.drops().filter(|&(_, n)| n > 0) {
+            log::info!("{}: {n} dropped: {reason}", self.kind.name);
+        }
+        self.port.link = Some(link);
+        if let Err(e) = self.port.stop() {
+            log::warn!("{e}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! [`ControlPort`]: a port as the thread that owns it has it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{error, fmt, thread};
+
+use lm::layout::Geometry;
+use lm::wire::Flow;
+use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
+use pmd_e1000::device::{Allowed, arguments};
+use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendError, SendPool, SlotLayout};
+use rte::Eal;
+use rte::mempool::{Mempool, PoolError};
+use rte::port::{MacAddr, PortId, PortStats, StartError};
+
+use crate::admission::{Admission, Setup, choice};
+use crate::arp::Resolver;
+use crate::exit::{ExitError, ExitPort};
+use crate::link::{Link, Outlet};
+use crate::ordinary::Ordinary;
+use crate::parse::RelaxedOrdering;
+use crate::port_options::PortOptions;
+use crate::signals;
+use crate::tally::{PoolView, Tally};
+
+/// Buffers to send from: as many of the largest datagrams can be in flight.
+const SEND_BUFFERS: usize = 32;
+/// mbufs for headers: four times those of the buffers, since a message that is sent on takes up to three a frame.
+const HEADER_MBUFS: u32 = 4095;
+/// mbufs for frames that are not LM's.
+const STRANGER_MBUFS: u32 = 511;
+
+/// How long a server is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a link may take to come up once the server is there.
+const SOON: Duration = Duration::from_millis(500);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A port: prepared for landing, started or not.
+pub(crate) struct ControlPort {
+    /// While it is started and nothing forwards. The queues go before the port.
+    pub(crate) link: Option<Link>,
+    /// The port.
+    pub(crate) landing: LandingPort,
+    /// What its links did before the present one.
+    pub(crate) past: Tally,
+    /// What the present link had done when forwarding began.
+    pub(crate) base: Tally,
+    /// Frames that the device had found no room for when forwarding began.
+    pub(crate) base_missed: u64,
+    /// mbufs in the landing pool before the first start.
+    pub(crate) pool_before: u32,
+    /// The counters at the last `show port stats`, and when that was.
+    pub(crate) shown: Option<(Instant, PortStats)>,
+    started: bool,
+    up: Arc<AtomicBool>,
+    geometry: Geometry,
+    /// A net_memif client.
+    asks_once: bool,
+    /// Where ordinary frames go.
+    exit: Option<ExitPort>,
+    // mbufs of these wait in the port's rings: they go after it.
+    headers: Mempool,
+    strangers: Mempool,
+}
+
+impl ControlPort {
+    /// Takes a port and prepares it.
+    pub(crate) fn open(eal: &Eal, id: PortId, options: &PortOptions) -> Result<Self, OpenError> {
+        let geometry = Geometry::new(options.mtu).map_err(|e| OpenError::Mtu(e.to_string()))?;
+        let default = PortSetup::default();
+        let setup = PortSetup {
+            rxd: options.rxd,
+            txd: options.txd,
+            mtu: options.mtu,
+            layout: options.slots(),
+            region: options.region,
+            max_region: default.max_region.max(options.region),
+            mirror: !options.no_mirror,
+            assume_ordered: options.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff,
+            spare_mbufs: options
+                .total_num_mbufs
+                .map_or(default.spare_mbufs, |n| n.saturating_sub(u32::from(options.rxd))),
+            ..default
+        };
+        let macs: Vec<_> = options.landing_mac.iter().map(|&mac| MacAddr(mac)).collect();
+        let landing = LandingPort::open_steered(eal, id, &setup, &macs).map_err(OpenError::Port)?;
+        if let (Some(SlotLayout::Overlapping), Allowed::SeparateOnly(_)) =
+            (options.slots, landing.traits().allowed)
+        {
+            let (driver, why) = (landing.info().driver.clone(), landing.verdict().why.clone());
+            return Err(OpenError::Slots { port: id, driver, why });
+        }
+        let socket = landing.info().socket;
+        let room = options.mtu + 128 + 64;
+        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
+        let strangers =
+            Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
+        let asks_once = asks_once(&landing.info().driver, &arguments(id));
+        let pool_before = landing.pools().map(LandingPool::available).sum();
+        Ok(Self {
+            link: None,
+            landing,
+            past: Tally::default(),
+            base: Tally::default(),
+            base_missed: 0,
+            pool_before,
+            shown: None,
+            started: false,
+            up: Arc::default(),
+            geometry,
+            asks_once,
+            exit: None,
+            headers: headers.map_err(OpenError::Pool)?,
+            strangers: strangers.map_err(OpenError::Pool)?,
+        })
+    }
+
+    /// Its ordinary frames go there and come from there.
+    pub(crate) fn set_exit(&mut self, exit: ExitPort) {
+        self.exit = Some(exit);
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> PortId {
+        self.landing.port().id()
+    }
+
+    /// Whether it is started.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Starts the port and makes its link. A link that is still down then is not an error: a cable may be plugged in
+    /// later, too.
+    pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
+        let (id, asks_once) = (self.id(), self.asks_once);
+        persist(
+            self,
+            (id, asks_once),
+            |port| port.start_once(eal, options),
+            |port| port.stop().map_err(StartPortError::Again),
+            Self::look_at_link,
+            |e| matches!(e, StartPortError::Start(_)),
+        )
+    }
+
+    /// Frames that the device found no room for, as far as it knows.
+    pub(crate) fn missed(&self) -> u64 {
+        self.landing.port().stats().map_or(0, |stats| stats.imissed)
+    }
+
+    fn start_once(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
+        let id = self.id();
+        let socket = self.landing.info().socket;
+        // Who asks for us learns an address that lands, and switches learn it from what we send.
+        let steered = self.landing.steering().and_then(|steering| steering.macs().first().copied());
+        let mac = steered.unwrap_or(self.landing.info().mac).0;
+        let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
+            .map_err(StartPortError::Memory)?;
+        let queues = self.landing.start_all().map_err(StartPortError::Start)?;
+        let Queues { ordinary, landing, tx } = queues.ok_or(StartPortError::Started(id))?;
+        self.started = true;
+        self.up.store(false, Ordering::Relaxed);
+        let config = ReceiverConfig {
+            geometry: self.geometry,
+            require: options.require,
+            strangers: Some(self.strangers.clone()),
+            ..ReceiverConfig::default()
+        };
+        let receivers = landing.into_iter().map(|queue| {
+            let mut receiver = Receiver::new(eal, queue, &config)?;
+            if let Some(layout) = options.slots() {
+                receiver.set_layout(layout);
+            }
+            Ok(receiver)
+        });
+        let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
+        let exit = self.exit.as_mut().and_then(ExitPort::queues);
+        let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
+        let config =
+            SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
+        let sender = Sender::new(tx, config, send_pool, self.headers.clone());
+        let peer = options.eth_peer.iter().rev().find(|peer| peer.port == id.0).map(|peer| peer.mac);
+        let resolver = Resolver::new(id, mac, options.tx_ip.src, peer);
+        let ours = Flow {
+            src: options.tx_ip.src,
+            dst: options.tx_ip.dst,
+            src_port: options.tx_udp.src,
+            dst_port: options.tx_udp.dst,
+        };
+        let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?);
+        self.link = Some(Link::new(receivers, ordinary, outlet, id));
+        Ok(())
+    }
+
+    /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
+    fn admission(&self, options: &PortOptions) -> Result<Option<Box<Admission>>, StartPortError> {
+        let Some(policy) = options.ac else { return Ok(None) };
+        let key = options.ac_key_file.as_deref().map(choice::key).transpose();
+        let separate = options.slots == Some(SlotLayout::Separate);
+        let setup = |key| Setup {
+            address: options.tx_ip.src,
+            policy,
+            key,
+            ring: self.landing.setup().rxd,
+            burst: options.burst,
+            overlap: self.landing.traits().allowed == Allowed::Both && !separate,
+            drain: options.ac_drain.map(Duration::from_micros),
+        };
+        key.and_then(|key| Admission::new(setup(key)))
+            .map(|admission| Some(Box::new(admission)))
+            .map_err(StartPortError::Admission)
+    }
+
+    /// Where the driver keeps what it has sent until the descriptor's turn comes again: while there are more buffers than
+    /// descriptors, one is free.
+    fn send_buffers(&self) -> usize {
+        if self.landing.traits().keeps_sent {
+            usize::from(self.landing.setup().txd) + 1
+        } else {
+            SEND_BUFFERS
+        }
+    }
+
+    /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
+    /// datagram, in three segments a frame, always finds room.
+    fn in_flight(&self) -> Option<u32> {
+        let room = self.landing.setup().txd.saturating_sub(3 * self.geometry.max_fragments() as u16);
+        (self.landing.traits().needs_dpdk_memory && self.landing.info().bus == "vdev")
+            .then(|| u32::from(room.max(1)))
+    }
+
+    /// Takes the link apart and stops the port.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let Some(mut link) = self.link.take() else { return Ok(()) };
+        link.outlet.sender.flush();
+        let sent = link.outlet.sender.stats();
+        drop(link.outlet);
+        let ordinary = link.ordinary.take().map_or(0, |ordinary| ordinary.frames);
+        self.past.add(&Tally { sent, ordinary, ..Tally::default() });
+        let mut pools = Vec::new();
+        for (pool, engine) in link.receivers.into_iter().filter_map(Receiver::close) {
+            self.past.add(&Tally { counters: engine.counters(), ..Tally::default() });
+            pools.push(pool);
+        }
+        self.base = Tally::default();
+        self.started = false;
+        self.up.store(false, Ordering::Relaxed);
+        self.landing.stop_all(pools).map_err(|e| e.to_string())
+    }
+
+    /// Whether the link, once more asked if it was down, has come up since the start.
+    pub(crate) fn look_at_link(&self) -> bool {
+        if self.up.load(Ordering::Relaxed) {
+            return true;
+        }
+        // A driver that cannot tell is taken to be up.
+        let up = self.landing.port().link().is_ok_and(|link| link.up);
+        self.up.store(up, Ordering::Relaxed);
+        up
+    }
+
+    /// mbufs in the landing pool, once the port is stopped.
+    pub(crate) fn pool_now(&self) -> Option<u32> {
+        let levels = self.landing.pools().map(LandingPool::available);
+        levels.reduce(|all, one| all + one)
+    }
+
+    /// The landing pool, unless it is with the forwarding loop.
+    pub(crate) fn pool_view(&self) -> Option<PoolView> {
+        self.link.as_ref().and_then(Link::pool).or_else(|| PoolView::of_all(self.landing.pools()))
+    }
+}
+
+/// Starts a port by `start`. A net_memif client asks for its server once, when it is started: for as long as [`PATIENCE`]
+/// it is stopped and started again if that is not there or not ready yet, and if it `may` be tried again.
+pub(crate) fn persist<P, E>(
+    port: &mut P,
+    (id, asks_once): (PortId, bool),
+    mut start: impl FnMut(&mut P) -> Result<(), E>,
+    mut stop: impl FnMut(&mut P) -> Result<(), E>,
+    is_up: impl Fn(&P) -> bool,
+    may: impl Fn(&E) -> bool,
+) -> Result<(), E> {
+    let begun = Instant::now();
+    loop {
+        let started = start(port);
+        let up = !asks_once || (started.is_ok() && comes_up(port, &is_up));
+        if up || begun.elapsed() > PATIENCE || signals::is_ending() {
+            if !up && started.is_ok() {
+                log::warn!("port {id}: no net_memif server answers: stop and start the port when it does");
+            }
+            return started;
+        }
+        match started {
+            Ok(()) => stop(port)?,
+            Err(e) if may(&e) => thread::sleep(PAUSE),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Whether the link comes up soon.
+fn comes_up<P>(port: &P, is_up: impl Fn(&P) -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_up(port) {
+        if begun.elapsed() > SOON || signals::is_ending() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Whether a port asks for its peer once, when it is started: a net_memif client.
+pub(crate) fn asks_once(driver: &str, args: &str) -> bool {
+    driver == "net_memif" && !is_memif_server(args)
+}
+
+/// Whether a net_memif port with these arguments is the server; without a role it is not.
+fn is_memif_server(args: &str) -> bool {
+    args.split(',').any(|arg| arg == "role=server" || arg == "role=master")
+}
+
+/// A port cannot be prepared.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// By its device.
+    Port(pmd_e1000::PortError),
+    /// The MTU is out of range.
+    Mtu(String),
+    /// Overlapping slots were asked for, and are not safe.
+    Slots { port: PortId, driver: String, why: String },
+    /// No mbufs.
+    Pool(PoolError),
+    /// The port for ordinary frames.
+    Exit(ExitError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(e) => e.fmt(f),
+            Self::Mtu(e) => f.write_str(e),
+            Self::Slots { port, driver, why } => write!(
+                f,
+                "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
+            ),
+            Self::Pool(e) => e.fmt(f),
+            Self::Exit(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for OpenError {}
+
+/// A port cannot be started.
+#[derive(Debug)]
+pub(crate) enum StartPortError {
+    /// It is started.
+    Started(PortId),
+    /// The driver refuses.
+    Start(StartError),
+    /// It cannot be stopped to be started again.
+    Again(String),
+    /// No memory for buffers.
+    Memory(SendError),
+    /// Admission control cannot be set up.
+    Admission(String),
+}
+
+impl fmt::Display for StartPortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(id) => write!(f, "port {id} is started already"),
+            Self::Start(e) => e.fmt(f),
+            Self::Again(e) => f.write_str(e),
+            Self::Memory(e) => e.fmt(f),
+            Self::Admission(why) => f.write_str(why),
+        }
+    }
+}
+
+impl error::Error for StartPortError {}

@@ -1,0 +1,105 @@
+//! [`PortOptions`]: what lm-testpmd and lm-netpipe are told of ports and of the ends of the wire.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lm::alf::ChecksumMode;
+use lm::ground::Require;
+use lm::wire::Mac;
+use pmd_e1000::SlotLayout;
+
+use crate::admission::choice;
+use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
+
+/// Ports, addresses, and what counts as proof.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PortOptions {
+    /// Descriptors to receive into
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    pub(crate) rxd: u16,
+    /// Descriptors to send from
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    pub(crate) txd: u16,
+    /// Frames that one poll takes
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) burst: u16,
+    /// mbufs of each port's landing pool [default: rxd + 576]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) total_num_mbufs: Option<u32>,
+    /// The peer's MAC address on a port, may be repeated [default: asked for by ARP]
+    #[arg(long, value_name = "PORT,MAC", value_parser = parse::peer)]
+    pub(crate) eth_peer: Vec<Peer>,
+    /// Our address, for which ARP is answered, and the peer's
+    #[arg(long, value_name = "SRC,DST", default_value = "198.18.0.1,198.18.0.2", value_parser = parse::addresses)]
+    pub(crate) tx_ip: Addresses,
+    /// UDP ports
+    #[arg(long, value_name = "SRC,DST", default_value = "9,9", value_parser = parse::udp_ports)]
+    pub(crate) tx_udp: UdpPorts,
+    /// Bytes of IP packet on the link, 576..=9216
+    #[arg(long, value_name = "BYTES", default_value_t = 1500)]
+    pub(crate) mtu: u16,
+    /// UDP checksums of what is sent: full or zero
+    #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
+    pub(crate) checksum: ChecksumMode,
+    /// What proves that a datagram is whole, any of a set: headers, checksum, tags (tags only where no stranger's
+    /// frames arrive)
+    #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
+    pub(crate) require: Require,
+    /// How frames land: overlapping or separate [default: overlapping where the device allows it]
+    #[arg(long, value_name = "LAYOUT", value_parser = parse::layout)]
+    pub(crate) slots: Option<SlotLayout>,
+    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off. Where it is
+    /// on, payloads are then damaged without a word
+    #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
+    pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
+    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
+    #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
+    pub(crate) landing_mac: Vec<Mac>,
+    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
+    /// All nodes of a cluster have the same
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = choice::policy)]
+    pub(crate) ac: choice::Choice,
+    /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ac_key_file: Option<PathBuf>,
+    /// Microseconds that a receiver waits behind the end of a grant, where the end can overtake data (several paths)
+    /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
+    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) ac_drain: Option<u64>,
+    /// Bytes of each port's landing region
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    pub(crate) region: usize,
+    /// Map the landing region once, also where it could be mapped twice: datagrams across its end are copied
+    #[arg(long)]
+    pub(crate) no_mirror: bool,
+}
+
+impl PortOptions {
+    /// How frames land first, if it matters: separate until somebody is admitted.
+    pub(crate) fn slots(&self) -> Option<SlotLayout> {
+        self.slots.or(self.ac.map(|_| SlotLayout::Separate))
+    }
+
+    /// An option that is of use with admission control only.
+    pub(crate) fn needs_ac(&self, name: &str, given: bool) -> Result<(), String> {
+        if given && self.ac.is_none() {
+            return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));
+        }
+        Ok(())
+    }
+
+    /// What single values cannot tell.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
+        self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;
+        self.needs_ac("--ac-drain", self.ac_drain.is_some())?;
+        let least = u32::from(self.rxd) + u32::from(self.burst);
+        match self.total_num_mbufs {
+            Some(n) if n < least => Err(format!(
+                "--total-num-mbufs={n} is too few for --rxd={} and --burst={}: give {least} or more",
+                self.rxd, self.burst
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! [`Quiet`]: EAL prints its usage and its fatal errors by itself. While it starts, both streams go into a file in
+//! memory, so that a failure remains one line.
+
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::stdio::{dup2_stderr, dup2_stdout};
+
+/// Standard output and error, led aside.
+pub(crate) struct Quiet {
+    out: OwnedFd,
+    err: OwnedFd,
+    aside: std::fs::File,
+}
+
+impl Quiet {
+    /// Leads the streams aside; `None`, and nothing changes, if the system will not.
+    pub(crate) fn begin() -> Option<Self> {
+        let _ = io::stdout().flush();
+        let out = rustix::io::dup(io::stdout()).ok()?;
+        let err = rustix::io::dup(io::stderr()).ok()?;
+        let aside = std::fs::File::from(memfd_create("lm-start", MemfdFlags::CLOEXEC).ok()?);
+        dup2_stdout(&aside).ok()?;
+        if dup2_stderr(&aside).is_err() {
+            let _ = dup2_stdout(&out);
+            return None;
+        }
+        Some(Self { out, err, aside })
+    }
+
+    /// All is well: leads the streams back, and writes what was led aside to standard error.
+    pub(crate) fn end(mut self) {
+        let _ = (dup2_stdout(&self.out), dup2_stderr(&self.err));
+        let _ = io::stderr().write_all(&self.text());
+    }
+
+    /// It failed: standard error is led back, and what was written to it is returned. Standard output stays aside, as
+    /// C may still have text for it that it writes when the process ends.
+    pub(crate) fn fail(mut self) -> String {
+        let _ = dup2_stderr(&self.err);
+        String::from_utf8_lossy(&self.text()).into_owned()
+    }
+
+    fn text(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let _ = self.aside.rewind().and_then(|()| self.aside.read_to_end(&mut text));
+        text
+    }
+}

@@ -1,0 +1,110 @@
+//! How both programs begin: the command line is split and parsed, EAL starts in silence, and what is wrong is one line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rte::Eal;
+
+use crate::console::{self, complain};
+use crate::quiet::Quiet;
+
+/// Runs a program: exit code 2, and one line, if it could not do what it should.
+pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), String>) -> ExitCode {
+    console::set_program(program);
+    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match begin(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Splits the command line into EAL's part, the program's name included, and ours.
+pub(crate) fn split(args: &[String]) -> (&[String], &[String]) {
+    match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (args, &[]),
+    }
+}
+
+/// What to do with a command line that holds no options to run with.
+#[derive(Debug)]
+pub(crate) enum NoOptions {
+    /// Print this and end well: help or version.
+    Text(String),
+    /// It is wrong: one line that says why.
+    Wrong(String),
+}
+
+/// Parses what stands behind `--`.
+pub(crate) fn parse<O: Parser>(program: &str, args: &[String]) -> Result<O, NoOptions> {
+    let args = std::iter::once(program).chain(args.iter().map(String::as_str));
+    O::try_parse_from(args).map_err(|e| match e.kind() {
+        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
+            NoOptions::Text(e.to_string())
+        }
+        _ => NoOptions::Wrong(one_line(program, &e.to_string())),
+    })
+}
+
+/// clap's message in one line: what is wrong, without usage and empty lines.
+fn one_line(program: &str, text: &str) -> String {
+    let lines =
+        text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+    let text = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+    format!("{}; {program} -- --help lists the options", text.trim_start_matches("error: "))
+}
+
+/// Initialises EAL, silently.
+pub(crate) fn eal(program: &str, args: &[String]) -> Result<Eal, String> {
+    let quiet = Quiet::begin();
+    let started = Eal::init(args).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
+        None => Ok(eal),
+        Some(stray) => Err(format!("EAL does not take {stray:?}: options of {program} stand behind --")),
+    });
+    match (quiet, started) {
+        (Some(quiet), Ok(eal)) => {
+            quiet.end();
+            Ok(eal)
+        }
+        (Some(quiet), Err(why)) => Err(match offence(args, &quiet.fail()) {
+            Some(option) => format!("{option}; {why}"),
+            None => why,
+        }),
+        (None, started) => started,
+    }
+}
+
+/// What getopt, which EAL uses, has written about a wrong option.
+fn offence(args: &[String], text: &str) -> Option<String> {
+    let program = args.first()?;
+    let mut told = text.lines().filter_map(|line| line.strip_prefix(program.as_str())?.strip_prefix(": "));
+    told.find(|line| line.contains("option")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn our_options_stand_behind_the_first_dashes() {
+        let args = words("lm-testpmd -l 0 -- -i -- x");
+        let (eal, ours) = split(&args);
+        assert_eq!((eal, ours), (&args[..3], &args[4..]));
+        assert_eq!(split(&args[..3]), (&args[..3], &args[..0]));
+    }
+
+    #[test]
+    fn getopt_names_the_wrong_option() {
+        let text = "usage\n./lm-testpmd: unrecognized option '--bad'\nEAL: FATAL\n";
+        let told = offence(&words("./lm-testpmd --bad"), text);
+        assert_eq!(told.as_deref(), Some("unrecognized option '--bad'"));
+        assert_eq!(offence(&words("other"), text), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! [`Tally`]: what a port did, as numbers that can be added and subtracted.
+
+use std::collections::BTreeMap;
+
+use lm::SenderStats;
+use lm::counters::{Counters, Reason};
+use pmd_e1000::{LandingPool, PoolStats, SlotLayout};
+
+use crate::histogram::Histogram;
+
+/// Everything counted on a port, or on all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// By the receiver.
+    pub(crate) counters: Counters,
+    /// By the sender.
+    pub(crate) sent: SenderStats,
+    /// By the engine.
+    pub(crate) engine: EngineTally,
+    /// Frames that the device found no room for.
+    pub(crate) missed: u64,
+    /// Frames of the ordinary queue, where frames are steered.
+    pub(crate) ordinary: u64,
+}
+
+/// What engines count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EngineTally {
+    /// Received datagrams that the engine had no use for.
+    pub(crate) ignored: u64,
+    /// Datagrams that it wanted to send and gave up.
+    pub(crate) tx_dropped: u64,
+    /// Datagrams that it had to copy to send them.
+    pub(crate) tx_copied: u64,
+    /// Echoes that came after their time.
+    pub(crate) late: u64,
+    /// Round trips, by payload size.
+    pub(crate) ping: BTreeMap<usize, PingTally>,
+}
+
+/// Round trips of one size.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PingTally {
+    /// Echoes that were what was sent, and how long they took.
+    pub(crate) round_trips: Histogram,
+    /// No echo in time.
+    pub(crate) lost: u64,
+    /// An echo with other bytes.
+    pub(crate) mismatched: u64,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.counters = combine(&self.counters, &other.counters, u64::wrapping_add);
+        let (a, b) = (&mut self.sent, &other.sent);
+        a.datagrams += b.datagrams;
+        a.bytes += b.bytes;
+        a.frames += b.frames;
+        a.would_block += b.would_block;
+        self.engine.add(&other.engine);
+        self.missed += other.missed;
+        self.ordinary += other.ordinary;
+    }
+
+    /// What was counted since `before`, but by the engine, which begins anew with each run.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let (a, b) = (&self.sent, &before.sent);
+        Self {
+            counters: combine(&self.counters, &before.counters, u64::wrapping_sub),
+            sent: SenderStats {
+                datagrams: a.datagrams - b.datagrams,
+                bytes: a.bytes - b.bytes,
+                frames: a.frames - b.frames,
+                would_block: a.would_block - b.would_block,
+            },
+            engine: self.engine.clone(),
+            missed: self.missed,
+            ordinary: self.ordinary - before.ordinary,
+        }
+    }
+}
+
+impl EngineTally {
+    fn add(&mut self, other: &Self) {
+        self.ignored += other.ignored;
+        self.tx_dropped += other.tx_dropped;
+        self.tx_copied += other.tx_copied;
+        self.late += other.late;
+        for (&size, ping) in &other.ping {
+            let mine = self.ping.entry(size).or_default();
+            mine.round_trips.merge(&ping.round_trips);
+            mine.lost += ping.lost;
+            mine.mismatched += ping.mismatched;
+        }
+    }
+}
+
+/// Counter by counter.
+fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
+    let mut c = Counters::default();
+    c.datagrams = f(a.datagrams, b.datagrams);
+    c.bytes = f(a.bytes, b.bytes);
+    c.copied_datagrams = f(a.copied_datagrams, b.copied_datagrams);
+    c.copied_bytes = f(a.copied_bytes, b.copied_bytes);
+    c.frames = f(a.frames, b.frames);
+    c.foreign = f(a.foreign, b.foreign);
+    c.duplicates = f(a.duplicates, b.duplicates);
+    c.bounced = f(a.bounced, b.bounced);
+    for reason in Reason::ALL {
+        c.drop_many(reason, f(a.dropped(reason), b.dropped(reason)));
+    }
+    c
+}
+
+/// A landing pool at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolView {
+    /// mbufs that are not out.
+    pub(crate) available: u32,
+    /// mbufs in all.
+    pub(crate) size: u32,
+    /// Bytes of region.
+    pub(crate) region: usize,
+    /// It is mapped twice.
+    pub(crate) mirrored: bool,
+    /// Slots that messages and waiting frames hold.
+    pub(crate) held: u64,
+    /// Frames that wait for the rest of their datagrams.
+    pub(crate) waiting: usize,
+    /// How slots are laid.
+    pub(crate) layout: SlotLayout,
+    /// Bytes from one overlapping slot to the next.
+    pub(crate) stride: usize,
+    /// What the pool counted.
+    pub(crate) stats: PoolStats,
+}
+
+impl PoolView {
+    /// The pool now.
+    pub(crate) fn of(pool: &LandingPool) -> Self {
+        Self {
+            available: pool.available(),
+            size: pool.size(),
+            region: pool.region(),
+            mirrored: pool.mirror() != 0,
+            held: pool.held(),
+            waiting: 0,
+            layout: pool.layout(),
+            stride: pool.config().stride,
+            stats: pool.stats(),
+        }
+    }
+
+    /// Several pools, as one; `None` if there is none.
+    pub(crate) fn of_all<'a>(pools: impl Iterator<Item = &'a LandingPool>) -> Option<Self> {
+        pools.map(Self::of).reduce(|mut all, one| {
+            all.available += one.available;
+            all.size += one.size;
+            all.region += one.region;
+            all.held += one.held;
+            let (a, b) = (&mut all.stats, &one.stats);
+            a.wraps += b.wraps;
+            a.jumps += b.jumps;
+            a.bounced += b.bounced;
+            a.starved += b.starved;
+            a.grown += b.grown;
+            all
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_can_be_subtracted() {
+        let mut one = Tally::default();
+        one.counters.datagrams = 3;
+        one.counters.drop_many(Reason::BadTag, 2);
+        one.sent.bytes = 7;
+        let mut two = one.clone();
+        two.add(&one);
+        let dropped = two.counters.dropped(Reason::BadTag);
+        assert_eq!((two.counters.datagrams, dropped, two.sent.bytes), (6, 4, 14));
+        let back = two.since(&one);
+        assert_eq!((back.counters, back.sent), (one.counters, one.sent));
+    }
+}

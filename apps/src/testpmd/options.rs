@@ -1,0 +1,154 @@
+//! The command line behind `--`.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::port_options::PortOptions;
+use crate::start::{self, NoOptions};
+use crate::testpmd::engine::{self, Kind};
+use crate::testpmd::sizes::Sizes;
+
+/// Sends, receives, echoes and measures UDP datagrams of up to 65,507 bytes on DPDK ports, without a copy.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "lm-testpmd", version, override_usage = "lm-testpmd [EAL options] -- [options]")]
+#[command(after_help = "EAL options are those of every DPDK application: lm-testpmd --help lists them.")]
+pub(crate) struct Options {
+    /// Start with a prompt; `start` begins forwarding
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// With -i, begin forwarding at once (without it, that is always so)
+    #[arg(short, long)]
+    pub(crate) auto_start: bool,
+    /// Run the commands of a file first
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cmdline_file: Option<PathBuf>,
+    /// Without -i, show statistics every so many seconds
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) stats_period: Option<u64>,
+    /// What to do: rx, tx, ping or echo
+    #[arg(long, value_name = "MODE", default_value = "rx", value_parser = engine::kind)]
+    pub(crate) forward_mode: &'static Kind,
+    #[command(flatten)]
+    pub(crate) port: PortOptions,
+    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has them (with
+    /// --landing-mac, one steered port)
+    #[arg(long, value_name = "PORT", requires = "landing_mac")]
+    pub(crate) ordinary_port: Option<u16>,
+    /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in steps)
+    #[arg(long, value_name = "SIZES", default_value = "7168")]
+    pub(crate) txsize: Sizes,
+    /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
+    #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
+    pub(crate) tx_to: Vec<Ipv4Addr>,
+    /// Microseconds between two datagrams of tx or ping, at least
+    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000_000))]
+    pub(crate) tx_interval: u64,
+    /// tx goes on receiving when --count is sent, until it is stopped
+    #[arg(long)]
+    pub(crate) tx_stay: bool,
+    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a port]
+    #[arg(long, value_name = "N")]
+    pub(crate) ac_lcore: Option<u32>,
+    /// End after so many datagrams on each port: sent (tx), received (rx, echo), or pinged (ping)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// What payloads and random sizes are made from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// End when nothing has been received or sent for so long, counted from when the link is up
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) stop_after_idle: Option<u64>,
+    /// Write a JSON object about each received datagram to a file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) message_log: Option<PathBuf>,
+    /// Write a JSON summary to a file at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+}
+
+impl Options {
+    /// Parses what stands behind `--`.
+    pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
+        let options: Self = start::parse("lm-testpmd", args)?;
+        options.port.check().map_err(NoOptions::Wrong)?;
+        options.port.needs_ac("--ac-lcore", options.ac_lcore.is_some()).map_err(NoOptions::Wrong)?;
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lm::ground::Require;
+
+    use super::*;
+    use crate::parse::UdpPorts;
+
+    fn options(line: &str) -> Result<Options, NoOptions> {
+        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn wrong(line: &str) -> String {
+        match options(line) {
+            Err(NoOptions::Wrong(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Options as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let o = options("").expect("no options");
+        assert_eq!(
+            (o.port.rxd, o.port.txd, o.port.burst, o.port.mtu, o.port.region),
+            (512, 512, 32, 1500, 4 << 20)
+        );
+        assert_eq!(o.forward_mode.name, "rx");
+        assert_eq!(o.port.require, Require::default());
+        assert_eq!(o.port.tx_udp, UdpPorts { src: 9, dst: 9 });
+    }
+
+    #[test]
+    fn testpmds_spelling() {
+        let o = options(
+            "-i -a --forward-mode=ping --eth-peer=0,02:00:00:00:00:01 --eth-peer=1,02:00:00:00:00:02",
+        );
+        let o = o.expect("options");
+        assert!(o.interactive && o.auto_start && o.port.eth_peer.len() == 2 && o.forward_mode.name == "ping");
+    }
+
+    #[test]
+    fn wrong_options_are_one_line_with_the_value_and_what_to_do() {
+        for (line, value) in [
+            ("--burst=0", "'0'"),
+            ("--burst=513", "512"),
+            ("--forward-mode=io", "'io'"),
+            ("--txsize=70000", "70000"),
+            ("--mtu=100", "576..=9216"),
+            ("--eth-peer=0", "PORT,MAC"),
+            ("--require=hope", "headers, checksum, tags"),
+            ("--total-num-mbufs=100", "544"),
+            ("--frobnicate", "--frobnicate"),
+            ("stray", "'stray'"),
+            ("--count", "--count"),
+            ("--ac-lcore=1", "--ac=exclusive"),
+            ("--ac=exclusive --ac-drain=2000000", "1000000"),
+            ("--tx-to=198.18.0.1,x", "'x'"),
+        ] {
+            let text = wrong(line);
+            assert!(text.contains(value) && !text.contains('\n'), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for line in ["--help", "--version"] {
+            assert!(matches!(options(line), Err(NoOptions::Text(_))));
+        }
+    }
+}

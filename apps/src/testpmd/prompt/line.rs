@@ -1,0 +1,126 @@
+//! Where lines come from: a terminal with history and completion, a pipe, a file.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::Path;
+use std::sync::mpsc::{Sender, sync_channel};
+use std::thread;
+
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
+
+use super::{Hints, complete};
+use crate::console;
+use crate::signals;
+use crate::testpmd::control::{Event, Next, command};
+use crate::testpmd::session::Session;
+
+/// testpmd's.
+const PROMPT: &str = "testpmd> ";
+
+/// Reads lines in a thread of its own, and hands them to the control thread one by one. The end of input is `quit`.
+pub(crate) fn interactive(events: Sender<Event>, hints: Hints) -> io::Result<()> {
+    thread::Builder::new()
+        .name("lm-prompt".into())
+        .spawn(move || {
+            if io::stdin().is_terminal() {
+                terminal(&events, hints);
+            } else {
+                pipe(&events);
+            }
+        })
+        .map(drop)
+}
+
+/// Waits for Enter in a thread of its own. The end of input means nothing: there may be no input at all.
+pub(crate) fn wait_for_enter(events: Sender<Event>) -> io::Result<()> {
+    thread::Builder::new()
+        .name("lm-enter".into())
+        .spawn(move || {
+            if io::stdin().lock().read_line(&mut String::new()).is_ok_and(|n| n > 0) {
+                let _ = events.send(Event::Enter);
+            }
+        })
+        .map(drop)
+}
+
+/// Runs the commands of a file. `Quit` if one of them is that.
+pub(crate) fn file(session: &mut Session, path: &Path) -> io::Result<Next> {
+    for line in io::BufReader::new(std::fs::File::open(path)?).lines() {
+        if command(session, &line?) == Next::Quit {
+            return Ok(Next::Quit);
+        }
+    }
+    Ok(Next::Command)
+}
+
+/// Has a line run, and waits for that. Whether there is a next one.
+fn submit(events: &Sender<Event>, line: &str) -> bool {
+    let (answer, next) = sync_channel(1);
+    events.send(Event::Line(line.to_owned(), answer)).is_ok() && next.recv() == Ok(Next::Command)
+}
+
+/// Lines from a pipe, repeated behind the prompt, so that the output reads as a terminal's would.
+fn pipe(events: &Sender<Event>) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        console::print(&format!("{PROMPT}{line}\n"));
+        if !submit(events, &line) {
+            return;
+        }
+    }
+    submit(events, "quit");
+}
+
+/// Lines from a terminal.
+fn terminal(events: &Sender<Event>, hints: Hints) {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        // The terminal may have to be restored by another thread, which knows of modes, not of escape sequences.
+        .bracketed_paste(false)
+        .auto_add_history(true)
+        .build();
+    let history = MemHistory::with_config(&config);
+    let mut editor = match Editor::<Words, MemHistory>::with_history(config, history) {
+        Ok(editor) => editor,
+        Err(e) => {
+            log::warn!("the terminal cannot be edited on ({e}): lines are taken as they come");
+            return pipe(events);
+        }
+    };
+    editor.set_helper(Some(Words(hints)));
+    loop {
+        match editor.readline(PROMPT) {
+            Ok(line) if submit(events, &line) => {}
+            Ok(_) => return,
+            Err(ReadlineError::Interrupted) => return signals::interrupt(),
+            Err(_) => {
+                submit(events, "quit");
+                return;
+            }
+        }
+    }
+}
+
+/// Completes words.
+struct Words(Hints);
+
+impl Completer for Words {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let (start, words) = complete(&self.0, line.get(..at).unwrap_or_default());
+        Ok((start, words.into_iter().map(|word| word + " ").collect()))
+    }
+}
+
+impl Hinter for Words {
+    type Hint = String;
+}
+
+impl Highlighter for Words {}
+impl Validator for Words {}
+impl Helper for Words {}

@@ -1,0 +1,342 @@
+//! [`Session`]: ports, settings and the forwarding loop, in the hands of the control thread.
+
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+use std::{error, fmt};
+
+use rte::Eal;
+use rte::port::PortId;
+
+use crate::admission::View;
+use crate::console::{complain, say};
+use crate::exit::ExitPort;
+use crate::link::{Link, Turn};
+use crate::message_log::MessageLog;
+pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
+use crate::tally::{PoolView, Tally};
+use crate::testpmd::control::Event;
+use crate::testpmd::engine::Plan;
+use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, Report, Work};
+use crate::testpmd::options::Options;
+use crate::testpmd::report;
+
+/// Everything.
+pub(crate) struct Session {
+    /// The settings; commands change some of them.
+    pub(crate) options: Options,
+    /// The ports.
+    pub(crate) ports: Vec<ControlPort>,
+    /// 1 and more: received datagrams are shown.
+    pub(crate) verbose: u8,
+    /// How long forwarding has run, in all.
+    pub(crate) elapsed: Duration,
+    forwarder: Option<(Forwarder, u64, Instant)>,
+    /// How many loops there have been.
+    runs: u64,
+    log: Option<MessageLog>,
+    events: Sender<Event>,
+    /// Last: EAL is cleaned up when all else is gone.
+    eal: Eal,
+}
+
+impl Session {
+    /// Takes and prepares all ports.
+    pub(crate) fn open(
+        eal: Eal,
+        options: Options,
+        log: Option<MessageLog>,
+        events: Sender<Event>,
+        complaints: &str,
+    ) -> Result<Self, SessionError> {
+        let ids: Vec<_> = rte::port::ports(&eal).collect();
+        if ids.is_empty() {
+            return Err(SessionError::NoPorts(complaints.to_owned()));
+        }
+        if let Some(lcore) = options.ac_lcore.filter(|lcore| !eal.worker_lcores().contains(lcore)) {
+            return Err(SessionError::ControlLcore { lcore, workers: eal.worker_lcores() });
+        }
+        if let Some(peer) = options.port.eth_peer.iter().find(|peer| ids.iter().all(|id| id.0 != peer.port)) {
+            let last = ids.iter().map(|id| id.0).max().unwrap_or_default();
+            return Err(SessionError::UnknownPeer { port: peer.port, last });
+        }
+        let exit = options.ordinary_port.map(PortId);
+        if let Some(PortId(port)) = exit.filter(|exit| !ids.contains(exit) || ids.len() != 2) {
+            return Err(SessionError::NoExit { port, ports: ids.len() });
+        }
+        let ports = ids.into_iter().filter(|&id| Some(id) != exit);
+        let ports = ports.map(|id| ControlPort::open(&eal, id, &options.port));
+        let mut ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
+        if let (Some(exit), Some(port)) = (exit, ports.first_mut()) {
+            port.set_exit(ExitPort::open(&eal, exit).map_err(|e| SessionError::Open(OpenError::Exit(e)))?);
+        }
+        Ok(Self {
+            options,
+            ports,
+            verbose: 0,
+            elapsed: Duration::ZERO,
+            forwarder: None,
+            runs: 0,
+            log,
+            events,
+            eal,
+        })
+    }
+
+    /// Starts all ports.
+    pub(crate) fn start_ports(&mut self) -> Result<(), StartPortError> {
+        for port in &mut self.ports {
+            port.start(&self.eal, &self.options.port)?;
+            say!("Port {}: {}", port.id(), port.landing.info().mac);
+        }
+        Ok(())
+    }
+
+    /// The port of this number, as commands name it.
+    pub(crate) fn port(&self, number: u16) -> Result<usize, String> {
+        self.ports.iter().position(|port| port.id().0 == number).ok_or_else(|| {
+            let known: Vec<_> = self.ports.iter().map(|port| port.id().to_string()).collect();
+            format!("Invalid port {number}: there are {}", known.join(", "))
+        })
+    }
+
+    /// Starts one port.
+    pub(crate) fn start_port(&mut self, index: usize) -> Result<(), String> {
+        let Some(port) = self.ports.get_mut(index) else { return Ok(()) };
+        if port.is_started() {
+            return Err(format!("Port {} is started already", port.id()));
+        }
+        port.start(&self.eal, &self.options.port).map_err(|e| e.to_string())
+    }
+
+    /// Stops one port.
+    pub(crate) fn stop_port(&mut self, index: usize) -> Result<(), String> {
+        if self.forwarder.is_some() {
+            return Err("Please stop forwarding first: stop".to_owned());
+        }
+        match self.ports.get_mut(index) {
+            Some(port) if port.is_started() => port.stop(),
+            Some(port) => Err(format!("Port {} is stopped already", port.id())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the loop of number `run` is the present one.
+    pub(crate) fn is_forwarding(&self, run: u64) -> bool {
+        self.forwarder.as_ref().is_some_and(|&(_, present, _)| present == run)
+    }
+
+    /// Whether a loop runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.forwarder.is_some()
+    }
+
+    /// Looks once more at the links of started ports that have not come up; whether there are any.
+    pub(crate) fn look_at_links(&self) -> bool {
+        self.ports
+            .iter()
+            .filter(|port| port.is_started())
+            .fold(false, |down, port| !port.look_at_link() | down)
+    }
+
+    /// Takes out filters that were seen not to steer; whether there are any that may still be.
+    pub(crate) fn look_at_steering(&mut self) -> bool {
+        self.ports.iter_mut().fold(false, |any, port| port.landing.look_at_steering() | any)
+    }
+
+    /// Begins forwarding on all started ports.
+    pub(crate) fn start_forwarding(&mut self) -> Result<(), String> {
+        if self.forwarder.is_some() {
+            return Err("Packet forwarding is running: stop it first".to_owned());
+        }
+        let kind = self.options.forward_mode;
+        let mut lanes = Vec::new();
+        for port in &mut self.ports {
+            let Some(link) = port.link.take() else { continue };
+            port.base = link.tally();
+            port.base_missed = port.missed();
+            let plan = Plan {
+                sizes: self.options.txsize.clone(),
+                seed: self.options.seed,
+                count: self.options.count,
+                to: self.options.tx_to.iter().map(|to| to.to_bits()).collect(),
+                interval: Duration::from_micros(self.options.tx_interval),
+                stay: self.options.tx_stay,
+                received: port.base.counters.datagrams,
+            };
+            lanes.push(Lane { link, engine: (kind.make)(plan) });
+        }
+        if lanes.is_empty() {
+            return Err("No port is started: port start all".to_owned());
+        }
+        let ports: Vec<_> = lanes.iter().map(|lane| lane.link.port.to_string()).collect();
+        let burst = usize::from(self.options.port.burst);
+        let turn = Turn { now: Instant::now(), burst, verbose: self.verbose, log: self.log.take() };
+        let limits = Limits { idle: self.options.stop_after_idle.map(Duration::from_millis) };
+        self.runs += 1;
+        let run = self.runs;
+        let ending = Ending::new(self.events.clone(), run);
+        let forwarder =
+            Forwarder::start(&self.eal, Work { lanes, turn }, limits, self.options.ac_lcore, ending)
+                .map_err(|e| e.to_string())?;
+        say!("{} forwarding on ports {}, on {}", kind.name, ports.join(", "), forwarder.place());
+        self.forwarder = Some((forwarder, run, Instant::now()));
+        Ok(())
+    }
+
+    /// Ends forwarding, takes the links back and prints what was done. Says whether there was something to end.
+    pub(crate) fn stop_forwarding(&mut self) -> bool {
+        let Some((forwarder, _, since)) = self.forwarder.take() else { return false };
+        let Work { lanes, turn } = forwarder.stop();
+        self.elapsed += since.elapsed();
+        self.log = turn.log;
+        let mut runs = Vec::new();
+        for Lane { link, engine } in lanes {
+            let Some(port) = self.ports.iter_mut().find(|port| port.id() == link.port) else { continue };
+            let missed = port.missed().saturating_sub(port.base_missed);
+            let engine = Tally { engine: engine.tally(), missed, ..Tally::default() };
+            port.past.add(&engine);
+            let mut run = link.tally().since(&port.base);
+            run.add(&engine);
+            runs.push((port.id(), run));
+            self.put_back(link);
+        }
+        report::forwarding(&runs);
+        true
+    }
+
+    fn put_back(&mut self, link: Link) {
+        if let Some(port) = self.ports.iter_mut().find(|port| port.id() == link.port) {
+            port.link = Some(link);
+        }
+    }
+
+    /// Tells the loop something, if one runs.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        if let Some((forwarder, ..)) = &self.forwarder {
+            forwarder.order(order);
+        }
+        self.forwarder.is_some()
+    }
+
+    /// The links that nothing forwards on now.
+    pub(crate) fn resting_links(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.ports.iter_mut().filter_map(|port| port.link.as_mut())
+    }
+
+    /// What each port has done since the program's start, and its landing pool if that is at hand.
+    pub(crate) fn tallies(&self) -> Vec<(Tally, Option<PoolView>)> {
+        let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
+        let mut reports = reports.unwrap_or_default().into_iter();
+        let tallies = self.ports.iter().map(|port| {
+            let mut tally = port.past.clone();
+            let mut pool = port.pool_view();
+            if let Some(link) = &port.link {
+                tally.add(&link.tally());
+            } else if port.is_started() {
+                // With the loop, which reports its lanes in the order of the ports.
+                if let Some(Report { tally: now, pool: view, .. }) = reports.next() {
+                    tally.add(&now);
+                    pool = view;
+                }
+            }
+            (tally, pool)
+        });
+        tallies.collect()
+    }
+
+    /// Admission control of each port, where it is on and at hand.
+    pub(crate) fn admissions(&self) -> Vec<Option<View>> {
+        let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
+        let mut reports = reports.unwrap_or_default().into_iter();
+        let views = self.ports.iter().map(|port| match &port.link {
+            Some(link) => link.outlet.admission.as_ref().map(|admission| admission.view()),
+            None if port.is_started() => reports.next().and_then(|report| report.admission),
+            None => None,
+        });
+        views.collect()
+    }
+
+    /// Stops everything and closes the ports. Each port's total, and its landing pool's level before and after.
+    pub(crate) fn close(mut self) -> Vec<Closed> {
+        self.stop_forwarding();
+        let elapsed = self.elapsed;
+        let mut closed = Vec::new();
+        for mut port in std::mem::take(&mut self.ports) {
+            let id = port.id();
+            say!("\nStopping port {id}...");
+            if let Err(e) = port.stop() {
+                complain(&e);
+            }
+            let pool_after = port.pool_now().unwrap_or_default();
+            if pool_after != port.pool_before {
+                log::warn!(
+                    "port {id}: {} mbufs were in the landing pool, {pool_after} are",
+                    port.pool_before
+                );
+            }
+            let (total, pool_before) = (std::mem::take(&mut port.past), port.pool_before);
+            drop(port);
+            say!("Port {id} is closed");
+            closed.push(Closed { total, pool_before, pool_after, elapsed });
+        }
+        if let Err((_, e)) = self.eal.cleanup() {
+            log::warn!("{e}");
+        }
+        closed
+    }
+}
+
+/// What remains of a port.
+pub(crate) struct Closed {
+    /// What it did.
+    pub(crate) total: Tally,
+    /// mbufs in the landing pool before the start.
+    pub(crate) pool_before: u32,
+    /// And after the stop.
+    pub(crate) pool_after: u32,
+    /// How long forwarding ran.
+    pub(crate) elapsed: Duration,
+}
+
+/// Why there is nothing to work with.
+#[derive(Debug)]
+pub(crate) enum SessionError {
+    /// EAL found no port; what it complained about.
+    NoPorts(String),
+    /// `--eth-peer` names a port that is not there.
+    UnknownPeer { port: u16, last: u16 },
+    /// `--ordinary-port` names a port that is not there, or there are more than it and another.
+    NoExit { port: u16, ports: usize },
+    /// `--ac-lcore` names none that could be had.
+    ControlLcore { lcore: u32, workers: Vec<u32> },
+    /// A port cannot be prepared.
+    Open(OpenError),
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPorts(why) if why.is_empty() => f.write_str(
+                "EAL found no ports: give it a device before --, such as --vdev net_memif0 or -a 0000:01:00.0",
+            ),
+            Self::NoPorts(why) => {
+                write!(f, "EAL found no ports: {why}; free the device, or correct it before -- (--vdev, -a)")
+            }
+            Self::UnknownPeer { port, last } => {
+                write!(f, "--eth-peer names port {port}, which is not there: the last one is {last}")
+            }
+            Self::NoExit { port, ports } => write!(
+                f,
+                "--ordinary-port={port} needs that port and one that is steered, and there are {ports} ports: give \
+                 --vdev=net_tap0 and one -a before --"
+            ),
+            Self::ControlLcore { lcore, workers } => write!(
+                f,
+                "--ac-lcore={lcore} is no worker lcore of EAL, which has {workers:?}: name it in -l, behind the main one"
+            ),
+            Self::Open(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for SessionError {}

@@ -1,0 +1,151 @@
+//! The JSON summary that `--summary` writes at the end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::tally::Tally;
+use crate::testpmd::session::Closed;
+
+/// Sums over all ports.
+#[derive(Serialize)]
+struct Summary {
+    forward_mode: &'static str,
+    elapsed_ns: u64,
+    datagrams: u64,
+    bytes: u64,
+    copied_datagrams: u64,
+    copied_bytes: u64,
+    frames: u64,
+    foreign: u64,
+    /// Frames that the devices found no room for.
+    missed: u64,
+    /// Frames of ordinary queues.
+    ordinary: u64,
+    duplicates: u64,
+    bounced: u64,
+    dropped: BTreeMap<&'static str, u64>,
+    /// mbufs available in the landing pools before the start and after the stop.
+    pool_before: u64,
+    pool_after: u64,
+    sent_datagrams: u64,
+    sent_bytes: u64,
+    sent_frames: u64,
+    send_would_block: u64,
+    send_dropped: u64,
+    send_copied: u64,
+    ignored: u64,
+    late: u64,
+    lost: u64,
+    mismatched: u64,
+    ping: Vec<Ping>,
+}
+
+/// Round trips of one payload size, in nanoseconds.
+#[derive(Serialize)]
+struct Ping {
+    size: usize,
+    count: u64,
+    min_ns: Option<u64>,
+    median_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    max_ns: Option<u64>,
+    lost: u64,
+    mismatched: u64,
+}
+
+impl Summary {
+    fn of(forward_mode: &'static str, ports: &[Closed]) -> Self {
+        let mut all = Tally::default();
+        for port in ports {
+            all.add(&port.total);
+        }
+        let (c, sent, e) = (&all.counters, &all.sent, &all.engine);
+        let ping = e.ping.iter().map(|(&size, p)| Ping {
+            size,
+            count: p.round_trips.count(),
+            min_ns: p.round_trips.min(),
+            median_ns: p.round_trips.quantile(0.5),
+            p99_ns: p.round_trips.quantile(0.99),
+            max_ns: p.round_trips.max(),
+            lost: p.lost,
+            mismatched: p.mismatched,
+        });
+        Self {
+            forward_mode,
+            elapsed_ns: ports.first().map_or(0, |port| port.elapsed.as_nanos() as u64),
+            datagrams: c.datagrams,
+            bytes: c.bytes,
+            copied_datagrams: c.copied_datagrams,
+            copied_bytes: c.copied_bytes,
+            frames: c.frames,
+            foreign: c.foreign,
+            missed: all.missed,
+            ordinary: all.ordinary,
+            duplicates: c.duplicates,
+            bounced: c.bounced,
+            dropped: c.drops().collect(),
+            pool_before: ports.iter().map(|port| u64::from(port.pool_before)).sum(),
+            pool_after: ports.iter().map(|port| u64::from(port.pool_after)).sum(),
+            sent_datagrams: sent.datagrams,
+            sent_bytes: sent.bytes,
+            sent_frames: sent.frames,
+            send_would_block: sent.would_block,
+            send_dropped: e.tx_dropped,
+            send_copied: e.tx_copied,
+            ignored: e.ignored,
+            late: e.late,
+            lost: e.ping.values().map(|p| p.lost).sum(),
+            mismatched: e.ping.values().map(|p| p.mismatched).sum(),
+            ping: ping.collect(),
+        }
+    }
+}
+
+/// The file that the summary goes to, created at the start so that a wrong path is known then.
+pub(crate) struct SummaryFile(File);
+
+impl SummaryFile {
+    /// Creates the file, or empties it.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        File::create(path).map(Self)
+    }
+
+    /// Writes the summary of closed ports.
+    pub(crate) fn write(mut self, forward_mode: &'static str, ports: &[Closed]) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(&Summary::of(forward_mode, ports))?;
+        text.push(b'\n');
+        self.0.write_all(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lm::counters::Reason;
+    use std::time::Duration;
+
+    #[test]
+    fn the_summary_has_the_promised_keys() {
+        let mut total = Tally::default();
+        total.counters.datagrams = 2;
+        total.counters.drop_one(Reason::BadTag);
+        total.engine.ping.entry(64).or_default().round_trips.add(700);
+        let closed = [Closed { total, pool_before: 10, pool_after: 10, elapsed: Duration::from_nanos(5) }];
+        let json = serde_json::to_value(Summary::of("ping", &closed)).expect("json");
+        for key in
+            ["bytes", "copied_datagrams", "copied_bytes", "frames", "foreign", "sent_datagrams", "sent_bytes"]
+        {
+            assert_eq!(json[key], 0, "{key}");
+        }
+        assert_eq!(
+            (&json["datagrams"], &json["pool_before"], &json["pool_after"]),
+            (&2.into(), &10.into(), &10.into())
+        );
+        assert_eq!((&json["dropped"]["bad_tag"], &json["dropped"]["bad_checksum"]), (&1.into(), &0.into()));
+        assert_eq!((&json["ping"][0]["size"], &json["ping"][0]["median_ns"]), (&64.into(), &700.into()));
+    }
+}

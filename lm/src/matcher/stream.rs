@@ -1,0 +1,146 @@
+//! A stream: datagrams of one kind, one behind the other, with nothing between them.
+//!
+//! That is what a landing queue is for, so it has a path of its own. What the last datagram that a tag proved had in its
+//! headers is kept as a [`Template`]; a datagram whose headers differ from it in nothing but what is any datagram's own
+//! (identification, checksums) has been looked at before, and only its own words are looked at again: the sum of
+//! identification and header checksum, and the tag. Nothing is believed that [`Matcher::close`] would not believe, and
+//! whatever does not fit is left to it.
+
+use super::{Matcher, NOWHERE};
+use crate::ground::{Frame, Frames, Ground, Slot, Whole};
+use crate::layout::TAG;
+use crate::tag::{self, Identity};
+use crate::wire::UDP;
+use crate::words::HeaderWords;
+
+/// The bytes of a UDP header, as a little-endian word, that datagrams of a stream share: ports and length.
+const SHARED: u64 = (1 << 48) - 1;
+
+/// A datagram of several fragments that was proven by its tag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Template {
+    /// Its first fragment's.
+    headers: HeaderWords,
+    /// Its UDP header without the checksum.
+    udp: u64,
+    /// Length of the frame that came first: the last fragment's.
+    len: u16,
+    /// From that fragment's start to the tag.
+    tag: usize,
+    /// [`Identity::base`].
+    base: u64,
+    whole: Whole,
+}
+
+impl Template {
+    pub(super) fn new(headers: HeaderWords, udp: [u8; UDP], len: u16, tag: usize, whole: Whole) -> Self {
+        let udp_len = (whole.len + UDP) as u16;
+        // Identification and checksum are no part of the base.
+        let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
+        Self { headers, udp: u64::from_le_bytes(udp) & SHARED, len, tag, base, whole }
+    }
+
+    /// Whether the datagram of `n` frames, of `first` to the one whose payload is at `lowest`, is another one of these.
+    #[inline(always)]
+    fn fits<G: Ground>(&self, first: &Frame, n: usize, lowest: usize, ground: &G) -> bool {
+        if first.len != self.len || n != usize::from(self.whole.fragments) {
+            return false;
+        }
+        let Some((headers, udp)) = ground.front(lowest) else { return false };
+        if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
+            return false;
+        }
+        let Some(tag) = ground.bytes(first.at + self.tag, TAG).first_chunk::<TAG>() else { return false };
+        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a datagram like
+    /// the one before.
+    #[inline(always)]
+    pub(super) fn is_stream(&self) -> bool {
+        let alone = self.log.len() == 1 && self.run == 0 && self.seen.is_empty();
+        alone && self.template.is_some() && !self.split && !self.gap
+    }
+
+    /// Where datagrams end if the stream goes on: how many frames come before the next end, how many lie between that and
+    /// the one after it, and where a last fragment's payload has its tag.
+    #[inline(always)]
+    pub fn expected_ends(&self) -> Option<(usize, usize, usize)> {
+        let template = self.template.as_ref()?;
+        let n = usize::from(template.whole.fragments);
+        Some((n.saturating_sub(self.run_len() + 1), n, template.tag))
+    }
+
+    /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so, if there
+    /// are more.
+    #[inline(always)]
+    pub(super) fn stream<F: Frames, G: Ground<Buf = B>>(
+        &mut self,
+        frames: &mut F,
+        ground: &mut G,
+    ) -> Option<Frame> {
+        let (full, stride) = (self.full, self.config.geometry.stride());
+        let (Some(template), Some(&newest)) = (self.template, self.log.first()) else { return frames.next() };
+        let (mut first, mut lowest) = (newest, self.newest().at);
+        let (mut n, mut taken) = (self.folded + 1, 0);
+        let next = loop {
+            let more = frames.descend(lowest.wrapping_sub(stride), full, stride);
+            lowest = lowest.wrapping_sub(more * stride);
+            n += more;
+            taken += more;
+            let Some(frame) = frames.next() else { break None };
+            let above = Frame { at: lowest, len: full, slot: Slot::Overlapping, bounce: 0 };
+            if frame.len >= full
+                || self.config.reaches(&frame, &above)
+                || !template.fits(&first, n, lowest, ground)
+            {
+                break Some(frame);
+            }
+            self.deliver_in_place(&template.whole, lowest, ground);
+            self.begun += 1;
+            taken += 1;
+            (first, lowest, n) = (frame, frame.at, 1);
+        };
+        self.log[0] = first;
+        self.folded = n - 1;
+        self.below = lowest.checked_sub(stride).unwrap_or(NOWHERE);
+        self.counters.frames += taken as u64;
+        self.fresh |= taken > 0;
+        next
+    }
+
+    /// Closes the run if it is a datagram like the one before.
+    #[inline(always)]
+    pub(super) fn close_alike<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
+        let Some(template) = self.template else { return false };
+        if !self.is_stream() {
+            return false;
+        }
+        let lowest = self.newest().at;
+        if !template.fits(&self.log[0], self.folded + 1, lowest, ground) {
+            return false;
+        }
+        self.deliver_in_place(&template.whole, lowest, ground);
+        self.truncate(0);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Udp;
+
+    #[test]
+    fn shared_is_ports_and_length() {
+        let udp = |checksum| Udp { src_port: 7000, dst_port: 9000, len: 7176, checksum }.bytes();
+        let (a, b) = (u64::from_le_bytes(udp(0)), u64::from_le_bytes(udp(0xbeef)));
+        assert_eq!(a & SHARED, b & SHARED);
+        assert_eq!((b >> 48) as u16, 0xbeef_u16.swap_bytes());
+        let other =
+            u64::from_le_bytes(Udp { src_port: 7000, dst_port: 9000, len: 7177, checksum: 0 }.bytes());
+        assert_ne!(a & SHARED, other & SHARED);
+    }
+}

@@ -1,0 +1,106 @@
+"""lm-netpipe on two cards of one model: LM first, then Linux's own driver on the same two cards, in the same guest.
+
+Both ends share the guest's one CPU, so a poll loop that finds nothing yields at once. In virtual time a tick of the
+time-stamp counter is an instruction.
+"""
+
+import json
+import subprocess
+
+import cards
+from guest import MEMORY, WORK, check, note
+from netpipe import A, B, Netpipe, Results
+
+SIZES = (64, 7168, 65507)
+# em's cards hear nothing for a second after their receiver is enabled.
+COMMON = ("--sizes=" + ",".join(map(str, SIZES)), "--blocks=3", "--warm-up=5",
+          "--yield-after=1", "--patience=2000", "--await-peer=60")
+UDP = (7700, 9700)
+
+
+class Guested(Netpipe):
+    """On a card, or with kernel sockets in a name space."""
+
+    def __init__(self, where, card, *options, namespace=None):
+        self.where = where
+        where.mkdir(parents=True, exist_ok=True)
+        self.prefix = f"np{where.name}"
+        words = ["/usr/bin/lm-netpipe"]
+        if card:
+            words += ["-l", "0", *MEMORY, "--no-telemetry", f"--file-prefix={self.prefix}", "-a", card]
+        self._launch([*words, "--", *options], namespace)
+
+
+def pair(guest, name, both, transports, *options, namespaces=(None, None)):
+    """The results of a responder and an initiator on these cards; without any, of kernel sockets."""
+    # Virtual time repeats itself: little of it is enough.
+    long = ("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=300", "--time=3000")
+    words = (f"--transport={','.join(transports)}", *COMMON, *long, *options)
+    where = WORK / name
+    ends = [(f"--tx-ip={src},{dst}", f"--tx-udp={ours},{theirs}")
+            for src, dst, ours, theirs in ((A, B, *UDP), (B, A, *UDP[::-1]))]
+    note(name)
+    with Guested(where / "responder", both and both[1], "--role=responder", "--once", *words, *ends[1],
+                 namespace=namespaces[1]) as responder:
+        guest.children.append(responder)
+        responder.await_text("ready to answer", 120)
+        path = where / "results.json"
+        with Guested(where / "initiator", both and both[0], *words, *ends[0], f"--json={path}",
+                     namespace=namespaces[0]) as initiator:
+            guest.children.append(initiator)
+            initiator.fine(guest.seconds)
+            note(initiator.out())
+        responder.fine(60)
+    return Results(json.loads(path.read_text()))
+
+
+def against_linux(guest):
+    """LM's round trips and stream, and those of Linux on the same cards."""
+    both = guest.devices(2)
+    lm = pair(guest, "lm", both, ("lm",), "--kernel-wire=none")
+    spaces = []
+    for i, (card, address) in enumerate(zip(both, (A, B))):
+        cards.bind(card, cards.LINUX[guest.scenario.cards[i]])
+        name, space = cards.interface(card), f"n{i}"
+        subprocess.run(["ip", "netns", "add", space], check=True)
+        subprocess.run(["ip", "link", "set", name, "netns", space], check=True)
+        subprocess.run(["ip", "-n", space, "addr", "add", f"{address}/24", "dev", name], check=True)
+        subprocess.run(["ip", "-n", space, "link", "set", name, "mtu", "1500", "up"], check=True)
+        spaces.append(space)
+    guest.warm()
+    kernel = pair(guest, "kernel", None, ("udp", "udp-busy"), "--kernel-wire=the same cards", namespaces=spaces)
+    figures = {}
+    for size in SIZES:
+        cell = lm.cell("lm", size)
+        check(cell["ping_pong"]["wrong"] == 0 and cell["ping_pong"]["count"] > 2, cell)
+        mine = lm.median("lm", size)
+        check(mine and 1000 < mine < 1_000_000_000, f"LM's round trip of {size} bytes: {mine} ns")
+        figures[f"lm {size} us"] = f"{mine / 1000:.0f}"
+        for name in ("udp", "udp-busy"):
+            other = kernel.median(name, size)
+            check(other and 1000 < other < 1_000_000_000, f"{name}'s round trip of {size} bytes: {other} ns")
+            figures[f"{name} {size} us"] = f"{other / 1000:.0f}"
+            figures[f"{name}/lm {size}"] = f"{other / mine:.2f}"
+        rates = {"lm": lm.stream("lm", size), "udp": kernel.stream("udp", size)}
+        figures[f"stream {size} Mb/s lm, udp"] = f"{rates['lm'] or 0:.1f}, {rates['udp'] or 0:.1f}"
+        losses = [lm.cell("lm", size)["stream"]["loss"], kernel.cell("udp", size)["stream"]["loss"]]
+        figures[f"stream {size} loss lm, udp"] = f"{losses[0]:.2f}, {losses[1]:.2f}"
+        if all(rates.values()):
+            figures[f"stream lm/udp {size}"] = f"{rates['lm'] / rates['udp']:.2f}"
+        work = [cell["ping_pong"][end]["work_ns"] for end in ("initiator", "responder")]
+        figures[f"lm work {size}"] = f"{sum(work) / max(cell['ping_pong']['count'], 1):.0f}"
+    return figures
+
+
+def jumbo(guest):
+    """MTU 9000 end to end."""
+    both = guest.devices(2)
+    found = pair(guest, "jumbo", both, ("lm",), "--mtu=9000")
+    figures = {}
+    for size in SIZES:
+        p = found.cell("lm", size)["ping_pong"]
+        check(p["wrong"] == 0 and p["lost"] == 0, p)
+        copied = p["initiator"]["copied_bytes"] + p["responder"]["copied_bytes"]
+        figures[f"lm {size} us"] = f"{p['median_ns'] / 1000:.0f}"
+        figures[f"lm {size} copied"] = f"{copied / max(1, p['initiator']['bytes'] + p['responder']['bytes']):.2f}"
+    return figures
