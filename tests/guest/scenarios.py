@@ -111,12 +111,13 @@ def _cluster():
     yield Scenario("cluster-without", "the same load without admission control: copies and drops", "cluster.without", **four)
 
 
-SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *_cluster(),
-             *measured.rows(Scenario))
+SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *measured.rows(Scenario))
+# Run by their names only: they have not been seen to pass as they are (docs/admission-control.md).
+NAMED = (*_cluster(),)
 
 
 def named(name):
-    for scenario in SCENARIOS:
+    for scenario in (*SCENARIOS, *NAMED):
         if scenario.name == name:
             return scenario
-    raise SystemExit(f"lab: no scenario {name}: there are {', '.join(s.name for s in SCENARIOS)}")
+    raise SystemExit(f"lab: no scenario {name}: there are {', '.join(s.name for s in (*SCENARIOS, *NAMED))}")

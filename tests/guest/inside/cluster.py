@@ -119,8 +119,12 @@ class Cluster:
         no use for; each datagram's UDP checksum was good.)"""
         found = [0, 0]
         for child in self.children:
-            text = self.guest.tell(child, "show lm stats 0", "LM-engine:")
-            found[0] += int(re.search(r"ignored:\s*(\d+)", text)[1])
+            # The engine's line is the last, and not there if it has nothing to say.
+            text = self.guest.tell(child, "show lm stats 0", "LM-TX-datagrams:")
+            time.sleep(0.05)
+            text = child.out()[child.out().rindex("LM statistics for port"):]
+            ignored = re.search(r"ignored:\s*(\d+)", text)
+            found[0] += int(ignored[1]) if ignored else 0
             found[1] += int(re.search(r"LM-RX-copied:\s*(\d+)", text)[1])
         new = [n - before for n, before in zip(found, self.seen)]
         self.seen = found

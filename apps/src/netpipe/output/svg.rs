@@ -186,7 +186,7 @@ mod tests {
         let marks = axis.powers_of_two();
         assert!((5..=10).contains(&marks.len()) && marks[0] < 1.5, "{marks:?}");
         assert_eq!(Axis::of([2.0, 90.0].into_iter()).decades(), [2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
-        assert_eq!(Axis::of([0.5, 90_000.0].into_iter()).decades(), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5][..5]);
+        assert_eq!(Axis::of([0.5, 90_000.0].into_iter()).decades(), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5]);
         assert_eq!(
             (binary(16_384.0), binary(64.0), decimal(0.5), decimal(20.0)),
             ("16 Ki".into(), "64".into(), "0.5".into(), "20".into())
