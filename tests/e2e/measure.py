@@ -155,7 +155,7 @@ def machine(results):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     huge = "hugepages, zero-copy memif client" if netpipe.memory()[1] else "no hugepages: copying memif rings"
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    return (f"{m['cpu']}, {m['cpus']} CPUs, TSC {m['tsc_hz'] / 1e9:.2f} GHz; {m['kernel']}; {m['dpdk']}; {m['program']}, "
+    return (f"{m['cpu']}, {os.cpu_count()} CPUs, TSC {m['tsc_hz'] / 1e9:.2f} GHz; {m['kernel']}; {m['dpdk']}; {m['program']}, "
             f"commit {commit.strip() or 'unknown'}; {huge}; ends on CPUs {cores()[0]} and {cores()[1]}; {when} UTC; "
             f"load average at the end {os.getloadavg()[0]:.1f}")
 

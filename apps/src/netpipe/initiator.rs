@@ -318,7 +318,8 @@ impl Initiator<'_> {
             }
             self.stamp();
             let mut refused = 0_u32;
-            while !transport.send(&self.payload) {
+            let mut gone = transport.send(&self.payload);
+            while !gone {
                 now = meter.lap(false);
                 transport.poll(&mut |_| Then::Drop);
                 refused += 1;
@@ -328,9 +329,10 @@ impl Initiator<'_> {
                 if refused > self.options.yield_after {
                     thread::yield_now();
                 }
+                gone = transport.send(&self.payload);
             }
-            now = meter.lap(true);
-            sent += 1;
+            now = meter.lap(gone);
+            sent += u64::from(gone);
             // A sender that is late catches up by what the bucket holds, no more.
             due = (due + takes).max(now.saturating_sub(depth));
         }

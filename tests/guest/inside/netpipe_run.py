@@ -82,9 +82,9 @@ def against_linux(guest):
             figures[f"{name} {size} us"] = f"{other / 1000:.0f}"
             figures[f"{name}/lm {size}"] = f"{other / mine:.2f}"
         rates = {"lm": lm.stream("lm", size), "udp": kernel.stream("udp", size)}
-        figures[f"stream {size} Mb/s lm, udp"] = f"{rates['lm'] or 0:.1f}, {rates['udp'] or 0:.1f}"
-        losses = [lm.cell("lm", size)["stream"]["loss"], kernel.cell("udp", size)["stream"]["loss"]]
-        figures[f"stream {size} loss lm, udp"] = f"{losses[0]:.2f}, {losses[1]:.2f}"
+        figures |= {f"{name} stream {size} Mb/s": f"{rate or 0:.1f}" for name, rate in rates.items()}
+        for name, found in (("lm", lm), ("udp", kernel)):
+            figures[f"{name} stream {size} lost"] = f"{found.cell(name, size)['stream']['loss']:.2f}"
         if all(rates.values()):
             figures[f"stream lm/udp {size}"] = f"{rates['lm'] / rates['udp']:.2f}"
         work = [cell["ping_pong"][end]["work_ns"] for end in ("initiator", "responder")]
