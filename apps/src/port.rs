@@ -229,7 +229,8 @@ impl ControlPort {
     /// datagram, in three segments a frame, always finds room.
     fn in_flight(&self) -> Option<u32> {
         let room = self.landing.setup().txd.saturating_sub(3 * self.geometry.max_fragments() as u16);
-        (self.landing.traits().needs_dpdk_memory && self.landing.info().bus == "vdev")
+        let traits = self.landing.traits();
+        (traits.needs_dpdk_memory && !traits.keeps_sent && self.landing.info().bus == "vdev")
             .then(|| u32::from(room.max(1)))
     }
 
@@ -263,10 +264,10 @@ impl ControlPort {
         up
     }
 
-    /// mbufs in the landing pool, once the port is stopped.
-    pub(crate) fn pool_now(&self) -> Option<u32> {
-        let levels = self.landing.pools().map(LandingPool::available);
-        levels.reduce(|all, one| all + one)
+    /// Stops and closes it; mbufs in the landing pool then.
+    pub(crate) fn close(mut self) -> Result<u32, String> {
+        self.stop()?;
+        self.landing.close().map_err(|e| e.to_string())
     }
 
     /// The landing pool, unless it is with the forwarding loop.

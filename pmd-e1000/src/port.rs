@@ -324,12 +324,14 @@ impl LandingPort {
         &self.proofs
     }
 
-    /// Stops and closes the port, then lets the pools go.
+    /// Stops and closes the port, then lets the pools go; how many mbufs were in them, which is all that there are unless
+    /// somebody lost one. Some drivers give back what they had posted only now.
     ///
     /// # Errors
     /// [`StopError`].
-    pub fn close(self) -> Result<(), StopError> {
-        self.port.close().map_err(|(_, e)| e)
+    pub fn close(self) -> Result<u32, StopError> {
+        self.port.close().map_err(|(_, e)| e)?;
+        Ok(self.seats.iter().filter_map(|seat| seat.pool.as_ref()).map(LandingPool::available).sum())
     }
 
     /// The port.

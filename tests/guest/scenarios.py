@@ -26,8 +26,6 @@ class Scenario:
     # A function of inside/: "module.function".
     run: str
     cards: tuple = ("igb", "igb")
-    # The wire that each card is on; all on one without.
-    wires: tuple = ()
     # vfio-pci behind an emulated IOMMU (IOVA as VA), else uio_pci_generic (IOVA as PA).
     vfio: bool = False
     # LM gets the first virtual function of each card, Linux keeps the card.
@@ -36,6 +34,8 @@ class Scenario:
     icount: bool = False
     # The guest is ended after so long; ten times as long in virtual time, sixty with all sizes.
     seconds: int = 120
+    # The wire that each card is on; all on one without.
+    wires: tuple = ()
 
     @property
     def model(self):

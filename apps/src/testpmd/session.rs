@@ -267,15 +267,14 @@ impl Session {
             if let Err(e) = port.stop() {
                 complain(&e);
             }
-            let pool_after = port.pool_now().unwrap_or_default();
-            if pool_after != port.pool_before {
-                log::warn!(
-                    "port {id}: {} mbufs were in the landing pool, {pool_after} are",
-                    port.pool_before
-                );
-            }
             let (total, pool_before) = (std::mem::take(&mut port.past), port.pool_before);
-            drop(port);
+            let pool_after = port.close().unwrap_or_else(|e| {
+                complain(&e);
+                0
+            });
+            if pool_after != pool_before {
+                log::warn!("port {id}: {pool_before} mbufs were in the landing pool, {pool_after} are");
+            }
             say!("Port {id} is closed");
             closed.push(Closed { total, pool_before, pool_after, elapsed });
         }
@@ -292,7 +291,7 @@ pub(crate) struct Closed {
     pub(crate) total: Tally,
     /// mbufs in the landing pool before the start.
     pub(crate) pool_before: u32,
-    /// And after the stop.
+    /// And after it was closed.
     pub(crate) pool_after: u32,
     /// How long forwarding ran.
     pub(crate) elapsed: Duration,
