@@ -454,7 +454,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
         self.template = Some(Template::new(headers, bytes, first.len, from, whole));
-        self.deliver_in_place(&whole, lowest.at, ground);
+        hand_over(&whole, lowest.at, &mut self.counters, ground);
         self.truncate(self.run);
         true
     }
@@ -643,16 +643,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if self.split && !self.touches(first, z) {
             self.deliver_copied(whole, layout, z, ground);
         } else {
-            self.deliver_in_place(whole, self.log[z].at, ground);
+            hand_over(whole, self.log[z].at, &mut self.counters, ground);
         }
         self.truncate(first);
-    }
-
-    #[inline(always)]
-    fn deliver_in_place<G: Ground<Buf = B>>(&mut self, whole: &Whole, lowest: usize, ground: &mut G) {
-        self.counters.datagrams += 1;
-        self.counters.bytes += whole.len as u64;
-        ground.landed(*whole, lowest + wire::UDP, lowest);
     }
 
     /// Whether `log[first..=z]` lie side by side although the run is split.
@@ -818,6 +811,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.open_gap();
         }
     }
+}
+
+/// Delivers a datagram in place.
+#[inline(always)]
+fn hand_over<G: Ground>(whole: &Whole, lowest: usize, counters: &mut Counters, ground: &mut G) {
+    counters.datagrams += 1;
+    counters.bytes += whole.len as u64;
+    ground.landed(*whole, lowest + wire::UDP, lowest);
 }
 
 /// The header of a first fragment (of `n`) that looks like one, as far as the bytes at hand tell.

@@ -6,7 +6,7 @@
 //! identification and header checksum, and the tag. Nothing is believed that [`Matcher::close`] would not believe, and
 //! whatever does not fit is left to it.
 
-use super::{Matcher, NOWHERE};
+use super::{Matcher, NOWHERE, hand_over};
 use crate::ground::{Frame, Frames, Ground, Slot, Whole};
 use crate::layout::TAG;
 use crate::tag::{self, Identity};
@@ -81,10 +81,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         frames: &mut F,
         ground: &mut G,
     ) -> Option<Frame> {
-        let (full, stride) = (self.full, self.config.geometry.stride());
-        let (Some(template), Some(&newest)) = (self.template, self.log.first()) else { return frames.next() };
-        let (mut first, mut lowest) = (newest, self.newest().at);
-        let (mut n, mut taken) = (self.folded + 1, 0);
+        let lowest = self.newest().at;
+        // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
+        let Self { config, full, log, folded, below, fresh, begun, counters, template, .. } = self;
+        let (full, stride) = (*full, config.geometry.stride());
+        let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
+        let (mut first, mut lowest) = (*oldest, lowest);
+        let (mut n, mut taken) = (*folded + 1, 0);
         let next = loop {
             let more = frames.descend(lowest.wrapping_sub(stride), full, stride);
             lowest = lowest.wrapping_sub(more * stride);
@@ -93,36 +96,36 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             let Some(frame) = frames.next() else { break None };
             let above = Frame { at: lowest, len: full, slot: Slot::Overlapping, bounce: 0 };
             if frame.len >= full
-                || self.config.reaches(&frame, &above)
+                || config.reaches(&frame, &above)
                 || !template.fits(&first, n, lowest, ground)
             {
                 break Some(frame);
             }
-            self.deliver_in_place(&template.whole, lowest, ground);
-            self.begun += 1;
+            hand_over(&template.whole, lowest, counters, ground);
+            *begun += 1;
             taken += 1;
             (first, lowest, n) = (frame, frame.at, 1);
         };
-        self.log[0] = first;
-        self.folded = n - 1;
-        self.below = lowest.checked_sub(stride).unwrap_or(NOWHERE);
-        self.counters.frames += taken as u64;
-        self.fresh |= taken > 0;
+        *oldest = first;
+        *folded = n - 1;
+        *below = lowest.checked_sub(stride).unwrap_or(NOWHERE);
+        counters.frames += taken as u64;
+        *fresh |= taken > 0;
         next
     }
 
     /// Closes the run if it is a datagram like the one before.
     #[inline(always)]
     pub(super) fn close_alike<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
-        let Some(template) = self.template else { return false };
         if !self.is_stream() {
             return false;
         }
         let lowest = self.newest().at;
-        if !template.fits(&self.log[0], self.folded + 1, lowest, ground) {
+        let (Some(template), Some(first)) = (&self.template, self.log.first()) else { return false };
+        if !template.fits(first, self.folded + 1, lowest, ground) {
             return false;
         }
-        self.deliver_in_place(&template.whole, lowest, ground);
+        hand_over(&template.whole, lowest, &mut self.counters, ground);
         self.truncate(0);
         true
     }

@@ -11,7 +11,7 @@ SIZES = (7168, 65507)
 # Virtual time is reproducible: rounds differ by a few instructions.
 ROUNDS = 7
 # LM against a loop that receives and frees: the goal is 1.3.
-MOST = 1.6
+MOST = 1.4
 # The sender is on the first card, the receiver on the second.
 ADDRESS = "198.18.0.2"
 
@@ -53,7 +53,8 @@ def table(guest):
         bare, checked, kernel = (figures[f"{name} {size}{burst}"] for name, burst in (
             ("bare", " burst 32"), ("lm-checksum", " burst 32"), ("kernel", "")))
         # What does more costs more, bursts pay, and Linux is far behind: else it is not what it says that was measured.
-        check(0 < bare <= lm < checked < kernel and 10 * lm <= kernel, size, figures)
+        # (LM's pool is cheaper than the stock one, so a datagram of many fragments may cost it less than the bare loop.)
+        check(0 < 0.9 * bare <= lm < checked < kernel and 10 * lm <= kernel, size, figures)
         check(lm <= MOST * bare, f"LM costs more than {MOST} times a bare loop at {size} bytes:", figures)
         for name in ("bare", "lm"):
             check(figures[f"{name} {size} burst 32"] < figures[f"{name} {size} burst 1"], name, size, figures)
