@@ -33,7 +33,7 @@ class Scenario:
     # In reproducible virtual time, always.
     icount: bool = False
     # The guest is ended after so long; ten times as long in virtual time, sixty with all sizes.
-    seconds: int = 120
+    seconds: int = 240
     # The wire that each card is on; all on one without.
     wires: tuple = ()
 
