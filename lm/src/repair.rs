@@ -212,18 +212,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let Some(part) = self.part(frame, &wanted) else { return false };
         self.shelf.fill(ground);
         let n = layout.fragments();
-        for i in 0..part.count {
-            let position = part.position + part.count - 1 - i;
-            let (at, more) = (self.log[part.from + i].at, position + 1 < n);
-            let data = ground.bytes(at, layout.ip_fragment_len(position));
-            let offset = (position * geometry.stride()) as u32;
-            let outcome = self.reassembler.insert(self.now, key(ip), offset, more, data, &mut self.shelf);
+        // The part first, then the frame, as long as that leaves something to be desired.
+        let mut outcome = Outcome::Pending;
+        for i in 0..=part.count {
+            let (data, position) = if i < part.count {
+                let position = part.position + part.count - 1 - i;
+                (ground.bytes(self.log[part.from + i].at, layout.ip_fragment_len(position)), position)
+            } else {
+                (&ground.frame(frame)[start..start + usize::from(ip.payload_len)], 0)
+            };
+            let (offset, more) = ((position * geometry.stride()) as u32, position + 1 < n);
+            outcome = self.reassembler.insert(self.now, key(ip), offset, more, data, &mut self.shelf);
             if !matches!(outcome, Outcome::Pending | Outcome::Duplicate) {
                 break;
             }
         }
-        let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
-        let outcome = self.reassembler.insert(self.now, key(ip), 0, ip.more, data, &mut self.shelf);
         match outcome {
             Outcome::Whole(a) if is_proven(&wanted, &a.buf.as_ref()[..a.len]) => {
                 let (len, fragments) = (len - wire::UDP, a.fragments);

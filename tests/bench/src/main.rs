@@ -49,7 +49,8 @@ struct Options {
     blocks: Option<usize>,
     huge: bool,
     cpu: usize,
-    output: PathBuf,
+    /// Where to write; without, the usual place if everything was measured.
+    output: Option<PathBuf>,
     sets: Vec<Set>,
     variants: Vec<(&'static str, Kind)>,
     sizes: Vec<usize>,
@@ -66,7 +67,7 @@ fn options() -> Result<Options, Failure> {
         blocks: None,
         huge: free_hugepages() >= 160,
         cpu: cpus - 1,
-        output: workspace().join("target/bench/receive.json"),
+        output: None,
         sets: SETS.to_vec(),
         variants: VARIANTS.to_vec(),
         sizes: SIZES.to_vec(),
@@ -79,7 +80,7 @@ fn options() -> Result<Options, Failure> {
             "--seconds" => o.time = Duration::from_secs_f64(value()?.parse()?),
             "--rounds" => o.blocks = Some(value()?.parse::<usize>()?.max(1)),
             "--cpu" => o.cpu = value()?.parse()?,
-            "--output" => o.output = value()?.into(),
+            "--output" => o.output = Some(value()?.into()),
             "--no-huge" => o.huge = false,
             "--touch" => o.reads = &[false],
             "--size" => {
@@ -97,7 +98,17 @@ fn options() -> Result<Options, Failure> {
             _ => return Err(format!("unknown option {arg}; {USAGE}").into()),
         }
     }
+    if o.sets.is_empty() || o.sizes.is_empty() || o.variants.is_empty() {
+        return Err(format!("nothing of that name or size is measured; {USAGE}").into());
+    }
     Ok(o)
+}
+
+impl Options {
+    fn measures_all(&self) -> bool {
+        let all = SETS.len() * SIZES.len() * VARIANTS.len() * 2;
+        self.sets.len() * self.sizes.len() * self.variants.len() * self.reads.len() == all
+    }
 }
 
 /// Of 2 MiB.
@@ -155,11 +166,16 @@ fn run(options: &Options) -> Result<(), Failure> {
     println!("{}", report.keep_quiet());
     print!("{}", report.table());
     print!("{}", report.ratios());
-    if let Some(folder) = options.output.parent() {
+    let usual = options.measures_all().then(|| workspace().join("target/bench/receive.json"));
+    let Some(output) = options.output.clone().or(usual) else {
+        println!("\nnot written, as a part was measured: --output FILE");
+        return Ok(());
+    };
+    if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(&options.output, report.json())?;
-    println!("\nwritten: {}", options.output.display());
+    std::fs::write(&output, report.json())?;
+    println!("\nwritten: {}", output.display());
     Ok(())
 }
 
