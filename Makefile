@@ -6,7 +6,7 @@ CARGO ?= cargo
 # sequence; another number looks elsewhere.
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
-# The same for property tests; PROPTEST_RNG_SEED= looks elsewhere each time.
+# The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short measure measure-short doc clean
