@@ -50,7 +50,7 @@ pub(crate) struct ControlPort {
     pub(crate) base: Tally,
     /// Frames that the device had found no room for when forwarding began.
     pub(crate) base_missed: u64,
-    /// mbufs in the landing pool before the first start.
+    /// mbufs in the landing pool before the port was opened.
     pub(crate) pool_before: u32,
     /// The counters at the last `show port stats`, and when that was.
     pub(crate) shown: Option<(Instant, PortStats)>,
@@ -99,7 +99,8 @@ impl ControlPort {
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let asks_once = asks_once(&landing.info().driver, &arguments(id));
-        let pool_before = landing.pools().map(LandingPool::available).sum();
+        // All that there are: some drivers post already when a queue is set up.
+        let pool_before = landing.pools().map(LandingPool::size).sum();
         Ok(Self {
             link: None,
             landing,
