@@ -4,6 +4,7 @@ use super::*;
 use crate::alf::ChecksumMode;
 use crate::mock::{self, Delivered, Mock, fragment, lm_frames, plain_frames};
 use crate::wire::Arp;
+use std::collections::VecDeque;
 
 const A: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
 const B: Flow = Flow { src: 0x0a00_0002, dst: 0x0a00_00fe, src_port: 7001, dst_port: 9000 };
@@ -763,6 +764,57 @@ fn slots_that_switch_in_the_midst_of_a_datagram() {
             println!(
                 "to {to:?}, bursts of {burst}, synchronous {synchronous}: {repaired} repaired, {lost} lost"
             );
+        }
+    }
+}
+
+/// Bursts of any size, and polls that find nothing between them: a stream arrives whole under every policy.
+#[test]
+fn bursts_of_any_size() {
+    let mut x = 88_172_645_463_325_252_u64;
+    let mut random = move |n: usize| {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        (x % n as u64) as usize
+    };
+    for tags in [false, true] {
+        for mirrored in [false, true] {
+            for synchronous in [true, false] {
+                let mut run = Run::new(32, synchronous);
+                run.mock = Mock::new(G, 1 << 22, mirrored);
+                run.matcher.config.mirror = run.mock.mirror();
+                run.matcher.config.require.tags = tags;
+                let mut frames = VecDeque::new();
+                for i in 0..600_usize {
+                    let size = match random(4) {
+                        0 => 1 + random(65_507),
+                        1 => 1480 * (1 + random(43)) + random(48),
+                        2 => (1480 * (1 + random(44))).saturating_sub(8 + random(48)),
+                        _ => 1 + random(3000),
+                    };
+                    frames.extend(lm(i as u16, &payload(size.min(65_507), i as u8)));
+                    while frames.len() > 64 {
+                        for _ in 0..1 + random(32) {
+                            let frame = frames.pop_front().expect("some are left");
+                            run.mock.arrive(&frame);
+                        }
+                        run.mock.receive(&mut run.matcher, 32, 0, &mut run.now);
+                        for _ in 0..random(3) {
+                            run.now += random(5_000_000) as u64;
+                            run.matcher.look(run.now, &mut run.mock);
+                        }
+                    }
+                }
+                let what = format!("tags {tags}, mirrored {mirrored}, synchronous {synchronous}");
+                run.arrive(&frames.into_iter().collect::<Vec<_>>());
+                let (delivered, counters, _) = run.end();
+                assert_eq!(
+                    (delivered.len(), counters.drops().map(|(_, n)| n).sum::<u64>()),
+                    (600, 0),
+                    "{what}: {counters:?}"
+                );
+            }
         }
     }
 }
