@@ -53,13 +53,13 @@ PLACES = (
           PORTED, (*TAGS, *TURN, "--sizes=64,1024,1472,4096,7168,11832,16384,65499"), None, rounds=ROUNDS),
     Place("paced", "A wire of 1 Gb/s: net_memif, paced by a token bucket outside the transports", ALL,
           (*CHECKSUM, "--test=stream", "--pace=1G", "--sizes=64,1024,1472,7168,11832,16384,65507", "--time=1000",
-           "--blocks=3"), ("--test=stream", "--pace=1G", "--sizes=7168,65507", "--time=100", "--blocks=2")),
+           "--blocks=3"), ("--test=stream", "--pace=1G", "--sizes=64,7168,65507", "--time=100", "--blocks=2")),
     Place("jumbo", "MTU 9000 over net_memif and veth", ("lm", "lm-copy", "ip-frag", "udp", "udp-busy"),
           (*CHECKSUM, "--mtu=9000", "--sizes=64,1024,7168,16384,32768,65507", "--time=300", "--blocks=4"),
           ("--mtu=9000", "--sizes=7168,65507", "--time=60", "--blocks=2"), mtu=9000),
 )
 # In the laboratory, if its tools are there.
-LAB = ("netpipe-em", "netpipe-em-82574", "netpipe-igb", "jumbo-em", "jumbo-igb", "cost-e1000", "cost-igb")
+LAB = ("netpipe-em", "netpipe-em-82574", "netpipe-igb", "jumbo-igb", "cost-e1000", "cost-igb")
 LAB_ICOUNT = ("netpipe-em", "netpipe-igb")
 
 

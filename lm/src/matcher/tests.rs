@@ -795,7 +795,7 @@ fn bursts_of_any_size() {
                     };
                     frames.extend(lm(i as u16, &payload(size.min(65_507), i as u8)));
                     while frames.len() > 64 {
-                        for _ in 0..1 + random(32) {
+                        for _ in 0..=random(32) {
                             let frame = frames.pop_front().expect("some are left");
                             run.mock.arrive(&frame);
                         }
