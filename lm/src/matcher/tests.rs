@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::alf::ChecksumMode;
+use crate::checksum;
 use crate::mock::{self, Delivered, Mock, fragment, lm_frames, plain_frames};
 use crate::wire::Arp;
 use std::collections::VecDeque;
