@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rte::Eal;
 
-use crate::console::{self, complain};
+use crate::console::{self, complain, say};
 use crate::quiet::Quiet;
 
 /// Runs a program: exit code 2, and one line, if it could not do what it should.
@@ -22,7 +22,7 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Stri
 }
 
 /// Splits the command line into EAL's part, the program's name included, and ours.
-pub(crate) fn split(args: &[String]) -> (&[String], &[String]) {
+fn split(args: &[String]) -> (&[String], &[String]) {
     match args.iter().position(|arg| arg == "--") {
         Some(at) => (&args[..at], &args[at + 1..]),
         None => (args, &[]),
@@ -36,6 +36,31 @@ pub(crate) enum NoOptions {
     Text(String),
     /// It is wrong: one line that says why.
     Wrong(String),
+}
+
+/// Reads the command line, of which ours `parse`s what stands behind `--`: EAL's part and the options. `None`: it asked for
+/// help or the version, and has it.
+pub(crate) fn options<'a, O>(
+    program: &str,
+    args: &'a [String],
+    parse: fn(&[String]) -> Result<O, NoOptions>,
+) -> Result<Option<(&'a [String], O)>, String> {
+    let (eal_args, our_args) = split(args);
+    if eal_args.iter().any(|arg| arg == "--version") {
+        say!("{program} {}", env!("CARGO_PKG_VERSION"));
+        return Ok(None);
+    }
+    let help = eal_args.iter().any(|arg| arg == "-h" || arg == "--help");
+    let ours = if help { &["--help".to_owned()] } else { our_args };
+    match parse(ours) {
+        Ok(options) => Ok(Some((eal_args, options))),
+        Err(NoOptions::Text(text)) => {
+            say!("{}", text.trim_end());
+            // EAL prints its part and ends the process.
+            if help { Eal::init(eal_args).map(|_| None).map_err(|e| e.to_string()) } else { Ok(None) }
+        }
+        Err(NoOptions::Wrong(why)) => Err(why),
+    }
 }
 
 /// Parses what stands behind `--`.

@@ -31,7 +31,7 @@ use self::output::machine::Machine;
 use self::results::Results;
 use self::transport::Transport;
 use crate::console::{complain, say};
-use crate::start::{self, NoOptions};
+use crate::start;
 use crate::{logging, signals};
 
 const NAME: &str = "lm-netpipe";
@@ -43,21 +43,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Reads the command line, opens what it names, and measures.
 fn begin(args: &[String]) -> Result<(), String> {
-    let (eal_args, our_args) = start::split(args);
-    if eal_args.iter().any(|arg| arg == "--version") {
-        say!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-        return Ok(());
-    }
-    let help = eal_args.iter().any(|arg| arg == "-h" || arg == "--help");
-    let ours = if help { &["--help".to_owned()] } else { our_args };
-    let options = match Options::of(ours) {
-        Ok(options) => options,
-        Err(NoOptions::Text(text)) => {
-            say!("{}", text.trim_end());
-            return if help { Eal::init(eal_args).map(drop).map_err(|e| e.to_string()) } else { Ok(()) };
-        }
-        Err(NoOptions::Wrong(why)) => return Err(why),
-    };
+    let Some((eal_args, options)) = start::options(NAME, args, Options::of)? else { return Ok(()) };
     let files = Files::create(&options)?;
     if !options.needs_eal()
         && let Some(stray) = eal_args.get(1)

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::console::say;
 use crate::message_log::MessageLog;
-use crate::start::{self, NoOptions};
+use crate::start;
 use crate::tally::Tally;
 use crate::testpmd::control::{End, Event, Next};
 use crate::testpmd::options::Options;
@@ -46,22 +46,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Reads the command line; what is wrong with it, or with the files that it names, is told before EAL starts.
 fn begin(args: &[String]) -> Result<(), String> {
-    let (eal_args, our_args) = start::split(args);
-    if eal_args.iter().any(|arg| arg == "--version") {
-        say!("lm-testpmd {}", env!("CARGO_PKG_VERSION"));
-        return Ok(());
-    }
-    let help = eal_args.iter().any(|arg| arg == "-h" || arg == "--help");
-    let ours = if help { &["--help".to_owned()] } else { our_args };
-    let options = match Options::of(ours) {
-        Ok(options) => options,
-        Err(NoOptions::Text(text)) => {
-            say!("{}", text.trim_end());
-            // EAL prints its part and ends the process.
-            return if help { rte::Eal::init(eal_args).map(drop).map_err(|e| e.to_string()) } else { Ok(()) };
-        }
-        Err(NoOptions::Wrong(why)) => return Err(why),
-    };
+    let Some((eal_args, options)) = start::options("lm-testpmd", args, Options::of)? else { return Ok(()) };
     let cannot_write = |path: &Path, e: std::io::Error| {
         format!("{} cannot be written: {e}; choose another file", path.display())
     };
