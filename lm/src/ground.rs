@@ -120,9 +120,13 @@ pub struct Whole {
 
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
-    /// Takes the next frames as long as they are *plain*, in place in overlapping slots, `len` bytes long, the first with
-    /// its payload at `at` and each other `stride` below the one before; how many.
-    fn descend(&mut self, at: usize, len: u16, stride: usize) -> usize;
+    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the other, the first
+    /// with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes and one of `last`, and then again
+    /// and again `behind` full ones and one of `last`. They are not taken.
+    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize;
+
+    /// Takes the next `n` frames; there are as many.
+    fn skip(&mut self, n: usize);
 
     /// Takes the next frame if it is plain.
     fn next(&mut self) -> Option<Frame>;
@@ -130,8 +134,15 @@ pub trait Frames {
 
 /// One plain frame.
 impl Frames for Option<Frame> {
-    fn descend(&mut self, at: usize, len: u16, _stride: usize) -> usize {
-        self.take_if(|frame| (frame.at, frame.len) == (at, len)).map_or(0, |_| 1)
+    fn march(&self, at: usize, _: usize, full: u16, ahead: usize, last: u16, _: usize) -> usize {
+        let len = if ahead > 0 { full } else { last };
+        usize::from(self.is_some_and(|frame| (frame.at, frame.len) == (at, len)))
+    }
+
+    fn skip(&mut self, n: usize) {
+        if n > 0 {
+            *self = None;
+        }
     }
 
     fn next(&mut self) -> Option<Frame> {

@@ -187,7 +187,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return;
         }
         let stride = self.config.geometry.stride();
-        let n = frames.descend(self.below, self.full, stride);
+        let n = frames.march(self.below, stride, self.full, usize::MAX, 0, 0);
+        frames.skip(n);
         self.fresh |= n > 0;
         self.counters.frames += n as u64;
         self.folded += n;
@@ -444,7 +445,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
-        self.template = Some(Template::new(headers, bytes, first.len, from, whole));
+        self.template = Template::new(self.config.geometry, headers, bytes, first.len, from, whole);
         hand_over(&whole, lowest.at, &mut self.counters, ground);
         self.truncate(self.run);
         true

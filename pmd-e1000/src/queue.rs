@@ -40,15 +40,29 @@ impl<'a> Burst<'a> {
         Self { rest: mbufs.iter(), plain, bounces }
     }
 
-    /// Takes the next frames as long as they are plain and `len` bytes long, the first with its payload at `at`, which is
-    /// one `stride` below a plain one, and each other one below the one before; how many.
+    /// How many of the next frames are plain and lie one `stride` below the other, the first with its payload at `at`, and are
+    /// of these lengths: `ahead` frames of `full` bytes and one of `last`, and then again and again `behind` full ones
+    /// and one of `last`.
     #[inline(always)]
-    pub fn descend_plain(&mut self, at: usize, len: u16, stride: usize) -> usize {
-        let rest = self.rest.as_slice();
+    pub fn march_plain(
+        &self,
+        at: usize,
+        stride: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        behind: usize,
+    ) -> usize {
         // SAFETY: `new`'s caller promised.
-        let n = unsafe { descend(rest, at.wrapping_sub(TO_PAYLOAD), len, stride) };
-        self.rest = rest[n..].iter();
-        n
+        unsafe {
+            march(self.rest.as_slice(), at.wrapping_sub(TO_PAYLOAD), stride, (full, ahead), (last, behind))
+        }
+    }
+
+    /// Takes `n` plain frames, or what there is.
+    #[inline(always)]
+    pub fn skip_plain(&mut self, n: usize) {
+        self.rest = self.rest.as_slice().get(n..).unwrap_or_default().iter();
     }
 
     /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on: the first
@@ -123,26 +137,49 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut 
     unsafe { pool.recycle(mbufs) };
 }
 
-/// How many of `mbufs`, from the first on, have one segment of `len` bytes, and their buffers at `buf` and each one
-/// `stride` below the one before. Where a slot of the region is expected there is no bounce slot, and no separate one
-/// a stride below an overlapping one.
+/// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride` below the one
+/// before, and lengths as [`Burst::march_plain`] says. Where a slot of the region is expected there is no bounce slot, and
+/// no separate one a stride below an overlapping one.
 ///
 /// # Safety
 /// Valid mbufs, nobody else's.
 #[inline(never)]
-unsafe fn descend(mbufs: &[*mut rte_mbuf], mut buf: usize, len: u16, stride: usize) -> usize {
-    let mut n = 0;
-    for &mbuf in mbufs {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if (*mbuf).buf_addr as usize != buf || (*mbuf).data_len != len || !Plain::is_single(mbuf) {
-                break;
+unsafe fn march(
+    mbufs: &[*mut rte_mbuf],
+    mut buf: usize,
+    stride: usize,
+    (full, ahead): (u16, usize),
+    (last, behind): (u16, usize),
+) -> usize {
+    let mut rest = mbufs;
+    let mut fulls = ahead;
+    loop {
+        let (run, beyond) = rest.split_at(fulls.min(rest.len()));
+        for (i, &mbuf) in run.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            if !unsafe { is_plain_at(mbuf, buf, full) } {
+                return mbufs.len() - rest.len() + i;
             }
+            buf = buf.wrapping_sub(stride);
+        }
+        let [end, behind_it @ ..] = beyond else { return mbufs.len() };
+        // SAFETY: as above.
+        if !unsafe { is_plain_at(*end, buf, last) } {
+            return mbufs.len() - beyond.len();
         }
         buf = buf.wrapping_sub(stride);
-        n += 1;
+        (rest, fulls) = (behind_it, behind);
     }
-    n
+}
+
+/// Whether an mbuf has one segment of `len` bytes, with the usual headroom, and its buffer at `buf`.
+///
+/// # Safety
+/// A valid mbuf, nobody else's.
+#[inline(always)]
+unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && Plain::is_single(mbuf) }
 }
 
 /// A hint to the processor.

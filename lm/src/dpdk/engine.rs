@@ -157,8 +157,13 @@ pub(crate) struct Intake<'a, F> {
 
 impl Frames for Burst<'_> {
     #[inline(always)]
-    fn descend(&mut self, at: usize, len: u16, stride: usize) -> usize {
-        self.descend_plain(at, len, stride)
+    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize {
+        self.march_plain(at, stride, full, ahead, last, behind)
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, n: usize) {
+        self.skip_plain(n);
     }
 
     #[inline(always)]

@@ -6,9 +6,9 @@
 //! identification and header checksum, and the tag. Nothing is believed that [`Matcher::close`] would not believe, and
 //! whatever does not fit is left to it.
 
-use super::{Matcher, NOWHERE, hand_over};
+use super::{Matcher, hand_over};
 use crate::ground::{Frame, Frames, Ground, Slot, Whole};
-use crate::layout::TAG;
+use crate::layout::{Geometry, TAG};
 use crate::tag::{self, Identity};
 use crate::wire::UDP;
 use crate::words::HeaderWords;
@@ -33,24 +33,31 @@ pub(super) struct Template {
 }
 
 impl Template {
-    pub(super) fn new(headers: HeaderWords, udp: [u8; UDP], len: u16, tag: usize, whole: Whole) -> Self {
+    /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at each.
+    pub(super) fn new(
+        geometry: Geometry,
+        headers: HeaderWords,
+        udp: [u8; UDP],
+        len: u16,
+        tag: usize,
+        whole: Whole,
+    ) -> Option<Self> {
         let udp_len = (whole.len + UDP) as u16;
         // Identification and checksum are no part of the base.
         let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
-        Self { headers, udp: u64::from_le_bytes(udp) & SHARED, len, tag, base, whole }
+        let udp = u64::from_le_bytes(udp) & SHARED;
+        (usize::from(len) <= geometry.stride()).then_some(Self { headers, udp, len, tag, base, whole })
     }
 
-    /// Whether the datagram of `n` frames, of `first` to the one whose payload is at `lowest`, is another one of these.
+    /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one whose payload
+    /// is at `lowest`.
     #[inline(always)]
-    fn fits<G: Ground>(&self, first: &Frame, n: usize, lowest: usize, ground: &G) -> bool {
-        if first.len != self.len || n != usize::from(self.whole.fragments) {
-            return false;
-        }
+    fn is_alike<G: Ground>(&self, first: usize, lowest: usize, ground: &G) -> bool {
         let Some((headers, udp)) = ground.front(lowest) else { return false };
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return false;
         }
-        let Some(tag) = ground.bytes(first.at + self.tag, TAG).first_chunk::<TAG>() else { return false };
+        let Some(tag) = ground.bytes(first + self.tag, TAG).first_chunk::<TAG>() else { return false };
         tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
     }
 }
@@ -81,37 +88,42 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         frames: &mut F,
         ground: &mut G,
     ) -> Option<Frame> {
-        let lowest = self.newest().at;
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { config, full, log, folded, below, fresh, begun, counters, template, .. } = self;
-        let (full, stride) = (*full, config.geometry.stride());
         let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
-        let (mut first, mut lowest) = (*oldest, lowest);
-        let (mut n, mut taken) = (*folded + 1, 0);
-        let next = loop {
-            let more = frames.descend(lowest.wrapping_sub(stride), full, stride);
-            lowest = lowest.wrapping_sub(more * stride);
-            n += more;
-            taken += more;
-            let Some(frame) = frames.next() else { break None };
-            let above = Frame { at: lowest, len: full, slot: Slot::Overlapping, bounce: 0 };
-            if frame.len >= full
-                || config.reaches(&frame, &above)
-                || !template.fits(&first, n, lowest, ground)
-            {
-                break Some(frame);
-            }
-            hand_over(&template.whole, lowest, counters, ground);
-            *begun += 1;
-            taken += 1;
-            (first, lowest, n) = (frame, frame.at, 1);
+        let (stride, n) = (config.geometry.stride(), usize::from(template.whole.fragments));
+        // Full frames that the run wants until the next one begins.
+        let (ahead, last) = match n.checked_sub(*folded + 1) {
+            Some(ahead) if oldest.len == template.len => (ahead, template.len),
+            // It will be no datagram like the one before.
+            _ => (usize::MAX, 0),
         };
-        *oldest = first;
-        *folded = n - 1;
-        *below = lowest.checked_sub(stride).unwrap_or(NOWHERE);
-        counters.frames += taken as u64;
+        let under = oldest.at.wrapping_sub((*folded + 1) * stride);
+        let taken = frames.march(under, stride, *full, ahead, last, n - 1);
+        // Each run that began closed the one before, and left its headers alone.
+        let (mut end, mut unlike) = (ahead, None);
+        while end < taken {
+            let at = under.wrapping_sub(end * stride);
+            if !template.is_alike(at + n * stride, at + stride, ground) {
+                unlike = Some(Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 });
+                break;
+            }
+            hand_over(&template.whole, at + stride, counters, ground);
+            *begun += 1;
+            *oldest = Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
+            end += n;
+        }
+        let of_runs = if unlike.is_some() { end } else { taken };
+        *folded = match end.checked_sub(n) {
+            // Behind the one that began last.
+            Some(began) if end > ahead => of_runs - 1 - began,
+            _ => *folded + of_runs,
+        };
+        *below = under.wrapping_sub(of_runs * stride);
+        counters.frames += of_runs as u64;
         *fresh |= taken > 0;
-        next
+        frames.skip(of_runs + usize::from(unlike.is_some()));
+        unlike.or_else(|| frames.next())
     }
 
     /// Closes the run if it is a datagram like the one before.
@@ -122,7 +134,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let lowest = self.newest().at;
         let (Some(template), Some(first)) = (&self.template, self.log.first()) else { return false };
-        if !template.fits(first, self.folded + 1, lowest, ground) {
+        if first.len != template.len
+            || self.folded + 1 != usize::from(template.whole.fragments)
+            || !template.is_alike(first.at, lowest, ground)
+        {
             return false;
         }
         hand_over(&template.whole, lowest, &mut self.counters, ground);

@@ -177,24 +177,28 @@ impl Mock {
 struct Burst(VecDeque<Frame>);
 
 impl Burst {
-    fn plain(&self) -> Option<&Frame> {
-        self.0.front().filter(|f| f.slot == Slot::Overlapping && f.bounce == 0)
+    fn is_plain(f: &Frame) -> bool {
+        f.slot == Slot::Overlapping && f.bounce == 0
     }
 }
 
 impl Frames for Burst {
-    fn descend(&mut self, mut at: usize, len: u16, stride: usize) -> usize {
-        let mut n = 0;
-        while self.plain().is_some_and(|f| (f.at, f.len) == (at, len)) {
-            self.0.pop_front();
-            at -= stride;
-            n += 1;
-        }
-        n
+    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize {
+        let len_of = |i: usize| match i.checked_sub(ahead) {
+            Some(i) if i.is_multiple_of(behind + 1) => last,
+            _ => full,
+        };
+        let goes_on =
+            |(i, f): &(usize, &Frame)| Self::is_plain(f) && f.at + i * stride == at && f.len == len_of(*i);
+        self.0.iter().enumerate().take_while(goes_on).count()
+    }
+
+    fn skip(&mut self, n: usize) {
+        self.0.drain(..n);
     }
 
     fn next(&mut self) -> Option<Frame> {
-        self.plain()?;
+        self.0.front().filter(|f| Self::is_plain(f))?;
         self.0.pop_front()
     }
 }
