@@ -62,12 +62,17 @@ impl Segment {
             && len <= self.memory.span()
     }
 
+    /// How far a slot's payload lies above the first chunk's start, whichever of its addresses this is.
+    #[inline(always)]
+    fn offset(&self, at: usize) -> usize {
+        let offset = at - self.base;
+        if offset >= self.len { offset - self.len } else { offset }
+    }
+
     /// The chunk in which a slot's payload starts.
     #[inline(always)]
     pub(crate) fn chunk_of(&self, at: usize) -> usize {
-        let offset = at - self.base;
-        let offset = if offset >= self.len { offset - self.len } else { offset };
-        offset >> SHIFT
+        self.offset(at) >> SHIFT
     }
 
     /// Slots that came back with holds since the chunk was entered.
@@ -93,31 +98,43 @@ impl Segment {
         if offset + span < top { n } else { ((top - offset - 1) / stride + 1) as u32 }
     }
 
-    #[inline]
+    #[inline(always)]
     fn give_back(&self, lowest: usize, n: u32, stride: usize) {
+        let offset = self.offset(lowest);
+        let chunk = offset >> SHIFT;
+        // Nearly always: at home, and all in one chunk.
+        if self.home.is_here() && (offset + (n as usize - 1) * stride) >> SHIFT == chunk {
+            self.count_local(chunk, n);
+        } else {
+            self.give_back_apart(lowest, n, stride);
+        }
+        // What a fence would do is done by the barrier in `let_go`.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    #[inline(never)]
+    fn give_back_apart(&self, lowest: usize, n: u32, stride: usize) {
         let here = self.in_lower_chunk(lowest, n, stride);
+        let (below, above) = (self.chunk_of(lowest), self.chunk_of(lowest + here as usize * stride));
         // After the last of these additions `self` may be freed by whoever sweeps the orphans. This thread's reads of
         // the slots happen before the pool gives them out again.
         if self.home.is_here() {
             if here < n {
-                self.count_local(lowest + here as usize * stride, n - here);
+                self.count_local(above, n - here);
             }
-            self.count_local(lowest, here);
-            // What a fence would do is done by the barrier in `let_go`.
-            compiler_fence(Ordering::SeqCst);
+            self.count_local(below, here);
         } else {
             if here < n {
-                let above = self.chunk_of(lowest + here as usize * stride);
                 self.chunks[above].remote.fetch_add(n - here, Ordering::SeqCst);
             }
-            self.chunks[self.chunk_of(lowest)].remote.fetch_add(here, Ordering::SeqCst);
+            self.chunks[below].remote.fetch_add(here, Ordering::SeqCst);
         }
     }
 
     /// Not a read-modify-write: there is one writer.
     #[inline(always)]
-    fn count_local(&self, lowest: usize, n: u32) {
-        let local = &self.chunks[self.chunk_of(lowest)].local;
+    fn count_local(&self, chunk: usize, n: u32) {
+        let local = &self.chunks[chunk].local;
         local.store(local.load(Ordering::Relaxed) + n, Ordering::Release);
     }
 }
