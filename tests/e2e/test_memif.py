@@ -69,11 +69,10 @@ class Pair(Case):
 
 
     def lost_and_counted(self, child, summary, want):
-        """On a busy machine a datagram or two have been lost when their sender was stopped, cause not found: what is
-        delivered is as sent and in order, and what is not is counted."""
+        """What a sender that had not run for longer than frames wait may cost: what is delivered is as sent and in order, and
+        what is not is counted."""
         lost = len(want) - summary["datagrams"]
         print(f"    {lost} of {len(want)} datagrams lost: {summary.drops()}", flush=True)
-        self.assertLessEqual(lost, 2, str(child))
         self.assertGreater(summary.drops().get("lost_frame", 0), 0, str(child))
         pattern = wire.Pattern(SEED)
         due = ((n, wire.sha256(pattern.payload(i, n))) for i, n in enumerate(want))
@@ -109,12 +108,10 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
         server.process.stdin.flush()
         longest = meanwhile(server, client) if meanwhile else 0
         summary = client.fine(60).summary()
-        if longest > PATIENCE:
-            self.skipTest(f"the sender was stopped for {longest:.1f} s: what waits is given up after {PATIENCE} s")
         time.sleep(APART)
         server.process.stdin.close()
         server.fine(20)
-        if meanwhile and summary["datagrams"] < len(want):
+        if longest > 0.9 * PATIENCE and summary["datagrams"] < len(want):
             self.lost_and_counted(client, summary, want)
             return
         messages = self.check_log(client, want, f"{A}:7000", f"{B}:9000")
@@ -131,23 +128,42 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
     return test
 
 
+class Idle:
+    """How long a process did not run before it ran again, at most, as far as one sees who looks now and then."""
+
+    def __init__(self, pid):
+        self.path = f"/proc/{pid}/schedstat"
+        self.ran, self.since, self.longest = self.cpu_time(), time.monotonic(), 0
+
+    def cpu_time(self):
+        with open(self.path, encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def look(self):
+        ran, now = self.cpu_time(), time.monotonic()
+        if ran != self.ran:
+            self.longest = max(self.longest, now - self.since)
+            self.ran, self.since = ran, now
+
+
 def stopped_now_and_then(server, client):
-    """The server's process loses the CPU again and again, wherever it is, for longer than a frame may be under way; the
-    longest time in seconds, which is ours to bound only as far as we have the CPU ourselves."""
-    rng, longest = random.Random(1), 0
-    until = time.monotonic() + 5
+    """The server's process loses the CPU again and again, wherever it is, for longer than a frame may be under way. The
+    longest time in seconds for which it did not run: on a busy machine it waits for the CPU, too, and what it had begun to
+    send is given up after PATIENCE."""
+    rng = random.Random(1)
     # Not while they shake hands.
     while client.running() and not (client.log_path.exists() and client.log_path.stat().st_size):
         time.sleep(0.001)
-    while client.running() and time.monotonic() < until:
-        began = time.monotonic()
-        server.signal(signal.SIGSTOP)
-        time.sleep(0.004)
-        server.signal(signal.SIGCONT)
-        longest = max(longest, time.monotonic() - began)
+    idle, began = Idle(server.process.pid), time.monotonic()
+    while client.running() and time.monotonic() < began + 60:
+        if time.monotonic() < began + 5:
+            server.signal(signal.SIGSTOP)
+            time.sleep(0.004)
+            server.signal(signal.SIGCONT)
         time.sleep(rng.random() * 0.004)
-    print(f"    stopped for {longest * 1000:.0f} ms at most", flush=True)
-    return longest
+        idle.look()
+    print(f"    did not run for {idle.longest * 1000:.0f} ms at most", flush=True)
+    return idle.longest
 
 
 def ping_pong(memory, *options):
