@@ -1,0 +1,121 @@
+//! Frames that are no part of a datagram.
+
+use super::*;
+
+#[test]
+fn oversize_neighbours() {
+    let data = payload(7168, 13);
+    for (burst, synchronous, ahead) in WAYS {
+        for at in 0..=5 {
+            for len in [1515, 1516, 1518] {
+                let mut frames = lm(1, &data);
+                frames.insert(at, tcp(len));
+                let mut run = Run::new(burst, synchronous).ahead(ahead);
+                run.matcher.config.require.tags = true;
+                run.arrive(&frames);
+                let (delivered, counters, _) = run.end();
+                only(&delivered, &[&data]);
+                assert_eq!(counters.dropped(Reason::Oversize), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_stranger_is_no_last_fragment() {
+    // T = 3 strides exactly, as another stack would send it: nothing marks its start.
+    let data = payload(3 * 1480 - 8, 14);
+    let mut frames = plain_frames(G, A, 1, &data);
+    frames.reverse();
+    frames.insert(0, tcp(1514));
+    for (burst, synchronous, ahead) in WAYS {
+        let mut run = Run::new(burst, synchronous).ahead(ahead);
+        run.arrive(&frames);
+        let (delivered, counters, _) = run.end();
+        let n = only(&delivered, &[&data]);
+        assert!(n == 1 || counters.dropped(Reason::OrderUnproven) + counters.dropped(Reason::LostFrame) > 0);
+    }
+}
+
+#[test]
+fn ip_options_are_taken_one_by_one() {
+    // A whole datagram and a fragment with four bytes of options.
+    let with_options = |frame: &[u8]| {
+        let mut f = frame.to_vec();
+        f.splice(34..34, [1, 1, 1, 0]);
+        f[14] = 0x46;
+        let total = (f.len() - 14) as u16;
+        f[16..18].copy_from_slice(&total.to_be_bytes());
+        f[24..26].fill(0);
+        let sum = checksum::header(&f[14..38]);
+        f[24..26].copy_from_slice(&sum.to_be_bytes());
+        f
+    };
+    let small = payload(500, 15);
+    let single = with_options(&plain_frames(G, A, 1, &small)[0]);
+    for (burst, synchronous, ahead) in WAYS {
+        let mut run = Run::new(burst, synchronous).ahead(ahead);
+        run.arrive(std::slice::from_ref(&single));
+        let (delivered, counters, _) = run.end();
+        assert_eq!(only(&delivered, &[&small]), 1, "{counters:?}");
+    }
+    let data = payload(2000, 16);
+    let udp = plain_frames(Geometry::new(1024).expect("valid"), A, 1, &data);
+    let frames: Vec<_> = udp.iter().map(|f| with_options(f)).collect();
+    let mut run = Run::new(32, false).separate();
+    run.arrive(&frames);
+    let (delivered, counters, _) = run.end();
+    assert_eq!(only(&delivered, &[&data]), 1, "{counters:?}");
+}
+
+#[test]
+fn a_stranger_alone_on_an_idle_queue_is_handed_out() {
+    for synchronous in [true, false] {
+        let mut run = Run::new(32, synchronous);
+        run.arrive(&[arp()]);
+        for _ in 0..3 {
+            run.now += 900_000;
+            run.matcher.look(run.now, &mut run.mock);
+        }
+        assert_eq!(run.mock.strangers.len(), 1, "sync {synchronous}");
+        run.end();
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_handed_out_or_counted() {
+    let (small, large) = (payload(100, 17), payload(7168, 18));
+    for (burst, synchronous, ahead) in WAYS {
+        let mut run = Run::new(burst, synchronous).ahead(ahead);
+        run.matcher.config.accept.port = Some(9000);
+        let other = Flow { dst_port: 53, ..A };
+        run.arrive(&lm_frames(G, other, 1, &small, ChecksumMode::Full));
+        run.arrive(&lm_frames(G, other, 2, &large, ChecksumMode::Full));
+        let (delivered, counters, out) = run.end();
+        assert_eq!(delivered.len(), 0);
+        assert_eq!(out.len(), 1, "{counters:?}");
+        assert!(counters.dropped(Reason::NotOurs) + counters.dropped(Reason::LostFrame) >= 1, "{counters:?}");
+    }
+}
+
+#[test]
+fn a_frame_that_exceeds_its_slot_costs_the_one_above() {
+    let data = payload(7168, 5);
+    for tags in [false, true] {
+        for mode in [ChecksumMode::Full, ChecksumMode::Zero] {
+            for (burst, synchronous, ahead) in WAYS {
+                for at in 1..5 {
+                    let mut frames = lm_frames(G, A, 1, &data, mode);
+                    frames.insert(at, tcp(1516));
+                    let mut run = Run::new(burst, synchronous).ahead(ahead);
+                    run.matcher.config.require.tags = tags;
+                    run.arrive(&frames);
+                    let (delivered, counters, _) = run.end();
+                    let what = format!("at {at}, burst {burst}, {mode:?}: {counters:?}");
+                    assert_eq!((delivered.len(), counters.dropped(Reason::Oversize)), (0, 1), "{what}");
+                    assert!(counters.dropped(Reason::LostFrame) > 0, "{what}");
+                }
+            }
+        }
+    }
+}
