@@ -306,17 +306,7 @@ impl LandingPort {
     /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
     /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
     pub fn look_at_steering(&mut self) -> bool {
-        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else {
-            return false;
-        };
-        if self.proofs.are_refuted() {
-            log::warn!(
-                "port {}: its card does not do what its filters say: they are taken out",
-                self.port.id()
-            );
-            steering.retract(&mut self.port);
-        }
-        steering.has_rules()
+        self.steering.as_mut().is_some_and(|steering| steering.look(&self.proofs, &mut self.port))
     }
 
     /// What live frames say of the steering: to be told by who polls the queues ([`crate::probe`]).
