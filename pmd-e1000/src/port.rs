@@ -28,7 +28,8 @@ use crate::steer::{SteerError, Steering};
 pub struct PortSetup {
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// Descriptors to send from.
+    /// Descriptors to send from; 0: as suits the driver, 64 where it keeps what it has sent until the descriptor's turn
+    /// comes again, else 512.
     pub txd: u16,
     /// Bytes of IP packet on the link.
     pub mtu: u16,
@@ -50,11 +51,11 @@ pub struct PortSetup {
 }
 
 impl Default for PortSetup {
-    /// 512 descriptors each way, MTU 1500, 4 MB of region that may grow to 16.
+    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region that may grow to 16.
     fn default() -> Self {
         Self {
             rxd: 512,
-            txd: 512,
+            txd: 0,
             mtu: 1500,
             layout: None,
             region: 4 << 20,

@@ -26,8 +26,8 @@ def pair(guest, name, sender, receiver, count, listed, *more):
 def restart(guest):
     want = sizes.boundaries()
     rounds, figures = 4, {"datagrams": 0, "copied bytes": 0}
-    # The second time with the smallest ring, which is not to stall.
-    for opened, more in enumerate(((), ("--rxd=32",))):
+    # The second time with the smallest rings, which are not to stall, then with one to send from that keeps many buffers.
+    for opened, more in enumerate(((), ("--rxd=32", "--txd=32"), ("--txd=512",))):
         home, away = pair(guest, f"open{opened}", "ping", "echo", len(want), want, *more)
         for again in range(rounds):
             guest.tell(away, "start", "echo forwarding")
@@ -37,8 +37,11 @@ def restart(guest):
                 for child in (home, away):
                     guest.tell(child, "port stop 0", "Done")
                     guest.tell(child, "port start 0", "Done")
-        for number, child in ((0, home), (1, away)):
+        for child in (home, away):
             guest.quit(child)
+        lost = [p for p in home.summary()["ping"] if p["lost"] or p["mismatched"]]
+        check(not lost, f"datagrams did not come back, with {' '.join(more) or 'the usual rings'}:", lost[:4], home)
+        for number, child in ((0, home), (1, away)):
             # Numbers begin anew with each start.
             guest.expect(child, number, want, rounds)
             guest.level(child)
