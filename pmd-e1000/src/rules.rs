@@ -77,6 +77,11 @@ impl<R> Rules<R> {
         !self.made.is_empty()
     }
 
+    /// The card was reset, and they went with that.
+    pub(crate) fn went(&mut self) {
+        self.made.clear();
+    }
+
     /// Whether they were refuted.
     pub(crate) fn are_retracted(&self) -> bool {
         self.retracted
@@ -199,6 +204,21 @@ mod tests {
         card.honoured = 0;
         card.answer(&MACS[2..], &proofs);
         assert!(!rules.look(&proofs, &mut card) && card.rules.is_empty());
+    }
+
+    #[test]
+    fn rules_that_went_with_a_reset_are_made_again_unless_they_were_refuted() {
+        for (honoured, again) in [(8, 3), (0, 0)] {
+            let (mut card, mut rules) = (Card::new(honoured), Rules::new());
+            let proofs = Arc::new(Proofs::new(&MACS));
+            rules.make(&MACS, 1, &mut card).expect("room");
+            probe(&card, &proofs);
+            rules.look(&proofs, &mut card);
+            card.rules.clear();
+            rules.went();
+            rules.make(&MACS, 1, &mut card).expect("room");
+            assert_eq!(card.rules.len(), again);
+        }
     }
 
     #[test]

@@ -109,6 +109,13 @@ impl Steering {
         })
     }
 
+    /// The port was reset: it knows of no rule.
+    pub(crate) fn was_reset(&mut self) {
+        if let Way::Rules(rules) = &mut self.way {
+            rules.went();
+        }
+    }
+
     /// Takes rules out that live frames refute, for good. Pools stay: they do no harm. Whether there are rules that may
     /// still be refuted.
     pub(crate) fn look(&mut self, proofs: &Proofs, port: &mut Port) -> bool {
