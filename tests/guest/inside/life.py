@@ -41,8 +41,9 @@ def restart(guest):
                     guest.tell(child, "port start 0", "Done")
         for child in (home, away):
             guest.quit(child)
-        lost = [p for p in home.summary()["ping"] if p["lost"] or p["mismatched"]]
-        check(not lost, f"datagrams did not come back, with {' '.join(more) or 'the usual rings'}:", lost[:4], home)
+        # (An echo that is late on a busy host is here, too.)
+        missing = rounds * len(want) - len(home.messages())
+        check(missing == 0, f"{missing} datagrams did not come back, with {' '.join(more) or 'the usual rings'}:", home)
         for number, child in ((0, home), (1, away)):
             # Numbers begin anew with each start.
             guest.expect(child, number, want, rounds)
