@@ -37,9 +37,10 @@ test: export LM_TSHARK = must
 test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short measure-short ## Everything that CI runs
 	@echo "all tests passed"
 
-lint: setup ## Format, clippy, licences
+lint: setup ## Format, clippy, mutants that have gone stale, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@tests/scripts/mutants.sh --check
 	@tests/scripts/deny.sh
 
 pure: ## lm's core and ac, with DPDK hidden

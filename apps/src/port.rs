@@ -26,8 +26,10 @@ use crate::tally::{PoolView, Tally};
 
 /// Buffers to send from: as many of the largest datagrams can be in flight.
 const SEND_BUFFERS: usize = 32;
-/// mbufs for headers: four times those of the buffers, since a message that is sent on takes up to three a frame.
+/// mbufs for headers, at least: four times those of the buffers, since a message that is sent on takes up to three a frame.
 const HEADER_MBUFS: u32 = 4095;
+/// And beyond the descriptors, each of which may keep one: a datagram at the smallest MTU, and what lcores have in hand.
+const MORE_HEADERS: u32 = 1023;
 /// mbufs for frames that are not LM's.
 const STRANGER_MBUFS: u32 = 511;
 
@@ -73,7 +75,7 @@ impl ControlPort {
         let default = PortSetup::default();
         let setup = PortSetup {
             rxd: options.rxd,
-            txd: options.txd,
+            txd: options.txd.unwrap_or_default(),
             mtu: options.mtu,
             layout: options.slots(),
             region: options.region,
@@ -95,7 +97,8 @@ impl ControlPort {
         }
         let socket = landing.info().socket;
         let room = options.mtu + 128 + 64;
-        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), HEADER_MBUFS, 128, 0, 128 + 192, socket);
+        let n = HEADER_MBUFS.max(u32::from(landing.setup().txd) + MORE_HEADERS);
+        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, 128 + 192, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let asks_once = asks_once(&landing.info().driver, &arguments(id));

@@ -17,9 +17,10 @@ pub(crate) struct PortOptions {
     /// Descriptors to receive into
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub(crate) rxd: u16,
-    /// Descriptors to send from
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=32_768))]
-    pub(crate) txd: u16,
+    /// Descriptors to send from [default: 512; 64 on cards and virtio-user, where each keeps a send buffer of 64 KB until its
+    /// turn comes again]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    pub(crate) txd: Option<u16>,
     /// Frames that one poll takes
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) burst: u16,
@@ -86,6 +87,11 @@ impl PortOptions {
             return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));
         }
         Ok(())
+    }
+
+    /// Descriptors to send from where nothing is kept in them.
+    pub(crate) fn plain_txd(&self) -> u16 {
+        self.txd.unwrap_or(512)
     }
 
     /// What single values cannot tell.

@@ -11,7 +11,8 @@
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
 //! - [`clock`]: nanoseconds by the time-stamp counter;
-//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do;
+//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do; [`rules`] (private): filters that do not
+//!   are taken out;
 //! - [`port`]: a port, set up so that all of this is safe; [`rings`] and [`seat`] (private) are parts of it.
 
 pub mod cards;
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod queue;
 pub mod region;
 mod rings;
+mod rules;
 mod seat;
 pub mod send;
 pub mod steer;

@@ -28,7 +28,8 @@ use crate::steer::{SteerError, Steering};
 pub struct PortSetup {
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// Descriptors to send from.
+    /// Descriptors to send from; 0: as suits the driver, 64 where it keeps what it has sent until the descriptor's turn
+    /// comes again, else 512.
     pub txd: u16,
     /// Bytes of IP packet on the link.
     pub mtu: u16,
@@ -50,11 +51,11 @@ pub struct PortSetup {
 }
 
 impl Default for PortSetup {
-    /// 512 descriptors each way, MTU 1500, 4 MB of region that may grow to 16.
+    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region that may grow to 16.
     fn default() -> Self {
         Self {
             rxd: 512,
-            txd: 512,
+            txd: 0,
             mtu: 1500,
             layout: None,
             region: 4 << 20,
@@ -80,7 +81,7 @@ pub struct LandingPort {
     steering: Option<Steering>,
     proofs: Arc<Proofs>,
     seats: Vec<Seat>,
-    _ordinary: Option<Mempool>,
+    ordinary: Option<Mempool>,
 }
 
 /// The queues of a started port.
@@ -126,7 +127,7 @@ impl LandingPort {
         setup: &PortSetup,
         macs: &[MacAddr],
     ) -> Result<Self, PortError> {
-        let mut port = Port::open(eal, id).map_err(PortError::Open)?;
+        let port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
         let mut judge =
             Judge::of(&info, &arguments(id), setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
@@ -153,11 +154,30 @@ impl LandingPort {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let region = seats[0].pool.as_ref().map_or(setup.region, |pool| pool.config().region);
+        let ordinary = if steering.is_some() {
+            let (n, room) = (u32::from(rxd) + ORDINARY_SPARE, (HEADROOM + plan.writes.declared) as u16);
+            let pool = Mempool::pktmbuf(eal, &format!("ordinary_{id}"), n, 32, 0, room, info.socket);
+            Some(pool.map_err(PortError::Ordinary)?)
+        } else {
+            None
+        };
+        let setup = PortSetup { region, ..setup };
+        let layout = choose(&verdict, setup.layout);
+        let proofs = Arc::new(Proofs::new(macs));
+        let mut this = Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, ordinary };
+        this.set_up()?;
+        Ok(this)
+    }
 
+    /// Configures the port and sets its queues up.
+    fn set_up(&mut self) -> Result<(), PortError> {
+        let Self { port, info, verdict, setup, steering, seats, ordinary, .. } = self;
+        let PortSetup { rxd, txd, mtu, .. } = *setup;
+        let (id, traits) = (port.id(), verdict.traits);
         let first = steering.as_ref().map_or(0, Steering::first_queue);
         let config = PortConfig {
             rx_queues: first + seats.len() as u16,
-            mtu: told_mtu(&info, setup.mtu),
+            mtu: told_mtu(info, mtu),
             rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
             tx_offloads: info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             mq_mode: steering.as_ref().map_or(MqMode::None, Steering::mq_mode),
@@ -168,15 +188,10 @@ impl LandingPort {
             offloads: config.rx_offloads & info.rx_queue_offload_capa,
             // A full queue must not hold up the others.
             drop: steering.is_some().then_some(true),
-            ..rx_conf(id, &info, &traits, rxd)
+            ..rx_conf(id, info, &traits, rxd)
         };
-        let mut ordinary = None;
-        if steering.is_some() {
-            let (n, room) = (u32::from(rxd) + ORDINARY_SPARE, (HEADROOM + plan.writes.declared) as u16);
-            let pool = Mempool::pktmbuf(eal, &format!("ordinary_{id}"), n, 32, 0, room, info.socket)
-                .map_err(PortError::Ordinary)?;
-            port.rx_queue_setup(0, rxd, &rx, &pool).map_err(PortError::Queue)?;
-            ordinary = Some(pool);
+        if let Some(pool) = ordinary {
+            port.rx_queue_setup(0, rxd, &rx, pool).map_err(PortError::Queue)?;
         }
         for (i, seat) in seats.iter().enumerate() {
             let Some(pool) = &seat.pool else { continue };
@@ -187,16 +202,29 @@ impl LandingPort {
         }
         let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
-        if setup.mtu != 1500 {
+        if mtu != 1500 {
             // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
-            if let Err(e) = port.set_mtu(setup.mtu) {
+            if let Err(e) = port.set_mtu(mtu) {
                 log::info!("port {id}: {e}");
             }
         }
-        let setup = PortSetup { region, ..setup };
-        let layout = choose(&verdict, setup.layout);
-        let proofs = Arc::new(Proofs::new(macs));
-        Ok(Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, _ordinary: ordinary })
+        Ok(())
+    }
+
+    /// Resets the device of a stopped port, and sets it up as it was. (Of the e1000 drivers, igb's has a reset; em's and that of virtual
+    /// functions have none.)
+    ///
+    /// # Errors
+    /// [`PortError`]: `Out` and `Reset` with ENOTSUP have changed nothing. After any other the port is to be closed.
+    pub fn reset(&mut self) -> Result<(), PortError> {
+        if self.seats.iter().any(|seat| seat.pool.is_none()) {
+            return Err(PortError::Out(self.port.id()));
+        }
+        self.port.reset().map_err(PortError::Reset)?;
+        if let Some(steering) = &mut self.steering {
+            steering.was_reset();
+        }
+        self.set_up()
     }
 
     /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
@@ -306,17 +334,7 @@ impl LandingPort {
     /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
     /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
     pub fn look_at_steering(&mut self) -> bool {
-        let Some(steering) = self.steering.as_mut().filter(|steering| steering.has_rules()) else {
-            return false;
-        };
-        if self.proofs.are_refuted() {
-            log::warn!(
-                "port {}: its card does not do what its filters say: they are taken out",
-                self.port.id()
-            );
-            steering.retract(&mut self.port);
-        }
-        steering.has_rules()
+        self.steering.as_mut().is_some_and(|steering| steering.look(&self.proofs, &mut self.port))
     }
 
     /// What live frames say of the steering: to be told by who polls the queues ([`crate::probe`]).
@@ -460,6 +478,10 @@ pub enum PortError {
     Configure(ConfigureError),
     /// The driver refuses a queue.
     Queue(QueueError),
+    /// It is to be reset, and its queues are out.
+    Out(PortId),
+    /// Its driver can't reset it.
+    Reset(rte::port::PortError),
 }
 
 impl fmt::Display for PortError {
@@ -476,6 +498,8 @@ impl fmt::Display for PortError {
             Self::Steer(port, e) => write!(f, "nothing can be steered on port {port}: {e}"),
             Self::Configure(e) => e.fmt(f),
             Self::Queue(e) => e.fmt(f),
+            Self::Out(port) => write!(f, "port {port} is started: stop it before it is reset"),
+            Self::Reset(e) => e.fmt(f),
         }
     }
 }

@@ -17,14 +17,14 @@ use rte::port::{FlowRule, MacAddr, MqMode, Port, PortInfo, StartError};
 
 use crate::cards;
 use crate::cards::Card;
+use crate::probe::Proofs;
+use crate::rules::Rules;
 
 /// Where frames of each landing address go.
 #[derive(Debug)]
 pub struct Steering {
     macs: Vec<MacAddr>,
     way: Way,
-    /// What leads frames there was seen not to.
-    retracted: bool,
 }
 
 /// What leads them there.
@@ -32,8 +32,8 @@ pub struct Steering {
 enum Way {
     /// So many pools.
     Pools(u8),
-    /// A rule for each address, once they are made.
-    Rules(Vec<FlowRule>),
+    /// A rule for each address.
+    Rules(Rules<FlowRule>),
 }
 
 /// Filters of a card.
@@ -54,7 +54,7 @@ impl Steering {
         let (way, most) = match card.steering {
             // Pool 0 is the ordinary queue.
             cards::Steering::Pools(pools) => (Way::Pools(pools), u16::from(pools) - 1),
-            cards::Steering::Filter => (Way::Rules(Vec::new()), FILTERS),
+            cards::Steering::Filter => (Way::Rules(Rules::new()), FILTERS),
             cards::Steering::None => return Err(SteerError::OneQueue(card.name)),
         };
         let most = most.min(info.max_rx_queues.saturating_sub(1));
@@ -72,7 +72,7 @@ impl Steering {
                 return Err(SteerError::Taken(mac));
             }
         }
-        Ok(Self { macs: macs.to_vec(), way, retracted: false })
+        Ok(Self { macs: macs.to_vec(), way })
     }
 
     /// The addresses, that of the first landing queue first.
@@ -92,43 +92,40 @@ impl Steering {
         }
     }
 
-    /// Tells a started port of the addresses. (Drivers repeat addresses and rules at later starts themselves.)
+    /// Tells a started port of the addresses. (Drivers repeat addresses at later starts themselves, and take them twice.)
     pub(crate) fn apply(&mut self, port: &mut Port) -> Result<(), StartError> {
-        for (i, &mac) in self.macs.iter().enumerate() {
-            let queue = self.first_queue() + i as u16;
+        let first = self.first_queue();
+        for (queue, &mac) in (first..).zip(&self.macs) {
             let pool = if matches!(self.way, Way::Pools(_)) { u32::from(queue) } else { 0 };
             port.mac_addr_add(mac, pool).map_err(|e| {
                 log::error!("{e}");
                 StartError::Refused(e.port, e.errno)
             })?;
-            if let Way::Rules(rules) = &mut self.way
-                && rules.len() == i
-                && !self.retracted
-            {
-                rules.push(port.flow_by_prefix(&mac.0, queue).map_err(|e| {
-                    log::error!("{e}");
-                    StartError::Refused(e.port, e.errno)
-                })?);
-            }
         }
-        Ok(())
+        let Way::Rules(rules) = &mut self.way else { return Ok(()) };
+        rules.make(&self.macs, first, port).map_err(|e| {
+            log::error!("{e}");
+            StartError::Refused(e.port, e.errno)
+        })
     }
 
-    /// Whether there are rules that can be taken out.
-    pub(crate) fn has_rules(&self) -> bool {
-        matches!(&self.way, Way::Rules(rules) if !rules.is_empty())
-    }
-
-    /// Takes rules out that were seen not to work, for good. Pools stay: they do no harm.
-    pub(crate) fn retract(&mut self, port: &mut Port) {
-        self.retracted = true;
+    /// The port was reset: it knows of no rule.
+    pub(crate) fn was_reset(&mut self) {
         if let Way::Rules(rules) = &mut self.way {
-            for rule in rules.drain(..) {
-                if let Err(e) = port.flow_destroy(rule) {
-                    log::warn!("{e}");
-                }
-            }
+            rules.went();
         }
+    }
+
+    /// Takes rules out that live frames refute, for good. Pools stay: they do no harm. Whether there are rules that may
+    /// still be refuted.
+    pub(crate) fn look(&mut self, proofs: &Proofs, port: &mut Port) -> bool {
+        let Way::Rules(rules) = &mut self.way else { return false };
+        let before = rules.are_retracted();
+        let left = rules.look(proofs, port);
+        if rules.are_retracted() && !before {
+            log::warn!("port {}: its card does not do what its filters say: they are taken out", port.id());
+        }
+        left
     }
 }
 
@@ -240,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_plan_is_told_queue_by_queue() {
-        let steering = Steering { macs: vec![mac(1), mac(2)], way: Way::Pools(8), retracted: false };
+        let steering = Steering { macs: vec![mac(1), mac(2)], way: Way::Pools(8) };
         assert_eq!(
             steering.to_string(),
             "queue 0 ordinary, queue 1 lands 02:00:00:00:00:01, queue 2 lands 02:00:00:00:00:02"

@@ -60,6 +60,7 @@ def main():
     boot = debian.image()
     testpmd = pathlib.Path(os.environ.get("LM_TESTPMD") or target / "release/lm-testpmd")
     work = arguments.work or cache
+    work.mkdir(parents=True, exist_ok=True)
     initramfs = image.build(work, debian, testpmd)
 
     def attempt(scenario):

@@ -69,8 +69,8 @@ def _kernel():
 
 def _ordinary_life():
     for model in ("e1000", "igb"):
-        yield Scenario(f"restart-{model}", "port stop and start four times, then the program closed and opened again: "
-                       "every datagram arrives, no buffer is lost", "life.restart", (model, model))
+        yield Scenario(f"restart-{model}", "port stop, reset and start four times, then the program closed and opened "
+                       "again: every datagram arrives, no buffer is lost", "life.restart", (model, model))
         yield Scenario(f"link-{model}", "the link goes down and up during traffic: nothing wrong is delivered, and "
                        "traffic goes on", "life.link", (model, model))
     for model in ("e1000", "e1000e", "igb"):

@@ -106,7 +106,7 @@ mod tests {
         let o = options("").expect("no options");
         assert_eq!(
             (o.port.rxd, o.port.txd, o.port.burst, o.port.mtu, o.port.region),
-            (512, 512, 32, 1500, 4 << 20)
+            (512, None, 32, 1500, 4 << 20)
         );
         assert_eq!(o.forward_mode.name, "rx");
         assert_eq!(o.port.require, Require::default());

@@ -120,6 +120,11 @@ impl Session {
         }
     }
 
+    /// Resets one port, which is stopped.
+    pub(crate) fn reset_port(&mut self, index: usize) -> Result<(), String> {
+        self.ports.get_mut(index).map_or(Ok(()), |port| port.landing.reset().map_err(|e| e.to_string()))
+    }
+
     /// Whether the loop of number `run` is the present one.
     pub(crate) fn is_forwarding(&self, run: u64) -> bool {
         self.forwarder.as_ref().is_some_and(|&(_, present, _)| present == run)

@@ -268,7 +268,10 @@ fn states_of_a_port(eal: &Eal) {
     drop(rx);
     assert_eq!(port.stop().unwrap_err(), StopError::QueuesOut(PortId(1), 1));
     drop(tx);
+    assert_eq!(port.reset().unwrap_err().errno.number(), libc::EBUSY);
     port.stop().unwrap();
+    // This driver has no reset: nothing has changed.
+    assert_eq!(port.reset().unwrap_err().errno.number(), libc::ENOTSUP);
     port.start().unwrap();
     drop(port.take_rx(0).unwrap());
     port.stop().unwrap();

@@ -130,6 +130,12 @@ class Guest:
         check(summary["bounced"] <= most, f"{summary['bounced']} of {summary['frames']} frames bounced:", child)
         return copied
 
+    def none_dropped(self, child, when):
+        """It dropped no frame so far, by its own account: asked at its prompt, so that a failure tells why at once."""
+        lines = self.tell(child, "show lm stats 0", "LM-TX-datagrams").splitlines()
+        dropped = [" ".join(line.split()[1:]) for line in lines if "LM-RX-dropped" in line]
+        check(not dropped, f"frames were dropped {when}: {', '.join(dropped)}:", child)
+
     def level(self, child):
         """Every buffer came back."""
         summary = child.summary()

@@ -18,6 +18,8 @@ def ping_and_echo(guest):
         for child in (away, home):
             guest.tell(child, f"set burst {burst}", "burst set to")
         guest.tell(home, "start", "Accumulated", guest.seconds)
+        for child in (away, home):
+            guest.none_dropped(child, f"in bursts of {burst}")
     figures = {"datagrams": 0, "frames": 0, "copied bytes": 0, "bounced": 0}
     for number, child in ((0, home), (1, away)):
         guest.quit(child)

@@ -58,7 +58,7 @@ impl Frag {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
         // facts.md, memif: a device whose peer reads the very buffers must not be filled to the brim.
-        let few = options.port.txd.saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
+        let few = options.port.plain_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {
             kind,
             table: Reassembler::new(eal, TABLE.0, TABLE.1).map_err(|e| e.to_string())?,

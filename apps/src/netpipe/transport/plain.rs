@@ -47,7 +47,8 @@ impl Plain {
             ..PortConfig::default()
         };
         let room = HEADROOM + (options.mtu + 64).max(2048);
-        let n = u32::from(options.rxd) + u32::from(options.txd) + SPARE;
+        let txd = options.plain_txd();
+        let n = u32::from(options.rxd) + u32::from(txd) + SPARE;
         let pool = Mempool::pktmbuf(eal, &format!("plain_{id}"), n, 256, 0, room, info.socket)
             .map_err(|e| text(&e))?;
         port.configure(&config).map_err(|e| text(&e))?;
@@ -61,7 +62,7 @@ impl Plain {
             rs_thresh: (info.driver == "net_e1000_em").then_some(1),
             ..TxConf::default()
         };
-        port.tx_queue_setup(0, options.txd, &tx).map_err(|e| text(&e))?;
+        port.tx_queue_setup(0, txd, &tx).map_err(|e| text(&e))?;
         let asks_once = port::asks_once(&info.driver, &arguments(id));
         let started = port::persist(
             &mut port,

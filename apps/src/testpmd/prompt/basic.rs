@@ -18,6 +18,13 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { name: "help", args: "", help: "list the commands", complete: nothing, run: help },
     Command { name: "port start", args: "<port|all>", help: "start ports", complete: ports, run: port_start },
     Command { name: "port stop", args: "<port|all>", help: "stop ports", complete: ports, run: port_stop },
+    Command {
+        name: "port reset",
+        args: "<port|all>",
+        help: "reset the devices of stopped ports",
+        complete: ports,
+        run: port_reset,
+    },
 ];
 
 fn start(session: &mut Session, args: &[&str]) -> Result<Next, String> {
@@ -65,4 +72,8 @@ fn port_start(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 
 fn port_stop(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     each(session, args, Session::stop_port)
+}
+
+fn port_reset(session: &mut Session, args: &[&str]) -> Result<Next, String> {
+    each(session, args, Session::reset_port)
 }

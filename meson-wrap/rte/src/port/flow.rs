@@ -12,12 +12,14 @@ use dpdk_sys::{
 use super::{Port, PortId};
 use crate::Errno;
 
-/// A rule of a port, in force until [`Port::flow_destroy`], or until the port is closed. That a driver took it does
+/// A rule of a port, in force until [`Port::flow_destroy`], or until the port is reset or closed. That a driver took it does
 /// not mean that its device does what it says.
 #[derive(Debug)]
 pub struct FlowRule {
     rule: NonNull<rte_flow>,
     port: PortId,
+    /// Resets of the port before it was made.
+    resets: u64,
 }
 
 // SAFETY: a handle that is only given back to DPDK, by who has the port.
@@ -72,7 +74,7 @@ impl Port {
             )
         };
         match NonNull::new(rule) {
-            Some(rule) => Ok(FlowRule { rule, port }),
+            Some(rule) => Ok(FlowRule { rule, port, resets: self.shared.lock().resets }),
             None => Err(FlowError { port, queue, errno: Errno::last(), told: text(&told) }),
         }
     }
@@ -80,18 +82,22 @@ impl Port {
     /// Takes a rule back.
     ///
     /// # Errors
-    /// [`FlowError`]: it is another port's, or the driver refuses.
+    /// [`FlowError`]: it is another port's, it went with a reset, or the driver refuses.
     #[expect(clippy::needless_pass_by_value, reason = "a rule is destroyed once")]
     pub fn flow_destroy(&mut self, rule: FlowRule) -> Result<(), FlowError> {
         let port = self.id();
         let failed = |errno, told| FlowError { port, queue: 0, errno, told };
-        let FlowRule { rule, port: of } = rule;
+        let FlowRule { rule, port: of, resets } = rule;
+        let invalid = |why: &str| failed(Errno::of_return(-libc::EINVAL), why.to_owned());
         if of != port {
-            return Err(failed(Errno::of_return(-libc::EINVAL), "the rule is another port's".to_owned()));
+            return Err(invalid("the rule is another port's"));
+        }
+        if resets != self.shared.lock().resets {
+            return Err(invalid("the rule went with a reset"));
         }
         // SAFETY: plain data for which zeroes are a value.
         let mut told: rte_flow_error = unsafe { std::mem::zeroed() };
-        // SAFETY: a rule of this port, which is ours, destroyed once: it was moved here.
+        // SAFETY: a rule of this port, which is ours and was not reset since, destroyed once: it was moved here.
         let ret = unsafe { dpdk_sys::rte_flow_destroy(port.0, rule.as_ptr(), &raw mut told) };
         Errno::check(ret).map_err(|errno| failed(errno, text(&told)))
     }

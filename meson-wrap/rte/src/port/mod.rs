@@ -71,6 +71,8 @@ struct State {
     closed: bool,
     rx: Vec<RxSlot>,
     tx: Vec<TxSlot>,
+    /// Resets so far: rules of before are gone.
+    resets: u64,
 }
 
 #[derive(Debug, Default)]
@@ -185,6 +187,36 @@ impl Port {
             0 => self.shared.stop(&mut state),
             n => Err(StopError::QueuesOut(self.id(), n)),
         }
+    }
+
+    /// Brings a stopped port's device into the state in which it was attached: it has no queues, no rules and no more addresses
+    /// than its own, and must be configured before it is started.
+    ///
+    /// # Errors
+    /// [`PortError`]: EBUSY if the port is started, ENOTSUP if the driver has no reset; nothing has changed then. After any other the
+    /// port is to be closed.
+    pub fn reset(&mut self) -> Result<(), PortError> {
+        const WHAT: &str = "be reset";
+        let mut state = self.shared.lock();
+        if state.started || state.queues_out() > 0 {
+            return self.check(WHAT, -libc::EBUSY);
+        }
+        settle_interrupts();
+        // SAFETY: the port is valid, stopped and ours, and no queue of it is out.
+        let ret = unsafe { dpdk_sys::rte_eth_dev_reset(self.id().0) };
+        if ret == -libc::ENOTSUP {
+            return self.check(WHAT, ret);
+        }
+        state.resets += 1;
+        if ret == 0 {
+            // The driver released all queues: their pools can go.
+            (state.rx, state.tx) = (Vec::new(), Vec::new());
+        } else {
+            // It may have some of them: no pool goes, and nothing starts.
+            state.rx.iter_mut().for_each(|q| q.ready = false);
+            state.tx.iter_mut().for_each(|q| q.ready = false);
+        }
+        self.check(WHAT, ret)
     }
 
     /// Stops and closes the port. DPDK then forgets it: it cannot be opened again.
