@@ -41,6 +41,7 @@ class Modes(test_tap.Tap):
             for _ in range(5):
                 time.sleep(pause)
                 self.echo(s, 7168)
+        s.close()
         time.sleep(IDLE)
         self.tell(child, "show lm stats all")
         child.await_text("LM-RX-datagrams", 5)
