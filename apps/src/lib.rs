@@ -5,7 +5,7 @@
 //! - [`start`], [`port_options`], [`parse`]: the command line, and EAL's silent start;
 //! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, terminal and signals;
 //! - [`port`]: a port; [`link`] is a started one as loops see it, [`arp`] finds MAC addresses, [`ordinary`] is the queue
-//!   that nothing lands on, [`exit`] the port its frames go on to, [`admission`] asks who may send; [`pattern`] makes payloads;
+//!   that nothing lands on, [`receive_mode`] passes the time when nothing comes, [`exit`] the port its frames go on to, [`admission`] asks who may send; [`pattern`] makes payloads;
 //! - [`histogram`], [`tally`], [`message_log`]: what was done.
 //!
 //! And the programs: [`testpmd`], [`netpipe`].
@@ -26,6 +26,7 @@ mod pattern;
 mod port;
 mod port_options;
 mod quiet;
+mod receive_mode;
 mod signals;
 mod start;
 mod tally;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lm::alf::Ends;
 use lm::wire::{BROADCAST, Flow, Mac};
 use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
-use rte::port::{MacAddr, PortId};
+use rte::port::{MacAddr, PortId, RxInterrupt};
 
 use crate::admission::frames::{control_flow, flush_frame};
 use crate::admission::{Admission, May, Wire};
@@ -16,6 +16,7 @@ use crate::console::say;
 use crate::message_log::MessageLog;
 use crate::ordinary::Ordinary;
 use crate::parse::endpoint;
+use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
 
 /// What the forwarding loop and its engines share.
@@ -40,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) ordinary: Option<Ordinary>,
     /// The way out.
     pub(crate) outlet: Outlet,
+    /// Of its receive queues, where the loop may sleep.
+    pub(crate) interrupts: Vec<RxInterrupt>,
 }
 
 /// The sending half of a link.
@@ -68,9 +71,10 @@ impl Link {
         receivers: Vec<Receiver>,
         ordinary: Option<Ordinary>,
         outlet: Outlet,
+        interrupts: Vec<RxInterrupt>,
         port: PortId,
     ) -> Self {
-        Self { port, receivers, ordinary, outlet }
+        Self { port, receivers, ordinary, outlet, interrupts }
     }
 
     /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
@@ -121,6 +125,15 @@ impl Link {
             outlet.admission_turn(now, &mut self.receivers);
         }
         frames
+    }
+
+    /// How long it may be left alone when a poll found nothing, unless frames come; `None`: no time at all, since frames wait
+    /// for others, or for room in the transmit queue.
+    pub(crate) fn rest(&mut self) -> Option<Duration> {
+        let busy =
+            self.receivers.iter().any(|receiver| receiver.waiting() > 0) || self.outlet.sender.flush() > 0;
+        let others = self.outlet.admission.is_some() || self.ordinary.is_some() || !self.outlet.is_up();
+        (!busy).then_some(if others { BRIEF } else { LONGEST })
     }
 
     /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it

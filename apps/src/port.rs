@@ -21,6 +21,7 @@ use crate::link::{Link, Outlet};
 use crate::ordinary::Ordinary;
 use crate::parse::RelaxedOrdering;
 use crate::port_options::PortOptions;
+use crate::receive_mode::RxMode;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
 
@@ -82,6 +83,7 @@ impl ControlPort {
             max_region: default.max_region.max(options.region),
             mirror: !options.no_mirror,
             assume_ordered: options.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff,
+            interrupts: options.rx_mode != RxMode::Poll,
             spare_mbufs: options
                 .total_num_mbufs
                 .map_or(default.spare_mbufs, |n| n.saturating_sub(u32::from(options.rxd))),
@@ -165,7 +167,7 @@ impl ControlPort {
         let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
             .map_err(StartPortError::Memory)?;
         let queues = self.landing.start_all().map_err(StartPortError::Start)?;
-        let Queues { ordinary, landing, tx } = queues.ok_or(StartPortError::Started(id))?;
+        let Queues { ordinary, landing, tx, interrupts } = queues.ok_or(StartPortError::Started(id))?;
         self.started = true;
         self.up.store(false, Ordering::Relaxed);
         let config = ReceiverConfig {
@@ -196,7 +198,7 @@ impl ControlPort {
             dst_port: options.tx_udp.dst,
         };
         let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?);
-        self.link = Some(Link::new(receivers, ordinary, outlet, id));
+        self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id));
         Ok(())
     }
 
@@ -241,6 +243,8 @@ impl ControlPort {
     /// Takes the link apart and stops the port.
     pub(crate) fn stop(&mut self) -> Result<(), String> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
+        // The port is stopped when nothing of it is out.
+        link.interrupts.clear();
         link.outlet.sender.flush();
         let sent = link.outlet.sender.stats();
         drop(link.outlet);

@@ -1,6 +1,7 @@
 //! [`PortOptions`]: what lm-testpmd and lm-netpipe are told of ports and of the ends of the wire.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use lm::alf::ChecksumMode;
@@ -10,6 +11,7 @@ use pmd_e1000::SlotLayout;
 
 use crate::admission::choice;
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
+use crate::receive_mode::{Idler, RxMode};
 
 /// Ports, addresses, and what counts as proof.
 #[derive(Clone, Debug, Args)]
@@ -24,6 +26,13 @@ pub(crate) struct PortOptions {
     /// Frames that one poll takes
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) burst: u16,
+    /// What a loop does that finds nothing: poll on; sleep until a frame interrupts; or poll under load and sleep after an idle
+    /// spell (igb on vfio-pci, em on uio_pci_generic, net_tap)
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = RxMode::Poll)]
+    pub(crate) rx_mode: RxMode,
+    /// Microseconds without a frame after which adaptive sleeps
+    #[arg(long, value_name = "US", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    pub(crate) rx_idle: u64,
     /// mbufs of each port's landing pool [default: rxd + 576]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) total_num_mbufs: Option<u32>,
@@ -79,6 +88,11 @@ impl PortOptions {
     /// How frames land first, if it matters: separate until somebody is admitted.
     pub(crate) fn slots(&self) -> Option<SlotLayout> {
         self.slots.or(self.ac.map(|_| SlotLayout::Separate))
+    }
+
+    /// When a loop may sleep.
+    pub(crate) fn idler(&self) -> Idler {
+        Idler::new(self.rx_mode, Duration::from_micros(self.rx_idle))
     }
 
     /// An option that is of use with admission control only.

@@ -57,6 +57,7 @@ impl Tally {
         a.datagrams += b.datagrams;
         a.bytes += b.bytes;
         a.frames += b.frames;
+        a.inlined += b.inlined;
         a.would_block += b.would_block;
         self.engine.add(&other.engine);
         self.missed += other.missed;
@@ -72,6 +73,7 @@ impl Tally {
                 datagrams: a.datagrams - b.datagrams,
                 bytes: a.bytes - b.bytes,
                 frames: a.frames - b.frames,
+                inlined: a.inlined - b.inlined,
                 would_block: a.would_block - b.would_block,
             },
             engine: self.engine.clone(),

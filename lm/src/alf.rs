@@ -31,7 +31,7 @@ pub struct Ends {
     pub flow: Flow,
 }
 
-/// Most fragments of any geometry: 65,515 bytes at MTU 576.
+/// Most fragments of any geometry, 65,515 bytes at MTU 576: each has a bit in `known`.
 const MAX_FRAGMENTS: usize = 119;
 const TTL: u8 = 64;
 
@@ -40,14 +40,16 @@ const TTL: u8 = 64;
 pub struct Blocks {
     geometry: Geometry,
     len: usize,
+    /// Of which pieces the sums are known.
     known: u128,
-    pieces: [Piece; MAX_FRAGMENTS],
+    /// Their sums, as far as they are needed: a send buffer moves about, and a small one has none.
+    pieces: Vec<Piece>,
 }
 
 impl Blocks {
     /// Nothing filled.
     pub fn new(geometry: Geometry) -> Self {
-        Self { geometry, len: 0, known: 0, pieces: [Piece::default(); MAX_FRAGMENTS] }
+        Self { geometry, len: 0, known: 0, pieces: Vec::new() }
     }
 
     /// Bytes of payload so far.
@@ -106,8 +108,8 @@ impl Blocks {
             let from = &data[taken..data.len().min(taken + room.len())];
             let to = &mut buf[room.start..room.start + from.len()];
             if mode == ChecksumMode::Full && self.begins_block() && from.len() == room.len() {
-                self.pieces[index] = checksum::copy_piece(to, from);
-                self.known |= 1 << index;
+                let piece = checksum::copy_piece(to, from);
+                self.keep(index, piece, data.len() - taken);
             } else {
                 to.copy_from_slice(from);
             }
@@ -115,6 +117,16 @@ impl Blocks {
             self.len += from.len();
         }
         taken
+    }
+
+    /// Keeps the sums of a piece, of which so many bytes of payload begin at it.
+    fn keep(&mut self, index: usize, piece: Piece, bytes: usize) {
+        if self.pieces.len() <= index {
+            let pieces = index + bytes.div_ceil(self.geometry.stride());
+            self.pieces.resize(pieces.min(MAX_FRAGMENTS).max(index + 1), Piece::default());
+        }
+        self.pieces[index] = piece;
+        self.known |= 1 << index;
     }
 
     fn begins_block(&self) -> bool {

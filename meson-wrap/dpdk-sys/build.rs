@@ -29,6 +29,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eal_(hotplug_.*|remote_launch|wait_lcore|mp_wait_lcore|create_uio_dev|using_phys_addrs)",
     "rte_strerror",
     "rte_intr_(instance_alloc|fd_set|type_set|callback_register)",
+    "rte_epoll_wait",
     "rte_(openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
     "rte_lcore_(id|count|index|to_socket_id|to_cpu_id|has_role|is_enabled|cpuset)",
     "rte_(get_main_lcore|get_next_lcore|socket_id|socket_count|socket_id_by_idx)",
@@ -75,6 +76,7 @@ const VARIABLES: &[&str] = &[
     "SOCKET_ID_ANY",
     "LCORE_ID_ANY",
     "RTE_FLOW_.*",
+    "RTE_INTR_EVENT_.*",
     "RTE_LIBRTE_IP_FRAG_MAX_FRAG",
     "rte_eth_fp_ops",
 ];

@@ -13,13 +13,15 @@
 //! - [`clock`]: nanoseconds by the time-stamp counter;
 //! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do; [`rules`] (private): filters that do not
 //!   are taken out;
-//! - [`port`]: a port, set up so that all of this is safe; [`rings`] and [`seat`] (private) are parts of it.
+//! - [`port`]: a port, set up so that all of this is safe; [`rings`], [`seat`] and [`interrupt`] (private) are
+//!   parts of it.
 
 pub mod cards;
 pub mod clock;
 pub mod device;
 pub mod dma;
 mod home;
+mod interrupt;
 pub mod judge;
 pub mod landing;
 mod memory;

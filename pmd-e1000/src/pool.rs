@@ -65,10 +65,14 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// The least region for a queue: its ring, one datagram, four chunks.
+    /// The least region for a queue: its ring and what the lcore gets in advance, the datagram that is being put together, what
+    /// separate slots leave at breaks between pages, four chunks. With less, a ring whose every slot is posted finds no place for
+    /// the next one, which drivers want before they hand over the frame that would make room: it never goes on.
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(room + 128);
-        (usize::from(descriptors) * pitch + (64 << 10) + 4 * CHUNK).next_multiple_of(CHUNK)
+        let slots = usize::from(descriptors) + IN_ADVANCE as usize + (64 << 10) / stride.max(1) + 1;
+        let breaks = slots * pitch / PAGE + 1;
+        ((slots + breaks) * pitch + 4 * CHUNK).next_multiple_of(CHUNK)
     }
 
     /// Slots that must not cross a boundary lie apart: overlapping ones lie where they must.
@@ -95,6 +99,9 @@ pub struct Landed {
 /// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as matching
 /// a frame.
 const IN_ADVANCE: u32 = 32;
+
+/// Physical memory may break off at the end of a page this large.
+const PAGE: usize = 2 << 20;
 
 /// Where the pool's handler is: looked up once.
 struct Handle(NonNull<Landing>);

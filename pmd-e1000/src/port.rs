@@ -10,10 +10,11 @@ use std::{error, fmt};
 use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
 use rte::mempool::{Mempool, PoolError};
 use rte::port::{ConfigureError, MacAddr, MqMode, OpenError, Port, PortConfig, PortId, PortInfo, QueueError};
-use rte::port::{RxConf, RxQueue, StartError, StopError, TxConf, TxQueue};
+use rte::port::{InterruptError, RxConf, RxInterrupt, RxQueue, StartError, StopError, TxConf, TxQueue};
 use rte::{Eal, Errno};
 
 use crate::device::{Allowed, Refused, Traits, arguments};
+use crate::interrupt::{Wake, wake};
 use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADERS, HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
@@ -37,7 +38,7 @@ pub struct PortSetup {
     pub layout: Option<SlotLayout>,
     /// Bytes of landing region.
     pub region: usize,
-    /// Bytes that it may grow to while messages are held.
+    /// Bytes that it may grow to while messages are held; twice the region at least.
     pub max_region: usize,
     /// Map the region twice where the device lets us, so that nothing is copied at its end.
     pub mirror: bool,
@@ -48,6 +49,8 @@ pub struct PortSetup {
     /// Where it cannot be proven that a card's writes keep their order, believe that they do: overlapping slots then
     /// rest on your word.
     pub assume_ordered: bool,
+    /// Receive queues can interrupt, so that a thread may sleep: [`Queues::interrupts`].
+    pub interrupts: bool,
 }
 
 impl Default for PortSetup {
@@ -64,6 +67,7 @@ impl Default for PortSetup {
             spare_mbufs: 576,
             promiscuous: true,
             assume_ordered: false,
+            interrupts: false,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct LandingPort {
     steering: Option<Steering>,
     proofs: Arc<Proofs>,
     seats: Vec<Seat>,
+    /// `None`: nobody sleeps.
+    wake: Option<Wake>,
     ordinary: Option<Mempool>,
 }
 
@@ -92,6 +98,8 @@ pub struct Queues {
     pub landing: Vec<LandingQueue>,
     /// The way out.
     pub tx: TxQueue,
+    /// Of each receive queue, the ordinary one too, with [`PortSetup::interrupts`]; else none.
+    pub interrupts: Vec<RxInterrupt>,
 }
 
 /// mbufs of the ordinary queue beyond its descriptors.
@@ -136,6 +144,9 @@ impl LandingPort {
         if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {
             return Err(PortError::Mtu { port: id, mtu: setup.mtu, max: info.max_mtu });
         }
+        let wake = setup.interrupts.then(|| wake(&info)).transpose();
+        let wake =
+            wake.map_err(|why| PortError::NoInterrupt { port: id, driver: info.driver.clone(), why })?;
         let steering = (!macs.is_empty())
             .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
             .transpose()
@@ -164,14 +175,15 @@ impl LandingPort {
         let setup = PortSetup { region, ..setup };
         let layout = choose(&verdict, setup.layout);
         let proofs = Arc::new(Proofs::new(macs));
-        let mut this = Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, ordinary };
+        let mut this =
+            Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, wake, ordinary };
         this.set_up()?;
         Ok(this)
     }
 
     /// Configures the port and sets its queues up.
     fn set_up(&mut self) -> Result<(), PortError> {
-        let Self { port, info, verdict, setup, steering, seats, ordinary, .. } = self;
+        let Self { port, info, verdict, setup, steering, seats, wake, ordinary, .. } = self;
         let PortSetup { rxd, txd, mtu, .. } = *setup;
         let (id, traits) = (port.id(), verdict.traits);
         let first = steering.as_ref().map_or(0, Steering::first_queue);
@@ -181,6 +193,7 @@ impl LandingPort {
             rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
             tx_offloads: info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             mq_mode: steering.as_ref().map_or(MqMode::None, Steering::mq_mode),
+            rx_interrupts: wake.is_some(),
             ..PortConfig::default()
         };
         port.configure(&config).map_err(PortError::Configure)?;
@@ -275,10 +288,29 @@ impl LandingPort {
         {
             log::debug!("{e}");
         }
-        Ok(self.hand_out())
+        let interrupts = match self.interrupts() {
+            Ok(interrupts) => interrupts,
+            Err(e) => {
+                self.port.stop().unwrap_or_else(|e| log::error!("{e}"));
+                return Err(e);
+            }
+        };
+        Ok(self.hand_out(interrupts))
     }
 
-    fn hand_out(&mut self) -> Option<Queues> {
+    /// The interrupts of all receive queues, with nothing to hold them back.
+    fn interrupts(&mut self) -> Result<Vec<RxInterrupt>, StartError> {
+        let Some(wake) = &self.wake else { return Ok(Vec::new()) };
+        let id = self.port.id();
+        let no = |why: String| StartError::NoInterrupt(id, why);
+        wake.prepare()
+            .map_err(|e| no(format!("the register that holds its interrupts back cannot be cleared: {e}")))?;
+        let queues = self.steering.as_ref().map_or(0, Steering::first_queue) + self.seats.len() as u16;
+        let all = (0..queues).map(|queue| self.port.rx_interrupt(queue));
+        all.collect::<Result<_, InterruptError>>().map_err(|e| no(e.to_string()))
+    }
+
+    fn hand_out(&mut self, interrupts: Vec<RxInterrupt>) -> Option<Queues> {
         let first = self.steering.as_ref().map_or(0, Steering::first_queue);
         let ordinary = if first > 0 { Some(self.port.take_rx(0)?) } else { None };
         let tx = self.port.take_tx(0)?;
@@ -287,7 +319,7 @@ impl LandingPort {
             let rx = self.port.take_rx(first + i as u16)?;
             landing.push(LandingQueue::new(rx, seat.pool.take()?, self.verdict.traits));
         }
-        Some(Queues { ordinary, landing, tx })
+        Some(Queues { ordinary, landing, tx, interrupts })
     }
 
     /// Lays the slots that the port is started with.
@@ -472,6 +504,15 @@ pub enum PortError {
     Pool(LandingError),
     /// No pool for the ordinary queue.
     Ordinary(PoolError),
+    /// It has no interrupts that could wake a sleeping thread.
+    NoInterrupt {
+        /// The port.
+        port: PortId,
+        /// Its driver.
+        driver: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// It cannot steer.
     Steer(PortId, SteerError),
     /// The driver refuses.
@@ -495,6 +536,9 @@ impl fmt::Display for PortError {
             }
             Self::Pool(e) => e.fmt(f),
             Self::Ordinary(e) => e.fmt(f),
+            Self::NoInterrupt { port, driver, why } => {
+                write!(f, "port {port} ({driver}) cannot interrupt: {why}; or poll it")
+            }
             Self::Steer(port, e) => write!(f, "nothing can be steered on port {port}: {e}"),
             Self::Configure(e) => e.fmt(f),
             Self::Queue(e) => e.fmt(f),

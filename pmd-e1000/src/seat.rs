@@ -41,7 +41,9 @@ pub(crate) fn make_pool(
     let least = PoolConfig::least_region(plan.descriptors, plan.stride, room);
     let sized = |kind, round| {
         let region = plan.region.max(least).next_multiple_of(round);
-        PoolConfig { kind, region, max_region: plan.max_region.max(region), ..plan.clone() }
+        // What is sent on from where it landed stays in the transmit ring of a driver that keeps what it has sent. With every
+        // slot of a long ring posted, that may leave no place: there is always one region more to be had.
+        PoolConfig { kind, region, max_region: plan.max_region.max(2 * region), ..plan.clone() }
     };
     let once = sized(RegionKind::Dpdk, 1 << 17);
     if once.region > plan.region {

@@ -246,6 +246,65 @@ fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A ring that is always full, as a driver keeps it: it gets the next mbuf before it hands over a frame. In the least region
+/// there is always a place for it, also while a datagram is put together. `kept` datagrams are held for as long as others wait in
+/// a transmit ring for the same: then the region has to grow.
+fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: usize) -> Result<(), Failed> {
+    const DESCRIPTORS: u16 = 512;
+    let region = PoolConfig::least_region(DESCRIPTORS, stride, room).next_multiple_of(2 << 20);
+    let kind = if kept > 0 { RegionKind::Mirrored } else { RegionKind::Dpdk };
+    let config = PoolConfig {
+        descriptors: DESCRIPTORS,
+        spare_mbufs: 576,
+        region,
+        max_region: 2 * region,
+        kind,
+        stride,
+        room,
+        layout,
+        ..geometry(&format!("f{room}k{kept}"))
+    };
+    let mut pool = LandingPool::create(eal, &config)?;
+    let full = pool.available();
+    let mut ring = std::collections::VecDeque::new();
+    let (mut waiting, mut held) = (Vec::new(), Vec::new());
+    for frame in 0..20_000 {
+        let mut object = std::ptr::null_mut();
+        if get(&pool, std::slice::from_mut(&mut object), false) != 0 {
+            return Err(format!("frame {frame}: no slot in {region} bytes: {:?}", pool.stats()).into());
+        }
+        ring.push_back(object.cast::<rte_mbuf>());
+        if ring.len() > usize::from(DESCRIPTORS) {
+            let Some(mbuf) = ring.pop_front() else { break };
+            // SAFETY: a received mbuf that nobody else has.
+            let landed = unsafe { pool.landed(mbuf) };
+            // SAFETY: as above.
+            unsafe { pool.recycle(&[mbuf]) };
+            if held.len() < kept {
+                held.push(pool.hold(landed.at, 1).ok_or("a slot that is not in the region")?);
+            } else {
+                waiting.push(landed.at);
+            }
+            if waiting.len() > (64 << 10) / stride {
+                waiting.drain(..).for_each(|at| pool.release(at));
+            }
+        }
+        pool.maintain();
+    }
+    drop(held);
+    waiting.drain(..).for_each(|at| pool.release(at));
+    for mbuf in ring.drain(..) {
+        let object = mbuf.cast();
+        // SAFETY: ours, of this pool.
+        unsafe { sys::rte_mempool_put_bulk(pool.as_ptr(), &raw const object, 1) };
+    }
+    println!("    {region} bytes, {:?}", pool.stats());
+    if pool.held() != 0 || pool.available() != full {
+        return Err(format!("{} slots held, {} of {full} mbufs back", pool.held(), pool.available()).into());
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmpool{}", std::process::id());
     let args =
@@ -262,6 +321,19 @@ fn main() -> Result<(), Failed> {
     for (room, seed) in [(1526, 1), (1536, 2), (2048, 3), (16_392, 4)] {
         println!("test no slot of {room} bytes crosses 64 KiB");
         bounded_life(&eal, room, seed)?;
+        passed += 1;
+    }
+    for (stride, room, layout, kept) in [
+        (1480, 1514, SlotLayout::Overlapping, 0),
+        (1480, 2056, SlotLayout::Separate, 0),
+        (8976, 9018, SlotLayout::Separate, 0),
+        (8976, 16_392, SlotLayout::Separate, 0),
+        (8976, 16_392, SlotLayout::Separate, 64),
+    ] {
+        println!(
+            "test a full ring of {layout:?} slots, {room} bytes each, always goes on, {kept} datagrams held"
+        );
+        full_ring(&eal, stride, room, layout, kept)?;
         passed += 1;
     }
     println!("test regions that cannot land are refused");

@@ -119,7 +119,7 @@ fn serve(
         }
         if found > 0 {
             heard = now;
-        } else if meter.idle_for > options.yield_after || !transport.kind().is_polled {
+        } else if meter.idle_for > options.yield_after || !transport.is_polled() {
             if now.wrapping_sub(heard) > silence || signals::is_ending() {
                 *last = Some((round, meter.end(transport.copied() - copied)));
                 return Next::Rest;

@@ -12,6 +12,8 @@ use crate::histogram::Histogram;
 pub(crate) struct Row {
     /// Its kind.
     pub(crate) kind: &'static Kind,
+    /// Its work is what polls that found something took; else, its thread's CPU time.
+    pub(crate) is_polled: bool,
     /// The wire that it ran over.
     pub(crate) wire: String,
     /// Bytes of payload at most.
@@ -71,7 +73,12 @@ pub(crate) struct Stream {
 impl Results {
     /// Nothing yet of these.
     pub(crate) fn of(transports: &[Box<dyn Transport>]) -> Self {
-        let row = |t: &dyn Transport| Row { kind: t.kind(), wire: t.wire(), limit: t.limit() };
+        let row = |t: &dyn Transport| Row {
+            kind: t.kind(),
+            is_polled: t.is_polled(),
+            wire: t.wire(),
+            limit: t.limit(),
+        };
         Self { rows: transports.iter().map(|t| row(t.as_ref())).collect(), cells: BTreeMap::new() }
     }
 

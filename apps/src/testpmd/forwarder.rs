@@ -7,11 +7,14 @@ use std::{io, thread};
 use lm::ground::Require;
 use pmd_e1000::SlotLayout;
 use rte::lcore::{self, Join, LaunchError};
+use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::admission::View;
 use crate::admission::pump::{Away, Pump};
 use crate::link::{Link, Turn};
+use crate::receive_mode::{Idler, Sleeper, nap};
 use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
 use crate::testpmd::engine::Engine;
@@ -30,6 +33,35 @@ pub(crate) struct Work {
     pub(crate) lanes: Vec<Lane>,
     /// What they share.
     pub(crate) turn: Turn,
+    /// CPU time that the loop has used.
+    pub(crate) cpu: Duration,
+}
+
+impl Work {
+    /// A turn of every lane; how much it did.
+    #[inline]
+    fn turns(&mut self) -> usize {
+        let turn = &mut self.turn;
+        self.lanes.iter_mut().map(|lane| lane.engine.turn(&mut lane.link, turn)).sum()
+    }
+
+    /// How long nothing but received frames would give anybody something to do.
+    fn rest(&mut self) -> Option<Duration> {
+        let now = self.turn.now;
+        let rests = self.lanes.iter_mut().map(|lane| Some(lane.link.rest()?.min(lane.engine.rest(now)?)));
+        rests.min().flatten()
+    }
+}
+
+impl Sleeper for Work {
+    fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt> {
+        self.lanes.iter_mut().flat_map(|lane| &mut lane.link.interrupts)
+    }
+
+    fn look(&mut self) -> usize {
+        self.turn.now = Instant::now();
+        self.turns()
+    }
 }
 
 /// When the loop ends by itself.
@@ -37,6 +69,8 @@ pub(crate) struct Work {
 pub(crate) struct Limits {
     /// Nothing was received or sent for so long.
     pub(crate) idle: Option<Duration>,
+    /// When it may sleep meanwhile.
+    pub(crate) idler: Idler,
 }
 
 /// What the loop is told while it runs.
@@ -218,18 +252,16 @@ const LINGER: Duration = Duration::from_millis(100);
 
 fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
     let mut active = Instant::now();
+    let (began, mut idler) = (thread_cpu(), limits.idler);
     let mut sleepy = 0_u32;
     let sent_before = frames_sent(&work);
     'forwarding: loop {
         let mut done = 0;
         for _ in 0..PERIOD {
-            let mut turn = 0;
-            for lane in &mut work.lanes {
-                turn += lane.engine.turn(&mut lane.link, &mut work.turn);
-            }
+            let turn = work.turns();
             sleepy = if turn > 0 { 0 } else { sleepy.saturating_add(1) };
             done += turn;
-            if sleepy > PATIENT {
+            if sleepy > PATIENT || (turn == 0 && !idler.polls()) {
                 break;
             }
             if turn > 0 && is_finished(&work) {
@@ -247,9 +279,14 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
         if is_finished(&work) {
             break;
         }
+        if done > 0 {
+            idler.worked();
+        } else {
+            done = sleep(&mut work, &mut idler);
+        }
         if done > 0 || !work.lanes.iter().any(|lane| lane.link.outlet.is_up()) {
             active = work.turn.now;
-        } else if sleepy > PATIENT {
+        } else if sleepy > PATIENT || !idler.polls() {
             idle(&mut work, active);
             if limits.idle.is_some_and(|limit| work.turn.now.duration_since(active) >= limit) {
                 break;
@@ -260,7 +297,32 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
         lane.link.release_grants();
     }
     quiesce(&mut work, sent_before);
+    work.cpu = thread_cpu().saturating_sub(began);
     work
+}
+
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Sleeps until frames come or somebody is due, if it may; what was done then.
+fn sleep(work: &mut Work, idler: &mut Idler) -> usize {
+    if idler.polls() {
+        return 0;
+    }
+    let Some(most) = work.rest().and_then(|most| idler.idle(work.turn.now, most)) else { return 0 };
+    match nap(work, most) {
+        Ok(0) => {}
+        Ok(found) => {
+            idler.worked();
+            return found;
+        }
+        Err(e) => idler.give_up(&e),
+    }
+    work.turn.now = Instant::now();
+    0
 }
 
 /// Nothing to do: others may need the CPU, and readers what was logged.

@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) verbose: u8,
     /// How long forwarding has run, in all.
     pub(crate) elapsed: Duration,
+    /// CPU time that it has used.
+    pub(crate) cpu: Duration,
     forwarder: Option<(Forwarder, u64, Instant)>,
     /// How many loops there have been.
     runs: u64,
@@ -74,6 +76,7 @@ impl Session {
             ports,
             verbose: 0,
             elapsed: Duration::ZERO,
+            cpu: Duration::ZERO,
             forwarder: None,
             runs: 0,
             log,
@@ -176,13 +179,21 @@ impl Session {
         let ports: Vec<_> = lanes.iter().map(|lane| lane.link.port.to_string()).collect();
         let burst = usize::from(self.options.port.burst);
         let turn = Turn { now: Instant::now(), burst, verbose: self.verbose, log: self.log.take() };
-        let limits = Limits { idle: self.options.stop_after_idle.map(Duration::from_millis) };
+        let limits = Limits {
+            idle: self.options.stop_after_idle.map(Duration::from_millis),
+            idler: self.options.port.idler(),
+        };
         self.runs += 1;
         let run = self.runs;
         let ending = Ending::new(self.events.clone(), run);
-        let forwarder =
-            Forwarder::start(&self.eal, Work { lanes, turn }, limits, self.options.ac_lcore, ending)
-                .map_err(|e| e.to_string())?;
+        let forwarder = Forwarder::start(
+            &self.eal,
+            Work { lanes, turn, cpu: Duration::ZERO },
+            limits,
+            self.options.ac_lcore,
+            ending,
+        )
+        .map_err(|e| e.to_string())?;
         say!("{} forwarding on ports {}, on {}", kind.name, ports.join(", "), forwarder.place());
         self.forwarder = Some((forwarder, run, Instant::now()));
         Ok(())
@@ -191,8 +202,9 @@ impl Session {
     /// Ends forwarding, takes the links back and prints what was done. Says whether there was something to end.
     pub(crate) fn stop_forwarding(&mut self) -> bool {
         let Some((forwarder, _, since)) = self.forwarder.take() else { return false };
-        let Work { lanes, turn } = forwarder.stop();
+        let Work { lanes, turn, cpu } = forwarder.stop();
         self.elapsed += since.elapsed();
+        self.cpu += cpu;
         self.log = turn.log;
         let mut runs = Vec::new();
         for Lane { link, engine } in lanes {
@@ -264,7 +276,7 @@ impl Session {
     /// Stops everything and closes the ports. Each port's total, and its landing pool's level before and after.
     pub(crate) fn close(mut self) -> Vec<Closed> {
         self.stop_forwarding();
-        let elapsed = self.elapsed;
+        let (elapsed, cpu) = (self.elapsed, self.cpu);
         let mut closed = Vec::new();
         for mut port in std::mem::take(&mut self.ports) {
             let id = port.id();
@@ -281,7 +293,7 @@ impl Session {
                 log::warn!("port {id}: {pool_before} mbufs were in the landing pool, {pool_after} are");
             }
             say!("Port {id} is closed");
-            closed.push(Closed { total, pool_before, pool_after, elapsed });
+            closed.push(Closed { total, pool_before, pool_after, elapsed, cpu });
         }
         if let Err((_, e)) = self.eal.cleanup() {
             log::warn!("{e}");
@@ -300,6 +312,8 @@ pub(crate) struct Closed {
     pub(crate) pool_after: u32,
     /// How long forwarding ran.
     pub(crate) elapsed: Duration,
+    /// CPU time of its loop.
+    pub(crate) cpu: Duration,
 }
 
 /// Why there is nothing to work with.

@@ -15,6 +15,8 @@ use crate::testpmd::session::Closed;
 struct Summary {
     forward_mode: &'static str,
     elapsed_ns: u64,
+    /// CPU time of the forwarding loop.
+    cpu_ns: u64,
     datagrams: u64,
     bytes: u64,
     copied_datagrams: u64,
@@ -34,6 +36,8 @@ struct Summary {
     sent_datagrams: u64,
     sent_bytes: u64,
     sent_frames: u64,
+    /// So small that they were copied behind their headers.
+    send_inlined: u64,
     send_would_block: u64,
     send_dropped: u64,
     send_copied: u64,
@@ -77,6 +81,7 @@ impl Summary {
         Self {
             forward_mode,
             elapsed_ns: ports.first().map_or(0, |port| port.elapsed.as_nanos() as u64),
+            cpu_ns: ports.first().map_or(0, |port| port.cpu.as_nanos() as u64),
             datagrams: c.datagrams,
             bytes: c.bytes,
             copied_datagrams: c.copied_datagrams,
@@ -93,6 +98,7 @@ impl Summary {
             sent_datagrams: sent.datagrams,
             sent_bytes: sent.bytes,
             sent_frames: sent.frames,
+            send_inlined: sent.inlined,
             send_would_block: sent.would_block,
             send_dropped: e.tx_dropped,
             send_copied: e.tx_copied,
@@ -134,7 +140,8 @@ mod tests {
         total.counters.datagrams = 2;
         total.counters.drop_one(Reason::BadTag);
         total.engine.ping.entry(64).or_default().round_trips.add(700);
-        let closed = [Closed { total, pool_before: 10, pool_after: 10, elapsed: Duration::from_nanos(5) }];
+        let (elapsed, cpu) = (Duration::from_nanos(5), Duration::from_nanos(3));
+        let closed = [Closed { total, pool_before: 10, pool_after: 10, elapsed, cpu }];
         let json = serde_json::to_value(Summary::of("ping", &closed)).expect("json");
         for key in
             ["bytes", "copied_datagrams", "copied_bytes", "frames", "foreign", "sent_datagrams", "sent_bytes"]
@@ -145,6 +152,7 @@ mod tests {
             (&json["datagrams"], &json["pool_before"], &json["pool_after"]),
             (&2.into(), &10.into(), &10.into())
         );
+        assert_eq!((&json["elapsed_ns"], &json["cpu_ns"]), (&5.into(), &3.into()));
         assert_eq!((&json["dropped"]["bad_tag"], &json["dropped"]["bad_checksum"]), (&1.into(), &0.into()));
         assert_eq!((&json["ping"][0]["size"], &json["ping"][0]["median_ns"]), (&64.into(), &700.into()));
     }

@@ -13,7 +13,7 @@ use crate::checksum::{self, Digest};
 use crate::dpdk::buffer::SendBuffer;
 use crate::dpdk::message::Message;
 use crate::layout::{Geometry, Layout};
-use crate::wire::UDP;
+use crate::wire::{HEADERS, UDP};
 
 /// How a sender is set up.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub struct SenderStats {
     pub bytes: u64,
     /// Frames that the queue took.
     pub frames: u64,
+    /// Datagrams so small that they were copied behind their headers.
+    pub inlined: u64,
     /// Times that it was full.
     pub would_block: u64,
 }
@@ -59,6 +61,10 @@ impl<T> std::error::Error for WouldBlock<T> {}
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
 
+/// Bytes of a frame that is copied as a whole into the mbuf that has its headers: showing the payload's memory would cost
+/// more.
+const INLINE: usize = 192;
+
 /// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
 pub struct Sender {
     tx: TxQueue,
@@ -69,6 +75,8 @@ pub struct Sender {
     /// What the queue did not take yet of the last datagram, in order.
     staged: Box<Burst<STAGE>>,
     made: Vec<Mbuf>,
+    /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
+    room: u32,
     stats: SenderStats,
 }
 
@@ -89,23 +97,26 @@ impl Sender {
             id: seed.subsec_micros() as u16,
             staged: Box::new(Burst::new()),
             made: Vec::with_capacity(STAGE),
+            room: 0,
             stats: SenderStats::default(),
         }
     }
 
     /// An empty buffer; `None`: all are in flight.
     pub fn buffer(&mut self) -> Option<SendBuffer> {
-        if self.pool.available() == 0 {
+        let mut slot = self.pool.take();
+        if slot.is_none() {
             self.flush();
             // Some drivers free what they have sent only when its descriptor's turn comes again, a ring later.
             // Those that cannot be asked either need more buffers than descriptors.
             self.reclaim();
+            slot = self.pool.take();
         }
-        let slot = self.pool.take()?;
+        let slot = slot?;
         Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
     }
 
-    /// Sends a filled buffer: one descriptor a fragment, no copy. The buffer comes back to its pool when the device
+    /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer comes back to its pool when the device
     /// is done with it.
     ///
     /// # Errors
@@ -119,6 +130,13 @@ impl Sender {
         let geometry = buffer.blocks.geometry();
         let SendBuffer { slot, blocks, mode } = buffer;
         let n = layout.fragments();
+        if n == 1
+            && let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
+            && self.inline(frame.len(), |to| to.copy_from_slice(frame))
+        {
+            self.stage(blocks.len());
+            return Ok(());
+        }
         let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
         if let Err(slot) = slot.into_packets(frames, &self.headers, &mut self.made) {
             self.stats.would_block += 1;
@@ -128,7 +146,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy. Its
+    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy but of frames of
+    /// up to 192 bytes. Its
     /// memory goes back when the device is done with it.
     ///
     /// # Errors
@@ -162,6 +181,18 @@ impl Sender {
         });
         let id = self.next_id();
         let seal = Seal::new(geometry, layout, ends, id, digest.as_ref());
+        let (whole, payload_at) = (HEADERS + layout.fragment_len(0), HEADERS + UDP);
+        if layout.fragments() == 1
+            && self.inline(whole, |to| {
+                let (headers, n) = seal.headers(0);
+                to[..n].copy_from_slice(&headers[..n]);
+                to[payload_at..payload_at + len].copy_from_slice(payload.bytes());
+                seal.tail(0, &mut to[payload_at + len..]);
+            })
+        {
+            self.stage(len);
+            return Ok(());
+        }
         let filled = (0..layout.fragments()).rev().filter(|&i| !layout.piece(i).is_empty());
         let parts: Vec<_> = filled.clone().map(place).collect();
         let Some(mut heads) = self.heads(&seal) else {
@@ -221,6 +252,7 @@ impl Sender {
             return Err(frame);
         }
         self.staged.push(frame)?;
+        self.room = self.room.saturating_sub(1);
         self.flush();
         Ok(())
     }
@@ -245,9 +277,27 @@ impl Sender {
         }
     }
 
-    /// Whether so few mbufs are in flight that there may be more.
-    fn has_room(&self) -> bool {
-        self.config.in_flight.is_none_or(|max| self.headers.in_use() < max)
+    /// Makes a packet of a frame's bytes, if they are few and there is an mbuf with room for them.
+    fn inline(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        if len > INLINE {
+            return false;
+        }
+        let Some(mut mbuf) = self.headers.alloc() else { return false };
+        let Some(to) = mbuf.append(len as u16) else { return false };
+        write(to);
+        self.made.push(mbuf);
+        self.stats.inlined += 1;
+        true
+    }
+
+    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the cache of every
+    /// lcore that DPDK could have, only when those that were free the last time may all be in flight.
+    fn has_room(&mut self) -> bool {
+        let Some(max) = self.config.in_flight else { return true };
+        if self.room == 0 {
+            self.room = max.saturating_sub(self.headers.in_use());
+        }
+        self.room > 0
     }
 
     /// Whether another datagram can be staged.
@@ -265,6 +315,7 @@ impl Sender {
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
         for mbuf in self.made.drain(..) {
+            self.room = self.room.saturating_sub(mbuf.nb_segs().into());
             // At most STAGE packets, and the stage was empty: none is left over.
             let left = self.staged.push(mbuf);
             debug_assert!(left.is_ok(), "the stage holds any datagram");

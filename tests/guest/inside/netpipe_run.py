@@ -5,6 +5,7 @@ time-stamp counter is an instruction.
 """
 
 import json
+import pathlib
 import subprocess
 
 import cards
@@ -13,8 +14,7 @@ from netpipe import A, B, Netpipe, Results
 
 SIZES = (64, 7168, 65507)
 # em's cards hear nothing for a second after their receiver is enabled.
-COMMON = ("--sizes=" + ",".join(map(str, SIZES)), "--blocks=3", "--warm-up=5",
-          "--yield-after=1", "--patience=2000", "--await-peer=60")
+COMMON = ("--blocks=3", "--warm-up=5", "--yield-after=1", "--patience=2000", "--await-peer=60")
 UDP = (7700, 9700)
 
 
@@ -31,11 +31,11 @@ class Guested(Netpipe):
         self._launch([*words, "--", *options], namespace)
 
 
-def pair(guest, name, both, transports, *options, namespaces=(None, None)):
+def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None, None), long=None):
     """The results of a responder and an initiator on these cards; without any, of kernel sockets."""
     # Virtual time repeats itself: little of it is enough.
-    long = ("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=300", "--time=3000")
-    words = (f"--transport={','.join(transports)}", *COMMON, *long, *options)
+    long = long or (("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=300", "--time=3000"))
+    words = (f"--transport={','.join(transports)}", "--sizes=" + ",".join(map(str, sizes)), *COMMON, *long, *options)
     where = WORK / name
     ends = [(f"--tx-ip={src},{dst}", f"--tx-udp={ours},{theirs}")
             for src, dst, ours, theirs in ((A, B, *UDP), (B, A, *UDP[::-1]))]
@@ -54,10 +54,8 @@ def pair(guest, name, both, transports, *options, namespaces=(None, None)):
     return Results(json.loads(path.read_text()))
 
 
-def against_linux(guest):
-    """LM's round trips and stream, and those of Linux on the same cards."""
-    both = guest.devices(2)
-    lm = pair(guest, "lm", both, ("lm",), "--kernel-wire=none")
+def hand_to_linux(guest, both):
+    """Linux's own driver has these cards, each in a name space with its address; the name spaces."""
     spaces = []
     for i, (card, address) in enumerate(zip(both, (A, B))):
         cards.bind(card, cards.LINUX[guest.scenario.cards[i]])
@@ -68,6 +66,14 @@ def against_linux(guest):
         subprocess.run(["ip", "-n", space, "link", "set", name, "mtu", "1500", "up"], check=True)
         spaces.append(space)
     guest.warm()
+    return spaces
+
+
+def against_linux(guest):
+    """LM's round trips and stream, and those of Linux on the same cards."""
+    both = guest.devices(2)
+    lm = pair(guest, "lm", both, ("lm",), "--kernel-wire=none")
+    spaces = hand_to_linux(guest, both)
     kernel = pair(guest, "kernel", None, ("udp", "udp-busy"), "--kernel-wire=the same cards", namespaces=spaces)
     figures = {}
     for size in SIZES:
@@ -103,4 +109,98 @@ def jumbo(guest):
         copied = p["initiator"]["copied_bytes"] + p["responder"]["copied_bytes"]
         figures[f"lm {size} us"] = f"{p['median_ns'] / 1000:.0f}"
         figures[f"lm {size} copied"] = f"{copied / max(1, p['initiator']['bytes'] + p['responder']['bytes']):.2f}"
+    return figures
+
+
+MODES = ("poll", "interrupt", "adaptive")
+# What a guest's card takes without loss in every mode, on the wire.
+PACE = "10M"
+
+
+def share(ends):
+    """The part of the time that these had the CPU."""
+    return f"{100 * sum(end['cpu_ns'] for end in ends) / max(1, sum(end['wall_ns'] for end in ends)):.0f} %"
+
+
+def receive_modes(guest):
+    """Latency and CPU of LM's receive modes on one pair of cards, in one guest: round trips, a paced stream, and nothing."""
+    both = guest.devices(2)
+    figures = {}
+    long = ("--repetitions=150", "--time=900")
+    for mode in MODES:
+        option = f"--rx-mode={mode}"
+        found = pair(guest, f"trips-{mode}", both, ("lm",), option, "--test=ping-pong", sizes=(64, 7168), long=long)
+        for size in (64, 7168):
+            p = found.cell("lm", size)["ping_pong"]
+            check(p["wrong"] == 0 and p["lost"] == 0 and p["count"] > 2, p)
+            figures[f"{mode} {size} us"] = f"{p['median_ns'] / 1000:.0f}"
+            figures[f"{mode} {size} p99"] = f"{p['p99_ns'] / 1000:.0f}"
+            figures[f"{mode} {size} CPU"] = share((p["initiator"], p["responder"]))
+        found = pair(guest, f"stream-{mode}", both, ("lm",), option, "--test=stream", f"--pace={PACE}", sizes=(7168,), long=long)
+        s = found.cell("lm", 7168)["stream"]
+        figures[f"{mode} stream Mb/s"] = f"{s['mbps']:.1f}"
+        figures[f"{mode} stream lost"] = f"{s['loss']:.3f}"
+        figures[f"{mode} stream CPU"] = share((s["responder"],))
+        child = guest.launch(f"idle-{mode}", 0, both[1], "--forward-mode=rx", "--stop-after-idle=2000", option,
+                             layout=guest.scenario.layout)
+        child.fine(120)
+        idle = child.summary()
+        figures[f"{mode} idle CPU"] = f"{100 * idle['cpu_ns'] / max(1, idle['elapsed_ns']):.1f} %"
+        guest.level(child)
+        if mode != "poll":
+            check(idle["cpu_ns"] < idle["elapsed_ns"] / 2, f"{mode} does not sleep: {idle}")
+    return figures
+
+
+# Where nothing is lost and everybody sleeps in between, bits a second on the wire.
+RATE = "100M"
+TIMES = (600, 3600)
+
+
+def busy():
+    """Seconds that the guest's one CPU has not been idle, interrupts and all."""
+    words = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    ticks = [int(word) for word in words[:8]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / 100
+
+
+def spent(guest, name, both, transport, size, *options, **how):
+    """CPU time of the whole guest for a byte of a paced stream, ns: what a long run takes more than a short one, so that what
+    both do beside is not in it. In virtual time, instructions."""
+    used, got = [], []
+    for ms in TIMES:
+        before = busy()
+        found = pair(guest, f"{name}-{ms}", both, (transport,), "--test=stream", f"--pace={RATE}", *options, sizes=(size,),
+                     long=("--repetitions=1", f"--time={ms}"), **how)
+        used.append(busy() - before)
+        s = found.cell(transport, size)["stream"]
+        check(s["loss"] < 0.01, s)
+        got.append(s["responder"]["bytes"])
+    return 1e9 * (used[1] - used[0]) / (got[1] - got[0])
+
+
+def work_at_one_rate(guest):
+    """Instructions a byte, of both ends together, at one rate: LM polling (what its polls and sends took that came to something),
+    LM waiting for interrupts and kernel sockets that wait (what the whole guest took)."""
+    both = guest.devices(2)
+    sizes = (7168, 65507)
+    figures, lm = {}, {}
+    for policy, options in (("tags", ("--checksum=zero", "--require=headers,checksum,tags")), ("checksums", ())):
+        found = pair(guest, f"poll-{policy}", both, ("lm",), "--test=stream", f"--pace={RATE}", *options, sizes=(7168, 65499),
+                     long=("--repetitions=1", "--time=120"))
+        for size, real in zip(sizes, (7168, 65499)):
+            s = found.cell("lm", real)["stream"]
+            work = sum(s[end]["work_ns"] for end in ("initiator", "responder"))
+            lm[policy, size] = work / s["responder"]["bytes"]
+            figures[f"lm polling, {policy}, {size}"] = f"{lm[policy, size]:.3f}"
+    if guest.scenario.model.startswith("e1000"):
+        for size in sizes:
+            each = spent(guest, f"interrupt-{size}", both, "lm", size, "--rx-mode=interrupt")
+            figures[f"lm waiting, checksums, {size}"] = f"{each:.3f}"
+    spaces = hand_to_linux(guest, both)
+    for size in sizes:
+        kernel = spent(guest, f"udp-{size}", None, "udp", size, "--kernel-wire=the same cards", namespaces=spaces)
+        figures[f"kernel, {size}"] = f"{kernel:.3f}"
+        for policy in ("tags", "checksums"):
+            figures[f"kernel/lm polling, {policy}, {size}"] = f"{kernel / lm[policy, size]:.1f}"
     return figures

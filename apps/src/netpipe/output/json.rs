@@ -14,6 +14,7 @@ struct Document<'a> {
     complete: bool,
     pace_bits_per_second: Option<u64>,
     mtu: u16,
+    rx_mode: String,
     checksum: String,
     require: String,
     instructions: &'static str,
@@ -151,6 +152,7 @@ pub(crate) fn document(results: &Results, options: &Options, machine: &Machine, 
         complete,
         pace_bits_per_second: options.pace,
         mtu: options.port.mtu,
+        rx_mode: format!("{:?}", options.port.rx_mode).to_lowercase(),
         checksum: format!("{:?}", options.port.checksum).to_lowercase(),
         require: crate::parse::require_text(options.port.require),
         instructions: "unknown: no counters are read; in QEMU's virtual time (-icount shift=0) a tick is one",
@@ -162,18 +164,14 @@ pub(crate) fn document(results: &Results, options: &Options, machine: &Machine, 
                 what: row.kind.help,
                 wire: row.wire.clone(),
                 limit: row.limit,
-                work_by: if row.kind.is_polled {
-                    "polls that found something"
-                } else {
-                    "the thread's CPU time"
-                },
+                work_by: if row.is_polled { "polls that found something" } else { "the thread's CPU time" },
             })
             .collect(),
         results: results
             .cells
             .iter()
             .map(|(&(size, row), cell)| {
-                out(results.rows[row].kind.name, results.rows[row].kind.is_polled, size, cell)
+                out(results.rows[row].kind.name, results.rows[row].is_polled, size, cell)
             })
             .collect(),
     };

@@ -20,6 +20,10 @@ fn percent(part: u64, all: u64) -> String {
     format!("{:.2}", part as f64 * 100.0 / all.max(1) as f64)
 }
 
+fn cpu(part: u64, all: u64) -> String {
+    format!("{:.1}", part as f64 * 100.0 / all.max(1) as f64)
+}
+
 fn per(ns: u64, n: u64) -> String {
     us(ns.checked_div(n))
 }
@@ -28,10 +32,10 @@ fn per(ns: u64, n: u64) -> String {
 pub(crate) fn show(results: &Results, options: &Options) {
     if options.test.contains(&Test::PingPong) {
         say!(
-            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. work: of both ends, a round trip"
+            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. work: of both ends, a round trip. CPU: of the time, a mean of both ends"
         );
         say!(
-            "{:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9}",
+            "{:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9} {:>6}",
             "bytes",
             "",
             "trips",
@@ -43,16 +47,17 @@ pub(crate) fn show(results: &Results, options: &Options) {
             "Mb/s",
             "lost",
             "copied%",
-            "work"
+            "work",
+            "CPU%"
         );
         each(results, ping_line);
     }
     if options.test.contains(&Test::Stream) {
         say!(
-            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and of the receiver"
+            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and of the receiver. CPU: of the time, the receiver's"
         );
         say!(
-            "{:>6} {:<9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>9} {:>9}",
+            "{:>6} {:<9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>9} {:>9} {:>6}",
             "bytes",
             "",
             "sent",
@@ -61,7 +66,8 @@ pub(crate) fn show(results: &Results, options: &Options) {
             "lost",
             "copied",
             "sender",
-            "receiver"
+            "receiver",
+            "CPU%"
         );
         each(results, stream_line);
     }
@@ -78,10 +84,10 @@ fn each(results: &Results, line: impl Fn(usize, &Row, &Cell) -> Option<String>) 
 fn ping_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
     let p = &cell.ping;
     (p.trips.count() + p.lost > 0).then(|| {
-        let polled = row.kind.is_polled;
+        let polled = row.is_polled;
         let work = p.ours.work_ns(polled) + p.theirs.work_ns(polled);
         format!(
-            "{size:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9}",
+            "{size:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9} {:>6}",
             row.kind.name,
             p.trips.count(),
             us(p.trips.min()),
@@ -93,6 +99,7 @@ fn ping_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
             p.lost,
             percent(p.ours.copied + p.theirs.copied, p.ours.bytes + p.theirs.bytes),
             per(work, p.ours.datagrams),
+            cpu(p.ours.cpu_ns + p.theirs.cpu_ns, p.ours.wall_ns + p.theirs.wall_ns),
         )
     })
 }
@@ -101,7 +108,7 @@ fn stream_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
     let s = &cell.stream;
     (s.sent > 0).then(|| {
         format!(
-            "{size:>6} {:<9} {:>9} {:>9} {:>10} {:>7.2} {:>7} {:>9} {:>9}",
+            "{size:>6} {:<9} {:>9} {:>9} {:>10} {:>7.2} {:>7} {:>9} {:>9} {:>6}",
             row.kind.name,
             s.sent,
             s.theirs.datagrams,
@@ -109,7 +116,8 @@ fn stream_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
             s.loss() * 100.0,
             percent(s.theirs.copied, s.theirs.bytes),
             per(s.ours.work_ns(true), s.sent),
-            per(s.theirs.work_ns(row.kind.is_polled), s.theirs.datagrams),
+            per(s.theirs.work_ns(row.is_polled), s.theirs.datagrams),
+            cpu(s.theirs.cpu_ns, s.theirs.wall_ns),
         )
     })
 }

@@ -36,6 +36,8 @@ pub(super) struct Frag {
     mtu: u16,
     checksum: ChecksumMode,
     in_flight: Option<u32>,
+    /// With that bound: mbufs that may be taken until they are counted again, which is expensive.
+    room: u32,
     id: u16,
     copied: u64,
     plain: Plain,
@@ -68,6 +70,7 @@ impl Frag {
             mtu: options.port.mtu,
             checksum: options.port.checksum,
             in_flight: (plain.driver == "net_memif").then_some(u32::from(few)),
+            room: 0,
             id: 0,
             copied: 0,
             plain,
@@ -96,6 +99,7 @@ impl Frag {
             self.made.clear();
             return Err(packet);
         }
+        self.room = self.room.saturating_sub(self.made.len() as u32);
         for mut frame in self.made.drain(..) {
             // Fragments come without one.
             if len > usize::from(self.mtu)
@@ -115,11 +119,15 @@ impl Frag {
 
     /// Whether so few mbufs are in flight that there may be more; the driver is asked for what it has sent.
     fn has_room(&mut self) -> bool {
-        let few = |this: &Self| this.in_flight.is_none_or(|max| this.direct.in_use() < max);
-        few(self) || {
-            self.plain.reclaim();
-            few(self)
+        let Some(max) = self.in_flight else { return true };
+        if self.room == 0 {
+            self.room = max.saturating_sub(self.direct.in_use());
         }
+        if self.room == 0 {
+            self.plain.reclaim();
+            self.room = max.saturating_sub(self.direct.in_use());
+        }
+        self.room > 0
     }
 
     /// A packet that is whole: its payload behind room for headers, in one segment; `None`: it is not ours.

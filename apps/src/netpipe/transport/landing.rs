@@ -8,7 +8,7 @@ use lm::layout::{Geometry, Layout};
 use lm::wire::{Flow, MAX_PAYLOAD};
 use lm::{Message, SendBuffer, WouldBlock};
 use pmd_e1000::SlotLayout;
-use rte::port::PortId;
+use rte::port::{PortId, RxInterrupt};
 use rte::{Burst, Eal};
 
 use super::{Kind, Then, Transport, on_wire};
@@ -16,6 +16,7 @@ use crate::link::{Link, Outlet, Turn};
 use crate::netpipe::options::Options;
 use crate::port::ControlPort;
 use crate::port_options::PortOptions;
+use crate::receive_mode::{Idler, Sleeper, nap};
 
 /// Polls between two looks at the clock.
 const PERIOD: u32 = 32;
@@ -33,6 +34,12 @@ pub(super) struct Landing {
     ours: Flow,
     geometry: Geometry,
     polls: u32,
+    /// When a poll may wait for a frame.
+    idler: Idler,
+    /// It is between two rounds: no poll waits.
+    resting: bool,
+    /// The last datagram could not be sent.
+    refused: bool,
     port: ControlPort,
 }
 
@@ -52,7 +59,113 @@ impl Landing {
         let turn = Turn { now: Instant::now(), burst: options.burst.into(), verbose: 0, log: None };
         let ours = link.outlet.ours();
         let link = Some(link);
-        Ok(Self { kind, link, turn, filled: None, waiting: VecDeque::new(), ours, geometry, polls: 0, port })
+        Ok(Self {
+            kind,
+            link,
+            turn,
+            filled: None,
+            waiting: VecDeque::new(),
+            ours,
+            geometry,
+            polls: 0,
+            idler: options.idler(),
+            resting: true,
+            refused: false,
+            port,
+        })
+    }
+
+    /// Sends a datagram if there is room for it.
+    fn try_send(&mut self, payload: &[u8]) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        let outlet = &mut link.outlet;
+        let Some(ends) = outlet.ends(self.ours, self.turn.now) else { return false };
+        let buffer = self.filled.take().or_else(|| {
+            // What cannot go now need not be filled.
+            let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
+            buffer.fill(payload);
+            Some(buffer)
+        });
+        match buffer.map(|buffer| outlet.sender.send(buffer, &ends)) {
+            Some(Ok(())) => true,
+            Some(Err(WouldBlock(buffer))) => {
+                self.filled = Some(buffer);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Receives once; how much was found.
+    fn turn_once(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+        let Some(link) = &mut self.link else { return 0 };
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls.is_multiple_of(PERIOD) {
+            self.turn.now = Instant::now();
+            if !link.outlet.is_up() {
+                self.port.look_at_link();
+            }
+        }
+        let (now, theirs, waiting) = (self.turn.now, self.ours.reversed(), &mut self.waiting);
+        let mut found = 0;
+        while let Some(message) = waiting.pop_front() {
+            if let Err(message) = answer(message, &mut link.outlet, now) {
+                // With nothing in its way, it is the place where it lies that it cannot go from.
+                if link.outlet.sender.flush() > 0 || !answer_copied(&message, &mut link.outlet, now) {
+                    waiting.push_front(message);
+                    break;
+                }
+            }
+            found += 1;
+        }
+        if waiting.is_empty() {
+            found += link.receive(&mut self.turn, |message, outlet| {
+                if message.flow() == theirs
+                    && look(&message) == Then::Echo
+                    && let Err(message) = answer(message, outlet, now)
+                {
+                    waiting.push_back(message);
+                }
+            });
+        }
+        link.outlet.sender.flush();
+        found
+    }
+
+    /// Waits for frames, if it may, when a turn has found nothing; how much was found then.
+    fn wait(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+        self.turn.now = Instant::now();
+        // Who waits for room in the transmit queue is not told of it.
+        let awake = self.resting || self.refused || !self.waiting.is_empty();
+        let rest = self.link.as_mut().filter(|_| !awake).and_then(Link::rest);
+        let Some(most) = rest.and_then(|most| self.idler.idle(self.turn.now, most)) else { return 0 };
+        match nap(&mut Listening { landing: self, look }, most) {
+            Ok(0) => 0,
+            Ok(found) => {
+                self.idler.worked();
+                found
+            }
+            Err(e) => {
+                self.idler.give_up(&e);
+                0
+            }
+        }
+    }
+}
+
+/// A transport, and who is shown what it receives.
+struct Listening<'a> {
+    landing: &'a mut Landing,
+    look: &'a mut dyn FnMut(&[u8]) -> Then,
+}
+
+impl Sleeper for Listening<'_> {
+    fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt> {
+        self.landing.link.iter_mut().flat_map(|link| &mut link.interrupts)
+    }
+
+    fn look(&mut self) -> usize {
+        self.landing.turn_once(self.look)
     }
 }
 
@@ -90,59 +203,26 @@ impl Transport for Landing {
         layout.map_or(0, |l| on_wire((0..l.fragments()).map(|i| lm::wire::HEADERS + l.fragment_len(i))))
     }
 
+    fn is_polled(&self) -> bool {
+        self.idler.polls()
+    }
+
     fn send(&mut self, payload: &[u8]) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        let outlet = &mut link.outlet;
-        let Some(ends) = outlet.ends(self.ours, self.turn.now) else { return false };
-        let buffer = self.filled.take().or_else(|| {
-            // What cannot go now need not be filled.
-            let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
-            buffer.fill(payload);
-            Some(buffer)
-        });
-        match buffer.map(|buffer| outlet.sender.send(buffer, &ends)) {
-            Some(Ok(())) => true,
-            Some(Err(WouldBlock(buffer))) => {
-                self.filled = Some(buffer);
-                false
-            }
-            None => false,
-        }
+        let gone = self.try_send(payload);
+        self.refused = !gone;
+        gone
     }
 
     fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
-        let Some(link) = &mut self.link else { return 0 };
-        self.polls = self.polls.wrapping_add(1);
-        if self.polls.is_multiple_of(PERIOD) {
-            self.turn.now = Instant::now();
-            if !link.outlet.is_up() {
-                self.port.look_at_link();
-            }
+        let found = self.turn_once(look);
+        if self.idler.polls() {
+            return found;
         }
-        let (now, theirs, waiting) = (self.turn.now, self.ours.reversed(), &mut self.waiting);
-        let mut found = 0;
-        while let Some(message) = waiting.pop_front() {
-            if let Err(message) = answer(message, &mut link.outlet, now) {
-                // With nothing in its way, it is the place where it lies that it cannot go from.
-                if link.outlet.sender.flush() > 0 || !answer_copied(&message, &mut link.outlet, now) {
-                    waiting.push_front(message);
-                    break;
-                }
-            }
-            found += 1;
+        if found > 0 {
+            self.idler.worked();
+            return found;
         }
-        if waiting.is_empty() {
-            found += link.receive(&mut self.turn, |message, outlet| {
-                if message.flow() == theirs
-                    && look(&message) == Then::Echo
-                    && let Err(message) = answer(message, outlet, now)
-                {
-                    waiting.push_back(message);
-                }
-            });
-        }
-        link.outlet.sender.flush();
-        found
+        self.wait(look)
     }
 
     fn flush(&mut self) {
@@ -155,7 +235,9 @@ impl Transport for Landing {
         self.link.as_ref().map_or(0, |link| link.receivers.iter().map(|r| r.counters().copied_bytes).sum())
     }
 
-    fn rest(&mut self, _: bool) {}
+    fn rest(&mut self, resting: bool) {
+        self.resting = resting;
+    }
 
     fn close(mut self: Box<Self>) {
         self.filled = None;

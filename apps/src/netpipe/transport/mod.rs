@@ -25,6 +25,11 @@ pub(crate) trait Transport {
     /// Its kind.
     fn kind(&self) -> &'static Kind;
 
+    /// Whether its polls never wait: an empty one is then a waste of CPU, and no sleep.
+    fn is_polled(&self) -> bool {
+        self.kind().is_polled
+    }
+
     /// The wire that it runs over.
     fn wire(&self) -> String;
 
@@ -63,7 +68,7 @@ pub(crate) struct Kind {
     pub(crate) help: &'static str,
     /// It needs a DPDK port of its own.
     pub(crate) port: bool,
-    /// An empty poll is a waste of CPU, and no sleep.
+    /// Its polls do not wait, unless --rx-mode lets them.
     pub(crate) is_polled: bool,
 }
 

@@ -122,6 +122,10 @@ impl Engine for Echo {
         self.waiting.is_empty() && self.plan.count.is_some_and(|n| received >= n)
     }
 
+    fn rest(&self, _: Instant) -> Option<Duration> {
+        self.waiting.is_empty().then_some(Duration::MAX)
+    }
+
     fn tally(&self) -> EngineTally {
         self.tally.clone()
     }

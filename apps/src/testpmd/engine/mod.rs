@@ -10,7 +10,7 @@ mod ping;
 mod rx;
 mod tx;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::link::{Link, Turn};
 use crate::tally::EngineTally;
@@ -23,6 +23,10 @@ pub(crate) trait Engine: Send {
 
     /// Whether it has done what `--count` asks for.
     fn is_finished(&self, link: &Link) -> bool;
+
+    /// How long it has nothing to do unless something is received, at `now`, after a turn that did nothing; `None`: it is to
+    /// be called at once.
+    fn rest(&self, now: Instant) -> Option<Duration>;
 
     /// What it counted since it was made.
     fn tally(&self) -> EngineTally;

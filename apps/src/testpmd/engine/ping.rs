@@ -155,6 +155,14 @@ impl Engine for Ping {
         self.left == Some(0)
     }
 
+    fn rest(&self, now: Instant) -> Option<Duration> {
+        match (&self.state, self.due) {
+            (State::Waiting { since, .. }, _) => Some((*since + PATIENCE).saturating_duration_since(now)),
+            (State::Idle { .. }, Some(due)) => Some(due.saturating_duration_since(now)),
+            _ => None,
+        }
+    }
+
     fn tally(&self) -> EngineTally {
         self.tally.clone()
     }

@@ -1,5 +1,7 @@
 //! `rx`: receives datagrams and drops them.
 
+use std::time::{Duration, Instant};
+
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Turn};
 use crate::tally::EngineTally;
@@ -18,6 +20,10 @@ impl Engine for Rx {
 
     fn is_finished(&self, link: &Link) -> bool {
         self.plan.count.is_some_and(|n| link.datagrams() - self.plan.received >= n)
+    }
+
+    fn rest(&self, _: Instant) -> Option<Duration> {
+        Some(Duration::MAX)
     }
 
     fn tally(&self) -> EngineTally {

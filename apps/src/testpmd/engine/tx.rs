@@ -132,6 +132,14 @@ impl Engine for Tx {
         self.left == Some(0) && !self.stay
     }
 
+    fn rest(&self, now: Instant) -> Option<Duration> {
+        match self.due {
+            _ if self.left == Some(0) => Some(Duration::MAX),
+            Some(due) if self.held.is_none() => Some(due.saturating_duration_since(now)),
+            _ => None,
+        }
+    }
+
     fn tally(&self) -> EngineTally {
         self.tally.clone()
     }

@@ -43,12 +43,22 @@ pub struct PortConfig {
     pub tx_offloads: u64,
     /// How arriving frames are spread over the RX queues.
     pub mq_mode: MqMode,
+    /// RX queues can interrupt: [`Port::rx_interrupt`].
+    pub rx_interrupts: bool,
 }
 
 impl Default for PortConfig {
     /// One queue each way, and nothing else.
     fn default() -> Self {
-        Self { rx_queues: 1, tx_queues: 1, mtu: None, rx_offloads: 0, tx_offloads: 0, mq_mode: MqMode::None }
+        Self {
+            rx_queues: 1,
+            tx_queues: 1,
+            mtu: None,
+            rx_offloads: 0,
+            tx_offloads: 0,
+            mq_mode: MqMode::None,
+            rx_interrupts: false,
+        }
     }
 }
 
@@ -94,6 +104,7 @@ impl PortConfig {
         conf.rxmode.mtu = self.mtu.map_or(0, u32::from);
         conf.rxmode.offloads = self.rx_offloads;
         conf.txmode.offloads = self.tx_offloads;
+        conf.intr_conf.set_rxq(u32::from(self.rx_interrupts));
         match self.mq_mode {
             MqMode::None => {}
             MqMode::Rss { functions } => {
@@ -281,11 +292,20 @@ impl fmt::Display for ConfigureError {
         match self {
             Self::Started(id) => write!(f, "port {id} is started: stop it before it is configured"),
             Self::Refused { port, config, errno } => {
-                let PortConfig { rx_queues, tx_queues, mtu, rx_offloads, tx_offloads, mq_mode } = config;
+                let PortConfig {
+                    rx_queues,
+                    tx_queues,
+                    mtu,
+                    rx_offloads,
+                    tx_offloads,
+                    mq_mode,
+                    rx_interrupts,
+                } = config;
                 write!(
                     f,
                     "port {port} cannot be configured with {rx_queues} RX and {tx_queues} TX queues, mtu {mtu:?}, \
-                     offloads {rx_offloads:#x} and {tx_offloads:#x}, {mq_mode:?}: {errno}; compare Port::info"
+                     offloads {rx_offloads:#x} and {tx_offloads:#x}, {mq_mode:?}, interrupts {rx_interrupts}: {errno}; compare \
+                     Port::info"
                 )
             }
         }

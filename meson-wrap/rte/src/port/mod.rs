@@ -8,6 +8,7 @@
 mod config;
 mod flow;
 mod info;
+mod interrupt;
 mod queue;
 mod status;
 
@@ -17,6 +18,7 @@ use std::{error, fmt};
 pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, TxConf};
 pub use self::flow::{FlowError, FlowRule};
 pub use self::info::{DescLimits, PortInfo};
+pub use self::interrupt::{InterruptError, RxInterrupt, wait};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::status::{Link, MacAddr, PortError, PortStats};
 use crate::eal::settle_interrupts;
@@ -79,6 +81,7 @@ struct State {
 struct RxSlot {
     ready: bool,
     out: bool,
+    interrupt_out: bool,
     /// Keeps the pool that DPDK was told of.
     pool: Option<PoolRef>,
 }
@@ -91,7 +94,7 @@ struct TxSlot {
 
 impl State {
     fn queues_out(&self) -> usize {
-        self.rx.iter().filter(|q| q.out).count() + self.tx.iter().filter(|q| q.out).count()
+        self.rx.iter().filter(|q| q.out || q.interrupt_out).count() + self.tx.iter().filter(|q| q.out).count()
     }
 }
 
@@ -303,7 +306,7 @@ impl fmt::Display for OpenError {
 impl error::Error for OpenError {}
 
 /// Why [`Port::start`] did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
     /// The port has no configuration.
     NotConfigured(PortId),
@@ -311,6 +314,8 @@ pub enum StartError {
     NoRxQueue(PortId, u16),
     /// This TX queue was not set up.
     NoTxQueue(PortId, u16),
+    /// It was to interrupt, and can't.
+    NoInterrupt(PortId, String),
     /// The driver refuses.
     Refused(PortId, Errno),
 }
@@ -327,6 +332,7 @@ impl fmt::Display for StartError {
             Self::NoTxQueue(id, queue) => {
                 write!(f, "TX queue {queue} of port {id} is not set up: set up every queue")
             }
+            Self::NoInterrupt(id, why) => write!(f, "port {id} cannot interrupt: {why}"),
             Self::Refused(id, errno) => {
                 write!(f, "port {id} cannot be started: {errno}; the log of the driver says more")
             }

@@ -1,0 +1,152 @@
+//! Receive modes: how a loop passes the time in which it finds nothing.
+//!
+//! - `poll`: it polls on, as DPDK's loops do: the least latency, a whole CPU;
+//! - `interrupt`: it sleeps as soon as a poll finds nothing, and a frame wakes it;
+//! - `adaptive`: it polls while there is traffic, and sleeps when none came for a while (`--rx-idle`).
+//!
+//! DPDK's l3fwd-power does the same. A sleep ends with a frame, at the moment that somebody is due, or after [`LONGEST`]: what
+//! comes on other ways (orders, signals, the clock) is looked at that often. No frame is slept through: see [`nap`].
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use rte::port::{RxInterrupt, wait};
+
+/// How a loop that finds nothing passes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RxMode {
+    /// It polls on.
+    Poll,
+    /// It sleeps until a frame interrupts.
+    Interrupt,
+    /// It polls under load, and sleeps after an idle spell.
+    Adaptive,
+}
+
+/// The longest sleep.
+pub(crate) const LONGEST: Duration = Duration::from_millis(10);
+/// The longest one where something else than our frames may want a turn: admission control's clock, or another port.
+pub(crate) const BRIEF: Duration = Duration::from_millis(1);
+/// Falling asleep and waking up takes about as long: not worth it.
+const SHORTEST: Duration = Duration::from_micros(20);
+
+/// When a loop may sleep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idler {
+    mode: RxMode,
+    spell: Duration,
+    /// The end of the first turn that found nothing since one found something.
+    since: Option<Instant>,
+}
+
+impl Idler {
+    /// In this mode; an idle spell is so long.
+    pub(crate) fn new(mode: RxMode, spell: Duration) -> Self {
+        Self { mode, spell, since: None }
+    }
+
+    /// Whether it never sleeps.
+    pub(crate) fn polls(&self) -> bool {
+        self.mode == RxMode::Poll
+    }
+
+    /// A turn found something.
+    #[inline]
+    pub(crate) fn worked(&mut self) {
+        self.since = None;
+    }
+
+    /// A turn that ended `now` found nothing: how long the loop may sleep, of the `most` that it could; `None`: it polls. A
+    /// sleep that no frame ends is followed by another one.
+    pub(crate) fn idle(&mut self, now: Instant, most: Duration) -> Option<Duration> {
+        let since = *self.since.get_or_insert(now);
+        let may = match self.mode {
+            RxMode::Poll => false,
+            RxMode::Interrupt => true,
+            RxMode::Adaptive => now.saturating_duration_since(since) >= self.spell,
+        };
+        (may && most >= SHORTEST).then(|| most.min(LONGEST))
+    }
+
+    /// The device failed to interrupt: from now on it is polled.
+    pub(crate) fn give_up(&mut self, why: &io::Error) {
+        log::warn!("sleeping failed, polling from now on: {why}");
+        self.mode = RxMode::Poll;
+    }
+}
+
+/// Whoever polls queues and may sleep meanwhile.
+pub(crate) trait Sleeper {
+    /// The interrupts of all its queues.
+    fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt>;
+
+    /// One more turn; how much it found.
+    fn look(&mut self) -> usize;
+}
+
+/// Sleeps for `most` at the longest, and looks before and afterwards; how much was found. A frame that comes before interrupts
+/// are enabled is found by the look behind that, one that comes later interrupts.
+pub(crate) fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
+    for interrupt in sleeper.interrupts() {
+        interrupt.enable().map_err(|e| io::Error::other(e.to_string()))?;
+    }
+    let mut found = sleeper.look();
+    if found == 0 {
+        wait(sleeper.interrupts(), most)?;
+        found = sleeper.look();
+    }
+    for interrupt in sleeper.interrupts() {
+        interrupt.disable().map_err(|e| io::Error::other(e.to_string()))?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPELL: Duration = Duration::from_micros(500);
+    const US: Duration = Duration::from_micros(1);
+
+    #[test]
+    fn polling_never_sleeps() {
+        let (mut idler, t) = (Idler::new(RxMode::Poll, SPELL), Instant::now());
+        assert!(idler.polls());
+        assert_eq!(idler.idle(t, LONGEST), None);
+        assert_eq!(idler.idle(t + LONGEST, LONGEST), None);
+    }
+
+    #[test]
+    fn interrupts_are_waited_for_at_once() {
+        let (mut idler, t) = (Idler::new(RxMode::Interrupt, SPELL), Instant::now());
+        assert_eq!(idler.idle(t, Duration::MAX), Some(LONGEST));
+        assert_eq!(idler.idle(t, 300 * US), Some(300 * US));
+        assert_eq!(idler.idle(t, 3 * US), None, "somebody is due so soon that it is not worth it");
+    }
+
+    #[test]
+    fn adaptive_polls_for_an_idle_spell_and_then_sleeps_until_there_is_work() {
+        let (mut idler, t) = (Idler::new(RxMode::Adaptive, SPELL), Instant::now());
+        assert_eq!(idler.idle(t, LONGEST), None);
+        assert_eq!(idler.idle(t + 499 * US, LONGEST), None);
+        idler.worked();
+        assert_eq!(idler.idle(t + 600 * US, LONGEST), None, "the spell begins anew");
+        assert_eq!(idler.idle(t + 1099 * US, LONGEST), None);
+        assert_eq!(idler.idle(t + 1100 * US, LONGEST), Some(LONGEST));
+        assert_eq!(
+            idler.idle(t + 1101 * US, LONGEST),
+            Some(LONGEST),
+            "a sleep that found nothing, another one"
+        );
+        idler.worked();
+        assert_eq!(idler.idle(t + 1102 * US, LONGEST), None);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_no_harm() {
+        let (mut idler, t) = (Idler::new(RxMode::Adaptive, SPELL), Instant::now());
+        assert_eq!(idler.idle(t + LONGEST, LONGEST), None);
+        assert_eq!(idler.idle(t, LONGEST), None);
+    }
+}

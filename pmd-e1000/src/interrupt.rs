@@ -1,0 +1,137 @@
+//! Whether a port's receive queues can wake a sleeping thread, and what its card must be told for that.
+//!
+//! igb's driver routes each queue to a message of its own (MSI-X), which only vfio-pci passes on. Bound to anything else it
+//! would put the card into MSI-X mode all the same, and no interrupt would come; and the one line that it had would be held
+//! back by EITR(0) = 0xFFFF. em has one line for all, which uio_pci_generic passes on, and its driver writes
+//! ITR = 0xFFFF when it starts the card: at most one interrupt in 16.8 ms. DPDK has no function for this register, so it is
+//! written through the card's memory as sysfs shows it, after each start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's
+//! 8254x manual, 13.4.18.)
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::{io, ptr};
+
+use rte::port::PortInfo;
+
+/// Interrupt throttling of the 8254x and 8257x: least time between two interrupts, in units of 256 ns; 0: none.
+const ITR: usize = 0x00c4;
+/// What is mapped of the registers.
+const PAGE: usize = 4096;
+/// What em's driver leaves in the register, and its reader hears about.
+const EM_DEFAULT: u32 = 0xffff;
+
+/// What is to be done so that a port can interrupt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Nothing: its driver does all of it.
+    AsItIs,
+    /// The register that holds its interrupts back is cleared after each start: the file that shows it.
+    Unthrottled(PathBuf),
+}
+
+/// How a port's queues can wake a thread.
+///
+/// # Errors
+/// Why they can't, and what to do.
+pub(crate) fn wake(info: &PortInfo) -> Result<Wake, String> {
+    let dir = Path::new("/sys/bus/pci/devices").join(&info.device);
+    let bound = fs::read_link(dir.join("driver")).ok();
+    let bound = bound.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    wake_of(&info.driver, bound.as_deref().unwrap_or("nothing"), &dir)
+}
+
+fn wake_of(driver: &str, bound: &str, dir: &Path) -> Result<Wake, String> {
+    match (driver, bound) {
+        ("net_e1000_igb" | "net_e1000_igb_vf", "vfio-pci") => Ok(Wake::AsItIs),
+        ("net_e1000_igb" | "net_e1000_igb_vf", _) => Err(format!(
+            "each queue of this card interrupts by a message of its own (MSI-X), which {bound} does not pass on: bind it to \
+             vfio-pci (docs/hardware.md)"
+        )),
+        ("net_e1000_em", "uio_pci_generic" | "igb_uio") => Ok(Wake::Unthrottled(dir.join("resource0"))),
+        ("net_e1000_em", _) => Err(format!(
+            "DPDK's driver holds this card's interrupts back for 16.8 ms (ITR = {EM_DEFAULT:#x}), and {bound} keeps the register \
+             that would have to be cleared from us: bind it to uio_pci_generic"
+        )),
+        ("net_memif" | "net_pcap" | "net_null" | "net_ring" | "net_af_packet", _) => {
+            Err("its driver has no receive interrupt (DPDK 22.11)".to_owned())
+        }
+        // DPDK is asked.
+        _ => Ok(Wake::AsItIs),
+    }
+}
+
+impl Wake {
+    /// Does what is to be done, on a started port.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        match self {
+            Self::AsItIs => Ok(()),
+            Self::Unthrottled(file) => clear(file, ITR),
+        }
+    }
+}
+
+/// Clears a register.
+fn clear(file: &Path, register: usize) -> io::Result<()> {
+    let space = OpenOptions::new().read(true).write(true).open(file)?;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let mapped = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            PAGE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            space.as_raw_fd(),
+            0,
+        )
+    };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the register is 32 bits wide, aligned, within the page that was mapped and is ours until munmap. The driver
+    // writes it only when it starts the card, which has been.
+    let left = unsafe {
+        let register = mapped.cast::<u8>().add(register).cast::<u32>();
+        register.write_volatile(0);
+        let left = register.read_volatile();
+        libc::munmap(mapped, PAGE);
+        left
+    };
+    if left == 0 { Ok(()) } else { Err(io::Error::other(format!("it reads {left:#x} after it was cleared"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_wake_a_thread_and_what_to_do_about_the_others() {
+        let dir = Path::new("/sys/bus/pci/devices/0000:01:00.0");
+        let of = |driver, bound| wake_of(driver, bound, dir);
+        assert_eq!(of("net_e1000_igb", "vfio-pci"), Ok(Wake::AsItIs));
+        assert_eq!(of("net_tap", "nothing"), Ok(Wake::AsItIs));
+        assert_eq!(of("net_e1000_em", "uio_pci_generic"), Ok(Wake::Unthrottled(dir.join("resource0"))));
+        for (driver, bound, says) in [
+            ("net_e1000_igb", "uio_pci_generic", "vfio-pci"),
+            ("net_e1000_em", "vfio-pci", "uio_pci_generic"),
+            ("net_memif", "nothing", "no receive interrupt"),
+            ("net_pcap", "nothing", "no receive interrupt"),
+        ] {
+            let why = of(driver, bound).expect_err(driver);
+            assert!(why.contains(says), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_register_is_cleared_and_nothing_else() {
+        let path = std::env::temp_dir().join(format!("lm-itr-{}", std::process::id()));
+        fs::write(&path, [0xff; PAGE]).expect("a file");
+        clear(&path, ITR).expect("cleared");
+        let bytes = fs::read(&path).expect("the file");
+        fs::remove_file(&path).expect("removed");
+        for (at, &byte) in bytes.iter().enumerate() {
+            assert_eq!(byte, if (ITR..ITR + 4).contains(&at) { 0 } else { 0xff }, "{at:#x}");
+        }
+        assert!(clear(Path::new("/nonexistent/resource0"), ITR).is_err());
+    }
+}
