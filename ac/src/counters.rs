@@ -27,6 +27,10 @@ pub struct Counters {
     pub granted: u64,
     /// Grants given by this node.
     pub opened: u64,
+    /// Requests that came while no queue was free and wait. Each repetition counts.
+    pub queued: u64,
+    /// Frames of nodes without a grant that were answered by an announcement.
+    pub strays: u64,
     /// Requests that this node refused.
     pub refused: u64,
     /// Grants that ran out because the holder never ended them.

@@ -58,6 +58,8 @@ pub(crate) struct Outlet {
     route: Option<(u32, Mac, Instant)>,
     /// Admission control, with `--ac`.
     pub(crate) admission: Option<Box<Admission>>,
+    /// It was asked for somebody since the last look.
+    asking: bool,
 }
 
 /// How long the end of grants may take when forwarding ends.
@@ -78,7 +80,7 @@ impl Link {
     }
 
     /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
-    /// frames received. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
+    /// frames received, and what admission control did. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
     #[inline]
     pub(crate) fn receive(
         &mut self,
@@ -90,11 +92,12 @@ impl Link {
         let mut frames = 0;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
             let n = receiver.receive(turn.burst, |message| {
-                if message.flow().dst_port == ac::PORT
-                    && let Some(admission) = &outlet.admission
-                {
-                    admission.received(&message);
-                    return;
+                if let Some(admission) = &mut outlet.admission {
+                    if message.flow().dst_port == ac::PORT {
+                        admission.received(&message);
+                        return;
+                    }
+                    admission.heard(queue, message.flow().src);
                 }
                 if let Some(log) = log {
                     log.record(&message);
@@ -106,6 +109,9 @@ impl Link {
             });
             while let Some(stranger) = receiver.next_stranger() {
                 outlet.hear(stranger.data());
+                if let (Some(admission), Some(from)) = (&mut outlet.admission, source(stranger.data())) {
+                    admission.heard(queue, from);
+                }
             }
             if let Some(ordinary) = self.ordinary.as_ref().filter(|_| n > 0) {
                 ordinary.proofs().landed(queue);
@@ -122,7 +128,7 @@ impl Link {
         }
         if outlet.admission.is_some() {
             let now = if frames > 0 { Instant::now() } else { turn.now };
-            outlet.admission_turn(now, &mut self.receivers);
+            frames += outlet.admission_turn(now, &mut self.receivers);
         }
         frames
     }
@@ -134,6 +140,15 @@ impl Link {
             self.receivers.iter().any(|receiver| receiver.waiting() > 0) || self.outlet.sender.flush() > 0;
         let others = self.outlet.admission.is_some() || self.ordinary.is_some() || !self.outlet.is_up();
         (!busy).then_some(if others { BRIEF } else { LONGEST })
+    }
+
+    /// Where datagrams of this flow go to, as [`Outlet::ends`] says it. A request that is due goes out before this returns.
+    pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+        let ends = self.outlet.ends(flow, now);
+        if std::mem::take(&mut self.outlet.asking) {
+            self.outlet.admission_turn(Instant::now(), &mut self.receivers);
+        }
+        ends
     }
 
     /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it
@@ -184,16 +199,16 @@ impl Outlet {
         up: Arc<AtomicBool>,
         admission: Option<Box<Admission>>,
     ) -> Self {
-        Self { sender, resolver, ours, up, route: None, admission }
+        Self { sender, resolver, ours, up, route: None, admission, asking: false }
     }
 
-    /// Admission control's turn: control messages go out, landing queues are laid.
-    fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) {
-        let Some(mut admission) = self.admission.take() else { return };
-        if self.is_up() {
-            admission.turn(now, receivers, &mut Way { outlet: self, now });
-        }
+    /// Admission control's turn: control messages go out, landing queues are laid. How much there was to do.
+    fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) -> usize {
+        let Some(mut admission) = self.admission.take() else { return 0 };
+        let done =
+            if self.is_up() { admission.turn(now, receivers, &mut Way { outlet: self, now }) } else { 0 };
         self.admission = Some(admission);
+        done
     }
 
     /// A control message. If there is no room for it, it is lost, and will be repeated.
@@ -224,6 +239,10 @@ impl Outlet {
         match admission.may(ends.flow.dst) {
             May::Send => true,
             May::Wait => false,
+            May::Ask => {
+                self.asking = true;
+                false
+            }
             May::Flush(due) => {
                 let sent = self.send_flush(ends.flow.dst, ends, due);
                 if let Some(admission) = &mut self.admission {
@@ -330,6 +349,12 @@ impl Wire for Way<'_> {
             None => frames,
         }
     }
+}
+
+/// Who a frame that is no datagram of LM's is from, if it is IPv4.
+fn source(frame: &[u8]) -> Option<u32> {
+    let packet = frame.get(14..).filter(|_| frame[12..14] == lm::wire::TYPE_IPV4.to_be_bytes())?;
+    lm::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
 }
 
 /// Sends a frame of these bytes: whether there was room for it.

@@ -193,6 +193,7 @@ impl Node {
                 }
             }
             (Action::SendAppendTo, Some(stray)) if self.config.announce => {
+                self.counters.strays += 1;
                 self.send(self.announcement(stray.from, now));
             }
             (Action::SendAppendTo, _) => {}
@@ -316,7 +317,10 @@ impl Node {
             expires: now + self.config.lease,
         };
         match self.waiting.push(waiting) {
-            Some(position) => self.reject(req, Reason::Queued, position as u16, now),
+            Some(position) => {
+                self.counters.queued += 1;
+                self.reject(req, Reason::Queued, position as u16, now);
+            }
             None => self.reject(req, Reason::Full, 0, now),
         }
     }

@@ -57,6 +57,8 @@ pub(crate) enum May {
     Send,
     /// First so many flush frames: see [`Admission::flushed`].
     Flush(u16),
+    /// Nothing yet: it has just been asked for.
+    Ask,
     /// Nothing.
     Wait,
 }
@@ -126,6 +128,10 @@ pub(crate) struct Admission {
     latest: Instant,
     /// Whether the device lets slots overlap.
     overlap: bool,
+    /// Who holds which landing queue.
+    holders: Vec<Option<u32>>,
+    /// A stray was reported in this turn: one is enough.
+    strayed: bool,
     /// The rings that are on their way back to separate slots. `None`: drains last as long as the user says.
     rings: Option<Rings>,
     /// Destinations at most.
@@ -163,7 +169,7 @@ impl Admission {
         let announce = setup.policy == Policy::Exclusive;
         let config =
             Config { key: setup.key, flush, drain, announce, ..Config::new(node, life, setup.policy) };
-        let room = config.nodes;
+        let (room, queues) = (config.nodes, usize::from(config.queues));
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);
         let (lane, caller) = (control.lane(), control.caller());
@@ -175,6 +181,8 @@ impl Admission {
             start: now,
             latest: now,
             overlap: setup.overlap,
+            holders: vec![None; queues],
+            strayed: false,
             rings,
             room,
             destinations: Vec::with_capacity(room),
@@ -201,8 +209,21 @@ impl Admission {
         }
     }
 
-    /// One turn: what the node has to say is obeyed.
-    pub(crate) fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) {
+    /// A frame of `from` that is no control message came to this landing queue. If another holds the queue, the sender has
+    /// missed that, and is told.
+    #[inline]
+    pub(crate) fn heard(&mut self, queue: usize, from: u32) {
+        let stray = matches!(self.holders.get(queue), Some(Some(holder)) if *holder != from);
+        if stray && !self.strayed {
+            self.strayed = true;
+            self.lane.stray(NodeId(from.into()));
+        }
+    }
+
+    /// One turn: what the node has to say is obeyed. How much that was.
+    pub(crate) fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) -> usize {
+        let mut done = 0;
+        self.strayed = false;
         self.latest = self.latest.max(now);
         let now = self.latest;
         if let Some(rings) = &mut self.rings {
@@ -214,20 +235,28 @@ impl Admission {
             );
         }
         if let Some(control) = &mut self.control {
-            control.turn(clock(self.start, now));
+            done += control.turn(clock(self.start, now));
         }
         while let Some(order) = self.lane.order() {
+            done += 1;
             match order {
                 Order::Transmit { to, message, flush } => {
                     wire.message(to, message.bytes());
                     self.end(to, message.bytes(), flush, now);
                 }
-                Order::Open { queue, .. } => self.lay(receivers, queue, SlotLayout::Overlapping),
-                Order::Close { queue } => self.lay(receivers, queue, SlotLayout::Separate),
+                Order::Open { queue, holder } => {
+                    self.hold(queue, u32::try_from(holder.0).ok());
+                    self.lay(receivers, queue, SlotLayout::Overlapping);
+                }
+                Order::Close { queue } => {
+                    self.hold(queue, None);
+                    self.lay(receivers, queue, SlotLayout::Separate);
+                }
             }
         }
         self.flush(wire);
         while let Some(answer) = self.caller.answer() {
+            done += 1;
             self.hear(answer, now);
         }
         let idle = |d: &&mut Destination| now.saturating_duration_since(d.used) > IDLE;
@@ -235,6 +264,7 @@ impl Admission {
             release(&self.caller, d);
         }
         self.destinations.retain(|d| now.saturating_duration_since(d.used) < LOST);
+        done
     }
 
     /// `LM_ENDME` has gone: the destination can be asked for again, and flush frames follow.
@@ -264,6 +294,12 @@ impl Admission {
             *left = left.saturating_sub(n);
             *left > 0
         });
+    }
+
+    fn hold(&mut self, queue: u8, holder: Option<u32>) {
+        if let Some(place) = self.holders.get_mut(usize::from(queue)) {
+            *place = holder;
+        }
     }
 
     fn lay(&mut self, receivers: &mut [Receiver], queue: u8, layout: SlotLayout) {
@@ -316,7 +352,7 @@ impl Admission {
         self.destinations.iter_mut().find(|d| u64::from(d.address) == to.0).map(|d| &mut d.standing)
     }
 
-    /// What may be sent to this address. It is asked for, if it was not.
+    /// What may be sent to this address. It is asked for, if it was not: [`Admission::turn`] puts the request out.
     pub(crate) fn may(&mut self, address: u32) -> May {
         // Read anew: a lease must not be overdrawn by what the caller did since it looked at the clock.
         let now = Instant::now();
@@ -345,6 +381,7 @@ impl Admission {
         };
         if ask && self.caller.request(NodeId(address.into()), SIZE, 0).is_ok() {
             d.standing = Standing::Asked(now);
+            return May::Ask;
         }
         May::Wait
     }

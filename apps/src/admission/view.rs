@@ -30,12 +30,14 @@ impl View {
                 c.received, c.sent, c.malformed, c.forged, c.replayed, c.stale, c.misdirected, c.ignored
             ),
             format!(
-                "  as applicant: granted={}; as receiver: opened={} refused={} expired={} withdrawn={} waiting={}",
+                "  as applicant: granted={}; as receiver: opened={} queued={} refused={} expired={} withdrawn={} strays={} waiting={}",
                 c.granted,
                 c.opened,
+                c.queued,
                 c.refused,
                 c.expired,
                 c.withdrawn,
+                c.strays,
                 node.waiting()
             ),
             format!("  lost in channels={} unsent={}", control.lost(), c.unsent),

@@ -25,6 +25,25 @@ struct Environment {
 /// One environment in a process, as one `rte_eal_init`.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it should.
+const SLEEP: u32 = 1000;
+
+/// `rte_delay_us` as long as this is registered.
+extern "C" fn delay(us: u32) {
+    if us >= SLEEP {
+        std::thread::sleep(Duration::from_micros(us.into()));
+    } else {
+        // SAFETY: spins for so long on the clock that EAL has calibrated, or, before, not at all; it touches nothing.
+        unsafe { dpdk_sys::rte_delay_us_block(us) }
+    }
+}
+
+/// Replaces EAL's `rte_delay_us`, which always spins: others may have the CPU while a card resets.
+fn sleep_in_delays() {
+    // SAFETY: stores a pointer to a function that lives for ever, before EAL starts a thread or probes a device.
+    unsafe { dpdk_sys::rte_delay_us_callback_register(Some(delay)) }
+}
+
 impl Eal {
     /// Initialises EAL.
     ///
@@ -34,6 +53,8 @@ impl Eal {
     ///
     /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after an error,
     /// where DPDK allows it. DPDK itself ends the process on `--help`, and prints fatal errors to stderr.
+    ///
+    /// Drivers' delays of a millisecond and more, such as a reset needs, sleep instead of spinning.
     ///
     /// # Errors
     /// [`EalError`], with what DPDK logged while it failed.
@@ -51,6 +72,7 @@ impl Eal {
         }
         log::join();
         log::forget_complaints();
+        sleep_in_delays();
         let argc = owned.len();
         // EAL permutes the array and keeps pointers into the strings: both stay for ever.
         let mut pointers: Vec<_> = owned.into_iter().map(CString::into_raw).collect();

@@ -101,7 +101,7 @@ impl Ping {
             return 0;
         }
         let flow = link.outlet.ours();
-        let Some(ends) = link.outlet.ends(flow, now) else { return 0 };
+        let Some(ends) = link.ends(flow, now) else { return 0 };
         let outlet = &mut link.outlet;
         let (size, since, buffer) = match std::mem::replace(&mut self.state, State::Idle { size: 0 }) {
             State::Idle { size } => {

@@ -97,7 +97,7 @@ impl Engine for Tx {
             return work;
         }
         let flow = self.flow(link.outlet.ours());
-        let Some(ends) = link.outlet.ends(flow, now) else {
+        let Some(ends) = link.ends(flow, now) else {
             if now.saturating_duration_since(*self.turn.1.get_or_insert(now)) > PATIENCE {
                 self.pass(link, flow.dst);
             }
