@@ -7,10 +7,14 @@ def rows(scenario):
                        "netpipe_run.against_linux", (model, model), seconds=240)
     for name, model in (("igb", "igb"), ("em", "e1000")):
         yield scenario(f"jumbo-{name}", f"MTU 9000 end to end on two {model}", "netpipe_run.jumbo", (model, model), seconds=240)
-    for name, model in (("em", "e1000"), ("igb", "igb")):
-        yield scenario(f"work-{name}", f"instructions that a byte costs both ends at one paced rate, on two {model}: LM, then Linux's "
-                       "own driver", "netpipe_run.work_at_one_rate", (model, model), icount=True, seconds=240)
     # igb's queues interrupt by messages, which vfio-pci passes on; em has one line, which uio_pci_generic passes on.
     for name, model in (("igb", "igb"), ("em", "e1000"), ("em-82574", "e1000e")):
         yield scenario(f"rx-mode-{name}", f"receive modes on two {model}: latency and CPU of poll, interrupt and adaptive",
-                       "netpipe_run.receive_modes", (model, model), vfio=model == "igb", seconds=240)
+                       "netpipe_run.receive_modes", (model, model), vfio=model == "igb", seconds=420)
+
+
+def named(scenario):
+    """Run by name only: they have not been seen to end, for want of a quiet machine (virtual time, in which polling is expensive)."""
+    for name, model in (("em", "e1000"), ("igb", "igb")):
+        yield scenario(f"work-{name}", f"instructions that a byte costs both ends at one paced rate, on two {model}: LM, then Linux's "
+                       "own driver", "netpipe_run.work_at_one_rate", (model, model), icount=True, seconds=240)
