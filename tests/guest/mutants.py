@@ -1,7 +1,7 @@
 """Takes each guard out, one at a time, and expects its scenario to fail with the words that tell of the hazard: what
 does not fail then is no proof.
 
-    mutants.py [--list | --check] [MUTANT]...      all of them without a name
+    mutants.py [--list | --check | --icount] [MUTANT]...      all of them without a name
 
 The tree is copied (to target/mutants, with what is not committed), a guard is taken out of the copy, lm-testpmd and the
 other programs are built there, and the scenario is run with them. The tree itself is not touched.
@@ -119,7 +119,9 @@ def write(path, data):
 
 
 class Workshop:
-    def __init__(self):
+    def __init__(self, how):
+        # Words for the laboratory.
+        self.how = how
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
         self.tree, self.target = target / "mutants/tree", target / "mutants/target"
         # Whether all programs are there, so that one need be built again.
@@ -157,7 +159,8 @@ class Workshop:
         self.built = not build.returncode
         if build.returncode:
             return False, f"it does not build: {build.stderr}"
-        words = [sys.executable, "-B", str(self.tree / "tests/guest/lab.py"), f"--work={self.target.parent}", mutant.scenario]
+        words = [sys.executable, "-B", str(self.tree / "tests/guest/lab.py"), f"--work={self.target.parent}",
+                 *self.how, mutant.scenario]
         # The guests' kernel is where the laboratory has it.
         places = {"CARGO_TARGET_DIR": str(self.target.parents[1]), "LM_TESTPMD": str(self.target / "release/lm-testpmd")}
         done = subprocess.run(words, env={**os.environ, **places}, capture_output=True, text=True)
@@ -173,6 +176,7 @@ def main():
     parser.add_argument("mutant", nargs="*")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--check", action="store_true", help="only see that each guard is where it was: a second")
+    parser.add_argument("--icount", action="store_true", help="in virtual time: on a host too busy for real time")
     arguments = parser.parse_args()
     chosen = [named(name) for name in arguments.mutant] or MUTANTS
     if arguments.list:
@@ -183,7 +187,7 @@ def main():
         whys = [f"mutants: {mutant.name}: {why}" for mutant in chosen if (why := stale(mutant, ROOT))]
         print(*whys, sep="\n", end="\n" if whys else "")
         return 1 if whys else 0
-    workshop = Workshop()
+    workshop = Workshop(["--icount"] if arguments.icount else [])
     bad = 0
     for mutant in chosen:
         began = time.monotonic()
