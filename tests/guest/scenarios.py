@@ -117,7 +117,7 @@ def _cluster():
 
 
 SCENARIOS = (*_lm_to_lm(), *_kernel(), *_ordinary_life(), *_guards(), *_steering(), *_cost(), *measured.rows(Scenario))
-# Run by their names only: they have not been seen to pass as they are (docs/admission-control.md).
+# Run by their names only: they have not been seen to pass (docs/admission-control.md).
 NAMED = (*_cluster(), *measured.named(Scenario))
 
 

@@ -11,6 +11,7 @@
 //! - *Sequence numbers* are compared for equality only, but for the window of 64, which no run of the model gets near (it is
 //!   checked). So the numbers that something still names become 1, 2, 3 … in their order, and the window says of each whether
 //!   it was seen.
+//! - *Frames* of those that hold a grant are on their way now, as they are when the next act begins, whatever it is.
 //! - *Time* counts from now. A moment that has come and that is only ever compared with the present is now.
 //! - *Nodes* change names, under `PerReceiver`, where names decide nothing, if that makes the same requests of the requests.
 
@@ -33,6 +34,8 @@ impl World {
     /// The one of all worlds that behave as this one does.
     pub fn canonical(&self) -> Self {
         let mut world = self.clone();
+        // As every act begins.
+        world.send(world.now);
         let mut wire = world.living();
         for node in world.nodes.iter_mut().flatten() {
             node.forget();
@@ -193,7 +196,7 @@ impl World {
         };
         for (old, &new) in names.iter().enumerate() {
             world.incarnations[new] = self.incarnations[old];
-            world.nodes[new] = self.nodes[old].clone();
+            world.nodes[new].clone_from(&self.nodes[old]);
             if let Some(node) = &mut world.nodes[new] {
                 node.rename(name);
             }

@@ -173,7 +173,7 @@ impl World {
     }
 
     /// Until `then` every holder sends, as far as its grant goes.
-    fn send(&mut self, then: Instant) {
+    pub(super) fn send(&mut self, then: Instant) {
         let tick = Duration::from_nanos(1);
         for want in &mut self.wants {
             let grant = self.nodes[want.from].as_ref().and_then(|n| n.grant(id(want.to)));
