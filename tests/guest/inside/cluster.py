@@ -63,9 +63,9 @@ def switch():
         for node in range(1, NODES + 1):
             run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "ip", "prio", "1", "u32", "match", "ip", "src",
                 f"{address(node)}/32", "flowid", f"2:{node}")
-        # What no filter knows would be dropped: ARP, and everything then goes to everybody.
+        # What no filter knows would be dropped: ARP, and everything then goes to everybody. (The flow's number is hexadecimal, of 64.)
         run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "all", "prio", "2", "u32", "match", "u32", "0", "0",
-            "flowid", "2:60")
+            "flowid", "2:10")
     ip("link", "set", BRIDGE, "up")
     nodes = found[1::2]
     for card in nodes:
