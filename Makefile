@@ -69,8 +69,9 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 model: ## Admission control under the model checker: bounds and states are printed
 	$(CARGO) test --release --locked -p ac --test model -- --nocapture --test-threads 1
 
-bench: build hugepages ## Admission control's calls; the receive path, variants interleaved, to target/bench/receive.json
+bench: build hugepages ## Admission control's calls and round trips; the receive path, variants interleaved, to target/bench/receive.json
 	$(CARGO) run --release --locked -p lm-bench --bin control
+	@tests/scripts/grant-rtt.py
 	$(CARGO) run --release --locked -p lm-bench --bin receive
 
 bench-short: build hugepages

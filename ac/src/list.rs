@@ -91,6 +91,17 @@ impl ReceiverList {
         self.entries.retain(|e| e.expires > now);
     }
 
+    #[cfg(feature = "mock")]
+    pub(crate) fn each(&mut self, f: impl FnMut(&mut Entry)) {
+        self.entries.iter_mut().for_each(f);
+    }
+
+    /// By address: their order says nothing.
+    #[cfg(feature = "mock")]
+    pub(crate) fn sort(&mut self) {
+        self.entries.sort_by_key(|e| e.address);
+    }
+
     /// When the next entry expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.entries.iter().map(|e| e.expires).min()

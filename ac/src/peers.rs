@@ -16,6 +16,21 @@ pub(crate) struct Peer {
     pub(crate) removed: u64,
 }
 
+#[cfg(feature = "mock")]
+impl Peer {
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    pub(crate) fn set_seen(&mut self, top: u64, seen: u64) {
+        (self.top, self.seen) = (top, seen);
+    }
+}
+
 /// How a message fits what was heard before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Arrival {
@@ -108,6 +123,18 @@ impl Peers {
             Kind::AppendAddr => message.grant <= p.removed,
             _ => message.request <= p.ended,
         })
+    }
+}
+
+#[cfg(feature = "mock")]
+impl Peers {
+    pub(crate) fn each(&mut self, f: impl FnMut(&mut Peer)) {
+        self.peers.iter_mut().for_each(f);
+    }
+
+    pub(crate) fn rename(&mut self, name: impl Fn(NodeId) -> NodeId) {
+        self.each(|p| p.id = name(p.id));
+        self.peers.sort_by_key(|p| p.id);
     }
 }
 

@@ -94,6 +94,11 @@ impl WaitingRequests {
         self.waiting.retain(|w| w.expires > now);
     }
 
+    #[cfg(feature = "mock")]
+    pub(crate) fn each(&mut self, f: impl FnMut(&mut Waiting)) {
+        self.waiting.iter_mut().for_each(f);
+    }
+
     /// When the next one is dropped.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.waiting.iter().map(|w| w.expires).min()

@@ -21,7 +21,7 @@ PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool")
 APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
 DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_net_tap", "librte_bus_pci", "librte_bus_vdev")
-MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun", "bridge", "sch_tbf", "virtio_pci",
+MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun", "bridge", "sch_tbf", "cls_u32", "virtio_pci",
            "virtio_net")
 # The end-to-end tests' modules that scenarios use, too.
 SHARED = ("netns", "netpipe", "sizes", "testpmd", "wire")
@@ -52,6 +52,7 @@ class Image:
         for path in sorted([*shared, *HERE.glob("inside/*.py")]):
             self.add(path, f"/lab/{path.parent.name}/{path.name}")
         self.add(HERE / "inside/init", "/init")
+        self.add(relax(testpmd.parent), "/lab/relax.so")
         self.python()
 
     def add(self, source, inside=None):
@@ -152,6 +153,16 @@ def compiled(source, inside):
         path = py_compile.compile(str(source), f"{scratch}/c", dfile=inside, doraise=True,
                                   invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
         return pathlib.Path(path).read_bytes()
+
+
+def relax(where):
+    """relax.c as a library, compiled if it has changed."""
+    source, library = HERE / "relax.c", where / "relax.so"
+    if not library.exists() or library.stat().st_mtime_ns < source.stat().st_mtime_ns:
+        part = where / f"relax.{os.getpid()}"
+        subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", part, source], check=True)
+        part.rename(library)
+    return library
 
 
 def build(cache, kernel, testpmd):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """grant-rtt.py [ROUNDS]: how long a grant takes, next to the round trip of a plain datagram of the same size, between two
-lm-testpmds over net_memif. Both happen every seven milliseconds, and the kinds take turns; fails above 1.5.
+lm-testpmds over net_memif. Both happen every seven milliseconds, and the kinds take turns; fails if the medians' ratio is above
+1.5. Two cores that nobody else uses: where others do, one round in three may be theirs.
 """
 
 import pathlib
@@ -72,8 +73,7 @@ def main():
         one, other = (statistics.median(kind[at] for kind in kinds) for kinds in (plain, grants))
         ratios.append(other / one)
         print(f"{name} of {rounds} rounds of {COUNT}: plain {one:.1f} µs, grant {other:.1f} µs, ratio {ratios[-1]:.2f}")
-    # On a machine that others use, the medians are those of the scheduler.
-    return min(ratios) > MOST
+    return ratios[-1] > MOST
 
 
 if __name__ == "__main__":

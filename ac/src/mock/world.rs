@@ -40,7 +40,7 @@ pub enum Act {
     Deliver(usize),
     /// This control message is lost.
     Lose(usize),
-    /// This control message is doubled.
+    /// This control message arrives, and a copy of it is still on its way.
     Duplicate(usize),
     /// Time goes on to the next moment that matters.
     Wait,
@@ -51,41 +51,41 @@ pub enum Act {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-struct Packet {
-    to: usize,
-    length: usize,
-    bytes: [u8; MAX_LENGTH],
+pub(super) struct Packet {
+    pub(super) to: usize,
+    pub(super) length: usize,
+    pub(super) bytes: [u8; MAX_LENGTH],
 }
 
 /// A request that an application makes once, and what became of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Want {
-    from: usize,
-    to: usize,
-    priority: u8,
-    asked: Option<u64>,
-    answered: bool,
+pub(super) struct Want {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) priority: u8,
+    pub(super) asked: Option<u64>,
+    pub(super) answered: bool,
     /// Where its data frames go, and the latest moment at which one can arrive.
-    frames: Option<(u8, Instant)>,
-    void: bool,
+    pub(super) frames: Option<(u8, Instant)>,
+    pub(super) void: bool,
 }
 
 /// The nodes and what is between them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct World {
-    config: Config,
+    pub(super) config: Config,
     /// What frames really take; what the nodes believe is in their settings.
-    flight: Duration,
-    nodes: Vec<Option<Node>>,
-    incarnations: Vec<u64>,
-    now: Instant,
-    wire: Vec<Packet>,
-    wants: Vec<Want>,
-    faults: Faults,
+    pub(super) flight: Duration,
+    pub(super) nodes: Vec<Option<Node>>,
+    pub(super) incarnations: Vec<u64>,
+    pub(super) now: Instant,
+    pub(super) wire: Vec<Packet>,
+    pub(super) wants: Vec<Want>,
+    pub(super) faults: Faults,
     /// No message was lost and no node crashed so far.
-    unharmed: bool,
-    grants: usize,
-    violation: Option<&'static str>,
+    pub(super) unharmed: bool,
+    pub(super) grants: usize,
+    pub(super) violation: Option<&'static str>,
 }
 
 impl World {
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// Until `then` every holder sends, as far as its grant goes.
-    fn send(&mut self, then: Instant) {
+    pub(super) fn send(&mut self, then: Instant) {
         let tick = Duration::from_nanos(1);
         for want in &mut self.wants {
             let grant = self.nodes[want.from].as_ref().and_then(|n| n.grant(id(want.to)));
@@ -218,9 +218,10 @@ impl World {
                 self.unharmed = false;
             }
             Act::Duplicate(p) => {
+                // A copy that is made any sooner is of no other use.
                 let packet = self.wire[p].clone();
                 self.faults.duplicates -= 1;
-                self.wire.insert(p, packet);
+                self.deliver(packet.to, &packet.bytes[..packet.length]);
             }
             Act::Wait => {
                 let Some(next) = self.next_moment() else { return };
@@ -315,7 +316,7 @@ impl World {
     }
 
     /// Never two active receivers under `Exclusive`, once everybody has heard.
-    fn judge(&mut self) {
+    pub(super) fn judge(&mut self) {
         let active = |n: &&Node| n.landing(0).is_some_and(|(s, _)| s == State::Granted);
         let exclusive = |n: &&Node| n.config().policy == Policy::Exclusive;
         if !self.wire.is_empty() {
@@ -370,12 +371,22 @@ impl World {
         })
     }
 
+    /// Control messages on the wire.
+    pub fn in_flight(&self) -> usize {
+        self.wire.len()
+    }
+
+    /// Faults that may still happen.
+    pub fn faults(&self) -> Faults {
+        self.faults
+    }
+
     /// The clock.
     pub fn now(&self) -> Instant {
         self.now
     }
 }
 
-fn id(n: usize) -> NodeId {
+pub(super) fn id(n: usize) -> NodeId {
     NodeId(n as u64 + 1)
 }

@@ -2,6 +2,8 @@
 
 mod apply;
 mod arrivals;
+#[cfg(feature = "mock")]
+mod canonical;
 mod roles;
 mod timers;
 

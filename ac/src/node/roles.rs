@@ -57,6 +57,14 @@ impl Applicant {
         self.sent[0] = (sequence, now);
     }
 
+    /// Every sending of `LM_REQ` that is remembered.
+    #[cfg(feature = "mock")]
+    pub(super) fn each_sending(&mut self, mut f: impl FnMut(&mut u64, &mut Instant)) {
+        for (sequence, at) in &mut self.sent {
+            f(sequence, at);
+        }
+    }
+
     /// When the `LM_REQ` with this sequence number was sent.
     pub(super) fn sent_at(&self, sequence: u64) -> Option<Instant> {
         self.sent.iter().find(|(s, _)| *s == sequence && sequence != 0).map(|&(_, at)| at)

@@ -481,4 +481,59 @@ mod tests {
         let apart = Setup { overlap: false, drain: Some(Duration::from_millis(2)), ..setup };
         assert_eq!((apart.flush(), apart.drain()), (0, Duration::from_millis(2)));
     }
+
+    /// A wire that keeps what is sent.
+    #[derive(Default)]
+    struct Kept(Vec<(NodeId, Vec<u8>)>);
+
+    impl Wire for Kept {
+        fn message(&mut self, to: NodeId, payload: &[u8]) {
+            self.0.push((to, payload.to_vec()));
+        }
+
+        fn flush(&mut self, _: NodeId, frames: u16) -> u16 {
+            frames
+        }
+    }
+
+    #[test]
+    fn who_strays_in_is_told_who_lands() {
+        let node = |address| {
+            let setup = Setup {
+                address,
+                policy: Policy::Exclusive,
+                key: None,
+                ring: 8,
+                burst: 1,
+                overlap: false,
+                drain: None,
+            };
+            Admission::new(setup).expect("settings")
+        };
+        let (mut a, mut b, mut wire) = (node(1), node(2), Kept::default());
+        let rested = Instant::now() + Duration::from_millis(200);
+        b.turn(rested, &mut [], &mut wire);
+        assert_eq!(a.may(2), May::Ask);
+        assert_eq!(a.may(2), May::Wait);
+        a.turn(rested, &mut [], &mut wire);
+        let (_, request) = wire.0.pop().expect("a request");
+        b.heard(0, 3);
+        b.received(&request);
+        b.turn(rested, &mut [], &mut wire);
+        let kinds: Vec<u8> = wire.0.drain(..).map(|(_, bytes)| bytes[3]).collect();
+        assert_eq!(
+            kinds,
+            [ac::Kind::AppendAddr as u8, ac::Kind::AcqOk as u8],
+            "nobody held the queue before"
+        );
+        b.heard(0, 1);
+        b.turn(rested, &mut [], &mut wire);
+        assert!(wire.0.is_empty(), "the holder is no stranger");
+        b.heard(0, 3);
+        b.heard(0, 4);
+        b.heard(7, 3);
+        assert!(b.turn(rested, &mut [], &mut wire) > 0);
+        let told: Vec<_> = wire.0.iter().map(|(to, bytes)| (*to, bytes[3])).collect();
+        assert_eq!(told, [(NodeId(3), ac::Kind::AppendAddr as u8)], "one a turn");
+    }
 }

@@ -1,4 +1,4 @@
-"""A stranger on the wire: Linux's driver on a card of its own, and a packet socket that sends what no LM sends."""
+"""A stranger on the wire: a packet socket that sends what no LM sends, on a card of its own or whatever interface there is."""
 
 import socket
 import threading
@@ -13,15 +13,20 @@ MTU = 1504
 BURST, PAUSE = 4, 0.001
 
 
-class Flood:
-    """Sends its frames, over and over, until it is stopped."""
+def stranger(address, model):
+    """The interface of a card that Linux's driver has."""
+    cards.bind(address, cards.LINUX[model])
+    name = cards.interface(address)
+    ip("link", "set", name, "mtu", str(MTU))
+    ip("link", "set", name, "up")
+    return name
 
-    def __init__(self, address, model, frames):
-        cards.bind(address, cards.LINUX[model])
-        self.name = cards.interface(address)
-        ip("link", "set", self.name, "mtu", str(MTU))
-        ip("link", "set", self.name, "up")
-        self.frames, self.sent = frames, 0
+
+class Flood:
+    """Sends its frames on an interface, over and over, until it is stopped."""
+
+    def __init__(self, name, frames, burst=BURST):
+        self.name, self.frames, self.burst, self.sent = name, frames, burst, 0
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._send, daemon=True)
 
@@ -37,7 +42,7 @@ class Flood:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
             s.bind((self.name, 0))
             while not self.over.wait(PAUSE):
-                for _ in range(BURST):
+                for _ in range(self.burst):
                     try:
                         s.send(self.frames[self.sent % len(self.frames)])
                         self.sent += 1

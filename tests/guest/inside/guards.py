@@ -12,7 +12,7 @@ import time
 import cards
 import sizes
 import wire
-from flood import IN_A_VLAN, Flood, oversize, tagged
+from flood import IN_A_VLAN, Flood, oversize, stranger, tagged
 from guest import FLOWS, check
 from life import in_order, numbers
 from pingpong import ping_and_echo
@@ -87,7 +87,7 @@ def strangers(guest):
     guest.tell(away, "start", "echo forwarding")
     # Both know each other's address before the flood begins.
     guest.tell(home, "start", "ping forwarding")
-    with Flood(third, guest.scenario.cards[0], tagged(to) + oversize(to)) as flood:
+    with Flood(stranger(third, guest.scenario.cards[0]), tagged(to) + oversize(to)) as flood:
         guest.until(lambda: flood.sent > FLOOD, "the stranger is too slow:", flood.sent, seconds=guest.seconds)
     for child in (home, away):
         guest.tell(child, "stop", "Done.")

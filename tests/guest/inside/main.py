@@ -14,6 +14,7 @@ from host import Host
 # Each is imported here so that the image holds what it needs.
 import cluster  # noqa: F401
 import cost  # noqa: F401
+import grants  # noqa: F401
 import guards  # noqa: F401
 import kernelpeer  # noqa: F401
 import life  # noqa: F401

@@ -4,7 +4,7 @@ import re
 
 import cards
 import wire
-from flood import Flood, ordinary
+from flood import Flood, ordinary, stranger
 from guest import A, B, PORT_A, PORT_B, check
 from wire import sha256
 
@@ -23,7 +23,7 @@ def beside_a_flood(guest):
     home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
                         f"--eth-peer=0,{LANDING[0]}", prompt=True)
     guest.tell(away, "start", "echo forwarding")
-    with Flood(third, "igb", ordinary(to)) as flood:
+    with Flood(stranger(third, "igb"), ordinary(to)) as flood:
         guest.until(lambda: flood.sent > 100, "the stranger cannot send")
         guest.tell(home, "start", "Accumulated", guest.seconds)
         guest.until(lambda: flood.sent > 2_000, "the stranger is too slow:", flood.sent, seconds=60)
