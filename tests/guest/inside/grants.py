@@ -38,14 +38,14 @@ def round_trip(guest):
     check(found, "no grants:", home)
     count, median, unit = found[-1]
     grant = float(median) * UNITS[unit]
+    figures = {"plain µs": plain, "grant µs": grant, "ratio": round(grant / plain, 2), "grants": int(count)}
+    note(A, B, figures)
     for child in (home, away):
         guest.quit(child)
         guest.level(child)
     landed = away.messages()
     check(len(landed) == COUNT, f"{len(landed)} of {COUNT} datagrams:", away)
     check(all(m["len"] == DATA and m["copied"] == 0 for m in landed), "copied on an idle port:", landed)
-    figures = {"plain µs": plain, "grant µs": grant, "ratio": round(grant / plain, 2), "grants": int(count)}
-    note(A, B, figures)
     check(int(count) >= COUNT / 2, "too few grants:", figures)
     check(grant / plain <= MOST, f"a grant takes more than {MOST} times as long as a datagram and its echo:", figures)
     return figures
