@@ -26,7 +26,7 @@ pub(crate) struct Set {
 
 /// 0.5 MB posted; 512 descriptors over 4 MB and over 64 MB.
 pub(crate) const SETS: [Set; 3] = [
-    Set { name: "hot", descriptors: 354, region: 11 << 17, flush: false },
+    Set { name: "hot", descriptors: 354, region: 12 << 17, flush: false },
     Set { name: "ring-4mb", descriptors: 512, region: 4 << 20, flush: true },
     Set { name: "ring-64mb", descriptors: 512, region: 64 << 20, flush: true },
 ];
