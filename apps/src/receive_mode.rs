@@ -59,7 +59,7 @@ impl Idler {
 
     /// A turn that ended `now` found nothing: how long the loop may sleep, of the `most` that it could; `None`: it polls. A
     /// sleep that no frame ends is followed by another one.
-    pub(crate) fn idle(&mut self, now: Instant, most: Duration) -> Option<Duration> {
+    fn idle(&mut self, now: Instant, most: Duration) -> Option<Duration> {
         let since = *self.since.get_or_insert(now);
         let may = match self.mode {
             RxMode::Poll => false,
@@ -69,10 +69,22 @@ impl Idler {
         (may && most >= SHORTEST).then(|| most.min(LONGEST))
     }
 
-    /// The device failed to interrupt: from now on it is polled.
-    pub(crate) fn give_up(&mut self, why: &io::Error) {
-        log::warn!("sleeping failed, polling from now on: {why}");
-        self.mode = RxMode::Poll;
+    /// Sleeps after a turn that ended `now` and found nothing, if that is in order, and for `most` at the longest; how much
+    /// was found then. A device that fails to interrupt is polled from now on.
+    pub(crate) fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> usize {
+        let Some(most) = self.idle(now, most) else { return 0 };
+        match nap(sleeper, most) {
+            Ok(0) => 0,
+            Ok(found) => {
+                self.worked();
+                found
+            }
+            Err(why) => {
+                log::warn!("sleeping failed, polling from now on: {why}");
+                self.mode = RxMode::Poll;
+                0
+            }
+        }
     }
 }
 
@@ -87,7 +99,7 @@ pub(crate) trait Sleeper {
 
 /// Sleeps for `most` at the longest, and looks before and afterwards; how much was found. A frame that comes before interrupts
 /// are enabled is found by the look behind that, one that comes later interrupts.
-pub(crate) fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
+fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
     for interrupt in sleeper.interrupts() {
         interrupt.enable().map_err(|e| io::Error::other(e.to_string()))?;
     }

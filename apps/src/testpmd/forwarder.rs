@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::admission::View;
 use crate::admission::pump::{Away, Pump};
 use crate::link::{Link, Turn};
-use crate::receive_mode::{Idler, Sleeper, nap};
+use crate::receive_mode::{Idler, Sleeper};
 use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
 use crate::testpmd::engine::Engine;
@@ -312,17 +312,9 @@ fn sleep(work: &mut Work, idler: &mut Idler) -> usize {
     if idler.polls() {
         return 0;
     }
-    let Some(most) = work.rest().and_then(|most| idler.idle(work.turn.now, most)) else { return 0 };
-    match nap(work, most) {
-        Ok(0) => {}
-        Ok(found) => {
-            idler.worked();
-            return found;
-        }
-        Err(e) => idler.give_up(&e),
-    }
-    work.turn.now = Instant::now();
-    0
+    let Some(most) = work.rest() else { return 0 };
+    let now = work.turn.now;
+    idler.sleep(work, now, most)
 }
 
 /// Nothing to do: others may need the CPU, and readers what was logged.

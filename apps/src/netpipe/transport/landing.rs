@@ -16,7 +16,7 @@ use crate::link::{Link, Outlet, Turn};
 use crate::netpipe::options::Options;
 use crate::port::ControlPort;
 use crate::port_options::PortOptions;
-use crate::receive_mode::{Idler, Sleeper, nap};
+use crate::receive_mode::{Idler, Sleeper};
 
 /// Polls between two looks at the clock.
 const PERIOD: u32 = 32;
@@ -138,18 +138,11 @@ impl Landing {
         // Who waits for room in the transmit queue is not told of it.
         let awake = self.resting || self.refused || !self.waiting.is_empty();
         let rest = self.link.as_mut().filter(|_| !awake).and_then(Link::rest);
-        let Some(most) = rest.and_then(|most| self.idler.idle(self.turn.now, most)) else { return 0 };
-        match nap(&mut Listening { landing: self, look }, most) {
-            Ok(0) => 0,
-            Ok(found) => {
-                self.idler.worked();
-                found
-            }
-            Err(e) => {
-                self.idler.give_up(&e);
-                0
-            }
-        }
+        let Some(most) = rest else { return 0 };
+        let (mut idler, now) = (self.idler, self.turn.now);
+        let found = idler.sleep(&mut Listening { landing: self, look }, now, most);
+        self.idler = idler;
+        found
     }
 }
 
