@@ -100,8 +100,7 @@ pub struct Matcher<B> {
     pub(crate) waiting: Option<(u64, u64)>,
     pub(crate) reassembler: Reassembler<B>,
     pub(crate) shelf: Shelf<B>,
-    /// The newest headers at the first look that could not close the run, and when that was.
-    glimpse: Option<(HeaderWords, u64)>,
+    glimpse: Option<Glimpse>,
     /// Nanoseconds in which somebody looked.
     pub(crate) now: u64,
     /// The caller's clock at the last look.
@@ -120,6 +119,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     pub const GAP: u64 = 250_000_000;
     /// Nanoseconds after which a quiet queue's newest frame is looked at again.
     pub const QUIET: u64 = 1_000_000;
+    /// Nanoseconds after which it is believed to be no frame that is known here. Of a card a millisecond would prove as
+    /// much; an emulated one is a thread of the host, which can be stopped when it has written half a frame.
+    pub const DOUBT: u64 = 500_000_000;
 
     /// A matcher with nothing in it.
     pub fn new(config: Config) -> Self {
@@ -351,15 +353,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                         self.unfold();
                         self.examine(ground);
                     } else {
-                        self.glimpse = Some((ground.headers(&self.newest()), now));
+                        let headers = ground.headers(&self.newest());
+                        self.glimpse = Some(Glimpse { headers, since: now, doubted: false });
                     }
                 }
             }
-        } else if let Some((headers, since)) = self.glimpse
-            && now.saturating_sub(since) > self.config.quiet.unwrap_or(Self::QUIET)
-        {
-            self.glimpse = None;
-            self.settle(headers, ground);
+        } else if let Some(glimpse) = self.glimpse {
+            let wait = if glimpse.doubted { Self::DOUBT } else { self.config.quiet.unwrap_or(Self::QUIET) };
+            if now.saturating_sub(glimpse.since) > wait {
+                self.glimpse = self.settle(glimpse, ground);
+            }
         }
         if !self.log.is_empty() {
             self.shed(ground);
@@ -369,23 +372,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Nothing came for a while: the newest headers, if they are still what they were and the device is one that waiting
-    /// proves something of, are intact. Of any other device an ARP packet is taken for what it looks like, so that
-    /// its sender is not left waiting; the frame stays where it is, in case it was a payload after all.
+    /// proves something of, are intact; if they make no sense, that is doubted, and looked at once more. Of any other
+    /// device an ARP packet is taken for what it looks like, so that its sender is not left waiting; the frame stays
+    /// where it is, in case it was a payload after all.
     #[cold]
-    fn settle<G: Ground<Buf = B>>(&mut self, headers: HeaderWords, ground: &mut G) {
+    fn settle<G: Ground<Buf = B>>(&mut self, glimpse: Glimpse, ground: &mut G) -> Option<Glimpse> {
         self.unfold();
-        let Some(newest) = self.log.last().filter(|_| self.log.len() > self.run && !self.gap) else { return };
-        if ground.headers(newest) != headers {
-            return;
+        let newest = *self.log.last().filter(|_| self.log.len() > self.run && !self.gap)?;
+        if ground.headers(&newest) != glimpse.headers {
+            return None;
         }
         if self.config.quiet.is_some() {
+            if !glimpse.doubted && !wire::is_known(ground.frame(&newest)) {
+                return Some(Glimpse { doubted: true, ..glimpse });
+            }
             if !self.close_late(true, ground) {
                 self.examine(ground);
             }
-        } else if wire::Arp::parse(ground.frame(newest)).is_some() {
-            let newest = *newest;
+        } else if wire::Arp::parse(ground.frame(&newest)).is_some() {
             self.hand_out(&newest, ground);
         }
+        None
     }
 
     /// Hands back everything: before the queue stops.
@@ -667,6 +674,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.open_gap();
         }
     }
+}
+
+/// What was seen of a run's newest frame at the first look that could not close it.
+#[derive(Clone, Copy, Debug)]
+struct Glimpse {
+    headers: HeaderWords,
+    since: u64,
+    /// It was looked at again, and made no sense.
+    doubted: bool,
 }
 
 /// Delivers a datagram in place.

@@ -10,6 +10,8 @@ use crate::checksum;
 pub const ETHERNET: usize = 14;
 /// Bytes of an IPv4 header without options, the only one that LM sends and that can land.
 pub const IPV4: usize = 20;
+/// IPv6 header.
+pub const IPV6: usize = 40;
 /// Bytes of a UDP header.
 pub const UDP: usize = 8;
 /// Bytes in front of an IP payload: Ethernet and IPv4.
@@ -28,6 +30,8 @@ pub const MORE: u16 = 0x2000;
 pub const TYPE_IPV4: u16 = 0x0800;
 /// Ethernet type of ARP.
 pub const TYPE_ARP: u16 = 0x0806;
+/// Ethernet type of IPv6.
+pub const TYPE_IPV6: u16 = 0x86dd;
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -205,6 +209,19 @@ pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
     b[0..6].copy_from_slice(&dst);
     b[6..12].copy_from_slice(&src);
     b[12..14].copy_from_slice(&ether_type.to_be_bytes());
+}
+
+/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The end of a
+/// payload that lies where a header was hardly ever does.
+pub fn is_known(frame: &[u8]) -> bool {
+    let Some(packet) = frame.get(ETHERNET..) else { return false };
+    match ether_type(frame) {
+        Some(TYPE_IPV4) => Ipv4::parse(packet, packet.len()).is_ok(),
+        Some(TYPE_IPV6) => {
+            packet.len() >= IPV6 && packet[0] >> 4 == 6 && usize::from(be16(packet, 4)) <= packet.len() - IPV6
+        }
+        _ => Arp::parse(frame).is_some(),
+    }
 }
 
 /// The Ethernet type of a frame; `None` if it is too short to have one.

@@ -34,8 +34,8 @@ pub struct Traits {
     pub allowed: Allowed,
     /// Frames are written only inside the receive call.
     pub synchronous: bool,
-    /// Nanoseconds after which a frame that is being written would have been reported; `None`: a peer process writes it,
-    /// which may be stopped at any moment.
+    /// Nanoseconds after which a frame that is being written would have been reported, by silicon at least; `None`: a peer
+    /// process writes it, which may be stopped at any moment.
     pub quiet_ns: Option<u64>,
     /// The layout that serves the device's usual peer best.
     pub preferred: SlotLayout,

@@ -81,6 +81,14 @@ impl Run {
         self.mock.receive(&mut self.matcher, self.burst, self.ahead, &mut self.now);
     }
 
+    /// Nothing comes: so many looks, so many nanoseconds apart.
+    fn pass(&mut self, apart: u64, looks: usize) {
+        for _ in 0..looks {
+            self.now += apart;
+            self.matcher.look(self.now, &mut self.mock);
+        }
+    }
+
     /// The next good datagram is delivered whatever came before; the ledger is even.
     fn end(mut self) -> (Vec<Delivered>, Counters, Vec<Vec<u8>>) {
         let good = payload(7168, 200);

@@ -234,30 +234,59 @@ fn duplicates_of_every_fragment() {
 fn a_peer_that_stops_in_the_middle_of_a_datagram_costs_nothing() {
     // Frames were written and are not reported yet; the newest that is reported has lost its headers to them.
     let data = payload(7168, 20);
-    for stop in 1..5 {
-        let mut run = Run::new(32, false).ahead(5 - stop);
-        run.matcher.config.quiet = None;
-        run.arrive(&lm(1, &data));
-        for _ in 0..20 {
-            run.now += 40_000_000;
-            run.matcher.look(run.now, &mut run.mock);
+    // A process, for as long as anything waits; an emulated card, for less than half a second.
+    for (quiet, looks) in [(None, 20), (Some(Matcher::<Vec<u8>>::QUIET), 12)] {
+        for stop in 1..5 {
+            let mut run = Run::new(32, false).ahead(5 - stop);
+            run.matcher.config.quiet = quiet;
+            run.arrive(&lm(1, &data));
+            run.pass(40_000_000, looks);
+            run.ahead = 0;
+            run.arrive(&[]);
+            let (delivered, counters, out) = run.end();
+            assert_eq!((only(&delivered, &[&data]), out.len()), (1, 0), "stopped after {stop}: {counters:?}");
+            assert!(!delivered[0].copied);
         }
-        run.ahead = 0;
-        run.arrive(&[]);
-        let (delivered, counters, out) = run.end();
-        assert_eq!((only(&delivered, &[&data]), out.len()), (1, 0), "stopped after {stop}: {counters:?}");
-        assert!(!delivered[0].copied);
     }
     // And ARP is answered all the same.
     let mut run = Run::new(32, false);
     run.matcher.config.quiet = None;
     run.arrive(&[arp()]);
-    for _ in 0..3 {
-        run.now += 900_000;
-        run.matcher.look(run.now, &mut run.mock);
-    }
+    run.pass(900_000, 3);
     assert_eq!(run.mock.strangers.len(), 1);
     run.end();
+}
+
+#[test]
+fn on_a_quiet_card_what_is_known_goes_out_at_once_and_all_else_later() {
+    let ethernet = |kind: u16, data: &[u8]| {
+        let mut header = [0; ETHERNET];
+        wire::ethernet(&mut header, wire::BROADCAST, [2; 6], kind);
+        [&header[..], data].concat()
+    };
+    let mut ipv6 = payload(80, 33);
+    (ipv6[0], ipv6[4], ipv6[5]) = (0x60, 0, 40);
+    let mut broken = tcp(80);
+    broken[24] ^= 1;
+    let lldp = ethernet(0x88cc, &payload(60, 34));
+    for (frame, known) in [
+        (arp(), true),
+        (tcp(80), true),
+        (ethernet(wire::TYPE_IPV6, &ipv6), true),
+        (lldp, false),
+        (broken, false),
+    ] {
+        let mut run = Run::new(32, false);
+        run.arrive(std::slice::from_ref(&frame));
+        run.pass(900_000, 3);
+        assert_eq!(run.mock.strangers.len(), usize::from(known), "{frame:02x?}");
+        run.pass(100_000_000, 5);
+        let is_ip = wire::ether_type(&frame) == Some(wire::TYPE_IPV4);
+        let bad = u64::from(is_ip && !known);
+        assert_eq!(run.mock.strangers.len() as u64, 1 - bad, "{frame:02x?}");
+        assert_eq!(run.matcher.counters.dropped(Reason::BadHeader), bad);
+        run.end();
+    }
 }
 
 #[test]
