@@ -16,4 +16,4 @@ if cargo tree --locked -p ac -p lm --no-default-features -e normal,build | grep 
   echo "pure.sh: the core depends on DPDK" >&2
   exit 1
 fi
-cargo test --locked -p ac -p lm --no-default-features --target-dir target/pure
+cargo test --locked -p ac -p lm --no-default-features
