@@ -32,8 +32,8 @@ build: setup ## Build lm-testpmd and lm-netpipe
 demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
 	@tests/scripts/demo.sh
 
-# What needs tshark must not pass for want of it.
-test: export LM_TSHARK = must
+# What needs tshark or dpdk-testpmd must not pass for want of it.
+test: export LM_TOOLS = must
 test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short measure-short ## Everything that CI runs
 	@echo "all tests passed"
 

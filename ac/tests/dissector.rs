@@ -1,6 +1,6 @@
 //! The Wireshark dissector reads what the crate writes: a capture of a whole exchange, through tshark.
 //!
-//! Where there is no tshark the test says so and passes, unless `LM_TSHARK=must` (CI).
+//! Where there is no tshark the test says so and passes, unless `LM_TOOLS=must` (CI).
 
 mod net;
 
@@ -70,7 +70,7 @@ fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
 
 #[test]
 fn tshark_reads_what_we_write() {
-    let must = std::env::var("LM_TSHARK").is_ok_and(|v| v == "must");
+    let must = std::env::var("LM_TOOLS").is_ok_and(|v| v == "must");
     if Command::new("tshark").arg("--version").output().is_err() {
         assert!(!must, "no tshark");
         println!("no tshark here: not tested");

@@ -2,7 +2,8 @@
 # install.sh build|test|lab: installs the Debian packages that are missing, and nothing else.
 set -euo pipefail
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make)
-test=("${build[@]}" tshark iproute2 iputils-ping python3 ethtool tcpdump)
+# dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
+test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping python3 ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static iproute2 python3 ethtool)
 # The first QEMU that has the 82576.
