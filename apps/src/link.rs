@@ -11,6 +11,7 @@ use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
 use rte::port::{MacAddr, PortId, RxInterrupt};
 
 use crate::admission::frames::{control_flow, flush_frame};
+use crate::admission::pace::{AT_ONCE, Pace};
 use crate::admission::{Admission, May, Wire};
 use crate::arp::{Resolver, Route};
 use crate::console::say;
@@ -61,12 +62,12 @@ pub(crate) struct Outlet {
     pub(crate) admission: Option<Box<Admission>>,
     /// It was asked for somebody since the last look.
     asking: bool,
+    /// How its flush frames go.
+    pace: Pace,
 }
 
-/// How long the end of grants may take when forwarding ends.
+/// How long the end of grants may take when forwarding ends, since something went out.
 const ENDING: Duration = Duration::from_millis(20);
-/// Flush frames between two moments in which others may have the CPU: a small part of any ring.
-const FLUSH_AT_ONCE: u16 = 64;
 /// How long a route is taken as it was found.
 const FRESH: Duration = Duration::from_millis(50);
 
@@ -159,12 +160,15 @@ impl Link {
     pub(crate) fn release_grants(&mut self) {
         let Some(admission) = &mut self.outlet.admission else { return };
         admission.release_all();
-        let start = Instant::now();
+        let mut active = Instant::now();
         let ending =
             |outlet: &Outlet| outlet.admission.as_ref().is_some_and(|admission| admission.is_ending());
         loop {
-            self.outlet.admission_turn(Instant::now(), &mut self.receivers);
-            if !ending(&self.outlet) || start.elapsed() > ENDING {
+            let now = Instant::now();
+            if self.outlet.admission_turn(now, &mut self.receivers) > 0 {
+                active = now;
+            }
+            if !ending(&self.outlet) || active.elapsed() > ENDING {
                 break;
             }
         }
@@ -201,8 +205,9 @@ impl Outlet {
         ours: Flow,
         up: Arc<AtomicBool>,
         admission: Option<Box<Admission>>,
+        pace: Pace,
     ) -> Self {
-        Self { sender, resolver, ours, up, route: None, admission, asking: false }
+        Self { sender, resolver, ours, up, route: None, admission, asking: false, pace }
     }
 
     /// Admission control's turn: control messages go out, landing queues are laid. How much there was to do.
@@ -229,16 +234,17 @@ impl Outlet {
         }
     }
 
-    /// Flush frames to a node whose address is known: how many went. They are a ring full, and where no wire paces them (virtual
-    /// devices, emulated cards) a receiver on the same CPU has to have it now and then to take them.
+    /// Flush frames to a node whose address is known: how many went, of so many that are due. They are a ring full, and where no
+    /// wire paces them (virtual devices, emulated cards) a receiver on the same CPU has to have it now and then to take them.
     fn send_flush(&mut self, to: u32, ends: &Ends, frames: u16) -> u16 {
         let flow = control_flow(self.ours.src, ac::NodeId(to.into()));
         let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
+        let frames = self.pace.take(Instant::now(), frames);
         for sent in 0..frames {
             if !send_bytes(&mut self.sender, &frame) {
                 return sent;
             }
-            if (sent + 1).is_multiple_of(FLUSH_AT_ONCE) || sent + 1 == frames {
+            if (sent + 1).is_multiple_of(AT_ONCE) || sent + 1 == frames {
                 thread::yield_now();
             }
         }
@@ -279,6 +285,11 @@ impl Outlet {
         if let Some(admission) = &mut self.admission {
             admission.sent(ends.flow.dst);
         }
+    }
+
+    /// Whether datagrams go to this address as soon as flush frames have gone there.
+    pub(crate) fn is_flushing(&self, address: u32) -> bool {
+        self.admission.as_ref().is_some_and(|admission| admission.is_flushing(address))
     }
 
     /// No more datagrams go to this address for now.

@@ -14,6 +14,7 @@ use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
 use rte::port::{MacAddr, PortId, PortStats, StartError};
 
+use crate::admission::pace::Pace;
 use crate::admission::{Admission, Setup, choice};
 use crate::arp::Resolver;
 use crate::exit::{ExitError, ExitPort};
@@ -197,7 +198,9 @@ impl ControlPort {
             src_port: options.tx_udp.src,
             dst_port: options.tx_udp.dst,
         };
-        let outlet = Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?);
+        let pace = Pace::new(options.flush_gap());
+        let outlet =
+            Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?, pace);
         self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id));
         Ok(())
     }
@@ -215,6 +218,7 @@ impl ControlPort {
             burst: options.burst,
             overlap: self.landing.traits().allowed == Allowed::Both && !separate,
             drain: options.ac_drain.map(Duration::from_micros),
+            gap: options.flush_gap(),
         };
         key.and_then(|key| Admission::new(setup(key)))
             .map(|admission| Some(Box::new(admission)))

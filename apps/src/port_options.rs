@@ -76,6 +76,10 @@ pub(crate) struct PortOptions {
     /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) ac_drain: Option<u64>,
+    /// Microseconds from 64 flush frames to the next 64, on all nodes of a cluster whose receivers share their CPUs with
+    /// others [default: none]
+    #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pub(crate) ac_flush_gap: Option<u64>,
     /// Bytes of each port's landing region
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(crate) region: usize,
@@ -93,6 +97,11 @@ impl PortOptions {
     /// When a loop may sleep.
     pub(crate) fn idler(&self) -> Idler {
         Idler::new(self.rx_mode, Duration::from_micros(self.rx_idle))
+    }
+
+    /// Between two lots of flush frames.
+    pub(crate) fn flush_gap(&self) -> Duration {
+        Duration::from_micros(self.ac_flush_gap.unwrap_or(0))
     }
 
     /// An option that is of use with admission control only.
@@ -113,6 +122,7 @@ impl PortOptions {
         lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
         self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;
         self.needs_ac("--ac-drain", self.ac_drain.is_some())?;
+        self.needs_ac("--ac-flush-gap", self.ac_flush_gap.is_some())?;
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {
             Some(n) if n < least => Err(format!(

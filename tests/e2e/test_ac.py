@@ -99,6 +99,16 @@ class Admission(Pair):
         self.assertEqual(self.ask(server, "show ac", r"rings through=(\d+)"), "0")
         self.all_landed(server, 30)
 
+    def test_flush_frames_a_few_at_a_time(self):
+        """A ring still gets through, and later."""
+        slow = ("--ac=exclusive", "--ac-flush-gap=1000")
+        server, client = self.pair(slow, (*slow, "--tx-stay"), 1, (7168,))
+        self.ask(server, "show ac", r"rings through=(1)")
+        self.assertEqual(client.stop(), 0)
+        self.leave(server)
+        (message,) = server.messages()
+        self.assertEqual((message["len"], message["copied"]), (7168, 0), message)
+
     def test_control_lcore(self):
         """Both ends run admission control on an lcore of its own, and do what they do without one."""
         server, client = self.pair(("--ac=per-receiver", "--ac-lcore=1"), ("--ac=per-receiver", "--ac-lcore=1"), core="0,1")

@@ -11,6 +11,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod frames;
+pub(crate) mod pace;
 pub(crate) mod pump;
 mod rings;
 mod view;
@@ -22,6 +23,7 @@ use ac::{Config, Event, Grant, Key, Node, NodeId, Policy};
 use lm::Receiver;
 use pmd_e1000::SlotLayout;
 
+use self::pace::Pace;
 use self::pump::Away;
 use self::rings::Rings;
 pub(crate) use self::view::View;
@@ -101,6 +103,8 @@ pub(crate) struct Setup {
     pub(crate) overlap: bool,
     /// `--ac-drain`.
     pub(crate) drain: Option<Duration>,
+    /// `--ac-flush-gap`: the other nodes' as well as ours.
+    pub(crate) gap: Duration,
 }
 
 impl Setup {
@@ -110,9 +114,11 @@ impl Setup {
     }
 
     /// How long a drain lasts if the ring does not get through: what the flush frames take at 1 Gbit/s, a minimum-size
-    /// one 0.67 µs, and something for the way.
+    /// one 0.67 µs, and what lies between them, and something for the way.
     fn drain(&self) -> Duration {
-        self.drain.unwrap_or(Duration::from_micros(50 + u64::from(self.flush())))
+        let flush = self.flush();
+        let own = || Duration::from_micros(50 + u64::from(flush)) + Pace::lasts(self.gap, flush);
+        self.drain.unwrap_or_else(own)
     }
 }
 
@@ -254,7 +260,7 @@ impl Admission {
                 }
             }
         }
-        self.flush(wire);
+        done += self.flush(wire);
         while let Some(answer) = self.caller.answer() {
             done += 1;
             self.hear(answer, now);
@@ -285,15 +291,17 @@ impl Admission {
         }
     }
 
-    /// Sends the flush frames that are due, as far as there is room.
-    fn flush(&mut self, wire: &mut impl Wire) {
+    /// Sends the flush frames that are due, as far as there is room: how many.
+    fn flush(&mut self, wire: &mut impl Wire) -> usize {
         let sent = &mut self.sent.flush;
+        let before = *sent;
         self.flushing.retain_mut(|(to, left)| {
             let n = wire.flush(*to, *left);
             *sent += u64::from(n);
             *left = left.saturating_sub(n);
             *left > 0
         });
+        (*sent - before) as usize
     }
 
     fn hold(&mut self, queue: u8, holder: Option<u32>) {
@@ -386,6 +394,15 @@ impl Admission {
         May::Wait
     }
 
+    /// Whether flush frames are on their way to a destination that has admitted us.
+    pub(crate) fn is_flushing(&self, address: u32) -> bool {
+        let now = clock(self.start, self.latest);
+        self.destinations.iter().any(|d| {
+            let going = matches!(d.standing, Standing::Granted { grant, flush } if flush > 0 && now < grant.until);
+            d.address == address && going
+        })
+    }
+
     /// So many flush frames have gone before the data.
     pub(crate) fn flushed(&mut self, address: u32, frames: u16) {
         self.sent.flush += u64::from(frames);
@@ -474,10 +491,13 @@ mod tests {
             burst: 32,
             overlap: true,
             drain: None,
+            gap: Duration::ZERO,
         };
         assert_eq!(setup.flush(), 544);
         let on_wire = Duration::from_nanos(672) * u32::from(setup.flush());
         assert!(setup.drain() > on_wire, "{:?} {on_wire:?}", setup.drain());
+        let slow = Setup { gap: Duration::from_millis(2), ..setup.clone() };
+        assert_eq!(slow.drain(), setup.drain() + Duration::from_millis(18));
         let apart = Setup { overlap: false, drain: Some(Duration::from_millis(2)), ..setup };
         assert_eq!((apart.flush(), apart.drain()), (0, Duration::from_millis(2)));
     }
@@ -507,6 +527,7 @@ mod tests {
                 burst: 1,
                 overlap: false,
                 drain: None,
+                gap: Duration::ZERO,
             };
             Admission::new(setup).expect("settings")
         };

@@ -138,6 +138,8 @@ mod tests {
             ("--count", "--count"),
             ("--ac-lcore=1", "--ac=exclusive"),
             ("--ac=exclusive --ac-drain=2000000", "1000000"),
+            ("--ac=exclusive --ac-flush-gap=20000", "10000"),
+            ("--ac-flush-gap=20", "--ac=exclusive"),
             ("--tx-to=198.18.0.1,x", "'x'"),
         ] {
             let text = wrong(line);

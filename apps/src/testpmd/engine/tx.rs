@@ -98,7 +98,8 @@ impl Engine for Tx {
         }
         let flow = self.flow(link.outlet.ours());
         let Some(ends) = link.ends(flow, now) else {
-            if now.saturating_duration_since(*self.turn.1.get_or_insert(now)) > PATIENCE {
+            let late = now.saturating_duration_since(*self.turn.1.get_or_insert(now)) > PATIENCE;
+            if late && !link.outlet.is_flushing(flow.dst) {
                 self.pass(link, flow.dst);
             }
             return work;
