@@ -398,7 +398,8 @@ impl Admission {
     pub(crate) fn is_flushing(&self, address: u32) -> bool {
         let now = clock(self.start, self.latest);
         self.destinations.iter().any(|d| {
-            let going = matches!(d.standing, Standing::Granted { grant, flush } if flush > 0 && now < grant.until);
+            let going =
+                matches!(d.standing, Standing::Granted { grant, flush } if flush > 0 && now < grant.until);
             d.address == address && going
         })
     }
