@@ -176,6 +176,12 @@ class Cluster:
             self.guest.quit(child)
             self.guest.level(child)
 
+    def lost_requests(self, most):
+        """What was dropped can only be requests, whose headers were overwritten by a datagram that they fell into."""
+        drops = self.drops()
+        check(set(drops) <= {"lost_frame", "stranger_lost"} and sum(drops.values()) <= most, "more was dropped:", drops, most)
+        return {"requests lost": sum(drops.values())}
+
     def drops(self):
         total = {}
         for child in self.children:
@@ -192,14 +198,13 @@ STAR = ((2,), (1,), (1,), (1,))
 
 def admitted(guest):
     """With admission control all that is sent is delivered, and lands without a copy: but for datagrams that the request of
-    another node fell into, of which each costs one at most."""
+    another node fell into, of which each costs one at most. Its own headers may be lost to that; it is repeated."""
     cluster = Cluster(guest, MESH, *admission(), layout="separate")
     figures, _ = cluster.send_admitted()
     cluster.quit()
-    drops = cluster.drops()
-    check(not drops, "something was dropped:", drops)
-    check(figures["copied"] <= figures["requests of others meanwhile"], "copied for no reason:", figures)
-    return figures
+    meanwhile = figures["requests of others meanwhile"]
+    check(figures["copied"] <= meanwhile, "copied for no reason:", figures)
+    return figures | cluster.lost_requests(meanwhile)
 
 
 def without(guest):
@@ -230,7 +235,7 @@ def strangers(guest):
         check(numbers["forged"] > flood.sent // 2, "the forger was not heard:", flood.sent, text)
         check(numbers["stale"] + numbers["replayed"] + numbers["malformed"] == 0, "it was believed:", text)
     cluster.quit()
-    return figures | {"dropped": cluster.drops() or "nothing"}
+    return figures | cluster.lost_requests(figures["requests of others meanwhile"] + flood.sent)
 
 
 def killed(guest):
@@ -238,8 +243,8 @@ def killed(guest):
     cluster = Cluster(guest, STAR, *admission(), layout="separate")
     receiver, holder, *waiting = cluster.children
     cluster.order("start", receiver, holder)
-    # In the midst of its datagrams.
-    time.sleep(COUNT * INTERVAL / 2_000_000)
+    # In the midst of its datagrams, behind its flush frames.
+    time.sleep((-(-RING // 64) * FLUSH_GAP + COUNT * INTERVAL / 2) / 1_000_000)
     holder.signal(signal.SIGSTOP)
     # Now it holds the grant for good.
     cluster.order("start", *waiting)
