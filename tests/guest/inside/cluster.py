@@ -151,9 +151,10 @@ class Cluster:
         for child in which:
             self.guest.tell(child, "stop", "Done.")
 
-    def send_admitted(self, which=None):
-        """Under admission control. What `show ac` says then, numbers of all nodes, and what was delivered."""
-        self.send(lambda child: self.ac(child)[1]["with a grant"], which)
+    def send_admitted(self, alone=True):
+        """Under admission control. What `show ac` says then, numbers of all nodes, and what was delivered: everything, if they are
+        alone on their wires."""
+        self.send(lambda child: self.ac(child)[1]["with a grant"])
         views = [self.ac(child) for child in self.children]
         for text, _ in views:
             note(text)
@@ -164,7 +165,7 @@ class Cluster:
                    "requests of others meanwhile": total["queued"]}
         note(figures)
         check(total["ordinary"] == 0, "some went without a grant:", total)
-        check(delivered == total["with a grant"], "not all was delivered:", figures)
+        check(delivered == figures["sent"] or not alone and 0 < delivered < figures["sent"], "not all was delivered:", figures)
         # One that comes when its applicant has gone on to another destination is given back.
         figures["given back unused"] = total["opened"] - total["granted"]
         check(figures["given back unused"] >= 0, "more grants were taken than given:", total)
@@ -226,16 +227,18 @@ def without(guest):
 
 
 def strangers(guest):
-    """A stranger forges every kind of message: nothing changes hands, and all is delivered."""
+    """A stranger forges every kind of message: nothing changes hands, and every grant serves. Its frames fall into datagrams as
+    anybody's on a port with one queue: such a datagram costs a copy, or is lost and counted."""
     cluster = Cluster(guest, MESH, *admission(), layout="separate")
     with Flood(BRIDGE, forged(NODES, address, SIZE), burst=1) as flood:
-        figures, views = cluster.send_admitted()
+        figures, views = cluster.send_admitted(alone=False)
     figures["forged"] = flood.sent
     for text, numbers in views:
-        check(numbers["forged"] > flood.sent // 2, "the forger was not heard:", flood.sent, text)
+        check(numbers["forged"] > flood.sent // 10, "the forger was not heard:", flood.sent, text)
         check(numbers["stale"] + numbers["replayed"] + numbers["malformed"] == 0, "it was believed:", text)
     cluster.quit()
-    return figures | cluster.lost_requests(figures["requests of others meanwhile"] + flood.sent)
+    check(figures["delivered"] == figures["sent"] or cluster.drops(), "lost and not counted:", figures)
+    return figures | cluster.drops()
 
 
 def killed(guest):

@@ -41,6 +41,8 @@ class Flood:
     def _send(self):
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
             s.bind((self.name, 0))
+            # Who waits for room can't be stopped: a node that polls no more leaves none.
+            s.setblocking(False)
             while not self.over.wait(PAUSE):
                 for _ in range(self.burst):
                     try:
