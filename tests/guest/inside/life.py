@@ -24,10 +24,12 @@ def pair(guest, name, sender, receiver, count, listed, *more):
 
 
 def restart(guest):
-    want = sizes.boundaries()
+    every = sizes.boundaries()
     rounds, figures = 4, {"datagrams": 0, "copied bytes": 0}
-    # The second time with the smallest rings, which are not to stall, then with one to send from that keeps many buffers.
-    for opened, more in enumerate(((), ("--rxd=32", "--txd=32"), ("--txd=512",))):
+    # The second time with the smallest rings, which are not to stall, then with one to send from that keeps many buffers. What
+    # is longer than a ring overruns it when its owner does not have the processor: 82576 loses some then, without a word.
+    small = [n for n in every if n <= 30 * 1480]
+    for opened, (more, want) in enumerate((((), every), (("--rxd=32", "--txd=32"), small), (("--txd=512",), every))):
         home, away = pair(guest, f"open{opened}", "ping", "echo", len(want), want, *more)
         for again in range(rounds):
             guest.tell(away, "start", "echo forwarding")
