@@ -5,6 +5,7 @@ is another wire.
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -28,8 +29,10 @@ def mac(end, port):
     return f"02:00:00:00:{end:02x}:{port:02x}"
 
 
+@functools.cache
 def memory():
-    """EAL options for what this machine has, and whether these are hugepages."""
+    """EAL options for what this machine has for two, and whether these are hugepages. Both ends are to have the same: it is asked
+    once, before either of them takes any."""
     huge = free_hugepages() >= MEGABYTES
     kind = HUGE_VA if huge else NO_HUGE
     return ["-m" if w == "-m" else str(MEGABYTES) if w.isdigit() else w for w in kind], huge
