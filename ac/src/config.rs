@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::mac::Key;
 use crate::machine::Policy;
-use crate::wire::NodeId;
+use crate::wire::{HardwareAddress, NodeId, is_one_station};
 
 /// Settings of a node. The policy, the times and the key are the cluster's: the same on every node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub policy: Policy,
     /// Landing queues of this node, 1 … 64. `Exclusive` uses the first.
     pub queues: u8,
+    /// Where frames for each of them go, if that is not where messages go: behind steering. One a queue, or none.
+    pub landing: Vec<HardwareAddress>,
     /// Whether grants are announced to all nodes. A queue with steering of its own need not be (`PerReceiver` only).
     pub announce: bool,
     /// The cluster key, if there is one.
@@ -61,6 +63,7 @@ impl Config {
             incarnation,
             policy,
             queues: 1,
+            landing: Vec::new(),
             announce: true,
             key: None,
             lease: Duration::from_millis(100),
@@ -86,6 +89,10 @@ impl Config {
         }
         if self.queues == 0 || self.queues > 64 || (self.policy == Policy::Exclusive && self.queues != 1) {
             return Err(ConfigError::Queues);
+        }
+        let told = self.landing.len();
+        if told != 0 && (told != usize::from(self.queues) || !self.landing.iter().all(is_one_station)) {
+            return Err(ConfigError::Landing);
         }
         if self.policy == Policy::Exclusive && !self.announce {
             return Err(ConfigError::Announce);
@@ -125,6 +132,8 @@ pub enum ConfigError {
     Node,
     /// No landing queue, more than 64, or more than one under `Exclusive`.
     Queues,
+    /// Hardware addresses that are not one for each landing queue, or not one station's.
+    Landing,
     /// `Exclusive` without announcements.
     Announce,
     /// A table, a repetition or a number of tries that is zero or too large.
@@ -138,6 +147,7 @@ impl fmt::Display for ConfigError {
         f.write_str(match self {
             Self::Node => "0 is no node's number",
             Self::Queues => "1 to 64 landing queues, one under the exclusive policy",
+            Self::Landing => "one hardware address for each landing queue, none of them a group's",
             Self::Announce => "the exclusive policy must announce",
             Self::Bounds => "nodes, tries or the retry interval out of bounds",
             Self::Lease => {

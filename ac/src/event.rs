@@ -1,7 +1,7 @@
 //! What a node tells: the application that asked, and the engine that lands.
 
 use crate::time::Instant;
-use crate::wire::{NodeId, Reason};
+use crate::wire::{HardwareAddress, NodeId, Reason};
 
 /// Permission to send for landing. Plain data: a data lcore keeps its own copy and asks nobody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -10,10 +10,17 @@ pub struct Grant {
     pub number: u64,
     /// The receiver's landing queue.
     pub queue: u8,
+    /// Where all frames for that queue go; `None`: where messages go.
+    pub landing: Option<HardwareAddress>,
     /// Minimum-size frames to send before the data, and again behind `LM_ENDME`.
     pub flush: u16,
     /// No frame may be sent at or after this moment of the applicant's clock.
     pub until: Instant,
+}
+
+impl Grant {
+    /// Nothing is granted.
+    pub(crate) const NONE: Self = Self { number: 0, queue: 0, landing: None, flush: 0, until: Instant::ZERO };
 }
 
 /// What has happened. The first group answers requests, the second is for the receiver's engine.

@@ -67,4 +67,4 @@ pub use machine::{Policy, State};
 pub use node::{HandleError, Node, RequestError, Transmit};
 pub use time::Instant;
 pub use waiting::TOP_PRIORITY;
-pub use wire::{Kind, MAX_LENGTH, NodeId, PORT, Reason};
+pub use wire::{HardwareAddress, Kind, MAX_LENGTH, NodeId, PORT, Reason};

@@ -52,6 +52,14 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// An address on the link.
+pub type HardwareAddress = [u8; 6];
+
+/// Whether it is an address of one station: no group's, and not nobody's.
+pub(crate) fn is_one_station(address: &HardwareAddress) -> bool {
+    address[0] & 1 == 0 && *address != [0; 6]
+}
+
 /// The six messages of the paper's Table 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
@@ -137,7 +145,7 @@ pub struct Message {
     pub echo_sequence: u64,
     /// The address listed, or the destination requested.
     pub address: NodeId,
-    /// Bytes that the sender wants to send.
+    /// Bytes that the sender wants to send; in `LM_ACQ_OK` see [`Message::landing`].
     pub size: u64,
     /// The applicant's number of the request.
     pub request: u64,
@@ -178,6 +186,18 @@ impl Message {
     /// The lease as a duration.
     pub const fn lease(&self) -> Duration {
         Duration::from_micros(self.lease as u64)
+    }
+
+    /// Where frames for the queue granted go; `None`: where messages go. A hardware address is the low 48 bits of the field.
+    pub fn landing(&self) -> Option<HardwareAddress> {
+        let [0, 0, address @ ..] = self.size.to_be_bytes() else { return None };
+        is_one_station(&address).then_some(address)
+    }
+
+    /// The field for [`Message::landing`].
+    pub(crate) fn of_landing(address: Option<&HardwareAddress>) -> u64 {
+        let [a, b, c, d, e, f] = address.copied().unwrap_or_default();
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 
     /// Writes the message, and its MAC if there is a `key`: the bytes written.
@@ -256,6 +276,9 @@ impl Message {
             position: fields.u16(),
         };
         if message.from == NodeId::ALL || message.from == message.to || priority > 7 {
+            return Err(DecodeError::Field);
+        }
+        if message.kind == Kind::AcqOk && message.size != 0 && message.landing().is_none() {
             return Err(DecodeError::Field);
         }
         Ok(message)

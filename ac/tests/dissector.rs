@@ -42,9 +42,13 @@ fn capture(path: &Path, frames: &[Vec<u8>]) {
     std::fs::write(path, file).expect("writes");
 }
 
+/// Where frames for a landing queue go.
+const LANDING: ac::HardwareAddress = [2, 0, 0, 0, 0, 0x11];
+
 /// Every message of a request, a refusal, a renewal and an end.
 fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
-    let mut net = Net::new(&Config { key, flush: 256, ..config(Policy::PerReceiver) }, 3);
+    let landing = vec![LANDING];
+    let mut net = Net::new(&Config { key, landing, flush: 256, ..config(Policy::PerReceiver) }, 3);
     let mut all = Vec::new();
     let mut settle = |net: &mut Net| {
         while !net.wire.is_empty() {
@@ -113,6 +117,7 @@ fn tshark_reads_what_we_write() {
             "echo_sequence",
             "address",
             "size",
+            "landing",
             "request",
             "grant",
             "lease",
@@ -138,6 +143,7 @@ fn tshark_reads_what_we_write() {
             let mac: String =
                 bytes[ac::wire::LENGTH..].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
             let hex = |n: u64| format!("0x{n:016x}");
+            let granted = m.kind == Kind::AcqOk;
             let want = [
                 "LM-AC".to_owned(),
                 (m.kind as u8).to_string(),
@@ -151,7 +157,8 @@ fn tshark_reads_what_we_write() {
                 m.echo_incarnation.to_string(),
                 m.echo_sequence.to_string(),
                 hex(m.address.0),
-                m.size.to_string(),
+                if granted { String::new() } else { m.size.to_string() },
+                if granted { "02:00:00:00:00:11".to_owned() } else { String::new() },
                 m.request.to_string(),
                 m.grant.to_string(),
                 m.lease.to_string(),

@@ -2,7 +2,7 @@
 
 mod net;
 
-use ac::{Config, Event, NodeId, Policy, RequestError, State};
+use ac::{Config, ConfigError, Event, NodeId, Policy, RequestError, State};
 use net::{Net, config, ms};
 
 fn node(n: usize) -> NodeId {
@@ -61,6 +61,52 @@ fn each_landing_queue_has_its_holder() {
     net.release(0, 3);
     net.wait(ms(2));
     assert_eq!([0, 1, 2].map(|n| queue(&net, n)), [None, Some(1), Some(0)]);
+}
+
+#[test]
+fn a_grant_says_where_its_queue_is() {
+    let landing = vec![[2, 0, 0, 0, 0, 0x11], [2, 0, 0, 0, 0, 0x12]];
+    let config = Config { queues: 2, landing: landing.clone(), announce: false, ..per_receiver() };
+    let mut net = Net::new(&config, 3);
+    for n in 0..2 {
+        net.request(n, 2);
+        net.deliver();
+    }
+    let where_to = |net: &Net, n: usize| net.nodes[n].grant(node(2)).and_then(|g| g.landing);
+    assert_eq!([0, 1].map(|n| where_to(&net, n)), [Some(landing[0]), Some(landing[1])]);
+    net.release(0, 2);
+    net.wait(ms(2));
+    net.request(0, 2);
+    net.deliver();
+    assert_eq!(where_to(&net, 0), Some(landing[0]));
+}
+
+#[test]
+fn landing_addresses_are_one_a_queue_and_no_groups() {
+    let check =
+        |queues, landing: &[[u8; 6]]| Config { queues, landing: landing.to_vec(), ..per_receiver() }.check();
+    let (one, group) = ([2, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]);
+    assert_eq!(check(2, &[]), Ok(()));
+    assert_eq!(check(1, &[one]), Ok(()));
+    for (queues, landing) in [(2, &[one][..]), (1, &[group]), (1, &[[0; 6]]), (1, &[one, one])] {
+        assert_eq!(check(queues, landing), Err(ConfigError::Landing));
+    }
+}
+
+#[test]
+fn a_grant_to_no_station_is_no_message() {
+    let mut net = Net::new(&per_receiver(), 2);
+    net.request(0, 1);
+    let (_, req) = net.wire.remove(0);
+    net.handle(1, &req).expect("taken");
+    let (_, ok) = net.take(ac::Kind::AcqOk).remove(0);
+    for wrong in [[0, 0, 1, 0, 0, 0, 0, 1], [0, 1, 2, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0, 0, 0]] {
+        let mut bytes = ok.clone();
+        bytes[64..72].copy_from_slice(&wrong);
+        assert!(net.handle(0, &bytes).is_err(), "{wrong:?}");
+    }
+    net.handle(0, &ok).expect("taken");
+    assert_eq!(granted(&mut net), [0]);
 }
 
 #[test]

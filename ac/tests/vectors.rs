@@ -7,13 +7,16 @@ use proptest::prelude::*;
 const A: NodeId = NodeId(0x0a00_0001);
 const B: NodeId = NodeId(0x0a00_0002);
 
+/// A landing queue's address.
+const LANDING: u64 = 0x0200_0000_0012;
+
 /// The key of the signed vectors: 00 01 02 … 1f.
 fn key() -> Key {
     Key::new(std::array::from_fn(|i| i as u8))
 }
 
 /// One request from asking to end, as in the page.
-fn vectors() -> [(Message, Option<Key>); 7] {
+fn vectors() -> [(Message, Option<Key>); 8] {
     let applicant = |kind| Message { incarnation: 0x11, address: B, request: 5, ..Message::new(kind, A, B) };
     let receiver = |kind, to| Message { incarnation: 0x22, address: B, ..Message::new(kind, B, to) };
     let answer = |kind| Message { echo_incarnation: 0x11, echo_sequence: 7, request: 5, ..receiver(kind, A) };
@@ -27,6 +30,17 @@ fn vectors() -> [(Message, Option<Key>); 7] {
         (Message { sequence: 30, grant: 9, lease: 105_050, ..receiver(Kind::AppendAddr, all) }, None),
         (Message { sequence: 33, grant: 9, ..receiver(Kind::RemoveAddr, all) }, None),
         (req, Some(key())),
+        (
+            Message {
+                sequence: 31,
+                grant: 9,
+                queue: 1,
+                lease: 100_000,
+                size: LANDING,
+                ..answer(Kind::AcqOk)
+            },
+            None,
+        ),
     ]
 }
 
@@ -93,7 +107,13 @@ proptest! {
         let key = signed.then(key);
         let mut bytes = [0; MAX_LENGTH];
         let n = message.encode(key.as_ref(), &mut bytes);
-        prop_assert_eq!(Message::decode(&bytes[..n], key.as_ref()), Ok(message));
+        // In a grant, one station's address or nothing.
+        let good = Kind::EVERY[kind] != Kind::AcqOk || size == 0 || (size >> 48 == 0 && size >> 40 & 1 == 0);
+        let want = if good { Ok(message) } else { Err(DecodeError::Field) };
+        prop_assert_eq!(Message::decode(&bytes[..n], key.as_ref()), want);
+        let landing = Message { kind: Kind::AcqOk, size: size & 0xfeff_ffff_ffff, ..message };
+        let n = landing.encode(key.as_ref(), &mut bytes);
+        prop_assert_eq!(Message::decode(&bytes[..n], key.as_ref()), Ok(landing));
     }
 
     /// Whatever bit of a signed message is turned, it is no message any more; and no bytes make the decoder panic.

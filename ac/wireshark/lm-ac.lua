@@ -25,6 +25,7 @@ local f = {
   echo_sequence = ProtoField.uint64("lm_ac.echo_sequence", "Sequence answered"),
   address = ProtoField.uint64("lm_ac.address", "Address", base.HEX),
   size = ProtoField.uint64("lm_ac.size", "Size (bytes)"),
+  landing = ProtoField.ether("lm_ac.landing", "Frames go to (0: where messages go)"),
   request = ProtoField.uint64("lm_ac.request", "Request"),
   grant = ProtoField.uint64("lm_ac.grant", "Grant"),
   lease = ProtoField.uint32("lm_ac.lease", "Lease (µs)"),
@@ -69,7 +70,11 @@ function lm.dissector(buffer, pinfo, tree)
   node:add(f.priority, buffer(6, 1))
   node:add(f.queue, buffer(7, 1))
   for _, field in ipairs(wide) do
-    node:add(f[field[1]], buffer(field[2], field[3]))
+    if field[1] == "size" and kind == 3 then
+      node:add(f.landing, buffer(66, 6))
+    else
+      node:add(f[field[1]], buffer(field[2], field[3]))
+    end
   end
   if n > LENGTH then node:add(f.mac, buffer(LENGTH, MAC)) end
 

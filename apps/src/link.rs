@@ -10,7 +10,7 @@ use lm::wire::{BROADCAST, Flow, Mac};
 use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
 use rte::port::{MacAddr, PortId, RxInterrupt};
 
-use crate::admission::frames::{control_flow, flush_frame};
+use crate::admission::frames::{control_flow, control_payload, flush_frame};
 use crate::admission::pace::{AT_ONCE, Pace};
 use crate::admission::{Admission, May, Wire};
 use crate::arp::{Resolver, Route};
@@ -126,7 +126,16 @@ impl Link {
             if outlet.is_up() {
                 ordinary.probe(turn.now, |mac| outlet.probe(mac));
             }
-            frames += ordinary.receive(|frame| outlet.hear(frame));
+            frames += ordinary.receive(|frame| {
+                if let Some(admission) = &outlet.admission
+                    && let Some(payload) = control_payload(frame)
+                {
+                    admission.received(payload);
+                    return true;
+                }
+                outlet.hear(frame);
+                false
+            });
             // What finds no room is lost, as on any full queue.
             frames += ordinary.outgoing(|frame| drop(outlet.sender.send_frame(frame)));
         }
@@ -219,22 +228,21 @@ impl Outlet {
         done
     }
 
-    /// A control message. If there is no room for it, it is lost, and will be repeated.
-    fn send_control(&mut self, to: ac::NodeId, payload: &[u8], now: Instant) {
+    /// A control message, from this address if there is one, else from the port's. If there is no room for it, it is lost, and
+    /// will be repeated.
+    fn send_control(&mut self, to: ac::NodeId, from: Option<Mac>, payload: &[u8], now: Instant) {
         let flow = control_flow(self.ours.src, to);
         // Whoever is not known yet hears it with all others.
-        let ends = self.address(flow, now).unwrap_or(Ends {
-            src_mac: self.resolver.mac(),
-            dst_mac: BROADCAST,
-            flow,
-        });
+        let src_mac = self.resolver.mac();
+        let mut ends = self.address(flow, now).unwrap_or(Ends { src_mac, dst_mac: BROADCAST, flow });
+        ends.src_mac = from.unwrap_or(src_mac);
         if let Some(mut buffer) = self.sender.buffer() {
             buffer.fill(payload);
             let _ = self.sender.send(buffer, &ends);
         }
     }
 
-    /// Flush frames to a node whose address is known: how many went, of so many that are due. They are a ring full, and where no
+    /// Flush frames to where the datagrams go: how many went, of so many that are due. They are a ring full, and where no
     /// wire paces them (virtual devices, emulated cards) a receiver on the same CPU has to have it now and then to take them.
     fn send_flush(&mut self, to: u32, ends: &Ends, frames: u16) -> u16 {
         let flow = control_flow(self.ours.src, ac::NodeId(to.into()));
@@ -251,22 +259,24 @@ impl Outlet {
         frames
     }
 
-    /// Whether datagrams may go to `ends` now; flush frames go first, if any are due.
-    fn is_admitted(&mut self, ends: &Ends) -> bool {
-        let Some(admission) = &mut self.admission else { return true };
+    /// Where datagrams for `ends` may go now, if they may; flush frames go first, if any are due.
+    fn admitted(&mut self, ends: Ends) -> Option<Ends> {
+        let Some(admission) = &mut self.admission else { return Some(ends) };
+        let to = |landing: Option<Mac>| Ends { dst_mac: landing.unwrap_or(ends.dst_mac), ..ends };
         match admission.may(ends.flow.dst) {
-            May::Send => true,
-            May::Wait => false,
+            May::Send(landing) => Some(to(landing)),
+            May::Wait => None,
             May::Ask => {
                 self.asking = true;
-                false
+                None
             }
-            May::Flush(due) => {
-                let sent = self.send_flush(ends.flow.dst, ends, due);
+            May::Flush(landing, due) => {
+                let ends = to(landing);
+                let sent = self.send_flush(ends.flow.dst, &ends, due);
                 if let Some(admission) = &mut self.admission {
                     admission.flushed(ends.flow.dst, sent);
                 }
-                sent == due
+                (sent == due).then_some(ends)
             }
         }
     }
@@ -312,7 +322,8 @@ impl Outlet {
     /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
     /// not admitted us.
     pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
-        self.address(flow, now).filter(|ends| self.is_admitted(ends))
+        let ends = self.address(flow, now)?;
+        self.admitted(ends)
     }
 
     /// Where packets of this flow go to; `None` while the link is down or the peer is asked for its address.
@@ -360,14 +371,17 @@ struct Way<'a> {
 }
 
 impl Wire for Way<'_> {
-    fn message(&mut self, to: ac::NodeId, payload: &[u8]) {
-        self.outlet.send_control(to, payload, self.now);
+    fn message(&mut self, to: ac::NodeId, from: Option<Mac>, payload: &[u8]) {
+        self.outlet.send_control(to, from, payload, self.now);
     }
 
-    fn flush(&mut self, to: ac::NodeId, frames: u16) -> u16 {
+    fn flush(&mut self, to: ac::NodeId, landing: Option<Mac>, frames: u16) -> u16 {
         let flow = control_flow(self.outlet.ours.src, to);
         match self.outlet.address(flow, self.now) {
-            Some(ends) => self.outlet.send_flush(flow.dst, &ends, frames),
+            Some(mut ends) => {
+                ends.dst_mac = landing.unwrap_or(ends.dst_mac);
+                self.outlet.send_flush(flow.dst, &ends, frames)
+            }
             // Nobody knows where it is: nothing of ours is in its ring.
             None => frames,
         }

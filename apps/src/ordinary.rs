@@ -35,8 +35,8 @@ impl Ordinary {
         self.probing.due(now, ask);
     }
 
-    /// Takes what came and shows each frame to `hear`; how many.
-    pub(crate) fn receive(&mut self, mut hear: impl FnMut(&[u8])) -> usize {
+    /// Takes what came and shows each frame to `hear`, which says whether it was for us alone; how many.
+    pub(crate) fn receive(&mut self, mut hear: impl FnMut(&[u8]) -> bool) -> usize {
         let n = self.queue.receive(&mut self.burst);
         for frame in self.burst.drain() {
             let data = frame.data();
@@ -46,8 +46,9 @@ impl Ordinary {
                     self.queue.port()
                 );
             }
-            hear(data);
-            if let Some(exit) = &mut self.exit {
+            if !hear(data)
+                && let Some(exit) = &mut self.exit
+            {
                 exit.push(frame);
             }
         }

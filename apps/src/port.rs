@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use std::{error, fmt, thread};
 
 use lm::layout::Geometry;
-use lm::wire::Flow;
+use lm::wire::{Flow, Mac};
 use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
 use pmd_e1000::device::{Allowed, arguments};
 use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendError, SendPool, SlotLayout};
@@ -162,9 +162,10 @@ impl ControlPort {
     fn start_once(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
-        // Who asks for us learns an address that lands, and switches learn it from what we send.
-        let steered = self.landing.steering().and_then(|steering| steering.macs().first().copied());
-        let mac = steered.unwrap_or(self.landing.info().mac).0;
+        // Who asks for us learns an address that lands, and switches learn it from what we send. With admission control a grant
+        // says where to send to, and all else goes to queue 0.
+        let steered = self.landing_macs().first().copied().filter(|_| options.ac.is_none());
+        let mac = steered.unwrap_or(self.landing.info().mac.0);
         let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
             .map_err(StartPortError::Memory)?;
         let queues = self.landing.start_all().map_err(StartPortError::Start)?;
@@ -214,6 +215,7 @@ impl ControlPort {
             address: options.tx_ip.src,
             policy,
             key,
+            landing: self.landing_macs(),
             ring: self.landing.setup().rxd,
             burst: options.burst,
             overlap: self.landing.traits().allowed == Allowed::Both && !separate,
@@ -223,6 +225,11 @@ impl ControlPort {
         key.and_then(|key| Admission::new(setup(key)))
             .map(|admission| Some(Box::new(admission)))
             .map_err(StartPortError::Admission)
+    }
+
+    /// The addresses that frames are steered to landing queues by.
+    fn landing_macs(&self) -> Vec<Mac> {
+        self.landing.steering().map_or_else(Vec::new, |s| s.macs().iter().map(|mac| mac.0).collect())
     }
 
     /// Where the driver keeps what it has sent until the descriptor's turn comes again: while there are more buffers than

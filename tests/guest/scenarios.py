@@ -95,6 +95,8 @@ def _steering():
                    "copy", "steering.beside_a_flood", ("igb", "igb", "igb"))
     yield Scenario("steer-two", "82576: two senders, two landing queues, no copy on either", "steering.two_senders",
                    ("igb", "igb", "igb"))
+    yield Scenario("steer-admitted", "82576: admission control gives two landing queues to three senders: no copy on either",
+                   "steering.admitted", ("igb",) * 4, icount=True, seconds=400)
 
 
 def _cost():

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
 pub use self::latency::Latency;
 use crate::event::Event;
-use crate::node::{Node, RequestError};
+use crate::node::{Node, RequestError, Transmit};
 use crate::time::Instant;
 use crate::wire::{MAX_LENGTH, NodeId};
 
@@ -54,12 +54,10 @@ impl ControlMessage {
 pub enum Order {
     /// Send this to a node; [`NodeId::ALL`]: to all.
     Transmit {
-        /// Who it is for.
-        to: NodeId,
+        /// What it is, and who it is for.
+        what: Transmit,
         /// The payload, from and to [`crate::PORT`].
         message: ControlMessage,
-        /// Minimum-size frames to send right behind it.
-        flush: u16,
     },
     /// The queue lands for `holder` from now on: overlapping slots.
     Open {
@@ -318,9 +316,9 @@ impl Control {
             }
         }
         let mut bytes = [0; MAX_LENGTH];
-        while let Some(transmit) = self.node.poll_transmit(&mut bytes) {
-            let message = ControlMessage { bytes, length: transmit.length as u8 };
-            self.order(0, Order::Transmit { to: transmit.to, message, flush: transmit.flush });
+        while let Some(what) = self.node.poll_transmit(&mut bytes) {
+            let message = ControlMessage { bytes, length: what.length as u8 };
+            self.order(0, Order::Transmit { what, message });
         }
     }
 

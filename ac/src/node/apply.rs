@@ -153,7 +153,8 @@ impl Node {
         a.timer = if renew { now + until.since(now) / 2 } else { until };
         a.tries = 0;
         a.receiver = ok.incarnation;
-        a.grant = Grant { number: ok.grant, queue: ok.queue, flush: ok.flush.min(MOST_FLUSH), until };
+        let (landing, flush) = (ok.landing(), ok.flush.min(MOST_FLUSH));
+        a.grant = Grant { number: ok.grant, queue: ok.queue, landing, flush, until };
         let to = a.to;
         if self.config.announce && self.peers.find(to).is_some_and(|p| ok.grant > p.removed) {
             let expires = now + ok.lease() + self.config.guard + self.config.drain;
@@ -292,12 +293,14 @@ impl Node {
     fn send_to_holder(&mut self, at: usize, kind: Kind, now: Instant) {
         let l = &self.landings[at];
         let rejected = kind == Kind::AcqRej;
+        let landing = self.config.landing.get(usize::from(l.queue)).filter(|_| !rejected);
         self.send(Message {
             reason: if rejected { Reason::Withdrawn } else { Reason::Busy },
             queue: l.queue,
             echo_incarnation: l.incarnation,
             echo_sequence: l.echo,
             address: self.config.node,
+            size: Message::of_landing(landing),
             request: l.request,
             grant: l.grant,
             lease: if rejected { 0 } else { micros(l.lease_end.since(now)) },

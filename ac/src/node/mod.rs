@@ -17,7 +17,7 @@ use crate::machine::{Input, Policy, State};
 use crate::peers::Peers;
 use crate::time::Instant;
 use crate::waiting::{TOP_PRIORITY, WaitingRequests};
-use crate::wire::{Kind, MAX_LENGTH, Message, NodeId};
+use crate::wire::{HardwareAddress, Kind, MAX_LENGTH, Message, NodeId};
 pub use arrivals::HandleError;
 use core::fmt;
 use roles::{Applicant, Landing};
@@ -68,6 +68,9 @@ pub struct Transmit {
     pub kind: Kind,
     /// Its bytes: the UDP payload.
     pub length: usize,
+    /// The address of a landing queue, if it has one of its own: in `LM_ENDME` where the flush frames go; in `LM_ACQ_OK` this
+    /// node's, to send the message from, so that switches learn where it is.
+    pub landing: Option<HardwareAddress>,
     /// Minimum-size frames to send right behind it, to the same node: they flush its ring of overlapping slots.
     pub flush: u16,
 }
@@ -179,8 +182,16 @@ impl Node {
     pub fn poll_transmit(&mut self, out: &mut [u8; MAX_LENGTH]) -> Option<Transmit> {
         let message = self.outbox.pop_front()?;
         let length = message.encode(self.config.key.as_ref(), out);
-        let flush = if message.kind == Kind::EndMe { message.flush } else { 0 };
-        Some(Transmit { to: message.to, kind: message.kind, length, flush })
+        let (to, kind) = (message.to, message.kind);
+        let (landing, flush) = match kind {
+            Kind::EndMe => {
+                let ended = self.applicant(to).and_then(|at| self.applicants[at].grant.landing);
+                (ended, message.flush)
+            }
+            Kind::AcqOk => (message.landing(), 0),
+            _ => (None, 0),
+        };
+        Some(Transmit { to, kind, length, landing, flush })
     }
 
     /// The next event.

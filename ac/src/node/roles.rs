@@ -39,7 +39,7 @@ impl Applicant {
             tries: 0,
             timer: Instant::ZERO,
             receiver: 0,
-            grant: Grant { number: 0, queue: 0, flush: 0, until: Instant::ZERO },
+            grant: Grant::NONE,
         }
     }
 
@@ -48,7 +48,7 @@ impl Applicant {
         self.request = request;
         self.tries = 0;
         self.sent = [(0, Instant::ZERO); REMEMBERED];
-        self.grant = Grant { number: 0, queue: 0, flush: 0, until: Instant::ZERO };
+        self.grant = Grant::NONE;
     }
 
     /// Notes an `LM_REQ` sent at `now`.

@@ -1,7 +1,10 @@
 //! The frames that admission control sends besides its messages.
 
 use ac::NodeId;
-use lm::wire::{Flow, IPV4, MIN_FRAME, UDP, ethernet};
+use lm::checksum;
+use lm::wire::{
+    ETHERNET, Flow, IPV4, Ipv4, MIN_FRAME, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type, ethernet,
+};
 
 /// Who a control message comes from and goes to.
 pub(crate) fn control_flow(src: u32, to: NodeId) -> Flow {
@@ -10,17 +13,17 @@ pub(crate) fn control_flow(src: u32, to: NodeId) -> Flow {
 }
 
 /// The shortest frame that there is: a datagram to [`ac::PORT`] with nothing in it.
-pub(crate) fn flush_frame(flow: Flow, src: lm::wire::Mac, dst: lm::wire::Mac) -> [u8; MIN_FRAME] {
+pub(crate) fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
     let mut frame = [0; MIN_FRAME];
-    let (ether, rest) = frame.split_at_mut(14);
+    let (ether, rest) = frame.split_at_mut(ETHERNET);
     if let Some(ether) = ether.first_chunk_mut() {
-        ethernet(ether, dst, src, lm::wire::TYPE_IPV4);
+        ethernet(ether, dst, src, TYPE_IPV4);
     }
-    let ip = lm::wire::Ipv4 {
+    let ip = Ipv4 {
         src: flow.src,
         dst: flow.dst,
         id: 0,
-        protocol: lm::wire::PROTO_UDP,
+        protocol: PROTO_UDP,
         ttl: 64,
         more: false,
         offset: 0,
@@ -30,9 +33,24 @@ pub(crate) fn flush_frame(flow: Flow, src: lm::wire::Mac, dst: lm::wire::Mac) ->
     if let Some(header) = rest.first_chunk_mut() {
         ip.emit(header);
     }
-    let udp = lm::wire::Udp { src_port: ac::PORT, dst_port: ac::PORT, len: UDP as u16, checksum: 0 };
+    let udp = Udp { src_port: ac::PORT, dst_port: ac::PORT, len: UDP as u16, checksum: 0 };
     rest[IPV4..IPV4 + UDP].copy_from_slice(&udp.bytes());
     frame
+}
+
+/// What a frame has in it if it is a whole datagram to [`ac::PORT`], on a queue where nothing lands.
+pub(crate) fn control_payload(frame: &[u8]) -> Option<&[u8]> {
+    let packet = frame.get(ETHERNET..).filter(|_| ether_type(frame) == Some(TYPE_IPV4))?;
+    let ip = Ipv4::parse(packet, packet.len()).ok()?;
+    if !ip.is_whole() || ip.protocol != PROTO_UDP {
+        return None;
+    }
+    let datagram = packet.get(ip.header_len.into()..)?.get(..ip.payload_len.into())?;
+    let udp = Udp::parse(datagram).filter(|udp| udp.dst_port == ac::PORT)?;
+    let payload = datagram.get(UDP..udp.len.into())?;
+    let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+    // No checksum is no lie: with a key, messages are signed.
+    (udp.checksum == 0 || checksum::udp_ok(&flow, &udp, checksum::sum(payload))).then_some(payload)
 }
 
 #[cfg(test)]
@@ -43,8 +61,44 @@ mod tests {
     fn flush_frames_are_good_packets() {
         let flow = control_flow(1, NodeId(2));
         let frame = flush_frame(flow, [1; 6], [2; 6]);
-        let ip = lm::wire::Ipv4::parse(&frame[14..], 46).expect("IPv4");
+        let ip = Ipv4::parse(&frame[ETHERNET..], 46).expect("IPv4");
         assert_eq!((ip.src, ip.dst, ip.payload_len), (1, 2, 8));
         assert_eq!(control_flow(1, NodeId::ALL).dst, u32::MAX);
+        assert_eq!(control_payload(&frame), Some(&[][..]));
+    }
+
+    /// A frame with a datagram to a port in it, padded.
+    fn datagram(port: u16, payload: &[u8], damage: Option<usize>) -> Vec<u8> {
+        let mut frame = flush_frame(control_flow(1, NodeId(2)), [1; 6], [2; 6]).to_vec();
+        frame.truncate(ETHERNET + IPV4);
+        let mut udp = Udp { src_port: 7, dst_port: port, len: (UDP + payload.len()) as u16, checksum: 0 };
+        let mut ip = Ipv4::parse(&frame[ETHERNET..], IPV4 + UDP).expect("IPv4");
+        ip.payload_len = udp.len;
+        if let Some(header) = frame[ETHERNET..].first_chunk_mut() {
+            ip.emit(header);
+        }
+        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        udp.checksum = checksum::udp(&flow, udp.len, checksum::sum(payload));
+        frame.extend(udp.bytes());
+        frame.extend(payload);
+        if let Some(at) = damage {
+            frame[at] ^= 1;
+        }
+        frame.resize(frame.len().max(MIN_FRAME) + 3, 9);
+        frame
+    }
+
+    #[test]
+    fn control_messages_are_whole_and_undamaged() {
+        let text = [5; 96];
+        assert_eq!(control_payload(&datagram(ac::PORT, &text, None)), Some(&text[..]));
+        assert_eq!(control_payload(&datagram(ac::PORT + 1, &text, None)), None);
+        let good = datagram(ac::PORT, &text, None);
+        for at in 12..good.len() - 3 {
+            assert_eq!(control_payload(&datagram(ac::PORT, &text, Some(at))), None, "byte {at}");
+        }
+        for len in 0..good.len() - 3 {
+            assert_eq!(control_payload(&good[..len]), None, "{len} bytes");
+        }
     }
 }

@@ -19,8 +19,9 @@ mod view;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ac::control::{Answer, Caller, Control, Lane, Latency, Order};
-use ac::{Config, Event, Grant, Key, Node, NodeId, Policy};
+use ac::{Config, Event, Grant, Key, Kind, Node, NodeId, Policy, Transmit};
 use lm::Receiver;
+use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
 use self::pace::Pace;
@@ -55,10 +56,10 @@ struct Destination {
 /// What may be sent to a destination now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum May {
-    /// Datagrams.
-    Send,
-    /// First so many flush frames: see [`Admission::flushed`].
-    Flush(u16),
+    /// Datagrams, to this address on the link if there is one, else to the node's.
+    Send(Option<Mac>),
+    /// First so many flush frames, to the same: see [`Admission::flushed`].
+    Flush(Option<Mac>, u16),
     /// Nothing yet: it has just been asked for.
     Ask,
     /// Nothing.
@@ -80,10 +81,11 @@ const FLUSHING: usize = 64;
 
 /// The way to the wire.
 pub(crate) trait Wire {
-    /// Sends a control message.
-    fn message(&mut self, to: NodeId, payload: &[u8]);
-    /// Sends so many flush frames, or as many as there is room for: how many.
-    fn flush(&mut self, to: NodeId, frames: u16) -> u16;
+    /// Sends a control message, from this address on the link if there is one, else from the node's.
+    fn message(&mut self, to: NodeId, from: Option<Mac>, payload: &[u8]);
+    /// Sends so many flush frames, or as many as there is room for, to this address on the link if there is one, else to the
+    /// node's: how many.
+    fn flush(&mut self, to: NodeId, landing: Option<Mac>, frames: u16) -> u16;
 }
 
 /// How admission control of a port is set up.
@@ -95,6 +97,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// The cluster's key.
     pub(crate) key: Option<Key>,
+    /// The addresses of the landing queues behind steering; none: one queue, at the node's.
+    pub(crate) landing: Vec<Mac>,
     /// Descriptors of each landing queue.
     pub(crate) ring: u16,
     /// Frames that one poll takes.
@@ -144,7 +148,7 @@ pub(crate) struct Admission {
     room: usize,
     destinations: Vec<Destination>,
     /// Flush frames that go behind an `LM_ENDME`.
-    flushing: Vec<(NodeId, u16)>,
+    flushing: Vec<(NodeId, Option<Mac>, u16)>,
     sent: Sent,
     /// From a request to its grant.
     latency: Latency,
@@ -173,8 +177,10 @@ impl Admission {
         let node = NodeId(setup.address.into());
         // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
         let announce = setup.policy == Policy::Exclusive;
+        let queues = u8::try_from(setup.landing.len().max(1)).unwrap_or(u8::MAX);
+        let (key, landing) = (setup.key, setup.landing);
         let config =
-            Config { key: setup.key, flush, drain, announce, ..Config::new(node, life, setup.policy) };
+            Config { key, queues, landing, flush, drain, announce, ..Config::new(node, life, setup.policy) };
         let (room, queues) = (config.nodes, usize::from(config.queues));
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);
@@ -246,9 +252,12 @@ impl Admission {
         while let Some(order) = self.lane.order() {
             done += 1;
             match order {
-                Order::Transmit { to, message, flush } => {
-                    wire.message(to, message.bytes());
-                    self.end(to, message.bytes(), flush, now);
+                Order::Transmit { what, message } => {
+                    let from = what.landing.filter(|_| what.kind == Kind::AcqOk);
+                    wire.message(what.to, from, message.bytes());
+                    if what.kind == Kind::EndMe {
+                        self.end(&what, now);
+                    }
                 }
                 Order::Open { queue, holder } => {
                     self.hold(queue, u32::try_from(holder.0).ok());
@@ -274,20 +283,17 @@ impl Admission {
     }
 
     /// `LM_ENDME` has gone: the destination can be asked for again, and flush frames follow.
-    fn end(&mut self, to: NodeId, message: &[u8], flush: u16, now: Instant) {
-        if message.get(3) != Some(&(ac::Kind::EndMe as u8)) {
-            return;
-        }
+    fn end(&mut self, what: &Transmit, now: Instant) {
         let mut used = true;
-        if let Some(standing) = self.standing_mut(to)
+        if let Some(standing) = self.standing_mut(what.to)
             && let Standing::Ending { used: it_was, .. } = *standing
         {
             *standing = Standing::Cancelled(now);
             used = it_was;
         }
         // Where no flush frame has gone the ring is as it was.
-        if used && flush > 0 && self.flushing.len() < FLUSHING {
-            self.flushing.push((to, flush));
+        if used && what.flush > 0 && self.flushing.len() < FLUSHING {
+            self.flushing.push((what.to, what.landing, what.flush));
         }
     }
 
@@ -295,8 +301,8 @@ impl Admission {
     fn flush(&mut self, wire: &mut impl Wire) -> usize {
         let sent = &mut self.sent.flush;
         let before = *sent;
-        self.flushing.retain_mut(|(to, left)| {
-            let n = wire.flush(*to, *left);
+        self.flushing.retain_mut(|(to, landing, left)| {
+            let n = wire.flush(*to, *landing, *left);
             *sent += u64::from(n);
             *left = left.saturating_sub(n);
             *left > 0
@@ -378,12 +384,12 @@ impl Admission {
         d.used = now;
         let ask = match d.standing {
             Standing::Granted { grant, .. } if grant.until <= clock(self.start, now) => return May::Wait,
-            Standing::Granted { flush: 0, .. } => return May::Send,
-            Standing::Granted { flush, .. } => return May::Flush(flush),
+            Standing::Granted { grant, flush: 0 } => return May::Send(grant.landing),
+            Standing::Granted { grant, flush } => return May::Flush(grant.landing, flush),
             Standing::Asked(since) | Standing::Ending { since, .. } => {
                 now.saturating_duration_since(since) >= LOST
             }
-            Standing::Ordinary(until) if now < until => return May::Send,
+            Standing::Ordinary(until) if now < until => return May::Send(None),
             Standing::Ordinary(_) => true,
             Standing::Cancelled(again) => now >= again,
         };
@@ -479,83 +485,4 @@ fn release(caller: &Caller, d: &mut Destination) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_drain_is_longer_than_its_flush() {
-        let setup = Setup {
-            address: 1,
-            policy: Policy::Exclusive,
-            key: None,
-            ring: 512,
-            burst: 32,
-            overlap: true,
-            drain: None,
-            gap: Duration::ZERO,
-        };
-        assert_eq!(setup.flush(), 544);
-        let on_wire = Duration::from_nanos(672) * u32::from(setup.flush());
-        assert!(setup.drain() > on_wire, "{:?} {on_wire:?}", setup.drain());
-        let slow = Setup { gap: Duration::from_millis(2), ..setup.clone() };
-        assert_eq!(slow.drain(), setup.drain() + Duration::from_millis(18));
-        let apart = Setup { overlap: false, drain: Some(Duration::from_millis(2)), ..setup };
-        assert_eq!((apart.flush(), apart.drain()), (0, Duration::from_millis(2)));
-    }
-
-    /// A wire that keeps what is sent.
-    #[derive(Default)]
-    struct Kept(Vec<(NodeId, Vec<u8>)>);
-
-    impl Wire for Kept {
-        fn message(&mut self, to: NodeId, payload: &[u8]) {
-            self.0.push((to, payload.to_vec()));
-        }
-
-        fn flush(&mut self, _: NodeId, frames: u16) -> u16 {
-            frames
-        }
-    }
-
-    #[test]
-    fn who_strays_in_is_told_who_lands() {
-        let node = |address| {
-            let setup = Setup {
-                address,
-                policy: Policy::Exclusive,
-                key: None,
-                ring: 8,
-                burst: 1,
-                overlap: false,
-                drain: None,
-                gap: Duration::ZERO,
-            };
-            Admission::new(setup).expect("settings")
-        };
-        let (mut a, mut b, mut wire) = (node(1), node(2), Kept::default());
-        let rested = Instant::now() + Duration::from_millis(200);
-        b.turn(rested, &mut [], &mut wire);
-        assert_eq!(a.may(2), May::Ask);
-        assert_eq!(a.may(2), May::Wait);
-        a.turn(rested, &mut [], &mut wire);
-        let (_, request) = wire.0.pop().expect("a request");
-        b.heard(0, 3);
-        b.received(&request);
-        b.turn(rested, &mut [], &mut wire);
-        let kinds: Vec<u8> = wire.0.drain(..).map(|(_, bytes)| bytes[3]).collect();
-        assert_eq!(
-            kinds,
-            [ac::Kind::AppendAddr as u8, ac::Kind::AcqOk as u8],
-            "nobody held the queue before"
-        );
-        b.heard(0, 1);
-        b.turn(rested, &mut [], &mut wire);
-        assert!(wire.0.is_empty(), "the holder is no stranger");
-        b.heard(0, 3);
-        b.heard(0, 4);
-        b.heard(7, 3);
-        assert!(b.turn(rested, &mut [], &mut wire) > 0);
-        let told: Vec<_> = wire.0.iter().map(|(to, bytes)| (*to, bytes[3])).collect();
-        assert_eq!(told, [(NodeId(3), ac::Kind::AppendAddr as u8)], "one a turn");
-    }
-}
+mod tests;

@@ -27,19 +27,16 @@ pub(crate) struct Pump {
     views: Sender<SyncSender<Vec<(usize, View)>>>,
 }
 
-/// Idle turns after which others may have the CPU.
-const PATIENT: u32 = 256;
-
 impl Pump {
-    /// Runs them on this worker lcore.
+    /// Runs them on this worker lcore, which others may have between two turns after `patience` idle ones.
     ///
     /// # Errors
     /// It cannot be had. The pumps are gone with it.
-    pub(crate) fn start(eal: &Eal, lcore: u32, pumps: Vec<Away>) -> Result<Self, LaunchError> {
+    pub(crate) fn start(eal: &Eal, lcore: u32, patience: u32, pumps: Vec<Away>) -> Result<Self, LaunchError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (views, asked) = channel();
         let told = Arc::clone(&stop);
-        let join = lcore::launch(eal, lcore, move || run(pumps, &told, &asked))?;
+        let join = lcore::launch(eal, lcore, move || run(pumps, patience, &told, &asked))?;
         Ok(Self { join, stop, views })
     }
 
@@ -65,6 +62,7 @@ impl Pump {
 
 fn run(
     mut pumps: Vec<Away>,
+    patience: u32,
     stop: &AtomicBool,
     asked: &Receiver<SyncSender<Vec<(usize, View)>>>,
 ) -> Vec<Away> {
@@ -80,7 +78,7 @@ fn run(
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         idle = if done > 0 { 0 } else { idle.saturating_add(1) };
-        if idle > PATIENT {
+        if idle > patience {
             std::thread::yield_now();
         } else {
             std::hint::spin_loop();

@@ -5,11 +5,16 @@ import re
 import cards
 import wire
 from flood import Flood, ordinary, stranger
-from guest import A, B, PORT_A, PORT_B, check
+from guest import A, B, PORT_A, PORT_B, check, note
 from wire import sha256
 
 LANDING = ("02:00:00:00:00:11", "02:00:00:00:00:12")
 OTHER, OTHER_PORT = "198.18.0.3", 7003
+# Three that ask to be admitted, each on a card of its own: largest datagrams with an end tag, microseconds apart.
+SENDERS = {A: PORT_A, OTHER: OTHER_PORT, "198.18.0.4": 7004}
+ADMITTED, COUNT, INTERVAL = 65_499, 12, 2_700
+# 64 flush frames and the next are so far apart, as four programs share a processor; the drain is as long as all of them.
+ADMISSION = ("--ac=per-receiver", "--ac-flush-gap=2000")
 
 
 def beside_a_flood(guest):
@@ -72,3 +77,42 @@ def two_senders(guest):
     # The senders' answers to ARP, which are for the landing address, and what they come in between of.
     check(summary["foreign"] <= 8 and summary["copied_datagrams"] <= summary["foreign"], summary)
     return {"datagrams": summary["datagrams"], "copied datagrams": summary["copied_datagrams"]}
+
+
+def admitted(guest):
+    """Admission control gives two landing queues to three senders: two land at once, the third when one of them has ended, and as
+    control messages go to queue 0, not a byte is copied, whoever asks meanwhile."""
+    *cards_of_senders, receiver = guest.devices(4)
+    away = guest.launch("rx", 1, receiver, "--forward-mode=rx", "--landing-mac=" + ",".join(LANDING), *ADMISSION,
+                        layout="separate", prompt=True)
+    # Pools get no broadcasts.
+    known = "--eth-peer=0," + re.search(r"MAC address: (\S+)", away.out())[1]
+    senders = []
+    for card, (address, port) in zip(cards_of_senders, SENDERS.items()):
+        senders.append(guest.launch(f"tx-{port}", 0, card, "--forward-mode=tx", f"--txsize={ADMITTED}", f"--count={COUNT}",
+                                    f"--tx-interval={INTERVAL}", known, *ADMISSION, ends=(f"--tx-ip={address},{B}", f"--tx-udp={port},{PORT_B}"),
+                                    layout="separate", prompt=True))
+    guest.tell(away, "start", "rx forwarding")
+    for child in senders:
+        guest.tell(child, "start", "tx forwarding")
+    for child in senders:
+        guest.until(lambda: "Accumulated" in child.out(), "it does not end:", child, seconds=guest.seconds)
+    view = guest.tell(away, "show ac", "time to grant: ")
+    note(view)
+    for child in (away, *senders):
+        guest.quit(child)
+        guest.level(child)
+    messages = away.messages()
+    sources = [m["src"] for m in messages]
+    for address, port in SENDERS.items():
+        got = [(m["len"], m["sha256"]) for m in messages if m["src"] == f"{address}:{port}"]
+        check(got == [(ADMITTED, sha256(guest.pattern.payload(i, ADMITTED))) for i in range(COUNT)],
+              f"{len(got)} of {COUNT} datagrams of {address}, or others:", away)
+    turns = sum(one != other for one, other in zip(sources, sources[1:]))
+    check(turns >= COUNT // 2, "no two landed at once:", sources)
+    opened, expired = (int(re.search(rf"{name}=(\d+)", view)[1]) for name in ("opened", "expired"))
+    check(opened >= len(SENDERS) and expired == 0, "grants:", view)
+    summary = away.summary()
+    check(summary["ordinary"] > 0 and summary.drops() == {}, summary)
+    check(summary["copied_bytes"] == 0, "copied on queues of their own:", summary)
+    return {"datagrams": len(messages), "copied bytes": 0, "grants": opened, "changes of sender": turns}
