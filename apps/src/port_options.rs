@@ -33,6 +33,10 @@ pub(crate) struct PortOptions {
     /// Microseconds without a frame after which adaptive sleeps
     #[arg(long, value_name = "US", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub(crate) rx_idle: u64,
+    /// Polls in vain after which others may have the CPU between two polls; 0, where both ends of a wire share one CPU
+    /// [default: 256; lm-netpipe: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) yield_after: Option<u32>,
     /// mbufs of each port's landing pool [default: rxd + 576]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) total_num_mbufs: Option<u32>,

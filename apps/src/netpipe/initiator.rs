@@ -152,7 +152,7 @@ impl Initiator<'_> {
                     return Ok(answer);
                 }
                 empty = if found > 0 { 0 } else { empty.saturating_add(1) };
-                if empty > self.options.yield_after {
+                if empty > self.options.yield_after() {
                     thread::yield_now();
                 }
             }
@@ -209,7 +209,7 @@ impl Initiator<'_> {
             if now - sent > patience {
                 return None;
             }
-            if meter.idle_for > self.options.yield_after {
+            if meter.idle_for > self.options.yield_after() {
                 thread::yield_now();
             }
         }
@@ -237,7 +237,7 @@ impl Initiator<'_> {
             if now - sent > patience || (found == 0 && signals::is_ending()) {
                 return None;
             }
-            if meter.idle_for > self.options.yield_after {
+            if meter.idle_for > self.options.yield_after() {
                 thread::yield_now();
             }
         }
@@ -328,7 +328,7 @@ impl Initiator<'_> {
                 if now - began > 4 * time || signals::is_ending() {
                     break;
                 }
-                if refused > self.options.yield_after {
+                if refused > self.options.yield_after() {
                     thread::yield_now();
                 }
                 gone = transport.send(&self.payload);

@@ -64,9 +64,6 @@ pub(crate) struct Options {
     /// Seconds that the responder is waited for
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) await_peer: u64,
-    /// Empty polls after which others may have the CPU between two polls
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    pub(crate) yield_after: u32,
     /// The CPU to run on, when there is no EAL (else: EAL's main lcore)
     #[arg(long, value_name = "CPU")]
     pub(crate) core: Option<usize>,
@@ -162,6 +159,11 @@ impl Options {
     /// Whether there is anything for DPDK to do.
     pub(crate) fn needs_eal(&self) -> bool {
         self.transport.iter().any(|kind| kind.port)
+    }
+
+    /// Empty polls after which others may have the CPU between two polls.
+    pub(crate) fn yield_after(&self) -> u32 {
+        self.port.yield_after.unwrap_or(1024)
     }
 
     /// Addresses of kernel sockets.

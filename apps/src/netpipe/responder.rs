@@ -59,7 +59,7 @@ pub(crate) fn run(transports: &mut [Box<dyn Transport>], options: &Options, rate
             }
         }
         idle = idle.saturating_add(1);
-        if idle > options.yield_after {
+        if idle > options.yield_after() {
             // Between two runs there is no hurry.
             thread::sleep(Duration::from_micros(if idle > 1 << 20 { 1000 } else { 0 }));
         }
@@ -119,7 +119,7 @@ fn serve(
         }
         if found > 0 {
             heard = now;
-        } else if meter.idle_for > options.yield_after || !transport.is_polled() {
+        } else if meter.idle_for > options.yield_after() || !transport.is_polled() {
             if now.wrapping_sub(heard) > silence || signals::is_ending() {
                 *last = Some((round, meter.end(transport.copied() - copied)));
                 return Next::Rest;

@@ -71,7 +71,12 @@ pub(crate) struct Limits {
     pub(crate) idle: Option<Duration>,
     /// When it may sleep meanwhile.
     pub(crate) idler: Idler,
+    /// Idle turns after which it, and admission control on an lcore of its own, let others have the CPU between two turns.
+    pub(crate) patience: u32,
 }
+
+/// [`Limits::patience`], if the user does not say.
+pub(crate) const PATIENCE: u32 = 256;
 
 /// What the loop is told while it runs.
 pub(crate) enum Order {
@@ -143,7 +148,7 @@ impl Forwarder {
         ending: Ending,
     ) -> Result<Self, ForwardError> {
         let (orders, inbox) = channel();
-        let pump = pump.map(|lcore| Pump::start(eal, lcore, send_away(&mut work)));
+        let pump = pump.map(|lcore| Pump::start(eal, lcore, limits.patience, send_away(&mut work)));
         let pump = pump.transpose().map_err(ForwardError::Lcore)?;
         let go = move || {
             let _guard = ending;
@@ -243,8 +248,6 @@ impl Drop for Ending {
 
 /// Turns between two looks at the clock and the orders.
 const PERIOD: u32 = 32;
-/// Idle turns after which the loop lets others have the CPU between two turns.
-const PATIENT: u32 = 256;
 /// How long the last frames may take to leave.
 const FLUSH: Duration = Duration::from_millis(500);
 /// How long a peer that shares our rings has to take them.
@@ -252,7 +255,7 @@ const LINGER: Duration = Duration::from_millis(100);
 
 fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
     let mut active = Instant::now();
-    let (began, mut idler) = (thread_cpu(), limits.idler);
+    let (began, mut idler, patience) = (thread_cpu(), limits.idler, limits.patience);
     let mut sleepy = 0_u32;
     let sent_before = frames_sent(&work);
     'forwarding: loop {
@@ -261,7 +264,7 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
             let turn = work.turns();
             sleepy = if turn > 0 { 0 } else { sleepy.saturating_add(1) };
             done += turn;
-            if sleepy > PATIENT || (turn == 0 && !idler.polls()) {
+            if sleepy > patience || (turn == 0 && !idler.polls()) {
                 break;
             }
             if turn > 0 && is_finished(&work) {
@@ -286,7 +289,7 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
         }
         if done > 0 || !work.lanes.iter().any(|lane| lane.link.outlet.is_up()) {
             active = work.turn.now;
-        } else if sleepy > PATIENT || !idler.polls() {
+        } else if sleepy > patience || !idler.polls() {
             idle(&mut work, active);
             if limits.idle.is_some_and(|limit| work.turn.now.duration_since(active) >= limit) {
                 break;

@@ -16,7 +16,7 @@ pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
 use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
 use crate::testpmd::engine::Plan;
-use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, Report, Work};
+use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, PATIENCE, Report, Work};
 use crate::testpmd::options::Options;
 use crate::testpmd::report;
 
@@ -182,6 +182,7 @@ impl Session {
         let limits = Limits {
             idle: self.options.stop_after_idle.map(Duration::from_millis),
             idler: self.options.port.idler(),
+            patience: self.options.port.yield_after.unwrap_or(PATIENCE),
         };
         self.runs += 1;
         let run = self.runs;

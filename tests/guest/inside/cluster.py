@@ -5,8 +5,8 @@ a frame more than Linux sees), and serve the senders in turn, frame by frame, as
 speed: fragments of several datagrams get in between each other, what one sender sends keeps its order.
 
 The guest has one processor. While datagrams are on their way nothing but nodes and switch runs on it: a receiver that is not
-polled for a ring's length of flush frames loses some, on any machine. So flush frames go a few at a time. Nodes that find nothing to do for 256 polls sleep for some
-60 microseconds of virtual time instead of giving the processor away (relax.c).
+polled for a ring's length of flush frames loses some, on any machine. So flush frames go a few at a time. Nodes that find nothing to do sleep for some 60
+microseconds of virtual time instead of giving the processor away (relax.c).
 """
 
 import os

@@ -19,6 +19,8 @@ ENDS = ((f"--tx-ip={A},{B}", f"--tx-udp={PORT_A},{PORT_B}"), (f"--tx-ip={B},{A}"
 FLOWS = ((f"{B}:{PORT_B}", f"{A}:{PORT_A}"), (f"{A}:{PORT_A}", f"{B}:{PORT_B}"))
 WORK = pathlib.Path("/tmp/lab")
 MEMORY = ("-m", "64")
+# Both ends share the guest's one processor.
+SHARED = "--yield-after=0"
 
 
 def note(*words):
@@ -63,7 +65,7 @@ class Guest:
         where.mkdir(parents=True, exist_ok=True)
         commands = where / "commands"
         commands.write_text("show port info all\nshow config rxtx\n")
-        child = Testpmd(where, (*self.eal(), *eal), *(ends or ENDS[number]), f"--seed={SEED}", f"--cmdline-file={commands}", *options,
+        child = Testpmd(where, (*self.eal(), *eal), *(ends or ENDS[number]), f"--seed={SEED}", f"--cmdline-file={commands}", SHARED, *options,
                         card=card, core=0, memory=MEMORY, **how)
         self.children.append(child)
         return child
