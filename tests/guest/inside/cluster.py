@@ -108,10 +108,8 @@ class Cluster:
         note("all are ready")
 
     def order(self, command, *which):
-        """Gives a command, and does not wait for an answer."""
-        for child in which or self.children:
-            child.process.stdin.write(command.encode() + b"\n")
-            child.process.stdin.flush()
+        """Gives a command to these, or all, and does not wait for an answer."""
+        self.guest.order(command, *(which or self.children))
 
     def answer(self, child, command, begins, ends):
         """What a command prints, from one word to another."""

@@ -143,11 +143,16 @@ class Guest:
         summary = child.summary()
         check(summary["pool_before"] == summary["pool_after"], "the pool is not as full as before:", summary)
 
+    def order(self, line, *children):
+        """Gives a command at their prompts, and does not wait for an answer."""
+        for child in children:
+            child.process.stdin.write(line.encode() + b"\n")
+            child.process.stdin.flush()
+
     def tell(self, child, line, answer, seconds=60):
         """Gives a command at the prompt, and waits for a text that was not there before."""
         before = len(child.out())
-        child.process.stdin.write(line.encode() + b"\n")
-        child.process.stdin.flush()
+        self.order(line, child)
         self.until(lambda: answer in child.out()[before:], f"no {answer!r} to {line!r}:", child, seconds=seconds)
         return child.out()[before:]
 

@@ -60,8 +60,7 @@ def reset(guest, child):
     if guest.scenario.model == "igb":
         guest.tell(child, "port reset 0", "Done")
         return
-    child.process.stdin.write(b"port reset 0\n")
-    child.process.stdin.flush()
+    guest.order("port reset 0", child)
     guest.until(lambda: "port 0 cannot be reset" in child.err(), "it does not say that it cannot be reset:", child)
 
 

@@ -93,8 +93,7 @@ def admitted(guest):
                                     f"--tx-interval={INTERVAL}", known, *ADMISSION, ends=(f"--tx-ip={address},{B}", f"--tx-udp={port},{PORT_B}"),
                                     layout="separate", prompt=True))
     guest.tell(away, "start", "rx forwarding")
-    for child in senders:
-        guest.tell(child, "start", "tx forwarding")
+    guest.order("start", *senders)
     for child in senders:
         guest.until(lambda: "Accumulated" in child.out(), "it does not end:", child, seconds=guest.seconds)
     view = guest.tell(away, "show ac", "time to grant: ")
