@@ -424,12 +424,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.close(intact, ground)
     }
 
-    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram of several fragments
-    /// with a tag that agrees, and that is proof enough. Else false, and nothing has happened.
+    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag that agrees, and
+    /// that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
     fn close_by_tag<G: Ground<Buf = B>>(&mut self, headers: HeaderWords, ground: &mut G) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
-        if !self.config.require.tags || self.split || n < 2 {
+        if !self.config.require.tags || self.split {
             return false;
         }
         let Some(bytes) = ground.bytes(lowest.at, wire::UDP).first_chunk().copied() else { return false };
@@ -442,7 +442,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
             return false;
         }
-        if !headers.are_first_of_many(wire::IPV4 + self.config.geometry.stride()) {
+        let total = if n > 1 { self.config.geometry.stride() } else { from + TAG };
+        if !headers.are_first(wire::IPV4 + total, n > 1) {
             return false;
         }
         let (src, dst) = (headers.src(), headers.dst());

@@ -44,13 +44,13 @@ impl HeaderWords {
     }
 
     /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total` bytes of
-    /// packet with more to come.
+    /// packet, with more to come or without.
     #[inline(always)]
-    pub fn are_first_of_many(self, total: usize) -> bool {
+    pub fn are_first(self, total: usize, more: bool) -> bool {
         let [a, b, c] = self.0;
         let low = |word: u64| word & 0xffff_ffff;
         let sum = (a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32);
-        a >> 48 == wire16(total as u16) && (b >> 16) & 0xffff == wire16(MORE) && checksum::is_all_ones(sum)
+        a >> 48 == wire16(total as u16) && (b >> 16) & 0xffff == if more { wire16(MORE) } else { 0 } && checksum::is_all_ones(sum)
     }
 
     /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other` has one.
@@ -152,7 +152,8 @@ mod tests {
                 prop_assert_eq!(w.look_first(), first);
                 prop_assert_eq!((w.src(), w.dst(), w.id()), (ip.src, ip.dst, ip.id));
             }
-            if w.look_first() && w.are_first_of_many(1500) {
+            prop_assert!(!(w.look_first() && w.are_first(1500, false)) || parsed.is_ok_and(|ip| ip.is_whole() && ip.payload_len == 1480));
+            if w.look_first() && w.are_first(1500, true) {
                 let ip = parsed.expect("a good header");
                 prop_assert!(ip.more && ip.offset == 0 && ip.payload_len == 1480 && ip.protocol == PROTO_UDP);
             } else if let Ok(ip) = parsed && kind == TYPE_IPV4 && ip.header_len == 20 {

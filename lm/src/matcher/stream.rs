@@ -16,7 +16,7 @@ use crate::words::HeaderWords;
 /// The bytes of a UDP header, as a little-endian word, that datagrams of a stream share: ports and length.
 const SHARED: u64 = (1 << 48) - 1;
 
-/// A datagram of several fragments that was proven by its tag.
+/// A datagram that was proven by its tag.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Template {
     /// Its first fragment's.
