@@ -245,7 +245,7 @@ def main():
                 *table(["", "figure", "mark", ""], marks)]
         (out / "memif.md").write_text("\n".join([*head, *text, "## Commands\n", *(f"    {c}" for c in commands), ""]))
     if not arguments.short and not arguments.no_lab and (not arguments.only or "lab" in arguments.only):
-        lines, well = laboratory(LAB)
+        lines, well = laboratory(LAB, "--full")
         virtual, too = laboratory(LAB_ICOUNT, "--icount")
         failures += [] if well and too else ["laboratory"]
         head = ["# Measured in the laboratory\n", "Emulated cards in QEMU under TCG (docs/hardware.md): ratios within a guest "

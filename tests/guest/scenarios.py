@@ -36,6 +36,8 @@ class Scenario:
     seconds: int = 240
     # The wire that each card is on; all on one without.
     wires: tuple = ()
+    # DPDK programs that run at the same time.
+    programs: int = 2
 
     @property
     def model(self):
@@ -94,9 +96,9 @@ def _steering():
     yield Scenario("steer-flood", "82576: ordinary traffic floods queue 0 while datagrams land on queue 1 without a "
                    "copy", "steering.beside_a_flood", ("igb", "igb", "igb"))
     yield Scenario("steer-two", "82576: two senders, two landing queues, no copy on either", "steering.two_senders",
-                   ("igb", "igb", "igb"))
+                   ("igb", "igb", "igb"), programs=3)
     yield Scenario("steer-admitted", "82576: admission control gives two landing queues to three senders: no copy on either",
-                   "steering.admitted", ("igb",) * 4, icount=True, seconds=400)
+                   "steering.admitted", ("igb",) * 4, icount=True, programs=4, seconds=400)
 
 
 def _cost():
@@ -106,7 +108,7 @@ def _cost():
 
 
 # Four nodes with an 82540EM each, on a switch: Linux's bridge, with a virtio port on every wire, which costs least.
-FOUR = {"cards": ("virtio-net-pci", "e1000") * 4, "wires": (1, 1, 2, 2, 3, 3, 4, 4), "icount": True, "seconds": 400}
+FOUR = {"cards": ("virtio-net-pci", "e1000") * 4, "wires": (1, 1, 2, 2, 3, 3, 4, 4), "programs": 4, "icount": True, "seconds": 400}
 
 
 def _cluster():

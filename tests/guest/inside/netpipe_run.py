@@ -34,7 +34,8 @@ class Guested(Netpipe):
 def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None, None), long=None):
     """The results of a responder and an initiator on these cards; without any, of kernel sockets."""
     # Virtual time repeats itself: little of it is enough.
-    long = long or (("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=300", "--time=3000"))
+    short = ("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=200", "--time=600")
+    long = long or (("--repetitions=300", "--time=3000") if guest.full and not guest.icount else short)
     words = (f"--transport={','.join(transports)}", "--sizes=" + ",".join(map(str, sizes)), *COMMON, *long, *options)
     where = WORK / name
     ends = [(f"--tx-ip={src},{dst}", f"--tx-udp={ours},{theirs}")
@@ -126,7 +127,7 @@ def receive_modes(guest):
     """Latency and CPU of LM's receive modes on one pair of cards, in one guest: round trips, a paced stream, and nothing."""
     both = guest.devices(2)
     figures = {}
-    long = ("--repetitions=150", "--time=900")
+    long = ("--repetitions=150", "--time=900" if guest.full else "--time=400")
     for mode in MODES:
         option = f"--rx-mode={mode}"
         found = pair(guest, f"trips-{mode}", both, ("lm",), option, "--test=ping-pong", sizes=(64, 7168), long=long)

@@ -12,7 +12,7 @@ from kernelpeer import Peer
 from netns import inside
 
 HOST, OTHER = "host", "198.18.0.3"
-TCP_PORT, TCP_BYTES, PINGS = 5001, 1 << 18, 20
+TCP_PORT, TCP_BYTES, PINGS = 5001, 1 << 18, 8
 PATIENCE = 60
 LANDING = "02:00:00:00:00:11"
 TAP = "ordinary"
