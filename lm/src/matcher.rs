@@ -488,9 +488,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         } else {
             match self.prove(&layout, tagged, tag, &End { ip, udp, z, intact }, ground) {
                 Ok(by) => by,
-                // With every header known the reassembler does better.
+                // With every header known the reassembler does better. A stranger as long as the last fragment may have come
+                // behind that.
                 Err(reason) if intact && n > 1 && !self.knows_all(&ip, z + 1 - n, z) => {
-                    self.give_up(z + 1 - n, reason, ground);
+                    if !self.assemble(&ip, ground) {
+                        self.give_up(z + 1 - n, reason, ground);
+                    }
                     return true;
                 }
                 Err(_) => return false,

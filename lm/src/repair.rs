@@ -34,6 +34,9 @@ struct Part {
 /// Strangers in one block that are looked for inside a datagram.
 const BLOCK: usize = 8;
 
+/// Frames as long as its last fragment that are tried.
+const LASTS: usize = 4;
+
 /// A datagram that may be among the frames of the log.
 struct Wanted {
     ip: Ipv4,
@@ -132,13 +135,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 if (1..n - 1).any(|p| !self.may_be(choice[p], p, wanted)) {
                     continue;
                 }
-                // Strangers may look like the last fragment too: the nearest one that fits, or, when
-                // the block ends here, one beyond it.
-                let mut lasts = (0..choice[n - 2]).rev().filter(|&i| self.may_be(i, n - 1, wanted));
-                let Some(last) = lasts.next() else { continue };
-                choice.push(last);
-                if self.proven(&choice, wanted, &mut pieces, ground) {
-                    return Some(choice);
+                // Strangers may look like the last fragment, too.
+                let lasts = (0..choice[n - 2]).rev().filter(|&i| self.may_be(i, n - 1, wanted));
+                for last in lasts.take(LASTS) {
+                    choice.push(last);
+                    if self.proven(&choice, wanted, &mut pieces, ground) {
+                        return Some(choice);
+                    }
+                    choice.pop();
                 }
             }
         }

@@ -50,7 +50,9 @@ impl HeaderWords {
         let [a, b, c] = self.0;
         let low = |word: u64| word & 0xffff_ffff;
         let sum = (a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32);
-        a >> 48 == wire16(total as u16) && (b >> 16) & 0xffff == if more { wire16(MORE) } else { 0 } && checksum::is_all_ones(sum)
+        a >> 48 == wire16(total as u16)
+            && (b >> 16) & 0xffff == if more { wire16(MORE) } else { 0 }
+            && checksum::is_all_ones(sum)
     }
 
     /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other` has one.

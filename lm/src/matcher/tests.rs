@@ -81,6 +81,14 @@ impl Run {
         self.mock.receive(&mut self.matcher, self.burst, self.ahead, &mut self.now);
     }
 
+    /// The same; the frame of this number bounces.
+    fn arrive_bounced(&mut self, frames: &[Vec<u8>], bounced: Option<usize>) {
+        for (i, f) in frames.iter().enumerate() {
+            self.mock.bounce = bounced == Some(i);
+            self.arrive(std::slice::from_ref(f));
+        }
+    }
+
     /// Nothing comes: so many looks, so many nanoseconds apart.
     fn pass(&mut self, apart: u64, looks: usize) {
         for _ in 0..looks {

@@ -42,6 +42,10 @@ pub struct Mock {
     last_slot: Slot,
     /// How the next slots lie.
     pub slot: Slot,
+    /// The next frame lands in a bounce slot.
+    pub bounce: bool,
+    /// What lies in bounce slots, by number less 1.
+    bounced: Vec<Vec<u8>>,
     arrived: VecDeque<Frame>,
     owned: HashSet<usize>,
     buffers: isize,
@@ -78,6 +82,8 @@ impl Mock {
             last: if mirrored { len + len / 2 } else { top },
             last_slot: Slot::Overlapping,
             slot: Slot::Overlapping,
+            bounce: false,
+            bounced: Vec::new(),
             arrived: VecDeque::new(),
             owned: HashSet::new(),
             buffers: 0,
@@ -116,9 +122,15 @@ impl Mock {
         let at = self.cut(bytes.len());
         let slot = if bytes.len() > self.geometry.full_frame() + 4 { Slot::Damaged } else { self.slot };
         bytes.truncate(self.geometry.full_frame() + 4);
-        self.write(at - HEADERS, &bytes);
         assert!(self.owned.insert(at), "slot {at} was not free: make the region larger");
-        self.arrived.push_back(Frame { at, len: bytes.len() as u16, slot, bounce: 0 });
+        let (len, mut bounce) = (bytes.len() as u16, 0);
+        if std::mem::take(&mut self.bounce) {
+            self.bounced.push(bytes);
+            bounce = self.bounced.len() as u16;
+        } else {
+            self.write(at - HEADERS, &bytes);
+        }
+        self.arrived.push_back(Frame { at, len, slot, bounce });
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
@@ -143,6 +155,14 @@ impl Mock {
             loop {
                 matcher.push_plain(&mut burst, self);
                 let Some(special) = burst.0.pop_front() else { break };
+                if special.bounce != 0 {
+                    // The driver's side has the payload copied into place.
+                    let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
+                    self.write(
+                        special.at,
+                        &bytes[HEADERS..bytes.len().min(HEADERS + self.geometry.stride())],
+                    );
+                }
                 matcher.push(special, self);
             }
             *now += 1000;
@@ -222,10 +242,17 @@ impl Ground for Mock {
         &self.mem[at..at + len]
     }
     fn headers(&self, frame: &Frame) -> HeaderWords {
-        HeaderWords::of(*self.mem[frame.at - WORDS..].first_chunk().expect("margin"))
+        let bytes = match frame.bounce {
+            0 => &self.mem[frame.at - WORDS..],
+            number => &self.bounced[usize::from(number) - 1][HEADERS - WORDS..],
+        };
+        HeaderWords::of(*bytes.first_chunk().expect("margin"))
     }
     fn frame(&self, frame: &Frame) -> &[u8] {
-        &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)]
+        match frame.bounce {
+            0 => &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)],
+            number => &self.bounced[usize::from(number) - 1],
+        }
     }
     fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
         let words = HeaderWords::of(*self.mem[at - WORDS..].first_chunk()?);

@@ -119,3 +119,38 @@ fn a_frame_that_exceeds_its_slot_costs_the_one_above() {
         }
     }
 }
+
+/// What asks for admission comes in the midst of a datagram: that is delivered with one copy, whenever somebody looked, and
+/// wherever a frame bounced. (Of 16,384 bytes the last fragment is as long as the request.)
+#[test]
+fn a_request_in_the_midst_of_a_datagram() {
+    for (burst, synchronous, ahead) in WAYS {
+        for len in [7168, 16_384] {
+            let (data, before, after) = (payload(len, 7), payload(9000, 6), payload(5000, 8));
+            let mut frames = lm(7, &data);
+            let request = plain_frames(G, B, 9, &payload(112, 3)).remove(0);
+            for at in 1..frames.len() {
+                frames.insert(at, request.clone());
+                for bounced in [0, at - 1, at, at + 1, frames.len() - 1, frames.len()] {
+                    for pause in 0..8 {
+                        let mut run = Run::new(burst, synchronous).ahead(ahead);
+                        run.arrive(&lm(6, &before));
+                        for (part, range) in [0..at, at..at + 1, at + 1..frames.len()].into_iter().enumerate()
+                        {
+                            run.arrive_bounced(&frames[range.clone()], bounced.checked_sub(range.start));
+                            if pause & 1 << part != 0 {
+                                run.pass(Matcher::<Vec<u8>>::QUIET / 2, 4);
+                            }
+                        }
+                        run.arrive(&lm(8, &after));
+                        let (delivered, ..) = run.end();
+                        let d = delivered.iter().find(|d| d.payload == data);
+                        let case = (burst, synchronous, len, at, bounced, pause);
+                        assert!(d.is_some_and(|d| d.copied), "{case:?}");
+                    }
+                }
+                frames.remove(at);
+            }
+        }
+    }
+}
