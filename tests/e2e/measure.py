@@ -61,7 +61,7 @@ PLACES = (
 )
 # In the laboratory, if its tools are there.
 LAB = ("netpipe-em", "netpipe-em-82574", "netpipe-igb", "jumbo-igb", "jumbo-em", "rx-mode-igb", "rx-mode-em", "rx-mode-em-82574")
-LAB_ICOUNT = ("work-em", "work-igb", "netpipe-em", "netpipe-igb", "cost-e1000", "cost-igb")
+LAB_ICOUNT = ("netpipe-em", "netpipe-igb", "cost-e1000", "cost-igb")
 
 
 def us(ns):

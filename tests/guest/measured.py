@@ -20,10 +20,7 @@ def receive_modes(scenario, name, model):
 
 
 def named(scenario):
-    """Run by name, as `make measure` does: the same on the other cards, and what takes its minutes."""
+    """Run by name, as `make measure` does: the same on the other cards."""
     for name, model in (("em", "e1000"), ("em-82574", "e1000e")):
         yield against_linux(scenario, name, model)
         yield receive_modes(scenario, name, model)
-    for name, model in (("em", "e1000"), ("igb", "igb")):
-        yield scenario(f"work-{name}", f"instructions that a byte costs both ends at one paced rate, on two {model}: LM, then Linux's "
-                       "own driver", "netpipe_run.work_at_one_rate", (model, model), icount=True, seconds=240)

@@ -5,7 +5,6 @@ time-stamp counter is an instruction.
 """
 
 import json
-import pathlib
 import subprocess
 
 import cards
@@ -150,58 +149,4 @@ def receive_modes(guest):
         guest.level(child)
         if mode != "poll":
             check(idle["cpu_ns"] < idle["elapsed_ns"] / 2, f"{mode} does not sleep: {idle}")
-    return figures
-
-
-# Where nothing is lost and everybody sleeps in between, bits a second on the wire.
-RATE = "100M"
-TIMES = (600, 3600)
-
-
-def busy():
-    """Seconds that the guest's one CPU has not been idle, interrupts and all."""
-    words = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    ticks = [int(word) for word in words[:8]]
-    return (sum(ticks) - ticks[3] - ticks[4]) / 100
-
-
-def spent(guest, name, both, transport, size, *options, **how):
-    """CPU time of the whole guest for a byte of a paced stream, ns: what a long run takes more than a short one, so that what
-    both do beside is not in it. In virtual time, instructions."""
-    used, got = [], []
-    for ms in TIMES:
-        before = busy()
-        found = pair(guest, f"{name}-{ms}", both, (transport,), "--test=stream", f"--pace={RATE}", *options, sizes=(size,),
-                     long=("--repetitions=1", f"--time={ms}"), **how)
-        used.append(busy() - before)
-        s = found.cell(transport, size)["stream"]
-        check(s["loss"] < 0.01, s)
-        got.append(s["responder"]["bytes"])
-    return 1e9 * (used[1] - used[0]) / (got[1] - got[0])
-
-
-def work_at_one_rate(guest):
-    """Instructions a byte, of both ends together, at one rate: LM polling (what its polls and sends took that came to something),
-    LM waiting for interrupts and kernel sockets that wait (what the whole guest took)."""
-    both = guest.devices(2)
-    sizes = (7168, 65507)
-    figures, lm = {}, {}
-    for policy, options in (("tags", ("--checksum=zero", "--require=headers,checksum,tags")), ("checksums", ())):
-        found = pair(guest, f"poll-{policy}", both, ("lm",), "--test=stream", f"--pace={RATE}", *options, sizes=(7168, 65499),
-                     long=("--repetitions=1", "--time=120"))
-        for size, real in zip(sizes, (7168, 65499)):
-            s = found.cell("lm", real)["stream"]
-            work = sum(s[end]["work_ns"] for end in ("initiator", "responder"))
-            lm[policy, size] = work / s["responder"]["bytes"]
-            figures[f"lm polling, {policy}, {size}"] = f"{lm[policy, size]:.3f}"
-    if guest.scenario.model.startswith("e1000"):
-        for size in sizes:
-            each = spent(guest, f"interrupt-{size}", both, "lm", size, "--rx-mode=interrupt")
-            figures[f"lm waiting, checksums, {size}"] = f"{each:.3f}"
-    spaces = hand_to_linux(guest, both)
-    for size in sizes:
-        kernel = spent(guest, f"udp-{size}", None, "udp", size, "--kernel-wire=the same cards", namespaces=spaces)
-        figures[f"kernel, {size}"] = f"{kernel:.3f}"
-        for policy in ("tags", "checksums"):
-            figures[f"kernel/lm polling, {policy}, {size}"] = f"{kernel / lm[policy, size]:.1f}"
     return figures
