@@ -66,9 +66,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Store for Shelf<B> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame of the log is intact and closes nothing: what is it?
     pub(crate) fn examine<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let kind = classify(ground.frame(&self.log[self.log.len() - 1]));
+        self.examine_as(kind, ground);
+    }
+
+    /// The same where that is known. Its headers are not looked at again: the next frame may be overwriting them by now.
+    pub(crate) fn examine_as<G: Ground<Buf = B>>(&mut self, kind: Kind, ground: &mut G) {
         let z = self.log.len() - 1;
         let frame = self.log[z];
-        match classify(ground.frame(&frame)) {
+        match kind {
             Kind::Fragment(ip) if !self.reassembler.contains(&key(&ip)) => {
                 if ip.offset == 0 {
                     if !self.assemble(&ip, ground) {
@@ -81,10 +87,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     }
                 }
             }
-            _ => {
+            kind => {
                 self.log.pop();
                 self.open_gap();
-                self.intact(frame, ground);
+                self.intact(frame, kind, ground);
                 if self.log.len() <= self.run {
                     self.run = self.log.len();
                     if self.log.is_empty() {
@@ -95,9 +101,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// A frame out of the log whose headers are intact: deliver it, reassemble it, or hand it out.
-    pub(crate) fn intact<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
-        match classify(ground.frame(&frame)) {
+    /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
+    pub(crate) fn intact<G: Ground<Buf = B>>(&mut self, frame: Frame, kind: Kind, ground: &mut G) {
+        match kind {
             Kind::Single(ip) => {
                 if !self.single(&frame, &ip, ground) {
                     return;

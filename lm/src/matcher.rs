@@ -300,7 +300,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 self.below = self.under(frame.at);
                 self.log.push(frame);
             }
-            Slot::Separate => self.intact(frame, ground),
+            Slot::Separate => self.intact(frame, classify(ground.frame(&frame)), ground),
             _ => {
                 self.counters.drop_one(Reason::Oversize);
                 self.lose_overwritten(&frame, ground);
@@ -383,11 +383,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return None;
         }
         if self.config.quiet.is_some() {
-            if !glimpse.doubted && !wire::is_known(ground.frame(&newest)) {
+            let known = wire::is_known(ground.frame(&newest));
+            let kind = classify(ground.frame(&newest));
+            // The next frame may have come just now, and be overwriting them: what was read counts if they are still the same.
+            if ground.headers(&newest) != glimpse.headers {
+                return None;
+            }
+            if !glimpse.doubted && !known {
                 return Some(Glimpse { doubted: true, ..glimpse });
             }
             if !self.close_late(true, ground) {
-                self.examine(ground);
+                self.examine_as(kind, ground);
             }
         } else if wire::Arp::parse(ground.frame(&newest)).is_some() {
             self.hand_out(&newest, ground);

@@ -15,6 +15,7 @@ use crate::matcher::{Config, Matcher};
 use crate::reassembler::{Limits, Store};
 use crate::wire::{self, Flow, HEADERS, IPV4, Ipv4, MIN_FRAME, UDP, Udp};
 use crate::words::{HeaderWords, WORDS};
+use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 
 /// Room above the top slot and below the bottom one.
@@ -44,6 +45,10 @@ pub struct Mock {
     pub slot: Slot,
     /// The next frame lands in a bounce slot.
     pub bounce: bool,
+    /// Headers of frames in place that can be read until the next frame overwrites them, while nobody has been told of it;
+    /// negative: any number.
+    pub untorn: Cell<i32>,
+    torn: Vec<u8>,
     /// What lies in bounce slots, by number less 1.
     bounced: Vec<Vec<u8>>,
     arrived: VecDeque<Frame>,
@@ -83,6 +88,8 @@ impl Mock {
             last_slot: Slot::Overlapping,
             slot: Slot::Overlapping,
             bounce: false,
+            untorn: Cell::new(-1),
+            torn: vec![0xa5; MARGIN],
             bounced: Vec::new(),
             arrived: VecDeque::new(),
             owned: HashSet::new(),
@@ -188,6 +195,13 @@ impl Mock {
         Ok(())
     }
 
+    /// Headers are read.
+    fn is_torn(&self) -> bool {
+        let left = self.untorn.get();
+        self.untorn.set(if left > 0 { left - 1 } else { left });
+        left == 0
+    }
+
     fn disown(&mut self, at: usize) {
         assert!(self.owned.remove(&at), "slot {at} was handed back twice");
     }
@@ -243,6 +257,7 @@ impl Ground for Mock {
     }
     fn headers(&self, frame: &Frame) -> HeaderWords {
         let bytes = match frame.bounce {
+            0 if self.is_torn() => &self.torn[..],
             0 => &self.mem[frame.at - WORDS..],
             number => &self.bounced[usize::from(number) - 1][HEADERS - WORDS..],
         };
@@ -250,6 +265,7 @@ impl Ground for Mock {
     }
     fn frame(&self, frame: &Frame) -> &[u8] {
         match frame.bounce {
+            0 if self.is_torn() => &self.torn[..frame.len.into()],
             0 => &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)],
             number => &self.bounced[usize::from(number) - 1],
         }

@@ -412,3 +412,25 @@ fn bursts_of_any_size() {
         }
     }
 }
+
+/// A frame that was the newest for long enough is looked at, and just then the next one comes and overwrites its headers:
+/// whenever that is, the datagram lands.
+#[test]
+fn the_next_frame_comes_while_a_quiet_one_is_looked_at() {
+    let data = payload(16_384, 7);
+    let frames = lm(7, &data);
+    for at in 1..frames.len() {
+        for reads in 0..8 {
+            let mut run = Run::new(32, false);
+            run.arrive(&frames[..at]);
+            run.pass(Matcher::<Vec<u8>>::QUIET - 1000, 1);
+            run.mock.untorn.set(reads);
+            run.pass(2000, 1);
+            run.mock.untorn.set(-1);
+            run.arrive(&frames[at..]);
+            let (delivered, counters, strangers) = run.end();
+            assert!(delivered.len() == 1 && delivered[0].payload == data, "{at} {reads}: {counters:?}");
+            assert!(!delivered[0].copied && strangers.is_empty(), "{at} {reads}");
+        }
+    }
+}
