@@ -14,6 +14,7 @@ use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 
 /// What an intact frame turned out to be.
+#[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Stranger,
     Bad,
