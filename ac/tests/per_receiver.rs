@@ -169,6 +169,31 @@ fn a_grant_is_for_many_datagrams() {
     assert_eq!(net.nodes[0].request(node(1), 1, 0, net.now), Err(RequestError::InProgress));
 }
 
+/// Where an answer takes longer than a sender waits before it asks again, as behind a queue full of datagrams, each renewal is
+/// asked for and answered more than once: the grant is held all the same.
+#[test]
+fn a_renewal_that_is_answered_twice() {
+    let config = Config { announce: false, hold: ms(10_000), ..per_receiver() };
+    let mut net = Net::new(&config, 2);
+    net.request(0, 1);
+    net.deliver();
+    let mut late = std::collections::VecDeque::new();
+    for _ in 0..1000 {
+        net.pass(ms(1), false);
+        late.push_back(std::mem::take(&mut net.wire));
+        if late.len() > 2 {
+            for (to, bytes) in late.pop_front().into_iter().flatten() {
+                // Some say the same once more.
+                let _ = net.handle(to, &bytes);
+            }
+        }
+    }
+    assert!(net.nodes[1].counters().received > 30, "each was asked for twice");
+    let events = net.events();
+    assert!(!events.iter().any(|(_, e)| matches!(e, Event::Lapsed { .. })), "{events:?}");
+    assert!(net.nodes[0].grant(node(1)).is_some());
+}
+
 /// Who waits and dies is forgotten; who waits and lives is not.
 #[test]
 fn a_dead_waiter_is_forgotten() {

@@ -143,6 +143,8 @@ impl Link {
             let now = if frames > 0 { Instant::now() } else { turn.now };
             frames += outlet.admission_turn(now, &mut self.receivers);
         }
+        // What is urgent has waited for room.
+        outlet.sender.flush();
         frames
     }
 
@@ -228,18 +230,15 @@ impl Outlet {
         done
     }
 
-    /// A control message, from this address if there is one, else from the port's. If there is no room for it, it is lost, and
-    /// will be repeated.
+    /// A control message, from this address if there is one, else from the port's, before datagrams that are sent later: in a
+    /// stream that keeps the queue full a grant could not be renewed. If too many wait it is lost, and will be repeated.
     fn send_control(&mut self, to: ac::NodeId, from: Option<Mac>, payload: &[u8], now: Instant) {
         let flow = control_flow(self.ours.src, to);
         // Whoever is not known yet hears it with all others.
         let src_mac = self.resolver.mac();
         let mut ends = self.address(flow, now).unwrap_or(Ends { src_mac, dst_mac: BROADCAST, flow });
         ends.src_mac = from.unwrap_or(src_mac);
-        if let Some(mut buffer) = self.sender.buffer() {
-            buffer.fill(payload);
-            let _ = self.sender.send(buffer, &ends);
-        }
+        let _ = self.sender.send_urgent(payload, &ends);
     }
 
     /// Flush frames to where the datagrams go: how many went, of so many that are due. They are a ring full, and where no
@@ -357,9 +356,11 @@ impl Outlet {
 
     /// Learns from a frame that is not LM's, and answers it if it is ARP.
     fn hear(&mut self, frame: &[u8]) {
-        if let Some(answer) = self.resolver.hear(frame) {
-            // If the queue is full it is lost, and will be asked for again.
-            send_bytes(&mut self.sender, &answer);
+        if let Some(answer) = self.resolver.hear(frame)
+            && let Some(answer) = self.sender.frame(&answer)
+        {
+            // If too many wait it is lost, and will be asked for again.
+            drop(self.sender.send_frame_urgent(answer));
         }
     }
 }

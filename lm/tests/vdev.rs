@@ -45,7 +45,7 @@ impl Node {
         let (queue, tx) = port.start()?.ok_or("queues are out")?;
         let receiver = Self::receiver(eal, queue, &strangers)?;
         let pool = SendPool::create(eal, 16, G.buffer_len(), None)?;
-        let headers = Mempool::pktmbuf(eal, &format!("head{id}"), 2047, 64, 0, 256, None)?;
+        let headers = Mempool::pktmbuf(eal, &format!("head{id}"), 2047, 64, 0, 128 + 192, None)?;
         let config = SenderConfig { geometry: G, checksum: ChecksumMode::Full, in_flight: None };
         let sender = Sender::new(tx, config, pool, headers);
         Ok(Self { port, receiver, sender, strangers, level })
@@ -221,6 +221,38 @@ fn held_messages(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What is urgent waits for room in a full queue, and goes before what is sent later.
+fn urgent_in_a_full_queue(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
+    let mut sent = 0_usize;
+    loop {
+        let mut buffer = a.sender.buffer().ok_or("no send buffer")?;
+        buffer.write_all(&payload(20_000, sent))?;
+        if a.sender.send(buffer, &ENDS).is_err() {
+            break;
+        }
+        sent += 1;
+    }
+    for i in 0..32 {
+        a.sender.send_urgent(&payload(96, i), &ENDS)?;
+    }
+    ensure(a.sender.send_urgent(&payload(96, 32), &ENDS).is_err(), "more wait than should")?;
+    ensure(a.sender.send_urgent(&payload(193, 0), &ENDS).is_err(), "it is longer than an urgent one may be")?;
+    let mut later = a.sender.buffer().ok_or("no send buffer")?;
+    later.write_all(&payload(7168, 0))?;
+    let mut later = Some(later);
+    let (mut got, until) = (Vec::new(), Instant::now() + Duration::from_secs(5));
+    while got.len() < sent + 33 && Instant::now() < until {
+        later = later.take().and_then(|buffer| a.sender.send(buffer, &ENDS).err()).map(|WouldBlock(b)| b);
+        a.sender.flush();
+        b.receiver.receive(32, |m| got.push(m.to_vec()));
+    }
+    let mut expected: Vec<_> = (0..sent).map(|i| payload(20_000, i)).collect();
+    expected.extend((0..32).map(|i| payload(96, i)));
+    expected.push(payload(7168, 0));
+    println!("    {sent} datagrams fill the queue, 32 urgent ones go behind them");
+    ensure(got == expected, "not what was sent, or not in that order")
+}
+
 fn layouts_switched_while_running(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     for round in 0..6 {
         b.receiver.set_layout(if round % 2 == 0 { SlotLayout::Separate } else { SlotLayout::Overlapping });
@@ -263,10 +295,11 @@ fn run() -> Result<(), Failed> {
         ensure(Instant::now() < until, "the link stays down")?;
         std::thread::sleep(Duration::from_millis(20));
     }
-    let steps: [(&str, Step); 5] = [
+    let steps: [(&str, Step); 6] = [
         ("every kind of size", every_kind_of_size),
         ("filled in every way, echoed in place", filled_in_every_way),
         ("into an mbuf", into_mbuf),
+        ("urgent frames in a full queue", urgent_in_a_full_queue),
         ("layouts switched while running", layouts_switched_while_running),
         ("messages held until the region is exhausted", held_messages),
     ];

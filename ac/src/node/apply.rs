@@ -147,10 +147,11 @@ impl Node {
         let a = &mut self.applicants[at];
         let Some(sent) = a.sent_at(ok.echo_sequence) else { return };
         let until = (sent + self.config.usable(ok.lease())).max(a.grant.until);
-        let gained = until.since(a.grant.until.max(now));
-        // Renewing what grows no more would go on for ever, in ever smaller steps.
-        let renew = self.config.hold > self.config.lease && gained >= self.config.lease / 4;
-        a.timer = if renew { now + until.since(now) / 2 } else { until };
+        let left = until.since(now);
+        // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How much this answer
+        // adds does not tell: the one to a message that was repeated before its answer came adds next to nothing.)
+        let renew = self.config.hold > self.config.lease && left >= self.config.lease / 4;
+        a.timer = if renew { now + left / 2 } else { until };
         a.tries = 0;
         a.receiver = ok.incarnation;
         let (landing, flush) = (ok.landing(), ok.flush.min(MOST_FLUSH));

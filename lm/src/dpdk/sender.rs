@@ -1,5 +1,6 @@
 //! [`Sender`]: datagrams onto a transmit queue, last fragment first.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use pmd_e1000::send::show;
@@ -61,6 +62,9 @@ impl<T> std::error::Error for WouldBlock<T> {}
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
 
+/// Urgent frames that wait for room at most.
+const URGENT: usize = 32;
+
 /// Bytes of a frame that is copied as a whole into the mbuf that has its headers: showing the payload's memory would cost
 /// more.
 const INLINE: usize = 192;
@@ -74,6 +78,8 @@ pub struct Sender {
     id: u16,
     /// What the queue did not take yet of the last datagram, in order.
     staged: Box<Burst<STAGE>>,
+    /// What goes behind that, and before anything else.
+    urgent: VecDeque<Mbuf>,
     made: Vec<Mbuf>,
     /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
     room: u32,
@@ -96,6 +102,7 @@ impl Sender {
             headers,
             id: seed.subsec_micros() as u16,
             staged: Box::new(Burst::new()),
+            urgent: VecDeque::with_capacity(URGENT),
             made: Vec::with_capacity(STAGE),
             room: 0,
             stats: SenderStats::default(),
@@ -130,10 +137,11 @@ impl Sender {
         let geometry = buffer.blocks.geometry();
         let SendBuffer { slot, blocks, mode } = buffer;
         let n = layout.fragments();
-        if n == 1
-            && let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
-            && self.inline(frame.len(), |to| to.copy_from_slice(frame))
+        if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
+            && let Some(mut mbuf) = self.inline(frame.len(), n)
         {
+            mbuf.data_mut().copy_from_slice(frame);
+            self.made.push(mbuf);
             self.stage(blocks.len());
             return Ok(());
         }
@@ -181,15 +189,8 @@ impl Sender {
         });
         let id = self.next_id();
         let seal = Seal::new(geometry, layout, ends, id, digest.as_ref());
-        let (whole, payload_at) = (HEADERS + layout.fragment_len(0), HEADERS + UDP);
-        if layout.fragments() == 1
-            && self.inline(whole, |to| {
-                let (headers, n) = seal.headers(0);
-                to[..n].copy_from_slice(&headers[..n]);
-                to[payload_at..payload_at + len].copy_from_slice(payload.bytes());
-                seal.tail(0, &mut to[payload_at + len..]);
-            })
-        {
+        if let Some(frame) = self.inlined(&seal, payload.bytes()) {
+            self.made.push(frame);
             self.stage(len);
             return Ok(());
         }
@@ -216,6 +217,61 @@ impl Sender {
         self.made.extend(heads.into_iter().map(|(head, _)| head));
         self.stage(len);
         Ok(())
+    }
+
+    /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later: what must not be lost
+    /// to a queue that others keep full, such as control messages. Up to 32 wait for room; call [`Sender::flush`] until none
+    /// does.
+    ///
+    /// # Errors
+    /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or than the mbufs of `headers`.
+    pub fn send_urgent(&mut self, payload: &[u8], ends: &Ends) -> Result<(), WouldBlock<()>> {
+        if payload.len() > INLINE {
+            return Err(WouldBlock(()));
+        }
+        let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
+        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
+            let mut digest = Digest::new();
+            digest.push(checksum::piece(payload));
+            digest
+        });
+        let id = self.next_id();
+        let seal = Seal::new(self.config.geometry, layout, ends, id, digest.as_ref());
+        let frame = self.inlined(&seal, payload).ok_or(WouldBlock(()))?;
+        self.send_frame_urgent(frame).map_err(|_| WouldBlock(()))?;
+        self.stats.datagrams += 1;
+        self.stats.bytes += payload.len() as u64;
+        Ok(())
+    }
+
+    /// Sends one frame as it is, before any datagram that is given to the sender later, as [`Sender::send_urgent`] does.
+    ///
+    /// # Errors
+    /// The frame, if 32 wait.
+    pub fn send_frame_urgent(&mut self, frame: Mbuf) -> Result<(), Mbuf> {
+        if self.urgent.len() >= URGENT {
+            self.flush();
+        }
+        if self.urgent.len() >= URGENT {
+            return Err(frame);
+        }
+        self.urgent.push_back(frame);
+        self.flush();
+        Ok(())
+    }
+
+    /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is larger, or there is no
+    /// mbuf for it.
+    fn inlined(&mut self, seal: &Seal, payload: &[u8]) -> Option<Mbuf> {
+        let (layout, at) = (seal.layout(), HEADERS + UDP);
+        let behind = at + payload.len();
+        let mut frame = self.inline(HEADERS + layout.fragment_len(0), layout.fragments())?;
+        let to = frame.data_mut();
+        let (headers, n) = seal.headers(0);
+        to[..n].copy_from_slice(&headers[..n]);
+        to[at..behind].copy_from_slice(payload);
+        seal.tail(0, &mut to[behind..]);
+        Some(frame)
     }
 
     /// A segment of headers for each fragment, last first, and one for what comes behind its payload.
@@ -277,17 +333,15 @@ impl Sender {
         }
     }
 
-    /// Makes a packet of a frame's bytes, if they are few and there is an mbuf with room for them.
-    fn inline(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
-        if len > INLINE {
-            return false;
+    /// An mbuf for the bytes of a datagram's only frame, if they are few and there is one with room for them.
+    fn inline(&mut self, len: usize, fragments: usize) -> Option<Mbuf> {
+        if fragments > 1 || len > INLINE {
+            return None;
         }
-        let Some(mut mbuf) = self.headers.alloc() else { return false };
-        let Some(to) = mbuf.append(len as u16) else { return false };
-        write(to);
-        self.made.push(mbuf);
+        let mut mbuf = self.headers.alloc()?;
+        mbuf.append(len as u16)?;
         self.stats.inlined += 1;
-        true
+        Some(mbuf)
     }
 
     /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the cache of every
@@ -325,10 +379,22 @@ impl Sender {
 
     /// Gives the queue what it did not take before; frames that still wait.
     pub fn flush(&mut self) -> usize {
+        self.push();
+        while self.staged.is_empty() && !self.urgent.is_empty() && self.has_room() {
+            let Some(frame) = self.urgent.pop_front() else { break };
+            self.room = self.room.saturating_sub(1);
+            // The stage is empty.
+            drop(self.staged.push(frame));
+            self.push();
+        }
+        self.staged.len() + self.urgent.len()
+    }
+
+    /// Gives the queue what is staged.
+    fn push(&mut self) {
         if !self.staged.is_empty() {
             self.stats.frames += self.tx.send(&mut self.staged) as u64;
         }
-        self.staged.len()
     }
 
     /// What it counted.
