@@ -17,6 +17,8 @@ SO_RCVBUFFORCE = 33
 # LM waits so long at most for an answer, and so does the socket.
 PATIENCE = 5
 BURSTS = (1, 32)
+# The largest payload of a datagram of Linux's in one frame.
+SINGLE = 1472
 
 
 class Peer:
@@ -88,14 +90,14 @@ def both_ways(guest):
         guest.expect(child, 1, want, len(BURSTS))
         guest.level(child)
         figures["datagrams"] += child.summary()["datagrams"]
-        figures["copied bytes"] += guest.copies(child)
+        figures["copied bytes"] += guest.copies(child, len(BURSTS) * sum(n > SINGLE for n in want))
     check(peer.counters()["ReasmFails"] == 0, "the kernel could not reassemble:", peer.counters())
     return figures
 
 
 def the_kernel_asks(guest, peer, card, want):
     """A socket sends, LM receives in forward order and sends it back from where it lies, the socket compares."""
-    child = guest.launch("echo", 1, card, "--forward-mode=echo", "--slots=separate", prompt=True)
+    child = guest.launch("echo", 1, card, "--forward-mode=echo", "--slots=separate", prompt=True, log=guest.logs_all)
     guest.tell(child, "start", "echo forwarding")
     guest.warm()
     with peer.socket() as s:
@@ -127,7 +129,7 @@ def lm_asks(guest, peer, card, want):
         thread = threading.Thread(target=answer, args=(s,))
         thread.start()
         child = guest.launch("ping", 1, card, "--forward-mode=ping", "--slots=separate", guest.listed(want),
-                             f"--count={len(want)}", prompt=True)
+                             f"--count={len(want)}", prompt=True, log=guest.logs_all)
         for burst in BURSTS:
             guest.tell(child, f"set burst {burst}", "burst set to")
             guest.tell(child, "start", "Accumulated", guest.seconds)

@@ -11,18 +11,6 @@ import scenarios
 from guest import Guest, note
 from host import Host
 
-# Each is imported here so that the image holds what it needs.
-import cluster  # noqa: F401
-import cost  # noqa: F401
-import grants  # noqa: F401
-import guards  # noqa: F401
-import kernelpeer  # noqa: F401
-import life  # noqa: F401
-import netpipe_run  # noqa: F401
-import ordinary  # noqa: F401
-import pingpong  # noqa: F401
-import steering  # noqa: F401
-
 
 def too_long(*_):
     raise TimeoutError("the scenario takes too long")

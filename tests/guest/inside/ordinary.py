@@ -8,7 +8,7 @@ import threading
 
 import cards
 from guest import A, B, PORT_B, check
-from kernelpeer import Peer
+from kernelpeer import SINGLE, Peer
 from netns import inside
 
 HOST, OTHER = "host", "198.18.0.3"
@@ -85,7 +85,7 @@ def on_a_function(guest):
     peer = Peer(peer_card, "igb")
     Host(cards.interface(shared))
     child = guest.launch("echo", 1, function, "--forward-mode=echo", "--slots=separate", f"--eth-peer=0,{peer.mac()}",
-                         prompt=True)
+                         prompt=True, log=guest.logs_all)
     guest.tell(child, "start", "echo forwarding")
     want = guest.sampled(2003)
     traffic = Traffic(peer)
@@ -103,7 +103,7 @@ def on_a_function(guest):
     guest.quit(child)
     guest.expect(child, 1, want, rounds)
     guest.level(child)
-    guest.copies(child)
+    guest.copies(child, rounds * sum(n > SINGLE for n in want))
     return {"datagrams": child.summary()["datagrams"], **figures}
 
 
@@ -115,12 +115,12 @@ def on_queue_0(guest):
     peer = Peer(cards.addresses()[0], "igb")
     want = guest.sampled(2003)
     away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING}", "--ordinary-port=1",
-                        f"--eth-peer=0,{cards.mac(sender)}", eal=(f"--vdev=net_tap0,iface={TAP}",), prompt=True)
+                        f"--eth-peer=0,{cards.mac(sender)}", eal=(f"--vdev=net_tap0,iface={TAP}",), prompt=True, log=guest.logs_all)
     host = Host(TAP, cards.mac(receiver))
     peer.knows(OTHER, cards.mac(receiver))
     host.knows(A, peer.mac())
     home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
-                        f"--eth-peer=0,{LANDING}", prompt=True)
+                        f"--eth-peer=0,{LANDING}", prompt=True, log=guest.logs_all)
     guest.tell(away, "start", "echo forwarding")
     traffic = Traffic(peer)
     rounds = 0
