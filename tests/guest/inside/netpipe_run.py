@@ -13,7 +13,7 @@ from netpipe import A, B, Netpipe, Results
 
 SIZES = (64, 7168, 65507)
 # em's cards hear nothing for a second after their receiver is enabled.
-COMMON = ("--blocks=3", "--warm-up=5", "--yield-after=1", "--patience=2000", "--await-peer=60")
+COMMON = ("--blocks=3", "--warm-up=5", "--yield-after=1", "--patience=5000", "--await-peer=60")
 UDP = (7700, 9700)
 
 

@@ -20,18 +20,20 @@ def ping_and_echo(guest):
         guest.tell(home, "start", "Accumulated", guest.seconds)
         for child in (away, home):
             guest.none_dropped(child, f"in bursts of {burst}")
-    figures = {"datagrams": 0, "frames": 0, "copied bytes": 0, "bounced": 0}
+    figures = {"datagrams": 0, "frames": 0, "copied bytes": 0, "bounced": 0, "late": 0}
     for number, child in ((0, home), (1, away)):
         guest.quit(child)
         guest.expect(child, number, want, len(BURSTS))
         guest.level(child)
         summary = child.summary()
-        bad = [p for p in summary["ping"] if p["lost"] or p["mismatched"]]
-        check(not bad, "lost or mismatched:", bad, home, away)
+        # On a busy host an echo may come more than a second late, and was taken for lost. It was logged with the others.
+        lost = sum(p["lost"] for p in summary["ping"])
+        check((lost, summary["mismatched"]) == (summary["late"], 0), "lost or mismatched:", [p for p in summary["ping"] if p["lost"] or p["mismatched"]], home, away)
         figures["datagrams"] += summary["datagrams"]
         figures["frames"] += summary["frames"]
         figures["copied bytes"] += guest.copies(child)
         figures["bounced"] += summary["bounced"]
+        figures["late"] += summary["late"]
     return {"slots": guest.scenario.layout, **figures}
 
 
