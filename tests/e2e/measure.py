@@ -153,12 +153,21 @@ def delivered(place, results, root):
 
 def machine(results):
     m = results["machine"]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     huge = "hugepages, zero-copy memif client" if netpipe.memory()[1] else "no hugepages: copying memif rings"
-    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    return (f"{m['cpu']}, {os.cpu_count()} CPUs, TSC {m['tsc_hz'] / 1e9:.2f} GHz; {m['kernel']}; {m['dpdk']}; {m['program']}, "
-            f"commit {commit.strip() or 'unknown'}; {huge}; ends on CPUs {cores()[0]} and {cores()[1]}; {when} UTC; "
-            f"load average at the end {os.getloadavg()[0]:.1f}")
+    return (f"{m['cpu']}, {os.cpu_count()} CPUs, TSC {m['tsc_hz'] / 1e9:.2f} GHz; {m['kernel']}; {m['dpdk']}; {m['program']}; "
+            f"{huge}; ends on CPUs {cores()[0]} and {cores()[1]}")
+
+
+def occasion():
+    """Of what was just measured: when it ended is there already."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return {"commit": done.stdout.strip() or "unknown", "load": round(os.getloadavg()[0], 1)}
+
+
+def measured_when(results):
+    m = results["machine"]
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(m["ended"]))
+    return f"Commit {m.get('commit', 'unknown')}, {when} UTC, load average at the end {m.get('load', 'unknown')}"
 
 
 def laboratory(names, *options):
@@ -221,6 +230,7 @@ def main():
                 print(f"{place.name} ... FAILED ({time.monotonic() - began:.0f} s): {why}", flush=True)
                 failures.append(place.name)
                 continue
+            results["machine"] |= occasion()
             path.write_text(json.dumps(results, indent=1) + "\n")
             print(f"{place.name} ... ok ({time.monotonic() - began:.0f} s)", flush=True)
             time.sleep(netpipe.APART)
@@ -231,7 +241,7 @@ def main():
             continue
         found[place.name] = results
         commands.append(results["machine"]["command"])
-        text += [f"## {place.title}\n", f"`lm-netpipe {' '.join(options)}`\n"]
+        text += [f"## {place.title}\n", f"`lm-netpipe {' '.join(options)}`\n", f"{measured_when(results)}.\n"]
         shown = [n for n in ("latency", "bandwidth", "stream") if svg and pathlib.Path(f"{svg}-{n}.svg").exists()]
         text += [f"![{place.name}, {n}]({place.name}-{n}.svg)\n" for n in shown]
         text += sections(results)
