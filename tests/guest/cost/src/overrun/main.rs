@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lm-overrun [EAL options] -- --policy tags|default --size BYTES [--datagrams N] [--ring N] [--seed N]
+//!            [--wire ordered|any]
 //! ```
 //!
 //! Port 0 sends, port 1 receives, on one wire, both from this thread: nothing but the seed decides when a few frames go
@@ -14,11 +15,12 @@
 //! the way, which the digest of their order tells, alone; and some strangers' frames are full ones. (Tags prove that both
 //! ends are one datagram's: they are not for wires where either happens.)
 //!
-//! A line of JSON at the end. A wrong byte, a datagram that comes twice or late, or a buffer that is lost, ends the
-//! program with an error; so does a run in which nothing had to be refused, which would prove nothing.
+//! A line of JSON at the end. A wrong byte, a datagram that comes twice, or late on a wire that keeps the order of frames, or
+//! a buffer that is lost, ends the program with an error; so does a run in which nothing had to be refused, which would prove nothing.
 
 mod source;
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -60,10 +62,19 @@ struct Options {
     datagrams: u64,
     ring: u16,
     seed: u64,
+    /// Whether the wire delivers frames in the order in which they were sent.
+    ordered: bool,
 }
 
 fn options(args: Vec<String>) -> Result<Options, Failure> {
-    let mut o = Options { policy: "default".into(), size: 4432, datagrams: 100_000, ring: 64, seed: 1 };
+    let mut o = Options {
+        policy: "default".into(),
+        size: 4432,
+        datagrams: 100_000,
+        ring: 64,
+        seed: 1,
+        ordered: true,
+    };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
@@ -73,6 +84,11 @@ fn options(args: Vec<String>) -> Result<Options, Failure> {
             "--datagrams" => o.datagrams = value.parse()?,
             "--ring" => o.ring = value.parse()?,
             "--seed" => o.seed = value.parse()?,
+            "--wire" => match value.as_str() {
+                "ordered" => o.ordered = true,
+                "any" => o.ordered = false,
+                other => return Err(format!("--wire={other}: ordered or any").into()),
+            },
             _ => return Err(format!("unknown option {arg}").into()),
         }
     }
@@ -136,6 +152,9 @@ struct Judge {
     delivered: u64,
     by_tags: u64,
     last: Option<u64>,
+    /// The numbers that came.
+    seen: HashSet<u64>,
+    ordered: bool,
     wrong: u64,
     /// What the first wrong one was.
     first_wrong: Option<String>,
@@ -146,13 +165,19 @@ impl Judge {
         self.delivered += 1;
         self.by_tags += u64::from(message.whole_by() == WholeBy::Tags);
         let number = source::number(message);
-        let late = self.last.is_some_and(|last| number.is_none_or(|number| number <= last));
+        let late = self.ordered && self.last.is_some_and(|last| number.is_none_or(|number| number <= last));
+        let again = number.is_some_and(|number| !self.seen.insert(number));
         source::payload(number.unwrap_or_default(), size, &mut self.expected);
-        if number.is_none() || late || **message != *self.expected {
+        if number.is_none() || late || again || **message != *self.expected {
             self.wrong += 1;
             let same = message.iter().zip(&self.expected).take_while(|(a, b)| a == b).count();
             self.first_wrong.get_or_insert_with(|| {
-                format!("{number:?} after {:?}, {} bytes, the first {same} right", self.last, message.len())
+                let times = if again { "again, " } else { "" };
+                format!(
+                    "{number:?} {times}after {:?}, {} bytes, the first {same} right",
+                    self.last,
+                    message.len()
+                )
             });
         } else {
             self.last = number;
@@ -188,7 +213,7 @@ fn run() -> Result<(), Failure> {
     let mut random = Random(o.seed);
     let ends = [out.port.port().mac()?.0, port.port().mac()?.0];
     let mut source = Source::new(Geometry::ETHERNET, o.size, ends, rough, Random(!o.seed));
-    let mut judge = Judge::default();
+    let mut judge = Judge { ordered: o.ordered, ..Judge::default() };
 
     let begun = Instant::now();
     while judge.delivered == 0 {
@@ -205,7 +230,7 @@ fn run() -> Result<(), Failure> {
         }
     }
     let first = source.datagrams();
-    judge = Judge { last: first.checked_sub(2), ..Judge::default() };
+    judge = Judge { last: first.checked_sub(2), ordered: o.ordered, ..Judge::default() };
     let mut pause = 0;
     while source.datagrams() - first < o.datagrams && judge.wrong < ENOUGH {
         out.send(&mut source, 1 + random.below(OUT as u64) as usize)?;
