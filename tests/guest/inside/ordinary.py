@@ -115,12 +115,12 @@ def on_queue_0(guest):
     peer = Peer(cards.addresses()[0], "igb")
     want = guest.sampled(2003)
     away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING}", "--ordinary-port=1",
-                        f"--eth-peer=0,{cards.mac(sender)}", eal=(f"--vdev=net_tap0,iface={TAP}",), prompt=True, log=guest.logs_all)
+                        f"--eth-peer=0,{cards.mac(sender)}", eal=(f"--vdev=net_tap0,iface={TAP}",), prompt=True)
     host = Host(TAP, cards.mac(receiver))
     peer.knows(OTHER, cards.mac(receiver))
     host.knows(A, peer.mac())
     home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
-                        f"--eth-peer=0,{LANDING}", prompt=True, log=guest.logs_all)
+                        f"--eth-peer=0,{LANDING}", prompt=True)
     guest.tell(away, "start", "echo forwarding")
     traffic = Traffic(peer)
     rounds = 0

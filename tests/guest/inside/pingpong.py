@@ -26,9 +26,10 @@ def ping_and_echo(guest):
         guest.expect(child, number, want, len(BURSTS))
         guest.level(child)
         summary = child.summary()
-        # On a busy host an echo may come more than a second late, and was taken for lost. It was logged with the others.
-        lost = sum(p["lost"] for p in summary["ping"])
-        check((lost, summary["mismatched"]) == (summary["late"], 0), "lost or mismatched:", [p for p in summary["ping"] if p["lost"] or p["mismatched"]], home, away)
+        # On a busy host an echo may come more than a second late, and was taken for lost: the log alone tells that it was right.
+        late = summary["late"] if guest.logs_all else 0
+        bad = [p for p in summary["ping"] if p["lost"] or p["mismatched"]]
+        check((sum(p["lost"] for p in bad), summary["mismatched"]) == (late, 0), "lost or mismatched:", bad, home, away)
         figures["datagrams"] += summary["datagrams"]
         figures["frames"] += summary["frames"]
         figures["copied bytes"] += guest.copies(child)

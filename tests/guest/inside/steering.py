@@ -23,10 +23,10 @@ def beside_a_flood(guest):
     sender, receiver = guest.devices()
     want = guest.sampled(2003)
     away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING[0]}",
-                        f"--eth-peer=0,{cards.mac(sender)}", prompt=True, log=guest.logs_all)
+                        f"--eth-peer=0,{cards.mac(sender)}", prompt=True)
     to = wire.mac(re.search(r"MAC address: (\S+)", away.out())[1])
     home = guest.launch("ping", 0, sender, "--forward-mode=ping", guest.listed(want), f"--count={len(want)}",
-                        f"--eth-peer=0,{LANDING[0]}", prompt=True, log=guest.logs_all)
+                        f"--eth-peer=0,{LANDING[0]}", prompt=True)
     guest.tell(away, "start", "echo forwarding")
     with Flood(stranger(third, "igb"), ordinary(to)) as flood:
         guest.until(lambda: flood.sent > 100, "the stranger cannot send")
