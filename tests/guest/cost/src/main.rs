@@ -106,6 +106,7 @@ fn run() -> Result<(), Failure> {
         if began.elapsed().as_secs() >= 10 {
             return Err(e);
         }
+        // In virtual time a pause costs nothing, and a round that fails does.
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
     let mut costs = Vec::with_capacity(o.rounds);
