@@ -50,7 +50,17 @@ enum Standing {
 struct Destination {
     address: u32,
     standing: Standing,
+    /// When it was last asked whether datagrams may go there, and in which turn.
     used: Instant,
+    turn: u64,
+}
+
+impl Destination {
+    /// Whether nothing has been meant for it for so long: also in the last turns, of which an engine takes two at most
+    /// for a datagram. The clock alone would call idle whoever had lost the CPU.
+    fn is_unused(&self, time: Duration, now: Instant, turn: u64) -> bool {
+        now.saturating_duration_since(self.used) > time && turn - self.turn > 2
+    }
 }
 
 /// What may be sent to a destination now.
@@ -136,6 +146,8 @@ pub(crate) struct Admission {
     /// The node's clock begins here, and was read last then.
     start: Instant,
     latest: Instant,
+    /// Turns so far.
+    turns: u64,
     /// Whether the device lets slots overlap.
     overlap: bool,
     /// Who holds which landing queue.
@@ -192,6 +204,7 @@ impl Admission {
             caller,
             start: now,
             latest: now,
+            turns: 0,
             overlap: setup.overlap,
             holders: vec![None; queues],
             strayed: false,
@@ -237,7 +250,8 @@ impl Admission {
         let mut done = 0;
         self.strayed = false;
         self.latest = self.latest.max(now);
-        let now = self.latest;
+        self.turns += 1;
+        let (now, turn) = (self.latest, self.turns);
         if let Some(rings) = &mut self.rings {
             rings.look(
                 |queue| receivers.get(queue).map(|r| r.counters().frames),
@@ -274,11 +288,10 @@ impl Admission {
             done += 1;
             self.hear(answer, now);
         }
-        let idle = |d: &&mut Destination| now.saturating_duration_since(d.used) > IDLE;
-        for d in self.destinations.iter_mut().filter(idle) {
+        for d in self.destinations.iter_mut().filter(|d| d.is_unused(IDLE, now, turn)) {
             release(&self.caller, d);
         }
-        self.destinations.retain(|d| now.saturating_duration_since(d.used) < LOST);
+        self.destinations.retain(|d| !d.is_unused(LOST, now, turn));
         done
     }
 
@@ -377,11 +390,11 @@ impl Admission {
         }
         let at = known.unwrap_or_else(|| {
             let standing = Standing::Cancelled(now);
-            self.destinations.push(Destination { address, standing, used: now });
+            self.destinations.push(Destination { address, standing, used: now, turn: self.turns });
             self.destinations.len() - 1
         });
         let d = &mut self.destinations[at];
-        d.used = now;
+        (d.used, d.turn) = (now, self.turns);
         let ask = match d.standing {
             Standing::Granted { grant, .. } if grant.until <= clock(self.start, now) => return May::Wait,
             Standing::Granted { grant, flush: 0 } => return May::Send(grant.landing),

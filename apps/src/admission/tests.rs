@@ -118,6 +118,32 @@ fn data_and_flush_frames_go_to_the_queue_that_was_granted() {
 }
 
 #[test]
+fn whoever_lost_the_cpu_is_not_idle() {
+    let (mut sender, mut receiver, mut wire) =
+        (node(setup(1, Policy::PerReceiver)), node(setup(9, Policy::PerReceiver)), Kept::default());
+    let rested = rested();
+    receiver.turn(rested, &mut [], &mut wire);
+    assert_eq!(sender.may(9), May::Ask);
+    sender.turn(Instant::now(), &mut [], &mut wire);
+    receiver.received(&wire.messages.pop().expect("a request").2);
+    receiver.turn(rested, &mut [], &mut wire);
+    // The grant is there when the sender has the CPU again.
+    sender.received(&wire.messages.pop().expect("a grant").2);
+    let mut later = Instant::now() + 2 * IDLE;
+    sender.turn(later, &mut [], &mut wire);
+    assert_eq!(sender.may(9), May::Flush(None, 544));
+    for _ in 0..2 {
+        later += 2 * IDLE;
+        sender.turn(later, &mut [], &mut wire);
+    }
+    assert!(wire.messages.is_empty(), "it could not send in between");
+    later += 2 * IDLE;
+    sender.turn(later, &mut [], &mut wire);
+    sender.turn(later, &mut [], &mut wire);
+    assert_eq!(wire.told(), [(NodeId(9), Kind::EndMe as u8)], "now it could have");
+}
+
+#[test]
 fn the_paper_has_one_landing_queue_a_node() {
     let two = vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
     let why = Admission::new(Setup { landing: two, ..setup(1, Policy::Exclusive) });
