@@ -138,7 +138,7 @@ impl Sender {
         let SendBuffer { slot, blocks, mode } = buffer;
         let n = layout.fragments();
         if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
-            && let Some(mut mbuf) = self.inline(frame.len(), n)
+            && let Some(mut mbuf) = self.inline(&layout)
         {
             mbuf.data_mut().copy_from_slice(frame);
             self.made.push(mbuf);
@@ -174,6 +174,11 @@ impl Sender {
             return Err(WouldBlock(payload));
         }
         let (geometry, len) = (self.config.geometry, payload.bytes().len());
+        if let Some(frame) = self.small(payload.bytes(), ends) {
+            self.made.push(frame);
+            self.stage(len);
+            return Ok(());
+        }
         let layout = Layout::of_udp(geometry, len + UDP);
         // Where piece `i` lies in the payload.
         let place = |i: usize| {
@@ -182,18 +187,7 @@ impl Sender {
             let from = (start + piece.start - UDP).min(len);
             from..(from + piece.len()).min(len)
         };
-        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
-            let mut digest = Digest::new();
-            (0..layout.fragments()).for_each(|i| digest.push(checksum::piece(&payload.bytes()[place(i)])));
-            digest
-        });
-        let id = self.next_id();
-        let seal = Seal::new(geometry, layout, ends, id, digest.as_ref());
-        if let Some(frame) = self.inlined(&seal, payload.bytes()) {
-            self.made.push(frame);
-            self.stage(len);
-            return Ok(());
-        }
+        let seal = self.seal(layout, ends, (0..layout.fragments()).map(|i| &payload.bytes()[place(i)]));
         let filled = (0..layout.fragments()).rev().filter(|&i| !layout.piece(i).is_empty());
         let parts: Vec<_> = filled.clone().map(place).collect();
         let Some(mut heads) = self.heads(&seal) else {
@@ -226,18 +220,7 @@ impl Sender {
     /// # Errors
     /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or than the mbufs of `headers`.
     pub fn send_urgent(&mut self, payload: &[u8], ends: &Ends) -> Result<(), WouldBlock<()>> {
-        if payload.len() > INLINE {
-            return Err(WouldBlock(()));
-        }
-        let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
-        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
-            let mut digest = Digest::new();
-            digest.push(checksum::piece(payload));
-            digest
-        });
-        let id = self.next_id();
-        let seal = Seal::new(self.config.geometry, layout, ends, id, digest.as_ref());
-        let frame = self.inlined(&seal, payload).ok_or(WouldBlock(()))?;
+        let frame = self.small(payload, ends).ok_or(WouldBlock(()))?;
         self.send_frame_urgent(frame).map_err(|_| WouldBlock(()))?;
         self.stats.datagrams += 1;
         self.stats.bytes += payload.len() as u64;
@@ -260,13 +243,25 @@ impl Sender {
         Ok(())
     }
 
+    /// The headers of a datagram whose pieces these are.
+    fn seal<'a>(&mut self, layout: Layout, ends: &Ends, pieces: impl Iterator<Item = &'a [u8]>) -> Seal {
+        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
+            let mut digest = Digest::new();
+            pieces.for_each(|piece| digest.push(checksum::piece(piece)));
+            digest
+        });
+        let id = self.next_id();
+        Seal::new(self.config.geometry, layout, ends, id, digest.as_ref())
+    }
+
     /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is larger, or there is no
     /// mbuf for it.
-    fn inlined(&mut self, seal: &Seal, payload: &[u8]) -> Option<Mbuf> {
-        let (layout, at) = (seal.layout(), HEADERS + UDP);
+    fn small(&mut self, payload: &[u8], ends: &Ends) -> Option<Mbuf> {
+        let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
+        let mut frame = self.inline(&layout)?;
+        let seal = self.seal(layout, ends, std::iter::once(payload));
+        let (to, at) = (frame.data_mut(), HEADERS + UDP);
         let behind = at + payload.len();
-        let mut frame = self.inline(HEADERS + layout.fragment_len(0), layout.fragments())?;
-        let to = frame.data_mut();
         let (headers, n) = seal.headers(0);
         to[..n].copy_from_slice(&headers[..n]);
         to[at..behind].copy_from_slice(payload);
@@ -304,13 +299,7 @@ impl Sender {
     /// # Errors
     /// The frame, if the queue is full.
     pub fn send_frame(&mut self, frame: Mbuf) -> Result<(), Mbuf> {
-        if !self.is_clear() {
-            return Err(frame);
-        }
-        self.staged.push(frame)?;
-        self.room = self.room.saturating_sub(1);
-        self.flush();
-        Ok(())
+        if self.is_clear() { self.send_frame_urgent(frame) } else { Err(frame) }
     }
 
     /// A frame of these bytes from the pool of headers; `None`: it is empty, or they don't fit.
@@ -334,8 +323,12 @@ impl Sender {
     }
 
     /// An mbuf for the bytes of a datagram's only frame, if they are few and there is one with room for them.
-    fn inline(&mut self, len: usize, fragments: usize) -> Option<Mbuf> {
-        if fragments > 1 || len > INLINE {
+    fn inline(&mut self, layout: &Layout) -> Option<Mbuf> {
+        if layout.fragments() > 1 {
+            return None;
+        }
+        let len = HEADERS + layout.fragment_len(0);
+        if len > INLINE {
             return None;
         }
         let mut mbuf = self.headers.alloc()?;
@@ -380,8 +373,12 @@ impl Sender {
     /// Gives the queue what it did not take before; frames that still wait.
     pub fn flush(&mut self) -> usize {
         self.push();
-        while self.staged.is_empty() && !self.urgent.is_empty() && self.has_room() {
-            let Some(frame) = self.urgent.pop_front() else { break };
+        // Room is looked for last: to count mbufs is expensive.
+        while !self.urgent.is_empty()
+            && self.staged.is_empty()
+            && self.has_room()
+            && let Some(frame) = self.urgent.pop_front()
+        {
             self.room = self.room.saturating_sub(1);
             // The stage is empty.
             drop(self.staged.push(frame));
