@@ -36,9 +36,12 @@ const MORE_HEADERS: u32 = 1023;
 const STRANGER_MBUFS: u32 = 511;
 
 /// How long a server is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a link may take to come up once the server is there.
-const SOON: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a link may take to come up once the server is there, before it is asked again. It may be short of CPU; and where
+/// a client gives up in the midst of the handshake its server may crash (DPDK 22.11, in EAL's interrupt thread).
+const SOON: Duration = Duration::from_secs(2);
+/// The same where asking again would be in vain.
+const AT_LAST: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -61,8 +64,8 @@ pub(crate) struct ControlPort {
     started: bool,
     up: Arc<AtomicBool>,
     geometry: Geometry,
-    /// A net_memif client.
-    asks_once: bool,
+    /// What kind of net_memif client it is, if it is one.
+    client: Option<Client>,
     /// Where ordinary frames go.
     exit: Option<ExitPort>,
     // mbufs of these wait in the port's rings: they go after it.
@@ -104,7 +107,7 @@ impl ControlPort {
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, 128 + 192, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
-        let asks_once = asks_once(&landing.info().driver, &arguments(id));
+        let client = Client::of(&landing.info().driver, &arguments(id));
         // All that there are: some drivers post already when a queue is set up.
         let pool_before = landing.pools().map(LandingPool::size).sum();
         Ok(Self {
@@ -118,7 +121,7 @@ impl ControlPort {
             started: false,
             up: Arc::default(),
             geometry,
-            asks_once,
+            client,
             exit: None,
             headers: headers.map_err(OpenError::Pool)?,
             strangers: strangers.map_err(OpenError::Pool)?,
@@ -143,10 +146,10 @@ impl ControlPort {
     /// Starts the port and makes its link. A link that is still down then is not an error: a cable may be plugged in
     /// later, too.
     pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
-        let (id, asks_once) = (self.id(), self.asks_once);
+        let (id, client) = (self.id(), self.client);
         persist(
             self,
-            (id, asks_once),
+            (id, client),
             |port| port.start_once(eal, options),
             |port| port.stop().map_err(StartPortError::Again),
             Self::look_at_link,
@@ -295,23 +298,60 @@ impl ControlPort {
     }
 }
 
-/// Starts a port by `start`. A net_memif client asks for its server once, when it is started: for as long as [`PATIENCE`]
-/// it is stopped and started again if that is not there or not ready yet, and if it `may` be tried again.
+/// A net_memif client asks for its server once, when it is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// It can be stopped and started again until it is answered.
+    Copying,
+    /// It connects once in a process: when it is cut off, in the midst of the handshake too, DPDK 22.11 closes files of EAL's
+    /// that it would have to show the server the next time.
+    ZeroCopy,
+}
+
+impl Client {
+    /// Of a port with these arguments.
+    pub(crate) fn of(driver: &str, args: &str) -> Option<Self> {
+        if driver != "net_memif" || is_memif_server(args) {
+            return None;
+        }
+        Some(if args.split(',').any(|arg| arg == "zero-copy=yes") { Self::ZeroCopy } else { Self::Copying })
+    }
+
+    /// How long its link may take to come up once the server is there.
+    fn handshake(self) -> Duration {
+        match self {
+            Self::Copying => SOON,
+            Self::ZeroCopy => AT_LAST,
+        }
+    }
+
+    /// What to do if it does not.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Copying => "stop and start the port when it does",
+            Self::ZeroCopy => "start it, then this program again (a zero-copy client connects once)",
+        }
+    }
+}
+
+/// Starts a port by `start`. A net_memif client is stopped and started again for as long as [`PATIENCE`], if its server is not
+/// there or not ready yet, and if it `may` be tried again.
 pub(crate) fn persist<P, E>(
     port: &mut P,
-    (id, asks_once): (PortId, bool),
+    (id, client): (PortId, Option<Client>),
     mut start: impl FnMut(&mut P) -> Result<(), E>,
     mut stop: impl FnMut(&mut P) -> Result<(), E>,
     is_up: impl Fn(&P) -> bool,
     may: impl Fn(&E) -> bool,
 ) -> Result<(), E> {
+    let Some(client) = client else { return start(port) };
     let begun = Instant::now();
     loop {
         let started = start(port);
-        let up = !asks_once || (started.is_ok() && comes_up(port, &is_up));
+        let up = started.is_ok() && comes_up(port, client.handshake(), &is_up);
         if up || begun.elapsed() > PATIENCE || signals::is_ending() {
             if !up && started.is_ok() {
-                log::warn!("port {id}: no net_memif server answers: stop and start the port when it does");
+                log::warn!("port {id}: no net_memif server answers: {}", client.advice());
             }
             return started;
         }
@@ -323,21 +363,16 @@ pub(crate) fn persist<P, E>(
     }
 }
 
-/// Whether the link comes up soon.
-fn comes_up<P>(port: &P, is_up: impl Fn(&P) -> bool) -> bool {
+/// Whether the link comes up in this time.
+fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool) -> bool {
     let begun = Instant::now();
     while !is_up(port) {
-        if begun.elapsed() > SOON || signals::is_ending() {
+        if begun.elapsed() > within || signals::is_ending() {
             return false;
         }
         thread::sleep(Duration::from_millis(2));
     }
     true
-}
-
-/// Whether a port asks for its peer once, when it is started: a net_memif client.
-pub(crate) fn asks_once(driver: &str, args: &str) -> bool {
-    driver == "net_memif" && !is_memif_server(args)
 }
 
 /// Whether a net_memif port with these arguments is the server; without a role it is not.
@@ -405,3 +440,43 @@ impl fmt::Display for StartPortError {
 }
 
 impl error::Error for StartPortError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_ask_its_server_again() {
+        let of = |args| Client::of("net_memif", args);
+        assert_eq!(of("role=server,id=0"), None);
+        assert_eq!(of("role=client,zero-copy=no"), Some(Client::Copying));
+        assert_eq!(of("id=0"), Some(Client::Copying), "the driver's default");
+        assert_eq!(of("role=client,zero-copy=yes,id=0"), Some(Client::ZeroCopy));
+        assert_eq!(Client::of("net_tap", "zero-copy=yes"), None);
+    }
+
+    #[test]
+    fn a_zero_copy_client_is_not_stopped_in_its_handshake() {
+        // Its server answers when it was asked for so long.
+        let answers = SOON + SOON / 4;
+        for (client, starts) in [(Client::Copying, 2), (Client::ZeroCopy, 1)] {
+            let mut starts_and_stops = (0, 0);
+            let begun = Instant::now();
+            let done = persist(
+                &mut starts_and_stops,
+                (PortId(0), Some(client)),
+                |(starts, _)| -> Result<(), ()> {
+                    *starts += 1;
+                    Ok(())
+                },
+                |(_, stops)| {
+                    *stops += 1;
+                    Ok(())
+                },
+                |_| begun.elapsed() > answers,
+                |()| false,
+            );
+            assert_eq!((done, starts_and_stops), (Ok(()), (starts, starts - 1)), "{client:?}");
+        }
+    }
+}

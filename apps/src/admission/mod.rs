@@ -50,17 +50,8 @@ enum Standing {
 struct Destination {
     address: u32,
     standing: Standing,
-    /// When it was last asked whether datagrams may go there, and in which turn.
-    used: Instant,
-    turn: u64,
-}
-
-impl Destination {
-    /// Whether nothing has been meant for it for so long: also in the last turns, of which an engine takes two at most
-    /// for a datagram. The clock alone would call idle whoever had lost the CPU.
-    fn is_unused(&self, time: Duration, now: Instant, turn: u64) -> bool {
-        now.saturating_duration_since(self.used) > time && turn - self.turn > 2
-    }
+    /// When it was last asked whether datagrams may go there, as [`Admission::awake`] counts.
+    used: Duration,
 }
 
 /// What may be sent to a destination now.
@@ -84,6 +75,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 const LOST: Duration = Duration::from_secs(2);
 /// A grant that has not been used for so long is released.
 const IDLE: Duration = Duration::from_millis(5);
+/// Between two turns so much counts at most: no loop rests longer on purpose.
+const AWAY: Duration = Duration::from_millis(1);
 /// What a request names as its size: a stream of unknown length.
 const SIZE: u64 = 1 << 20;
 /// Grants that end at one moment, at most: of others the flush frames are left out.
@@ -146,8 +139,8 @@ pub(crate) struct Admission {
     /// The node's clock begins here, and was read last then.
     start: Instant,
     latest: Instant,
-    /// Turns so far.
-    turns: u64,
+    /// How long it has run. By the clock, who had lost the CPU would seem idle, and give back the grant that it is to use.
+    awake: Duration,
     /// Whether the device lets slots overlap.
     overlap: bool,
     /// Who holds which landing queue.
@@ -204,7 +197,7 @@ impl Admission {
             caller,
             start: now,
             latest: now,
-            turns: 0,
+            awake: Duration::ZERO,
             overlap: setup.overlap,
             holders: vec![None; queues],
             strayed: false,
@@ -249,9 +242,9 @@ impl Admission {
     pub(crate) fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) -> usize {
         let mut done = 0;
         self.strayed = false;
+        self.awake += now.saturating_duration_since(self.latest).min(AWAY);
         self.latest = self.latest.max(now);
-        self.turns += 1;
-        let (now, turn) = (self.latest, self.turns);
+        let now = self.latest;
         if let Some(rings) = &mut self.rings {
             rings.look(
                 |queue| receivers.get(queue).map(|r| r.counters().frames),
@@ -288,10 +281,11 @@ impl Admission {
             done += 1;
             self.hear(answer, now);
         }
-        for d in self.destinations.iter_mut().filter(|d| d.is_unused(IDLE, now, turn)) {
+        let unused = |d: &Destination| self.awake.saturating_sub(d.used);
+        for d in self.destinations.iter_mut().filter(|d| unused(d) > IDLE) {
             release(&self.caller, d);
         }
-        self.destinations.retain(|d| !d.is_unused(LOST, now, turn));
+        self.destinations.retain(|d| unused(d) < LOST);
         done
     }
 
@@ -390,11 +384,11 @@ impl Admission {
         }
         let at = known.unwrap_or_else(|| {
             let standing = Standing::Cancelled(now);
-            self.destinations.push(Destination { address, standing, used: now, turn: self.turns });
+            self.destinations.push(Destination { address, standing, used: self.awake });
             self.destinations.len() - 1
         });
         let d = &mut self.destinations[at];
-        (d.used, d.turn) = (now, self.turns);
+        d.used = self.awake;
         let ask = match d.standing {
             Standing::Granted { grant, .. } if grant.until <= clock(self.start, now) => return May::Wait,
             Standing::Granted { grant, flush: 0 } => return May::Send(grant.landing),

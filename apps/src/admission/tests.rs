@@ -129,18 +129,17 @@ fn whoever_lost_the_cpu_is_not_idle() {
     receiver.turn(rested, &mut [], &mut wire);
     // The grant is there when the sender has the CPU again.
     sender.received(&wire.messages.pop().expect("a grant").2);
-    let mut later = Instant::now() + 2 * IDLE;
+    let mut later = Instant::now() + IDLE + AWAY;
     sender.turn(later, &mut [], &mut wire);
     assert_eq!(sender.may(9), May::Flush(None, 544));
-    for _ in 0..2 {
-        later += 2 * IDLE;
+    for _ in 0..IDLE.div_duration_f64(AWAY) as u32 {
+        later += IDLE + AWAY;
         sender.turn(later, &mut [], &mut wire);
     }
-    assert!(wire.messages.is_empty(), "it could not send in between");
-    later += 2 * IDLE;
-    sender.turn(later, &mut [], &mut wire);
-    sender.turn(later, &mut [], &mut wire);
-    assert_eq!(wire.told(), [(NodeId(9), Kind::EndMe as u8)], "now it could have");
+    assert!(wire.messages.is_empty(), "it was away, not idle");
+    sender.turn(later + AWAY, &mut [], &mut wire);
+    sender.turn(later + AWAY, &mut [], &mut wire);
+    assert_eq!(wire.told(), [(NodeId(9), Kind::EndMe as u8)], "it had the time to send");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, StartError, TxConf, T
 use rte::{Burst, Eal, Mbuf};
 
 use crate::netpipe::options::Options;
-use crate::port;
+use crate::port::{self, Client};
 
 /// Frames that one poll takes.
 pub(super) const BURST: usize = 32;
@@ -63,10 +63,10 @@ impl Plain {
             ..TxConf::default()
         };
         port.tx_queue_setup(0, txd, &tx).map_err(|e| text(&e))?;
-        let asks_once = port::asks_once(&info.driver, &arguments(id));
+        let client = Client::of(&info.driver, &arguments(id));
         let started = port::persist(
             &mut port,
-            (id, asks_once),
+            (id, client),
             |port| port.start().map_err(|e| e.to_string()),
             |port| port.stop().map_err(|e| e.to_string()),
             |port| port.link().is_ok_and(|link| link.up),
