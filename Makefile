@@ -9,7 +9,7 @@ FUZZ_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short measure measure-short doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short measure measure-short profile doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,10 @@ measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; w
 
 measure-short: build hugepages setup-test ## The same in a minute, to see that it works; writes target/measure
 	@tests/scripts/measure.sh --short
+
+profile: build hugepages ## Where a round trip's time goes, by perf; writes docs/results/profile.md
+	@tests/scripts/install.sh profile
+	@/usr/bin/python3 -B tests/e2e/profile.py
 
 doc: setup ## API documentation
 	$(CARGO) doc --workspace --no-deps --locked

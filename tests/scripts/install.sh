@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# install.sh build|test|lab: installs the Debian packages that are missing, and nothing else.
+# install.sh build|test|lab|profile: installs the Debian packages that are missing, and nothing else.
 set -euo pipefail
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
 test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping python3 ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static iproute2 python3 ethtool)
+profile=("${test[@]}" linux-perf binutils)
 # The first QEMU that has the 82576.
 qemu=qemu-system-x86 qemu_least=1:8
 case "${1:-}" in
 build) want=("${build[@]}") ;;
 test) want=("${test[@]}") ;;
 lab) want=("${lab[@]}") ;;
-*) echo "install.sh: say build, test or lab, not '${1:-}'" >&2; exit 2 ;;
+profile) want=("${profile[@]}") ;;
+*) echo "install.sh: say build, test, lab or profile, not '${1:-}'" >&2; exit 2 ;;
 esac
 
 has() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
