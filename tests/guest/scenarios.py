@@ -114,6 +114,8 @@ FOUR = {"cards": ("virtio-net-pci", "e1000") * 4, "wires": (1, 1, 2, 2, 3, 3, 4,
 def _cluster():
     yield Scenario("cluster-admitted", "four nodes on a switch, three send 64 KB to the fourth and all to each other, under admission "
                    "control: all is delivered", "cluster.admitted", **FOUR)
+    yield Scenario("cluster-exclusive", "the same under the paper's policy: what is admitted lands without a copy", "cluster.exclusive",
+                   **FOUR)
     yield Scenario("cluster-without", "the same load without admission control: copies and drops", "cluster.without", **FOUR)
     yield Scenario("cluster-forged", "the same load, while a stranger forges control messages: nothing changes hands",
                    "cluster.strangers", **FOUR)
