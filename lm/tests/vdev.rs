@@ -237,6 +237,9 @@ fn urgent_in_a_full_queue(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     }
     ensure(a.sender.send_urgent(&payload(96, 32), &ENDS).is_err(), "more wait than should")?;
     ensure(a.sender.send_urgent(&payload(193, 0), &ENDS).is_err(), "it is longer than an urgent one may be")?;
+    // So many fragments that 16 bits count one.
+    let far = vec![0; 1480 * 65_536 + 100];
+    ensure(a.sender.send_urgent(&far, &ENDS).is_err(), "it is far longer than any datagram")?;
     let mut later = a.sender.buffer().ok_or("no send buffer")?;
     later.write_all(&payload(7168, 0))?;
     let mut later = Some(later);

@@ -257,6 +257,10 @@ impl Sender {
     /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is larger, or there is no
     /// mbuf for it.
     fn small(&mut self, payload: &[u8], ends: &Ends) -> Option<Mbuf> {
+        // Of any length, that of an urgent one: beyond a datagram's there is no layout.
+        if payload.len() > INLINE {
+            return None;
+        }
         let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
         let mut frame = self.inline(&layout)?;
         let seal = self.seal(layout, ends, std::iter::once(payload));
