@@ -46,6 +46,11 @@ class Admission(Pair):
         server.process.stdin.close()
         server.fine(20)
 
+    def through_once(self, server, client):
+        """One datagram takes one grant, and the ring is through once; again only if the lease ran out on a busy machine."""
+        through = int(self.ask(server, "show ac", r"rings through=([1-9]\d*)"))
+        self.assertLessEqual(through, 1 + client.err().count("has ended before its time"), f"{server}\n{client}")
+
     def all_landed(self, server, count=COUNT):
         """All of it landed, without a copy. If the machine was so busy that a lease ran out while its holder was sending,
         slots were switched in the midst of a datagram: that one may be lost, counted, and those behind it copied; what
@@ -82,7 +87,7 @@ class Admission(Pair):
     def test_one_datagram_on_an_idle_port(self):
         """It lands, and the ring goes back to separate slots behind it."""
         server, client = self.pair(("--ac=exclusive",), ("--ac=exclusive", "--tx-stay"), 1, (7168,))
-        self.ask(server, "show ac", r"rings through=([1-9]\d*)")
+        self.through_once(server, client)
         self.assertEqual(self.ask(server, "show ac", r"landing queue 0: (.*)"), "Closed, held by nobody")
         self.assertEqual(client.stop(), 0)
         self.leave(server)
@@ -103,7 +108,7 @@ class Admission(Pair):
         """A ring still gets through, and later."""
         slow = ("--ac=exclusive", "--ac-flush-gap=1000")
         server, client = self.pair(slow, (*slow, "--tx-stay"), 1, (7168,))
-        self.ask(server, "show ac", r"rings through=([1-9]\d*)")
+        self.through_once(server, client)
         self.assertEqual(client.stop(), 0)
         self.leave(server)
         (message,) = server.messages()

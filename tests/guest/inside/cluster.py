@@ -153,12 +153,7 @@ class Cluster:
         """Under admission control. What `show ac` says then, numbers of all nodes, and what was delivered: everything, if they are
         alone on their wires."""
         self.send(lambda child: self.ac(child)[1]["with a grant"])
-        views = [self.ac(child) for child in self.children]
-        for text, _ in views:
-            note(text)
-        total = {name: sum(numbers[name] for _, numbers in views)
-                 for name in ("with a grant", "ordinary", "granted", "opened", "queued", "refused", "expired", "withdrawn", "replayed")}
-        _, delivered, copied = map(sum, zip(*(self.stats(child) for child in self.children)))
+        views, total, delivered, copied = self.look()
         figures = {"sent": total["with a grant"], "delivered": delivered, "copied": copied, "grants": total["opened"],
                    "requests of others meanwhile": total["queued"]}
         note(figures)
@@ -169,6 +164,16 @@ class Cluster:
         check(figures["given back unused"] >= 0, "more grants were taken than given:", total)
         check(total["refused"] + total["expired"] + total["withdrawn"] == 0, total)
         return figures, views
+
+    def look(self):
+        """What `show ac` says at each node, its numbers summed up; datagrams delivered, and copied of those."""
+        views = [self.ac(child) for child in self.children]
+        for text, _ in views:
+            note(text)
+        total = {name: sum(numbers[name] for _, numbers in views)
+                 for name in ("with a grant", "ordinary", "granted", "opened", "queued", "refused", "expired", "withdrawn", "replayed")}
+        _, delivered, copied = map(sum, zip(*(self.stats(child) for child in self.children)))
+        return views, total, delivered, copied
 
     def quit(self, *which):
         for child in which or self.children:
@@ -215,11 +220,7 @@ def exclusive(guest):
         numbers = cluster.ac(child)[1]
         return numbers["with a grant"] + numbers["ordinary"]
     cluster.send(gone)
-    views = [cluster.ac(child) for child in cluster.children]
-    for text, _ in views:
-        note(text)
-    total = {name: sum(numbers[name] for _, numbers in views) for name in ("with a grant", "ordinary", "opened", "withdrawn", "expired")}
-    _, delivered, copied = map(sum, zip(*(cluster.stats(child) for child in cluster.children)))
+    _, total, delivered, copied = cluster.look()
     cluster.quit()
     figures = {"admitted": total["with a grant"], "ordinary": total["ordinary"], "delivered": delivered, "copied": copied,
                "grants": total["opened"], "withdrawn": total["withdrawn"], "expired": total["expired"], **cluster.drops()}
