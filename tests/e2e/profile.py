@@ -9,6 +9,7 @@ inlined or not, else for its library. Writes docs/results/profile.md.
 
 import argparse
 import collections
+import contextlib
 import os
 import pathlib
 import re
@@ -19,7 +20,8 @@ import threading
 import time
 
 import netpipe
-from measure import CHECKSUM, TAGS, machine, measured_when, occasion, table
+import testpmd
+from measure import CHECKSUM, TAGS, measured_when, occasion, table
 from testpmd import ROOT, Failed
 
 # Samples of each process a second.
@@ -33,8 +35,8 @@ CASES = (
 )
 # What a source file is a part of, first match; the rest of the workspace is lm-netpipe's.
 PARTS = (
-    (r"lm/src/(checksum|sum)", "checksum, order digest, summing copy"),
-    (r"lm/src/(matcher|reassembler|repair|tag|intact|policy)", "matcher, proof, reassembler"),
+    (r"lm/src/checksum", "checksum, order digest, summing copy"),
+    (r"lm/src/(matcher|reassembler|repair|tag|intact)", "matcher, proof, reassembler"),
     (r"lm/src/dpdk/(receiver|message)", "receiver"),
     (r"lm/src/(alf|layout|wire)|lm/src/dpdk/(sender|buffer)", "sender, headers"),
     (r"lm/src/", "LM, other"),
@@ -121,30 +123,13 @@ class Sampler(threading.Thread):
         pids, until = [], time.monotonic() + 30
         while len(pids) < 2 and time.monotonic() < until:
             time.sleep(0.2)
-            pids = [child for child in children() if os.readlink(f"/proc/{child}/exe") == program.path]
+            # In a name space `ip` becomes lm-netpipe.
+            pids = [pid for pid in testpmd.alive() if os.readlink(f"/proc/{pid}/exe") == program.path]
         time.sleep(1)
         self.maps = {pid: program.maps(pid) for pid in pids}
         done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(RATE), "-p", ",".join(map(str, pids)),
                                "-o", self.data, "--", "sleep", str(self.seconds)], capture_output=True, text=True)
         self.why = done.stderr.strip() if done.returncode else None
-
-
-def children():
-    """Processes below this one."""
-    parents = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(stat[stat.rindex(")") + 2:].split()[1])
-
-    def below(pid):
-        while pid in parents and pid != os.getpid():
-            pid = parents[pid]
-        return pid == os.getpid()
-    return sorted(pid for pid in parents if pid != os.getpid() and below(pid))
 
 
 def shares(data, maps):
@@ -174,13 +159,10 @@ def measured(transport, size, options, seconds):
         data = f"{where}/perf.data"
         sampler = Sampler(seconds, data)
         sampler.start()
-        spaces = netpipe.veth() if transport not in netpipe.PORTED else None
+        spaces = contextlib.nullcontext((None, None)) if transport in netpipe.PORTED else netpipe.veth()
         more = (f"--sizes={size}", "--test=ping-pong", f"--time={1000 * (seconds + 4)}", "--repetitions=100000000", "--blocks=1")
-        if spaces:
-            with spaces as names:
-                results, _ = netpipe.run(where, (transport,), *options, *more, namespaces=names)
-        else:
-            results, _ = netpipe.run(where, (transport,), *options, *more)
+        with spaces as names:
+            results, _ = netpipe.run(where, (transport,), *options, *more, namespaces=names)
         sampler.join(60)
         if sampler.why or not sampler.maps:
             raise Failed(f"perf: {sampler.why or 'it found no processes'}")

@@ -64,6 +64,11 @@ def memories():
 _alive = []
 
 
+def alive():
+    """The process numbers of those that may still run."""
+    return [child.process.pid for child in list(_alive)]
+
+
 @atexit.register
 def _end_all():
     for child in list(_alive):
