@@ -122,6 +122,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Nanoseconds after which it is believed to be no frame that is known here. Of a card a millisecond would prove as
     /// much; an emulated one is a thread of the host, which can be stopped when it has written half a frame.
     pub const DOUBT: u64 = 500_000_000;
+    /// A poll that finds so many frames is followed by another one at once: there is no need to ask behind it whether the newest
+    /// frame is a datagram's last.
+    pub const MANY: usize = 32;
 
     /// A matcher with nothing in it.
     pub fn new(config: Config) -> Self {
@@ -337,13 +340,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.fresh
     }
 
-    /// The end of a burst, or a poll that found nothing, at `clock` nanoseconds of a clock that never falls.
+    /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never falls.
     #[inline]
-    pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, ground: &mut G) {
+    pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, taken: usize, ground: &mut G) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
         self.clock = clock;
         let now = self.now;
-        if self.fresh {
+        if self.fresh && taken >= Self::MANY && !self.config.synchronous {
+            // What is whole by now is closed by the next frame, or by the look of a poll that finds fewer.
+            self.glimpse = None;
+        } else if self.fresh {
             self.fresh = false;
             self.glimpse = None;
             if self.log.len() > self.run && !self.gap {

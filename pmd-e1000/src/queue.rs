@@ -6,11 +6,14 @@ use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
 use crate::device::{Allowed, Traits};
-use crate::landing::{HEADROOM, Plain, SlotLayout, Span, TO_PAYLOAD};
+use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 
 /// Frames that one poll takes at most.
 pub const MAX_BURST: usize = 512;
+
+/// From a slot's buffer to the first byte behind a UDP header.
+const TO_MESSAGE: usize = TO_PAYLOAD + 8;
 
 /// Who takes the frames.
 pub trait Take {
@@ -66,13 +69,14 @@ impl<'a> Burst<'a> {
     }
 
     /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on: the first
-    /// bytes behind the headers there, and the `tail`th byte of the payload that comes next. A driver fetches the headers.
+    /// bytes of the message there, and the `tail`th byte of the payload that comes next. A driver fetches the frame's start; all
+    /// that is read of the headers lies in one of the two lines.
     #[inline(always)]
     pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
         let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
         while let [end, behind @ ..] = rest {
             // SAFETY: `new`'s caller promised.
-            prefetch(unsafe { (**end).buf_addr } as usize + TO_PAYLOAD);
+            prefetch(unsafe { (**end).buf_addr } as usize + TO_MESSAGE);
             if let Some(&next) = behind.first() {
                 // SAFETY: as above.
                 prefetch(unsafe { (*next).buf_addr } as usize + TO_PAYLOAD + tail);
@@ -86,7 +90,7 @@ impl<'a> Burst<'a> {
     pub fn fetch_ends(&self, full: u16) {
         let mbufs = self.rest.as_slice();
         // SAFETY: `new`'s caller promised.
-        let front = |mbuf: *mut rte_mbuf| prefetch(unsafe { (*mbuf).buf_addr } as usize + TO_PAYLOAD);
+        let front = |mbuf: *mut rte_mbuf| prefetch(unsafe { (*mbuf).buf_addr } as usize + TO_MESSAGE);
         for (i, &mbuf) in mbufs.iter().enumerate() {
             // SAFETY: as above.
             let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len) };
@@ -151,20 +155,24 @@ unsafe fn march(
     (full, ahead): (u16, usize),
     (last, behind): (u16, usize),
 ) -> usize {
+    let Some(&first) = mbufs.first() else { return 0 };
+    // SAFETY: the caller's promise.
+    let Some(single) = (unsafe { Plain::single(first) }) else { return 0 };
     let mut rest = mbufs;
     let mut fulls = ahead;
     loop {
         let (run, beyond) = rest.split_at(fulls.min(rest.len()));
-        for (i, &mbuf) in run.iter().enumerate() {
+        let mut frames = run.iter();
+        while let Some(&mbuf) = frames.next() {
             // SAFETY: the caller's promise.
-            if !unsafe { is_plain_at(mbuf, buf, full) } {
-                return mbufs.len() - rest.len() + i;
+            if !unsafe { is_plain_at(mbuf, buf, full, single) } {
+                return mbufs.len() - beyond.len() - frames.as_slice().len() - 1;
             }
             buf = buf.wrapping_sub(stride);
         }
         let [end, behind_it @ ..] = beyond else { return mbufs.len() };
         // SAFETY: as above.
-        if !unsafe { is_plain_at(*end, buf, last) } {
+        if !unsafe { is_plain_at(*end, buf, last, single) } {
             return mbufs.len() - beyond.len();
         }
         buf = buf.wrapping_sub(stride);
@@ -172,14 +180,14 @@ unsafe fn march(
     }
 }
 
-/// Whether an mbuf has one segment of `len` bytes, with the usual headroom, and its buffer at `buf`.
+/// Whether an mbuf is as `single` says, has `len` bytes, and its buffer at `buf`.
 ///
 /// # Safety
 /// A valid mbuf, nobody else's.
 #[inline(always)]
-unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16) -> bool {
+unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Single) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && Plain::is_single(mbuf) }
+    unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
 }
 
 /// A hint to the processor.

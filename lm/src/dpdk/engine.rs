@@ -95,15 +95,15 @@ impl Engine {
         })
     }
 
-    /// The end of a burst.
+    /// The end of a poll that found `taken` frames.
     #[inline(always)]
-    pub(crate) fn look(&mut self, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
+    pub(crate) fn look(&mut self, taken: usize, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
         self.read = match self.read {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
             _ => (self.clock.now(), 0),
         };
         let (copies, strangers) = (&mut self.copies, &mut self.strangers);
-        self.matcher.look(self.read.0, &mut View { pool, copies, strangers, deliver });
+        self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, deliver });
     }
 
     /// Hands every slot and buffer back.

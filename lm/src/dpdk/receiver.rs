@@ -34,7 +34,7 @@ impl Receiver {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
         let n = queue.poll(burst, &mut Intake { engine, deliver: &mut deliver });
-        engine.look(queue.pool_mut(), &mut deliver);
+        engine.look(n, queue.pool_mut(), &mut deliver);
         n
     }
 
@@ -109,7 +109,7 @@ impl Lander {
         let engine = &mut self.engine;
         // SAFETY: the caller's promise.
         unsafe { feed(&mut self.pool, mbufs, &mut Intake { engine, deliver: &mut deliver }) };
-        engine.look(&mut self.pool, &mut deliver);
+        engine.look(mbufs.len(), &mut self.pool, &mut deliver);
     }
 
     /// The landing pool.

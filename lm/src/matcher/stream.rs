@@ -101,24 +101,34 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let under = oldest.at.wrapping_sub((*folded + 1) * stride);
         let taken = frames.march(under, stride, *full, ahead, last, n - 1);
         // Each run that began closed the one before, and left its headers alone.
-        let (mut end, mut unlike) = (ahead, None);
+        let (mut end, mut unlike, mut whole) = (ahead, None, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
             if !template.is_alike(at + n * stride, at + stride, ground) {
                 unlike = Some(Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 });
                 break;
             }
-            hand_over(&template.whole, at + stride, counters, ground);
-            *begun += 1;
-            *oldest = Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
+            ground.landed(template.whole, at + stride + UDP, at + stride);
             end += n;
+            whole += 1;
         }
         let of_runs = if unlike.is_some() { end } else { taken };
-        *folded = match end.checked_sub(n) {
-            // Behind the one that began last.
-            Some(began) if end > ahead => of_runs - 1 - began,
-            _ => *folded + of_runs,
-        };
+        if whole > 0 {
+            // Where the run began that is under way now.
+            let began = end - n;
+            *oldest = Frame {
+                at: under.wrapping_sub(began * stride),
+                len: last,
+                slot: Slot::Overlapping,
+                bounce: 0,
+            };
+            *folded = of_runs - 1 - began;
+            *begun += whole;
+            counters.datagrams += whole;
+            counters.bytes += whole * template.whole.len as u64;
+        } else {
+            *folded += of_runs;
+        }
         *below = under.wrapping_sub(of_runs * stride);
         counters.frames += of_runs as u64;
         *fresh |= taken > 0;

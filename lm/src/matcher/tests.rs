@@ -93,7 +93,7 @@ impl Run {
     fn pass(&mut self, apart: u64, looks: usize) {
         for _ in 0..looks {
             self.now += apart;
-            self.matcher.look(self.now, &mut self.mock);
+            self.matcher.look(self.now, 0, &mut self.mock);
         }
     }
 

@@ -156,24 +156,33 @@ impl Mock {
     /// The driver hands over what arrived, `burst` frames at a time but for the last `ahead`, which were
     /// written and are not reported yet.
     pub fn receive(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize, ahead: usize, now: &mut u64) {
+        let mut taken = 0;
         while self.arrived.len() > ahead {
-            let n = burst.min(self.arrived.len() - ahead);
-            let mut burst = Burst(self.arrived.drain(..n).collect());
-            loop {
-                matcher.push_plain(&mut burst, self);
-                let Some(special) = burst.0.pop_front() else { break };
-                if special.bounce != 0 {
-                    // The driver's side has the payload copied into place.
-                    let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
-                    self.write(
-                        special.at,
-                        &bytes[HEADERS..bytes.len().min(HEADERS + self.geometry.stride())],
-                    );
-                }
-                matcher.push(special, self);
-            }
+            taken = self.hand_over(matcher, burst.min(self.arrived.len() - ahead));
             *now += 1000;
-            matcher.look(*now, self);
+            matcher.look(*now, taken, self);
+        }
+        if taken >= Matcher::<Vec<u8>>::MANY {
+            // The next poll finds nothing.
+            *now += 100;
+            matcher.look(*now, 0, self);
+        }
+    }
+
+    /// The driver hands over a burst of so many frames, or what there is; how many.
+    pub fn hand_over(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize) -> usize {
+        let n = burst.min(self.arrived.len());
+        let mut burst = Burst(self.arrived.drain(..n).collect());
+        loop {
+            matcher.push_plain(&mut burst, self);
+            let Some(special) = burst.0.pop_front() else { return n };
+            if special.bounce != 0 {
+                // The driver's side has the payload copied into place.
+                let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
+                let payload = &bytes[HEADERS..bytes.len().min(HEADERS + self.geometry.stride())];
+                self.write(special.at, payload);
+            }
+            matcher.push(special, self);
         }
     }
 
@@ -183,7 +192,7 @@ impl Mock {
         self.receive(matcher, 32, 0, now);
         for _ in 0..8 {
             *now += 700_000_000;
-            matcher.look(*now, self);
+            matcher.look(*now, 0, self);
         }
         if !self.owned.is_empty() {
             return Err(format!("{} slots never came back, {} wait", self.owned.len(), matcher.pending()));

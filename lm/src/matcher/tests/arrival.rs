@@ -301,7 +301,7 @@ fn a_receiver_that_did_not_poll_for_long_loses_nothing() {
         let frames = lm(1, &data);
         run.arrive(&frames[..7]);
         run.now += 10_000_000_000;
-        run.matcher.look(run.now, &mut run.mock);
+        run.matcher.look(run.now, 0, &mut run.mock);
         run.now += 10_000_000_000;
         run.arrive(&frames[7..]);
         let (delivered, counters, _) = run.end();
@@ -396,7 +396,7 @@ fn bursts_of_any_size() {
                         run.mock.receive(&mut run.matcher, 32, 0, &mut run.now);
                         for _ in 0..random(3) {
                             run.now += random(5_000_000) as u64;
-                            run.matcher.look(run.now, &mut run.mock);
+                            run.matcher.look(run.now, 0, &mut run.mock);
                         }
                     }
                 }
@@ -433,4 +433,22 @@ fn the_next_frame_comes_while_a_quiet_one_is_looked_at() {
             assert!(!delivered[0].copied && strangers.is_empty(), "{at} {reads}");
         }
     }
+}
+
+#[test]
+fn behind_a_full_burst_nothing_is_closed_until_the_next_poll() {
+    let (first, second) = (payload(7168, 41), payload(30_000, 42));
+    let frames = [lm(1, &first), lm(2, &first), lm(3, &second)].concat();
+    assert_eq!(frames.len(), 32 - 1, "with an ARP packet in front it is a burst");
+    let mut run = Run::new(32, false);
+    for f in std::iter::once(&arp()).chain(&frames) {
+        run.mock.arrive(f);
+    }
+    let taken = run.mock.hand_over(&mut run.matcher, 32);
+    assert_eq!((taken, run.mock.delivered.len()), (32, 2));
+    run.matcher.look(run.now, taken, &mut run.mock);
+    assert_eq!(run.mock.delivered.len(), 2, "there may be more");
+    run.matcher.look(run.now, 0, &mut run.mock);
+    assert_eq!(only(&run.mock.delivered, &[&first, &second]), 3, "there is not");
+    run.end();
 }

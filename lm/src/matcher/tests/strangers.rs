@@ -75,7 +75,7 @@ fn a_stranger_alone_on_an_idle_queue_is_handed_out() {
         run.arrive(&[arp()]);
         for _ in 0..3 {
             run.now += 900_000;
-            run.matcher.look(run.now, &mut run.mock);
+            run.matcher.look(run.now, 0, &mut run.mock);
         }
         assert_eq!(run.mock.strangers.len(), 1, "sync {synchronous}");
         run.end();
