@@ -5,7 +5,11 @@ time-stamp counter is an instruction.
 """
 
 import json
+import os
+import pathlib
 import subprocess
+import threading
+import time
 
 import cards
 from guest import MEMORY, WORK, check, note
@@ -55,8 +59,8 @@ def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None,
 
 
 def hand_to_linux(guest, both):
-    """Linux's own driver has these cards, each in a name space with its address; the name spaces."""
-    spaces = []
+    """Linux's own driver has these cards, each in a name space with its address; the name spaces, and the cards' names."""
+    spaces, names = [], []
     for i, (card, address) in enumerate(zip(both, (A, B))):
         cards.bind(card, cards.LINUX[guest.scenario.cards[i]])
         name, space = cards.interface(card), f"n{i}"
@@ -65,15 +69,57 @@ def hand_to_linux(guest, both):
         subprocess.run(["ip", "-n", space, "addr", "add", f"{address}/24", "dev", name], check=True)
         subprocess.run(["ip", "-n", space, "link", "set", name, "mtu", "1500", "up"], check=True)
         spaces.append(space)
+        names.append(name)
     guest.warm()
-    return spaces
+    return spaces, names
+
+
+class Watch(threading.Thread):
+    """Looks now and then at what the kernel counts: its idle time, and the interrupts of these cards."""
+
+    def __init__(self, names):
+        super().__init__(daemon=True)
+        self.names, self.seen, self.over = names, [], threading.Event()
+
+    def run(self):
+        while not self.over.wait(0.1):
+            idle = pathlib.Path("/proc/stat").read_text().split()[4]
+            lines = pathlib.Path("/proc/interrupts").read_text().splitlines()
+            count = sum(int(line.split()[1]) for line in lines if any(name in line for name in self.names))
+            self.seen.append((time.monotonic(), int(idle) / os.sysconf("SC_CLK_TCK"), count))
+
+    def between(self, begin, end):
+        """Part of this time in which there was nothing to do, and interrupts a second."""
+        seen = [look for look in self.seen if begin <= look[0] <= end]
+        check(len(seen) > 2, "hardly any look at what the kernel counts:", self.seen)
+        time_, idle, count = (last - first for first, last in zip(seen[0], seen[-1]))
+        return idle / time_, count / time_
+
+
+def profiled(guest, spaces, names, size=7168):
+    """What keeps the kernel's round trips: interrupts of both cards for each, and time in which the processor has nothing to do."""
+    figures = {}
+    for transport in ("udp", "udp-busy"):
+        watch = Watch(names)
+        watch.start()
+        found = pair(guest, f"profile-{transport}", None, (transport,), "--kernel-wire=the same cards", "--test=ping-pong", sizes=(size,),
+                     long=("--repetitions=1000000", "--time=6000"), namespaces=spaces)
+        end = time.monotonic()
+        watch.over.set()
+        watch.join()
+        # The warm-up is over then, and no program at its end yet.
+        idle, interrupts = watch.between(end - 4, end - 1.5)
+        trip = found.median(transport, size)
+        figures[f"{transport} {size} interrupts a round trip"] = f"{interrupts * trip / 1e9:.2f}"
+        figures[f"{transport} {size} idle us"] = f"{idle * trip / 1000:.0f}"
+    return figures
 
 
 def against_linux(guest):
     """LM's round trips and stream, and those of Linux on the same cards."""
     both = guest.devices(2)
     lm = pair(guest, "lm", both, ("lm",), "--kernel-wire=none")
-    spaces = hand_to_linux(guest, both)
+    spaces, names = hand_to_linux(guest, both)
     kernel = pair(guest, "kernel", None, ("udp", "udp-busy"), "--kernel-wire=the same cards", namespaces=spaces)
     figures = {}
     for size in SIZES:
@@ -95,7 +141,7 @@ def against_linux(guest):
             figures[f"stream lm/udp {size}"] = f"{rates['lm'] / rates['udp']:.2f}"
         work = [cell["ping_pong"][end]["work_ns"] for end in ("initiator", "responder")]
         figures[f"lm work {size}"] = f"{sum(work) / max(cell['ping_pong']['count'], 1):.0f}"
-    return figures
+    return figures | profiled(guest, spaces, names)
 
 
 def jumbo(guest):

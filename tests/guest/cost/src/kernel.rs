@@ -1,25 +1,44 @@
-//! The receiver in Linux: a UDP socket over its own driver of the same card.
+//! Linux: a UDP socket over its own driver of the same card.
 //!
-//! Most of it happens in interrupts while the sender is at work, so a round is measured in three parts:
+//! **Receiving.** Most of it happens in interrupts while the sender is at work, so a round is measured in three parts:
 //!
 //! 1. datagrams are sent to the socket's card, then a loop of fixed length runs: sender, loop and kernel;
 //! 2. the same to an address that no card has, so that the card drops it: sender and loop;
 //! 3. the datagrams are taken from the socket, which never waits: system calls, copies and checksums.
 //!
 //! The cost is the first less the second, and the third. No wake-up of a sleeping receiver is in it.
+//!
+//! **Sending.** `send` on a connected socket whose buffer takes a round, so that it never waits.
 
-use std::hint::black_box;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use crate::sender::{Source, UDP_PORT, byte};
-use crate::{Failure, Receiver, ticks};
+use lm::alf::ChecksumMode;
 
-/// Nobody's hardware address.
-const NOBODY: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
-/// Iterations: some milliseconds, longer than any interrupt is held back.
-const LOOP: u64 = 3_000_000;
+use crate::sender::{ADDRESS, Source, UDP_PORT, byte};
+use crate::{Failure, NOBODY, Options, Outlet, Receiver, spun, ticks};
+
+/// Bytes of a socket's buffer, more than a round takes.
+const ROOM: libc::c_int = 8 << 20;
+
+fn set(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> Result<(), Failure> {
+    // SAFETY: a socket of ours, and an option of this type and length.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(format!("option {option} of a socket: {}", std::io::Error::last_os_error()).into())
+    }
+}
 
 pub(crate) struct Socket {
     socket: UdpSocket,
@@ -30,20 +49,7 @@ impl Socket {
     pub(crate) fn open(size: usize) -> Result<Self, Failure> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, UDP_PORT))?;
         socket.set_nonblocking(true)?;
-        let bytes: libc::c_int = 8 << 20;
-        // SAFETY: a socket of ours, and an option of this type and length.
-        let done = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVBUFFORCE,
-                (&raw const bytes).cast(),
-                size_of_val(&bytes) as libc::socklen_t,
-            )
-        };
-        if done != 0 {
-            return Err(format!("SO_RCVBUFFORCE: {}", std::io::Error::last_os_error()).into());
-        }
+        set(&socket, libc::SO_RCVBUFFORCE, ROOM)?;
         Ok(Self { socket, buffer: vec![0; size + 1] })
     }
 
@@ -63,26 +69,17 @@ impl Socket {
     }
 }
 
-fn send_and_spin(source: &mut Source, datagrams: usize, to: Option<[u8; 6]>) -> Result<u64, Failure> {
-    let begin = ticks();
-    source.send(datagrams, to)?;
-    for i in 0..LOOP {
-        black_box(i);
-    }
-    Ok(ticks() - begin)
-}
-
 impl Receiver for Socket {
     fn mac(&self) -> Option<[u8; 6]> {
         None
     }
 
     fn round(&mut self, source: &mut Source, datagrams: usize) -> Result<u64, Failure> {
-        let nobody = send_and_spin(source, datagrams, Some(NOBODY))?;
+        let nobody = spun(|| source.send(datagrams, Some(NOBODY)))?;
         if self.drain()?.0 != 0 {
             return Err("something came that was for nobody".into());
         }
-        let all = send_and_spin(source, datagrams, None)?;
+        let all = spun(|| source.send(datagrams, None))?;
         let begin = ticks();
         let (got, wrong) = self.drain()?;
         let taken = ticks() - begin;
@@ -90,6 +87,40 @@ impl Receiver for Socket {
             return Err(format!("{got} of {datagrams} datagrams came, {wrong} of them wrong").into());
         }
         Ok(all.saturating_sub(nobody) + taken)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Sends the same payload again and again.
+pub(crate) struct Outgoing {
+    socket: UdpSocket,
+    payload: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(crate) fn open(o: &Options) -> Result<Self, Failure> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        set(&socket, libc::SO_SNDBUFFORCE, ROOM)?;
+        set(&socket, libc::SO_NO_CHECK, libc::c_int::from(o.checksum == ChecksumMode::Zero))?;
+        socket.connect((o.to.unwrap_or(ADDRESS), UDP_PORT))?;
+        Ok(Self { socket, payload: (0..o.size).map(byte).collect() })
+    }
+}
+
+impl Outlet for Outgoing {
+    fn send(&mut self, datagrams: usize) -> Result<(), Failure> {
+        for _ in 0..datagrams {
+            self.socket.send(&self.payload)?;
+        }
+        Ok(())
+    }
+
+    /// The script that binds the card looks there.
+    fn frames(&self) -> Result<Option<u64>, Failure> {
+        Ok(None)
     }
 
     fn close(self: Box<Self>) -> Result<(), Failure> {

@@ -1,18 +1,18 @@
-//! The sender: LM's, on port 0.
+//! LM's sender, on port 0.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lm::alf::{ChecksumMode, Ends};
-use lm::layout::{Geometry, Layout};
+use lm::alf::Ends;
+use lm::layout::Geometry;
 use lm::wire::Flow;
-use lm::{Sender, SenderConfig, WouldBlock};
+use lm::{SendBuffer, Sender, SenderConfig, WouldBlock};
 use pmd_e1000::{LandingPool, LandingPort, LandingQueue, PortSetup, SendPool};
 use rte::Eal;
 use rte::mempool::Mempool;
 use rte::port::PortId;
 
-use crate::Failure;
+use crate::{Failure, Options, Outlet};
 
 /// Who receives, unless it is a socket with an address of its own.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
@@ -27,6 +27,7 @@ pub(crate) struct Source {
     // A card keeps what it has sent until it is closed.
     headers: Mempool,
     payload: Vec<u8>,
+    in_place: bool,
     ends: Ends,
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn byte(i: usize) -> u8 {
 }
 
 impl Source {
-    pub(crate) fn open(eal: &Eal, size: usize, to: [u8; 6], address: Ipv4Addr) -> Result<Self, Failure> {
+    pub(crate) fn open(eal: &Eal, o: &Options, to: [u8; 6]) -> Result<Self, Failure> {
         let geometry = Geometry::ETHERNET;
         let mut port =
             LandingPort::open(eal, PortId(0), &PortSetup { promiscuous: false, ..PortSetup::default() })?;
@@ -44,28 +45,46 @@ impl Source {
         let pool = LandingQueue::into_pool(queue);
         let buffers = SendPool::create(eal, 64, geometry.buffer_len(), None)?;
         let headers = Mempool::pktmbuf(eal, "cost_headers", 2047, 64, 0, 256, None)?;
-        let config = SenderConfig { geometry, checksum: ChecksumMode::Full, in_flight: None };
+        let config = SenderConfig { geometry, checksum: o.checksum, in_flight: None };
         let flow = Flow {
             src: u32::from(Ipv4Addr::new(198, 18, 0, 1)),
-            dst: address.into(),
+            dst: o.to.unwrap_or(ADDRESS).into(),
             src_port: 7000,
             dst_port: UDP_PORT,
         };
         let ends = Ends { src_mac: port.port().mac()?.0, dst_mac: to, flow };
-        let payload = (0..size).map(byte).collect();
+        let payload = (0..o.size).map(byte).collect();
         Ok(Self {
             sender: Sender::new(tx, config, buffers, headers.clone()),
             port,
             pool,
             headers,
             payload,
+            in_place: false,
             ends,
         })
     }
 
+    /// The same, with its payload where it goes from.
+    pub(crate) fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
+
     /// In how many fragments a datagram goes.
     pub(crate) fn fragments(&self) -> usize {
-        Layout::new(Geometry::ETHERNET, self.payload.len()).map_or(0, |l| l.fragments())
+        crate::shape(self.payload.len()).0
+    }
+
+    fn fill(&self, buffer: &mut SendBuffer) {
+        if self.in_place {
+            while buffer.len() < self.payload.len() {
+                let left = self.payload.len() - buffer.len();
+                let room = buffer.room().len();
+                buffer.advance(left.min(room));
+            }
+        } else {
+            buffer.fill(&self.payload);
+        }
     }
 
     /// Sends so many, and waits until they are on the wire; to `to`, if it is not the usual one.
@@ -80,7 +99,7 @@ impl Source {
                     None => _ = self.sender.flush(),
                 }
             };
-            buffer.fill(&self.payload);
+            self.fill(&mut buffer);
             while let Err(WouldBlock(again)) = self.sender.send(buffer, &ends) {
                 if Instant::now() > until {
                     return Err("the transmit queue stays full".into());
@@ -106,5 +125,19 @@ impl Source {
             return Err(format!("{} header mbufs did not come back", headers.in_use()).into());
         }
         Ok(())
+    }
+}
+
+impl Outlet for Source {
+    fn send(&mut self, datagrams: usize) -> Result<(), Failure> {
+        Self::send(self, datagrams, None)
+    }
+
+    fn frames(&self) -> Result<Option<u64>, Failure> {
+        Ok(Some(self.port.port().stats()?.opackets))
+    }
+
+    fn close(self: Box<Self>) -> Result<(), Failure> {
+        Self::close(*self)
     }
 }
