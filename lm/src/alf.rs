@@ -7,7 +7,7 @@
 use crate::checksum::{self, Digest, Piece};
 use crate::layout::{Geometry, HOLE, Layout, TAG};
 use crate::tag::Identity;
-use crate::wire::{self, ETHERNET, Flow, HEADERS, IPV4, Ipv4, MAX_PAYLOAD, Mac, UDP, Udp};
+use crate::wire::{self, ETHERNET, Flow, Fragments, HEADERS, IPV4, Ipv4, MAX_PAYLOAD, Mac, UDP, Udp};
 use std::ops::Range;
 
 /// Whether the UDP checksum is computed.
@@ -153,11 +153,18 @@ impl Blocks {
         });
         let seal = Seal::new(self.geometry, layout, ends, id, digest.as_ref());
         for i in 0..layout.fragments() {
-            let block = self.geometry.block(i);
-            let (headers, len) = seal.headers(i);
-            buf[block - HEADERS..block - HEADERS + len].copy_from_slice(&headers[..len]);
-            let tail = layout.piece(i).end..layout.fragment_len(i);
-            seal.tail(i, &mut buf[block + tail.start..block + tail.end]);
+            let frame = &mut buf[frame(self.geometry, &layout, i)];
+            let (headers, _) = seal.headers(i);
+            // Of a length that is known, so that it takes no call.
+            if i > 0 {
+                frame[..HEADERS].copy_from_slice(&headers[..HEADERS]);
+            } else {
+                frame[..headers.len()].copy_from_slice(&headers);
+            }
+            let behind = HEADERS + layout.piece(i).end;
+            if behind < frame.len() {
+                seal.tail(i, &mut frame[behind..]);
+            }
         }
         layout
     }
@@ -167,9 +174,9 @@ impl Blocks {
 pub struct Seal {
     geometry: Geometry,
     layout: Layout,
-    ends: Ends,
-    id: u16,
-    udp: Udp,
+    ethernet: [u8; ETHERNET],
+    ip: Fragments,
+    udp: [u8; UDP],
     tag: [u8; TAG],
 }
 
@@ -184,7 +191,20 @@ impl Seal {
         let id = digest.filter(|_| layout.tag().is_none()).map_or(id, Digest::finish16);
         let identity = Identity { flow, ip_id: id, udp_len: len, udp_checksum: checksum };
         let tag = identity.tag(digest.map(Digest::finish));
-        Self { geometry, layout, ends: *ends, id, udp, tag }
+        let mut ethernet = [0; ETHERNET];
+        wire::ethernet(&mut ethernet, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
+        let ip = Fragments::new(&Ipv4 {
+            src: flow.src,
+            dst: flow.dst,
+            id,
+            protocol: wire::PROTO_UDP,
+            ttl: TTL,
+            header_len: IPV4 as u8,
+            more: false,
+            offset: 0,
+            payload_len: 0,
+        });
+        Self { geometry, layout, ethernet, ip, udp: udp.bytes(), tag }
     }
 
     /// How the datagram is cut.
@@ -193,29 +213,18 @@ impl Seal {
     }
 
     /// What comes in front of fragment `index`'s payload, and how many bytes: the first has the UDP header too.
+    #[inline]
     pub fn headers(&self, index: usize) -> ([u8; HEADERS + UDP], usize) {
         let mut b = [0; HEADERS + UDP];
-        if let Some(b) = b.first_chunk_mut::<ETHERNET>() {
-            wire::ethernet(b, self.ends.dst_mac, self.ends.src_mac, wire::TYPE_IPV4);
-        }
-        if let Some(b) = b[ETHERNET..].first_chunk_mut::<IPV4>() {
-            Ipv4 {
-                src: self.ends.flow.src,
-                dst: self.ends.flow.dst,
-                id: self.id,
-                protocol: wire::PROTO_UDP,
-                ttl: TTL,
-                more: index + 1 < self.layout.fragments(),
-                offset: (index * self.geometry.stride()) as u32,
-                header_len: IPV4 as u8,
-                payload_len: self.layout.ip_fragment_len(index) as u16,
-            }
-            .emit(b);
-        }
+        b[..ETHERNET].copy_from_slice(&self.ethernet);
+        let offset = (index * self.geometry.stride()) as u32;
+        let more = index + 1 < self.layout.fragments();
+        let ip = self.ip.header(offset, more, self.layout.ip_fragment_len(index) as u16);
+        b[ETHERNET..HEADERS].copy_from_slice(&ip);
         if index > 0 {
             return (b, HEADERS);
         }
-        b[HEADERS..].copy_from_slice(&self.udp.bytes());
+        b[HEADERS..].copy_from_slice(&self.udp);
         (b, HEADERS + UDP)
     }
 

@@ -153,10 +153,10 @@ impl Ipv4 {
     pub fn emit(&self, b: &mut [u8; IPV4]) {
         b[0] = 0x45;
         b[1] = 0;
-        b[2..4].copy_from_slice(&(self.payload_len + IPV4 as u16).to_be_bytes());
+        let [total, place] = cut(self.offset, self.more, self.payload_len);
+        b[2..4].copy_from_slice(&total.to_be_bytes());
         b[4..6].copy_from_slice(&self.id.to_be_bytes());
-        let word = (self.offset / 8) as u16 | if self.more { MORE } else { 0 };
-        b[6..8].copy_from_slice(&word.to_be_bytes());
+        b[6..8].copy_from_slice(&place.to_be_bytes());
         b[8] = self.ttl;
         b[9] = self.protocol;
         b[10..12].fill(0);
@@ -169,6 +169,43 @@ impl Ipv4 {
     /// Neither fragmented nor part of a fragmented datagram.
     pub fn is_whole(&self) -> bool {
         !self.more && self.offset == 0
+    }
+}
+
+/// How a packet is cut, as two words of its header: its length; where it belongs, and whether more follows.
+fn cut(offset: u32, more: bool, payload_len: u16) -> [u16; 2] {
+    [payload_len + IPV4 as u16, (offset / 8) as u16 | if more { MORE } else { 0 }]
+}
+
+/// The headers of one datagram's fragments: what they have in common is written and summed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragments {
+    header: [u8; IPV4],
+    sum: u16,
+}
+
+impl Fragments {
+    /// Those of fragments that differ from `ip` in nothing but their place and length.
+    pub fn new(ip: &Ipv4) -> Self {
+        let mut header = [0; IPV4];
+        Ipv4 { more: false, offset: 0, payload_len: 0, ..*ip }.emit(&mut header);
+        header[2..4].fill(0);
+        header[10..12].fill(0);
+        Self { header, sum: !checksum::header(&header) }
+    }
+
+    /// What [`Ipv4::emit`] writes.
+    #[inline]
+    pub fn header(&self, offset: u32, more: bool, payload_len: u16) -> [u8; IPV4] {
+        let [total, place] = cut(offset, more, payload_len);
+        let mut b = self.header;
+        b[2..4].copy_from_slice(&total.to_be_bytes());
+        b[6..8].copy_from_slice(&place.to_be_bytes());
+        let sum = u32::from(self.sum) + u32::from(total) + u32::from(place);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let checksum = !((sum >> 16) + (sum & 0xffff)) as u16;
+        b[10..12].copy_from_slice(&checksum.to_be_bytes());
+        b
     }
 }
 
@@ -314,6 +351,27 @@ mod tests {
             offset: 1480,
             header_len: 20,
             payload_len: 1480,
+        }
+    }
+
+    #[test]
+    fn headers_of_fragments_are_those_of_packets() {
+        for (id, src) in [(0, 0), (0xffff, 0xffff_ffff), (0x1234, 0x0a00_0001)] {
+            let ip = Ipv4 { src, id, ..header() };
+            let fragments = Fragments::new(&ip);
+            for offset in (0..65_536).step_by(8) {
+                for (more, payload_len) in
+                    [(true, 1480), (false, 0), (false, 1), (true, 65_515), (false, 8192)]
+                {
+                    let mut b = [0xaa; IPV4];
+                    Ipv4 { more, offset, payload_len, ..ip }.emit(&mut b);
+                    assert_eq!(
+                        fragments.header(offset, more, payload_len),
+                        b,
+                        "{offset} {more} {payload_len}"
+                    );
+                }
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::{error, fmt};
@@ -35,8 +36,17 @@ struct Slot {
     info: Info,
 }
 
-/// An `rte_mbuf_ext_shared_info` at a fixed address.
-struct Info(NonNull<rte_mbuf_ext_shared_info>);
+/// An [`InFlight`] at a fixed address.
+struct Info(NonNull<InFlight>);
+
+/// A slot's fragments in flight.
+#[repr(C)]
+struct InFlight {
+    info: rte_mbuf_ext_shared_info,
+    /// While there are any: the share of the pool that goes back with the last of them, from `Arc::into_raw`, and which slot it is.
+    shared: *const Shared,
+    index: usize,
+}
 
 // SAFETY: a slot's memory is reached only by who took it (`busy`), its info by DPDK's atomics.
 unsafe impl Send for Slot {}
@@ -45,7 +55,7 @@ unsafe impl Sync for Slot {}
 
 impl Info {
     fn new() -> Self {
-        let layout = Allocation::new::<rte_mbuf_ext_shared_info>();
+        let layout = Allocation::new::<InFlight>();
         // SAFETY: the layout is not empty.
         let at = unsafe { alloc_zeroed(layout) };
         NonNull::new(at.cast()).map_or_else(|| handle_alloc_error(layout), Self)
@@ -55,7 +65,7 @@ impl Info {
 impl Drop for Info {
     fn drop(&mut self) {
         // SAFETY: allocated by `new` with this layout; no mbuf is attached any more (see `freed`).
-        unsafe { dealloc(self.0.as_ptr().cast(), Allocation::new::<rte_mbuf_ext_shared_info>()) };
+        unsafe { dealloc(self.0.as_ptr().cast(), Allocation::new::<InFlight>()) };
     }
 }
 
@@ -166,29 +176,31 @@ impl SendSlot {
         packets: &mut Vec<Mbuf>,
     ) -> Result<(), Self> {
         let start = packets.len();
-        let n = frames.len();
-        for _ in 0..n {
-            let Some(mbuf) = headers.alloc() else {
-                packets.truncate(start);
-                return Err(self);
-            };
-            packets.push(mbuf);
-        }
+        // DPDK counts them in 16 bits.
+        let n = match u16::try_from(frames.len()) {
+            Ok(n) if n > 0 && headers.alloc_many(n, packets) => n,
+            _ => return Err(self),
+        };
         let slot = self.slot();
-        let info = slot.info.0;
+        let in_flight = slot.info.0;
         let (base, iova, len) = (slot.start, slot.iova, slot.len);
         // The packets hold the buffer from now on; `freed` gives this share back.
-        let raw = Box::into_raw(Box::new(self));
-        // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info.
-        unsafe {
-            (*info.as_ptr()).free_cb = Some(freed);
-            (*info.as_ptr()).fcb_opaque = raw.cast();
-            (*info.as_ptr()).refcnt = n as u16;
-        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info. The share leaves `this`, which is not
+        // dropped.
+        let info = unsafe {
+            let f = in_flight.as_ptr();
+            (*f).shared = Arc::into_raw(ptr::read(&raw const this.shared));
+            (*f).index = this.index;
+            (*f).info.free_cb = Some(freed);
+            (*f).info.fcb_opaque = f.cast();
+            (*f).info.refcnt = n;
+            NonNull::new_unchecked(&raw mut (*f).info)
+        };
         for (mbuf, frame) in packets[start..].iter_mut().zip(frames) {
             let frame = frame.start.min(len)..frame.end.min(len);
             // SAFETY: the frame lies in the buffer, which is contiguous for devices and unchanged until `freed`; the
-            // count is the number of packets; the info lives as long as the slot, which the boxed share keeps.
+            // count is the number of packets; the info lives as long as the slot, which the share keeps.
             unsafe {
                 let at = base.byte_add(frame.start);
                 mbuf.attach_external(at, iova + frame.start as u64, frame.len() as u16, info);
@@ -214,8 +226,12 @@ impl AsMut<[u8]> for SendSlot {
 
 /// DPDK freed the last packet of a buffer. Runs on whatever lcore did.
 unsafe extern "C" fn freed(_: *mut c_void, opaque: *mut c_void) {
-    // SAFETY: `into_packets` put the boxed share here, and DPDK calls this once for it.
-    drop(unsafe { Box::from_raw(opaque.cast::<SendSlot>()) });
+    // SAFETY: `into_packets` put the slot's own record here, and a share of the pool into it, which keeps the record; DPDK calls
+    // this once for it.
+    unsafe {
+        let InFlight { shared, index, .. } = *opaque.cast::<InFlight>();
+        drop(SendSlot { shared: Arc::from_raw(shared), index });
+    }
 }
 
 impl Drop for SendSlot {
@@ -263,15 +279,11 @@ pub fn show<T: Contiguous>(
     let start = packets.len();
     let within = value.payload().len();
     let fits = parts.clone().all(|p| p.end <= within && value.iova(p.start, p.len()).is_some());
-    let n = parts.len();
-    while fits && packets.len() < start + n {
-        let Some(mbuf) = pool.alloc() else { break };
-        packets.push(mbuf);
-    }
-    if packets.len() < start + n || n == 0 {
-        packets.truncate(start);
-        return Err(value);
-    }
+    // DPDK counts them in 16 bits.
+    let n = match u16::try_from(parts.len()) {
+        Ok(n) if n > 0 && fits && pool.alloc_many(n, packets) => n,
+        _ => return Err(value),
+    };
     // SAFETY: plain data for which zeroes are a value.
     let info = unsafe { std::mem::zeroed() };
     let shown = Box::into_raw(Box::new(Shown { info, value }));
@@ -281,7 +293,7 @@ pub fn show<T: Contiguous>(
         let info = NonNull::new_unchecked(&raw mut (*shown).info);
         (*info.as_ptr()).free_cb = Some(shown_freed::<T>);
         (*info.as_ptr()).fcb_opaque = shown.cast();
-        (*info.as_ptr()).refcnt = n as u16;
+        (*info.as_ptr()).refcnt = n;
         let value = &(*shown).value;
         for (mbuf, part) in packets[start..].iter_mut().zip(parts) {
             let at = NonNull::from(&value.payload()[part.start..]).cast::<u8>();

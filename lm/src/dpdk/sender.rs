@@ -276,10 +276,14 @@ impl Sender {
     /// A segment of headers for each fragment, last first, and one for what comes behind its payload.
     fn heads(&self, seal: &Seal) -> Option<Vec<(Mbuf, Option<Mbuf>)>> {
         let layout = seal.layout();
+        let mut heads = Vec::new();
+        if !self.headers.alloc_many(layout.fragments() as u16, &mut heads) {
+            return None;
+        }
         (0..layout.fragments())
             .rev()
-            .map(|i| {
-                let mut head = self.headers.alloc()?;
+            .zip(heads)
+            .map(|(i, mut head)| {
                 let (bytes, len) = seal.headers(i);
                 head.append(len as u16)?.copy_from_slice(&bytes[..len]);
                 let behind =
@@ -365,12 +369,13 @@ impl Sender {
     fn stage(&mut self, bytes: usize) {
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
-        for mbuf in self.made.drain(..) {
-            self.room = self.room.saturating_sub(mbuf.nb_segs().into());
-            // At most STAGE packets, and the stage was empty: none is left over.
-            let left = self.staged.push(mbuf);
-            debug_assert!(left.is_ok(), "the stage holds any datagram");
+        if self.config.in_flight.is_some() {
+            let segments = self.made.iter().map(|mbuf| u32::from(mbuf.nb_segs())).sum();
+            self.room = self.room.saturating_sub(segments);
         }
+        self.staged.take_from(&mut self.made);
+        // At most STAGE packets, and the stage was empty.
+        debug_assert!(self.made.is_empty(), "the stage holds any datagram");
         self.flush();
     }
 

@@ -252,6 +252,15 @@ impl<const N: usize> Burst<N> {
         }
     }
 
+    /// Adds packets from the front of a list, as many as there is room for. The others stay in the list.
+    pub fn take_from(&mut self, packets: &mut Vec<Mbuf>) {
+        let n = packets.len().min(N - self.len);
+        for (place, mbuf) in self.mbufs[self.len..].iter_mut().zip(packets.drain(..n)) {
+            *place = mbuf.into_raw().as_ptr();
+        }
+        self.len += n;
+    }
+
     /// Takes the last packet out.
     pub fn pop(&mut self) -> Option<Mbuf> {
         self.len = self.len.checked_sub(1)?;

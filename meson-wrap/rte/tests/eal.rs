@@ -140,6 +140,23 @@ fn packets(eal: &Eal) {
     assert_eq!(burst.drain().take(2).map(|m| m.pkt_len()).collect::<Vec<_>>(), [1, 2]);
     assert!(burst.is_empty());
     assert_eq!(pool.in_use(), 0);
+
+    let mut many = vec![pool.alloc().unwrap()];
+    assert!(!pool.alloc_many(64, &mut many) && many.len() == 1, "there are 63");
+    assert!(pool.alloc_many(5, &mut many) && pool.alloc_many(0, &mut many) && many.len() == 6);
+    for (mbuf, len) in many.iter_mut().zip(1..) {
+        mbuf.append(len).unwrap();
+    }
+    burst.take_from(&mut many);
+    assert_eq!((burst.len(), many.len(), many[0].pkt_len()), (4, 2, 5));
+    burst.take_from(&mut many);
+    assert_eq!((burst.len(), many.len()), (4, 2));
+    assert_eq!(burst.drain().map(|m| m.pkt_len()).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    burst.take_from(&mut many);
+    assert_eq!((burst.len(), many.len(), pool.in_use()), (2, 0, 2));
+    burst.clear();
+    assert_eq!(pool.in_use(), 0);
+
     let all: Vec<_> = std::iter::from_fn(|| pool.alloc()).collect();
     assert!(all.len() >= 55, "{}", all.len());
     drop(all);

@@ -89,6 +89,22 @@ impl Mempool {
         Some(unsafe { Mbuf::from_raw(mbuf) })
     }
 
+    /// Adds `n` empty mbufs to a list; or none, and says so, if there are not as many left.
+    #[must_use]
+    pub fn alloc_many(&self, n: u16, to: &mut Vec<Mbuf>) -> bool {
+        to.reserve(n.into());
+        let free = to.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: as in `alloc`. There is room for `n` pointers, which is what mbufs are (`Mbuf`); DPDK writes all of them if it
+        // says 0, and freshly allocated they have no other owner.
+        unsafe {
+            let done = dpdk_sys::rte_pktmbuf_alloc_bulk(self.as_ptr(), free, n.into()) == 0;
+            if done {
+                to.set_len(to.len() + usize::from(n));
+            }
+            done
+        }
+    }
+
     /// A share of the pool's life, for [`rx_queue_setup_unchecked`](crate::port::Port::rx_queue_setup_unchecked).
     pub fn share(&self) -> PoolRef {
         self.0.clone()
