@@ -111,7 +111,7 @@ def profiled(guest, spaces, names, size=7168):
         idle, interrupts = watch.between(end - 4, end - 1.5)
         trip = found.median(transport, size)
         figures[f"{transport} {size} interrupts a round trip"] = f"{interrupts * trip / 1e9:.2f}"
-        figures[f"{transport} {size} idle us"] = f"{idle * trip / 1000:.0f}"
+        figures[f"{transport} {size} idle us"] = f"{idle * trip / 1000:.0f} of {trip / 1000:.0f}"
     return figures
 
 
