@@ -42,8 +42,8 @@ class Place:
 
 SHORT = ("--sizes=1,64,7168,16384,65507", "--time=60", "--blocks=2", "--repetitions=400")
 # Each transport has its own pair of processes, and with that the zero-copy client; they take turns so often.
-ROUNDS = 3
-TURN = ("--time=300", "--blocks=4")
+ROUNDS = 9
+TURN = ("--time=200", "--blocks=2")
 PLACES = (
     Place("memif", "Two processes over net_memif (rings that copy on both sides), kernel sockets over veth, all in one run",
           ALL, (*CHECKSUM, "--time=200", "--blocks=4"), SHORT),
