@@ -26,7 +26,7 @@ pub(crate) struct Set {
 
 /// 0.5 MB posted; 512 descriptors over 4 MB and over 64 MB.
 pub(crate) const SETS: [Set; 3] = [
-    Set { name: "hot", descriptors: 354, region: 12 << 17, flush: false },
+    Set { name: "hot", descriptors: 354, region: 2 << 20, flush: false },
     Set { name: "ring-4mb", descriptors: 512, region: 4 << 20, flush: true },
     Set { name: "ring-64mb", descriptors: 512, region: 64 << 20, flush: true },
 ];
@@ -163,7 +163,7 @@ impl Variant {
     }
 }
 
-/// The product's pool for this set, in DPDK's memory, as a card has it.
+/// The product's pool for this set, mapped twice, as a card's port has it by default.
 fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure> {
     let config = PoolConfig {
         name: format!("b_{}", &name[..name.len().min(6)]),
@@ -171,7 +171,7 @@ fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure
         spare_mbufs: 128,
         region: set.region,
         max_region: set.region,
-        kind: RegionKind::Dpdk,
+        kind: RegionKind::Mirrored,
         stride: lm::layout::Geometry::ETHERNET.stride(),
         room: 2048,
         layout: SlotLayout::Overlapping,
