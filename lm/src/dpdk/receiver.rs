@@ -28,7 +28,8 @@ impl Receiver {
     }
 
     /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns the
-    /// frames received. Runs the port's RX callbacks.
+    /// frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may wait for the next
+    /// call, whatever that finds: call it until it returns 0 before you sleep.
     #[inline(always)]
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
@@ -98,7 +99,7 @@ impl Lander {
     }
 
     /// Takes a burst of received mbufs, which go back to the pool, and gives every datagram that became whole to
-    /// `deliver`. Call it for empty bursts too, so that time passes.
+    /// `deliver`. Call it for empty bursts too, so that time passes, and what 32 frames and more have completed is given out.
     ///
     /// # Safety
     /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them.
