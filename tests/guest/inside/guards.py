@@ -93,9 +93,9 @@ def strangers(guest):
         guest.until(lambda: flood.sent > FLOOD, "the stranger is too slow:", flood.sent, seconds=guest.seconds)
         # However much of it the wire and a full ring lose.
         for child in (home, away):
-            guest.until(lambda: heard(guest, child, r"foreign: (\d+)") > ENOUGH, "the stranger was not heard:", flood.sent, child)
+            guest.until(lambda: guest.counter(child, r"foreign: (\d+)") > ENOUGH, "the stranger was not heard:", flood.sent, child)
             if guest.scenario.model == "e1000":
-                guest.until(lambda: heard(guest, child, r"LM-RX-dropped: +(\d+) +oversize") > ENOUGH,
+                guest.until(lambda: guest.counter(child, r"LM-RX-dropped: +(\d+) +oversize") > ENOUGH,
                             "long frames were not dropped:", flood.sent, child)
     for child in (home, away):
         guest.tell(child, "stop", "Done.")
@@ -120,12 +120,6 @@ def strangers(guest):
         if guest.scenario.model == "e1000":
             check(summary.drops().get("oversize", 0) > ENOUGH, "long frames were not dropped:", summary.drops())
     return figures
-
-
-def heard(guest, child, pattern):
-    """A counter of `show lm stats`; one that is not shown is 0."""
-    found = re.search(pattern, guest.tell(child, "show lm stats 0", "LM-TX-datagrams"))
-    return int(found[1]) if found else 0
 
 
 RELAXED = 0x10

@@ -154,6 +154,11 @@ class Guest:
         dropped = [" ".join(line.split()[1:]) for line in lines if "LM-RX-dropped" in line]
         check(not dropped, f"frames were dropped {when}: {', '.join(dropped)}:", child)
 
+    def counter(self, child, pattern):
+        """A number of `show lm stats`; one that is not shown is 0."""
+        found = re.search(pattern, self.tell(child, "show lm stats 0", "LM-TX-datagrams"))
+        return int(found[1]) if found else 0
+
     def level(self, child):
         """Every buffer came back."""
         summary = child.summary()
