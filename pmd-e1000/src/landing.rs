@@ -94,17 +94,7 @@ impl Plain {
     #[inline(always)]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Self::is_single(mbuf) && (*mbuf).buf_len == self.buf_len }
-    }
-
-    /// Whether it is one segment, with the usual headroom.
-    ///
-    /// # Safety
-    /// As for [`Plain::fits`].
-    #[inline(always)]
-    unsafe fn is_single(mbuf: *const rte_mbuf) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Self::single(mbuf).is_some() }
+        unsafe { Self::single(mbuf).is_some() && (*mbuf).buf_len == self.buf_len }
     }
 
     /// What all mbufs of a queue have in common that are one segment, with the usual headroom, if this is one.
@@ -141,6 +131,8 @@ impl Single {
     }
 }
 
+/// The word of [`Single`].
+///
 /// # Safety
 /// As for [`Plain::fits`].
 #[inline(always)]

@@ -98,12 +98,13 @@ def table(guest):
         for name in ("bare", "lm") if guest.full else ():
             check(figures[f"{name} {size} burst 32"] < figures[f"{name} {size} burst 1"], name, size, figures)
         send = {name: figures[f"send {name} {size}"] for name in ("lm", "lm-checksum", "lm-copies", "kernel", "kernel no checksum")}
-        check(0 < send["lm"] < send["lm-checksum"] < send["lm-copies"] and send["lm-copies"] < send["kernel"], size, figures)
-        unsummed = figures[f"kernel no checksum {size}"]
+        check(0 < send["lm"] < send["lm-checksum"] < send["lm-copies"] < send["kernel"], size, figures)
         figures[f"lm/bare {size}"] = f"{lm / bare:.2f}"
         figures[f"kernel/lm {size}"] = f"{kernel / lm:.1f}"
-        ends = {"": send["lm"] + lm, "-checksum": send["lm-checksum"] + checked}
-        figures[f"both ends, kernel/lm-checksum {size}"] = f"{(send['kernel'] + kernel) / ends['-checksum']:.1f}"
-        figures[f"both ends, kernel/lm {size}"] = f"{(send['kernel'] + kernel) / ends['']:.1f}"
-        figures[f"both ends, kernel no checksum/lm {size}"] = f"{(send['kernel no checksum'] + unsummed) / ends['']:.1f}"
+        # Both ends.
+        ours, ours_checked, theirs = send["lm"] + lm, send["lm-checksum"] + checked, send["kernel"] + kernel
+        unsummed = send["kernel no checksum"] + figures[f"kernel no checksum {size}"]
+        for what, ratio in (("kernel/lm-checksum", theirs / ours_checked), ("kernel/lm", theirs / ours),
+                            ("kernel no checksum/lm", unsummed / ours)):
+            figures[f"both ends, {what} {size}"] = f"{ratio:.1f}"
     return figures
