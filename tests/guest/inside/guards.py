@@ -10,6 +10,7 @@ import threading
 import time
 
 import cards
+import physical
 import sizes
 import wire
 from flood import IN_A_VLAN, Flood, oversize, stranger, tagged
@@ -45,7 +46,7 @@ def refused(guest):
     first, second = guest.devices()
     is_refused(guest, "refused", second, "erratum 23")
     child = guest.launch("posted", 1, second, "--forward-mode=rx", prompt=True)
-    posted = buffers(guest, second)
+    posted = buffers(child, second)
     check(len(posted) == 512 and all(posted), "that is no ring:", posted)
     crossing = [hex(at) for at in posted if at >> 16 != (at + BUFFER - 1) >> 16]
     check(not crossing, f"{len(crossing)} of {len(posted)} buffers cross 64 KiB:", crossing[:4])
@@ -57,11 +58,11 @@ def refused(guest):
 BUFFER = 1528
 
 
-def buffers(guest, address):
+def buffers(child, address):
     """Where the frames go that the card has not received yet: physical addresses."""
     registers = cards.Registers(address)
     ring = registers[registers.RDBAH] << 32 | registers[registers.RDBAL]
-    return guest.host.memory(ring, registers[registers.RDLEN] // 8)[::2]
+    return physical.words(child.process.pid, ring, registers[registers.RDLEN] // 8)[::2]
 
 
 def set_up(guest, address):
