@@ -26,9 +26,9 @@ pub struct Config {
     pub announce: bool,
     /// The cluster key, if there is one.
     pub key: Option<Key>,
-    /// What a grant is good for before it must be renewed; microseconds on the wire.
+    /// The longest that a holder which dies keeps a queue from the others. A grant is good for [`Config::granted`] of it.
     pub lease: Duration,
-    /// What a receiver waits beyond the lease before the queue is anybody else's.
+    /// What a receiver waits at the end of a lease before the queue is anybody else's: the part that is not granted.
     pub guard: Duration,
     /// A holder's frame is in the receiver's ring before this has passed since the call that sends it.
     pub flight: Duration,
@@ -39,7 +39,7 @@ pub struct Config {
     /// What a receiver waits behind `LM_ENDME` for frames and overlapping slots to be out, unless it is told sooner by
     /// [`crate::Node::drained`]. At least `flight` where the data can be overtaken by `LM_ENDME`.
     pub drain: Duration,
-    /// What an applicant waits for an answer before it repeats; doubled each time, up to 64 times as much.
+    /// What an applicant waits for an answer before it repeats; doubled each time, up to 16 times as much.
     pub retry: Duration,
     /// How often a message is sent before the applicant gives up.
     pub tries: u8,
@@ -73,7 +73,7 @@ impl Config {
             hold: Duration::from_secs(1),
             drain: Duration::from_micros(50),
             retry: Duration::from_millis(1),
-            tries: 10,
+            tries: 24,
             announce_every: Duration::from_millis(25),
             flush: 0,
             nodes: 256,
@@ -100,8 +100,8 @@ impl Config {
         if self.nodes == 0 || self.nodes > 1 << 16 || self.tries == 0 || self.retry.is_zero() {
             return Err(ConfigError::Bounds);
         }
-        let told = self.lease.as_micros();
-        if told == 0 || told > u128::from(u32::MAX) || self.usable(self.lease) <= self.retry {
+        let fits = self.lease.as_micros() <= u128::from(u32::MAX);
+        if !fits || self.usable(self.granted()) <= self.retry {
             return Err(ConfigError::Lease);
         }
         if self.hold < self.lease || self.announce_every.is_zero() {
@@ -110,10 +110,15 @@ impl Config {
         Ok(())
     }
 
-    /// What a holder may use of a lease: lease × (1 − drift) − flight.
-    pub fn usable(&self, lease: Duration) -> Duration {
+    /// What a grant is good for before it must be renewed, as `LM_ACQ_OK` says it: lease − guard.
+    pub fn granted(&self) -> Duration {
+        self.lease.saturating_sub(self.guard)
+    }
+
+    /// What a holder may use of what it was granted: granted × (1 − drift) − flight.
+    pub fn usable(&self, granted: Duration) -> Duration {
         let ppm = u128::from(1_000_000 - self.drift_ppm.min(1_000_000));
-        let nanos = lease.as_nanos() * ppm / 1_000_000;
+        let nanos = granted.as_nanos() * ppm / 1_000_000;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_sub(self.flight)
     }
 }
@@ -151,7 +156,7 @@ impl fmt::Display for ConfigError {
             Self::Announce => "the exclusive policy must announce",
             Self::Bounds => "nodes, tries or the retry interval out of bounds",
             Self::Lease => {
-                "the lease leaves nothing to use after drift, flight and a retry, or exceeds the hold"
+                "the lease leaves nothing to use after guard, drift, flight and a retry, or exceeds the hold"
             }
         })
     }

@@ -236,6 +236,8 @@ pub enum Action {
     StartDrain,
     /// Wait for the guard time, for a holder that never said it was done; then as [`Action::StartDrain`].
     StartGuard,
+    /// Nothing to wait for: the holder has stopped, its last frame has arrived, and the next one's flush pushes the ring through.
+    EndGrant,
     /// Tell the engine that the holder never ended.
     TellExpired,
     /// Nobody holds any more: unlist this node, broadcast `LM_REMOVE_ADDR`.

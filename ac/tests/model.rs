@@ -60,11 +60,11 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Few moments that matter: a lease of four retries, no renewal, one announcement.
+/// Few moments that matter: grants for four retries, no renewal, one announcement.
 fn config(policy: Policy) -> Config {
     Config {
-        lease: ms(16),
-        hold: ms(16),
+        lease: ms(20),
+        hold: ms(20),
         guard: ms(4),
         flight: ms(4),
         drain: ms(4),

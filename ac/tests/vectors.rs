@@ -20,25 +20,18 @@ fn vectors() -> [(Message, Option<Key>); 8] {
     let applicant = |kind| Message { incarnation: 0x11, address: B, request: 5, ..Message::new(kind, A, B) };
     let receiver = |kind, to| Message { incarnation: 0x22, address: B, ..Message::new(kind, B, to) };
     let answer = |kind| Message { echo_incarnation: 0x11, echo_sequence: 7, request: 5, ..receiver(kind, A) };
-    let req = Message { sequence: 7, priority: 3, size: 65_507, lease: 100_000, ..applicant(Kind::Req) };
+    let req = Message { sequence: 7, priority: 3, size: 65_507, lease: 95_000, ..applicant(Kind::Req) };
     let all = NodeId::ALL;
     [
         (req, None),
         (Message { sequence: 8, grant: 9, echo_incarnation: 0x22, ..applicant(Kind::EndMe) }, None),
-        (Message { sequence: 31, grant: 9, lease: 100_000, flush: 256, ..answer(Kind::AcqOk) }, None),
+        (Message { sequence: 31, grant: 9, lease: 95_000, flush: 256, ..answer(Kind::AcqOk) }, None),
         (Message { sequence: 32, reason: Reason::Queued, position: 2, ..answer(Kind::AcqRej) }, None),
-        (Message { sequence: 30, grant: 9, lease: 105_050, ..receiver(Kind::AppendAddr, all) }, None),
+        (Message { sequence: 30, grant: 9, lease: 100_050, ..receiver(Kind::AppendAddr, all) }, None),
         (Message { sequence: 33, grant: 9, ..receiver(Kind::RemoveAddr, all) }, None),
         (req, Some(key())),
         (
-            Message {
-                sequence: 31,
-                grant: 9,
-                queue: 1,
-                lease: 100_000,
-                size: LANDING,
-                ..answer(Kind::AcqOk)
-            },
+            Message { sequence: 31, grant: 9, queue: 1, lease: 95_000, size: LANDING, ..answer(Kind::AcqOk) },
             None,
         ),
     ]

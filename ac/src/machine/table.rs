@@ -3,10 +3,10 @@
 use super::{Action, Input, Policy, State, Transition};
 
 use Action::{
-    Activate, Deactivate, Queue, Rearm, RenewLease, SendAppend, SendAppendTo, SendEnd, SendEndStray, SendOk,
-    SendRej, SendRemove, SendRemoveTo, SendReq, SendWithdrawn, StartDrain, StartEarly, StartGuard, TakeLease,
-    TellCancelled, TellExpired, TellGranted, TellLapsed, TellOrdinary, TellQueued, TellRenewed, TellRevoked,
-    TellUnanswered,
+    Activate, Deactivate, EndGrant, Queue, Rearm, RenewLease, SendAppend, SendAppendTo, SendEnd,
+    SendEndStray, SendOk, SendRej, SendRemove, SendRemoveTo, SendReq, SendWithdrawn, StartDrain, StartEarly,
+    StartGuard, TakeLease, TellCancelled, TellExpired, TellGranted, TellLapsed, TellOrdinary, TellQueued,
+    TellRenewed, TellRevoked, TellUnanswered,
 };
 use Input as I;
 use State::{
@@ -114,7 +114,7 @@ pub const TABLE: &[Transition] = &[
     row(BOTH,         Granted,     I::HolderRestarted, Draining,    &[Deactivate, StartGuard]),
     row(BOTH,         Granted,     I::Stray,           Granted,     &[SendAppendTo]),
     row(BOTH,         Granted,     I::Announce,        Granted,     &[SendAppend]),
-    row(BOTH,         Granted,     I::Expired,         Draining,    &[TellExpired, Deactivate, StartDrain]),
+    row(BOTH,         Granted,     I::Expired,         Closed,      &[TellExpired, Deactivate, EndGrant, SendRemove]),
 
     row(EXCLUSIVE,    Withdrawing, I::ReqBusy,         Withdrawing, &[SendRej]),
     row(EXCLUSIVE,    Withdrawing, I::ReqHolder,       Withdrawing, &[SendWithdrawn]),
@@ -123,7 +123,7 @@ pub const TABLE: &[Transition] = &[
     row(EXCLUSIVE,    Withdrawing, I::End,             Draining,    &[StartDrain]),
     row(EXCLUSIVE,    Withdrawing, I::EndStray,        Withdrawing, &[SendRemoveTo]),
     row(EXCLUSIVE,    Withdrawing, I::HolderRestarted, Draining,    &[StartGuard]),
-    row(EXCLUSIVE,    Withdrawing, I::Expired,         Draining,    &[TellExpired, StartDrain]),
+    row(EXCLUSIVE,    Withdrawing, I::Expired,         Closed,      &[TellExpired, EndGrant, SendRemove]),
 
     row(EXCLUSIVE,    Draining,    I::ReqBusy,         Draining,    &[SendRej]),
     row(PER_RECEIVER, Draining,    I::ReqBusy,         Draining,    &[Queue]),

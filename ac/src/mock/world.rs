@@ -97,7 +97,7 @@ impl World {
         requests: &[(usize, usize, u8)],
         faults: Faults,
     ) -> Result<Self, ConfigError> {
-        let now = Instant::ZERO + config.lease + config.guard;
+        let now = Instant::ZERO + config.lease;
         let start = |n: usize| {
             let mut node =
                 Node::new(Config { node: id(n), incarnation: 1, ..config.clone() }, Instant::ZERO)?;

@@ -70,7 +70,7 @@ impl Node {
                     address: to,
                     size: a.size,
                     request,
-                    lease: micros(self.config.lease),
+                    lease: micros(self.config.granted()),
                     ..Message::new(Kind::Req, self.config.node, to)
                 };
                 let sequence = self.send(req);
@@ -137,7 +137,7 @@ impl Node {
     /// One more message without an answer: each is waited for twice as long.
     fn back_off(&mut self, at: usize, now: Instant) {
         let a = &mut self.applicants[at];
-        a.timer = now + self.config.retry * (1 << a.tries.min(6));
+        a.timer = now + self.config.retry * (1 << a.tries.min(4));
         a.tries = a.tries.saturating_add(1);
     }
 
@@ -150,7 +150,7 @@ impl Node {
         let left = until.since(now);
         // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How much this answer
         // adds does not tell: the one to a message that was repeated before its answer came adds next to nothing.)
-        let renew = self.config.hold > self.config.lease && left >= self.config.lease / 4;
+        let renew = self.config.hold > self.config.lease && left >= self.config.granted() / 4;
         a.timer = if renew { now + left / 2 } else { until };
         a.tries = 0;
         a.receiver = ok.incarnation;
@@ -206,7 +206,7 @@ impl Node {
             }
             (Action::RenewLease, _) => {
                 let l = &mut self.landings[at];
-                let end = (now + self.config.lease).min(l.opened + self.config.hold);
+                let end = (now + self.config.granted()).min(l.opened + self.config.hold);
                 l.lease_end = l.lease_end.max(end);
             }
             (Action::SendRej, Some(req)) => {
@@ -230,6 +230,7 @@ impl Node {
                 self.landings[at].guarded = true;
                 self.end_grant(at, now + wait);
             }
+            (Action::EndGrant, _) => self.end_grant(at, now),
             (Action::TellExpired, _) => {
                 self.counters.expired += 1;
                 self.tell(Event::Expired { queue, holder });
@@ -264,7 +265,7 @@ impl Node {
         let l = &mut self.landings[at];
         (l.holder, l.incarnation, l.request, l.echo, l.grant) = (holder, incarnation, request, echo, grant);
         l.opened = now;
-        l.lease_end = now + self.config.lease;
+        l.lease_end = now + self.config.granted();
         l.stray_at = now;
         let queue = l.queue;
         if self.config.announce {

@@ -84,12 +84,12 @@ fn room(config: &Config) -> usize {
 const EVENTS_OF_ONE: usize = 4;
 
 impl Node {
-    /// A node that has just started: it rests for lease + guard before it grants, for a grant of its life before may
-    /// still be used.
+    /// A node that has just started: it rests for a lease before it grants, for a grant of its life before may still be
+    /// used.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let room = config.nodes;
-        let rested = now + config.lease + config.guard;
+        let rested = now + config.lease;
         Ok(Self {
             sequence: 0,
             requests: 0,

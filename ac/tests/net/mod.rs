@@ -39,7 +39,7 @@ impl Net {
             wire: Vec::new(),
             told: Vec::new(),
         };
-        net.wait(config.lease + config.guard);
+        net.wait(config.lease);
         net
     }
 

@@ -184,8 +184,15 @@ impl Admission {
         let announce = setup.policy == Policy::Exclusive;
         let queues = u8::try_from(setup.landing.len().max(1)).unwrap_or(u8::MAX);
         let (key, landing) = (setup.key, setup.landing);
-        let config =
+        let mut config =
             Config { key, queues, landing, flush, drain, announce, ..Config::new(node, life, setup.policy) };
+        if let Some(late) = setup.drain {
+            // Frames may be as late behind a lease that runs out as behind LM_ENDME.
+            let longer = late.saturating_sub(config.guard);
+            config.guard += longer;
+            config.lease += longer;
+            config.hold = config.hold.max(config.lease);
+        }
         let (room, queues) = (config.nodes, usize::from(config.queues));
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);
