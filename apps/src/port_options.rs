@@ -76,7 +76,8 @@ pub(crate) struct PortOptions {
     /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
-    /// Microseconds that a receiver waits behind the end of a grant, where the end can overtake data (several paths)
+    /// Microseconds that a receiver waits behind the end of a grant, or of its lease, where frames can be so late (several paths,
+    /// links below a gigabit)
     /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) ac_drain: Option<u64>,

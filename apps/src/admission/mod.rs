@@ -127,6 +127,31 @@ impl Setup {
         let own = || Duration::from_micros(50 + u64::from(flush)) + Pace::lasts(self.gap, flush);
         self.drain.unwrap_or_else(own)
     }
+
+    /// The node's settings, in its `life`.
+    fn config(self, life: u64) -> Config {
+        let (flush, drain) = (self.flush(), self.drain());
+        // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
+        let announce = self.policy == Policy::Exclusive;
+        let queues = u8::try_from(self.landing.len().max(1)).unwrap_or(u8::MAX);
+        let (key, landing) = (self.key, self.landing);
+        let of_gigabit = Config::new(NodeId(self.address.into()), life, self.policy);
+        // Where the user says how late a frame can be, it can be behind a lease that ran out, too.
+        let longer = self.drain.unwrap_or_default().saturating_sub(of_gigabit.guard);
+        let lease = of_gigabit.lease + longer;
+        Config {
+            key,
+            queues,
+            landing,
+            flush,
+            drain,
+            announce,
+            lease,
+            guard: of_gigabit.guard + longer,
+            hold: of_gigabit.hold.max(lease),
+            ..of_gigabit
+        }
+    }
 }
 
 /// Admission control of a port.
@@ -175,24 +200,11 @@ fn clock(start: Instant, now: Instant) -> ac::Instant {
 impl Admission {
     /// Admission control of a port.
     pub(crate) fn new(setup: Setup) -> Result<Self, String> {
+        let (overlap, ring) = (setup.overlap, setup.ring);
+        let rings = setup.drain.is_none().then(|| Rings::new(if overlap { ring } else { 0 }));
         // Larger than in any earlier life.
         let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
-        let (flush, drain, ring) = (setup.flush(), setup.drain(), setup.ring);
-        let rings = setup.drain.is_none().then(|| Rings::new(if setup.overlap { ring } else { 0 }));
-        let node = NodeId(setup.address.into());
-        // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
-        let announce = setup.policy == Policy::Exclusive;
-        let queues = u8::try_from(setup.landing.len().max(1)).unwrap_or(u8::MAX);
-        let (key, landing) = (setup.key, setup.landing);
-        let mut config =
-            Config { key, queues, landing, flush, drain, announce, ..Config::new(node, life, setup.policy) };
-        if let Some(late) = setup.drain {
-            // Frames may be as late behind a lease that runs out as behind LM_ENDME.
-            let longer = late.saturating_sub(config.guard);
-            config.guard += longer;
-            config.lease += longer;
-            config.hold = config.hold.max(config.lease);
-        }
+        let config = setup.config(life);
         let (room, queues) = (config.nodes, usize::from(config.queues));
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);
@@ -205,7 +217,7 @@ impl Admission {
             start: now,
             latest: now,
             awake: Duration::ZERO,
-            overlap: setup.overlap,
+            overlap,
             holders: vec![None; queues],
             strayed: false,
             rings,

@@ -60,6 +60,20 @@ fn a_drain_is_longer_than_its_flush() {
     assert_eq!((apart.flush(), apart.drain()), (0, Duration::from_millis(2)));
 }
 
+/// The longest that the option takes, too.
+#[test]
+fn a_frame_is_not_later_behind_a_lease_than_behind_a_grant() {
+    let ms = Duration::from_millis;
+    for (drain, guard, lease) in
+        [(None, 5, 100), (Some(2), 5, 100), (Some(20), 20, 115), (Some(1000), 1000, 1095)]
+    {
+        let setup = Setup { drain: drain.map(ms), ..setup(1, Policy::PerReceiver) };
+        let config = setup.clone().config(1);
+        assert_eq!((config.guard, config.lease, config.granted()), (ms(guard), ms(lease), ms(95)));
+        node(setup);
+    }
+}
+
 #[test]
 fn who_strays_in_is_told_who_lands() {
     let apart = |address| Setup { ring: 8, burst: 1, overlap: false, ..setup(address, Policy::Exclusive) };
