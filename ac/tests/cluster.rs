@@ -259,9 +259,9 @@ fn length(policy: Policy, nodes: usize) -> Duration {
     }
 }
 
-/// `Exclusive` is fair by chance alone: 256 nodes need some ten thousand grants to show it, and those take minutes.
+/// `Exclusive` is fair by chance alone: 256 nodes need some ten thousand grants to show it.
 #[test]
-#[ignore = "some minutes: cargo test --release -p ac --test cluster -- --ignored --nocapture"]
+#[cfg_attr(debug_assertions, ignore = "minutes without optimisation: make model")]
 fn exclusive_is_fair_among_256() {
     let mut run = Run::new(Policy::Exclusive, 256, 0, 1, us(300_000_000));
     run.pause = 400_000;

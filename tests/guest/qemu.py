@@ -21,11 +21,9 @@ START = ("cryptomgr.notests=1", "initcall_blacklist=crypto_kdf108_init,load_syst
 PROCESSOR = "max,-erms,-fsrm"
 # Virtual time that depends on nothing but the instructions that were executed, one nanosecond each. It is recorded for the order that
 # brings, nobody wants the record: else QEMU's main loop may see that the processor has halted before it sees how far it got, by some
-# 200 instructions, and let the time until its next timer pass from there.
+# 200 instructions, and let the time until its next timer pass from there. (What the host sends is not heard then.)
 ICOUNT = ("-icount", "shift=0,sleep=off,rr=record,rrfile=/dev/null", "-accel", "tcg,thread=single", "-rtc", "base=2024-01-01,clock=vm",
           "-seed", "1", "-cpu", f"{PROCESSOR},-rdrand,-rdseed")
-# A guest that asks for something stands still until it is done (inside/host.py).
-STANDSTILL = ("-device", "pvpanic", "-action", "panic=pause")
 REAL_TIME = ("-accel", "tcg,thread=multi", "-cpu", PROCESSOR)
 
 
@@ -34,7 +32,7 @@ def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full
              "-m", str(MEGABYTES), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
              "-kernel", str(kernel), "-initrd", str(initramfs), "-serial", "stdio",
              "-chardev", f"socket,id=control,path={sockets['control']},server=on,wait=off", "-serial", "chardev:control",
-             "-qmp", f"unix:{sockets['qmp']},server=on,wait=off", *STANDSTILL]
+             "-qmp", f"unix:{sockets['qmp']},server=on,wait=off"]
     # A host that is busy may hold the timer up for longer than the kernel waits for it at boot.
     arguments = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "mitigations=off", "no_timer_check",
                  *START, f"hugepages={HUGEPAGES * scenario.programs + MORE}", f"lm.scenario={scenario.name}", f"lm.seconds={seconds}"]
@@ -112,8 +110,10 @@ class Control:
                 # A serial line may begin with noise.
                 word = json.loads(text[text.index("{"):]) if "{" in text else {}
                 if "ask" in word:
-                    word = self._obey(word["ask"], word["arguments"])
-                self.told = word or self.told
+                    answer = self._monitor(word["ask"], word["arguments"])
+                    line.sendall(json.dumps(answer).encode() + b"\n")
+                elif word:
+                    self.told = word
 
     def _connect(self, name):
         path = self.where / name
@@ -128,31 +128,20 @@ class Control:
                 time.sleep(0.05)
         return None
 
-    def _obey(self, order, arguments):
-        """Has the monitor do something to a guest that stands still meanwhile. What goes wrong ends the guest, and is its last word."""
-        try:
-            with self._connect("qmp") as s, s.makefile("rw") as lines:
-                _execute(lines, "qmp_capabilities", {})
-                while _execute(lines, "query-status", {})["running"]:
-                    time.sleep(0.01)
-                _execute(lines, order, arguments)
-                _execute(lines, "cont", {})
-                return {}
-        except (Failure, OSError, TypeError, ValueError) as why:
-            self.guest.kill()
-            return {"error": f"{order}: {why}", "figures": {}}
-
-
-def _execute(lines, order, arguments):
-    """An order to QEMU's monitor, and its answer."""
-    lines.write(json.dumps({"execute": order, "arguments": arguments}) + "\n")
-    lines.flush()
-    while True:
-        # It greets, and tells what happens, too.
-        answer = json.loads(lines.readline())
-        if "error" in answer:
-            raise Failure(answer["error"]["desc"])
-        if "return" in answer:
+    def _monitor(self, order, arguments):
+        s = self._connect("qmp")
+        if s is None:
+            return None
+        with s, s.makefile("rw") as lines:
+            for words in ({"execute": "qmp_capabilities"}, {"execute": order, "arguments": arguments}):
+                lines.readline()
+                lines.write(json.dumps(words) + "\n")
+                lines.flush()
+            answer = json.loads(lines.readline())
+            while "event" in answer:
+                answer = json.loads(lines.readline())
+            if "error" in answer:
+                raise Failure(f"{order}: {answer['error']['desc']}")
             return answer["return"]
 
 

@@ -10,10 +10,12 @@ PRESENT, FRAME = 1 << 63, (1 << 55) - 1
 def words(process, address, count):
     """64-bit words out of one of the huge pages that a process has mapped."""
     proc = pathlib.Path("/proc") / str(process)
-    at = next(page + address % HUGE for page, frame in _huge(proc) if frame == address - address % HUGE)
-    with open(proc / "mem", "rb", buffering=0) as memory:
-        memory.seek(at)
-        return list(struct.unpack(f"<{count}Q", memory.read(8 * count)))
+    for page, frame in _huge(proc):
+        if frame == address - address % HUGE:
+            with open(proc / "mem", "rb", buffering=0) as memory:
+                memory.seek(page + address % HUGE)
+                return list(struct.unpack(f"<{count}Q", memory.read(8 * count)))
+    raise LookupError(f"{address:#x} is in no huge page of process {process}")
 
 
 def _huge(proc):
