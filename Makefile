@@ -66,8 +66,8 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 	$(CARGO) run --release --locked -p lm-fuzz -- --ac --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
-model: ## Admission control under the model checker, and clusters in virtual time: bounds, states and a table are printed; FULL=1 checks more
-	$(CARGO) test --release --locked -p ac --test model --test cluster -- --nocapture --test-threads 2 $(if $(FULL),--include-ignored)
+model: ## Admission control under the model checker, and clusters in virtual time: bounds, states and a table are printed
+	$(CARGO) test --release --locked -p ac --test model --test cluster -- --nocapture --test-threads 2
 
 bench: build hugepages ## Admission control's calls and round trips; the receive path, variants interleaved, to target/bench/receive.json
 	$(CARGO) run --release --locked -p lm-bench --bin control
