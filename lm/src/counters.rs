@@ -44,13 +44,19 @@ pub enum Reason {
     Discarded,
     /// A frame that isn't LM's and found no ordinary mbuf, or whose queue is full.
     StrangerLost,
+    /// Fragments of one datagram have ECN marks that exclude each other: CE and Not-ECT (RFC 3168, section 5.3).
+    Ecn,
+    /// A new datagram's fragment was refused: the reassembler was full of others that are nearer to being whole.
+    ReassemblerFull,
+    /// A repair was not tried: the frames received so far had not earned its work.
+    OverBudget,
 }
 
 impl Reason {
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::BadChecksum,
         Self::BadTag,
         Self::OrderUnproven,
@@ -71,6 +77,9 @@ impl Reason {
         Self::NoBuffer,
         Self::Discarded,
         Self::StrangerLost,
+        Self::Ecn,
+        Self::ReassemblerFull,
+        Self::OverBudget,
     ];
 
     /// The counter's name in statistics and summaries.
@@ -96,6 +105,9 @@ impl Reason {
             Self::NoBuffer => "no_buffer",
             Self::Discarded => "discarded",
             Self::StrangerLost => "stranger_lost",
+            Self::Ecn => "ecn",
+            Self::ReassemblerFull => "reassembler_full",
+            Self::OverBudget => "over_budget",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::counters::Reason;
 use crate::ground::{Frame, Ground, Whole, WholeBy};
 use crate::layout::{Layout, TAG};
 use crate::matcher::Matcher;
-use crate::reassembler::{Key, Outcome, Store};
+use crate::reassembler::{Fragment, Key, Outcome, Store};
 use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 
@@ -185,7 +185,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let start = ETHERNET + usize::from(ip.header_len);
         self.shelf.fill(ground);
         let data = &ground.frame(frame)[start..start + usize::from(ip.payload_len)];
-        let outcome = self.reassembler.insert(self.now, key(ip), ip.offset, ip.more, data, &mut self.shelf);
+        let fragment = Fragment { offset: ip.offset, more: ip.more, ecn: 0, data };
+        let outcome = self.reassembler.insert(self.now, key(ip), fragment, &mut self.shelf);
         self.shelf.empty(ground);
         self.obey(outcome, ground);
     }

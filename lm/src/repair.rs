@@ -20,7 +20,7 @@ use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
 use crate::intact::{key, same_datagram};
 use crate::layout::{Layout, TAG};
 use crate::matcher::Matcher;
-use crate::reassembler::Outcome;
+use crate::reassembler::{Fragment, Outcome};
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, Flow, Ipv4, Udp};
 
@@ -226,7 +226,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 (&ground.frame(frame)[start..start + usize::from(ip.payload_len)], 0)
             };
             let (offset, more) = ((position * geometry.stride()) as u32, position + 1 < n);
-            outcome = self.reassembler.insert(self.now, key(ip), offset, more, data, &mut self.shelf);
+            let fragment = Fragment { offset, more, ecn: 0, data };
+            outcome = self.reassembler.insert(self.now, key(ip), fragment, &mut self.shelf);
             if !matches!(outcome, Outcome::Pending | Outcome::Duplicate) {
                 break;
             }

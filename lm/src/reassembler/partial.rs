@@ -6,6 +6,7 @@ use crate::counters::Reason;
 
 /// How a fragment fits with those before it.
 pub(super) enum Fit {
+    /// Nothing of it is here.
     New,
     /// The same offset, length and flag as one before.
     Again,
@@ -14,7 +15,7 @@ pub(super) enum Fit {
 
 /// A datagram in the making.
 pub(super) struct Partial<B> {
-    /// `None`: a tombstone.
+    /// `None`: a tombstone, or not in use.
     pub(super) buf: Option<B>,
     /// Bytes of the datagram, once its last fragment is here.
     end: Option<usize>,
@@ -23,28 +24,59 @@ pub(super) struct Partial<B> {
     /// Bytes that are here.
     pub(super) filled: usize,
     pub(super) fragments: u16,
+    /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
+    marks: u8,
+    /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through these.
+    maps: Box<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
     /// Units that are here.
     units: Bitmap,
     /// Units that a fragment begins with.
     starts: Bitmap,
 }
 
+/// Marks that exclude each other (RFC 3168, section 5.3): 0b00, the sender does not understand them, and 0b11,
+/// a router that believed it does met congestion.
+const CONFLICT: u8 = 1 << 0b00 | 1 << 0b11;
+
 impl<B> Partial<B> {
-    pub(super) fn new(buf: Option<B>) -> Self {
-        let (units, starts) = (Bitmap::default(), Bitmap::default());
-        Self { buf, end: None, reach: 0, filled: 0, fragments: 0, units, starts }
+    pub(super) fn new() -> Self {
+        Self { buf: None, end: None, reach: 0, filled: 0, fragments: 0, marks: 0, maps: Box::default() }
+    }
+
+    /// A new datagram. Clearing what the last one left costs no more than that did.
+    pub(super) fn begin(&mut self, buf: B) {
+        self.buf = Some(buf);
+        self.end = None;
+        (self.reach, self.filled, self.fragments, self.marks) = (0, 0, 0, 0);
+        self.maps.units.clear();
+        self.maps.starts.clear();
+    }
+
+    /// A fragment, be it a duplicate, had this mark: 0 to 3.
+    #[inline]
+    pub(super) fn mark(&mut self, ecn: u8) {
+        self.marks |= 1 << (ecn & 3);
+    }
+
+    /// Whether fragments had marks that exclude each other.
+    pub(super) fn marks_conflict(&self) -> bool {
+        self.marks & CONFLICT == CONFLICT
     }
 
     /// How a fragment of `len` bytes, at least one, fits: within 65,515 bytes, and in whole units if `more`.
     pub(super) fn fit(&self, offset: usize, more: bool, len: usize) -> Fit {
         let end = offset + len;
         let (first, beyond) = (offset / UNIT, end.div_ceil(UNIT));
-        let known = self.units.any(first, beyond);
+        let known = self.maps.units.any(first, beyond);
         let again = known
-            && self.starts.get(first)
-            && self.units.all(first, beyond)
-            && !self.starts.any(first + 1, beyond)
-            && (self.starts.get(beyond) || !self.units.get(beyond));
+            && self.maps.starts.get(first)
+            && self.maps.units.all(first, beyond)
+            && !self.maps.starts.any(first + 1, beyond)
+            && (self.maps.starts.get(beyond) || !self.maps.units.get(beyond));
         let agrees = match (more, self.end) {
             (true, None) => true,
             (true, Some(known)) => end < known,
@@ -63,8 +95,8 @@ impl<B> Partial<B> {
     /// Marks a new fragment; true: the datagram is whole.
     pub(super) fn add(&mut self, offset: usize, more: bool, len: usize) -> bool {
         let end = offset + len;
-        self.units.set(offset / UNIT, end.div_ceil(UNIT));
-        self.starts.set(offset / UNIT, offset / UNIT + 1);
+        self.maps.units.set(offset / UNIT, end.div_ceil(UNIT));
+        self.maps.starts.set(offset / UNIT, offset / UNIT + 1);
         self.filled += len;
         self.fragments += 1;
         self.reach = self.reach.max(end);

@@ -1,0 +1,92 @@
+//! A hash table of slot numbers: look-ups whose expected work nobody can raise by the choice of keys.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::work;
+
+/// No slot.
+const NONE: u16 = u16::MAX;
+
+/// A hash function drawn at random. `hash(x) = (s0 + s1*x1 + s2*x2 + s3*x3) mod 2^64 >> 32` of 32-bit words is
+/// strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast"): whatever keys somebody
+/// picks who does not know the seeds, two of them share a bucket with a probability of one in the number of
+/// buckets.
+pub(super) struct Seeds([u64; 4]);
+
+impl Seeds {
+    pub(super) fn new() -> Self {
+        let random = RandomState::new();
+        Self([0, 1, 2, 3].map(|i: u64| random.hash_one(i)))
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, words: [u32; 3]) -> u32 {
+        let [start, factors @ ..] = &self.0;
+        let sum = factors
+            .iter()
+            .zip(words)
+            .fold(*start, |sum, (factor, word)| sum.wrapping_add(factor.wrapping_mul(u64::from(word))));
+        (sum >> 32) as u32
+    }
+}
+
+/// Slots 0 to `slots - 1`, each in the chain of its hash or in none.
+pub(super) struct Chains {
+    /// The first slot of each chain: a power of two of them, two for each slot at least.
+    heads: Box<[u16]>,
+    /// The next slot of the chain.
+    next: Box<[u16]>,
+}
+
+impl Chains {
+    pub(super) fn new(slots: usize) -> Self {
+        debug_assert!(slots < usize::from(NONE), "slots are counted in 16 bits");
+        Self { heads: vec![NONE; (2 * slots).next_power_of_two()].into(), next: vec![NONE; slots].into() }
+    }
+
+    #[inline]
+    fn bucket(&self, hash: u32) -> usize {
+        hash as usize & (self.heads.len() - 1)
+    }
+
+    /// The slot with this hash that `is` what is looked for.
+    #[inline]
+    pub(super) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut at = self.heads[self.bucket(hash)];
+        while at != NONE {
+            work::step();
+            if is(usize::from(at)) {
+                return Some(usize::from(at));
+            }
+            at = self.next[usize::from(at)];
+        }
+        None
+    }
+
+    /// Adds a slot that is in no chain.
+    pub(super) fn add(&mut self, hash: u32, slot: usize) {
+        let head = self.bucket(hash);
+        self.next[slot] = self.heads[head];
+        self.heads[head] = slot as u16;
+    }
+
+    /// Takes a slot out that was added with this hash.
+    pub(super) fn remove(&mut self, hash: u32, slot: usize) {
+        let head = self.bucket(hash);
+        let beyond = self.next[slot];
+        if usize::from(self.heads[head]) == slot {
+            self.heads[head] = beyond;
+            return;
+        }
+        let mut at = self.heads[head];
+        while at != NONE {
+            work::step();
+            let next = self.next[usize::from(at)];
+            if usize::from(next) == slot {
+                self.next[usize::from(at)] = beyond;
+                return;
+            }
+            at = next;
+        }
+    }
+}

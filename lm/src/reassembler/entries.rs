@@ -1,0 +1,123 @@
+//! Who has an entry: found by key, in the order of deadlines and of progress, counted by source.
+
+use super::Key;
+use super::chains::{Chains, Seeds};
+use super::list::List;
+use super::sources::Sources;
+use super::work;
+
+/// What is known of a datagram that has an entry, but for its bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    hash: u32,
+    /// The number of its source.
+    source: u16,
+    /// When its time is up.
+    pub(super) deadline: u64,
+    /// When its last new fragment came.
+    pub(super) progress: u64,
+}
+
+/// Entries in slots. Each operation takes a constant number of steps, look-ups an expected one.
+pub(super) struct Entries {
+    seeds: Seeds,
+    chains: Chains,
+    slots: Box<[Entry]>,
+    free: Vec<u16>,
+    by_deadline: List,
+    by_progress: List,
+    sources: Sources,
+}
+
+impl Entries {
+    pub(super) fn new(slots: usize) -> Self {
+        Self {
+            seeds: Seeds::new(),
+            chains: Chains::new(slots),
+            slots: vec![Entry::default(); slots].into(),
+            free: (0..slots as u16).rev().collect(),
+            by_deadline: List::new(slots),
+            by_progress: List::new(slots),
+            sources: Sources::new(slots),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &Key) -> u32 {
+        self.seeds.hash([key.src, key.dst, u32::from(key.id) << 8 | u32::from(key.protocol)])
+    }
+
+    /// The slot of this key's entry.
+    #[inline]
+    pub(super) fn find(&self, key: &Key, hash: u32) -> Option<usize> {
+        self.chains.find(hash, |slot| self.slots[slot].key == *key)
+    }
+
+    pub(super) fn entry(&self, slot: usize) -> &Entry {
+        &self.slots[slot]
+    }
+
+    pub(super) fn hash_of(&self, slot: usize) -> u32 {
+        self.slots[slot].hash
+    }
+
+    /// The entry whose time is up first.
+    #[inline]
+    pub(super) fn oldest(&self) -> Option<(usize, &Entry)> {
+        self.by_deadline.first().map(|slot| (slot, &self.slots[slot]))
+    }
+
+    /// The entry that has been without progress for the longest time.
+    pub(super) fn stillest(&self) -> Option<(usize, &Entry)> {
+        self.by_progress.first().map(|slot| (slot, &self.slots[slot]))
+    }
+
+    /// Adds a key that has no entry, if a slot is free. Neither deadlines nor times run backwards.
+    pub(super) fn add(&mut self, key: Key, hash: u32, now: u64, deadline: u64) -> Option<usize> {
+        let slot = usize::from(*self.free.last()?);
+        let source = self.sources.add(key.src)?;
+        self.free.pop();
+        self.slots[slot] = Entry { key, hash, source, deadline, progress: now };
+        self.chains.add(hash, slot);
+        self.by_deadline.push(slot);
+        self.by_progress.push(slot);
+        Some(slot)
+    }
+
+    /// Frees a slot that is in use.
+    pub(super) fn remove(&mut self, slot: usize) {
+        let Entry { hash, source, .. } = self.slots[slot];
+        self.chains.remove(hash, slot);
+        self.by_deadline.remove(slot);
+        self.by_progress.remove(slot);
+        self.sources.remove(source);
+        self.free.push(slot as u16);
+    }
+
+    /// A new fragment came.
+    #[inline]
+    pub(super) fn progress(&mut self, slot: usize, now: u64) {
+        self.slots[slot].progress = now;
+        self.by_progress.remove(slot);
+        self.by_progress.push(slot);
+    }
+
+    /// Where a datagram of this source may take the place of another source's: the slots of those that have the
+    /// most entries, the newest first. Empty: it has its share, or nobody has more.
+    pub(super) fn newest_displaceable(&self, source: u32) -> impl Iterator<Item = usize> + '_ {
+        let newest = if self.sources.may_displace(source) { self.by_deadline.last() } else { None };
+        std::iter::successors(newest, |&slot| self.by_deadline.before(slot)).filter(|&slot| {
+            work::step();
+            self.sources.has_most(self.slots[slot].source)
+        })
+    }
+}

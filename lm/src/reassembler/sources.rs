@@ -1,0 +1,99 @@
+//! How many entries each source has, and whether one has more than its share.
+
+use super::chains::{Chains, Seeds};
+
+/// A source with entries.
+#[derive(Clone, Copy, Default)]
+struct Source {
+    address: u32,
+    entries: u16,
+}
+
+/// Sources with entries: as many as there are entries, at most.
+pub(super) struct Sources {
+    seeds: Seeds,
+    chains: Chains,
+    known: Box<[Source]>,
+    free: Vec<u16>,
+    /// Sources that have so many entries.
+    with: Box<[u16]>,
+    /// The most entries that a source has.
+    most: u16,
+}
+
+impl Sources {
+    pub(super) fn new(entries: usize) -> Self {
+        Self {
+            seeds: Seeds::new(),
+            chains: Chains::new(entries),
+            known: vec![Source::default(); entries].into(),
+            free: (0..entries as u16).rev().collect(),
+            with: vec![0; entries + 1].into(),
+            most: 0,
+        }
+    }
+
+    fn hash(&self, address: u32) -> u32 {
+        self.seeds.hash([address, 0, 0])
+    }
+
+    fn find(&self, address: u32) -> Option<usize> {
+        self.chains.find(self.hash(address), |s| self.known[s].address == address)
+    }
+
+    /// One entry more for this source, of which there are fewer than entries. Its number, until its last entry goes.
+    pub(super) fn add(&mut self, address: u32) -> Option<u16> {
+        let slot = self.find(address).or_else(|| self.begin(address))?;
+        let entries = &mut self.known[slot].entries;
+        if *entries > 0 {
+            self.with[usize::from(*entries)] -= 1;
+        }
+        *entries += 1;
+        self.with[usize::from(*entries)] += 1;
+        self.most = self.most.max(*entries);
+        Some(slot as u16)
+    }
+
+    /// Room for a source that has no entries yet.
+    fn begin(&mut self, address: u32) -> Option<usize> {
+        let slot = usize::from(self.free.pop()?);
+        self.known[slot] = Source { address, entries: 0 };
+        self.chains.add(self.hash(address), slot);
+        Some(slot)
+    }
+
+    /// One entry less for the source of this number.
+    pub(super) fn remove(&mut self, slot: u16) {
+        let slot = usize::from(slot);
+        let Source { address, entries } = self.known[slot];
+        let left = entries - 1;
+        self.known[slot].entries = left;
+        self.with[usize::from(entries)] -= 1;
+        if left == 0 {
+            self.chains.remove(self.hash(address), slot);
+            self.free.push(slot as u16);
+        } else {
+            self.with[usize::from(left)] += 1;
+        }
+        if self.with[usize::from(self.most)] == 0 {
+            self.most -= 1;
+        }
+    }
+
+    /// Whether this source may have one entry more at another's expense: it has less than its share, and another
+    /// has more. A share is what each source has of the entries if all get as many, the one that asks among them,
+    /// but at least one.
+    pub(super) fn may_displace(&self, address: u32) -> bool {
+        let found = self.find(address);
+        let sources = self.known.len() - self.free.len() + usize::from(found.is_none());
+        let share = (self.known.len() / sources.max(1)).max(1);
+        let has = found.map_or(0, |slot| usize::from(self.known[slot].entries));
+        has < share && usize::from(self.most) > share
+    }
+
+    /// Whether no source has more entries than the one of this number.
+    #[inline]
+    pub(super) fn has_most(&self, slot: u16) -> bool {
+        self.known[usize::from(slot)].entries == self.most
+    }
+}
