@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use std::{error, fmt, thread};
 
 use lm::layout::Geometry;
+use lm::reassembler::Limits;
 use lm::wire::{Flow, Mac};
 use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
 use pmd_e1000::device::{Allowed, arguments};
@@ -175,12 +176,7 @@ impl ControlPort {
         let Queues { ordinary, landing, tx, interrupts } = queues.ok_or(StartPortError::Started(id))?;
         self.started = true;
         self.up.store(false, Ordering::Relaxed);
-        let config = ReceiverConfig {
-            geometry: self.geometry,
-            require: options.require,
-            strangers: Some(self.strangers.clone()),
-            ..ReceiverConfig::default()
-        };
+        let config = self.receiver_config(options);
         let receivers = landing.into_iter().map(|queue| {
             let mut receiver = Receiver::new(eal, queue, &config)?;
             if let Some(layout) = options.slots() {
@@ -188,7 +184,13 @@ impl ControlPort {
             }
             Ok(receiver)
         });
-        let receivers = receivers.collect::<Result<Vec<_>, _>>().map_err(StartPortError::Memory)?;
+        let receivers = receivers.collect::<Result<Vec<_>, _>>();
+        let receivers = receivers.map_err(|cause| StartPortError::Reassembly {
+            datagrams: options.reassembly,
+            queues: self.landing_queues(),
+            buffers: config.buffers(),
+            cause,
+        })?;
         let exit = self.exit.as_mut().and_then(ExitPort::queues);
         let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
         let config =
@@ -207,6 +209,33 @@ impl ControlPort {
             Outlet::new(sender, resolver, ours, Arc::clone(&self.up), self.admission(options)?, pace);
         self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id));
         Ok(())
+    }
+
+    fn receiver_config(&self, options: &PortOptions) -> ReceiverConfig {
+        ReceiverConfig {
+            geometry: self.geometry,
+            require: options.require,
+            limits: Limits { datagrams: options.reassembly.into(), ..Limits::default() },
+            strangers: Some(self.strangers.clone()),
+            ..ReceiverConfig::default()
+        }
+    }
+
+    fn landing_queues(&self) -> usize {
+        self.landing.steering().map_or(1, |steering| steering.macs().len())
+    }
+
+    /// What the started port keeps for what it receives, in words.
+    pub(crate) fn memory(&self, options: &PortOptions) -> String {
+        let regions = self.link.as_ref().and_then(Link::pool).map_or(0, |pool| pool.region);
+        let (queues, each) = (self.landing_queues(), self.receiver_config(options).memory());
+        let mib = (queues * each) as f64 / f64::from(1 << 20);
+        let n = options.reassembly;
+        let plural = if queues == 1 { "" } else { "s" };
+        format!(
+            "{queues} landing queue{plural}, region {regions} bytes; reassembly of {n} datagrams at once in each: at most \
+             {mib:.1} MiB"
+        )
     }
 
     /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
@@ -421,8 +450,19 @@ pub(crate) enum StartPortError {
     Start(StartError),
     /// It cannot be stopped to be started again.
     Again(String),
-    /// No memory for buffers.
+    /// No memory for buffers to send from.
     Memory(SendError),
+    /// No memory for buffers to put datagrams together in.
+    Reassembly {
+        /// At once, in each queue.
+        datagrams: u16,
+        /// Landing queues.
+        queues: usize,
+        /// Buffers of a queue.
+        buffers: usize,
+        /// What is missing.
+        cause: SendError,
+    },
     /// Admission control cannot be set up.
     Admission(String),
 }
@@ -434,6 +474,12 @@ impl fmt::Display for StartPortError {
             Self::Start(e) => e.fmt(f),
             Self::Again(e) => f.write_str(e),
             Self::Memory(e) => e.fmt(f),
+            Self::Reassembly { datagrams, queues, buffers, cause } => write!(
+                f,
+                "--reassembly={datagrams} takes {buffers} buffers of 64 KiB of DPDK's memory for each of {queues} landing \
+                 queues: {}; make --reassembly less, or -m more",
+                cause.cause
+            ),
             Self::Admission(why) => f.write_str(why),
         }
     }

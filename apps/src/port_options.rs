@@ -59,6 +59,10 @@ pub(crate) struct PortOptions {
     /// frames arrive)
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
     pub(crate) require: Require,
+    /// Datagrams that each landing queue puts together from fragments at once, 1..=256, in a buffer of 64 KiB each: as many
+    /// senders may interleave theirs, and none of them gets more than its share
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) reassembly: u16,
     /// How frames land: overlapping or separate [default: overlapping where the device allows it]
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout)]
     pub(crate) slots: Option<SlotLayout>,

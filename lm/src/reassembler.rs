@@ -104,6 +104,22 @@ impl Limits {
     pub const MAX_FRAGMENTS: u16 = MAX_IP_PAYLOAD.div_ceil(48) as u16;
 }
 
+impl Limits {
+    /// The nearest limits that there are.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self {
+            datagrams: self.datagrams.clamp(1, Self::MAX_DATAGRAMS),
+            timeout_ns: self.timeout_ns.min(Self::MAX_TIMEOUT_NS),
+        }
+    }
+
+    /// Bytes of memory that a reassembler takes for its tables, at most; buffers are extra.
+    pub fn tables(self) -> usize {
+        self.bounded().datagrams * TABLES_PER_DATAGRAM
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { datagrams: 64, timeout_ns: Self::MAX_TIMEOUT_NS }
@@ -136,6 +152,9 @@ pub enum Outcome<B> {
     Duplicate,
 }
 
+/// Two bitmaps of 1 KiB, and all that is kept of entries, sources, losses and refused datagrams.
+const TABLES_PER_DATAGRAM: usize = 3 << 10;
+
 /// Makes datagrams whole. Call [`insert`](Self::insert) for each fragment, and [`expire`](Self::expire) now
 /// and then; both with a clock that doesn't run backwards (if it does, it is taken as standing still).
 pub struct Reassembler<B> {
@@ -149,12 +168,9 @@ pub struct Reassembler<B> {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
-    /// Sets aside everything but the buffers: about 2.5 KB per datagram. Nothing is allocated later.
+    /// Sets aside everything but the buffers: see [`Limits::tables`]. Nothing is allocated later.
     pub fn new(limits: Limits) -> Self {
-        let limits = Limits {
-            datagrams: limits.datagrams.clamp(1, Limits::MAX_DATAGRAMS),
-            timeout_ns: limits.timeout_ns.min(Limits::MAX_TIMEOUT_NS),
-        };
+        let limits = limits.bounded();
         let n = limits.datagrams;
         Self {
             limits,

@@ -90,6 +90,7 @@ impl Session {
         for port in &mut self.ports {
             port.start(&self.eal, &self.options.port)?;
             say!("Port {}: {}", port.id(), port.landing.info().mac);
+            say!("  {}", port.memory(&self.options.port));
         }
         Ok(())
     }

@@ -27,7 +27,8 @@ pub struct ReceiverConfig {
     pub accept: Accept,
     /// Limits of the reassembler.
     pub limits: Limits,
-    /// Buffers of 64 KiB for datagrams that have to be copied; messages hold them until they are dropped.
+    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are dropped. So
+    /// many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave these alone.
     pub copies: usize,
     /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
     pub strangers: Option<Mempool>,
@@ -39,10 +40,26 @@ impl Default for ReceiverConfig {
             geometry: Geometry::ETHERNET,
             require: Require::default(),
             accept: Accept::default(),
-            limits: Limits { datagrams: 16, ..Limits::default() },
+            limits: Limits::default(),
             copies: 32,
             strangers: None,
         }
+    }
+}
+
+/// Bytes of a buffer that datagrams are copied to.
+const COPY: usize = 1 << 16;
+
+impl ReceiverConfig {
+    /// Buffers of 64 KiB in all.
+    pub fn buffers(&self) -> usize {
+        self.limits.bounded().datagrams + self.copies.max(1)
+    }
+
+    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in DPDK's memory,
+    /// and the reassembler's tables.
+    pub fn memory(&self) -> usize {
+        self.buffers() * COPY + self.limits.tables()
     }
 }
 
@@ -74,7 +91,7 @@ impl Engine {
         pool: &LandingPool,
         traits: Traits,
     ) -> Result<Self, SendError> {
-        let copies = SendPool::create(eal, config.copies.max(1), 1 << 16, pool.config().socket)?;
+        let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)?;
         Ok(Self {
             matcher: Matcher::new(Config {
                 geometry: config.geometry,
