@@ -5,18 +5,29 @@
 //! engine: it gives what arrived to a matcher in bursts. Nothing may be handed back twice or forgotten:
 //! [`Mock::finish`] says whether the ledger is even.
 
+pub mod case;
+mod flight;
+pub mod frames;
+pub mod grammar;
+mod ground;
+pub mod hostile;
+mod meter;
+pub mod oracle;
+pub mod random;
 pub mod scenario;
 
-use crate::alf::{Blocks, ChecksumMode, Ends, frame};
-use crate::checksum;
-use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot, Whole};
-use crate::layout::{Geometry, Layout};
+pub use self::frames::{fragment, lm_frames, plain_frames};
+pub use self::meter::Work;
+
+use self::flight::Flight;
+use self::meter::Meter;
+use crate::ground::{Accept, Frame, Frames, Require, Slot, Whole};
+use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
-use crate::reassembler::{Limits, Store};
-use crate::wire::{self, Flow, HEADERS, IPV4, Ipv4, MIN_FRAME, UDP, Udp};
-use crate::words::{HeaderWords, WORDS};
-use std::cell::Cell;
-use std::collections::{HashSet, VecDeque};
+use crate::reassembler::Limits;
+use crate::wire::{ETHERNET, HEADERS, MIN_FRAME};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Room above the top slot and below the bottom one.
 const MARGIN: usize = 10_000;
@@ -30,6 +41,14 @@ pub struct Delivered {
     pub payload: Vec<u8>,
     /// It was copied to become whole.
     pub copied: bool,
+}
+
+/// A slot that is not back.
+#[derive(Clone, Copy)]
+struct Held {
+    frame: Frame,
+    /// The matcher knows of it.
+    given: bool,
 }
 
 /// The ground, its device and its driver.
@@ -52,8 +71,18 @@ pub struct Mock {
     /// What lies in bounce slots, by number less 1.
     bounced: Vec<Vec<u8>>,
     arrived: VecDeque<Frame>,
-    owned: HashSet<usize>,
+    /// Slots that are not back, by where their payload is.
+    owned: BTreeMap<usize, Held>,
+    /// A frame that arrives stays under way until the next one arrives, or until it is reported: whoever reads meanwhile
+    /// finds a part of it.
+    pub tearing: bool,
+    flight: Flight,
+    meter: Meter,
+    /// The first thing that the matcher did and must not do.
+    broken: RefCell<Option<String>>,
     buffers: isize,
+    /// Buffers that came back.
+    spare: Vec<Vec<u8>>,
     /// What was delivered, in order.
     pub delivered: Vec<Delivered>,
     /// Frames handed out.
@@ -92,8 +121,13 @@ impl Mock {
             torn: vec![0xa5; MARGIN],
             bounced: Vec::new(),
             arrived: VecDeque::new(),
-            owned: HashSet::new(),
+            owned: BTreeMap::new(),
+            tearing: false,
+            flight: Flight::new(),
+            meter: Meter::default(),
+            broken: RefCell::new(None),
             buffers: 0,
+            spare: Vec::new(),
             delivered: Vec::new(),
             strangers: Vec::new(),
             budget: -1,
@@ -105,12 +139,50 @@ impl Mock {
         self.mirror
     }
 
-    fn cut(&mut self, room: usize) -> usize {
-        let pitch = match (self.last_slot, self.slot) {
+    /// The next slots are the last ones above the region's lower end, `slots` of them: then it wraps.
+    pub fn wrap_after(&mut self, slots: usize) {
+        let pitch = self.pitch(Slot::Separate, 0);
+        let low = MARGIN.max(pitch + HEADERS) + (slots + 1) * pitch;
+        if low < self.last {
+            self.last = low.next_multiple_of(8);
+        }
+    }
+
+    /// How much of a frame under way a read finds follows from this number.
+    pub fn tear_by(&mut self, seed: u64) {
+        self.flight.reseed(seed);
+    }
+
+    /// What the matcher asked for so far.
+    pub fn work(&self) -> Work {
+        self.meter.work()
+    }
+
+    /// Frames that arrived and were not handed over.
+    pub fn unreported(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// The longest frame that a slot takes whole. A device accepts an MTU, an Ethernet header and a VLAN tag; in overlapping
+    /// slots 8 bytes of one may lie over the payload above, where the spent UDP header of a datagram is.
+    pub fn room(&self) -> usize {
+        let accepted = usize::from(self.geometry.mtu()) + ETHERNET + 4;
+        match self.slot {
+            Slot::Separate => accepted,
+            _ => accepted.min(self.geometry.full_frame() + 8),
+        }
+    }
+
+    fn pitch(&self, slot: Slot, room: usize) -> usize {
+        match (self.last_slot, slot) {
             (Slot::Overlapping, Slot::Overlapping) => self.geometry.stride(),
-            (_, Slot::Separate) => (room.max(2048) + HEADERS).next_multiple_of(8),
+            (_, Slot::Separate) => (room.max(2048).max(self.room()) + HEADERS).next_multiple_of(8),
             _ => (self.geometry.full_frame() + 2 * HEADERS).next_multiple_of(8),
-        };
+        }
+    }
+
+    fn cut(&mut self, room: usize) -> usize {
+        let pitch = self.pitch(self.slot, room);
         let floor = MARGIN.max(pitch + HEADERS);
         if self.last < floor + pitch {
             self.last = if self.mirror == 0 { self.top } else { self.last + self.mirror };
@@ -122,35 +194,54 @@ impl Mock {
 
     /// The device receives a frame: it takes the next slot and overwrites what is there.
     pub fn arrive(&mut self, frame: &[u8]) {
+        self.finish_flight();
         let mut bytes = frame.to_vec();
         if bytes.len() < MIN_FRAME {
             bytes.resize(MIN_FRAME, 0);
         }
         let at = self.cut(bytes.len());
-        let slot = if bytes.len() > self.geometry.full_frame() + 4 { Slot::Damaged } else { self.slot };
-        bytes.truncate(self.geometry.full_frame() + 4);
-        assert!(self.owned.insert(at), "slot {at} was not free: make the region larger");
-        let (len, mut bounce) = (bytes.len() as u16, 0);
-        if std::mem::take(&mut self.bounce) {
+        let slot = if bytes.len() > self.room() { Slot::Damaged } else { self.slot };
+        bytes.truncate(self.room());
+        let frame = Frame { at, len: bytes.len() as u16, slot, bounce: 0 };
+        let bounce = if std::mem::take(&mut self.bounce) { self.bounced.len() as u16 + 1 } else { 0 };
+        let frame = Frame { bounce, ..frame };
+        assert!(
+            self.owned.insert(at, Held { frame, given: false }).is_none(),
+            "slot {at} was not free: make the region larger"
+        );
+        if bounce != 0 {
             self.bounced.push(bytes);
-            bounce = self.bounced.len() as u16;
+        } else if self.tearing {
+            self.flight.begin(at - HEADERS, bytes);
         } else {
             self.write(at - HEADERS, &bytes);
         }
-        self.arrived.push_back(Frame { at, len, slot, bounce });
+        self.arrived.push_back(frame);
+    }
+
+    /// What is under way is written.
+    fn finish_flight(&mut self) {
+        if let Some((at, bytes)) = self.flight.end() {
+            self.write(at, &bytes);
+        }
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
         self.mem[at..at + bytes.len()].copy_from_slice(bytes);
-        if self.mirror != 0 {
-            for (i, b) in bytes.iter().enumerate() {
-                let p = at + i;
-                let other = if p >= self.mirror { p - self.mirror } else { p + self.mirror };
-                if other < self.mem.len() {
-                    self.mem[other] = *b;
-                }
-            }
+        if self.mirror == 0 {
+            return;
         }
+        // What lies below the border appears above it, and the other way round.
+        let below = bytes.len().min(self.mirror.saturating_sub(at));
+        let end = self.mem.len();
+        let mut copy = |to: usize, bytes: &[u8]| {
+            let n = bytes.len().min(end.saturating_sub(to));
+            if n > 0 {
+                self.mem[to..to + n].copy_from_slice(&bytes[..n]);
+            }
+        };
+        copy(at + self.mirror, &bytes[..below]);
+        copy((at + below).saturating_sub(self.mirror), &bytes[below..]);
     }
 
     /// The driver hands over what arrived, `burst` frames at a time but for the last `ahead`, which were
@@ -172,6 +263,15 @@ impl Mock {
     /// The driver hands over a burst of so many frames, or what there is; how many.
     pub fn hand_over(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize) -> usize {
         let n = burst.min(self.arrived.len());
+        if n == self.arrived.len() {
+            self.finish_flight();
+        }
+        for frame in self.arrived.iter().take(n) {
+            if let Some(held) = self.owned.get_mut(&frame.at) {
+                held.given = true;
+            }
+        }
+        self.meter.count(|w| w.frames += n as u64);
         let mut burst = Burst(self.arrived.drain(..n).collect());
         loop {
             matcher.push_plain(&mut burst, self);
@@ -180,6 +280,8 @@ impl Mock {
                 // The driver's side has the payload copied into place.
                 let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
                 let payload = &bytes[HEADERS..bytes.len().min(HEADERS + self.geometry.stride())];
+                // A device that writes meanwhile writes something else.
+                self.finish_flight();
                 self.write(special.at, payload);
             }
             matcher.push(special, self);
@@ -187,12 +289,15 @@ impl Mock {
     }
 
     /// Time passes until nothing waits any more; then everything has to be back. The ledger, if it is not
-    /// even.
+    /// even, or what was done that must not be done.
     pub fn finish(&mut self, matcher: &mut Matcher<Vec<u8>>, now: &mut u64) -> Result<(), String> {
         self.receive(matcher, 32, 0, now);
         for _ in 0..8 {
             *now += 700_000_000;
             matcher.look(*now, 0, self);
+        }
+        if let Some(broken) = self.broken.borrow().as_ref() {
+            return Err(broken.clone());
         }
         if !self.owned.is_empty() {
             return Err(format!("{} slots never came back, {} wait", self.owned.len(), matcher.pending()));
@@ -211,8 +316,39 @@ impl Mock {
         left == 0
     }
 
-    fn disown(&mut self, at: usize) {
-        assert!(self.owned.remove(&at), "slot {at} was handed back twice");
+    fn disown(&mut self, at: usize) -> Frame {
+        self.flight.forget();
+        let held = self.owned.remove(&at).unwrap_or_else(|| panic!("slot {at} was handed back twice"));
+        assert!(held.given, "slot {at} was handed back before its frame was handed over");
+        held.frame
+    }
+
+    fn breaks(&self, what: impl FnOnce() -> String) {
+        self.broken.borrow_mut().get_or_insert_with(what);
+    }
+
+    /// The slot that has the byte at `at` as payload, if the matcher has it; and where that is if the region is mapped twice.
+    fn slot_of(&self, at: usize) -> Option<(usize, Frame)> {
+        let there = |at: usize| {
+            let (_, held) = self.owned.range(..=at).next_back()?;
+            (held.given && at < held.frame.at + held.frame.payload_len()).then_some((at, held.frame))
+        };
+        there(at).or_else(|| {
+            let mirror = Some(self.mirror).filter(|&m| m > 0)?;
+            there(at + mirror).or_else(|| there(at.checked_sub(mirror)?))
+        })
+    }
+
+    /// What may be read as landed payload lies in frames that the matcher was given and has not handed back.
+    fn check_read(&self, at: usize, len: usize) {
+        let mut done = 0;
+        while done < len {
+            let Some((from, frame)) = self.slot_of(at + done) else {
+                return self
+                    .breaks(|| format!("{len} bytes at {at}: {done} are in frames that the matcher has"));
+            };
+            done += frame.at + frame.payload_len() - from;
+        }
     }
 }
 
@@ -244,124 +380,4 @@ impl Frames for Burst {
         self.0.front().filter(|f| Self::is_plain(f))?;
         self.0.pop_front()
     }
-}
-
-impl Store for Mock {
-    type Buf = Vec<u8>;
-    fn take(&mut self) -> Option<Vec<u8>> {
-        if self.budget >= 0 && self.buffers >= self.budget {
-            return None;
-        }
-        self.buffers += 1;
-        Some(vec![0; 65_536])
-    }
-    fn give(&mut self, _: Vec<u8>) {
-        self.buffers -= 1;
-    }
-}
-
-impl Ground for Mock {
-    fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        &self.mem[at..at + len]
-    }
-    fn headers(&self, frame: &Frame) -> HeaderWords {
-        let bytes = match frame.bounce {
-            0 if self.is_torn() => &self.torn[..],
-            0 => &self.mem[frame.at - WORDS..],
-            number => &self.bounced[usize::from(number) - 1][HEADERS - WORDS..],
-        };
-        HeaderWords::of(*bytes.first_chunk().expect("margin"))
-    }
-    fn frame(&self, frame: &Frame) -> &[u8] {
-        match frame.bounce {
-            0 if self.is_torn() => &self.torn[..frame.len.into()],
-            0 => &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)],
-            number => &self.bounced[usize::from(number) - 1],
-        }
-    }
-    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
-        let words = HeaderWords::of(*self.mem[at - WORDS..].first_chunk()?);
-        Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
-    }
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
-        let bytes = self.mem[payload..payload + whole.len].to_vec();
-        self.delivered.push(Delivered { whole, payload: bytes, copied: false });
-        for i in 0..usize::from(whole.fragments) {
-            let at = lowest + i * self.geometry.stride();
-            if self.mirror != 0 && !self.owned.contains(&at) {
-                self.disown(at - self.mirror);
-            } else {
-                self.disown(at);
-            }
-        }
-    }
-    fn copied(&mut self, whole: Whole, buf: Vec<u8>, start: usize) {
-        let payload = buf[start..start + whole.len].to_vec();
-        self.delivered.push(Delivered { whole, payload, copied: true });
-        self.give(buf);
-    }
-    fn stranger(&mut self, frame: &Frame) -> bool {
-        let bytes = self.frame(frame).to_vec();
-        self.strangers.push(bytes);
-        true
-    }
-    fn release(&mut self, frame: &Frame) {
-        self.disown(frame.at);
-    }
-}
-
-/// The frames of a datagram as LM sends them: last fragment first.
-pub fn lm_frames(
-    geometry: Geometry,
-    flow: Flow,
-    id: u16,
-    payload: &[u8],
-    mode: ChecksumMode,
-) -> Vec<Vec<u8>> {
-    let mut buf = vec![0; geometry.buffer_len()];
-    let mut blocks = Blocks::new(geometry);
-    blocks.fill(&mut buf, payload, mode);
-    let ends = Ends { src_mac: [2, 0, 0, 0, 0, 1], dst_mac: [2, 0, 0, 0, 0, 2], flow };
-    let layout = blocks.seal(&mut buf, &ends, id, mode);
-    (0..layout.fragments()).rev().map(|i| buf[frame(geometry, &layout, i)].to_vec()).collect()
-}
-
-/// The frames of a datagram as a kernel sends them: in forward order, nothing behind the UDP datagram.
-pub fn plain_frames(geometry: Geometry, flow: Flow, id: u16, payload: &[u8]) -> Vec<Vec<u8>> {
-    let layout = Layout::plain(geometry, payload.len() + UDP);
-    let mut udp =
-        Udp { src_port: flow.src_port, dst_port: flow.dst_port, len: layout.udp_len() as u16, checksum: 0 };
-    udp.checksum = checksum::udp(&flow, udp.len, checksum::sum(payload));
-    let datagram = [&udp.bytes()[..], payload].concat();
-    (0..layout.fragments())
-        .map(|i| {
-            let start = i * geometry.stride();
-            let data = &datagram[start..start + layout.fragment_len(i)];
-            fragment(flow, id, start as u32, i + 1 < layout.fragments(), data)
-        })
-        .collect()
-}
-
-/// One IPv4 fragment of UDP with any contents.
-pub fn fragment(flow: Flow, id: u16, offset: u32, more: bool, data: &[u8]) -> Vec<u8> {
-    let mut f = vec![0; HEADERS];
-    f[0..6].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
-    f[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
-    f[12..14].copy_from_slice(&wire::TYPE_IPV4.to_be_bytes());
-    let mut h = [0; IPV4];
-    Ipv4 {
-        src: flow.src,
-        dst: flow.dst,
-        id,
-        protocol: wire::PROTO_UDP,
-        ttl: 64,
-        more,
-        offset,
-        header_len: IPV4 as u8,
-        payload_len: data.len() as u16,
-    }
-    .emit(&mut h);
-    f[14..34].copy_from_slice(&h);
-    f.extend_from_slice(data);
-    f
 }

@@ -1,15 +1,14 @@
-//! A scenario out of bytes: what the property tests, the fuzz harness and its regressions all run.
+//! A scenario out of bytes, for property tests that shrink what they find, and for what was found that way before.
 //!
-//! The bytes say which frames there are, what happens to them on the way and how the queue is polled. The model is
-//! one that knows every frame as it was sent, header and all: a delivered datagram must be what its fragments' headers
-//! make of them. It cannot be fooled by what a landing overwrites, for it overwrites nothing.
+//! The bytes say which frames there are, what happens to them on the way and how the queue is polled: they make a [`Case`].
+//! [`super::grammar`] makes more kinds of them, out of numbers.
 
-use super::{Delivered, Mock, config, fragment, lm_frames, plain_frames};
+use super::case::{Arrival, Case, Step};
+use super::{fragment, lm_frames, plain_frames};
 use crate::alf::ChecksumMode;
-use crate::ground::{Require, Slot};
+use crate::ground::{Accept, Require, Slot};
 use crate::layout::Geometry;
-use crate::matcher::Matcher;
-use crate::wire::{self, Arp, ETHERNET, Flow, Ipv4, UDP, Udp};
+use crate::wire::{self, Arp, Flow};
 
 /// Bytes that run out into zeroes.
 struct Tape<'a>(&'a [u8]);
@@ -35,6 +34,12 @@ const FRAMES: usize = 400;
 
 /// Runs the scenario that `input` describes: datagrams delivered, or what went wrong.
 pub fn run(input: &[u8]) -> Result<usize, String> {
+    let outcome = case(input)?.run()?;
+    Ok(outcome.tally.sent.saturating_sub(1))
+}
+
+/// The case that `input` describes.
+pub fn case(input: &[u8]) -> Result<Case, String> {
     let mut tape = Tape(input);
     let geometry = match tape.next() % 4 {
         0 => Geometry::new(576),
@@ -49,65 +54,47 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
         3 => (32, false, 3),
         _ => (7, false, 1),
     };
-    let mut mock = Mock::new(geometry, 1 << 23, tape.next() % 2 == 0);
-    let mut setup = config(geometry, synchronous);
-    setup.mirror = mock.mirror();
+    let mirrored = tape.next() % 2 == 0;
     let tags = tape.next() % 4 == 0;
-    setup.require = Require { tags, ..Require::default() };
-    let mut matcher = Matcher::new(setup);
-    // A header that was damaged on the way and then overwritten is nobody's business: what was sent counts, too.
-    let mut originals = Vec::new();
-    let frames = compose(&mut tape, geometry, tags, &mut originals);
-    let mut now = 0;
+    let frames = compose(&mut tape, geometry, tags);
+    let mut case = Case {
+        name: "bytes".to_owned(),
+        geometry,
+        mirrored,
+        wrap_after: 1000,
+        require: Require { tags, ..Require::default() },
+        accept: Accept::default(),
+        synchronous,
+        tearing: false,
+        quiet: Some(1_000_000),
+        burst,
+        clean: tags,
+        slot: Slot::Overlapping,
+        steps: Vec::new(),
+        must: Vec::new(),
+    };
     let together = if synchronous { burst } else { 64 };
     for some in frames.chunks(together) {
-        match tape.next() {
-            250..=252 => mock.slot = Slot::Separate,
-            253..=255 => mock.slot = Slot::Overlapping,
-            249 => now += 600_000_000,
-            _ => {}
-        }
-        for frame in some {
-            mock.arrive(frame);
-        }
-        mock.receive(&mut matcher, burst, ahead, &mut now);
+        case.steps.extend(match tape.next() {
+            250..=252 => Some(Step::Lay(Slot::Separate)),
+            253..=255 => Some(Step::Lay(Slot::Overlapping)),
+            249 => Some(Step::Wait(600_000_000)),
+            _ => None,
+        });
+        case.steps.extend(some.iter().cloned().map(Step::Frame));
+        case.steps.push(Step::Poll(ahead));
     }
-    mock.receive(&mut matcher, burst, 0, &mut now);
-    mock.slot = Slot::Overlapping;
-    let before = mock.delivered.len();
-    let good = pattern(5000, 77);
-    let last = lm_frames(geometry, GOOD, 999, &good, ChecksumMode::Full);
-    for some in last.chunks(together) {
-        some.iter().for_each(|f| mock.arrive(f));
-        mock.receive(&mut matcher, burst, 0, &mut now);
-    }
-    mock.finish(&mut matcher, &mut now)?;
-    if !mock.delivered[before..].iter().any(|d| d.payload == good && d.whole.flow == GOOD) {
-        return Err(format!("the next good datagram was lost: {:?}", matcher.counters));
-    }
-    let sent: Vec<_> = frames.iter().chain(&originals).chain(&last).filter_map(|f| parse(f)).collect();
-    for d in &mock.delivered {
-        if !is_whole(d, &sent) {
-            return Err(format!("{:?} is nothing that was sent: {:?}", d.whole, matcher.counters));
-        }
-    }
-    Ok(mock.delivered.len() - 1)
+    Ok(case)
 }
-
-const GOOD: Flow = Flow { src: 0x0a00_0009, dst: 0x0a00_00fe, src_port: 9, dst_port: 9 };
 
 fn pattern(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|i| (i as u8).wrapping_mul(seed | 1) ^ (i >> 8) as u8 ^ seed).collect()
 }
 
 /// The frames on the wire, in their order, with everything that happened to them on the way.
-fn compose(
-    tape: &mut Tape<'_>,
-    geometry: Geometry,
-    tags: bool,
-    originals: &mut Vec<Vec<u8>>,
-) -> Vec<Vec<u8>> {
-    let mut frames: Vec<Vec<u8>> = Vec::new();
+fn compose(tape: &mut Tape<'_>, geometry: Geometry, tags: bool) -> Vec<Arrival> {
+    let mut frames: Vec<Arrival> = Vec::new();
+    let arrival = |bytes| Arrival { bytes, ..Arrival::default() };
     let mut id = 0_u16;
     while !tape.0.is_empty() && frames.len() < FRAMES {
         let what = tape.next();
@@ -122,11 +109,13 @@ fn compose(
             0..=4 => {
                 let len = (tape.wide() % 65_508).min(geometry.stride() * 20);
                 let mode = if what > 240 { ChecksumMode::Zero } else { ChecksumMode::Full };
-                frames.extend(lm_frames(geometry, flow, id, &pattern(len, seed), mode));
+                frames.extend(
+                    lm_frames(geometry, flow, id, &pattern(len, seed), mode).into_iter().map(arrival),
+                );
             }
             5 => {
                 let len = tape.wide() % (geometry.stride() * 6);
-                frames.extend(plain_frames(geometry, flow, id, &pattern(len, seed)));
+                frames.extend(plain_frames(geometry, flow, id, &pattern(len, seed)).into_iter().map(arrival));
             }
             6 => {
                 // Two senders at once, frame by frame.
@@ -134,23 +123,23 @@ fn compose(
                 let other = Flow { src: flow.src + 3, ..flow };
                 let a = lm_frames(geometry, flow, id, &pattern(len, seed), ChecksumMode::Full);
                 let b = lm_frames(geometry, other, id, &pattern(len, !seed), ChecksumMode::Full);
-                frames.extend(a.into_iter().zip(b).flat_map(|(a, b)| [a, b]));
+                frames.extend(a.into_iter().zip(b).flat_map(|(a, b)| [a, b]).map(arrival));
             }
             7 => {
                 let a = Arp { operation: 1, sender_mac: [2; 6], sender: 9, target_mac: [0; 6], target: 10 };
-                frames.insert(at, a.frame(wire::BROADCAST).to_vec());
+                frames.insert(at, arrival(a.frame(wire::BROADCAST).to_vec()));
             }
             8 => {
                 let len = tape.wide() % (geometry.stride() + 12);
                 let mut f = fragment(flow, id, 0, false, &pattern(len, seed));
                 f[12..14].copy_from_slice(&0x88b5_u16.to_be_bytes());
-                frames.insert(at, f);
+                frames.insert(at, arrival(f));
             }
             9 => {
                 let (offset, len) = (tape.wide() as u32 & !7, tape.wide() % (geometry.stride() + 1));
                 let len = len.min((wire::MAX_IP_PAYLOAD).saturating_sub(offset as usize));
                 let f = fragment(flow, id, offset, seed & 1 == 1, &pattern(len, seed));
-                frames.insert(at, f);
+                frames.insert(at, arrival(f));
             }
             10 if !frames.is_empty() => {
                 let again = frames[at].clone();
@@ -169,66 +158,20 @@ fn compose(
                 frames[at..n].reverse();
             }
             14 if !frames.is_empty() => {
-                let to = tape.wide() % frames[at].len();
-                originals.push(frames[at].clone());
-                frames[at][to] ^= seed | 1;
+                let was = frames[at].bytes.clone();
+                frames[at].bytes[tape.wide() % was.len()] ^= seed | 1;
+                frames[at].originals.push(was);
             }
             15 if !frames.is_empty() => {
-                originals.push(frames[at].clone());
-                let len = frames[at].len();
-                frames[at].truncate(1 + tape.wide() % len);
+                let was = frames[at].bytes.clone();
+                frames[at].bytes.truncate(1 + tape.wide() % was.len());
+                frames[at].originals.push(was);
             }
             _ => {}
         }
     }
     frames.truncate(FRAMES);
     frames
-}
-
-/// A fragment as its header has it.
-struct Sent {
-    ip: Ipv4,
-    data: Vec<u8>,
-}
-
-fn parse(frame: &[u8]) -> Option<Sent> {
-    let mut frame = frame.to_vec();
-    frame.resize(frame.len().max(wire::MIN_FRAME), 0);
-    if wire::ether_type(&frame) != Some(wire::TYPE_IPV4) {
-        return None;
-    }
-    let ip = Ipv4::parse(&frame[ETHERNET..], frame.len() - ETHERNET).ok()?;
-    let start = ETHERNET + usize::from(ip.header_len);
-    Some(Sent { ip, data: frame[start..start + usize::from(ip.payload_len)].to_vec() })
-}
-
-/// Whether the fragments of one datagram, each where its header puts it, make what was delivered.
-fn is_whole(d: &Delivered, sent: &[Sent]) -> bool {
-    let flow = d.whole.flow;
-    let udp = Udp {
-        src_port: flow.src_port,
-        dst_port: flow.dst_port,
-        len: (d.payload.len() + UDP) as u16,
-        checksum: 0,
-    };
-    let datagram = [&udp.bytes()[..], &d.payload].concat();
-    let of_flow =
-        |s: &&Sent| s.ip.src == flow.src && s.ip.dst == flow.dst && s.ip.protocol == wire::PROTO_UDP;
-    let mut ids: Vec<u16> = sent.iter().filter(of_flow).map(|s| s.ip.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids.into_iter().any(|id| {
-        let mut covered = vec![false; datagram.len()];
-        for s in sent.iter().filter(of_flow).filter(|s| s.ip.id == id) {
-            let start = s.ip.offset as usize;
-            let end = (start + s.data.len()).min(datagram.len());
-            // The checksum field, bytes 6 and 7, is the sender's own.
-            if start < end && (start..end).all(|i| i == 6 || i == 7 || datagram[i] == s.data[i - start]) {
-                covered[start..end].fill(true);
-            }
-        }
-        covered.into_iter().all(|c| c)
-    })
 }
 
 #[cfg(test)]

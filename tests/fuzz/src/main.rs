@@ -1,138 +1,136 @@
-//! The fuzz harness: scenarios out of random bytes, for a bounded time, on one core.
+//! The fuzz harness, for a bounded time, on one core. `docs/fuzzing.md` says what it makes and what it asserts.
 //!
-//! `lm-fuzz --seconds S [--seed N]` runs [`lm::mock::scenario::run`] on inputs that it makes and mutates; `lm-fuzz FILE…`
-//! runs it on files. With `--ac` it is [`ac::mock::scenario::run`]. A failure prints the input, made as short as it can be, for
-//! `REGRESSIONS` of the same file.
+//! `lm-fuzz [--seconds S] [--frames N] [--seed N]` runs the cases of `lm::mock::grammar` one after the other, from case N on, and
+//! what the byte scenarios of `lm::mock::scenario` make between them; it ends at the first failure, which is made as small as it
+//! can be and printed, with the number that `--case N` runs again. `--keep-going` counts failures by kind and goes on.
+//! `--ac` is `ac::mock::scenario` in the same way; `lm-fuzz [--ac] FILE…` runs byte scenarios out of files.
 #![forbid(unsafe_code)]
 
-use std::panic::catch_unwind;
+mod options;
+mod scenarios;
+
+use lm::mock::case::{Case, Outcome};
+use lm::mock::grammar;
+use options::{Doing, Options};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-/// Numbers enough to fuzz with (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() >> 11) as usize % n.max(1)
-    }
-
-    fn bytes(&mut self, n: usize) -> Vec<u8> {
-        (0..n).map(|_| (self.next() >> 40) as u8).collect()
-    }
+/// What a case came to, a panic being a failure like others.
+fn outcome(case: &Case) -> Result<Outcome, String> {
+    catch_unwind(AssertUnwindSafe(|| case.run())).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    })
 }
 
-/// A ground: what a scenario of it achieved, or what went wrong.
-type Ground = fn(&[u8]) -> Result<usize, String>;
-
-fn fails(ground: Ground, input: &[u8]) -> Option<String> {
-    match catch_unwind(|| ground(input)) {
-        Ok(Ok(_)) => None,
-        Ok(Err(e)) => Some(e),
-        Err(_) => Some("a panic".to_owned()),
-    }
-}
-
-/// The shortest part of `input` found that still fails.
-fn shorten(ground: Ground, mut input: Vec<u8>) -> Vec<u8> {
-    let mut step = input.len() / 2;
-    while step > 0 {
-        let mut at = 0;
-        while at + step <= input.len() {
-            let mut less = input.clone();
-            less.drain(at..at + step);
-            if fails(ground, &less).is_some() {
-                input = less;
-            } else {
-                at += step;
-            }
+/// A failure without its numbers: failures of one kind look alike.
+fn kind(why: &str) -> String {
+    let mut text = String::new();
+    let head = why.split(": Counters").next().unwrap_or(why);
+    let head = head.split("Counters {").next().unwrap_or(head);
+    for c in head.chars() {
+        match c {
+            '0'..='9' if text.ends_with('#') => {}
+            '0'..='9' => text.push('#'),
+            c => text.push(c),
         }
-        step /= 2;
     }
-    input
+    text.truncate(text.char_indices().nth(160).map_or(text.len(), |(i, _)| i));
+    text
 }
 
-fn report(ground: Ground, input: Vec<u8>, why: &str) -> ExitCode {
-    eprintln!("FAILED: {why}");
-    let short = shorten(ground, input);
-    eprintln!("shortest input found ({} bytes): {short:?}", short.len());
+/// The smallest part of a case that fails in the same way.
+fn small(case: Case, why: &str) -> Case {
+    let sort = kind(why);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    case.shrink(|less| Instant::now() < deadline && outcome(less).is_err_and(|e| kind(&e) == sort))
+}
+
+fn fail(seed: u64, why: &str, shrink: bool) -> ExitCode {
+    println!("FAILED: case {seed}: {why}");
+    if shrink {
+        let case = small(grammar::generate(seed), why);
+        println!("as small as it was made: {}", case.describe());
+        println!("which fails so: {:?}", outcome(&case).map(|_| ()));
+    }
+    println!("again: lm-fuzz --case {seed}");
     ExitCode::FAILURE
 }
 
-fn fuzz(ground: Ground, what: &str, seconds: u64, seed: u64) -> ExitCode {
-    println!("fuzzing for {seconds} s, --seed {seed}");
-    let mut random = Random(seed | 1);
-    let mut corpus: Vec<Vec<u8>> = Vec::new();
-    let (start, mut runs, mut delivered) = (Instant::now(), 0_u64, 0_usize);
-    while start.elapsed() < Duration::from_secs(seconds) {
-        let n = 1 + random.below(600);
-        let mut input = random.bytes(n);
-        if !corpus.is_empty() && random.below(2) == 0 {
-            // A scenario that delivered something, with a few bytes changed.
-            input.clone_from(&corpus[random.below(corpus.len())]);
-            for _ in 0..=random.below(8) {
-                let at = random.below(input.len());
-                input[at] = (random.next() >> 24) as u8;
+/// Cases one after the other.
+fn fuzz(options: &Options) -> ExitCode {
+    let (start, mut seed, mut total) = (Instant::now(), options.seed, Outcome::default());
+    let (mut cases, mut failures, mut reported) = (0_u64, BTreeMap::<String, (u64, u64)>::new(), 0);
+    println!("fuzzing from case {seed} on");
+    while options.seconds.is_none_or(|s| start.elapsed() < Duration::from_secs(s))
+        && options.frames.is_none_or(|n| total.frames < n)
+    {
+        match outcome(&grammar::generate(seed)) {
+            Ok(done) => {
+                total.frames += done.frames;
+                total.tally.sent += done.tally.sent;
+                total.tally.joined += done.tally.joined;
             }
+            Err(why) if options.keep_going => failures.entry(kind(&why)).or_insert((0, seed)).0 += 1,
+            Err(why) => return fail(seed, &why, true),
         }
-        match catch_unwind(|| ground(&input)) {
-            Ok(Ok(n)) => {
-                delivered += n;
-                if n > 2 && corpus.len() < 500 {
-                    corpus.push(input);
-                }
-            }
-            Ok(Err(e)) => return report(ground, input, &e),
-            Err(_) => return report(ground, input, "a panic"),
+        (cases, seed) = (cases + 1, seed + 1);
+        if total.frames / 10_000_000 > reported {
+            reported = total.frames / 10_000_000;
+            println!("{} frames in {cases} cases, {} s", total.frames, start.elapsed().as_secs());
         }
-        runs += 1;
     }
-    println!("{runs} scenarios, {delivered} {what}");
-    ExitCode::SUCCESS
+    println!(
+        "{cases} cases, {} frames, {} datagrams delivered as they were sent, {} joined where nothing told them apart, {:.0} s",
+        total.frames,
+        total.tally.sent,
+        total.tally.joined,
+        start.elapsed().as_secs_f64()
+    );
+    let mut all: Vec<_> = failures.into_iter().collect();
+    all.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
+    for (kind, (n, first)) in &all {
+        println!("{n:8} failures, the first is case {first}: {kind}");
+    }
+    if all.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One case again.
+fn again(seed: u64) -> ExitCode {
+    match outcome(&grammar::generate(seed)) {
+        Err(why) => fail(seed, &why, true),
+        Ok(done) => {
+            println!("case {seed} passes: {done:?}");
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let mut args: Vec<String> = std::env::args().skip(1).collect();
-    let all = args.len();
-    args.retain(|a| a != "--ac");
-    let (ground, what): (Ground, _) = if args.len() < all {
-        (ac::mock::scenario::run, "grants, none of them of a queue that another held")
-    } else {
-        (lm::mock::scenario::run, "datagrams delivered, every one of them as it was sent")
-    };
-    let value = |name: &str| {
-        let at = args.iter().position(|a| a == name)?;
-        args.get(at + 1)?.parse::<u64>().ok()
-    };
-    if let Some(seconds) = value("--seconds") {
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        return fuzz(ground, what, seconds, value("--seed").unwrap_or(clock.as_nanos() as u64));
-    }
-    if args.is_empty() || args[0].starts_with('-') {
-        eprintln!("lm-fuzz: say [--ac] --seconds S [--seed N], or name files");
-        return ExitCode::from(2);
-    }
-    for file in &args {
-        match std::fs::read(file) {
-            Ok(input) => {
-                if let Some(why) = fails(ground, &input) {
-                    eprintln!("{file}: {why}");
-                    return ExitCode::FAILURE;
-                }
-            }
-            Err(e) => {
-                eprintln!("lm-fuzz: {file}: {e}");
-                return ExitCode::from(2);
-            }
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(e) => {
+            eprintln!("lm-fuzz: {e}");
+            return ExitCode::from(2);
         }
+    };
+    // A panic is a failure that is printed once.
+    std::panic::set_hook(Box::new(|_| {}));
+    match &options.doing {
+        Doing::Fuzz if options.ac => scenarios::fuzz(scenarios::AC, options.seconds, options.seed),
+        Doing::Fuzz => {
+            // A tenth for scenarios out of bytes, which change what was found before.
+            let some = options.seconds.map(|s| s.div_ceil(10));
+            let whole = fuzz(&options);
+            if whole == ExitCode::SUCCESS && some.is_some() {
+                return scenarios::fuzz(scenarios::LM, some, options.seed);
+            }
+            whole
+        }
+        Doing::Again(seed) => again(*seed),
+        Doing::Files(files) => scenarios::run(if options.ac { scenarios::AC } else { scenarios::LM }, files),
     }
-    println!("{} passed, 0 failed", args.len());
-    ExitCode::SUCCESS
 }

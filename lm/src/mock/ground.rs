@@ -1,0 +1,104 @@
+//! The mock as the matcher sees it: memory, and a ledger of what came back.
+
+use super::{Delivered, Mock};
+use crate::ground::{Frame, Ground, Whole};
+use crate::reassembler::Store;
+use crate::wire::{HEADERS, UDP};
+use crate::words::{HeaderWords, WORDS};
+
+impl Store for Mock {
+    type Buf = Vec<u8>;
+    fn take(&mut self) -> Option<Vec<u8>> {
+        if self.budget >= 0 && self.buffers >= self.budget {
+            return None;
+        }
+        self.buffers += 1;
+        self.meter.count(|w| w.takes += 1);
+        Some(self.spare.pop().unwrap_or_else(|| vec![0; 65_536]))
+    }
+    fn give(&mut self, buf: Vec<u8>) {
+        self.buffers -= 1;
+        self.spare.push(buf);
+    }
+}
+
+impl Mock {
+    fn read(&self, at: usize, len: usize) -> &[u8] {
+        self.flight.read(&self.mem, at, len, self.mirror)
+    }
+
+    /// What was received in a bounce slot.
+    fn in_bounce(&self, number: u16) -> &[u8] {
+        &self.bounced[usize::from(number) - 1]
+    }
+
+    /// The matcher asks for headers of a frame that it has.
+    fn check_headers(&self, at: usize) {
+        self.meter.count(|w| w.headers += 1);
+        if self.slot_of(at).is_none() {
+            self.breaks(|| format!("headers are read of a frame at {at}, which the matcher does not have"));
+        }
+    }
+}
+
+impl Ground for Mock {
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        self.meter.count(|w| {
+            w.reads += 1;
+            w.bytes += len as u64;
+        });
+        self.check_read(at, len);
+        self.read(at, len)
+    }
+    fn headers(&self, frame: &Frame) -> HeaderWords {
+        self.check_headers(frame.at);
+        let bytes = match frame.bounce {
+            0 if self.is_torn() => &self.torn[..],
+            0 => self.read(frame.at - WORDS, WORDS),
+            number => &self.in_bounce(number)[HEADERS - WORDS..],
+        };
+        HeaderWords::of(*bytes.first_chunk().expect("margin"))
+    }
+    fn frame(&self, frame: &Frame) -> &[u8] {
+        self.check_headers(frame.at);
+        self.meter.count(|w| w.whole += u64::from(frame.len));
+        match frame.bounce {
+            0 if self.is_torn() => &self.torn[..frame.len.into()],
+            0 => self.read(frame.at - HEADERS, frame.len.into()),
+            number => self.in_bounce(number),
+        }
+    }
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+        self.check_headers(at);
+        let words = HeaderWords::of(*self.read(at - WORDS, WORDS).first_chunk()?);
+        Some((words, u64::from_le_bytes(*self.read(at, 8).first_chunk()?)))
+    }
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
+        let bytes = self.read(payload, whole.len).to_vec();
+        self.delivered.push(Delivered { whole, payload: bytes, copied: false });
+        let mut end = 0;
+        for i in 0..usize::from(whole.fragments) {
+            let at = lowest + i * self.geometry.stride();
+            let elsewhere = self.mirror != 0 && !self.owned.contains_key(&at);
+            let frame = self.disown(if elsewhere { at - self.mirror } else { at });
+            end = at + frame.payload_len();
+        }
+        if payload < lowest + UDP || payload + whole.len > end {
+            self.breaks(|| format!("{whole:?} at {payload} is not inside its frames, which end at {end}"));
+        }
+    }
+    fn copied(&mut self, whole: Whole, buf: Vec<u8>, start: usize) {
+        let payload = buf[start..start + whole.len].to_vec();
+        self.meter.count(|w| w.copied += whole.len as u64);
+        self.delivered.push(Delivered { whole, payload, copied: true });
+        self.give(buf);
+    }
+    fn stranger(&mut self, frame: &Frame) -> bool {
+        let bytes = self.frame(frame).to_vec();
+        self.strangers.push(bytes);
+        true
+    }
+    fn release(&mut self, frame: &Frame) {
+        self.disown(frame.at);
+    }
+}
