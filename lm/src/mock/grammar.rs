@@ -56,16 +56,18 @@ impl Stack {
         !matches!(self, Self::LmZero | Self::KernelZero)
     }
 
-    /// Whether a stream of datagrams of `len` bytes is delivered whole where nothing disturbs it.
-    pub fn lives(self, case: &Case, len: usize) -> bool {
+    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream are as long.
+    pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
         let Require { headers, checksum, tags } = case.require;
         let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
-        let fragments = (len + UDP).div_ceil(case.geometry.stride());
+        let stride = case.geometry.stride();
+        // Two fragments, of which the last one does not reach the other's headers.
+        let two = (stride + 1..=2 * stride - HEADERS).contains(&(len + UDP));
         let checked = checksum && self.has_checksum();
         match case.slot {
             Slot::Separate => headers || checked || (tags && tagged),
             _ if self.is_lm() => (checked && self == Self::Lm) || (tags && tagged),
-            _ => checked && fragments == 2,
+            _ => checked && alike && two,
         }
     }
 }
@@ -190,7 +192,7 @@ fn undisturbed(case: &mut Case, random: &mut Random) {
             let data = payload(random, len);
             bytes += len + 200;
             let frames = sender.send(geometry, &data);
-            let of = sender.stack.lives(case, len).then_some(case.must.len());
+            let of = sender.stack.lives(case, len, alike).then_some(case.must.len());
             if of.is_some() {
                 case.must.push(Must { flow: sender.flow, payload: data, frames: frames.len() });
             }
