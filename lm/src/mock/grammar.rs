@@ -60,15 +60,24 @@ impl Stack {
     pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
         let Require { headers, checksum, tags } = case.require;
         let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
-        let stride = case.geometry.stride();
-        // Two fragments, of which the last one does not reach the other's headers.
-        let two = (stride + 1..=2 * stride - HEADERS).contains(&(len + UDP));
+        let fragments = (len + UDP).div_ceil(case.geometry.stride());
         let checked = checksum && self.has_checksum();
         match case.slot {
             Slot::Separate => headers || checked || (tags && tagged),
             _ if self.is_lm() => (checked && self == Self::Lm) || (tags && tagged),
-            _ => checked && alike && two,
+            // Headers tell the order, where each is read in time.
+            _ if case.synchronous && case.burst == 1 => headers || checked,
+            _ => {
+                checked && alike && self == Self::Kernel && fragments == 2 && self.names_its_source(case, len)
+            }
         }
+    }
+
+    /// Whether enough is left of a first fragment's header when the second of two has landed below it.
+    fn names_its_source(self, case: &Case, len: usize) -> bool {
+        const BEFORE_ADDRESSES: usize = 26;
+        let stride = case.geometry.stride();
+        len + UDP - stride <= stride - HEADERS + BEFORE_ADDRESSES
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`Mock::finish`] says whether the ledger is even.
 
 pub mod case;
+pub mod cost;
 mod flight;
 pub mod frames;
 pub mod grammar;

@@ -3,9 +3,10 @@
 //! `lm-fuzz [--seconds S] [--frames N] [--seed N]` runs the cases of `lm::mock::grammar` one after the other, from case N on, and
 //! what the byte scenarios of `lm::mock::scenario` make between them; it ends at the first failure, which is made as small as it
 //! can be and printed, with the number that `--case N` runs again. `--keep-going` counts failures by kind and goes on.
-//! `--ac` is `ac::mock::scenario` in the same way; `lm-fuzz [--ac] FILE…` runs byte scenarios out of files.
+//! `--search-cost --seconds S` counts the work per frame of known attacks and looks for worse ones. `--ac` is `ac::mock::scenario` in the same way; `lm-fuzz [--ac] FILE…` runs byte scenarios out of files.
 #![forbid(unsafe_code)]
 
+mod cost;
 mod options;
 mod scenarios;
 
@@ -130,6 +131,7 @@ fn main() -> ExitCode {
             }
             whole
         }
+        Doing::Cost => cost::search(options.seconds.unwrap_or_default(), options.seed),
         Doing::Again(seed) => again(*seed),
         Doing::Files(files) => scenarios::run(if options.ac { scenarios::AC } else { scenarios::LM }, files),
     }

@@ -11,6 +11,8 @@ pub(crate) enum Doing {
     Again(u64),
     /// Byte scenarios out of files.
     Files(Vec<String>),
+    /// What known attacks cost, and others that are looked for.
+    Cost,
 }
 
 /// How it is done.
@@ -29,8 +31,7 @@ pub(crate) struct Options {
     pub(crate) keep_going: bool,
 }
 
-const USAGE: &str =
-    "say [--ac] --seconds S, --frames N or both, [--seed N] [--keep-going]; or --case N; or name files";
+const USAGE: &str = "say [--ac] --seconds S, --frames N or both, [--seed N] [--keep-going]; or --case N; or --search-cost --seconds S; or name files";
 
 impl Options {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
@@ -50,6 +51,7 @@ impl Options {
                 value.parse::<u64>().map_err(|e| format!("{arg} {value}: {e}; {USAGE}"))
             };
             match &arg[..] {
+                "--search-cost" => options.doing = Doing::Cost,
                 "--ac" => options.ac = true,
                 "--keep-going" => options.keep_going = true,
                 "--seconds" => options.seconds = Some(number()?),
@@ -62,6 +64,9 @@ impl Options {
         }
         if !files.is_empty() {
             options.doing = Doing::Files(files);
+        }
+        if options.doing == Doing::Cost && options.seconds.is_none() {
+            return Err(format!("--search-cost needs --seconds; {USAGE}"));
         }
         let bounded = options.seconds.is_some() || (options.frames.is_some() && !options.ac);
         if options.doing == Doing::Fuzz && !bounded {
@@ -86,7 +91,16 @@ mod tests {
         assert_eq!(parse("--case 7").expect("good").doing, Doing::Again(7));
         let files = Doing::Files(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(parse("--ac a b").expect("good").doing, files);
-        for bad in ["", "--seed 1", "--seconds", "--seconds x", "--frames -1", "--what", "--ac --frames 9"] {
+        for bad in [
+            "",
+            "--seed 1",
+            "--seconds",
+            "--seconds x",
+            "--frames -1",
+            "--what",
+            "--ac --frames 9",
+            "--search-cost",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
