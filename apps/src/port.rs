@@ -8,7 +8,7 @@ use std::{error, fmt, thread};
 use lm::layout::Geometry;
 use lm::reassembler::Limits;
 use lm::wire::{Flow, Mac};
-use lm::{Receiver, ReceiverConfig, Sender, SenderConfig};
+use lm::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig, SenderError};
 use pmd_e1000::device::{Allowed, arguments};
 use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendError, SendPool, SlotLayout};
 use rte::Eal;
@@ -185,17 +185,21 @@ impl ControlPort {
             Ok(receiver)
         });
         let receivers = receivers.collect::<Result<Vec<_>, _>>();
-        let receivers = receivers.map_err(|cause| StartPortError::Reassembly {
-            datagrams: options.reassembly,
-            queues: self.landing_queues(),
-            buffers: config.buffers(),
-            cause,
+        let receivers = receivers.map_err(|cause| match cause {
+            ReceiverError::Buffers(cause) => StartPortError::Reassembly {
+                datagrams: options.reassembly,
+                queues: self.landing_queues(),
+                buffers: config.buffers(),
+                cause,
+            },
+            cause => StartPortError::Receiver(cause),
         })?;
         let exit = self.exit.as_mut().and_then(ExitPort::queues);
         let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
         let config =
             SenderConfig { geometry: self.geometry, checksum: options.checksum, in_flight: self.in_flight() };
-        let sender = Sender::new(tx, config, send_pool, self.headers.clone());
+        let sender =
+            Sender::new(tx, config, send_pool, self.headers.clone()).map_err(StartPortError::Sender)?;
         let peer = options.eth_peer.iter().rev().find(|peer| peer.port == id.0).map(|peer| peer.mac);
         let resolver = Resolver::new(id, mac, options.tx_ip.src, peer);
         let ours = Flow {
@@ -463,6 +467,10 @@ pub(crate) enum StartPortError {
         /// What is missing.
         cause: SendError,
     },
+    /// A queue has no receiver.
+    Receiver(ReceiverError),
+    /// There is no sender.
+    Sender(SenderError),
     /// Admission control cannot be set up.
     Admission(String),
 }
@@ -480,6 +488,8 @@ impl fmt::Display for StartPortError {
                  queues: {}; make --reassembly less, or -m more",
                 cause.cause
             ),
+            Self::Receiver(e) => e.fmt(f),
+            Self::Sender(e) => e.fmt(f),
             Self::Admission(why) => f.write_str(why),
         }
     }

@@ -59,6 +59,7 @@ impl Tally {
         a.frames += b.frames;
         a.inlined += b.inlined;
         a.would_block += b.would_block;
+        a.malformed += b.malformed;
         self.engine.add(&other.engine);
         self.missed += other.missed;
         self.ordinary += other.ordinary;
@@ -75,6 +76,7 @@ impl Tally {
                 frames: a.frames - b.frames,
                 inlined: a.inlined - b.inlined,
                 would_block: a.would_block - b.would_block,
+                malformed: a.malformed - b.malformed,
             },
             engine: self.engine.clone(),
             missed: self.missed,

@@ -47,9 +47,9 @@ pub mod words;
 #[cfg(feature = "dpdk")]
 pub use dpdk::{
     buffer::SendBuffer,
-    engine::ReceiverConfig,
+    engine::{ReceiverConfig, ReceiverError},
     message::Message,
     receiver::{Lander, Receiver},
-    sender::{Sender, SenderConfig, SenderStats, WouldBlock},
+    sender::{Sender, SenderConfig, SenderError, SenderStats, WouldBlock},
 };
 pub use neighbours::Neighbours;

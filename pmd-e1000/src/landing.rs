@@ -13,7 +13,9 @@ use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::mempool::{Handler, Order};
 use rte::memzone::Memzone;
 
-use crate::region::{Books, CHUNK, Segment, let_go};
+use crate::owed::Owed;
+use crate::region::{CHUNK, Segment, let_go};
+use crate::returns::Books;
 
 /// Headroom that drivers leave in front of a frame.
 pub const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
@@ -150,13 +152,13 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
-        let books = vec![Books::default(); segment.chunks.len()].into();
+        let books = vec![Books::default(); segment.returns.chunks()].into();
         Self { segment, books }
     }
 
     fn is_idle(&self, chunk: usize) -> bool {
         let b = self.books[chunk];
-        b.cut == b.back + self.segment.returned(chunk)
+        b.cut == b.back + self.segment.returns.returned(chunk)
     }
 
     pub(crate) fn all_idle(&self) -> bool {
@@ -200,6 +202,13 @@ pub(crate) struct Landing {
     pub stats: PoolStats,
     /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to grow.
     pub pressed: bool,
+    /// All mbufs, in the stack or out.
+    pub mbufs: Vec<*mut rte_mbuf>,
+    /// The port that the pool feeds has a share of it for as long as it can use it, and its driver never gives back what
+    /// it has posted.
+    pub keeps_posted: bool,
+    /// What is counted as a device's, once the pool is gone.
+    owed: Option<Owed>,
 }
 
 // SAFETY: the raw pointers point into the pool that owns the handler and into its own boxes; they move with it.
@@ -211,10 +220,39 @@ impl Landing {
         (HEADROOM + room.max(stride + HEADERS)).next_multiple_of(64)
     }
 
-    /// No more slots are cut: the pool is about to go. mbufs still come back.
+    /// No more slots are cut: the pool is about to go. mbufs still come back; until they have, their memory is a device's.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.floor = usize::MAX;
+        let out = self.out();
+        if out > 0 {
+            let bytes = self.grounds.iter().map(|ground| ground.segment.len).sum();
+            self.owed = Some(Owed::count(out, bytes));
+        }
+    }
+
+    /// mbufs that a driver has.
+    fn out(&self) -> usize {
+        self.mbufs.len().saturating_sub(self.stack.len())
+    }
+
+    /// Of a pool that is gone: what a device had has come back, all of it or some. Messages may still hold the region.
+    #[cold]
+    fn settle_debt(&mut self) {
+        let out = self.out();
+        if let Some(owed) = &mut self.owed {
+            owed.left(out);
+        }
+        if out == 0 && self.owed.take().is_some() {
+            self.leave();
+        }
+    }
+
+    /// Segments that messages hold outlive the pool.
+    fn leave(&mut self) {
+        for ground in self.grounds.drain(..) {
+            let_go(ground.segment, ground.books);
+        }
     }
 
     /// Bytes between separate slots.
@@ -281,9 +319,16 @@ impl Landing {
         })
     }
 
-    /// Where the frame in a bounce slot starts.
-    pub(crate) fn bounce_frame(&self, index: usize) -> *const u8 {
-        (self.bounces.base + (index % BOUNCES) * self.bounce_len + HEADROOM) as *const u8
+    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this number (from 1).
+    #[inline(always)]
+    pub(crate) fn frame_start(&self, at: usize, len: usize, bounce: u16) -> Option<usize> {
+        if bounce == 0 {
+            let start = at.wrapping_sub(HEADERS);
+            return self.covers(start, len).then_some(start);
+        }
+        let index = usize::from(bounce) - 1;
+        let fits = index < BOUNCES && len <= self.bounce_len - HEADROOM;
+        fits.then(|| self.bounces.base + index * self.bounce_len + HEADROOM)
     }
 
     /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
@@ -392,7 +437,7 @@ impl Landing {
         }
         let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
         self.pressed |= further.is_some_and(|f| !ground.is_idle(f));
-        ground.segment.enter(c);
+        ground.segment.returns.enter(c);
         let ground = &mut self.grounds[s];
         ground.books[c] = Books::default();
         self.books = &raw mut ground.books[c];
@@ -502,14 +547,13 @@ unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        // Segments that messages hold outlive the pool.
-        for ground in self.grounds.drain(..) {
-            let_go(ground.segment, ground.books);
-        }
+        self.leave();
     }
 }
 
-impl Handler for Landing {
+// SAFETY: the stack has what was enqueued and is not out; `dequeue` takes off it what it writes, and gives each a slot that
+// nobody else has. Once `abandoned` says true, the port that had the mbufs is closed.
+unsafe impl Handler for Landing {
     const NAME: &'static CStr = c"lm_landing";
     type Config = Setup;
 
@@ -530,7 +574,7 @@ impl Handler for Landing {
             books: std::ptr::null_mut(),
             home: Span { base: segment.memory.base(), len: segment.memory.span() },
             segment: 0,
-            chunk: segment.chunks.len() - 1,
+            chunk: segment.returns.chunks() - 1,
             stride: setup.stride,
             room: setup.room,
             layout: SlotLayout::Overlapping,
@@ -546,6 +590,9 @@ impl Handler for Landing {
             stats: PoolStats::default(),
             // So that the first poll settles in the segment.
             pressed: true,
+            mbufs: Vec::with_capacity(size),
+            keeps_posted: false,
+            owed: None,
         };
         this.set_layout(setup.layout);
         this.books = &raw mut this.grounds[0].books[this.chunk];
@@ -566,6 +613,9 @@ impl Handler for Landing {
                 this.back(at, 1);
             }
             this.stack.push(mbuf);
+        }
+        if this.owed.is_some() {
+            this.settle_debt();
         }
         0
     }
@@ -603,6 +653,17 @@ impl Handler for Landing {
     unsafe fn count(this: *const Self) -> u32 {
         // SAFETY: Handler's contract; a count may be off by what is under way.
         unsafe { &*this }.stack.len() as u32
+    }
+
+    unsafe fn abandoned(this: *mut Self) -> bool {
+        // SAFETY: Handler's contract: nobody else looks at it.
+        let this = unsafe { &mut *this };
+        if this.keeps_posted {
+            // SAFETY: the port had a share until it was closed, and frames of its queue were taken back at once.
+            unsafe { this.reclaim() };
+            this.settle_debt();
+        }
+        this.keeps_posted
     }
 }
 
@@ -651,6 +712,10 @@ impl Landing {
     /// chunk that the cursor is in, their places are cut again next time; else they are never used.
     #[cold]
     fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut Books)) {
+        if cut.is_empty() {
+            // Of a pool that is gone, there may be no books any more.
+            return;
+        }
         if self.books == before.1 {
             self.rewind(before.0, cut.len() as u32);
             return;
@@ -694,13 +759,14 @@ impl Landing {
         unsafe { (*self.books).cut -= n };
     }
 
-    /// Takes back those of `mbufs` that are out.
+    /// Takes back those mbufs that are out.
     ///
     /// # Safety
-    /// They are all of the pool's, and nobody uses those that are out.
-    pub(crate) unsafe fn reclaim(&mut self, mbufs: &[*mut rte_mbuf]) {
+    /// Nobody uses them.
+    pub(crate) unsafe fn reclaim(&mut self) {
         let home: std::collections::HashSet<_> = self.stack.iter().copied().collect();
-        for &mbuf in mbufs.iter().filter(|m| !home.contains(*m)) {
+        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !home.contains(mbuf)).collect();
+        for mbuf in out {
             // SAFETY: the caller's promise; `cut` gave it its address.
             unsafe {
                 let at = self.payload_of((*mbuf).buf_addr as usize);
@@ -715,7 +781,7 @@ impl Landing {
     /// Slots that are neither free nor posted: messages and frames that wait.
     pub(crate) fn held(&self) -> u64 {
         let out = self.grounds.iter().flat_map(|g| {
-            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.returned(c)))
+            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.returns.returned(c)))
         });
         out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
     }

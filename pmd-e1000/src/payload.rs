@@ -20,15 +20,17 @@ enum Home {
 }
 
 impl Payload {
-    /// `len` bytes at address `at` of held slots.
+    /// `len` bytes at address `at` of held slots; `None`, and they are given back, if the bytes were not landed there.
     #[inline]
-    pub fn landed(hold: Hold, at: usize, len: usize) -> Self {
-        Self { home: Home::Landed(hold), at, len }
+    pub fn landed(hold: Hold, at: usize, len: usize) -> Option<Self> {
+        hold.bytes(at, len)?;
+        Some(Self { home: Home::Landed(hold), at, len })
     }
 
-    /// `len` bytes from `start` on of a buffer.
-    pub fn copied(buffer: SendSlot, start: usize, len: usize) -> Self {
-        Self { home: Home::Copied(buffer), at: start, len }
+    /// `len` bytes from `start` on of a buffer; `None`, and it is given back, if it is shorter.
+    pub fn copied(buffer: SendSlot, start: usize, len: usize) -> Option<Self> {
+        buffer.bytes().get(start..)?.get(..len)?;
+        Some(Self { home: Home::Copied(buffer), at: start, len })
     }
 
     /// Whether it was copied.
@@ -42,8 +44,9 @@ impl Payload {
     pub fn bytes(&self) -> &[u8] {
         let bytes = match &self.home {
             Home::Landed(hold) => hold.bytes(self.at, self.len),
-            Home::Copied(buffer) => buffer.bytes().get(self.at..self.at + self.len),
+            Home::Copied(buffer) => buffer.bytes().get(self.at..).and_then(|rest| rest.get(..self.len)),
         };
+        // They are there: it was looked when this was made.
         bytes.unwrap_or_default()
     }
 

@@ -3,19 +3,21 @@
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::{error, fmt};
+use std::{error, fmt, io};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
-use rte::port::PortId;
+use rte::port::{PortId, RxQueue};
 
 use crate::landing::{
     BOUNCES, HEADERS, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD,
 };
 use crate::memory::{Memory, MemoryError};
+use crate::platform;
 use crate::region::{CHUNK, Hold, Segment, let_go};
+use crate::shared::copy_words;
 
 /// Where the landing region lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,13 @@ pub struct Landed {
 /// a frame.
 const IN_ADVANCE: u32 = 32;
 
+/// The longest stride: an mbuf tells its buffer's length in 16 bits.
+const MOST_STRIDE: usize = 65_368;
+
+/// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest IPv4 header, UDP, and
+/// some payload.
+pub const SNAPSHOT: usize = 128;
+
 /// Physical memory may break off at the end of a page this large.
 const PAGE: usize = 2 << 20;
 
@@ -116,12 +125,10 @@ pub struct LandingPool {
     eal: Eal,
     config: PoolConfig,
     region: usize,
-    /// All of its mbufs.
-    mbufs: Vec<*mut rte_mbuf>,
+    /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which would use the
+    /// pool from the port's thread, before the pool is back, or gone. The last to go.
+    pub(crate) lease: Option<RxQueue>,
 }
-
-// SAFETY: the pointers are the pool's own mbufs, which move with it.
-unsafe impl Send for LandingPool {}
 
 static SEGMENTS: AtomicU32 = AtomicU32::new(0);
 
@@ -146,6 +153,14 @@ impl LandingPool {
     /// # Errors
     /// [`LandingError`]: a geometry that can't land, or no memory.
     pub fn create(eal: &Eal, config: &PoolConfig) -> Result<Self, LandingError> {
+        let declared = config.room.max(config.writes.declared);
+        if !(8..=MOST_STRIDE).contains(&config.stride)
+            || !config.stride.is_multiple_of(8)
+            || declared >= usize::from(u16::MAX) - HEADROOM
+        {
+            return Err(LandingError::Stride(config.stride, config.room));
+        }
+        platform::register().map_err(LandingError::Barrier)?;
         let least = PoolConfig::least_region(config.descriptors, config.stride, config.room);
         if config.region < least {
             return Err(LandingError::TooSmall {
@@ -153,10 +168,6 @@ impl LandingPool {
                 least,
                 descriptors: config.descriptors,
             });
-        }
-        let declared = config.room.max(config.writes.declared);
-        if !config.stride.is_multiple_of(8) || declared + HEADROOM >= usize::from(u16::MAX) {
-            return Err(LandingError::Stride(config.stride, config.room));
         }
         let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
         let contiguous = MemzoneFlags { iova_contig: true };
@@ -190,8 +201,15 @@ impl LandingPool {
         .map_err(LandingError::Pool)?;
         // SAFETY: a pool that was created has a handler.
         let landing = Handle(unsafe { NonNull::new_unchecked(pool.handler()) });
-        let this =
-            Self { landing, pool, eal: eal.clone(), config: config.clone(), region: config.region, mbufs };
+        let this = Self {
+            landing,
+            pool,
+            eal: eal.clone(),
+            config: config.clone(),
+            region: config.region,
+            lease: None,
+        };
+        this.landing().mbufs = mbufs;
         this.landing().set_ready(true);
         Ok(this)
     }
@@ -206,7 +224,10 @@ impl LandingPool {
         unsafe { &mut *self.landing.0.as_ptr() }
     }
 
-    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports.
+    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. Whoever follows it keeps
+    /// to this: the queue is polled, its port started, stopped and closed by the thread that has this pool (inside
+    /// [`Lander`](../../lm/struct.Lander.html) or not), which is dropped after the port was closed. If it is dropped before,
+    /// its memory is kept ([`owed_by_devices`](crate::owed_by_devices)), its mbufs for ever.
     pub fn as_ptr(&self) -> *mut rte_mempool {
         self.pool.as_ptr()
     }
@@ -316,54 +337,80 @@ impl LandingPool {
         // SAFETY: the caller's promise.
         unsafe {
             self.pool.flush();
-            self.landing().reclaim(&self.mbufs);
+            self.landing().reclaim();
         }
     }
 
-    /// One slot is no longer needed.
+    /// Its port, which has a share of it until it is closed, never gives back what it has posted.
+    pub(crate) fn set_keeps_posted(&mut self, keeps: bool) {
+        self.landing().keeps_posted = keeps;
+    }
+
+    /// The slot at `at` is no longer needed.
+    ///
+    /// # Safety
+    /// [`LandingPool::landed`] told of the slot, and it was not given back since: not by this, nor is it held. Nobody
+    /// reads its bytes any more.
     #[inline]
-    pub fn release(&mut self, at: usize) {
+    pub unsafe fn release(&mut self, at: usize) {
         self.landing().back(at, 1);
     }
 
-    /// `n` slots from `lowest` upwards are held until the hold is dropped, wherever that is.
+    /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the hold is
+    /// dropped, wherever that is. `None`, and nothing is held, if they do not lie in one piece of region, or are more than
+    /// any datagram takes.
+    ///
+    /// # Safety
+    /// [`LandingPool::landed`] told of each of the slots, a stride apart, and none was given back since. Their frames are
+    /// received whole and in place, and no device writes these bytes any more: not the frame below, either.
     #[inline]
-    pub fn hold(&mut self, lowest: usize, n: u32) -> Option<Hold> {
+    pub unsafe fn hold(&mut self, lowest: usize, n: u32, reach: usize) -> Option<Hold> {
         let segment = self.landing().segment_of(lowest)?;
-        Some(Hold::new(segment, lowest, n, self.config.stride))
+        let most = match n {
+            // A slot may be wider than the stride.
+            1 => self.config.stride.max(self.config.room.saturating_sub(HEADERS)),
+            _ => (n as usize).saturating_mul(self.config.stride),
+        };
+        if reach > most {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Hold::new(segment, lowest, n, self.config.stride, reach) }
     }
 
-    /// `len` bytes of region at `at`; empty if they are not in it.
+    /// `len` bytes of region at `at`; `None` if they are not in it.
     ///
-    /// The caller asks only for what it was told of by [`LandingPool::landed`] and has not given back: those
-    /// bytes no device writes, but for the last [`HEADERS`] in front of a payload, which it reads at its own
-    /// risk, as [`LandingPool::headers`] says.
+    /// # Safety
+    /// No device writes these bytes while they are borrowed: they are payload of frames that [`LandingPool::landed`]
+    /// told of, in place, whose slots were not given back, and that no frame which a device may still be writing reaches. Up
+    /// to 8 bytes of a payload in an overlapping slot may be reached by the frame below: that is known to be received.
     #[inline(always)]
-    pub fn bytes(&self, at: usize, len: usize) -> &[u8] {
+    pub unsafe fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
         if !self.landing().covers(at, len) {
-            return &[];
+            return None;
         }
-        // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the
-        // kernel give zeroes); a slot that was landed and not given back is not posted to the device.
-        unsafe { std::slice::from_raw_parts(at as *const u8, len) }
+        // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the kernel give
+        // zeroes). The caller promises that nobody writes it.
+        Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 
     /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may have
-    /// overwritten them, or be doing so. Little-endian words.
+    /// overwritten them, or be doing so. Little-endian words. `None` if they are neither in the region nor in a bounce slot.
     #[inline(always)]
-    pub fn header_words(&self, at: usize, bounce: u16) -> [u64; 3] {
-        if bounce == 0 && at.is_multiple_of(8) {
-            let words = (at - 24) as *const u64;
-            // SAFETY: the bytes below a payload lie in the region (`FLOOR`), and are aligned. A device may be writing
-            // them: they are read once, and what they say is believed only as the matcher's rules allow.
-            std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) }))
+    pub fn header_words(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
+        let start = at.wrapping_sub(24);
+        if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, 24) {
+            let words = start as *const u64;
+            // SAFETY: in the region and aligned. A device may be writing these bytes: each word is read once, and what they
+            // say is believed only as the matcher's rules allow.
+            Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
         } else {
             self.header_words_bytewise(at, bounce)
         }
     }
 
-    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::header_words`] and [`Self::bytes`] give
-    /// them. `None` if they are not in the region, or not aligned.
+    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::header_words`] gives them. `None` if they are
+    /// not in the region, or not aligned.
     #[inline(always)]
     pub fn front(&self, at: usize) -> Option<[u64; 4]> {
         let start = at.wrapping_sub(24);
@@ -371,36 +418,57 @@ impl LandingPool {
             return None;
         }
         let words = start as *const u64;
-        // SAFETY: in the region and aligned. As in `header_words` and `bytes`.
+        // SAFETY: in the region and aligned. As in `header_words`.
         Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
     }
 
     /// The same from any address.
     #[cold]
     #[inline(never)]
-    fn header_words_bytewise(&self, at: usize, bounce: u16) -> [u64; 3] {
-        // SAFETY: `frame_start` gives an address with a frame's room behind it; else as in `header_words`.
-        let bytes: [u8; 24] =
-            unsafe { ptr::read_volatile(self.frame_start(at, bounce).add(HEADERS - 24).cast()) };
-        let (words, _) = bytes.as_chunks::<8>();
-        std::array::from_fn(|i| u64::from_le_bytes(words[i]))
+    fn header_words_bytewise(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
+        let mut front = [0; HEADERS];
+        if self.copy_frame(at, HEADERS as u16, bounce, &mut front)? != HEADERS {
+            return None;
+        }
+        let words = front.last_chunk::<24>()?.as_chunks::<8>().0;
+        Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
-    /// A whole frame whose headers are intact; empty if it isn't in the region.
-    pub fn frame(&self, at: usize, len: u16, bounce: u16) -> &[u8] {
-        if bounce == 0 && !self.landing().covers(at - HEADERS, len.into()) {
-            return &[];
-        }
-        // SAFETY: in place, the frame lies in a segment; bounced, in its bounce slot, whose room was posted.
-        unsafe { std::slice::from_raw_parts(self.frame_start(at, bounce), len.into()) }
+    /// Copies the first bytes of a frame of `len` bytes, as they are now, as many as `into` has room for: how many. `None`
+    /// if the frame is neither in the region nor in a bounce slot.
+    ///
+    /// A device may be writing them: then the copy is of bytes that never were there at one time.
+    pub fn copy_frame(&self, at: usize, len: u16, bounce: u16, into: &mut [u8]) -> Option<usize> {
+        let start = self.landing().frame_start(at, len.into(), bounce)?;
+        let n = into.len().min(len.into());
+        // SAFETY: `frame_start` gives the address of as many bytes, in memory that lives as long as the pool.
+        unsafe { copy_words(start as *const u8, &mut into[..n]) };
+        Some(n)
     }
 
-    fn frame_start(&self, at: usize, bounce: u16) -> *const u8 {
-        if bounce == 0 {
-            (at - HEADERS) as *const u8
-        } else {
-            self.landing().bounce_frame(usize::from(bounce) - 1)
-        }
+    /// The first bytes of a frame, up to [`SNAPSHOT`], as they are now: its headers, with options, and what tells what it is.
+    /// Else as [`LandingPool::copy_frame`].
+    #[inline]
+    pub fn snapshot<'a>(
+        &self,
+        at: usize,
+        len: u16,
+        bounce: u16,
+        into: &'a mut [u8; SNAPSHOT],
+    ) -> Option<&'a [u8]> {
+        let n = self.copy_frame(at, len, bounce, into)?;
+        Some(&into[..n])
+    }
+
+    /// A whole frame; `None` if it is neither in the region nor in a bounce slot.
+    ///
+    /// # Safety
+    /// No device writes it while it is borrowed: [`LandingPool::landed`] told of it, its slot was not given back, and no
+    /// frame that a device may still be writing reaches it or, for a bounced one, has been given its bounce slot.
+    pub unsafe fn frame(&self, at: usize, len: u16, bounce: u16) -> Option<&[u8]> {
+        let start = self.landing().frame_start(at, len.into(), bounce)?;
+        // SAFETY: in memory that lives as long as the pool; the caller promises that nobody writes it.
+        Some(unsafe { std::slice::from_raw_parts(start as *const u8, len.into()) })
     }
 
     /// Between bursts: grows the region when messages that the application holds leave no room ahead, and
@@ -416,7 +484,7 @@ impl LandingPool {
     fn relieve(&mut self) {
         let landing = self.landing();
         landing.pressed = false;
-        landing.grounds.iter().for_each(|ground| ground.segment.home.settle());
+        landing.grounds.iter().for_each(|ground| ground.segment.returns.settle());
         for ground in landing.shrink() {
             self.region -= ground.segment.len;
             let_go(ground.segment, ground.books);
@@ -432,7 +500,7 @@ impl LandingPool {
         match segment(&self.eal, &self.config, step) {
             Ok(added) => {
                 self.region += step;
-                added.home.settle();
+                added.returns.settle();
                 self.landing().grow(added);
             }
             Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),
@@ -444,7 +512,8 @@ impl Drop for LandingPool {
     fn drop(&mut self) {
         // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
         unsafe { self.pool.flush() };
-        // The handler goes with the pool, perhaps later than this: a port may still have a share.
+        // The handler goes with the pool, perhaps later than this: a port may still have a share. If a driver has mbufs, their
+        // memory is kept until they are back.
         self.landing().close();
     }
 }
@@ -461,8 +530,10 @@ pub enum LandingError {
         /// Descriptors of the queue.
         descriptors: u16,
     },
-    /// A stride that is no multiple of 8, or a room beyond 64 KiB.
+    /// A stride that is no multiple of 8, or none, or a stride or a room of nearly 64 KiB.
     Stride(usize, usize),
+    /// The kernel has no membarrier(2) for this process.
+    Barrier(io::Error),
     /// No memory for the region.
     Memory(MemoryError),
     /// No memory for bounce slots.
@@ -480,8 +551,17 @@ impl fmt::Display for LandingError {
                  more, or the ring shorter"
             ),
             Self::Stride(stride, room) => {
-                write!(f, "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8")
+                write!(
+                    f,
+                    "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from 8 to \
+                     {MOST_STRIDE}, and the room less than 64 KiB"
+                )
             }
+            Self::Barrier(e) => write!(
+                f,
+                "messages cannot be given back safely: membarrier(2) cannot be registered: {e}; use Linux 4.14 or newer, \
+                 and let the container's filter of system calls (seccomp) allow membarrier"
+            ),
             Self::Memory(e) => e.fmt(f),
             Self::Bounce(e) => e.fmt(f),
             Self::Pool(e) => e.fmt(f),

@@ -206,10 +206,12 @@ impl LandingPort {
         if let Some(pool) = ordinary {
             port.rx_queue_setup(0, rxd, &rx, pool).map_err(PortError::Queue)?;
         }
-        for (i, seat) in seats.iter().enumerate() {
-            let Some(pool) = &seat.pool else { continue };
-            // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, the port is stopped
-            // and started only when it is back (`stop_all` takes the pools).
+        for (i, seat) in seats.iter_mut().enumerate() {
+            let Some(pool) = &mut seat.pool else { continue };
+            pool.set_keeps_posted(traits.keeps_posted);
+            // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, which gives neither its
+            // mbufs nor the queue to anybody; this type hands out no queue by itself, nor the port. The port is stopped
+            // and started only when the queue is back, and that is when the pool is, or is gone (`LandingPool::lease`).
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
         }
@@ -347,7 +349,9 @@ impl LandingPort {
     /// # Errors
     /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
     pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
-        for pool in pools {
+        for mut pool in pools {
+            // On this thread nobody polls.
+            drop(pool.lease.take());
             match self.seats.iter_mut().find(|seat| seat.is_of(&pool)) {
                 Some(seat) => seat.pool = Some(pool),
                 None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),
@@ -389,9 +393,20 @@ impl LandingPort {
         &self.port
     }
 
-    /// The port.
-    pub fn port_mut(&mut self) -> &mut Port {
-        &mut self.port
+    /// Sets its basic counters to zero.
+    ///
+    /// # Errors
+    /// [`rte::port::PortError`].
+    pub fn reset_stats(&mut self) -> Result<(), rte::port::PortError> {
+        self.port.reset_stats()
+    }
+
+    /// Sets all its counters to zero.
+    ///
+    /// # Errors
+    /// [`rte::port::PortError`].
+    pub fn reset_xstats(&mut self) -> Result<(), rte::port::PortError> {
+        self.port.reset_xstats()
     }
 
     /// What DPDK says of it.

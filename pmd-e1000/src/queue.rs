@@ -16,7 +16,11 @@ pub const MAX_BURST: usize = 512;
 const TO_MESSAGE: usize = TO_PAYLOAD + 8;
 
 /// Who takes the frames.
-pub trait Take {
+///
+/// # Safety
+/// A taker gives each slot that it took back once, by [`LandingPool::release`] or with a hold. The pool and the burst that
+/// it is lent stay where they are: it does not swap them for others.
+pub unsafe trait Take {
     /// A burst is about to be taken: what will be read of its frames can be fetched.
     fn prepare(&self, burst: &Burst<'_>);
 
@@ -246,9 +250,9 @@ unsafe fn feed_damaged(pool: &mut LandingPool, head: *mut rte_mbuf, taker: &mut 
 
 /// A receive queue that lands. `Send`, not `Sync`: it belongs to one lcore at a time.
 pub struct LandingQueue {
-    // The queue goes before the pool.
-    rx: RxQueue,
+    // The pool goes before the queue: once the queue is back, its port may be stopped, on any thread, which uses the pool.
     pool: LandingPool,
+    rx: RxQueue,
     mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,
     traits: Traits,
 }
@@ -257,9 +261,9 @@ pub struct LandingQueue {
 unsafe impl Send for LandingQueue {}
 
 impl LandingQueue {
-    /// A queue of a device with these traits, and the pool that its port was set up with.
-    pub fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
-        Self { rx, pool, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
+    /// A queue of a device with these traits, and the pool that its port was set up with: no other.
+    pub(crate) fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
+        Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
     }
 
     /// Receives at most `burst` frames and gives each to `taker`, in ring order; how many. Runs the port's RX
@@ -281,7 +285,10 @@ impl LandingQueue {
     }
 
     /// The pool.
-    pub fn pool_mut(&mut self) -> &mut LandingPool {
+    ///
+    /// # Safety
+    /// It stays where it is: no other pool takes its place.
+    pub unsafe fn pool_mut(&mut self) -> &mut LandingPool {
         &mut self.pool
     }
 
@@ -295,9 +302,12 @@ impl LandingQueue {
         set_layout(&mut self.pool, &self.traits, layout);
     }
 
-    /// Gives the receive queue back to its port, so that it can be stopped; the pool stays.
+    /// Ends polling. Once its port has the pool back, by [`LandingPort::stop`](crate::LandingPort::stop), or it is dropped,
+    /// the port can be stopped.
     pub fn into_pool(self) -> LandingPool {
-        self.pool
+        let Self { mut pool, rx, .. } = self;
+        pool.lease = Some(rx);
+        pool
     }
 }
 

@@ -18,6 +18,7 @@ use rte::{Eal, Mbuf};
 pub struct SendPool {
     shared: Arc<Shared>,
     next: usize,
+    len: usize,
 }
 
 struct Shared {
@@ -85,7 +86,8 @@ impl SendPool {
     /// # Errors
     /// [`SendError`]: DPDK has no memory.
     pub fn create(eal: &Eal, buffers: usize, len: usize, socket: Option<u32>) -> Result<Self, SendError> {
-        let pitch = len.next_multiple_of(64);
+        // What is too long for an address is too long for DPDK, too, which says so.
+        let pitch = len.max(1).checked_next_multiple_of(64).unwrap_or(usize::MAX / 2);
         let per_zone = (ZONE / pitch).max(1);
         let (mut zones, mut slots) = (Vec::new(), Vec::new());
         while slots.len() < buffers {
@@ -104,7 +106,7 @@ impl SendPool {
             }
             zones.push(zone);
         }
-        Ok(Self { shared: Arc::new(Shared { slots: slots.into(), zones }), next: 0 })
+        Ok(Self { shared: Arc::new(Shared { slots: slots.into(), zones }), next: 0, len })
     }
 
     /// A buffer; `None`: all are in flight or taken.
@@ -131,6 +133,11 @@ impl SendPool {
     /// Buffers in all.
     pub fn size(&self) -> usize {
         self.shared.slots.len()
+    }
+
+    /// Bytes of a buffer.
+    pub fn buffer_len(&self) -> usize {
+        self.len
     }
 
     /// Bytes of DPDK's memory.
@@ -165,25 +172,23 @@ impl SendSlot {
 
     /// Makes one packet for each of `frames`, in their order, out of mbufs from `headers`, and pushes them to
     /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back, and
-    /// makes nothing, if there are not enough mbufs.
+    /// makes nothing, if there are not enough mbufs, no frames, or one that does not lie in the buffer.
     ///
     /// # Errors
     /// The buffer itself.
     pub fn into_packets(
         self,
-        frames: impl ExactSizeIterator<Item = Range<usize>>,
+        frames: impl IntoIterator<Item = Range<usize>>,
         headers: &Mempool,
         packets: &mut Vec<Mbuf>,
     ) -> Result<(), Self> {
         let start = packets.len();
-        // DPDK counts them in 16 bits.
-        let n = match u16::try_from(frames.len()) {
-            Ok(n) if n > 0 && headers.alloc_many(n, packets) => n,
-            _ => return Err(self),
-        };
         let slot = self.slot();
-        let in_flight = slot.info.0;
-        let (base, iova, len) = (slot.start, slot.iova, slot.len);
+        let (base, iova, in_flight) = (slot.start, slot.iova, slot.info.0);
+        let Some(frames) = Cut::of(frames, slot.len) else { return Err(self) };
+        if !headers.alloc_many(frames.count(), packets) {
+            return Err(self);
+        }
         // The packets hold the buffer from now on; `freed` gives this share back.
         let this = ManuallyDrop::new(self);
         // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info. The share leaves `this`, which is not
@@ -194,22 +199,61 @@ impl SendSlot {
             (*f).index = this.index;
             (*f).info.free_cb = Some(freed);
             (*f).info.fcb_opaque = f.cast();
-            (*f).info.refcnt = n;
+            (*f).info.refcnt = frames.count();
             NonNull::new_unchecked(&raw mut (*f).info)
         };
-        for (mbuf, frame) in packets[start..].iter_mut().zip(frames) {
-            let frame = frame.start.min(len)..frame.end.min(len);
-            // SAFETY: the frame lies in the buffer, which is contiguous for devices and unchanged until `freed`; the
+        for (mbuf, (offset, len)) in packets[start..].iter_mut().zip(frames) {
+            // SAFETY: the frame lies in the buffer (`Cut`), which is contiguous for devices and unchanged until `freed`; the
             // count is the number of packets; the info lives as long as the slot, which the share keeps.
-            unsafe {
-                let at = base.byte_add(frame.start);
-                mbuf.attach_external(at, iova + frame.start as u64, frame.len() as u16, info);
-            }
-            let ok = mbuf.set_window(0, frame.len() as u16);
-            debug_assert!(ok, "the window is the buffer");
+            unsafe { show_part(mbuf, base.byte_add(offset), iova + offset as u64, len, info) };
         }
         Ok(())
     }
+}
+
+/// Parts of a buffer, each of which an mbuf can show.
+struct Cut(Vec<(usize, u16)>);
+
+impl Cut {
+    /// Parts of `within` bytes. `None`: there are none, or more than DPDK can count, or one is not within, or is too long for
+    /// an mbuf.
+    fn of(parts: impl IntoIterator<Item = Range<usize>>, within: usize) -> Option<Self> {
+        let part = |part: Range<usize>| {
+            let len = part.end.checked_sub(part.start)?;
+            Some((part.start, u16::try_from(len).ok().filter(|_| part.end <= within)?))
+        };
+        let parts = parts.into_iter().map(part).collect::<Option<Vec<_>>>()?;
+        (1..=usize::from(u16::MAX)).contains(&parts.len()).then_some(Self(parts))
+    }
+
+    /// How many there are, as DPDK counts them.
+    fn count(&self) -> u16 {
+        self.0.len() as u16
+    }
+}
+
+impl IntoIterator for Cut {
+    type Item = (usize, u16);
+    type IntoIter = std::vec::IntoIter<(usize, u16)>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Has a fresh mbuf show `len` bytes.
+///
+/// # Safety
+/// As for [`Mbuf::attach_external`].
+unsafe fn show_part(
+    mbuf: &mut Mbuf,
+    at: NonNull<u8>,
+    iova: u64,
+    len: u16,
+    info: NonNull<rte_mbuf_ext_shared_info>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { mbuf.attach_external(at, iova, len, info) };
+    assert!(mbuf.set_window(0, len), "an mbuf that was just attached has the buffer's length");
 }
 
 impl AsRef<[u8]> for SendSlot {
@@ -269,39 +313,33 @@ unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
 /// the last of them is freed.
 ///
 /// # Errors
-/// The value, if mbufs are missing or a part is not contiguous for devices.
+/// The value, if mbufs are missing, or a part is not in the payload, too long for an mbuf or not contiguous for devices.
 pub fn show<T: Contiguous>(
     value: T,
-    parts: impl ExactSizeIterator<Item = Range<usize>> + Clone,
+    parts: impl IntoIterator<Item = Range<usize>>,
     pool: &Mempool,
     packets: &mut Vec<Mbuf>,
 ) -> Result<(), T> {
     let start = packets.len();
-    let within = value.payload().len();
-    let fits = parts.clone().all(|p| p.end <= within && value.iova(p.start, p.len()).is_some());
-    // DPDK counts them in 16 bits.
-    let n = match u16::try_from(parts.len()) {
-        Ok(n) if n > 0 && fits && pool.alloc_many(n, packets) => n,
-        _ => return Err(value),
-    };
+    let Some(parts) = Cut::of(parts, value.payload().len()) else { return Err(value) };
+    let iovas: Option<Vec<u64>> =
+        parts.0.iter().map(|&(offset, len)| value.iova(offset, len.into())).collect();
+    let Some(iovas) = iovas.filter(|_| pool.alloc_many(parts.count(), packets)) else { return Err(value) };
     // SAFETY: plain data for which zeroes are a value.
     let info = unsafe { std::mem::zeroed() };
     let shown = Box::into_raw(Box::new(Shown { info, value }));
-    // SAFETY: `shown` was just made; it lives until the callback. Parts lie in the payload and have an IOVA, both
-    // checked above, and stay there: `Contiguous`. Parts don't overlap in any use that writes, for nobody writes.
-    unsafe {
+    // SAFETY: `shown` was just made, and nobody else has it.
+    let (info, base) = unsafe {
         let info = NonNull::new_unchecked(&raw mut (*shown).info);
         (*info.as_ptr()).free_cb = Some(shown_freed::<T>);
         (*info.as_ptr()).fcb_opaque = shown.cast();
-        (*info.as_ptr()).refcnt = n;
-        let value = &(*shown).value;
-        for (mbuf, part) in packets[start..].iter_mut().zip(parts) {
-            let at = NonNull::from(&value.payload()[part.start..]).cast::<u8>();
-            let iova = value.iova(part.start, part.len()).unwrap_or_default();
-            mbuf.attach_external(at, iova, part.len() as u16, info);
-            let ok = mbuf.set_window(0, part.len() as u16);
-            debug_assert!(ok, "the window is the part");
-        }
+        (*info.as_ptr()).refcnt = parts.count();
+        (info, NonNull::from((*shown).value.payload()).cast::<u8>())
+    };
+    for ((mbuf, (offset, len)), iova) in packets[start..].iter_mut().zip(parts).zip(iovas) {
+        // SAFETY: `shown` lives until the callback. The part lies in the payload, which stays where it is, and
+        // unchanged (`Contiguous`), and has this IOVA.
+        unsafe { show_part(mbuf, base.byte_add(offset), iova, len, info) };
     }
     Ok(())
 }

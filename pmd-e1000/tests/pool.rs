@@ -137,11 +137,14 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
                 let contiguous = slots.windows(2).all(|w| w[0] == w[1] + STRIDE);
                 if contiguous && random.below(3) > 0 {
                     let lowest = slots[n - 1];
-                    holds.push((pool.hold(lowest, n as u32).ok_or("not in the region")?, slots));
+                    // SAFETY: a burst that landed in one piece, each slot once; nothing writes there in this test.
+                    let hold = unsafe { pool.hold(lowest, n as u32, n * STRIDE) };
+                    holds.push((hold.ok_or("not in the region")?, slots));
                 } else {
                     for at in slots {
                         model.live.remove(&at);
-                        pool.release(at);
+                        // SAFETY: it landed, and is given back here only.
+                        unsafe { pool.release(at) };
                     }
                 }
             }
@@ -229,8 +232,10 @@ fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
             // SAFETY: a received mbuf that nobody else has.
             let landed = unsafe { pool.landed(mbuf) };
             // SAFETY: as above.
-            unsafe { pool.recycle(&[mbuf]) };
-            pool.release(landed.at);
+            unsafe {
+                pool.recycle(&[mbuf]);
+                pool.release(landed.at);
+            }
         }
         pool.maintain();
     }
@@ -281,18 +286,22 @@ fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: us
             // SAFETY: as above.
             unsafe { pool.recycle(&[mbuf]) };
             if held.len() < kept {
-                held.push(pool.hold(landed.at, 1).ok_or("a slot that is not in the region")?);
+                // SAFETY: it landed, and is given back by the hold only.
+                let hold = unsafe { pool.hold(landed.at, 1, stride) };
+                held.push(hold.ok_or("a slot that is not in the region")?);
             } else {
                 waiting.push(landed.at);
             }
             if waiting.len() > (64 << 10) / stride {
-                waiting.drain(..).for_each(|at| pool.release(at));
+                // SAFETY: they landed, and are given back here only.
+                waiting.drain(..).for_each(|at| unsafe { pool.release(at) });
             }
         }
         pool.maintain();
     }
     drop(held);
-    waiting.drain(..).for_each(|at| pool.release(at));
+    // SAFETY: they landed, and are given back here only.
+    waiting.drain(..).for_each(|at| unsafe { pool.release(at) });
     for mbuf in ring.drain(..) {
         let object = mbuf.cast();
         // SAFETY: ours, of this pool.

@@ -1,6 +1,7 @@
 //! [`Engine`]: everything of a landing queue but the queue and its pool.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use pmd_e1000::device::Traits;
 use pmd_e1000::queue::{Burst, Take};
@@ -63,6 +64,35 @@ impl ReceiverConfig {
     }
 }
 
+/// There can be no receiver.
+#[derive(Debug)]
+pub enum ReceiverError {
+    /// No memory for the buffers that repairs are made in.
+    Buffers(SendError),
+    /// The pool lays its slots for fragments of another size.
+    Stride {
+        /// Bytes of a full fragment's payload, as the receiver was told.
+        geometry: usize,
+        /// The same, as the pool was told.
+        pool: usize,
+    },
+}
+
+impl fmt::Display for ReceiverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Buffers(e) => e.fmt(f),
+            Self::Stride { geometry, pool } => write!(
+                f,
+                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for {pool}: give both the \
+                 same MTU"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReceiverError {}
+
 /// Frames of strangers that wait to be taken.
 const STRANGERS: usize = 256;
 
@@ -90,8 +120,13 @@ impl Engine {
         config: &ReceiverConfig,
         pool: &LandingPool,
         traits: Traits,
-    ) -> Result<Self, SendError> {
-        let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)?;
+    ) -> Result<Self, ReceiverError> {
+        let (geometry, pool_stride) = (config.geometry.stride(), pool.config().stride);
+        if geometry != pool_stride {
+            return Err(ReceiverError::Stride { geometry, pool: pool_stride });
+        }
+        let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)
+            .map_err(ReceiverError::Buffers)?;
         Ok(Self {
             matcher: Matcher::new(Config {
                 geometry: config.geometry,
@@ -190,7 +225,10 @@ impl Frames for Burst<'_> {
     }
 }
 
-impl<F: FnMut(Message)> Take for Intake<'_, F> {
+// SAFETY: the matcher gives each slot back once (`Ground`'s contract, which its tests hold it to against a mock ground that
+// counts): by `View::release` or `View::landed`. Nothing here assigns to the pool or the burst.
+#[allow(unsafe_code)]
+unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
     #[inline(always)]
     fn prepare(&self, burst: &Burst<'_>) {
         let matcher = &self.engine.matcher;
@@ -239,14 +277,17 @@ impl<F: FnMut(Message)> Store for View<'_, F> {
 }
 
 impl<F: FnMut(Message)> Ground for View<'_, F> {
+    #[allow(unsafe_code)]
     #[inline(always)]
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        self.pool.bytes(at, len)
+        // SAFETY: `Ground::bytes` is asked for payload of frames that the matcher has and has not handed back.
+        unsafe { self.pool.bytes(at, len) }.unwrap_or_default()
     }
 
     #[inline(always)]
     fn headers(&self, frame: &Frame) -> HeaderWords {
-        HeaderWords::new(self.pool.header_words(frame.at, frame.bounce))
+        // Zeroes are nobody's headers.
+        HeaderWords::new(self.pool.header_words(frame.at, frame.bounce).unwrap_or_default())
     }
 
     #[inline(always)]
@@ -255,19 +296,35 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         Some((HeaderWords::new([a, b, c]), udp))
     }
 
+    #[allow(unsafe_code)]
     fn frame(&self, frame: &Frame) -> &[u8] {
-        self.pool.frame(frame.at, frame.len, frame.bounce)
+        // SAFETY: `Ground::frame` is asked only when nothing writes the frame's headers any more.
+        unsafe { self.pool.frame(frame.at, frame.len, frame.bounce) }.unwrap_or_default()
     }
 
+    #[allow(unsafe_code)]
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
-        if let Some(hold) = self.pool.hold(lowest, u32::from(whole.fragments)) {
-            (self.deliver)(Message::new(whole, Payload::landed(hold, payload, whole.len)));
+        let reach = (payload + whole.len).saturating_sub(lowest);
+        // SAFETY: `Ground::landed` gives the slots of a datagram that lies whole in them away, once.
+        if let Some(hold) = unsafe { self.pool.hold(lowest, u32::from(whole.fragments), reach) } {
+            if let Some(payload) = Payload::landed(hold, payload, whole.len) {
+                (self.deliver)(Message::new(whole, payload));
+            }
+            return;
+        }
+        // Not in one piece of region: then no slot may be lost, either.
+        let stride = self.pool.config().stride;
+        for slot in 0..usize::from(whole.fragments) {
+            // SAFETY: as above, one by one.
+            unsafe { self.pool.release(lowest + slot * stride) };
         }
     }
 
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
-        (self.deliver)(Message::new(whole, Payload::copied(buf, start, whole.len)));
+        if let Some(payload) = Payload::copied(buf, start, whole.len) {
+            (self.deliver)(Message::new(whole, payload));
+        }
     }
 
     fn stranger(&mut self, frame: &Frame) -> bool {
@@ -277,17 +334,17 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         }
         let Some(mut mbuf) = pool.alloc() else { return false };
         let Some(to) = mbuf.append(frame.len) else { return false };
-        let from = self.pool.frame(frame.at, frame.len, frame.bounce);
-        if from.len() != to.len() {
+        if self.pool.copy_frame(frame.at, frame.len, frame.bounce, to) != Some(frame.len.into()) {
             return false;
         }
-        to.copy_from_slice(from);
         self.strangers.frames.push_back(mbuf);
         true
     }
 
+    #[allow(unsafe_code)]
     #[inline]
     fn release(&mut self, frame: &Frame) {
-        self.pool.release(frame.at);
+        // SAFETY: `Ground::release` hands a slot back that the matcher was given, once.
+        unsafe { self.pool.release(frame.at) };
     }
 }

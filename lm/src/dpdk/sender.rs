@@ -14,7 +14,7 @@ use crate::checksum::{self, Digest};
 use crate::dpdk::buffer::SendBuffer;
 use crate::dpdk::message::Message;
 use crate::layout::{Geometry, Layout};
-use crate::wire::{HEADERS, UDP};
+use crate::wire::{HEADERS, MAX_PAYLOAD, UDP};
 
 /// How a sender is set up.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,49 @@ pub struct SenderStats {
     pub inlined: u64,
     /// Times that it was full.
     pub would_block: u64,
+    /// Datagrams that were given up because a frame would not have had the length that its headers say: a defect, logged.
+    pub malformed: u64,
 }
+
+/// There can be no sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderError {
+    /// A buffer of the pool is too short for a datagram.
+    Buffers {
+        /// Bytes of one.
+        len: usize,
+        /// Bytes that it must have: [`Geometry::buffer_len`].
+        needed: usize,
+    },
+    /// An mbuf for headers has too little room.
+    Headers {
+        /// Bytes of room, headroom included.
+        room: usize,
+        /// Bytes that it must have.
+        needed: usize,
+    },
+}
+
+impl fmt::Display for SenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Buffers { len, needed } => {
+                write!(
+                    f,
+                    "send buffers of {len} bytes are too short: make them {needed} or more for this MTU"
+                )
+            }
+            Self::Headers { room, needed } => {
+                write!(
+                    f,
+                    "mbufs with {room} bytes of room are too short for headers: make it {needed} or more"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SenderError {}
 
 /// The queue is full, or mbufs are short: what was to be sent comes back. Call [`Sender::flush`] and try again.
 pub struct WouldBlock<T>(pub T);
@@ -69,6 +111,9 @@ const URGENT: usize = 32;
 /// more.
 const INLINE: usize = 192;
 
+/// Room that an mbuf for headers has at least: DPDK's headroom, and as many bytes for headers, padding and tag.
+const HEADERS_ROOM: usize = 256;
+
 /// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
 pub struct Sender {
     tx: TxQueue,
@@ -76,7 +121,7 @@ pub struct Sender {
     pool: SendPool,
     headers: Mempool,
     id: u16,
-    /// What the queue did not take yet of the last datagram, in order.
+    /// What the queue did not take yet of the last datagram, in order; what does not fit waits in `made`.
     staged: Box<Burst<STAGE>>,
     /// What goes behind that, and before anything else.
     urgent: VecDeque<Mbuf>,
@@ -88,14 +133,30 @@ pub struct Sender {
 
 impl Sender {
     /// A sender. `pool` has buffers of [`Geometry::buffer_len`] bytes; `headers` is a pool of its own whose mbufs
-    /// have room for 128 bytes of headers.
-    pub fn new(tx: TxQueue, config: SenderConfig, pool: SendPool, headers: Mempool) -> Self {
+    /// have room for 128 bytes of headers, behind as many of headroom.
+    ///
+    /// # Errors
+    /// [`SenderError`]: buffers or mbufs are too short.
+    pub fn new(
+        tx: TxQueue,
+        config: SenderConfig,
+        pool: SendPool,
+        headers: Mempool,
+    ) -> Result<Self, SenderError> {
+        let (len, needed) = (pool.buffer_len(), config.geometry.buffer_len());
+        if len < needed {
+            return Err(SenderError::Buffers { len, needed });
+        }
+        let room = usize::from(headers.data_room());
+        if room < HEADERS_ROOM {
+            return Err(SenderError::Headers { room, needed: HEADERS_ROOM });
+        }
         if config.checksum == ChecksumMode::Zero {
             log::warn!("UDP checksums are off: a kernel peer can't tell a wrong reassembly (RFC 4963)");
         }
         // Not the same identification after each start: fragments of before may still wait in a kernel.
         let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self {
+        Ok(Self {
             tx,
             config,
             pool,
@@ -106,7 +167,7 @@ impl Sender {
             made: Vec::with_capacity(STAGE),
             room: 0,
             stats: SenderStats::default(),
-        }
+        })
     }
 
     /// An empty buffer; `None`: all are in flight.
@@ -140,9 +201,13 @@ impl Sender {
         if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
             && let Some(mut mbuf) = self.inline(&layout)
         {
-            mbuf.data_mut().copy_from_slice(frame);
-            self.made.push(mbuf);
-            self.stage(blocks.len());
+            if let Some(to) = mbuf.data_mut().filter(|to| to.len() == frame.len()) {
+                to.copy_from_slice(frame);
+                self.made.push(mbuf);
+                self.stage(blocks.len());
+            } else {
+                self.give_up();
+            }
             return Ok(());
         }
         let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
@@ -168,9 +233,9 @@ impl Sender {
     /// The same for any payload in DPDK's memory.
     ///
     /// # Errors
-    /// As for [`Sender::send_message`].
+    /// As for [`Sender::send_message`]; always if it is longer than any datagram's.
     pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), WouldBlock<Payload>> {
-        if !self.is_clear() {
+        if payload.bytes().len() > MAX_PAYLOAD || !self.is_clear() {
             return Err(WouldBlock(payload));
         }
         let (geometry, len) = (self.config.geometry, payload.bytes().len());
@@ -196,20 +261,26 @@ impl Sender {
         };
         // An empty payload is all headers.
         if !parts.is_empty()
-            && let Err(payload) = show(payload, parts.into_iter(), &self.headers, &mut self.made)
+            && let Err(payload) = show(payload, parts, &self.headers, &mut self.made)
         {
             self.stats.would_block += 1;
             return Err(WouldBlock(payload));
         }
+        let n = layout.fragments();
+        let mut whole = true;
         for (i, part) in filled.zip(self.made.drain(..)) {
-            let n = layout.fragments();
             let (head, tail) = &mut heads[n - 1 - i];
             // Chains of three are far below the limits of a chain.
             let chained = head.chain(part).and_then(|()| tail.take().map_or(Ok(()), |t| head.chain(t)));
-            debug_assert!(chained.is_ok(), "a chain of three");
+            whole &= chained.is_ok();
         }
         self.made.extend(heads.into_iter().map(|(head, _)| head));
-        self.stage(len);
+        let said = (0..n).rev().map(|i| HEADERS + layout.fragment_len(i));
+        if whole && self.made.iter().map(|mbuf| mbuf.pkt_len() as usize).eq(said) {
+            self.stage(len);
+        } else {
+            self.give_up();
+        }
         Ok(())
     }
 
@@ -264,7 +335,7 @@ impl Sender {
         let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
         let mut frame = self.inline(&layout)?;
         let seal = self.seal(layout, ends, std::iter::once(payload));
-        let (to, at) = (frame.data_mut(), HEADERS + UDP);
+        let (to, at) = (frame.data_mut()?, HEADERS + UDP);
         let behind = at + payload.len();
         let (headers, n) = seal.headers(0);
         to[..n].copy_from_slice(&headers[..n]);
@@ -373,10 +444,15 @@ impl Sender {
             let segments = self.made.iter().map(|mbuf| u32::from(mbuf.nb_segs())).sum();
             self.room = self.room.saturating_sub(segments);
         }
-        self.staged.take_from(&mut self.made);
-        // At most STAGE packets, and the stage was empty.
-        debug_assert!(self.made.is_empty(), "the stage holds any datagram");
         self.flush();
+    }
+
+    /// Nothing of the datagram that was just made is sent.
+    #[cold]
+    fn give_up(&mut self) {
+        self.made.clear();
+        self.stats.malformed += 1;
+        log::error!("a datagram was given up: its frames have not the lengths that their headers say");
     }
 
     /// Gives the queue what it did not take before; frames that still wait.
@@ -385,6 +461,7 @@ impl Sender {
         // Room is looked for last: to count mbufs is expensive.
         while !self.urgent.is_empty()
             && self.staged.is_empty()
+            && self.made.is_empty()
             && self.has_room()
             && let Some(frame) = self.urgent.pop_front()
         {
@@ -393,13 +470,19 @@ impl Sender {
             drop(self.staged.push(frame));
             self.push();
         }
-        self.staged.len() + self.urgent.len()
+        self.staged.len() + self.made.len() + self.urgent.len()
     }
 
-    /// Gives the queue what is staged.
+    /// Gives the queue what is staged, and what did not fit there before.
     fn push(&mut self) {
-        if !self.staged.is_empty() {
-            self.stats.frames += self.tx.send(&mut self.staged) as u64;
+        self.staged.take_from(&mut self.made);
+        while !self.staged.is_empty() {
+            let taken = self.tx.send(&mut self.staged);
+            self.stats.frames += taken as u64;
+            if taken == 0 || self.made.is_empty() {
+                return;
+            }
+            self.staged.take_from(&mut self.made);
         }
     }
 

@@ -16,13 +16,15 @@ pub const MAX_FRAGMENTS: usize = dpdk_sys::RTE_LIBRTE_IP_FRAG_MAX_FRAG as usize;
 
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
+const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
 
 /// Cuts an IPv4 packet (without an Ethernet header, with an IPv4 header of 20 bytes) for an MTU, and pushes the
 /// fragments to `out`, first one first. Their headers are mbufs from `direct`, with headroom for an Ethernet header;
 /// their payload is the packet's own, shown through mbufs from `indirect`.
 ///
 /// # Errors
-/// DPDK's: EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], ENOMEM if mbufs are short.
+/// EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], or if an mbuf of `direct` has no room
+/// for both headers; ENOMEM if mbufs are short.
 pub fn fragment(
     packet: &Mbuf,
     mtu: u16,
@@ -31,11 +33,16 @@ pub fn fragment(
     out: &mut Vec<Mbuf>,
 ) -> Result<(), Errno> {
     let mut made = [std::ptr::null_mut(); MAX_FRAGMENTS];
-    if packet.data().first() != Some(&0x45) || packet.data().len() < IPV4 {
+    let is_ipv4 = packet.data().first() == Some(&0x45) && packet.data().len() >= IPV4;
+    // DPDK counts the bytes in 16 bits when it looks whether the fragments are too many, and writes a header without a
+    // look at the room.
+    let has_room = usize::from(direct.data_room()) >= HEADROOM + IPV4;
+    if !is_ipv4 || !has_room || packet.pkt_len() > u32::from(u16::MAX) {
         return Err(Errno::of_return(-libc::EINVAL));
     }
-    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes; `made` has as many places as it says; the
-    // pools live. The packet's segments are shared by reference count, so it may be dropped while fragments live.
+    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes and has no more bytes than DPDK can count, so that
+    // it stops at the places that `made` has; the pools live, and mbufs of `direct` have room for a header. The packet's
+    // segments are shared by reference count, so it may be dropped while fragments live.
     let n = unsafe {
         dpdk_sys::rte_ipv4_fragment_packet(
             packet.as_ptr(),
@@ -95,7 +102,8 @@ impl Reassembler {
         // What stands behind the packet is Ethernet's padding.
         let whole = (ETHERNET + total) as u16;
         let offset = u16::from_be_bytes([header[6], header[7]]);
-        let at = frame.data_mut()[ETHERNET..].as_mut_ptr().cast::<rte_ipv4_hdr>();
+        // DPDK writes into the headers of what it has put together.
+        let at = frame.data_mut()?.get_mut(ETHERNET..)?.as_mut_ptr().cast::<rte_ipv4_hdr>();
         // SAFETY: a packet of one segment (`burst` of a queue without scattered receive; checked below) of ours.
         unsafe {
             let raw = &mut *frame.as_ptr();

@@ -1,6 +1,8 @@
 //! [`Mbuf`]: an owned packet; [`Burst`]: a handful of them.
 
 use std::ptr::NonNull;
+use std::slice;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use dpdk_sys::{rte_mbuf, rte_mbuf_ext_shared_info};
 
@@ -37,62 +39,49 @@ impl Mbuf {
         self.0.as_ptr()
     }
 
-    fn header(&self) -> &rte_mbuf {
-        // SAFETY: this value owns the header, which is valid and changes only through `&mut self`.
-        unsafe { self.0.as_ref() }
-    }
-
-    fn header_mut(&mut self) -> &mut rte_mbuf {
-        // SAFETY: this value owns the header.
-        unsafe { self.0.as_mut() }
-    }
-
     /// The first segment's data.
     pub fn data(&self) -> &[u8] {
-        let header = self.header();
-        if header.data_len == 0 {
-            return &[];
-        }
-        // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, the driver and the functions below
-        // keep it so. Nobody changes them while this value is borrowed (`from_raw`, `attach_external`).
-        unsafe {
-            let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
-            std::slice::from_raw_parts(start, usize::from(header.data_len))
-        }
+        // SAFETY: a valid segment of ours. Nobody changes its data while this value is borrowed (`from_raw`,
+        // `attach_external`, and `data_mut` of another mbuf, which refuses what is shared).
+        unsafe { bytes(self.as_ptr()) }
     }
 
-    /// The first segment's data, to change.
-    pub fn data_mut(&mut self) -> &mut [u8] {
-        let header = self.header();
-        if header.data_len == 0 {
-            return &mut [];
-        }
-        // SAFETY: as in `data`; this value is the data's only owner.
-        unsafe {
-            let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
-            std::slice::from_raw_parts_mut(start, usize::from(header.data_len))
-        }
+    /// The first segment's data, to change; `None` if this mbuf is not the only one that shows them, or if they lie in
+    /// a foreign buffer ([`Mbuf::attach_external`]).
+    pub fn data_mut(&mut self) -> Option<&mut [u8]> {
+        // SAFETY: a valid segment of ours.
+        let (owns, (start, len)) = unsafe { (owns_data(self.as_ptr()), window(self.as_ptr())) };
+        // SAFETY: as in `data`; no other mbuf shows them, and this value is borrowed for as long.
+        owns.then(|| unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
     /// Lengthens the last segment's data by `len` bytes, whose values are whatever was there, and returns them; `None`
-    /// if there is no room.
+    /// if there is no room, or as for [`Mbuf::data_mut`].
     pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
         // A packet's length has 32 bits, which only the sum of very many segments exceeds.
-        self.header().pkt_len.checked_add(u32::from(len))?;
+        self.pkt_len().checked_add(u32::from(len))?;
+        // SAFETY: segments of a packet of ours are valid.
+        if !unsafe { owns_data(last(self.as_ptr())) } {
+            return None;
+        }
         // SAFETY: a valid packet of ours; DPDK checks the room.
         let start = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_append(self.as_ptr(), len) })?;
-        // SAFETY: DPDK has just made these bytes part of the data, which are ours.
-        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
+        // SAFETY: DPDK has just made these bytes part of the data, which are ours alone.
+        Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
     /// Puts `len` bytes in front of the data, whose values are whatever was there, and returns them; `None` if there is
-    /// no room.
+    /// no room, or as for [`Mbuf::data_mut`].
     pub fn prepend(&mut self, len: u16) -> Option<&mut [u8]> {
-        self.header().pkt_len.checked_add(u32::from(len))?;
+        self.pkt_len().checked_add(u32::from(len))?;
+        // SAFETY: a valid segment of ours.
+        if !unsafe { owns_data(self.as_ptr()) } {
+            return None;
+        }
         // SAFETY: a valid packet of ours; DPDK checks the room.
         let start = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_prepend(self.as_ptr(), len) })?;
-        // SAFETY: DPDK has just made these bytes part of the data, which are ours.
-        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
+        // SAFETY: DPDK has just made these bytes part of the data, which are ours alone.
+        Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
     /// Takes `len` bytes off the front of the first segment; `false`, and nothing changes, if it has fewer.
@@ -104,35 +93,34 @@ impl Mbuf {
 
     /// The data of each segment, in order.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        let mut next = Some(self.header());
+        let mut next = self.as_ptr();
         std::iter::from_fn(move || {
-            let header = next?;
-            // SAFETY: segments of a packet that this value owns are valid, and unchanged while it is borrowed.
-            next = unsafe { header.next.as_ref() };
-            if header.data_len == 0 {
-                return Some(&[][..]);
+            let this = NonNull::new(next)?.as_ptr();
+            // SAFETY: segments of a packet that this value owns are valid, and unchanged while it is borrowed; their
+            // data as in `data`.
+            unsafe {
+                next = (*this).next;
+                Some(bytes(this))
             }
-            // SAFETY: as in `data`.
-            Some(unsafe {
-                let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
-                std::slice::from_raw_parts(start, usize::from(header.data_len))
-            })
         })
     }
 
     /// The length of all segments' data, in bytes.
     pub fn pkt_len(&self) -> u32 {
-        self.header().pkt_len
+        // SAFETY: a valid mbuf of ours.
+        unsafe { (*self.as_ptr()).pkt_len }
     }
 
     /// How many segments there are.
     pub fn nb_segs(&self) -> u16 {
-        self.header().nb_segs
+        // SAFETY: a valid mbuf of ours.
+        unsafe { (*self.as_ptr()).nb_segs }
     }
 
     /// The port that received the packet; 65535 if none did.
     pub fn port(&self) -> u16 {
-        self.header().port
+        // SAFETY: a valid mbuf of ours.
+        unsafe { (*self.as_ptr()).port }
     }
 
     /// Appends another packet's segments.
@@ -155,13 +143,16 @@ impl Mbuf {
     /// and changes nothing, if that is not inside the buffer or there are more segments.
     #[must_use]
     pub fn set_window(&mut self, offset: u16, len: u16) -> bool {
-        let header = self.header_mut();
-        if header.nb_segs != 1 || u32::from(offset) + u32::from(len) > u32::from(header.buf_len) {
-            return false;
+        let this = self.as_ptr();
+        // SAFETY: a valid mbuf of ours, and nobody else looks at these of its fields.
+        unsafe {
+            if (*this).nb_segs != 1 || u32::from(offset) + u32::from(len) > u32::from((*this).buf_len) {
+                return false;
+            }
+            (*this).data_off = offset;
+            (*this).data_len = len;
+            (*this).pkt_len = u32::from(len);
         }
-        header.data_off = offset;
-        header.data_len = len;
-        header.pkt_len = u32::from(len);
         true
     }
 
@@ -172,7 +163,7 @@ impl Mbuf {
     /// The mbuf is fresh from its pool. `len` bytes from `ptr` (for devices: from `iova`) are valid, and hold data that
     /// nobody else changes, until `shinfo`'s callback is called, which happens on the thread that drops the last mbuf
     /// attached to it. `shinfo` is initialised, its count says how many mbufs are attached, this one included, and it
-    /// lives until that callback. `data_mut` is not used while other mbufs show the same bytes.
+    /// lives until that callback.
     pub unsafe fn attach_external(
         &mut self,
         ptr: NonNull<u8>,
@@ -191,6 +182,62 @@ impl Mbuf {
             );
         }
     }
+}
+
+/// Where a segment's data begin, and how many bytes they are.
+///
+/// # Safety
+/// A valid segment, which nobody changes meanwhile. Its count of references others may change: no reference to the
+/// whole of it is made anywhere.
+unsafe fn window(segment: *const rte_mbuf) -> (*mut u8, usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let len = usize::from((*segment).data_len);
+        if len == 0 {
+            // An mbuf of a pool whose handler gives addresses may have none yet.
+            return (NonNull::dangling().as_ptr(), 0);
+        }
+        ((*segment).buf_addr.cast::<u8>().add(usize::from((*segment).data_off)), len)
+    }
+}
+
+/// A segment's data.
+///
+/// # Safety
+/// As for [`window`]; and nobody changes the data for as long as the caller says that they live.
+unsafe fn bytes<'a>(segment: *const rte_mbuf) -> &'a [u8] {
+    // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, drivers and `set_window` keep it so. The
+    // rest is the caller's promise.
+    unsafe {
+        let (start, len) = window(segment);
+        slice::from_raw_parts(start, len)
+    }
+}
+
+/// Whether a segment's data are in its own buffer and no other mbuf shows them.
+///
+/// # Safety
+/// As for [`window`].
+unsafe fn owns_data(segment: *mut rte_mbuf) -> bool {
+    const FOREIGN: u64 = dpdk_sys::RTE_MBUF_F_INDIRECT | dpdk_sys::RTE_MBUF_F_EXTERNAL;
+    // SAFETY: the caller's promise. Other threads change the count by atomic operations only.
+    let (flags, count) = unsafe { ((*segment).ol_flags, AtomicU16::from_ptr(&raw mut (*segment).refcnt)) };
+    // Acquire: what was read through mbufs that are gone by now was read before.
+    flags & FOREIGN == 0 && count.load(Ordering::Acquire) == 1
+}
+
+/// The last segment of a packet.
+///
+/// # Safety
+/// A valid packet of the caller's.
+unsafe fn last(mut segment: *mut rte_mbuf) -> *mut rte_mbuf {
+    // SAFETY: the caller's promise.
+    unsafe {
+        while !(*segment).next.is_null() {
+            segment = (*segment).next;
+        }
+    }
+    segment
 }
 
 impl Drop for Mbuf {

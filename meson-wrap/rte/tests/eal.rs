@@ -123,7 +123,7 @@ fn packets(eal: &Eal) {
     tail.append(6).unwrap().copy_from_slice(b" world");
     head.chain(tail).unwrap();
     assert_eq!((head.pkt_len(), head.nb_segs(), pool.in_use()), (11, 2, 2));
-    head.data_mut()[0] = b'j';
+    head.data_mut().unwrap()[0] = b'j';
     assert_eq!(head.data(), b"jello");
     assert!(!head.set_window(0, 1));
     thread::spawn(move || drop(head)).join().unwrap();
@@ -228,20 +228,38 @@ fn fragments(eal: &Eal) {
         let got: Vec<u8> = out.segments().flatten().copied().collect();
         assert_eq!(got[34..], want, "{payload}");
     }
+    // What two mbufs show, neither can change.
+    let (mut whole, mut made) = (packet(4000), Vec::new());
+    whole.data_mut().expect("nobody else shows it")[20] = 1;
+    fragment(&whole, 1500, &direct, &indirect, &mut made).unwrap();
+    assert!(whole.data_mut().is_none() && whole.append(1).is_none() && whole.prepend(1).is_none());
+    assert!(made[0].append(1).is_none(), "its last segment is the packet's");
+    assert!(made[0].data_mut().is_some(), "its header is its own");
+    drop(made);
+    assert!(whole.data_mut().is_some() && whole.append(1).is_some());
+    // DPDK would write past its list of fragments, or past an mbuf without room for headers.
+    let mut chain = packet(16_000);
+    for _ in 0..4 {
+        chain.chain(packet(16_000)).unwrap();
+    }
+    let einval = |made: Result<(), rte::Errno>| made.unwrap_err().number() == libc::EINVAL;
+    assert!(einval(fragment(&chain, 1500, &direct, &indirect, &mut Vec::new())));
+    assert!(einval(fragment(&packet(4000), 1500, &indirect, &indirect, &mut Vec::new())));
+    drop((chain, whole));
     let mut made = Vec::new();
     assert!(fragment(&packet(8 * 1480 + 1), 1500, &direct, &indirect, &mut made).is_err() && made.is_empty());
     // Lengths that lie, options, and what is no IPv4.
     for (at, value) in [(12, 9), (14, 0x46), (16, 0x7f), (16, 0)] {
         let mut frame = landed(&packet(100));
-        frame.data_mut()[at] = value;
+        frame.data_mut().unwrap()[at] = value;
         if at == 16 && value == 0 {
-            frame.data_mut()[17] = 20;
+            frame.data_mut().unwrap()[17] = 20;
         }
         assert!(table.take(frame).is_none(), "byte {at} is {value}");
     }
     let half = landed(&{
         let mut p = packet(800);
-        p.data_mut()[6] = 0x20;
+        p.data_mut().unwrap()[6] = 0x20;
         p
     });
     assert!(table.take(half).is_none(), "the rest is missing");
@@ -374,7 +392,8 @@ struct Lifo {
 // SAFETY: the objects belong to the pool, whose users stay together.
 unsafe impl Send for Lifo {}
 
-impl Handler for Lifo {
+// SAFETY: a stack of what was enqueued; what it handed out it does not have.
+unsafe impl Handler for Lifo {
     const NAME: &'static CStr = c"test_lifo";
     /// Refuse with this number, unless it is zero.
     type Config = i32;
@@ -474,7 +493,8 @@ fn a_handler_feeds_a_port(eal: &Eal) {
 
 fn handlers_that_refuse(eal: &Eal) {
     struct Impostor;
-    impl Handler for Impostor {
+    // SAFETY: no pool is made with it.
+    unsafe impl Handler for Impostor {
         const NAME: &'static CStr = c"test_lifo";
         type Config = ();
         fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> {
@@ -491,7 +511,8 @@ fn handlers_that_refuse(eal: &Eal) {
         }
     }
     struct Nameless;
-    impl Handler for Nameless {
+    // SAFETY: no pool is made with it.
+    unsafe impl Handler for Nameless {
         const NAME: &'static CStr = c"a name of more than thirty bytes";
         type Config = ();
         fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> {

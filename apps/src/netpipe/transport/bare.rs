@@ -92,7 +92,7 @@ impl Transport for Bare {
         let mut burst = std::mem::take(&mut self.burst);
         let found = self.plain.receive(&mut burst);
         for mut frame in burst.drain() {
-            let bytes = frame.data_mut();
+            let Some(bytes) = frame.data_mut() else { continue };
             let available = bytes.len().saturating_sub(ETHERNET);
             let Some((flow, udp)) = read_headers(bytes, available) else { continue };
             if flow != self.plain.ours.reversed() {

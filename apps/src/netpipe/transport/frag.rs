@@ -85,7 +85,8 @@ impl Frag {
         if !self.plain.flush() || !self.has_room() {
             return Err(packet);
         }
-        let (flow, bytes) = (self.plain.ours, packet.data_mut());
+        let flow = self.plain.ours;
+        let Some(bytes) = packet.data_mut() else { return Err(packet) };
         let len = bytes.len();
         self.id = self.id.wrapping_add(1);
         let sum = match self.checksum {
@@ -103,7 +104,7 @@ impl Frag {
         for mut frame in self.made.drain(..) {
             // Fragments come without one.
             if len > usize::from(self.mtu)
-                && let Some(ip) = frame.data_mut().first_chunk_mut::<IPV4>()
+                && let Some(ip) = frame.data_mut().and_then(|header| header.first_chunk_mut::<IPV4>())
             {
                 let sum = checksum::header(ip);
                 ip[10..12].copy_from_slice(&sum.to_be_bytes());

@@ -111,7 +111,7 @@ fn port_xstats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn clear_stats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     for index in chosen(session, one(args)?)? {
         let port = &mut session.ports[index];
-        port.landing.port_mut().reset_stats().map_err(|e| e.to_string())?;
+        port.landing.reset_stats().map_err(|e| e.to_string())?;
         port.shown = None;
         say!("\n  NIC statistics for port {} cleared", port.id());
     }
@@ -121,7 +121,7 @@ fn clear_stats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn clear_xstats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     for index in chosen(session, one(args)?)? {
         let port = &mut session.ports[index];
-        port.landing.port_mut().reset_xstats().map_err(|e| e.to_string())?;
+        port.landing.reset_xstats().map_err(|e| e.to_string())?;
         port.shown = None;
         say!("\n  NIC extended statistics for port {} cleared", port.id());
     }

@@ -29,7 +29,12 @@ pub enum Order {
 /// * The handler is dropped after the objects' memory is gone: its `Drop` must not touch them.
 ///
 /// A panic in any of them but `alloc` ends the process: it cannot unwind through the driver that called.
-pub trait Handler: Sized + Send + 'static {
+///
+/// # Safety
+/// DPDK and drivers believe what a handler says. `dequeue` that returns 0 has written `n` objects of this pool, each of
+/// which was enqueued and was not handed out since; in a pinned pool they have a buffer that is theirs alone. `count`
+/// counts no object that is out. `abandoned` says true only if its own promise holds.
+pub unsafe trait Handler: Sized + Send + 'static {
     /// The name that DPDK knows the handler by, unique in the process, at most 30 bytes.
     const NAME: &'static CStr;
     /// What `alloc` needs to know.
@@ -70,6 +75,25 @@ pub trait Handler: Sized + Send + 'static {
     /// # Safety
     /// `this` is the handler that `alloc` made.
     unsafe fn count(this: *const Self) -> u32;
+
+    /// All shares of the pool are gone while objects are out. Whether nobody uses those any more, nor will: then the
+    /// pool is freed, else it is kept for ever.
+    ///
+    /// # Safety
+    /// `this` is the handler that `alloc` made, and no other call on it is under way.
+    unsafe fn abandoned(this: *mut Self) -> bool {
+        let _ = this;
+        false
+    }
+}
+
+/// [`Handler::abandoned`] of a pool.
+///
+/// # Safety
+/// `mp` points to a pool whose handler is `H`, whose `alloc` succeeded, and no other call on it is under way.
+pub(super) unsafe fn abandoned<H: Handler>(mp: *mut rte_mempool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { H::abandoned(handler(mp)) }
 }
 
 /// Which handlers are registered, and under which index. DPDK 22.11 does not check for doubles itself.

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use dpdk_sys::{rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
 
-use super::handler::{Handler, flush, handler, index_of, only_refill};
+use super::handler::{Handler, abandoned, flush, handler, index_of, only_refill};
 use super::{PoolError, PoolRef, socket_id};
 use crate::{Eal, Errno};
 
@@ -115,7 +115,7 @@ impl<H: Handler> HandlerPool<H> {
         // SAFETY: the pool is populated; `each` outlives the iteration and `make_mbuf` gets it back as what it is.
         unsafe { dpdk_sys::rte_mempool_obj_iter(mp, Some(make_mbuf), (&raw mut each).cast()) };
         std::mem::forget(owner);
-        Ok(Self { pool: PoolRef::own(eal, pool), _handler: PhantomData })
+        Ok(Self { pool: PoolRef::own(eal, pool, Some(abandoned::<H>)), _handler: PhantomData })
     }
 
     /// The handler. It lives as long as the pool; whoever follows the pointer keeps to the rule of one thread, and

@@ -52,7 +52,7 @@ impl Mempool {
             )
         };
         let pool = NonNull::new(pool).ok_or_else(|| PoolError::new(name, n, Errno::last()))?;
-        Ok(Self(PoolRef::own(eal, pool)))
+        Ok(Self(PoolRef::own(eal, pool, None)))
     }
 
     /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others allocate.
@@ -116,13 +116,13 @@ impl Mempool {
 pub struct PoolRef(Arc<Pool>);
 
 impl PoolRef {
-    fn own(eal: &Eal, pool: NonNull<rte_mempool>) -> Self {
-        Self(Arc::new(Pool { pool, eal: eal.clone() }))
+    fn own(eal: &Eal, pool: NonNull<rte_mempool>, abandoned: Option<Abandoned>) -> Self {
+        Self(Arc::new(Pool { raw: pool, abandoned, eal: eal.clone() }))
     }
 
     /// The pool itself, valid while a share of it lives.
     pub fn as_ptr(&self) -> *mut rte_mempool {
-        self.0.pool.as_ptr()
+        self.0.raw.as_ptr()
     }
 
     fn available(&self) -> u32 {
@@ -134,9 +134,14 @@ impl PoolRef {
     }
 }
 
+/// Asks a pool's handler whether the objects that are out are used by nobody.
+type Abandoned = unsafe fn(*mut rte_mempool) -> bool;
+
 #[derive(Debug)]
 struct Pool {
-    pool: NonNull<rte_mempool>,
+    raw: NonNull<rte_mempool>,
+    /// `None`: DPDK's own handler.
+    abandoned: Option<Abandoned>,
     eal: Eal,
 }
 
@@ -149,17 +154,17 @@ unsafe impl Sync for Pool {}
 impl Pool {
     fn available(&self) -> u32 {
         // SAFETY: the pool lives; counting reads its handler and its caches.
-        unsafe { dpdk_sys::rte_mempool_avail_count(self.pool.as_ptr()) }
+        unsafe { dpdk_sys::rte_mempool_avail_count(self.raw.as_ptr()) }
     }
 
     fn size(&self) -> u32 {
         // SAFETY: the pool lives, and its size never changes.
-        unsafe { (*self.pool.as_ptr()).size }
+        unsafe { (*self.raw.as_ptr()).size }
     }
 
     fn name(&self) -> String {
         // SAFETY: the pool lives, and its name is a NUL-terminated string that never changes.
-        unsafe { CStr::from_ptr((&raw const (*self.pool.as_ptr()).name).cast()) }
+        unsafe { CStr::from_ptr((&raw const (*self.raw.as_ptr()).name).cast()) }
             .to_string_lossy()
             .into_owned()
     }
@@ -168,13 +173,14 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let out = self.size().saturating_sub(self.available());
-        if out > 0 {
+        // SAFETY: the last owner; the function is the one for this pool's handler.
+        if out > 0 && !self.abandoned.is_some_and(|abandoned| unsafe { abandoned(self.raw.as_ptr()) }) {
             ::log::error!("pool {:?} is kept for ever: {out} of its mbufs were not given back", self.name());
             std::mem::forget(self.eal.clone());
             return;
         }
-        // SAFETY: the last owner, all objects are back, and EAL lives.
-        unsafe { dpdk_sys::rte_mempool_free(self.pool.as_ptr()) };
+        // SAFETY: the last owner, all objects are back or nobody uses those that are not, and EAL lives.
+        unsafe { dpdk_sys::rte_mempool_free(self.raw.as_ptr()) };
     }
 }
 

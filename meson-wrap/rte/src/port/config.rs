@@ -39,7 +39,8 @@ pub struct PortConfig {
     pub mtu: Option<u16>,
     /// `RTE_ETH_RX_OFFLOAD_*` for all RX queues.
     pub rx_offloads: u64,
-    /// `RTE_ETH_TX_OFFLOAD_*` for all TX queues.
+    /// `RTE_ETH_TX_OFFLOAD_*` for all TX queues, but for `MBUF_FAST_FREE`, which is refused: drivers then free mbufs
+    /// without a look at who else has them.
     pub tx_offloads: u64,
     /// How arriving frames are spread over the RX queues.
     pub mq_mode: MqMode,
@@ -92,7 +93,7 @@ pub struct TxConf {
     pub hthresh: Option<u8>,
     /// Write-back threshold of the ring.
     pub wthresh: Option<u8>,
-    /// More `RTE_ETH_TX_OFFLOAD_*` than the port's.
+    /// More `RTE_ETH_TX_OFFLOAD_*` than the port's; see [`PortConfig::tx_offloads`].
     pub offloads: u64,
 }
 
@@ -146,7 +147,8 @@ impl Port {
             return Err(ConfigureError::Started(id));
         }
         let refused = |errno| ConfigureError::Refused { port: id, config: *config, errno };
-        let conf = config.to_dpdk().ok_or_else(|| refused(Errno::of_return(-libc::EINVAL)))?;
+        let conf = Some(config).filter(|c| !is_unsound(c.tx_offloads)).and_then(|c| c.to_dpdk());
+        let conf = conf.ok_or_else(|| refused(Errno::of_return(-libc::EINVAL)))?;
         state.rx.iter_mut().for_each(|q| q.ready = false);
         state.tx.iter_mut().for_each(|q| q.ready = false);
         // SAFETY: the port is valid, stopped and ours; DPDK copies the configuration.
@@ -248,6 +250,9 @@ impl Port {
         if state.started {
             return Err(QueueError::Started(id));
         }
+        if is_unsound(conf.offloads) {
+            return Err(refused(Errno::of_return(-libc::EINVAL)));
+        }
         let slot = state.tx.get_mut(usize::from(queue)).ok_or(QueueError::NoSuchQueue(id, queue))?;
         let mut tx = info.default_txconf;
         threshold(&mut tx.tx_thresh, conf.pthresh, conf.hthresh, conf.wthresh);
@@ -263,6 +268,11 @@ impl Port {
         slot.ready = true;
         Ok(())
     }
+}
+
+/// Whether these offloads have a driver believe that each mbuf has one owner, and all come from one pool.
+fn is_unsound(tx_offloads: u64) -> bool {
+    tx_offloads & dpdk_sys::RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE != 0
 }
 
 /// The port's NUMA node; -1, any, if it has none.
@@ -354,3 +364,15 @@ impl fmt::Display for QueueError {
 }
 
 impl error::Error for QueueError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_offload_breaks_what_mbufs_promise() {
+        let fast = dpdk_sys::RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+        assert!(is_unsound(fast) && is_unsound(u64::MAX));
+        assert!(!is_unsound(!fast));
+    }
+}

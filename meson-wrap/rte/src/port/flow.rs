@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
+use std::sync::{Arc, Weak};
 use std::{error, fmt, ptr};
 
 use dpdk_sys::rte_flow_item_raw;
@@ -9,7 +10,7 @@ use dpdk_sys::{
     rte_flow, rte_flow_action, rte_flow_action_queue, rte_flow_attr, rte_flow_error, rte_flow_item,
 };
 
-use super::{Port, PortId};
+use super::{Port, PortId, Shared};
 use crate::Errno;
 
 /// A rule of a port, in force until [`Port::flow_destroy`], or until the port is reset or closed. That a driver took it does
@@ -17,7 +18,8 @@ use crate::Errno;
 #[derive(Debug)]
 pub struct FlowRule {
     rule: NonNull<rte_flow>,
-    port: PortId,
+    /// Not its number, which another port may get once this one is closed.
+    of: Weak<Shared>,
     /// Resets of the port before it was made.
     resets: u64,
 }
@@ -74,7 +76,9 @@ impl Port {
             )
         };
         match NonNull::new(rule) {
-            Some(rule) => Ok(FlowRule { rule, port, resets: self.shared.lock().resets }),
+            Some(rule) => {
+                Ok(FlowRule { rule, of: Arc::downgrade(&self.shared), resets: self.shared.lock().resets })
+            }
             None => Err(FlowError { port, queue, errno: Errno::last(), told: text(&told) }),
         }
     }
@@ -83,13 +87,12 @@ impl Port {
     ///
     /// # Errors
     /// [`FlowError`]: it is another port's, it went with a reset, or the driver refuses.
-    #[expect(clippy::needless_pass_by_value, reason = "a rule is destroyed once")]
     pub fn flow_destroy(&mut self, rule: FlowRule) -> Result<(), FlowError> {
         let port = self.id();
         let failed = |errno, told| FlowError { port, queue: 0, errno, told };
-        let FlowRule { rule, port: of, resets } = rule;
+        let FlowRule { rule, of, resets } = rule;
         let invalid = |why: &str| failed(Errno::of_return(-libc::EINVAL), why.to_owned());
-        if of != port {
+        if !Weak::ptr_eq(&of, &Arc::downgrade(&self.shared)) {
             return Err(invalid("the rule is another port's"));
         }
         if resets != self.shared.lock().resets {

@@ -55,7 +55,7 @@ impl Source {
         let ends = Ends { src_mac: port.port().mac()?.0, dst_mac: to, flow };
         let payload = (0..o.size).map(byte).collect();
         Ok(Self {
-            sender: Sender::new(tx, config, buffers, headers.clone()),
+            sender: Sender::new(tx, config, buffers, headers.clone())?,
             port,
             pool,
             headers,

@@ -1,0 +1,194 @@
+//! The protocol by which held slots come back to their segment from any thread, and by which a segment whose pool is
+//! gone is freed.
+//!
+//! Most messages are dropped on the lcore that polls the queue. A locked addition there would cost as much as matching
+//! three frames, so one thread, the segment's *home*, has counters of its own, which it alone writes. It is the thread that
+//! polled the queue first and stays it, even when the queue moves to another: then slots come back by atomic addition
+//! everywhere.
+//!
+//! | who | does, in this order |
+//! |---|---|
+//! | a holder at home | reads the slots; stores the home's count (release); [`light`]; looks whether there are orphans |
+//! | a holder elsewhere | reads the slots; adds to the common count (a full barrier); looks whether there are orphans |
+//! | the pool, while it lives | loads both counts (acquire); gives the slots out again only if all are back |
+//! | the pool, at its end | lists the segment as an orphan; [`heavy`]; frees it if all are back |
+//! | who sees orphans | frees those of which all are back |
+//!
+//! Either the holder sees the orphan, or whoever listed it sees the slots come back: so the last of the two frees it, and
+//! nobody before. After its last addition a holder touches nothing of the segment, nor has it a reference to it that is
+//! still alive: another thread may free it at that moment.
+//!
+//! The file is compiled three times: here, with the machine's atomics; and by `tests/returns`, under the model checker and
+//! under Miri. So it uses nothing but [`platform`](super::platform).
+
+use std::sync::PoisonError;
+
+use super::platform::{
+    AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, add, current, fence, heavy, light, number,
+};
+
+/// Slots of a chunk that came back with holds.
+#[derive(Default)]
+#[repr(align(64))]
+struct Chunk {
+    /// From any thread but the home.
+    remote: AtomicU32,
+    /// At home: only that thread writes it while a slot is out.
+    local: AtomicU32,
+}
+
+/// The lcore's side of a chunk's books.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Books {
+    /// Slots cut since the chunk was entered.
+    pub cut: u32,
+    /// Slots that came back on the queue's lcore.
+    pub back: u32,
+}
+
+/// Nobody's number.
+const NOBODY: u64 = u64::MAX;
+
+/// What came back of a segment, chunk by chunk.
+pub(crate) struct Returns {
+    chunks: Box<[Chunk]>,
+    home: AtomicU64,
+}
+
+impl Returns {
+    pub(crate) fn new(chunks: usize) -> Self {
+        Self { chunks: (0..chunks).map(|_| Chunk::default()).collect(), home: AtomicU64::new(NOBODY) }
+    }
+
+    /// How many chunks there are.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// This thread becomes the home, if there is none. [`heavy`] has been made possible.
+    pub(crate) fn settle(&self) {
+        // If another thread was first, it has the place.
+        let _ = self.home.compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether a thread other than this one is the home.
+    fn is_elsewhere(&self) -> bool {
+        let home = self.home.load(Ordering::Relaxed);
+        home != NOBODY && home != current()
+    }
+
+    /// Slots that came back with holds since the chunk was entered.
+    #[inline]
+    pub(crate) fn returned(&self, chunk: usize) -> u32 {
+        let Chunk { remote, local } = &self.chunks[chunk];
+        // Acquire: what the holder read of the slots happened before they are given out again.
+        remote.load(Ordering::Acquire) + local.load(Ordering::Acquire)
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn enter(&self, chunk: usize) {
+        // No slot is out, so nobody else writes these.
+        self.chunks[chunk].remote.store(0, Ordering::Relaxed);
+        self.chunks[chunk].local.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether every slot that was cut is back.
+    fn are_all_back(&self, books: &[Books]) -> bool {
+        books.iter().enumerate().all(|(i, b)| b.cut == b.back + self.returned(i))
+    }
+
+    /// `n` slots of the chunk `below` come back, and `rest` slots of the chunk `above`, if any. The caller then looks for
+    /// orphans: [`Orphans::look`].
+    ///
+    /// # Safety
+    /// `this` is alive, both chunks are its own, and the slots are out and given back by nobody else. It may be gone
+    /// when this returns. (So this takes no reference, which would have to be valid until then.)
+    #[inline(always)]
+    pub(crate) unsafe fn give_back(this: *const Self, below: usize, n: u32, above: usize, rest: u32) {
+        // SAFETY: alive, as the slots are out; the references end here.
+        let (chunks, at_home) =
+            unsafe { ((*this).chunks.as_ptr(), (*this).home.load(Ordering::Relaxed) == current()) };
+        let count = |chunk: usize, n: u32| {
+            // SAFETY: one of its chunks, alive until the last addition. A reference to an atomic alone may outlive what
+            // it refers to by the rest of the call that it was passed to.
+            unsafe {
+                let chunk = chunks.add(chunk);
+                if at_home {
+                    // Not a read-modify-write: there is one writer.
+                    let local = &raw const (*chunk).local;
+                    let sum = (*local).load(Ordering::Relaxed) + n;
+                    (*local).store(sum, Ordering::Release);
+                } else {
+                    add(&(*chunk).remote, n);
+                }
+            }
+        };
+        if rest > 0 {
+            count(above, rest);
+        }
+        // After this, whoever looks for orphans may free the segment.
+        count(below, n);
+        light();
+    }
+}
+
+/// A share of a segment.
+pub(crate) trait Share {
+    /// What came back of it.
+    fn returns(&self) -> &Returns;
+}
+
+/// A segment whose pool is gone.
+pub(crate) struct Orphan<S> {
+    segment: S,
+    books: Box<[Books]>,
+    /// Its home counts without barriers, and [`heavy`] was not done since it was listed.
+    unfenced: bool,
+}
+
+/// Segments whose pools are gone while slots of them are held.
+pub(crate) struct Orphans<S> {
+    pub list: Mutex<Vec<Orphan<S>>>,
+    /// How many there are.
+    pub count: AtomicUsize,
+}
+
+impl<S: Share> Orphans<S> {
+    /// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
+    pub(crate) fn let_go(&self, segment: S, books: Box<[Books]>) {
+        let unfenced = segment.returns().is_elsewhere();
+        self.sweep(Some(Orphan { segment, books, unfenced }));
+    }
+
+    /// What who has just given slots back does.
+    #[inline(always)]
+    pub(crate) fn look(&self) {
+        if self.count.load(Ordering::SeqCst) != 0 {
+            self.sweep(None);
+        }
+    }
+
+    /// Frees the orphans that nobody holds any more; how many are left.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sweep(&self, added: Option<Orphan<S>>) -> usize {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.extend(added);
+        self.count.store(list.len(), Ordering::SeqCst);
+        // Either this sees slots that are being given back, or who gives them back sees the count and sweeps.
+        fence(Ordering::SeqCst);
+        if list.iter().any(|orphan| orphan.unfenced) && heavy() {
+            list.iter_mut().for_each(|orphan| orphan.unfenced = false);
+        }
+        let (free, held) = list.drain(..).partition::<Vec<_>, _>(|orphan| {
+            !orphan.unfenced && orphan.segment.returns().are_all_back(&orphan.books)
+        });
+        *list = held;
+        let left = list.len();
+        self.count.store(left, Ordering::SeqCst);
+        drop(list);
+        // Not under the lock: this may take long, and end EAL.
+        drop(free);
+        left
+    }
+}
