@@ -10,5 +10,7 @@
 pub mod buffer;
 pub mod engine;
 pub mod message;
+#[cfg(doctest)]
+mod misuse;
 pub mod receiver;
 pub mod sender;
