@@ -4,9 +4,10 @@
 
 use crate::ground::Counting;
 use crate::hand::{self, Packet, bytes};
+use crate::stage::Policy;
 use crate::{SENDER, VICTIM};
 use lm::alf::ChecksumMode;
-use lm::ground::{Frame, Require, Slot};
+use lm::ground::{Frame, Slot};
 use lm::layout::{Geometry, Layout};
 use lm::matcher::Matcher;
 use lm::mock::{config, lm_frames};
@@ -45,9 +46,10 @@ const DEVICES: [Device; 4] = [
 ];
 
 /// Work a frame, of the worst span; and datagrams delivered.
-fn work(g: Geometry, require: Require, device: Device, frames: &[Vec<u8>]) -> (f64, u64) {
+fn work(g: Geometry, require: Policy, device: Device, frames: &[Vec<u8>]) -> (f64, u64) {
     let mut ground = Counting::new(g, device.slot);
-    let mut matcher = Matcher::new(lm::matcher::Config { require, ..config(g, device.synchronous) });
+    let mut matcher =
+        Matcher::new(lm::matcher::Config { require: require.into(), ..config(g, device.synchronous) });
     let mut done = vec![0];
     let (mut now, mut n) = (0, 0);
     let mut sent = frames.iter().cycle();
@@ -216,7 +218,7 @@ fn bounded(mtu: u16) {
         (true, true, true),
     ];
     for (headers, checksum, tags) in policies {
-        let require = Require { headers, checksum, tags };
+        let require = Policy { headers, checksum, tags };
         for device in DEVICES {
             let (base, delivered) = work(g, require, device, &good.frames);
             let fine = device.slot == Slot::Separate || checksum || tags;

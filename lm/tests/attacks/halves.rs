@@ -27,8 +27,7 @@ fn pair(len: usize, places: &[usize]) -> (Vec<u8>, Vec<u8>) {
 
 /// In every part of a payload two words change places, so any halves of the two are something that nobody sent.
 fn parts(len: usize) -> Vec<usize> {
-    let mut places: Vec<usize> =
-        (0..len / S + 1).map(|i| i * S + 100 - 100 % 4).filter(|at| at + 4 <= len).collect();
+    let mut places: Vec<usize> = (0..=len / S).map(|i| i * S + 100).filter(|at| at + 4 <= len).collect();
     if len % S < 104 && len >= 1476 {
         // A last fragment that has few bytes.
         places.push((len - 4) & !1);

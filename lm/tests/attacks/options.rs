@@ -2,8 +2,9 @@
 
 use crate::VICTIM;
 use crate::hand::{self, Packet, bytes};
-use crate::stage::{Faults, HEADERS, Seen, VIRTUAL, Way, everywhere, overlapping, play, policies, separate};
-use lm::ground::Require;
+use crate::stage::{
+    Faults, HEADERS, Policy, Seen, VIRTUAL, Way, everywhere, overlapping, play, policies, separate,
+};
 use lm::layout::Geometry;
 
 const G: Geometry = Geometry::ETHERNET;
@@ -26,7 +27,7 @@ fn run(
     what: &str,
     packets: &[Packet],
     ways: &[Way],
-    whole: impl Fn(Way, Require) -> bool,
+    whole: impl Fn(Way, Policy) -> bool,
 ) {
     let payload: Vec<u8> = bytes(packets.iter().map(|p| p.body.len()).sum::<usize>() - 8, 3);
     for frames in orders(packets) {
@@ -44,7 +45,7 @@ fn run(
 }
 
 /// Where each header is read the datagram has to come out, if headers are what is asked for.
-fn all_read(way: Way, require: Require) -> bool {
+fn all_read(way: Way, require: Policy) -> bool {
     require.headers && (way.slot == lm::ground::Slot::Separate || (way.synchronous && way.burst == 1))
 }
 

@@ -8,9 +8,10 @@ use lm::layout::Geometry;
 use lm::matcher::Matcher;
 use lm::mock::{Delivered, Mock, config, lm_frames};
 use lm::wire::{Flow, MIN_FRAME, UDP};
+use std::fmt;
 
 /// A device, and how it is polled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Way {
     /// It writes inside the receive call only.
     pub(crate) synchronous: bool,
@@ -42,6 +43,21 @@ impl Way {
     }
 }
 
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let device = match (self.synchronous, self.card) {
+            (true, _) => "virtual",
+            (false, true) => "card",
+            (false, false) => "peer",
+        };
+        write!(f, "{device}, {:?}, burst {}", self.slot, self.burst)?;
+        if self.ahead > 0 {
+            write!(f, ", {} written ahead", self.ahead)?;
+        }
+        f.write_str(if self.pauses { ", with pauses" } else { "" })
+    }
+}
+
 /// Every way to receive in overlapping slots.
 pub(crate) fn overlapping() -> Vec<Way> {
     let mut ways = Vec::new();
@@ -69,12 +85,36 @@ pub(crate) fn everywhere() -> Vec<Way> {
     [overlapping(), separate()].concat()
 }
 
-pub(crate) const DEFAULT: Require = Require { headers: true, checksum: true, tags: false };
-pub(crate) const HEADERS: Require = Require { headers: true, checksum: false, tags: false };
+/// What is asked for as proof.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) headers: bool,
+    pub(crate) checksum: bool,
+    pub(crate) tags: bool,
+}
+
+pub(crate) const DEFAULT: Policy = Policy { headers: true, checksum: true, tags: false };
+pub(crate) const HEADERS: Policy = Policy { headers: true, checksum: false, tags: false };
+pub(crate) const TAGS: Policy = Policy { headers: false, checksum: false, tags: true };
+pub(crate) const ALL: Policy = Policy { headers: true, checksum: true, tags: true };
 
 /// All that `--require` can say.
-pub(crate) fn policies() -> impl Iterator<Item = Require> {
-    (1..8).map(|bits| Require { headers: bits & 1 != 0, checksum: bits & 2 != 0, tags: bits & 4 != 0 })
+pub(crate) fn policies() -> impl Iterator<Item = Policy> + Clone {
+    (1..8).map(|bits| Policy { headers: bits & 1 != 0, checksum: bits & 2 != 0, tags: bits & 4 != 0 })
+}
+
+impl From<Policy> for Require {
+    fn from(Policy { headers, checksum, tags }: Policy) -> Self {
+        Self { headers, checksum, tags }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [(self.headers, "headers"), (self.checksum, "checksum"), (self.tags, "tags")];
+        let words: Vec<&str> = words.iter().filter(|w| w.0).map(|w| w.1).collect();
+        write!(f, "--require={}", words.join(","))
+    }
 }
 
 /// What was seen of frames that were received.
@@ -112,7 +152,7 @@ pub(crate) type Act = (Vec<Vec<u8>>, u64);
 /// did not come back; what was counted is not what was seen.
 pub(crate) fn play(
     geometry: Geometry,
-    require: Require,
+    require: Policy,
     way: Way,
     frames: &[Vec<u8>],
 ) -> Result<Seen, String> {
@@ -120,18 +160,13 @@ pub(crate) fn play(
 }
 
 /// The same, with time that passes in between.
-pub(crate) fn play_acts(
-    geometry: Geometry,
-    require: Require,
-    way: Way,
-    acts: &[Act],
-) -> Result<Seen, String> {
+pub(crate) fn play_acts(geometry: Geometry, require: Policy, way: Way, acts: &[Act]) -> Result<Seen, String> {
     let count: usize = acts.iter().map(|a| a.0.len()).sum();
     let region = ((count + 64) * (usize::from(geometry.mtu()) + 2100)).next_multiple_of(1 << 12);
     let mut mock = Mock::new(geometry, region, true);
     mock.slot = way.slot;
     let mut setup = config(geometry, way.synchronous);
-    setup.require = require;
+    setup.require = require.into();
     setup.mirror = mock.mirror();
     if !way.card {
         setup.quiet = None;
@@ -299,7 +334,7 @@ fn is_sent(d: &Delivered, fragments: &[Fragment]) -> bool {
     })
 }
 
-/// What went wrong in many runs: how many, and the first of them.
+/// What went wrong in many runs: how many, and some of them.
 #[derive(Default)]
 pub(crate) struct Faults {
     runs: usize,
@@ -332,7 +367,11 @@ impl Faults {
     /// There were runs, and nothing went wrong.
     pub(crate) fn none(self) {
         assert!(self.runs > 0, "nothing was run");
-        let shown = self.what.iter().take(12).cloned().collect::<Vec<_>>().join("\n  ");
+        let step = self.what.len().div_ceil(16).max(1);
+        let shown = self.what.iter().step_by(step).cloned().collect::<Vec<_>>().join(
+            "
+  ",
+        );
         assert!(self.what.is_empty(), "{} faults in {} runs:\n  {shown}", self.what.len(), self.runs);
     }
 }
