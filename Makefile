@@ -9,7 +9,7 @@ FUZZ_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants fuzz model bench bench-short measure measure-short profile doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,7 @@ lint: setup ## Format, clippy, mutants that have gone stale, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@tests/scripts/mutants.sh --check
+	@tests/scripts/core-mutants.sh --check
 	@tests/scripts/deny.sh
 
 pure: ## lm's core and ac, with DPDK hidden
@@ -62,6 +63,9 @@ lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FUL
 mutants: setup-lab ## Take each guard out and see its scenario fail: half an hour; MUTANT=name
 	@tests/scripts/mutants.sh $(MUTANT)
 
+core-mutants: ## Take each guard of lm's core out and see its test fail; MUTANT=name
+	@tests/scripts/core-mutants.sh $(MUTANT)
+
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 	$(CARGO) run --release --locked -p lm-fuzz -- --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 	$(CARGO) run --release --locked -p lm-fuzz -- --ac --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
@@ -69,13 +73,15 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 model: ## Admission control under the model checker, and clusters in virtual time: bounds, states and a table are printed
 	$(CARGO) test --release --locked -p ac --test model --test cluster -- --nocapture --test-threads 2
 
-bench: build hugepages ## Admission control's calls and round trips; the receive path, variants interleaved, to target/bench/receive.json
+bench: build hugepages ## Admission control's calls and round trips; good and hostile frames; the receive path, variants interleaved, to target/bench/receive.json
 	$(CARGO) run --release --locked -p lm-bench --bin control
 	@tests/scripts/grant-rtt.py
+	$(CARGO) run --release --locked -p lm-bench --bin hostile
 	$(CARGO) run --release --locked -p lm-bench --bin receive
 
 bench-short: build hugepages
 	$(CARGO) run --release --locked -p lm-bench --bin control -- --rounds 500
+	$(CARGO) run --release --locked -p lm-bench --bin hostile -- --rounds 3 --mtu 1500
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
 
 measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results

@@ -11,14 +11,15 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "mutants"))
+
+from scratch import ROOT, TARGET, copy, edited, stale  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -93,57 +94,22 @@ def named(name):
     raise SystemExit(f"mutants: there is no {name}: there are {', '.join(m.name for m in MUTANTS)}")
 
 
-def stale(mutant, tree):
-    """Why its guard can't be taken out of this tree: the code is not what it was."""
-    counts = ((name, (tree / name).read_text().count(old), old) for name, old, _ in mutant.edits)
-    return "; ".join(f"{name} has {count} times {old!r}: the mutant is stale" for name, count, old in counts if count != 1)
-
-
-def copy(tree):
-    """The tree as it is, but files that have not changed keep their time, so that little is built again."""
-    tree.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
-                            capture_output=True, text=True).stdout
-    names = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
-    for path in [p for p in tree.rglob("*") if p.is_file() and str(p.relative_to(tree)) not in names]:
-        path.unlink()
-    for name in names:
-        write(tree / name, (ROOT / name).read_bytes())
-        shutil.copymode(ROOT / name, tree / name)
-
-
-def write(path, data):
-    if not path.exists() or path.read_bytes() != data:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-
 class Workshop:
     def __init__(self, how):
         # Words for the laboratory.
         self.how = how
-        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
-        self.tree, self.target = target / "mutants/tree", target / "mutants/target"
+        self.tree, self.target = TARGET / "mutants/tree", TARGET / "mutants/target"
         # Whether all programs are there, so that one need be built again.
         self.built = False
         copy(self.tree)
 
     def attempt(self, mutant):
         """Whether its scenario fails as it should, and the words that it says."""
-        why = stale(mutant, self.tree)
+        why = stale(mutant.edits, self.tree)
         if why:
             return False, why
-        originals = {}
-        for name, old, new in mutant.edits:
-            path = self.tree / name
-            text = path.read_text()
-            originals.setdefault(path, text)
-            path.write_text(text.replace(old, new))
-        try:
+        with edited(mutant.edits, self.tree):
             return self.run(mutant)
-        finally:
-            for path, text in originals.items():
-                path.write_text(text)
 
     def build(self, bins):
         """The programs, optimised less than they could be: that takes longer than the guests do."""
@@ -184,7 +150,7 @@ def main():
             print(f"{mutant.name:<18} {mutant.scenario:<18} {mutant.without}")
         return 0
     if arguments.check:
-        whys = [f"mutants: {mutant.name}: {why}" for mutant in chosen if (why := stale(mutant, ROOT))]
+        whys = [f"mutants: {mutant.name}: {why}" for mutant in chosen if (why := stale(mutant.edits, ROOT))]
         print(*whys, sep="\n", end="\n" if whys else "")
         return 1 if whys else 0
     workshop = Workshop(["--icount"] if arguments.icount else [])

@@ -17,3 +17,5 @@ if cargo tree --locked -p ac -p lm --no-default-features -e normal,build | grep 
   exit 1
 fi
 cargo test --locked -p ac -p lm --no-default-features
+# Attacks once more as programs are built: without debug assertions. `make unit` has them with.
+cargo test --release --locked -p lm --no-default-features --features mock --test attacks

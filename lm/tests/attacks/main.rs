@@ -12,6 +12,7 @@ mod forged;
 mod ground;
 mod halves;
 mod hand;
+mod hostile;
 mod options;
 mod short;
 mod stage;

@@ -1,0 +1,180 @@
+//! What a hostile frame costs the matcher, next to a good one: the streams of `lm/tests/attacks`, interleaved, in nanoseconds.
+//!
+//! ```text
+//! hostile [--rounds N] [--mtu N]
+//! ```
+//!
+//! A round is a block of 10,000 frames of each stream, one stream after the other; the median of all rounds counts. Writing
+//! frames is the device's work and not timed, and what reading the clock takes is taken off. It fails if a stream costs more
+//! than ten times as much as LM's own datagrams of 7168 bytes do.
+
+#[path = "../../../lm/tests/attacks/ground.rs"]
+mod ground;
+#[path = "../../../lm/tests/attacks/hand.rs"]
+mod hand;
+#[path = "../../../lm/tests/attacks/hostile.rs"]
+mod streams;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use ground::Counting;
+use lm::ground::{Frame, Require, Slot};
+use lm::layout::Geometry;
+use lm::matcher::{Config, Matcher};
+use lm::mock::config;
+use lm::wire::Flow;
+use streams::{DEVICES, Device, Stream, good, hostile};
+
+const VICTIM: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
+const SENDER: Flow = Flow { src: 0xc0a8_0042, dst: 0x0a00_00fe, src_port: 666, dst_port: 80 };
+
+/// Frames of a block.
+const BLOCK: usize = 10_000;
+/// A hostile frame may cost so many good ones.
+const MOST: f64 = 10.0;
+
+const POLICIES: [(&str, Require); 3] = [
+    ("headers,checksum", Require { headers: true, checksum: true, tags: false }),
+    ("headers,checksum,tags", Require { headers: true, checksum: true, tags: true }),
+    ("headers", Require { headers: true, checksum: false, tags: false }),
+];
+
+/// A stream on its way into a matcher of its own.
+struct Run<'a> {
+    frames: &'a [Vec<u8>],
+    /// The next frame.
+    at: usize,
+    device: Device,
+    ground: Counting,
+    matcher: Matcher<Vec<u8>>,
+    now: u64,
+    /// Nanoseconds a frame, by block.
+    samples: Vec<f64>,
+}
+
+impl<'a> Run<'a> {
+    fn new(geometry: Geometry, require: Require, device: Device, stream: &'a Stream) -> Self {
+        let matcher = Matcher::new(Config { require, ..config(geometry, device.synchronous) });
+        let ground = Counting::new(geometry, device.slot);
+        Self { frames: &stream.frames, at: 0, device, ground, matcher, now: 0, samples: Vec::new() }
+    }
+
+    /// A block; `clock`: what reading the clock takes.
+    fn block(&mut self, clock: f64) {
+        let (mut spent, mut done) = (0.0, 0);
+        let mut landed: Vec<Frame> = Vec::with_capacity(self.device.burst);
+        while done < BLOCK {
+            landed.clear();
+            for _ in 0..self.device.burst {
+                landed.push(self.ground.arrive(&self.frames[self.at]));
+                self.at = (self.at + 1) % self.frames.len();
+            }
+            done += landed.len();
+            self.now += 12_000 * landed.len() as u64;
+            let start = Instant::now();
+            for &frame in &landed {
+                self.matcher.push(frame, &mut self.ground);
+            }
+            self.matcher.look(self.now, landed.len(), &mut self.ground);
+            spent += start.elapsed().as_nanos() as f64 - clock;
+        }
+        self.samples.push(spent.max(0.0) / done as f64);
+    }
+
+    fn median(&mut self) -> f64 {
+        median(&mut self.samples)
+    }
+}
+
+fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_unstable_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// What reading the clock twice takes.
+fn clock() -> f64 {
+    let mut samples: Vec<f64> = (0..10_001)
+        .map(|_| {
+            let start = Instant::now();
+            start.elapsed().as_nanos() as f64
+        })
+        .collect();
+    median(&mut samples)
+}
+
+fn place(device: Device) -> String {
+    let slots = if device.slot == Slot::Separate { "separate" } else { "overlapping" };
+    let kind = if device.synchronous { "virtual" } else { "card" };
+    format!("{kind}, {slots}, {}", device.burst)
+}
+
+/// Measures all streams of one MTU; the largest ratio.
+fn measure(mtu: u16, rounds: usize) -> Result<f64, String> {
+    let geometry = Geometry::new(mtu).map_err(|e| e.to_string())?;
+    let mut all = vec![good(geometry)];
+    all.extend(hostile(geometry));
+    let clock = clock();
+    let mut most: f64 = 0.0;
+    for (policy, require) in POLICIES {
+        let mut columns = Vec::new();
+        for device in DEVICES {
+            let mut runs: Vec<Run> = all.iter().map(|s| Run::new(geometry, require, device, s)).collect();
+            // The first block warms.
+            for round in 0..=rounds {
+                for run in &mut runs {
+                    run.block(clock);
+                    if round == 0 {
+                        run.samples.clear();
+                    }
+                }
+            }
+            if runs[0].ground.delivered == 0 && (require.checksum || device.slot == Slot::Separate) {
+                return Err(format!("MTU {mtu}, {policy}: nothing of {} was delivered", all[0].name));
+            }
+            columns.push(runs.iter_mut().map(Run::median).collect::<Vec<f64>>());
+        }
+        println!("\nMTU {mtu}, --require={policy}: ns a frame, and how many times as much as LM's own");
+        let heads: Vec<String> = DEVICES.iter().map(|&d| format!("{:>26}", place(d))).collect();
+        println!("{:<70}{}", "", heads.concat());
+        for (i, stream) in all.iter().enumerate() {
+            let cells = columns.iter().map(|c| {
+                let ratio = c[i] / c[0].max(1.0);
+                most = most.max(ratio);
+                format!("{:>17.1} ({ratio:>5.1})", c[i])
+            });
+            println!("{:<70} {}", stream.name, cells.collect::<Vec<_>>().join(" "));
+        }
+    }
+    Ok(most)
+}
+
+fn run() -> Result<(), String> {
+    let (mut rounds, mut mtus) = (15, vec![1500, 9000]);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let number = args.next().and_then(|v| v.parse::<u16>().ok()).filter(|&n| n > 0);
+        let number = number.ok_or_else(|| format!("{arg} needs a number; hostile [--rounds N] [--mtu N]"))?;
+        match arg.as_str() {
+            "--rounds" => rounds = usize::from(number),
+            "--mtu" => mtus = vec![number],
+            _ => return Err(format!("unknown option {arg}; hostile [--rounds N] [--mtu N]")),
+        }
+    }
+    let mut most: f64 = 0.0;
+    for mtu in mtus {
+        most = most.max(measure(mtu, rounds)?);
+    }
+    println!("\nthe most expensive stream costs {most:.1} times as much as LM's own; {MOST} is allowed");
+    if most > MOST { Err("a hostile stream costs too much".to_owned()) } else { Ok(()) }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("hostile: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
