@@ -19,7 +19,7 @@
 //! Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too (never at MTU 1500) there
 //! is no tag.
 
-use crate::wire::{HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
+use crate::wire::{ETHERNET, FCS, HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
 
 /// Bytes of an end tag.
 pub const TAG: usize = 8;
@@ -86,6 +86,13 @@ impl Geometry {
     #[inline(always)]
     pub fn full_frame(self) -> usize {
         HEADERS + self.stride()
+    }
+
+    /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one frame, may be a few bytes
+    /// longer than a stride.
+    #[inline(always)]
+    pub fn longest_frame(self) -> usize {
+        ETHERNET + usize::from(self.mtu)
     }
 
     /// The longest frame that may follow below a slot without touching the headers of the frame in it.
@@ -263,11 +270,11 @@ impl Layout {
     }
 
     /// Whether a frame of `len` bytes can be the last fragment's: exact, or padded to the minimum (less a
-    /// stripped VLAN tag).
+    /// stripped VLAN tag), either with a frame check sequence behind it or without.
     #[inline(always)]
     pub fn ends_with(&self, len: usize) -> bool {
         let exact = HEADERS + self.fragment_len(self.fragments() - 1);
-        len == exact || (len > exact && len <= MIN_FRAME)
+        len == exact || len == exact + FCS || (len > exact && len <= MIN_FRAME + FCS)
     }
 }
 

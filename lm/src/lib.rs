@@ -14,9 +14,8 @@
 //! - [`tag`]: the end tag;
 //! - [`alf`]: a payload into a buffer with holes, headers into the holes;
 //! - [`ground`]: what a landed frame is, and what the matcher asks of the memory under it;
+//! - [`packet`]: what a frame is, by headers that are known to be intact;
 //! - [`matcher`]: finds whole datagrams among landed frames, in constant work per frame;
-//! - `intact`: frames whose headers are known, which need no matching;
-//! - [`repair`]: what did not land whole but is all there: made whole by one copy, if it can be proven;
 //! - [`reassembler`]: classic reassembly, for frames whose headers are all intact;
 //! - [`neighbours`]: hardware addresses, fixed or learnt by ARP;
 //! - [`counters`]: a name for everything that can go wrong.
@@ -32,14 +31,13 @@ pub mod counters;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod ground;
-mod intact;
 pub mod layout;
 pub mod matcher;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 pub mod neighbours;
+pub mod packet;
 pub mod reassembler;
-pub mod repair;
 pub mod tag;
 pub mod wire;
 pub mod words;

@@ -74,6 +74,11 @@ impl Identity {
     }
 }
 
+/// Whether these bytes are a tag at all: nothing else that may stand there begins like one.
+pub fn is_tag(t: [u8; TAG]) -> bool {
+    t[0] == PLAIN || t[0] == ORDERED
+}
+
 #[inline(always)]
 fn bind(base: u64, ip_id: u16, udp_checksum: u16, kind: u8) -> u64 {
     let h = mix(base ^ u64::from(ip_id) << 16);

@@ -18,6 +18,10 @@ pub const UDP: usize = 8;
 pub const HEADERS: usize = ETHERNET + IPV4;
 /// Ethernet pads a frame to this many bytes (without FCS).
 pub const MIN_FRAME: usize = 60;
+/// Bytes of a VLAN tag (IEEE 802.1Q).
+pub const VLAN: usize = 4;
+/// Bytes of a frame check sequence, which some drivers leave behind a frame.
+pub const FCS: usize = 4;
 /// The largest IPv4 payload: 65,535 less a header.
 pub const MAX_IP_PAYLOAD: usize = 65_535 - IPV4;
 /// The largest UDP payload over IPv4.
@@ -248,14 +252,23 @@ pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
     b[12..14].copy_from_slice(&ether_type.to_be_bytes());
 }
 
+/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that the sender knows
+/// nothing of congestion marks, and another has one (RFC 3168, section 5.3).
+pub(crate) fn marks_clash(marks: u8) -> bool {
+    const NOT_ECT: u8 = 1;
+    const CE: u8 = 1 << 3;
+    marks & NOT_ECT != 0 && marks & CE != 0
+}
+
 /// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The end of a
-/// payload that lies where a header was hardly ever does.
-pub fn is_known(frame: &[u8]) -> bool {
+/// payload that lies where a header was hardly ever does. `frame` has its headers at least, `len` bytes in all.
+pub fn is_known(frame: &[u8], len: usize) -> bool {
     let Some(packet) = frame.get(ETHERNET..) else { return false };
+    let available = len.saturating_sub(ETHERNET);
     match ether_type(frame) {
-        Some(TYPE_IPV4) => Ipv4::parse(packet, packet.len()).is_ok(),
+        Some(TYPE_IPV4) => Ipv4::parse(packet, available).is_ok(),
         Some(TYPE_IPV6) => {
-            packet.len() >= IPV6 && packet[0] >> 4 == 6 && usize::from(be16(packet, 4)) <= packet.len() - IPV6
+            packet.len() >= IPV6 && packet[0] >> 4 == 6 && usize::from(be16(packet, 4)) <= available - IPV6
         }
         _ => Arp::parse(frame).is_some(),
     }

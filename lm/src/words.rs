@@ -43,6 +43,21 @@ impl HeaderWords {
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4) && b & MASK == (PROTO_UDP as u64) << 40
     }
 
+    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither first nor last.
+    #[inline(always)]
+    pub fn look_middle(self) -> bool {
+        self.look_behind() && self.0[1] & (wire16(MORE) << 16) != 0
+    }
+
+    /// Whether they may be those of a fragment that is not the first: IPv4 without options, UDP.
+    #[inline(always)]
+    pub fn look_behind(self) -> bool {
+        let [a, b, _] = self.0;
+        (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
+            && (b >> 40) & 0xff == PROTO_UDP as u64
+            && b & (wire16(0x1fff) << 16) != 0
+    }
+
     /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total` bytes of
     /// packet, with more to come or without.
     #[inline(always)]

@@ -16,6 +16,7 @@ use rte::memzone::Memzone;
 use crate::owed::Owed;
 use crate::region::{CHUNK, Segment, let_go};
 use crate::returns::Books;
+use crate::sentinel::{Below, Sentinel, read_behind};
 
 /// Headroom that drivers leave in front of a frame.
 pub const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
@@ -66,6 +67,8 @@ pub(crate) struct Setup {
     pub layout: SlotLayout,
     /// No slot may cross a break, nor lie in a bounce buffer, which may.
     pub bounded: bool,
+    /// Overlapping slots are marked, so that it can be told what a device has reached.
+    pub marks: bool,
 }
 
 /// A range of addresses.
@@ -199,6 +202,10 @@ pub(crate) struct Landing {
     bounce_next: usize,
     /// Payload addresses of the frames in the bounce slots.
     targets: [usize; BOUNCES],
+    /// What tells whether a device has come to a slot.
+    pub sentinel: Sentinel,
+    /// Slots cut so far.
+    slots: u64,
     pub stats: PoolStats,
     /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to grow.
     pub pressed: bool,
@@ -266,6 +273,7 @@ impl Landing {
 
     /// Lays the next slots so.
     pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
+        self.sentinel.alone(self.last, self.slots);
         if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
             // The headers above must survive the first payload below them.
             self.last -= HEADERS.next_multiple_of(8);
@@ -339,6 +347,7 @@ impl Landing {
         if self.closing {
             return None;
         }
+        let above = self.last;
         let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
         let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
         let segment = self.segment();
@@ -346,6 +355,14 @@ impl Landing {
         let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
         let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
         self.last = at;
+        if self.layout == SlotLayout::Overlapping {
+            // SAFETY: the slot's place in the region, whether it is bounced or not; its chunk was entered.
+            unsafe { self.sentinel.mark(at + self.stride, 1, self.stride) };
+        }
+        let bounced = end > extent.hi;
+        if bounced || (at != above.wrapping_sub(self.stride) && !self.is_mirrored_below(at, above)) {
+            self.sentinel.alone(above, self.slots);
+        }
         // A slot that starts right below a break leaves the next one across it, too.
         self.floor = if end > extent.hi + self.pitch { at } else { lowest };
         self.delta = extent.delta;
@@ -358,6 +375,29 @@ impl Landing {
         self.stats.bounced += 1;
         let buf = self.bounces.base + index * self.bounce_len;
         Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
+    }
+
+    /// Whether a slot at `at` is right below `above` under the region's other address.
+    fn is_mirrored_below(&self, at: usize, above: usize) -> bool {
+        let segment = self.segment();
+        segment.memory.is_mirrored() && at == above.wrapping_sub(self.stride) + segment.len
+    }
+
+    /// What is known of the slot below one of the newest that were handed over; slots are the same for as many as `window` that
+    /// are cut behind them.
+    #[inline]
+    pub(crate) fn below(&self, at: usize, window: u64) -> Below {
+        let Some(segment) = self.segment_of(at) else { return Below::Unknown };
+        let place = self.sentinel.below(at, self.stride);
+        let mirrored = place.wrapping_add(segment.len);
+        let there = if segment.covers(place, 8) {
+            Some(place)
+        } else {
+            Some(mirrored).filter(|&place| segment.memory.is_mirrored() && segment.covers(place, 8))
+        };
+        // SAFETY: in the region, whose memory is initialised.
+        let word = there.filter(|place| place.is_multiple_of(8)).map(|place| unsafe { read_behind(place) });
+        self.sentinel.tell(at, self.slots.saturating_sub(window), word, at == self.last)
     }
 
     /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
@@ -587,6 +627,8 @@ unsafe impl Handler for Landing {
             bounce_len,
             bounce_next: 0,
             targets: [0; BOUNCES],
+            sentinel: Sentinel::new(setup.stride, setup.marks),
+            slots: 0,
             stats: PoolStats::default(),
             // So that the first poll settles in the segment.
             pressed: true,
@@ -688,7 +730,12 @@ impl Landing {
                 // SAFETY: one of the pool's mbufs, which nobody else uses, and a chunk has been entered.
                 unsafe { place(mbuf, buf, (buf as u64).wrapping_add(delta), buf_len) };
             }
+            if self.layout == SlotLayout::Overlapping {
+                // SAFETY: these slots, of a chunk that has been entered.
+                unsafe { self.sentinel.mark(self.last, here, pitch) };
+            }
             self.last -= here * self.pitch;
+            self.slots += here as u64;
             // SAFETY: the current chunk's entry in a box that lives as long as its ground.
             unsafe { (*self.books).cut += here as u32 };
             n -= here;
@@ -698,6 +745,7 @@ impl Landing {
                     return false;
                 };
                 n -= 1;
+                self.slots += 1;
                 // SAFETY: as above.
                 unsafe {
                     place(self.stack[n], buf, iova, self.buf_len);

@@ -42,6 +42,7 @@ mod rings;
 mod rules;
 mod seat;
 pub mod send;
+mod sentinel;
 mod shared;
 pub mod steer;
 
@@ -55,6 +56,7 @@ pub use port::{LandingPort, PortError, PortSetup, Queues};
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};
 pub use send::{SendError, SendPool, SendSlot};
+pub use sentinel::Below;
 
 /// An mbuf as DPDK's functions have it.
 pub type RawMbuf = dpdk_sys::rte_mbuf;

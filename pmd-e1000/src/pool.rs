@@ -17,6 +17,7 @@ use crate::landing::{
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
 use crate::region::{CHUNK, Hold, Segment, let_go};
+use crate::sentinel::Below;
 use crate::shared::copy_words;
 
 /// Where the landing region lies.
@@ -37,6 +38,8 @@ pub struct Writes {
     pub boundary: usize,
     /// The port whose device it is: memory mapped twice is made known to it.
     pub port: Option<PortId>,
+    /// It writes at any time, not only inside the receive call: slots are marked, so that [`LandingPool::below`] can tell.
+    pub at_any_time: bool,
 }
 
 /// What a landing pool is made of.
@@ -108,6 +111,9 @@ const MOST_STRIDE: usize = 65_368;
 /// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest IPv4 header, UDP, and
 /// some payload.
 pub const SNAPSHOT: usize = 128;
+
+/// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what landed above.
+const BEYOND: usize = 8;
 
 /// Physical memory may break off at the end of a page this large.
 const PAGE: usize = 2 << 20;
@@ -182,6 +188,7 @@ impl LandingPool {
             room: config.room,
             layout: config.allowed(config.layout),
             bounded: config.writes.boundary > 0,
+            marks: config.writes.at_any_time,
         };
         let mut mbufs = Vec::new();
         let pool = HandlerPool::create(
@@ -309,7 +316,8 @@ impl LandingPool {
             let layout = if overlapping { SlotLayout::Overlapping } else { SlotLayout::Separate };
             let damaged = (*mbuf).nb_segs != 1 || usize::from((*mbuf).data_off) != HEADROOM;
             if let Some((index, target)) = landing.bounced(buf) {
-                let payload = usize::from(len).saturating_sub(HEADERS).min(self.config.stride);
+                let room = if overlapping { self.config.stride + BEYOND } else { self.config.room - HEADERS };
+                let payload = usize::from(len).saturating_sub(HEADERS).min(room);
                 if payload > 0 {
                     ptr::copy_nonoverlapping((buf + TO_PAYLOAD) as *const u8, target as *mut u8, payload);
                 }
@@ -432,6 +440,14 @@ impl LandingPool {
         }
         let words = front.last_chunk::<24>()?.as_chunks::<8>().0;
         Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    /// What is known of the slot below that of one of the newest frames. What was read *before* of that frame's headers, and of
+    /// the first bytes of its payload, was intact if this says that nothing has come there.
+    #[inline]
+    pub fn below(&self, at: usize, bounce: u16) -> Below {
+        // In a bounce slot nothing reaches it.
+        if bounce != 0 { Below::Untouched } else { self.landing().below(at, u64::from(self.size())) }
     }
 
     /// Copies the first bytes of a frame of `len` bytes, as they are now, as many as `into` has room for: how many. `None`

@@ -16,7 +16,7 @@ use rte::{Eal, Errno};
 use crate::device::{Allowed, Refused, Traits, arguments};
 use crate::interrupt::{Wake, wake};
 use crate::judge::{Judge, Verdict, stride};
-use crate::landing::{HEADERS, HEADROOM, SlotLayout};
+use crate::landing::{HEADROOM, SlotLayout};
 use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 use crate::probe::Proofs;
 use crate::queue::LandingQueue;
@@ -114,6 +114,8 @@ pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
 
 /// Ethernet header and check sequence.
 const FRAMING: u32 = 18;
+/// A VLAN tag.
+const VLAN: usize = 4;
 
 impl LandingPort {
     /// Takes a port and sets it up with one landing queue, for all frames.
@@ -462,7 +464,8 @@ const LEAST_MTU: u16 = 68;
 fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup) -> PoolConfig {
     let traits = verdict.traits;
     let stride = stride(setup.mtu);
-    let room = traits.reach.max(HEADERS + stride);
+    // A separate slot takes whatever the MTU allows, with a VLAN tag and a frame check sequence.
+    let room = traits.reach.max(usize::from(setup.mtu) + FRAMING as usize + VLAN);
     PoolConfig {
         name: String::new(),
         descriptors: setup.rxd,
@@ -478,6 +481,7 @@ fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup) 
             declared: traits.declared_room.max(room),
             boundary: traits.boundary,
             port: traits.dma.then_some(id),
+            at_any_time: !traits.synchronous,
         },
     }
 }

@@ -27,6 +27,10 @@ pub unsafe trait Take {
     /// Takes the plain frames that a burst begins with.
     fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
 
+    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`Take::take`] gets
+    /// its parts as damaged.
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Landed; 2]) -> bool;
+
     /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
 }
@@ -230,6 +234,16 @@ unsafe fn feed_one(pool: &mut LandingPool, mbuf: *mut rte_mbuf, taker: &mut impl
 #[cold]
 #[inline(never)]
 unsafe fn feed_damaged(pool: &mut LandingPool, head: *mut rte_mbuf, taker: &mut impl Take) {
+    // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
+    let parts = unsafe {
+        match (*head).next {
+            second if !second.is_null() && (*second).next.is_null() => {
+                Some([pool.landed(head), pool.landed(second)])
+            }
+            _ => None,
+        }
+    };
+    let taken = parts.is_some_and(|parts| taker.take_two(pool, parts));
     let mut mbuf = head;
     while !mbuf.is_null() {
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
@@ -239,7 +253,9 @@ unsafe fn feed_damaged(pool: &mut LandingPool, head: *mut rte_mbuf, taker: &mut 
             let next = (*mbuf).next;
             (*mbuf).next = ptr::null_mut();
             (*mbuf).nb_segs = 1;
-            taker.take(pool, Landed { damaged: true, ..landed });
+            if !taken {
+                taker.take(pool, Landed { damaged: true, ..landed });
+            }
             if mbuf != head {
                 pool.recycle(&[mbuf]);
             }

@@ -196,7 +196,7 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
 /// A card of which no write may cross 64 KiB: no slot does, whatever it is told to do.
 fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
     const BOUNDARY: u64 = 64 << 10;
-    let writes = Writes { declared: 2048.max(room), boundary: BOUNDARY as usize, port: None };
+    let writes = Writes { declared: 2048.max(room), boundary: BOUNDARY as usize, ..Writes::default() };
     let config =
         PoolConfig { region: 4 << 20, max_region: 4 << 20, room, writes, ..geometry(&format!("c{seed}")) };
     let mut pool = LandingPool::create(eal, &config)?;

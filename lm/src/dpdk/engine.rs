@@ -11,10 +11,12 @@ use rte::{Eal, Mbuf};
 
 use crate::counters::{Counters, Reason};
 use crate::dpdk::message::Message;
-use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot, Whole};
+use crate::ground::{Accept, Below, Frame, Frames, Ground, Require, Slot, Whole};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
+use crate::packet::{HEAD, Head};
 use crate::reassembler::{Limits, Store};
+use crate::wire::{FCS, HEADERS, VLAN};
 use crate::words::HeaderWords;
 
 /// How a receiver is set up.
@@ -104,6 +106,8 @@ pub struct Engine {
     clock: Clock,
     /// The clock when it was read last, and looks since then.
     read: (u64, u32),
+    /// A frame that came in two slots.
+    long: Vec<u8>,
 }
 
 /// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does so for longer.
@@ -112,6 +116,18 @@ const UNTIMED: u32 = 15;
 struct Strangers {
     pool: Option<Mempool>,
     frames: VecDeque<Mbuf>,
+}
+
+impl Strangers {
+    /// An mbuf of so many bytes, if another frame can be kept.
+    fn room_for(&self, len: u16) -> Option<Mbuf> {
+        if self.frames.len() >= STRANGERS {
+            return None;
+        }
+        let mut mbuf = self.pool.as_ref()?.alloc()?;
+        mbuf.append(len)?;
+        Some(mbuf)
+    }
 }
 
 impl Engine {
@@ -144,6 +160,7 @@ impl Engine {
             },
             clock: Clock::new(eal),
             read: (0, UNTIMED),
+            long: Vec::with_capacity(config.geometry.longest_frame() + VLAN + FCS),
         })
     }
 
@@ -259,6 +276,27 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
         let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
         engine.matcher.push(frame, &mut View { pool, copies, strangers, deliver });
     }
+
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Landed; 2]) -> bool {
+        let engine = &mut *self.engine;
+        let len: usize = parts.iter().map(|part| usize::from(part.len)).sum();
+        if len > engine.matcher.config().geometry.longest_frame() + VLAN + FCS {
+            return false;
+        }
+        engine.long.clear();
+        engine.long.resize(len, 0);
+        let (first, second) = engine.long.split_at_mut(parts[0].len.into());
+        for (part, to) in parts.iter().zip([first, second]) {
+            if pool.copy_frame(part.at, part.len, part.bounce, to) != Some(part.len.into()) {
+                return false;
+            }
+        }
+        let slots =
+            parts.map(|part| Frame { at: part.at, len: part.len, slot: Slot::Damaged, bounce: part.bounce });
+        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
+        engine.matcher.push_gathered(&engine.long, &slots, &mut View { pool, copies, strangers, deliver });
+        true
+    }
 }
 
 /// The landing pool as the matcher's ground.
@@ -296,10 +334,21 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         Some((HeaderWords::new([a, b, c]), udp))
     }
 
-    #[allow(unsafe_code)]
-    fn frame(&self, frame: &Frame) -> &[u8] {
-        // SAFETY: `Ground::frame` is asked only when nothing writes the frame's headers any more.
-        unsafe { self.pool.frame(frame.at, frame.len, frame.bounce) }.unwrap_or_default()
+    #[inline]
+    fn head(&self, frame: &Frame) -> Head {
+        let mut head = [0; HEAD];
+        // Zeroes are nobody's headers.
+        let _ = self.pool.copy_frame(frame.at, HEAD as u16, frame.bounce, &mut head);
+        head
+    }
+
+    #[inline]
+    fn below(&self, newest: &Frame) -> Below {
+        match self.pool.below(newest.at, newest.bounce) {
+            pmd_e1000::Below::Untouched => Below::Untouched,
+            pmd_e1000::Below::Touched => Below::Touched,
+            pmd_e1000::Below::Unknown => Below::Unknown,
+        }
     }
 
     #[allow(unsafe_code)]
@@ -327,16 +376,27 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         }
     }
 
-    fn stranger(&mut self, frame: &Frame) -> bool {
-        let Some(pool) = &self.strangers.pool else { return false };
-        if self.strangers.frames.len() >= STRANGERS {
-            return false;
-        }
-        let Some(mut mbuf) = pool.alloc() else { return false };
-        let Some(to) = mbuf.append(frame.len) else { return false };
+    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool {
+        let Some(mut mbuf) = self.strangers.room_for(frame.len) else { return false };
+        let Some(to) = mbuf.data_mut() else { return false };
         if self.pool.copy_frame(frame.at, frame.len, frame.bounce, to) != Some(frame.len.into()) {
             return false;
         }
+        let n = to.len().min(HEAD);
+        to[..n].copy_from_slice(&head[..n]);
+        if frame.bounce != 0 {
+            // What came behind may have been bounced, too, since.
+            to[n..].copy_from_slice(self.bytes(frame.at + (HEAD - HEADERS), usize::from(frame.len) - n));
+        }
+        self.strangers.frames.push_back(mbuf);
+        true
+    }
+
+    fn stranger_copy(&mut self, bytes: &[u8]) -> bool {
+        let Ok(len) = u16::try_from(bytes.len()) else { return false };
+        let Some(mut mbuf) = self.strangers.room_for(len) else { return false };
+        let Some(to) = mbuf.data_mut() else { return false };
+        to.copy_from_slice(bytes);
         self.strangers.frames.push_back(mbuf);
         true
     }

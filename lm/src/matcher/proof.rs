@@ -1,158 +1,221 @@
 //! What proves that the end of a run is one datagram, whole, and its fragments in order.
+//!
+//! The rules are a table in `docs/proof.md`. In short, for a datagram that landed last fragment first:
+//!
+//! 1. The first fragment's header is intact; without that nobody asks.
+//! 2. Every header of the others that is known has to be the one that belongs there: identification, addresses, place,
+//!    lengths. One that says otherwise refuses, whatever else agrees. So does a tag that is there and does not agree.
+//! 3. *headers*: all of them are known.
+//! 4. *tags*: the tag agrees.
+//! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all headers have to be
+//!    known, too: a sum of 16 bits does not tell one sender from another.
 
 use super::Matcher;
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
 use crate::ground::{Ground, WholeBy};
-use crate::intact::same_datagram;
 use crate::layout::{Layout, TAG};
+use crate::packet::Packet;
 use crate::tag::{Identity, Tag};
-use crate::wire::{self, Flow, Ipv4, Udp};
+use crate::wire::{self, FCS, MIN_FRAME, Udp};
 
-/// Where a datagram ends, in the order of arrival: its first fragment.
-pub(super) struct End {
-    pub(super) ip: Ipv4,
+/// The first fragment of a datagram, which came last.
+pub(super) struct First {
+    /// Its header, which is intact.
+    pub(super) packet: Packet,
     pub(super) udp: Udp,
+    pub(super) identity: Identity,
+    /// How the datagram lies in the frames of the log.
+    pub(super) layout: Layout,
+    pub(super) tag: TagState,
     /// Its index in the log.
     pub(super) z: usize,
-    /// Its headers are known to be intact.
-    pub(super) intact: bool,
+}
+
+/// What the bytes behind the UDP datagram are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TagState {
+    /// LM's tag, and it agrees with the first fragment.
+    Good(Tag),
+    /// Something else where a tag would be.
+    Bad,
+    /// Nothing: the datagram is cut as any other stack does it, and only zeroes pad its last frame.
+    Absent,
+    /// There is no room for one: the identification is the digest if LM sent it.
+    NoRoom,
+}
+
+/// Why a datagram is not proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Its frames are certainly those of one datagram, and this is wrong with it.
+    Certain(Reason),
+    /// They may be those of others.
+    Other,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// The layout under which the end of the run is one datagram: LM's own first (true), then any stack's.
-    pub(super) fn shape(&self, udp: &Udp) -> Option<(Layout, bool)> {
-        let frames = self.log.len() - self.run;
-        let len = usize::from(udp.len);
+    /// The layout under which the end of the run is one datagram, and what is behind it: LM's own layout first, if there is
+    /// anything where its tag would be; then any stack's.
+    pub(super) fn shape<G: Ground<Buf = B>>(
+        &self,
+        identity: &Identity,
+        ground: &G,
+    ) -> Option<(Layout, TagState)> {
+        let geometry = self.config.geometry;
+        let (len, z) = (usize::from(identity.udp_len), self.log.len() - 1);
         if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len) {
             return None;
         }
-        // The usual case: the whole run, cut as LM cuts.
-        match Layout::fit(self.config.geometry, len, frames) {
-            Some(layout) if layout.ends_with(self.log[self.run].len.into()) => Some((layout, true)),
-            _ => self.shape_of_some(len),
-        }
-    }
-
-    fn shape_of_some(&self, len: usize) -> Option<(Layout, bool)> {
-        let geometry = self.config.geometry;
         let fits = |layout: &Layout| {
             let n = layout.fragments();
-            n <= self.log.len() - self.run && layout.ends_with(self.log[self.log.len() - n].len.into())
+            n <= self.log.len() - self.log.run() && layout.ends_with(self.log[z + 1 - n].len.into())
         };
         let ours = Layout::of_udp(geometry, len);
         if fits(&ours) {
-            return Some((ours, true));
+            let state = self.tag_of(&ours, identity, z, ground);
+            if state != TagState::Absent {
+                return Some((ours, state));
+            }
         }
         let plain = Layout::plain(geometry, len);
-        fits(&plain).then_some((plain, false))
+        (fits(&plain) && self.is_padded_with_zeroes(&plain, z + 1 - plain.fragments(), ground))
+            .then_some((plain, TagState::Absent))
     }
 
-    /// What the bytes prove that are a tag if LM sent the datagram that ends with `log[z]`; `None` if it has none.
-    pub(super) fn tag_of<G: Ground<Buf = B>>(
+    /// What stands where the tag of a datagram that ends with `log[z]` would be.
+    fn tag_of<G: Ground<Buf = B>>(
         &self,
         layout: &Layout,
         identity: &Identity,
         z: usize,
         ground: &G,
-    ) -> Option<Option<Tag>> {
+    ) -> TagState {
+        let Some(at) = layout.tag() else { return TagState::NoRoom };
         let stride = self.config.geometry.stride();
-        let at = layout.tag()?;
         // It is the end of the last fragment, so of the frame that came first.
         let index = layout.fragments() - 1;
         let start = self.log[z - index].at + (at - index * stride);
         let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
-        Some(identity.check(tag))
-    }
-
-    /// Whether the datagram that ends with `log[z]` is whole, and by what the policy accepts, if that isn't a tag.
-    ///
-    /// - *headers*: all of them intact and in agreement, and a UDP checksum, if there is one, good;
-    /// - *tags*: the end tag agrees with the first fragment;
-    /// - *checksum*: the UDP checksum is there and good, a tag where LM puts one agrees, and the order is
-    ///   proven: by the tag's digest, by an identification that is the digest where no tag has room, or
-    ///   because only one order is possible.
-    #[inline(never)]
-    pub(super) fn prove<G: Ground<Buf = B>>(
-        &self,
-        layout: &Layout,
-        tagged: bool,
-        tag: Option<Option<Tag>>,
-        end: &End,
-        ground: &G,
-    ) -> Result<WholeBy, Reason> {
-        let proof = self.prove_as(layout, tagged, tag, end, ground);
-        if tagged && proof == Err(Reason::BadTag) {
-            // A last fragment padded to the minimum can be LM's or another stack's.
-            let plain = Layout::plain(self.config.geometry, layout.udp_len());
-            let n = layout.fragments();
-            if plain.fragments() == n && plain.ends_with(self.log[end.z + 1 - n].len.into()) {
-                return self.prove_as(&plain, false, None, end, ground);
+        match identity.check(tag) {
+            Some(tag) => TagState::Good(tag),
+            None if tag == [0; TAG] && self.is_padded_with_zeroes(layout, z - index, ground) => {
+                TagState::Absent
             }
+            None => TagState::Bad,
         }
-        proof
     }
 
-    fn prove_as<G: Ground<Buf = B>>(
+    /// Whether nothing but zeroes stands behind the UDP datagram whose last fragment is `log[index]`, but for a frame check
+    /// sequence.
+    pub(super) fn is_padded_with_zeroes<G: Ground<Buf = B>>(
         &self,
         layout: &Layout,
-        tagged: bool,
-        tag: Option<Option<Tag>>,
-        end: &End,
+        index: usize,
         ground: &G,
-    ) -> Result<WholeBy, Reason> {
-        let End { ip, udp, z, intact } = end;
-        let (z, intact) = (*z, *intact);
-        let require = self.config.require;
-        let n = layout.fragments();
-        let first = z + 1 - n;
-        let by_headers = require.headers && intact && self.all_seen(ip, first, z);
+    ) -> bool {
+        let (frame, end) = (&self.log[index], layout.piece(layout.fragments() - 1).end);
+        let mut len = frame.payload_len();
+        if usize::from(frame.len) == MIN_FRAME + FCS
+            || (usize::from(frame.len) > MIN_FRAME && len == end + FCS)
+        {
+            len -= FCS;
+        }
+        ground.bytes(frame.at + end, len.saturating_sub(end)).iter().all(|&b| b == 0)
+    }
+
+    /// Whether the datagram is whole, and by what the policy accepts.
+    #[inline(never)]
+    pub(super) fn prove<G: Ground<Buf = B>>(&mut self, first: &First, ground: &G) -> Result<WholeBy, Doubt> {
+        let First { packet, udp, identity, layout, tag, z } = first;
+        let (n, require) = (layout.fragments(), self.config.require);
+        let Some(known) = self.known(first) else { return Err(Doubt::Other) };
+        if *tag == TagState::Bad {
+            return Err(Doubt::Other);
+        }
+        let by_headers = known == n - 1;
+        let bound = matches!(tag, TagState::Good(_));
+        let certain = |reason| if bound || by_headers { Doubt::Certain(reason) } else { Doubt::Other };
+        if by_headers && self.marks_clash(z + 1 - n, packet.ecn()) {
+            return Err(Doubt::Certain(Reason::Ecn));
+        }
+        if require.tags && bound {
+            return Ok(WholeBy::Tags);
+        }
         if udp.checksum == 0 {
-            return if by_headers { Ok(WholeBy::Headers) } else { Err(Reason::Unproven) };
+            return if by_headers && require.headers {
+                Ok(WholeBy::Headers)
+            } else {
+                Err(certain(Reason::Unproven))
+            };
         }
-        if !by_headers && !require.checksum {
-            return Err(Reason::Unproven);
+        if !(by_headers && require.headers) && !require.checksum {
+            return Err(certain(Reason::Unproven));
         }
+        if !by_headers && *tag == TagState::Absent {
+            return Err(Doubt::Other);
+        }
+        if !self.can_sum(n) {
+            return Err(Doubt::Other);
+        }
+        let digest = self.digest(layout, n, |i| z - i, ground);
+        if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
+            return Err(certain(Reason::BadChecksum));
+        }
+        if by_headers {
+            return Ok(if require.headers { WholeBy::Headers } else { WholeBy::Checksum });
+        }
+        let ordered = match tag {
+            TagState::Good(Tag::Ordered(order)) => *order == digest.finish(),
+            TagState::Good(Tag::Ends) => self.is_order_forced(n, z + 1 - n),
+            TagState::NoRoom => packet.ip.id == digest.finish16(),
+            TagState::Bad | TagState::Absent => false,
+        };
+        if ordered { Ok(WholeBy::Checksum) } else { Err(certain(Reason::OrderUnproven)) }
+    }
+
+    /// Whether only one order of so many fragments is possible, of which the last is `log[last]`.
+    pub(super) fn is_order_forced(&self, n: usize, last: usize) -> bool {
+        n <= 2 || (n == 3 && self.log[last].len != self.full)
+    }
+
+    /// The digest of a datagram's first `n` pieces; piece `i` lies in the frame that `index` says.
+    pub(super) fn digest<G: Ground<Buf = B>>(
+        &self,
+        layout: &Layout,
+        n: usize,
+        index: impl Fn(usize) -> usize,
+        ground: &G,
+    ) -> Digest {
         let mut digest = Digest::new();
         for i in 0..n {
             let piece = layout.piece(i);
-            digest.push(checksum::piece(ground.bytes(self.log[z - i].at + piece.start, piece.len())));
+            digest.push(checksum::piece(ground.bytes(self.log[index(i)].at + piece.start, piece.len())));
         }
-        let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        if !checksum::udp_ok(&flow, udp, digest.sum()) {
-            return Err(Reason::BadChecksum);
-        }
-        if by_headers {
-            return Ok(WholeBy::Headers);
-        }
-        let forced = n <= 2 || (n == 3 && self.log[first].len != self.full);
-        let ordered = match tag {
-            Some(None) => return Err(Reason::BadTag),
-            Some(Some(Tag::Ordered(order))) => order == digest.finish(),
-            Some(Some(Tag::Ends)) => forced,
-            None if tagged && layout.tag().is_none() => ip.id == digest.finish16(),
-            None => forced,
-        };
-        if ordered { Ok(WholeBy::Checksum) } else { Err(Reason::OrderUnproven) }
+        digest
     }
 
-    /// Whether the headers of `log[first..z]` were all intact and make one datagram with `ip`, the first's.
-    fn all_seen(&self, ip: &Ipv4, first: usize, z: usize) -> bool {
-        let from = self.seen.partition_point(|&(i, _)| (i as usize) < first);
-        let seen = &self.seen[from..];
+    /// How many headers of the other fragments are known; `None`: one of them says that this is not the datagram.
+    fn known(&self, first: &First) -> Option<usize> {
+        let First { packet, layout, z, .. } = first;
+        let (oldest, key) = (z + 1 - layout.fragments(), packet.key());
         let stride = self.config.geometry.stride();
-        let others = seen.iter().filter(|&&(i, _)| (i as usize) < z);
-        others.clone().count() == z - first
-            && others.into_iter().all(|(i, h)| {
-                let i = *i as usize;
-                same_datagram(h, ip) && h.offset as usize == (z - i) * stride && h.more == (i != first)
-            })
+        let others = self.log.seen_from(oldest).iter().filter(|&&(i, _)| (i as usize) < *z);
+        let mut known = 0;
+        for (i, header) in others {
+            let place = z - *i as usize;
+            let (len, more) = (layout.ip_fragment_len(place), *i as usize != oldest);
+            if !header.is_piece(&key, place * stride, len, more) {
+                return None;
+            }
+            known += 1;
+        }
+        Some(known)
     }
 
-    /// Whether all headers of `log[first..z]` were intact and are of one datagram, in whatever order.
-    pub(super) fn knows_all(&self, ip: &Ipv4, first: usize, z: usize) -> bool {
-        let known =
-            self.seen.iter().filter(|(i, h)| (first..z).contains(&(*i as usize)) && same_datagram(h, ip));
-        known.count() == z - first
+    /// Whether the ECN marks of a first fragment and of the known others exclude each other (RFC 3168, section 5.3).
+    fn marks_clash(&self, oldest: usize, ecn: u8) -> bool {
+        let marks = self.log.seen_from(oldest).iter().map(|(_, p)| p.ecn()).chain([ecn]);
+        wire::marks_clash(marks.fold(0, |all, ecn| all | 1 << ecn))
     }
 }

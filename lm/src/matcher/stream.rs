@@ -6,7 +6,8 @@
 //! identification and header checksum, and the tag. Nothing is believed that [`Matcher::close`] would not believe, and
 //! whatever does not fit is left to it.
 
-use super::{Matcher, hand_over};
+use super::Matcher;
+use super::close::hand_over;
 use crate::ground::{Frame, Frames, Ground, Slot, Whole};
 use crate::layout::{Geometry, TAG};
 use crate::tag::{self, Identity};
@@ -67,7 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// the one before.
     #[inline(always)]
     pub(super) fn is_stream(&self) -> bool {
-        let alone = self.log.len() == 1 && self.run == 0 && self.seen.is_empty();
+        let alone = self.log.len() == 1 && self.log.run() == 0 && self.log.seen() == 0;
         alone && self.template.is_some() && !self.split && !self.gap
     }
 
@@ -143,7 +144,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let lowest = self.newest().at;
-        let (Some(template), Some(first)) = (&self.template, self.log.first()) else { return false };
+        let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
         if first.len != template.len
             || self.folded + 1 != usize::from(template.whole.fragments)
             || !template.is_alike(first.at, lowest, ground)

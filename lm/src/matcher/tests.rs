@@ -3,8 +3,9 @@
 use super::*;
 use crate::alf::ChecksumMode;
 use crate::checksum;
+use crate::ground::WholeBy;
 use crate::mock::{self, Delivered, Mock, fragment, lm_frames, plain_frames};
-use crate::wire::Arp;
+use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, Udp};
 use std::collections::VecDeque;
 
 mod arrival;

@@ -63,6 +63,13 @@ impl Flight {
         }
     }
 
+    /// How many bytes of the frame at `start` are written, a moment after what was read before; `None`: it is not under way.
+    pub(super) fn written(&self, start: usize) -> Option<usize> {
+        let under = self.under.as_ref().filter(|under| under.start == start)?;
+        under.go_on(&mut self.random.borrow_mut());
+        Some(under.written.get())
+    }
+
     /// What a read of `memory[start..start + len]` finds; `mirror`: bytes between two mappings, or 0.
     pub(super) fn read<'a>(&'a self, memory: &'a [u8], start: usize, len: usize, mirror: usize) -> &'a [u8] {
         let plain = &memory[start..start + len];

@@ -1,7 +1,8 @@
 //! The mock as the matcher sees it: memory, and a ledger of what came back.
 
 use super::{Delivered, Mock};
-use crate::ground::{Frame, Ground, Whole};
+use crate::ground::{Below, Frame, Ground, Slot, Whole};
+use crate::packet::{HEAD, Head};
 use crate::reassembler::Store;
 use crate::wire::{HEADERS, UDP};
 use crate::words::{HeaderWords, WORDS};
@@ -59,14 +60,33 @@ impl Ground for Mock {
         };
         HeaderWords::of(*bytes.first_chunk().expect("margin"))
     }
-    fn frame(&self, frame: &Frame) -> &[u8] {
+    fn head(&self, frame: &Frame) -> Head {
         self.check_headers(frame.at);
-        self.meter.count(|w| w.whole += u64::from(frame.len));
-        match frame.bounce {
-            0 if self.is_torn() => &self.torn[..frame.len.into()],
-            0 => self.read(frame.at - HEADERS, frame.len.into()),
+        let bytes = match frame.bounce {
+            0 if self.is_torn() => &self.torn[..],
+            0 => self.read(frame.at - HEADERS, HEAD),
             number => self.in_bounce(number),
+        };
+        *bytes.first_chunk().expect("margin")
+    }
+    fn below(&self, newest: &Frame) -> Below {
+        self.check_headers(newest.at);
+        if self.blind {
+            return Below::Unknown;
         }
+        let Some(next) = self.arrived.front() else {
+            return if self.untorn.get() == 0 { Below::Touched } else { Below::Untouched };
+        };
+        let (at, stride) = (next.at, self.geometry.stride());
+        let touches =
+            at + stride == newest.at || (self.mirror != 0 && at + stride == newest.at + self.mirror);
+        if !touches || next.bounce != 0 || next.slot == Slot::Separate {
+            return Below::Untouched;
+        }
+        // A device writes from the start on; the middle of the slot is what is looked at.
+        let middle = HEADERS + stride / 2;
+        let written = self.flight.written(at - HEADERS).unwrap_or(next.len.into());
+        if written > middle { Below::Touched } else { Below::Untouched }
     }
     fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
         self.check_headers(at);
@@ -93,9 +113,15 @@ impl Ground for Mock {
         self.delivered.push(Delivered { whole, payload, copied: true });
         self.give(buf);
     }
-    fn stranger(&mut self, frame: &Frame) -> bool {
-        let bytes = self.frame(frame).to_vec();
+    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool {
+        let behind = self.bytes(frame.at + UDP, frame.payload_len().saturating_sub(UDP)).to_vec();
+        let mut bytes = [&head[..], &behind].concat();
+        bytes.truncate(frame.len.into());
         self.strangers.push(bytes);
+        true
+    }
+    fn stranger_copy(&mut self, bytes: &[u8]) -> bool {
+        self.strangers.push(bytes.to_vec());
         true
     }
     fn release(&mut self, frame: &Frame) {

@@ -74,6 +74,8 @@ pub struct Mock {
     arrived: VecDeque<Frame>,
     /// Slots that are not back, by where their payload is.
     owned: BTreeMap<usize, Held>,
+    /// Nothing is known of the slot below the newest frame's.
+    pub blind: bool,
     /// A frame that arrives stays under way until the next one arrives, or until it is reported: whoever reads meanwhile
     /// finds a part of it.
     pub tearing: bool,
@@ -123,6 +125,7 @@ impl Mock {
             bounced: Vec::new(),
             arrived: VecDeque::new(),
             owned: BTreeMap::new(),
+            blind: false,
             tearing: false,
             flight: Flight::new(),
             meter: Meter::default(),

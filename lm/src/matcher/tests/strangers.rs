@@ -143,10 +143,10 @@ fn a_request_in_the_midst_of_a_datagram() {
                             }
                         }
                         run.arrive(&lm(8, &after));
-                        let (delivered, ..) = run.end();
+                        let (delivered, counters, _) = run.end();
                         let d = delivered.iter().find(|d| d.payload == data);
                         let case = (burst, synchronous, len, at, bounced, pause);
-                        assert!(d.is_some_and(|d| d.copied), "{case:?}");
+                        assert!(d.is_some_and(|d| d.copied), "{case:?}: {counters:?}");
                     }
                 }
                 frames.remove(at);

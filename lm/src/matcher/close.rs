@@ -1,0 +1,231 @@
+//! A run that is a datagram: it closes, and the datagram is delivered, if its newest frame is a first fragment that makes it
+//! whole and something proves that it is.
+//!
+//! All of this is asked only where the newest header is known to be intact.
+
+use super::proof::{Doubt, First, TagState};
+use super::stream::Template;
+use super::{Matcher, effort};
+use crate::counters::{Counters, Reason};
+use crate::ground::{Ground, Whole, WholeBy};
+use crate::layout::{Layout, TAG};
+use crate::packet::Packet;
+use crate::tag::Identity;
+use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
+use crate::words::HeaderWords;
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// Closes the run if its newest frame, whose header is intact, is a first fragment that makes a datagram whole.
+    #[inline(always)]
+    pub(super) fn close<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
+        if self.close_alike(ground) {
+            return true;
+        }
+        // What is cheapest tells nearly all frames apart that are no first fragments.
+        let newest = self.newest();
+        let headers = ground.headers(&newest);
+        if !headers.look_first() {
+            return false;
+        }
+        let Some(udp) = ground.bytes(newest.at, wire::UDP).first_chunk().copied() else { return false };
+        self.close_with(headers, udp, ground)
+    }
+
+    /// [`Self::close`] where it is rare.
+    #[inline(never)]
+    pub(super) fn close_late<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
+        self.close(ground)
+    }
+
+    /// [`Self::close`] for the newest frame's headers, which look like a first fragment's, and the 8 bytes behind them.
+    #[inline(always)]
+    pub(super) fn close_with<G: Ground<Buf = B>>(
+        &mut self,
+        headers: HeaderWords,
+        front: [u8; wire::UDP],
+        ground: &mut G,
+    ) -> bool {
+        self.close_by_tag(headers, front, ground) || self.close_any(headers, front, ground)
+    }
+
+    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag that agrees, and
+    /// that is proof enough. Else false, and nothing has happened.
+    #[inline(always)]
+    fn close_by_tag<G: Ground<Buf = B>>(
+        &mut self,
+        headers: HeaderWords,
+        front: [u8; wire::UDP],
+        ground: &mut G,
+    ) -> bool {
+        let (n, lowest) = (self.run_len(), self.newest());
+        if !self.config.require.tags || self.split {
+            return false;
+        }
+        let Some(udp) = Udp::parse(&front) else { return false };
+        let len = usize::from(udp.len);
+        let Some(tag) = Layout::fit_tag(self.config.geometry, len, n) else { return false };
+        let run = self.log.run();
+        let first = &self.log[run];
+        let (from, frame) = (tag - (n - 1) * self.config.geometry.stride(), usize::from(first.len));
+        let end = HEADERS + from + TAG;
+        if len < wire::UDP || (frame != end && !(frame > end && frame <= wire::MIN_FRAME)) {
+            return false;
+        }
+        let total = if n > 1 { self.config.geometry.stride() } else { from + TAG };
+        if !headers.are_first(wire::IPV4 + total, n > 1) {
+            return false;
+        }
+        let (src, dst) = (headers.src(), headers.dst());
+        let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
+        if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
+            return false;
+        }
+        // What is known of the other headers has to agree: the long way looks at that.
+        if !self.log.seen_from(run).is_empty() {
+            return false;
+        }
+        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
+        self.template = Template::new(self.config.geometry, headers, front, first.len, from, whole);
+        hand_over(&whole, lowest.at, &mut self.counters, ground);
+        self.truncate(run);
+        true
+    }
+
+    /// [`Self::close`] for headers that look like a first fragment's, whatever the run is.
+    #[inline(never)]
+    fn close_any<G: Ground<Buf = B>>(
+        &mut self,
+        headers: HeaderWords,
+        front: [u8; wire::UDP],
+        ground: &mut G,
+    ) -> bool {
+        self.unfold();
+        let z = self.log.len() - 1;
+        let newest = self.log[z];
+        let Some(udp) = Udp::parse(&front) else { return false };
+        let ip = headers.ip();
+        let Ok(parsed) = Ipv4::parse(&ip, usize::from(newest.len).saturating_sub(ETHERNET)) else {
+            return false;
+        };
+        let packet = Packet { ip: parsed, tos: ip[1], skew: 0, front };
+        let key = packet.key();
+        let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let identity = identity(flow, key.id, &udp);
+        let Some((layout, tag)) = self.shape(&identity, ground) else { return false };
+        let n = layout.fragments();
+        // A frame that is a datagram of its own needs nothing but its headers.
+        if n == 1 || !packet.is_piece(&key, 0, layout.ip_fragment_len(0), true) {
+            return false;
+        }
+        if !self.config.accept.takes(&flow) {
+            let reason = Reason::NotOurs;
+            // Without a tag nobody knows whether the others are of the same datagram.
+            self.give_up(if matches!(tag, TagState::Good(_)) { z + 1 - n } else { z }, reason, ground);
+            return true;
+        }
+        match self.prove(&First { packet, udp, identity, layout, tag, z }, ground) {
+            Ok(by) => {
+                let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
+                self.deliver(&whole, &layout, z, ground);
+                true
+            }
+            // A stranger as long as the last fragment may have come behind that.
+            Err(Doubt::Certain(reason)) => {
+                if !self.assemble(&packet, ground) {
+                    self.give_up(z + 1 - n, reason, ground);
+                }
+                true
+            }
+            Err(Doubt::Other) => false,
+        }
+    }
+
+    /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
+    fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
+        let first = z + 1 - layout.fragments();
+        if self.split && !self.is_in_one_piece(first, z) {
+            self.copy_out(whole, layout, |i| z - i, None, ground);
+            self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+        } else {
+            hand_over(whole, self.log[z].at, &mut self.counters, ground);
+        }
+        self.truncate(first);
+    }
+
+    /// Whether `log[first..=z]` lie side by side although the run is split.
+    fn is_in_one_piece(&self, first: usize, z: usize) -> bool {
+        let span = self.log[first].at.wrapping_sub(self.log[z].at);
+        span == (z - first) * self.config.geometry.stride()
+    }
+
+    /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index` says, the last one in
+    /// `last` if that is given.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn copy_out<G: Ground<Buf = B>>(
+        &mut self,
+        whole: &Whole,
+        layout: &Layout,
+        index: impl Fn(usize) -> usize,
+        last: Option<&[u8]>,
+        ground: &mut G,
+    ) {
+        let Some(mut buf) = ground.take() else {
+            self.counters.drop_one(Reason::NoBuffer);
+            return;
+        };
+        let mut to = 0;
+        for i in 0..layout.fragments() {
+            let piece = layout.piece(i);
+            let from = match last.filter(|_| i + 1 == layout.fragments()) {
+                Some(last) => &last[piece],
+                None => ground.bytes(self.log[index(i)].at + piece.start, piece.len()),
+            };
+            buf.as_mut()[to..to + from.len()].copy_from_slice(from);
+            to += from.len();
+        }
+        self.count_copied(whole.len);
+        ground.copied(*whole, buf, 0);
+    }
+
+    pub(super) fn count_copied(&mut self, len: usize) {
+        self.counters.datagrams += 1;
+        self.counters.bytes += len as u64;
+        self.counters.copied_datagrams += 1;
+        self.counters.copied_bytes += len as u64;
+    }
+
+    /// Takes `log[first..]` out; what is left of the run waits.
+    #[inline(always)]
+    pub(super) fn truncate(&mut self, first: usize) {
+        self.log.truncate(first, self.moment());
+        self.folded = 0;
+        self.open_gap();
+    }
+
+    /// Drops `log[first..]`, a datagram.
+    fn give_up<G: Ground<Buf = B>>(&mut self, first: usize, reason: Reason, ground: &mut G) {
+        self.counters.drop_one(reason);
+        self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+        self.truncate(first);
+    }
+
+    /// Whether the frames so far have earned a sum over `n` fragments.
+    pub(super) fn can_sum(&mut self, n: usize) -> bool {
+        self.can_afford(n * (4 + effort::summing(self.config.geometry.stride())))
+    }
+}
+
+/// Delivers a datagram in place.
+#[inline(always)]
+pub(super) fn hand_over<G: Ground>(whole: &Whole, lowest: usize, counters: &mut Counters, ground: &mut G) {
+    counters.datagrams += 1;
+    counters.bytes += whole.len as u64;
+    ground.landed(*whole, lowest + wire::UDP, lowest);
+}
+
+#[inline(always)]
+pub(super) fn identity(flow: Flow, ip_id: u16, udp: &Udp) -> Identity {
+    Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum }
+}

@@ -1,0 +1,198 @@
+//! Datagrams whose fragments came in forward order, as kernels send them, into overlapping slots.
+//!
+//! Each fragment overwrites nothing but the header of the one before, so their payloads are all there, one above the other.
+//! They are copied into order if something proves it. Two cases:
+//!
+//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to agree, all but
+//!   one have to be known, and what is left of the one that is not must not contradict;
+//! - the last fragment's header is gone, overwritten by the next datagram's first fragment ([`Matcher::find_forward`]): of
+//!   two or three fragments, whose lengths allow one order only. The header of the one before the last says who sent it.
+//!
+//! In both cases the UDP checksum has to be there and good.
+
+use super::Matcher;
+use crate::checksum;
+use crate::counters::Reason;
+use crate::ground::{Ground, Slot, Whole, WholeBy};
+use crate::layout::Layout;
+use crate::packet::{Packet, Remains};
+use crate::wire::{self, Flow, HEADERS, Udp};
+
+/// Fragments of a datagram whose order is proven by their lengths.
+const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order? True: they were,
+    /// and are done with.
+    pub(super) fn forward<G: Ground<Buf = B>>(&mut self, last: &Packet, ground: &mut G) -> bool {
+        let mut room = std::mem::take(&mut self.room);
+        let done = self.forward_in(last, &mut room, ground);
+        self.room = room;
+        done
+    }
+
+    fn forward_in<G: Ground<Buf = B>>(&mut self, last: &Packet, room: &mut Vec<u8>, ground: &mut G) -> bool {
+        let stride = self.config.geometry.stride();
+        let (offset, z) = (last.ip.offset as usize, self.log.len() - 1);
+        let (n, end) = (offset / stride + 1, offset + usize::from(last.ip.payload_len));
+        if z + 1 < n || n < 2 || !self.config.require.checksum {
+            return false;
+        }
+        let first = z + 1 - n;
+        let Some(udp) = self.udp_of_first(first, end, ground) else { return false };
+        let flow =
+            Flow { src: last.ip.src, dst: last.ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !self.config.accept.takes(&flow) || !self.can_sum(n) {
+            return false;
+        }
+        let (mut unseen, mut marks) = (0, 1 << last.ecn());
+        for i in first..z {
+            let place = (i - first) * stride;
+            match self.log.packet(i) {
+                Some(packet) if packet.is_piece(&last.key(), place, stride, true) => {
+                    marks |= 1 << packet.ecn()
+                }
+                Some(_) => return false,
+                None => {
+                    unseen += 1;
+                    let contradicts =
+                        |left: Remains| !left.may_be_of(last, place as u32, stride as u16, true);
+                    if self.remains(i, ground).is_some_and(contradicts) {
+                        return false;
+                    }
+                }
+            }
+            if !self.is_full(i) {
+                return false;
+            }
+        }
+        let layout = Layout::plain(self.config.geometry, end);
+        last.payload(&self.log[z], room, ground);
+        let piece = room.as_slice();
+        let mut digest = self.digest(&layout, n - 1, |i| first + i, ground);
+        digest.push(checksum::piece(piece));
+        if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+            return false;
+        }
+        if wire::marks_clash(marks) {
+            self.counters.drop_one(Reason::Ecn);
+        } else if unseen > 1 {
+            self.counters.drop_one(Reason::OrderUnproven);
+        } else {
+            let whole = Whole { flow, len: end - wire::UDP, fragments: n as u16, by: WholeBy::Checksum };
+            self.copy_out(&whole, &layout, |i| first + i, Some(piece), ground);
+        }
+        self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+        self.truncate(first);
+        true
+    }
+
+    /// The frame that the run begins with has lost its header: was it the last fragment of what came before it?
+    pub(super) fn find_forward<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let last = self.log.run();
+        if last == 0
+            || !self.log.has_run()
+            || !self.config.require.checksum
+            || self.log.packet(last).is_some()
+        {
+            return;
+        }
+        for n in FORCED {
+            let Some(first) = (last + 1).checked_sub(n) else { return };
+            if !self.is_full(first) {
+                return;
+            }
+            if let Some(whole) = self.forward_of(first, last, ground) {
+                let layout = Layout::plain(self.config.geometry, whole.len + wire::UDP);
+                self.copy_out(&whole, &layout, |i| first + i, None, ground);
+                (first..=last).for_each(|i| ground.release(&self.log[i]));
+                self.log.remove(first..last + 1);
+                return;
+            }
+        }
+    }
+
+    /// The datagram that `log[first..=last]` are in forward order, if they can be proven to be one.
+    fn forward_of<G: Ground<Buf = B>>(&mut self, first: usize, last: usize, ground: &G) -> Option<Whole> {
+        let stride = self.config.geometry.stride();
+        let n = last + 1 - first;
+        let udp = Udp::parse(ground.bytes(self.log[first].at, wire::UDP))?;
+        let len = usize::from(udp.len);
+        let layout = Layout::plain(self.config.geometry, len.min(wire::MAX_IP_PAYLOAD));
+        let fits = udp.checksum != 0
+            && len > (n - 1) * stride
+            && layout.fragments() == n
+            && layout.ends_with(self.log[last].len.into())
+            // What is there else is a tag, so that this is a fragment of LM's.
+            && self.is_padded_with_zeroes(&layout, last, ground);
+        if !fits || !self.is_order_forced(n, last) {
+            return None;
+        }
+        // The fragment before the last names the source: its header is intact where the last one does not reach it.
+        let place = (n - 2) * stride;
+        let known = self.log.packet(last - 1).copied();
+        let left = if known.is_none() { self.remains(last - 1, ground) } else { None };
+        let known = known.or_else(|| left?.packet(self.log[last - 1].len.into()));
+        let (src, dst) = match &known {
+            Some(packet) if packet.is_piece(&packet.key(), place, stride, true) => {
+                (packet.ip.src, packet.ip.dst)
+            }
+            Some(_) => return None,
+            None => left?.addresses()?,
+        };
+        let (end, rest) = ((n - 1) * stride, len - (n - 1) * stride);
+        if let (Some(packet), Some(left)) = (&known, self.remains(last, ground))
+            && !left.may_be_of(packet, end as u32, rest as u16, false)
+        {
+            return None;
+        }
+        let agrees = |i: usize| match (self.log.packet(i), &known) {
+            (None, _) => true,
+            (Some(other), Some(packet)) => other.is_piece(&packet.key(), (i - first) * stride, stride, true),
+            (Some(_), None) => false,
+        };
+        let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !(first..last - 1).all(agrees) || !self.config.accept.takes(&flow) || !self.can_sum(n) {
+            return None;
+        }
+        let digest = self.digest(&layout, n, |i| first + i, ground);
+        checksum::udp_ok(&flow, &udp, digest.sum()).then_some(Whole {
+            flow,
+            len: len - wire::UDP,
+            fragments: n as u16,
+            by: WholeBy::Checksum,
+        })
+    }
+
+    /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end` bytes.
+    fn udp_of_first<G: Ground<Buf = B>>(&self, first: usize, end: usize, ground: &G) -> Option<Udp> {
+        let udp = Udp::parse(ground.bytes(self.log[first].at, self.log[first].payload_len().min(wire::UDP)))?;
+        (usize::from(udp.len) == end && udp.checksum != 0).then_some(udp)
+    }
+
+    /// Whether a frame is a full one that landed.
+    fn is_full(&self, index: usize) -> bool {
+        self.log[index].len == self.full && self.log[index].slot == Slot::Overlapping
+    }
+
+    /// Whether a frame landed right below the one before it in the log.
+    fn follows(&self, index: usize) -> bool {
+        self.log[index].slot == Slot::Overlapping
+            && self.config.touches(&self.log[index], &self.log[index - 1])
+    }
+
+    /// What is left of a frame's header behind the one that landed below it.
+    fn remains<G: Ground<Buf = B>>(&self, index: usize, ground: &G) -> Option<Remains> {
+        let frame = &self.log[index];
+        if frame.bounce == 0 && (index + 1 >= self.log.len() || !self.follows(index + 1)) {
+            return None;
+        }
+        let gone = if frame.bounce == 0 {
+            let room = self.config.geometry.stride() - HEADERS;
+            self.log[index + 1].payload_len().saturating_sub(room)
+        } else {
+            0
+        };
+        Some(Remains::new(ground.head(frame), gone))
+    }
+}

@@ -1,0 +1,315 @@
+//! Frames whose headers are known to be intact: no guessing.
+//!
+//! They come from separate slots, or out of the log when their run closed nothing. A datagram in one frame is
+//! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the rest is a
+//! stranger's, or broken.
+
+use super::Matcher;
+use crate::checksum;
+use crate::counters::Reason;
+use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
+use crate::layout::{Layout, TAG};
+use crate::packet::{Head, Kind, Packet, classify, classify_bytes};
+use crate::reassembler::{Fragment, Key, Outcome};
+use crate::tag::{self, Identity};
+use crate::wire::{self, Flow, HEADERS, Udp};
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
+    pub(super) fn examine<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) {
+        let z = self.log.len() - 1;
+        let frame = self.log[z];
+        match classify(head, &frame, ground) {
+            Kind::Fragment(packet)
+                if frame.slot == Slot::Overlapping
+                    && packet.can_land(self.config.geometry.stride())
+                    && !self.reassembler.contains(&packet.key()) =>
+            {
+                self.log.note(z, packet);
+                let done = match (packet.ip.offset, packet.ip.more) {
+                    (0, _) => self.assemble(&packet, ground),
+                    (_, true) => false,
+                    (_, false) => self.forward(&packet, ground),
+                };
+                if !done && self.is_out_of_order(z, &packet) {
+                    self.gather(&packet.key(), ground);
+                }
+            }
+            kind => {
+                self.log.pop();
+                self.open_gap();
+                self.intact(&frame, kind, head, ground);
+            }
+        }
+    }
+
+    /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
+    pub(super) fn intact<G: Ground<Buf = B>>(
+        &mut self,
+        frame: &Frame,
+        kind: Kind,
+        head: &Head,
+        ground: &mut G,
+    ) {
+        match kind {
+            Kind::Single(packet) => {
+                if self.single(frame, &packet, head, ground) {
+                    return;
+                }
+            }
+            Kind::Fragment(packet) => {
+                if packet.ip.offset != 0 || !self.rejoin(frame, &packet, ground) {
+                    self.reassemble(frame, &packet, ground);
+                }
+            }
+            Kind::Stranger => self.hand_out(frame, head, ground),
+            Kind::Bad => self.counters.drop_one(Reason::BadHeader),
+        }
+        ground.release(frame);
+    }
+
+    /// A frame, whole in `bytes`, that lies in no slot.
+    pub(super) fn gathered<G: Ground<Buf = B>>(&mut self, bytes: &[u8], ground: &mut G) {
+        match classify_bytes(bytes, bytes.len()) {
+            Kind::Single(packet) => {
+                let start = (HEADERS + packet.skew).min(bytes.len());
+                let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];
+                let split = Udp::parse(payload).map(|udp| (udp, &payload[wire::UDP..]));
+                match self.check_udp(&packet.key(), split) {
+                    Ok(Some((flow, len, by))) => {
+                        let whole = Whole { flow, len, fragments: 1, by };
+                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + len], ground);
+                    }
+                    Ok(None) => self.hand_out_bytes(bytes, ground),
+                    Err(reason) => self.counters.drop_one(reason),
+                }
+            }
+            Kind::Fragment(packet) => {
+                let start = (HEADERS + packet.skew).min(bytes.len());
+                let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];
+                let fragment = Fragment {
+                    offset: packet.ip.offset,
+                    more: packet.ip.more,
+                    ecn: packet.ecn(),
+                    data: payload,
+                };
+                self.scratch.fill(ground);
+                let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
+                self.scratch.empty(ground);
+                self.obey(outcome, ground);
+            }
+            Kind::Stranger => self.hand_out_bytes(bytes, ground),
+            Kind::Bad => self.counters.drop_one(Reason::BadHeader),
+        }
+    }
+
+    pub(super) fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, head: &Head, ground: &mut G) {
+        let taken = ground.stranger(frame, head);
+        self.count_stranger(taken);
+    }
+
+    fn hand_out_bytes<G: Ground<Buf = B>>(&mut self, bytes: &[u8], ground: &mut G) {
+        let taken = ground.stranger_copy(bytes);
+        self.count_stranger(taken);
+    }
+
+    fn count_stranger(&mut self, taken: bool) {
+        if taken {
+            self.counters.foreign += 1;
+        } else {
+            self.counters.drop_one(Reason::StrangerLost);
+        }
+    }
+
+    /// A datagram in one frame. True: its slot was handed over.
+    fn single<G: Ground<Buf = B>>(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        head: &Head,
+        ground: &mut G,
+    ) -> bool {
+        let mut room = std::mem::take(&mut self.room);
+        let checked = self.check_udp(&packet.key(), packet.split_udp(frame, &mut room, ground));
+        self.room = room;
+        match checked {
+            Ok(None) => self.hand_out(frame, head, ground),
+            Ok(Some((flow, len, by))) => {
+                let whole = Whole { flow, len, fragments: 1, by };
+                let start = packet.skew + wire::UDP;
+                if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
+                    // Its end lies in the slot above, which may be given out again while the message is held.
+                    self.copy_single(whole, frame.at + start, ground);
+                    return false;
+                }
+                self.counters.datagrams += 1;
+                self.counters.bytes += len as u64;
+                ground.landed(whole, frame.at + start, frame.at);
+                return true;
+            }
+            Err(reason) => self.counters.drop_one(reason),
+        }
+        false
+    }
+
+    #[cold]
+    fn copy_single<G: Ground<Buf = B>>(&mut self, whole: Whole, at: usize, ground: &mut G) {
+        let Some(mut buf) = ground.take() else {
+            self.counters.drop_one(Reason::NoBuffer);
+            return;
+        };
+        let from = ground.bytes(at, whole.len);
+        buf.as_mut()[..from.len()].copy_from_slice(from);
+        self.count_copied(whole.len);
+        ground.copied(whole, buf, 0);
+    }
+
+    #[cold]
+    fn deliver_copy<G: Ground<Buf = B>>(&mut self, whole: Whole, payload: &[u8], ground: &mut G) {
+        let Some(mut buf) = ground.take() else {
+            self.counters.drop_one(Reason::NoBuffer);
+            return;
+        };
+        buf.as_mut()[..payload.len()].copy_from_slice(payload);
+        self.count_copied(whole.len);
+        ground.copied(whole, buf, 0);
+    }
+
+    /// The flow and payload length of a datagram all of whose headers were seen, and what the policy takes as proof of
+    /// it; `None`: not one that is taken here. `payload` is its UDP header, and what is behind that in the IP payload, tag
+    /// and all.
+    fn check_udp(
+        &self,
+        key: &Key,
+        payload: Option<(Udp, &[u8])>,
+    ) -> Result<Option<(Flow, usize, WholeBy)>, Reason> {
+        let (udp, behind) = payload.ok_or(Reason::BadUdpLength)?;
+        let len = usize::from(udp.len);
+        let Some(data) = len.checked_sub(wire::UDP).and_then(|len| behind.get(..len)) else {
+            return Err(Reason::BadUdpLength);
+        };
+        let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !self.config.accept.takes(&flow) {
+            return Ok(None);
+        }
+        if udp.checksum != 0 && !checksum::udp_ok(&flow, &udp, checksum::sum(data)) {
+            return Err(Reason::BadChecksum);
+        }
+        let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        let place = Layout::of_udp(self.config.geometry, len).tag();
+        let bytes = place.and_then(|at| behind.get(at - wire::UDP..)?.first_chunk::<TAG>());
+        let tagged = match bytes {
+            // What is not LM's is somebody else's padding; the headers say whose datagram it is.
+            Some(bytes) if tag::is_tag(*bytes) => {
+                if identity.check(*bytes).is_none() {
+                    return Err(Reason::BadTag);
+                }
+                true
+            }
+            _ => false,
+        };
+        let require = self.config.require;
+        let by = if require.headers {
+            WholeBy::Headers
+        } else if require.checksum && udp.checksum != 0 {
+            WholeBy::Checksum
+        } else if require.tags && tagged {
+            WholeBy::Tags
+        } else {
+            return Err(Reason::Unproven);
+        };
+        Ok(Some((flow, len - wire::UDP, by)))
+    }
+
+    /// Whether a frame's header shows that its datagram does not land: its first fragment came before it; or this is the first
+    /// one, and another one that has been seen does not lie where it would have to.
+    fn is_out_of_order(&mut self, z: usize, packet: &Packet) -> bool {
+        let (run, stride, key) = (self.log.run(), self.config.geometry.stride(), packet.key());
+        let in_place = |i: usize, other: &Packet| {
+            i >= run && other.ip.offset as usize == packet.ip.offset as usize + (z - i) * stride
+        };
+        // In a datagram that lands it is the one before that was seen last.
+        if packet.ip.offset != 0
+            && let [.., (i, other), (_, _)] = self.log.seen_from(0)
+            && other.key() == key
+            && in_place(*i as usize, other)
+        {
+            return false;
+        }
+        let known = self.log.seen();
+        if known < 2 || !self.can_afford(known) {
+            return false;
+        }
+        let mut others = self.log.seen_from(0).iter().rev().skip(1).filter(|(_, other)| other.key() == key);
+        if packet.ip.offset == 0 {
+            others.any(|(i, other)| !in_place(*i as usize, other))
+        } else {
+            others.any(|(_, other)| other.ip.offset == 0)
+        }
+    }
+
+    /// Moves all frames of a datagram whose headers are intact to the reassembler.
+    fn gather<G: Ground<Buf = B>>(&mut self, key: &Key, ground: &mut G) {
+        if !self.can_afford(self.log.len()) {
+            return;
+        }
+        // The log is apart meanwhile, as the reassembler's work needs the rest of the matcher.
+        let mut log = std::mem::replace(&mut self.log, super::Log::empty());
+        log.take_out(|_, frame, packet| match packet {
+            Some(packet) if packet.key() == *key => {
+                self.reassemble(frame, packet, ground);
+                ground.release(frame);
+                true
+            }
+            _ => false,
+        });
+        self.log = log;
+        self.leave();
+    }
+
+    /// A fragment with an intact header joins its datagram in the reassembler.
+    pub(super) fn reassemble<G: Ground<Buf = B>>(&mut self, frame: &Frame, packet: &Packet, ground: &mut G) {
+        self.scratch.fill(ground);
+        let fragment = Fragment {
+            offset: packet.ip.offset,
+            more: packet.ip.more,
+            ecn: packet.ecn(),
+            data: packet.payload(frame, &mut self.room, ground),
+        };
+        let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
+        self.scratch.empty(ground);
+        self.obey(outcome, ground);
+    }
+
+    /// What the reassembler made of a fragment whose header was seen, as all others of its datagram.
+    fn obey<G: Ground<Buf = B>>(&mut self, outcome: Outcome<B>, ground: &mut G) {
+        match outcome {
+            Outcome::Pending => {}
+            Outcome::Duplicate => self.counters.duplicates += 1,
+            Outcome::Dropped(reason) => self.counters.drop_one(reason),
+            Outcome::Whole(a) => {
+                let checked = match a.buf.as_ref().get(..a.len) {
+                    Some(payload) => {
+                        self.check_udp(&a.key, Udp::parse(payload).map(|udp| (udp, &payload[wire::UDP..])))
+                    }
+                    None => Err(Reason::TooLong),
+                };
+                match checked {
+                    Ok(Some((flow, len, by))) => {
+                        let whole = Whole { flow, len, fragments: a.fragments, by };
+                        self.count_copied(len);
+                        ground.copied(whole, a.buf, wire::UDP);
+                    }
+                    Ok(None) => {
+                        self.counters.drop_one(Reason::NotOurs);
+                        ground.give(a.buf);
+                    }
+                    Err(reason) => {
+                        self.counters.drop_one(reason);
+                        ground.give(a.buf);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! [`Log`]: the frames that were received and not handed back, oldest first.
+//!
+//! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows since when.
+//! What is known of their headers is kept beside them.
+
+use std::ops::{Index, Range};
+
+use crate::ground::{Frame, Slot};
+use crate::packet::Packet;
+
+/// A moment: frames received until then, and the time in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) frames: u64,
+    pub(crate) now: u64,
+}
+
+/// Frames in the order of their arrival.
+pub(crate) struct Log {
+    frames: Vec<Frame>,
+    /// Since when the frames before the run wait, one for each.
+    since: Vec<Moment>,
+    /// Headers that are known to be intact, by index, ascending.
+    seen: Vec<(u32, Packet)>,
+}
+
+impl Index<usize> for Log {
+    type Output = Frame;
+    #[inline(always)]
+    fn index(&self, index: usize) -> &Frame {
+        &self.frames[index]
+    }
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            frames: Vec::with_capacity(2048),
+            since: Vec::with_capacity(2048),
+            seen: Vec::with_capacity(2048),
+        }
+    }
+
+    /// One without room, to stand in for another for a moment.
+    pub(crate) fn empty() -> Self {
+        Self { frames: Vec::new(), since: Vec::new(), seen: Vec::new() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Where the run begins.
+    #[inline(always)]
+    pub(crate) fn run(&self) -> usize {
+        self.since.len()
+    }
+
+    /// Whether there is a frame of the run.
+    #[inline(always)]
+    pub(crate) fn has_run(&self) -> bool {
+        self.frames.len() > self.since.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn last(&self) -> Option<&Frame> {
+        self.frames.last()
+    }
+
+    #[inline(always)]
+    pub(crate) fn first_mut(&mut self) -> Option<&mut Frame> {
+        self.frames.first_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
+        self.frames.iter()
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, frame: Frame) {
+        self.frames.push(frame);
+    }
+
+    /// Adds `n` full frames of `len` bytes, each one `stride` below the one before.
+    pub(crate) fn extend_below(&mut self, n: usize, len: u16, stride: usize) {
+        if let Some(&Frame { at, .. }) = self.frames.last() {
+            let frame = |i| Frame { at: at - i * stride, len, slot: Slot::Overlapping, bounce: 0 };
+            self.frames.extend((1..=n).map(frame));
+        }
+    }
+
+    /// The run begins at `index`; what comes before it waits from `moment` on, if it did not before.
+    #[inline(always)]
+    pub(crate) fn begin_run(&mut self, index: usize, moment: Moment) {
+        self.since.resize(index, moment);
+    }
+
+    /// Takes `log[first..]` out; what is left of a run waits.
+    #[inline(always)]
+    pub(crate) fn truncate(&mut self, first: usize, moment: Moment) {
+        self.frames.truncate(first);
+        if !self.seen.is_empty() {
+            self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < first));
+        }
+        self.since.resize(first, moment);
+    }
+
+    /// Takes the newest frame out.
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop()?;
+        let len = self.frames.len();
+        self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < len));
+        self.since.truncate(len);
+        Some(frame)
+    }
+
+    /// Takes frames out of the middle, or from the start.
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        let (start, n) = (range.start, range.len());
+        let waiting = |i: usize| i.min(self.since.len());
+        self.since.drain(waiting(start)..waiting(range.end));
+        self.frames.drain(range.clone());
+        self.seen.retain_mut(|(i, _)| {
+            let index = *i as usize;
+            if index >= range.end {
+                *i -= n as u32;
+            }
+            !range.contains(&index)
+        });
+    }
+
+    /// Takes the frames out that `take` wants, oldest first.
+    pub(crate) fn take_out(&mut self, mut take: impl FnMut(usize, &Frame, Option<&Packet>) -> bool) {
+        let (mut kept, mut known, mut waiting) = (0, 0, 0);
+        let mut header = 0;
+        for i in 0..self.frames.len() {
+            let (frame, mut packet) = (self.frames[i], None);
+            if let Some(&(index, p)) = self.seen.get(header)
+                && index as usize == i
+            {
+                packet = Some(p);
+                header += 1;
+            }
+            if take(i, &frame, packet.as_ref()) {
+                continue;
+            }
+            if let Some(p) = packet {
+                self.seen[known] = (kept as u32, p);
+                known += 1;
+            }
+            if let Some(&moment) = self.since.get(i) {
+                self.since[waiting] = moment;
+                waiting += 1;
+            }
+            self.frames[kept] = frame;
+            kept += 1;
+        }
+        self.frames.truncate(kept);
+        self.seen.truncate(known);
+        self.since.truncate(waiting);
+    }
+
+    /// How many of the oldest wait since before `moment`, by either measure.
+    pub(crate) fn older_than(&self, moment: Moment) -> usize {
+        self.since.partition_point(|m| m.frames < moment.frames || m.now < moment.now)
+    }
+
+    /// Notes an intact header of a frame.
+    pub(crate) fn note(&mut self, index: usize, packet: Packet) {
+        if let Err(at) = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i) {
+            self.seen.insert(at, (index as u32, packet));
+        }
+    }
+
+    /// What is known of a frame's header.
+    #[inline]
+    pub(crate) fn packet(&self, index: usize) -> Option<&Packet> {
+        let at = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i).ok()?;
+        Some(&self.seen[at].1)
+    }
+
+    /// Headers that are known to be intact, of the frames from `first` on, oldest first.
+    #[inline]
+    pub(crate) fn seen_from(&self, first: usize) -> &[(u32, Packet)] {
+        match self.seen.last() {
+            Some(&(i, _)) if i as usize >= first => {
+                &self.seen[self.seen.partition_point(|&(i, _)| (i as usize) < first)..]
+            }
+            _ => &[],
+        }
+    }
+
+    /// Headers that are known to be intact: how many.
+    #[inline(always)]
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Ipv4;
+
+    fn packet(id: u16) -> Packet {
+        let ip = Ipv4 {
+            src: 1,
+            dst: 2,
+            id,
+            protocol: 17,
+            ttl: 64,
+            more: true,
+            offset: 0,
+            header_len: 20,
+            payload_len: 1480,
+        };
+        Packet { ip, tos: 0, skew: 0, front: [0; 8] }
+    }
+
+    /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30 waiting.
+    fn log() -> Log {
+        let mut log = Log::new();
+        for i in 0..30_usize {
+            log.push(Frame { at: i, len: 60, slot: Slot::Overlapping, bounce: 0 });
+            if i % 2 == 0 {
+                log.note(i, packet(i as u16));
+            }
+            if i < 20 {
+                log.begin_run(i + 1, Moment { frames: i as u64, now: 0 });
+            }
+        }
+        log
+    }
+
+    /// Whatever was taken out, the rest has kept its headers and its times.
+    fn check(log: &Log, left: &[usize]) {
+        assert_eq!(log.iter().map(|f| f.at).collect::<Vec<_>>(), left);
+        assert_eq!(log.run(), left.iter().filter(|&&n| n < 20).count());
+        for (i, &n) in left.iter().enumerate() {
+            let header = (n % 2 == 0).then(|| packet(n as u16));
+            assert_eq!(log.packet(i), header.as_ref());
+            if n < 20 {
+                assert_eq!(log.since[i].frames, n as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_taken_out_the_rest_is_as_it_was() {
+        for start in 0..=30 {
+            for end in start..=30 {
+                let mut one = log();
+                one.remove(start..end);
+                let left: Vec<_> = (0..30).filter(|i| !(start..end).contains(i)).collect();
+                check(&one, &left);
+                let mut other = log();
+                other.take_out(|i, _, _| (start..end).contains(&i));
+                check(&other, &left);
+            }
+        }
+        let mut log = log();
+        log.take_out(|i, frame, packet| {
+            assert_eq!((frame.at, packet.is_some()), (i, i % 2 == 0));
+            i % 3 == 0
+        });
+        check(&log, &(0..30).filter(|i| i % 3 != 0).collect::<Vec<_>>());
+        log.truncate(10, Moment::default());
+        check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
+        assert_eq!(log.pop().map(|f| f.at), Some(14));
+        check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13]);
+        assert_eq!(log.older_than(Moment { frames: 8, now: 0 }), 5);
+        assert_eq!(log.seen_from(6).iter().map(|&(i, _)| i).collect::<Vec<_>>(), [6]);
+        assert!(log.seen_from(8).is_empty());
+    }
+}

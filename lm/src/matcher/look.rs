@@ -1,0 +1,125 @@
+//! The end of a poll: is the newest frame the last of its datagram, and does its header count?
+//!
+//! On a device that writes at any time the newest header is intact if the slot below was still untouched *after* it was
+//! read, or if nothing was reported for so long that a frame under way would have been. Else it has to wait for the next
+//! frame, which tells by its length whether it reaches that far.
+
+use super::Matcher;
+use crate::ground::{Below, Frame, Ground};
+use crate::packet::{self, Head};
+
+/// What stood in front of the newest frame's payload at the first look that could not close its run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glimpse {
+    head: Head,
+    since: u64,
+    /// It was looked at again, and made no sense.
+    doubted: bool,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// Frames have come since the last look.
+    #[inline(always)]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never falls.
+    #[inline]
+    pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, taken: usize, ground: &mut G) {
+        self.now += clock.saturating_sub(self.clock).min(Self::GAP);
+        self.clock = clock;
+        let now = self.now;
+        if self.fresh && taken >= Self::MANY && !self.config.synchronous {
+            // What is whole by now is closed by the next frame, or by the look of a poll that finds fewer.
+            self.glimpse = None;
+        } else if self.fresh {
+            self.fresh = false;
+            self.glimpse = None;
+            if self.log.has_run() && !self.gap {
+                if self.config.synchronous {
+                    self.look_synchronous(ground);
+                } else {
+                    self.look_asynchronous(ground);
+                }
+            }
+        } else if let Some(glimpse) = self.glimpse {
+            let wait = if glimpse.doubted { Self::DOUBT } else { self.config.quiet.unwrap_or(u64::MAX) };
+            if now.saturating_sub(glimpse.since) > wait {
+                self.glimpse = self.settle(glimpse, ground);
+            }
+        }
+        if !self.log.is_empty() {
+            self.shed(ground);
+        }
+        let counters = &mut self.counters;
+        self.reassembler.expire(now, ground, |_, reason| counters.drop_one(reason));
+    }
+
+    /// The newest header is as it arrived.
+    #[inline(always)]
+    fn look_synchronous<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        if !self.close_late(ground) {
+            let head = ground.head(&self.newest());
+            self.miss(&head, ground);
+        }
+    }
+
+    /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was intact.
+    #[inline(always)]
+    fn look_asynchronous<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let newest = self.newest();
+        let head = ground.head(&newest);
+        let headers = packet::words(&head);
+        let below = ground.below(&newest);
+        let untouched = below == Below::Untouched;
+        if untouched && headers.look_first() && self.close_with(headers, packet::front(&head), ground) {
+            return;
+        }
+        // A datagram's last fragment in front of its others, and one in its midst, wait for what comes next.
+        let waits =
+            headers.look_middle() || (headers.look_behind() && self.run_len() == 1 && !self.is_behind_full());
+        if untouched && !waits {
+            self.miss(&head, ground);
+        } else if below != Below::Touched {
+            self.glimpse = Some(Glimpse { head, since: self.now, doubted: false });
+        }
+    }
+
+    /// Whether the run begins right behind a full frame that waits, as a last fragment does in forward order.
+    fn is_behind_full(&self) -> bool {
+        let run = self.log.run();
+        run > 0 && self.log[run - 1].len == self.full
+    }
+
+    /// The newest frame, whose header is intact, closes nothing.
+    #[cold]
+    #[inline(never)]
+    fn miss<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) {
+        self.unfold();
+        if self.run_len() > 1 {
+            self.find_forward(ground);
+        }
+        self.examine(head, ground);
+    }
+
+    /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they make no sense,
+    /// that is doubted, and looked at once more.
+    #[cold]
+    fn settle<G: Ground<Buf = B>>(&mut self, glimpse: Glimpse, ground: &mut G) -> Option<Glimpse> {
+        self.unfold();
+        let newest: Frame = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
+        // The next frame may have come just now, and be overwriting them: what was read first counts.
+        if ground.head(&newest) != glimpse.head {
+            return None;
+        }
+        if !glimpse.doubted && !packet::is_known(&glimpse.head, &newest, ground) {
+            return Some(Glimpse { doubted: true, ..glimpse });
+        }
+        let headers = packet::words(&glimpse.head);
+        if !(headers.look_first() && self.close_with(headers, packet::front(&glimpse.head), ground)) {
+            self.miss(&glimpse.head, ground);
+        }
+        None
+    }
+}

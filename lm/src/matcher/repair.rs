@@ -1,0 +1,239 @@
+//! One copy, and proof: datagrams of LM's that are all there but did not land in one piece.
+//!
+//! A first fragment shows up, and among the frames that wait there are enough to make its datagram, with strangers in
+//! between. Its last fragment is the one whose tag agrees. Of the frames between the two, those that are not full are
+//! strangers'; full ones may be, too, and are looked for as one block of up to eight. A choice is believed only if the
+//! tag's digest proves the order, and the UDP checksum is good: together 72 bits, however many choices were tried. Each
+//! frame is summed once, and what all that may cost is bounded ([`super::effort`]).
+
+use super::close::identity;
+use super::{Matcher, effort};
+use crate::checksum::{self, Digest, Piece};
+use crate::ground::{Ground, Slot, Whole, WholeBy};
+use crate::layout::{Layout, TAG};
+use crate::packet::Packet;
+use crate::tag::{Identity, Tag};
+use crate::wire::{self, Flow, Udp};
+
+/// Strangers in one block that are looked for inside a datagram.
+const BLOCK: usize = 8;
+
+/// Frames as long as its last fragment that are tried where no tag tells which it is.
+const LASTS: usize = 4;
+
+/// A datagram that may be among the frames of the log.
+pub(super) struct Wanted {
+    pub(super) packet: Packet,
+    pub(super) udp: Udp,
+    pub(super) identity: Identity,
+    pub(super) layout: Layout,
+    /// Where its first fragment is, or would be.
+    pub(super) z: usize,
+}
+
+/// Frames that are chosen to be a datagram, kept so that choosing needs no memory each time.
+#[derive(Default)]
+pub(super) struct Choice {
+    /// The log's indices of full frames that may be its middle, newest first, and what each sums up to.
+    middle: Vec<(usize, Piece)>,
+    /// Frames that may be its last fragment, newest first, and the order that their tag tells.
+    lasts: Vec<(usize, Option<u32>)>,
+    /// The log's indices of the fragments, first fragment first.
+    chosen: Vec<usize>,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
+    /// the frames that wait. True: it is done with.
+    pub(super) fn assemble<G: Ground<Buf = B>>(&mut self, packet: &Packet, ground: &mut G) -> bool {
+        let Some(wanted) = self.wanted(packet) else { return false };
+        let mut choice = std::mem::take(&mut self.choice);
+        let found = self.choose(&wanted, &mut choice, ground);
+        if found {
+            let n = wanted.layout.fragments();
+            let len = wanted.layout.udp_len() - wire::UDP;
+            let flow = wanted.identity.flow;
+            let whole = Whole { flow, len, fragments: n as u16, by: WholeBy::Checksum };
+            let chosen = &choice.chosen;
+            self.copy_out(&whole, &wanted.layout, |i| chosen[i], None, ground);
+            // Chosen are the newest first; they are met oldest first.
+            let mut next = chosen.iter().rev().peekable();
+            self.log.take_out(|i, frame, _| {
+                let ours = next.next_if(|&&c| c == i).is_some();
+                if ours {
+                    ground.release(frame);
+                }
+                ours
+            });
+            self.leave();
+        }
+        self.choice = choice;
+        found
+    }
+
+    fn wanted(&self, packet: &Packet) -> Option<Wanted> {
+        let z = self.log.len() - 1;
+        let newest = &self.log[z];
+        if !self.config.require.checksum || newest.len != self.full || newest.slot != Slot::Overlapping {
+            return None;
+        }
+        let wanted = self.wanted_by(packet, packet.udp()?, z)?;
+        (z + 1 >= wanted.layout.fragments()).then_some(wanted)
+    }
+
+    /// A datagram with a checksum that is taken here, by its first fragment's headers.
+    pub(super) fn wanted_by(&self, packet: &Packet, udp: Udp, z: usize) -> Option<Wanted> {
+        let key = packet.key();
+        let len = usize::from(udp.len);
+        let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len)
+            || udp.checksum == 0
+            || !self.config.accept.takes(&flow)
+        {
+            return None;
+        }
+        let layout = Layout::of_udp(self.config.geometry, len);
+        let identity = identity(flow, key.id, &udp);
+        (layout.fragments() > 1).then_some(Wanted { packet: *packet, udp, identity, layout, z })
+    }
+
+    /// Whether frame `index` may be fragment `position` of `wanted`.
+    pub(super) fn may_be(&self, index: usize, position: usize, wanted: &Wanted) -> bool {
+        let frame = &self.log[index];
+        let layout = &wanted.layout;
+        let last = position + 1 == layout.fragments();
+        let fits = if last { layout.ends_with(frame.len.into()) } else { frame.len == self.full };
+        fits && frame.slot == Slot::Overlapping
+            && self.log.packet(index).is_none_or(|header| {
+                let offset = position * self.config.geometry.stride();
+                header.is_piece(&wanted.packet.key(), offset, layout.ip_fragment_len(position), !last)
+            })
+    }
+
+    /// Chooses the fragments, if a choice can be proven.
+    fn choose<G: Ground<Buf = B>>(&mut self, wanted: &Wanted, choice: &mut Choice, ground: &G) -> bool {
+        if !self.can_afford(wanted.z) {
+            return false;
+        }
+        self.find_lasts(wanted, &mut choice.lasts, ground);
+        let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
+        let blocks = if wanted.layout.tag().is_some() { BLOCK } else { 0 };
+        for at in 0..choice.lasts.len() {
+            let (last, order) = choice.lasts[at];
+            if !self.find_middle(wanted, last, blocks, &mut choice.middle, ground) {
+                continue;
+            }
+            let extra = choice.middle.len() - (n - 2);
+            let places = if extra == 0 { 1 } else { n - 1 };
+            // Each place costs a step for each fragment, and where the tag has a fragment of its own one more sum.
+            if !self.can_sum(2) || !self.can_afford(places * (2 * n + effort::summing(stride))) {
+                return false;
+            }
+            let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, ground));
+            for skip in 0..places {
+                let (newer, older) = choice.middle.split_at(skip);
+                let middle = || newer.iter().chain(older.get(extra..).unwrap_or_default());
+                if middle().zip(1..).all(|(&(i, _), place)| self.may_be(i, place, wanted))
+                    && self.is_proven(wanted, order, ends, middle(), ground)
+                {
+                    choice.chosen.clear();
+                    choice.chosen.push(wanted.z);
+                    choice.chosen.extend(middle().map(|&(i, _)| i));
+                    choice.chosen.push(last);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one, the newest few
+    /// of its length.
+    fn find_lasts<G: Ground<Buf = B>>(
+        &self,
+        wanted: &Wanted,
+        lasts: &mut Vec<(usize, Option<u32>)>,
+        ground: &G,
+    ) {
+        let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
+        let candidates = (0..wanted.z).rev().filter(|&i| self.may_be(i, n - 1, wanted));
+        let agree = candidates.filter_map(|i| {
+            let Some(at) = wanted.layout.tag() else { return Some((i, None)) };
+            let start = self.log[i].at + (at - (n - 1) * stride);
+            let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+            match wanted.identity.check(tag) {
+                Some(Tag::Ordered(order)) => Some((i, Some(order))),
+                _ => None,
+            }
+        });
+        lasts.clear();
+        lasts.extend(agree.take(LASTS));
+    }
+
+    /// Full frames between the last fragment and the first one, and what they sum up to; false: there are not as many as are
+    /// wanted, or too many, or they cost too much.
+    fn find_middle<G: Ground<Buf = B>>(
+        &mut self,
+        wanted: &Wanted,
+        last: usize,
+        blocks: usize,
+        middle: &mut Vec<(usize, Piece)>,
+        ground: &G,
+    ) -> bool {
+        let n = wanted.layout.fragments();
+        let key = wanted.packet.key();
+        let fits = |i: &usize| {
+            self.log[*i].len == self.full && self.log.packet(*i).is_none_or(|header| header.key() == key)
+        };
+        middle.clear();
+        middle
+            .extend((last + 1..wanted.z).rev().filter(fits).map(|i| (i, Piece::default())).take(n + blocks));
+        let found = middle.len();
+        // Where none may be skipped, the newest are taken.
+        middle.truncate(if blocks == 0 { n - 2 } else { found });
+        if middle.len() < n - 2 || found > n - 2 + BLOCK || !self.can_sum(middle.len()) {
+            return false;
+        }
+        let stride = self.config.geometry.stride();
+        for (i, piece) in middle {
+            *piece = checksum::piece(ground.bytes(self.log[*i].at, stride));
+        }
+        true
+    }
+
+    /// What the piece at `place` sums up to if it lies in frame `index`.
+    fn sum<G: Ground<Buf = B>>(&self, wanted: &Wanted, index: usize, place: usize, ground: &G) -> Piece {
+        let range = wanted.layout.piece(place);
+        checksum::piece(ground.bytes(self.log[index].at + range.start, range.len()))
+    }
+
+    /// Whether these frames are the middle of the datagram with these ends.
+    fn is_proven<'c, G: Ground<Buf = B>>(
+        &self,
+        wanted: &Wanted,
+        order: Option<u32>,
+        [first, last]: [Piece; 2],
+        middle: impl Iterator<Item = &'c (usize, Piece)>,
+        ground: &G,
+    ) -> bool {
+        let stride = self.config.geometry.stride();
+        let mut digest = Digest::new();
+        digest.push(first);
+        for (&(i, piece), place) in middle.zip(1..) {
+            let whole = wanted.layout.piece(place).len() == stride;
+            digest.push(if whole { piece } else { self.sum(wanted, i, place, ground) });
+        }
+        digest.push(last);
+        is_ordered(wanted, order, &digest)
+    }
+}
+
+/// Whether the order of its fragments is that of the tag, or of the identification where a tag has no room; and its sum is that
+/// of the UDP checksum.
+pub(super) fn is_ordered(wanted: &Wanted, order: Option<u32>, digest: &Digest) -> bool {
+    let ordered = match order {
+        Some(order) => order == digest.finish(),
+        None => wanted.identity.ip_id == digest.finish16(),
+    };
+    ordered && checksum::udp_ok(&wanted.identity.flow, &wanted.udp, digest.sum())
+}
