@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A round is a block of 10,000 frames of each stream, one stream after the other; the median of all rounds counts. Writing
-//! frames is the device's work and not timed, and what reading the clock takes is taken off. It fails if a stream costs more
-//! than ten times as much as LM's own datagrams of 7168 bytes do.
+//! frames is the device's work and not timed, and what reading the clock takes is taken off; a block in which the thread lost
+//! its CPU is measured again. It fails if a stream costs more than ten times as much as LM's own datagrams of 7168 bytes do.
 
 #[path = "../../../lm/tests/attacks/ground.rs"]
 mod ground;
@@ -31,6 +31,10 @@ const SENDER: Flow = Flow { src: 0xc0a8_0042, dst: 0x0a00_00fe, src_port: 666, d
 
 /// Frames of a block.
 const BLOCK: usize = 10_000;
+/// Nanoseconds a frame that an interruption doesn't explain.
+const DEAR: f64 = 2000.0;
+/// How often a block is measured that is interrupted.
+const TRIES: usize = 8;
 /// A hostile frame may cost so many good ones.
 const MOST: f64 = 10.0;
 
@@ -49,19 +53,52 @@ struct Run<'a> {
     ground: Counting,
     matcher: Matcher<Vec<u8>>,
     now: u64,
+    blocks: usize,
     /// Nanoseconds a frame, by block.
     samples: Vec<f64>,
+}
+
+/// Of one stream on one device, a frame.
+#[derive(Clone, Copy)]
+struct Cost {
+    ns: f64,
+    /// In the units that the tests count.
+    work: f64,
 }
 
 impl<'a> Run<'a> {
     fn new(geometry: Geometry, require: Require, device: Device, stream: &'a Stream) -> Self {
         let matcher = Matcher::new(Config { require, ..config(geometry, device.synchronous) });
         let ground = Counting::new(geometry, device.slot);
-        Self { frames: &stream.frames, at: 0, device, ground, matcher, now: 0, samples: Vec::new() }
+        Self {
+            frames: &stream.frames,
+            at: 0,
+            device,
+            ground,
+            matcher,
+            now: 0,
+            blocks: 0,
+            samples: Vec::new(),
+        }
     }
 
-    /// A block; `clock`: what reading the clock takes.
+    /// A block that nobody interrupted, if one is to be had.
     fn block(&mut self, clock: f64) {
+        let mut best = f64::INFINITY;
+        for _ in 0..TRIES {
+            let before = interruptions();
+            let took = self.once(clock);
+            // On a machine that is never quiet the shortest has to do.
+            best = best.min(took);
+            if interruptions() == before || took > DEAR {
+                break;
+            }
+        }
+        self.samples.push(best);
+    }
+
+    /// Nanoseconds a frame of a block; `clock`: what reading the clock takes.
+    fn once(&mut self, clock: f64) -> f64 {
         let (mut spent, mut done) = (0.0, 0);
         let mut landed: Vec<Frame> = Vec::with_capacity(self.device.burst);
         while done < BLOCK {
@@ -79,17 +116,26 @@ impl<'a> Run<'a> {
             self.matcher.look(self.now, landed.len(), &mut self.ground);
             spent += start.elapsed().as_nanos() as f64 - clock;
         }
-        self.samples.push(spent.max(0.0) / done as f64);
+        self.blocks += 1;
+        spent.max(0.0) / done as f64
     }
 
-    fn median(&mut self) -> f64 {
-        median(&mut self.samples)
+    fn cost(&mut self) -> Cost {
+        let frames = (self.blocks * BLOCK) as f64;
+        Cost { ns: median(&mut self.samples), work: 1.0 + self.ground.work() as f64 / frames }
     }
 }
 
 fn median(samples: &mut [f64]) -> f64 {
     samples.sort_unstable_by(f64::total_cmp);
     samples[samples.len() / 2]
+}
+
+/// How often this thread lost its CPU to another.
+fn interruptions() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("nonvoluntary_ctxt_switches:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// What reading the clock twice takes.
@@ -132,16 +178,19 @@ fn measure(mtu: u16, rounds: usize) -> Result<f64, String> {
             if runs[0].ground.delivered == 0 && (require.checksum || device.slot == Slot::Separate) {
                 return Err(format!("MTU {mtu}, {policy}: nothing of {} was delivered", all[0].name));
             }
-            columns.push(runs.iter_mut().map(Run::median).collect::<Vec<f64>>());
+            columns.push(runs.iter_mut().map(Run::cost).collect::<Vec<Cost>>());
         }
-        println!("\nMTU {mtu}, --require={policy}: ns a frame, and how many times as much as LM's own");
-        let heads: Vec<String> = DEVICES.iter().map(|&d| format!("{:>26}", place(d))).collect();
+        println!(
+            "\nMTU {mtu}, --require={policy}: ns a frame, how many times as much as LM's own, and work as it is counted"
+        );
+        let heads: Vec<String> = DEVICES.iter().map(|&d| format!("{:>28}", place(d))).collect();
         println!("{:<70}{}", "", heads.concat());
         for (i, stream) in all.iter().enumerate() {
             let cells = columns.iter().map(|c| {
-                let ratio = c[i] / c[0].max(1.0);
+                let Cost { ns, work } = c[i];
+                let ratio = ns / c[0].ns.max(1.0);
                 most = most.max(ratio);
-                format!("{:>17.1} ({ratio:>5.1})", c[i])
+                format!("{ns:>12.1} ({ratio:>6.1}) {work:>5.0}")
             });
             println!("{:<70} {}", stream.name, cells.collect::<Vec<_>>().join(" "));
         }
