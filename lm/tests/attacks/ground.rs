@@ -1,7 +1,8 @@
 //! A ground that counts what is asked of it: memory in which slots descend, and nothing else.
 
-use lm::ground::{Frame, Ground, Slot, Whole};
+use lm::ground::{Below, Frame, Ground, Slot, Whole};
 use lm::layout::Geometry;
+use lm::packet::Head;
 use lm::reassembler::Store;
 use lm::wire::{HEADERS, MIN_FRAME};
 use lm::words::{HeaderWords, WORDS};
@@ -85,9 +86,14 @@ impl Ground for Counting {
         self.look(1, 0);
         HeaderWords::of(*self.mem[frame.at - WORDS..].first_chunk().expect("margin"))
     }
-    fn frame(&self, frame: &Frame) -> &[u8] {
+    fn head(&self, frame: &Frame) -> Head {
         self.look(1, 0);
-        &self.mem[frame.at - HEADERS..frame.at - HEADERS + usize::from(frame.len)]
+        *self.mem[frame.at - HEADERS..].first_chunk().expect("margin")
+    }
+    fn below(&self, _: &Frame) -> Below {
+        // A word of the slot below is read.
+        self.look(1, 0);
+        Below::Untouched
     }
     fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
         self.look(1, 0);
@@ -101,8 +107,12 @@ impl Ground for Counting {
     fn copied(&mut self, _: Whole, _: Vec<u8>, _: usize) {
         self.delivered += 1;
     }
-    fn stranger(&mut self, frame: &Frame) -> bool {
+    fn stranger(&mut self, frame: &Frame, _: &Head) -> bool {
         self.look(0, frame.len.into());
+        true
+    }
+    fn stranger_copy(&mut self, bytes: &[u8]) -> bool {
+        self.look(0, bytes.len());
         true
     }
     fn release(&mut self, _: &Frame) {

@@ -169,6 +169,7 @@ pub(crate) fn play_acts(geometry: Geometry, require: Policy, way: Way, acts: &[A
     setup.require = require.into();
     setup.mirror = mock.mirror();
     if !way.card {
+        mock.blind = true;
         setup.quiet = None;
     }
     let mut matcher = Matcher::new(setup);
