@@ -28,6 +28,10 @@ pub fn plain_frames(geometry: Geometry, flow: Flow, id: u16, payload: &[u8]) -> 
         Udp { src_port: flow.src_port, dst_port: flow.dst_port, len: layout.udp_len() as u16, checksum: 0 };
     udp.checksum = checksum::udp(&flow, udp.len, checksum::sum(payload));
     let datagram = [&udp.bytes()[..], payload].concat();
+    if datagram.len() + IPV4 <= usize::from(geometry.mtu()) {
+        // Up to 7 bytes longer than a stride.
+        return vec![fragment(flow, id, 0, false, &datagram)];
+    }
     (0..layout.fragments())
         .map(|i| {
             let start = i * geometry.stride();

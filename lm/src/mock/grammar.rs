@@ -10,7 +10,7 @@ use crate::layout::{Geometry, Layout};
 use crate::wire::{self, Arp, Flow, HEADERS, MAX_PAYLOAD, UDP};
 
 /// MTUs of links, and their neighbours: a stride is a multiple of 8, so that up to 7 bytes are left over.
-const MTUS: [u16; 20] = [
+pub(super) const MTUS: [u16; 20] = [
     1500, 1500, 1500, 1500, 576, 577, 578, 581, 583, 1006, 1280, 1281, 1450, 1492, 1499, 4000, 4003, 9000,
     9001, 9216,
 ];
@@ -60,25 +60,39 @@ impl Stack {
     pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
         let Require { headers, checksum, tags } = case.require;
         let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
-        let fragments = (len + UDP).div_ceil(case.geometry.stride());
+        let fits = len + UDP + wire::IPV4 <= usize::from(case.geometry.mtu());
+        let fragments = if fits { 1 } else { (len + UDP).div_ceil(case.geometry.stride()) };
         let checked = checksum && self.has_checksum();
         match case.slot {
             Slot::Separate => headers || checked || (tags && tagged),
-            _ if self.is_lm() => (checked && self == Self::Lm) || (tags && tagged),
+            _ if self.is_lm() => keeps_guard(case.geometry, len) && (checked || (tags && tagged)),
             // Headers tell the order, where each is read in time.
             _ if case.synchronous && case.burst == 1 => headers || checked,
             _ => {
-                checked && alike && self == Self::Kernel && fragments == 2 && self.names_its_source(case, len)
+                checked
+                    && alike
+                    && self == Self::Kernel
+                    && fragments == 2
+                    && names_its_source(case.geometry, len)
             }
         }
     }
+}
 
-    /// Whether enough is left of a first fragment's header when the second of two has landed below it.
-    fn names_its_source(self, case: &Case, len: usize) -> bool {
-        const BEFORE_ADDRESSES: usize = 26;
-        let stride = case.geometry.stride();
-        len + UDP - stride <= stride - HEADERS + BEFORE_ADDRESSES
-    }
+/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507 bytes there may be
+/// no room for what makes it so.
+pub(super) fn keeps_guard(geometry: Geometry, len: usize) -> bool {
+    Layout::new(geometry, len).is_some_and(|l| {
+        let last = l.fragment_len(l.fragments() - 1);
+        last + HEADERS <= geometry.stride()
+    })
+}
+
+/// Whether enough is left of a first fragment's header when the second of two has landed below it.
+pub(super) fn names_its_source(geometry: Geometry, len: usize) -> bool {
+    const BEFORE_ADDRESSES: usize = 26;
+    let stride = geometry.stride();
+    len + UDP - stride <= stride - HEADERS + BEFORE_ADDRESSES
 }
 
 /// A sender, and how far it is.
@@ -302,7 +316,7 @@ fn segment(case: &mut Case, random: &mut Random, senders: &mut [Sender], all: &m
     let geometry = case.geometry;
     let at = random.below(senders.len());
     let sender = &mut senders[at];
-    let what = random.below(12);
+    let what = random.below(13);
     match what {
         0..=2 => {
             let (n, len) = (random.within(1, 12), length(random, geometry, 30_000));
@@ -364,7 +378,7 @@ fn halves(random: &mut Random, geometry: Geometry, sender: &mut Sender) -> Vec<V
 /// Frames as no LM sends them, but somebody may: the same datagram in other clothes.
 fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let room = usize::from(geometry.mtu()) + 18;
-    let (kind, alike) = (random.below(6), random.once_in(2));
+    let (kind, alike) = (random.below(9), random.once_in(2));
     for frame in &mut frames {
         let some = alike || random.once_in(2);
         match kind {
@@ -379,6 +393,27 @@ fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) ->
             2 if some => frame.extend(random.bytes(8)),
             3 if some => frames::with_priority(frame, random.below(8) as u8),
             4 => frames::with_ecn(frame, random.pick(&[0, 1, 2, 3])),
+            // A packet that is shorter than its frame, by eights.
+            5 if random.once_in(3) => {
+                let total = wire::be16(frame, 16);
+                let less = 8 * random.within(1, 1 + usize::from(total / 16)) as u16;
+                frame[16..18].copy_from_slice(&total.saturating_sub(less).max(28).to_be_bytes());
+                frames::mend(frame);
+            }
+            // Another place, or another end.
+            6 if random.once_in(3) => {
+                let word = random.pick(&[8, 1480 / 8, wire::MORE as usize, wire::MORE as usize | 1]) as u16;
+                let place = wire::be16(frame, 20) ^ word;
+                frame[20..22].copy_from_slice(&place.to_be_bytes());
+                frames::mend(frame);
+            }
+            // Another length of the datagram.
+            7 if wire::be16(frame, 20) & 0x1fff == 0 && frame.len() > HEADERS + UDP => {
+                let len = wire::be16(frame, HEADERS + 4);
+                let stride = geometry.stride() as u16;
+                let other = random.pick(&[len - 1, len + 1, len ^ 8, len.wrapping_sub(stride), 8, 7, 0]);
+                frame[HEADERS + 4..HEADERS + 6].copy_from_slice(&other.to_be_bytes());
+            }
             _ if frame.len() < wire::MIN_FRAME => {
                 frame.resize(wire::MIN_FRAME, random.pick(&[0, 0x10, 0x11]));
             }

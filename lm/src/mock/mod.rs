@@ -12,6 +12,7 @@ pub mod frames;
 pub mod grammar;
 mod ground;
 pub mod hostile;
+pub mod live;
 mod meter;
 pub mod oracle;
 pub mod random;
