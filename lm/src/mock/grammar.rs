@@ -353,7 +353,7 @@ fn segment(case: &mut Case, random: &mut Random, senders: &mut [Sender], all: &m
             let len = length(random, geometry, 4 * geometry.stride());
             let data = payload(random, len);
             let frames = sender.send(geometry, &data);
-            all.extend(unusual(random, geometry, frames).into_iter().map(arrival));
+            all.extend(unusual(random, geometry, frames));
         }
     }
 }
@@ -376,10 +376,11 @@ fn halves(random: &mut Random, geometry: Geometry, sender: &mut Sender) -> Vec<V
 }
 
 /// Frames as no LM sends them, but somebody may: the same datagram in other clothes.
-fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u8>>) -> Vec<Arrival> {
     let room = usize::from(geometry.mtu()) + 18;
     let (kind, alike) = (random.below(9), random.once_in(2));
-    for frame in &mut frames {
+    let mut all: Vec<Arrival> = frames.into_iter().map(arrival).collect();
+    for Arrival { bytes: frame, originals, .. } in &mut all {
         let some = alike || random.once_in(2);
         match kind {
             0 if some => {
@@ -395,6 +396,7 @@ fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) ->
             4 => frames::with_ecn(frame, random.pick(&[0, 1, 2, 3])),
             // A packet that is shorter than its frame, by eights.
             5 if random.once_in(3) => {
+                originals.push(frame.clone());
                 let total = wire::be16(frame, 16);
                 let less = 8 * random.within(1, 1 + usize::from(total / 16)) as u16;
                 frame[16..18].copy_from_slice(&total.saturating_sub(less).max(28).to_be_bytes());
@@ -402,6 +404,7 @@ fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) ->
             }
             // Another place, or another end.
             6 if random.once_in(3) => {
+                originals.push(frame.clone());
                 let word = random.pick(&[8, 1480 / 8, wire::MORE as usize, wire::MORE as usize | 1]) as u16;
                 let place = wire::be16(frame, 20) ^ word;
                 frame[20..22].copy_from_slice(&place.to_be_bytes());
@@ -420,7 +423,7 @@ fn unusual(random: &mut Random, geometry: Geometry, mut frames: Vec<Vec<u8>>) ->
             _ => {}
         }
     }
-    frames
+    all
 }
 
 /// Something goes wrong on the way, or somebody else sends.

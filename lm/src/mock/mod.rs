@@ -284,7 +284,7 @@ impl Mock {
             if special.bounce != 0 {
                 // The driver's side has the payload copied into place.
                 let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
-                let payload = &bytes[HEADERS..bytes.len().min(HEADERS + self.geometry.stride())];
+                let payload = &bytes[HEADERS.min(bytes.len())..];
                 // A device that writes meanwhile writes something else.
                 self.finish_flight();
                 self.write(special.at, payload);

@@ -33,6 +33,8 @@ struct Fragment {
     data: Vec<u8>,
     /// Which frame on the wire it was.
     frame: usize,
+    /// It was so before something damaged it: nothing that its header says counts where that header is read.
+    original: bool,
 }
 
 /// Every frame that was on the wire.
@@ -71,14 +73,15 @@ pub struct Tally {
 }
 
 impl Wire {
-    /// A frame arrived as `frame`; `originals` are what it was before something damaged it: where its header was overwritten,
-    /// what it had been counts.
+    /// A frame arrived as `frame`; `originals` are what it was before something damaged it: where its header was overwritten
+    /// before anybody could read it, what it had been counts.
     pub fn record(&mut self, frame: &[u8], originals: &[Vec<u8>]) {
         let mut padded = frame.to_vec();
         padded.resize(frame.len().max(MIN_FRAME), 0);
         let number = self.frames.len();
         for form in std::iter::once(&padded).chain(originals) {
-            if let Some(fragment) = parse(form, number) {
+            if let Some(mut fragment) = parse(form, number) {
+                fragment.original = !std::ptr::eq(form, &raw const padded);
                 self.fragments.entry((fragment.ip.src, fragment.ip.dst)).or_default().push(fragment);
             }
         }
@@ -129,13 +132,10 @@ impl Wire {
         for stranger in strangers {
             match left.get_mut(&stranger[..]) {
                 Some(n) if *n > 0 => *n -= 1,
-                _ => {
-                    let head = &stranger[..stranger.len().min(42)];
-                    return Err(format!(
-                        "a frame of {} bytes that nobody sent was handed out: {head:02x?}",
-                        stranger.len()
-                    ));
+                Some(_) => {
+                    return Err(format!("a stranger's frame was handed out too often: {}", hex(stranger)));
                 }
+                None => return Err(format!("a frame that nobody sent was handed out: {}", hex(stranger))),
             }
         }
         Ok(tally)
@@ -149,7 +149,9 @@ impl Wire {
         datagram[UDP..].copy_from_slice(&d.payload);
         let sum = checksum::sum(&d.payload);
         let (mut firsts, mut heads) = (HashSet::new(), HashSet::new());
-        for f in fragments.iter().filter(|f| f.ip.offset == 0) {
+        let seen = rules.all_headers || d.whole.by == WholeBy::Headers;
+        let fragments = fragments.iter().filter(|f| !(seen && f.original));
+        for f in fragments.clone().filter(|f| f.ip.offset == 0) {
             let Some(udp) = Udp::parse(&f.data) else { continue };
             let same = udp.src_port == flow.src_port
                 && udp.dst_port == flow.dst_port
@@ -170,7 +172,7 @@ impl Wire {
                 _ => checksum::udp_ok(&flow, &udp, sum),
             };
             datagram[..UDP].copy_from_slice(&head);
-            good && chain(&datagram, fragments.iter().filter(|f| f.ip.id == id), rules.ecn)
+            good && chain(&datagram, fragments.clone().filter(|f| f.ip.id == id), rules.ecn)
         });
         (firsts.len(), sent)
     }
@@ -243,6 +245,11 @@ fn allowed(d: &Delivered, rules: &Rules) -> Result<(), String> {
     Ok(())
 }
 
+fn hex(frame: &[u8]) -> String {
+    let head: Vec<_> = frame.iter().take(42).map(|b| format!("{b:02x}")).collect();
+    format!("{} bytes, {}", frame.len(), head.concat())
+}
+
 /// Whether a fragment carries what the datagram has at its place; what lies behind the datagram is anybody's.
 fn agrees(datagram: &[u8], fragment: &Fragment) -> bool {
     let start = fragment.ip.offset as usize;
@@ -298,5 +305,5 @@ fn parse(frame: &[u8], number: usize) -> Option<Fragment> {
     let ecn = frame[at + 1] & 3;
     let start = at + usize::from(ip.header_len);
     let data = frame[start..start + usize::from(ip.payload_len)].to_vec();
-    Some(Fragment { ip, ecn, data, frame: number })
+    Some(Fragment { ip, ecn, data, frame: number, original: false })
 }
