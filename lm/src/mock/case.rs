@@ -1,5 +1,6 @@
 //! A case: frames, what happens between them, and how the queue is polled. It runs on a mock and is judged by the oracle.
 
+use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
 use super::{Mock, Work, config, lm_frames};
 use crate::alf::ChecksumMode;
@@ -202,6 +203,27 @@ fn describe(arrival: &Arrival) -> String {
     }
 }
 
+/// Frames' worth of work that a matcher may have saved up when a case begins.
+const SAVED: u64 = 3000;
+
+/// No case takes more than its frames may take, and what was saved.
+fn work_is_bounded(work: &Work, geometry: Geometry) -> Result<(), String> {
+    let (frames, full) = ((work.frames + SAVED) as f64, geometry.full_frame() as f64);
+    let done = [
+        ("headers", work.headers as f64, BOUNDS.headers),
+        ("reads", work.reads as f64, BOUNDS.reads),
+        ("full frames summed", work.bytes as f64 / full, BOUNDS.bytes),
+        ("full frames looked at", work.whole as f64 / full, BOUNDS.whole),
+        ("buffers taken", work.takes as f64, BOUNDS.takes),
+    ];
+    match done.iter().find(|(_, n, bound)| *n > bound * frames) {
+        None => Ok(()),
+        Some((what, n, bound)) => {
+            Err(format!("{n:.0} {what} for {} frames: the bound is {bound} a frame", work.frames))
+        }
+    }
+}
+
 impl Running<'_> {
     fn play(&mut self) {
         let case = self.case;
@@ -315,6 +337,7 @@ impl Running<'_> {
             clean: case.clean,
             ecn: !before,
         };
+        work_is_bounded(&work, case.geometry)?;
         let tally = self.wire.judge(&self.mock.delivered, &self.mock.strangers, &rules)?;
         self.add_up()?;
         self.lives(&count)?;
@@ -362,6 +385,63 @@ impl Running<'_> {
         match seen.iter().find(|(_, said, was)| said != was) {
             Some((what, said, was)) => Err(format!("the counters say {said} {what}, and it were {was}")),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::{frames, hostile, random::Random};
+
+    /// Frames on an asynchronous device, two at a time; the numbered one bounces.
+    fn case(frames: Vec<Vec<u8>>, bounced: usize) -> Case {
+        let arrival = |(i, bytes)| Arrival { bytes, bounce: i == bounced, ..Arrival::default() };
+        let mut steps: Vec<_> = frames.into_iter().enumerate().map(arrival).map(Step::Frame).collect();
+        steps.push(Step::Poll(0));
+        Case {
+            name: "by hand".to_owned(),
+            geometry: Geometry::ETHERNET,
+            mirrored: false,
+            wrap_after: 1000,
+            require: Require::default(),
+            accept: Accept::default(),
+            synchronous: false,
+            tearing: false,
+            quiet: Some(1_000_000),
+            burst: 2,
+            clean: false,
+            slot: Slot::Overlapping,
+            steps,
+            must: Vec::new(),
+        }
+    }
+
+    /// Found by case 936: the last fragment has a tag, and its headers are where it bounced: both tell that it is another
+    /// datagram's. The words of both datagrams have the same sum.
+    #[test]
+    fn halves_in_forward_order_of_which_one_bounced() {
+        let g = Geometry::ETHERNET;
+        for seed in 0..20 {
+            let (a, b) = hostile::twins(&mut Random::new(seed), g, 1474);
+            let lm = |id, data: &[u8]| lm_frames(g, GOOD, id, data, ChecksumMode::Full);
+            let kernel = |id, data: &[u8]| frames::plain_frames(g, GOOD, id, data);
+            let other = frames::fragment(hostile::ATTACKER, 5, 1480, true, &vec![0x11; 1480]);
+            for bounced in [0, 1, 2, 3] {
+                let of_lm = vec![lm(2, &b)[1].clone(), lm(1, &a)[0].clone(), other.clone()];
+                let of_kernel = vec![kernel(2, &b)[0].clone(), kernel(1, &a)[1].clone(), other.clone()];
+                if let Err(e) = case(of_lm, bounced).run() {
+                    panic!("LM's, frame {bounced} bounced: {e}");
+                }
+                // Where no header is left of a kernel's last fragment nothing tells.
+                match case(of_kernel, bounced).run() {
+                    Err(e) => panic!("a kernel's, frame {bounced} bounced: {e}"),
+                    Ok(outcome) if bounced == 1 => {
+                        assert_eq!(outcome.tally.joined, 0, "its headers are known")
+                    }
+                    Ok(_) => {}
+                }
+            }
         }
     }
 }

@@ -75,7 +75,13 @@ fn fuzz(options: &Options) -> ExitCode {
                 total.tally.sent += done.tally.sent;
                 total.tally.joined += done.tally.joined;
             }
-            Err(why) if options.keep_going => failures.entry(kind(&why)).or_insert((0, seed)).0 += 1,
+            Err(why) if options.keep_going => {
+                let known = failures.entry(kind(&why)).or_insert((0, seed));
+                known.0 += 1;
+                if known.0 == 1 {
+                    println!("case {seed}: {why}");
+                }
+            }
             Err(why) => return fail(seed, &why, true),
         }
         (cases, seed) = (cases + 1, seed + 1);
