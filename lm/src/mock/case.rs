@@ -436,10 +436,9 @@ mod tests {
                 // Where no header is left of a kernel's last fragment nothing tells.
                 match case(of_kernel, bounced).run() {
                     Err(e) => panic!("a kernel's, frame {bounced} bounced: {e}"),
-                    Ok(outcome) if bounced == 1 => {
-                        assert_eq!(outcome.tally.joined, 0, "its headers are known")
+                    Ok(outcome) => {
+                        assert!(bounced != 1 || outcome.tally.joined == 0, "its headers are known");
                     }
-                    Ok(_) => {}
                 }
             }
         }
