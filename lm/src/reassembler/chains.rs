@@ -40,7 +40,6 @@ pub(super) struct Chains {
 
 impl Chains {
     pub(super) fn new(slots: usize) -> Self {
-        debug_assert!(slots < usize::from(NONE), "slots are counted in 16 bits");
         Self { heads: vec![NONE; (2 * slots).next_power_of_two()].into(), next: vec![NONE; slots].into() }
     }
 

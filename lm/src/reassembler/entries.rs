@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::chains::{Chains, Seeds};
-use super::list::List;
+use super::list::Lists;
 use super::sources::Sources;
 use super::work;
 
@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub(super) deadline: u64,
     /// When its last new fragment came.
     pub(super) progress: u64,
+    /// Datagrams of its source that had become whole then.
+    whole: u32,
 }
 
 /// Entries in slots. Each operation takes a constant number of steps, look-ups an expected one.
@@ -25,8 +27,10 @@ pub(super) struct Entries {
     chains: Chains,
     slots: Box<[Entry]>,
     free: Vec<u16>,
-    by_deadline: List,
-    by_progress: List,
+    by_deadline: Lists,
+    by_progress: Lists,
+    /// By progress, a list for each source.
+    by_source: Lists,
     sources: Sources,
 }
 
@@ -37,8 +41,9 @@ impl Entries {
             chains: Chains::new(slots),
             slots: vec![Entry::default(); slots].into(),
             free: (0..slots as u16).rev().collect(),
-            by_deadline: List::new(slots),
-            by_progress: List::new(slots),
+            by_deadline: Lists::new(slots, 1),
+            by_progress: Lists::new(slots, 1),
+            by_source: Lists::new(slots, slots),
             sources: Sources::new(slots),
         }
     }
@@ -73,12 +78,12 @@ impl Entries {
     /// The entry whose time is up first.
     #[inline]
     pub(super) fn oldest(&self) -> Option<(usize, &Entry)> {
-        self.by_deadline.first().map(|slot| (slot, &self.slots[slot]))
+        self.by_deadline.first(0).map(|slot| (slot, &self.slots[slot]))
     }
 
     /// The entry that has been without progress for the longest time.
     pub(super) fn stillest(&self) -> Option<(usize, &Entry)> {
-        self.by_progress.first().map(|slot| (slot, &self.slots[slot]))
+        self.by_progress.first(0).map(|slot| (slot, &self.slots[slot]))
     }
 
     /// Adds a key that has no entry, if a slot is free. Neither deadlines nor times run backwards.
@@ -86,10 +91,12 @@ impl Entries {
         let slot = usize::from(*self.free.last()?);
         let source = self.sources.add(key.src)?;
         self.free.pop();
-        self.slots[slot] = Entry { key, hash, source, deadline, progress: now };
+        self.slots[slot] =
+            Entry { key, hash, source, deadline, progress: now, whole: self.sources.whole(source) };
         self.chains.add(hash, slot);
-        self.by_deadline.push(slot);
-        self.by_progress.push(slot);
+        self.by_deadline.push(0, slot);
+        self.by_progress.push(0, slot);
+        self.by_source.push(source.into(), slot);
         Some(slot)
     }
 
@@ -99,6 +106,7 @@ impl Entries {
         self.chains.remove(hash, slot);
         self.by_deadline.remove(slot);
         self.by_progress.remove(slot);
+        self.by_source.remove(slot);
         self.sources.remove(source);
         self.free.push(slot as u16);
     }
@@ -106,15 +114,32 @@ impl Entries {
     /// A new fragment came.
     #[inline]
     pub(super) fn progress(&mut self, slot: usize, now: u64) {
-        self.slots[slot].progress = now;
+        let source = self.slots[slot].source;
+        (self.slots[slot].progress, self.slots[slot].whole) = (now, self.sources.whole(source));
         self.by_progress.remove(slot);
-        self.by_progress.push(slot);
+        self.by_progress.push(0, slot);
+        self.by_source.remove(slot);
+        self.by_source.push(source.into(), slot);
+    }
+
+    /// A datagram is whole, and frees its slot.
+    pub(super) fn complete(&mut self, slot: usize) {
+        self.sources.count_whole(self.slots[slot].source);
+        self.remove(slot);
+    }
+
+    /// The entry of this source that has been without progress for the longest time, and how many datagrams of the source
+    /// became whole since.
+    pub(super) fn overtaken(&self, source: u32) -> Option<(usize, u32)> {
+        let source = self.sources.find(source)?;
+        let slot = self.by_source.first(source)?;
+        Some((slot, self.sources.whole(source as u16).wrapping_sub(self.slots[slot].whole)))
     }
 
     /// Where a datagram of this source may take the place of another source's: the slots of those that have the
     /// most entries, the newest first. Empty: it has its share, or nobody has more.
     pub(super) fn newest_displaceable(&self, source: u32) -> impl Iterator<Item = usize> + '_ {
-        let newest = if self.sources.may_displace(source) { self.by_deadline.last() } else { None };
+        let newest = if self.sources.may_displace(source) { self.by_deadline.last(0) } else { None };
         std::iter::successors(newest, |&slot| self.by_deadline.before(slot)).filter(|&slot| {
             work::step();
             self.sources.has_most(self.slots[slot].source)

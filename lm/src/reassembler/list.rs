@@ -1,53 +1,48 @@
-//! A list of slot numbers that any of them can leave at once.
+//! Lists of slot numbers that any of them can leave at once.
 
-/// No slot.
-const NONE: u16 = u16::MAX;
-
-/// Slots 0 to `slots - 1` in an order, each once or not at all.
-pub(super) struct List {
-    /// Before and behind each slot; of the place behind all slots: the last and the first.
+/// Slots 0 to `slots - 1`, each in one of the lists or in none, in the order in which they were added.
+pub(super) struct Lists {
+    /// Before and behind each slot. Behind all slots a place for each list, which is both its ends: before it is the
+    /// last slot, behind it the first.
     links: Box<[(u16, u16)]>,
+    slots: usize,
 }
 
-impl List {
-    pub(super) fn new(slots: usize) -> Self {
-        debug_assert!(slots < usize::from(NONE), "slots are counted in 16 bits");
-        let mut links = vec![(NONE, NONE); slots + 1];
-        links[slots] = (slots as u16, slots as u16);
-        Self { links: links.into() }
+impl Lists {
+    pub(super) fn new(slots: usize, lists: usize) -> Self {
+        Self { links: (0..slots + lists).map(|at| (at as u16, at as u16)).collect(), slots }
     }
 
-    /// The place that is both ends.
-    fn end(&self) -> usize {
-        self.links.len() - 1
+    fn slot(&self, at: u16) -> Option<usize> {
+        Some(usize::from(at)).filter(|&at| at < self.slots)
     }
 
-    /// The slot that was added before all others.
+    /// The slot that was added to a list before all others.
     #[inline]
-    pub(super) fn first(&self) -> Option<usize> {
-        Some(usize::from(self.links[self.end()].1)).filter(|&slot| slot != self.end())
+    pub(super) fn first(&self, list: usize) -> Option<usize> {
+        self.slot(self.links[self.slots + list].1)
     }
 
-    /// The slot that was added behind all others.
-    pub(super) fn last(&self) -> Option<usize> {
-        self.before(self.end())
+    /// The slot that was added to a list behind all others.
+    pub(super) fn last(&self, list: usize) -> Option<usize> {
+        self.slot(self.links[self.slots + list].0)
     }
 
     /// The slot before this one.
     pub(super) fn before(&self, slot: usize) -> Option<usize> {
-        Some(usize::from(self.links[slot].0)).filter(|&slot| slot != self.end())
+        self.slot(self.links[slot].0)
     }
 
-    /// Adds a slot that is not in the list, behind all others.
-    pub(super) fn push(&mut self, slot: usize) {
-        let end = self.end();
+    /// Adds a slot that is in no list, behind all others of this one.
+    pub(super) fn push(&mut self, list: usize, slot: usize) {
+        let end = self.slots + list;
         let last = usize::from(self.links[end].0);
         self.links[slot] = (last as u16, end as u16);
         self.links[last].1 = slot as u16;
         self.links[end].0 = slot as u16;
     }
 
-    /// Takes a slot out that is in the list.
+    /// Takes a slot out of its list.
     pub(super) fn remove(&mut self, slot: usize) {
         let (before, behind) = self.links[slot];
         self.links[usize::from(before)].1 = behind;

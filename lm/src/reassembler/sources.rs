@@ -7,6 +7,8 @@ use super::chains::{Chains, Seeds};
 struct Source {
     address: u32,
     entries: u16,
+    /// Datagrams of it that became whole since it has entries.
+    whole: u32,
 }
 
 /// Sources with entries: as many as there are entries, at most.
@@ -37,7 +39,8 @@ impl Sources {
         self.seeds.hash([address, 0, 0])
     }
 
-    fn find(&self, address: u32) -> Option<usize> {
+    /// The number of a source that has entries.
+    pub(super) fn find(&self, address: u32) -> Option<usize> {
         self.chains.find(self.hash(address), |s| self.known[s].address == address)
     }
 
@@ -57,7 +60,7 @@ impl Sources {
     /// Room for a source that has no entries yet.
     fn begin(&mut self, address: u32) -> Option<usize> {
         let slot = usize::from(self.free.pop()?);
-        self.known[slot] = Source { address, entries: 0 };
+        self.known[slot] = Source { address, entries: 0, whole: 0 };
         self.chains.add(self.hash(address), slot);
         Some(slot)
     }
@@ -65,7 +68,7 @@ impl Sources {
     /// One entry less for the source of this number.
     pub(super) fn remove(&mut self, slot: u16) {
         let slot = usize::from(slot);
-        let Source { address, entries } = self.known[slot];
+        let Source { address, entries, .. } = self.known[slot];
         let left = entries - 1;
         self.known[slot].entries = left;
         self.with[usize::from(entries)] -= 1;
@@ -89,6 +92,18 @@ impl Sources {
         let share = (self.known.len() / sources.max(1)).max(1);
         let has = found.map_or(0, |slot| usize::from(self.known[slot].entries));
         has < share && usize::from(self.most) > share
+    }
+
+    /// A datagram of the source of this number became whole.
+    pub(super) fn count_whole(&mut self, slot: u16) {
+        let whole = &mut self.known[usize::from(slot)].whole;
+        *whole = whole.wrapping_add(1);
+    }
+
+    /// How many became whole so far, modulo 2^32.
+    #[inline]
+    pub(super) fn whole(&self, slot: u16) -> u32 {
+        self.known[usize::from(slot)].whole
     }
 
     /// Whether no source has more entries than the one of this number.

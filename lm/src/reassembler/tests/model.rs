@@ -14,6 +14,8 @@ struct Datagram {
     begun: u64,
     /// When its last new fragment came, and the how manieth of all new fragments that was.
     progress: (u64, usize),
+    /// How many datagrams of its source had become whole then.
+    whole: u32,
     tombstone: bool,
     fragments: Vec<(usize, bool, Vec<u8>)>,
     marks: BTreeSet<u8>,
@@ -81,12 +83,18 @@ struct Model {
     /// What can't become whole: until when it is remembered, and why.
     refused: VecDeque<(Key, u64, Reason)>,
     new_fragments: usize,
+    /// Datagrams that became whole, by source.
+    whole: HashMap<u32, u32>,
 }
 
 impl Model {
     fn new(most: usize, buffers: usize) -> Self {
         let (datagrams, lost, refused) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { datagrams, most, buffers, lost, refused, new_fragments: 0 }
+        Self { datagrams, most, buffers, lost, refused, new_fragments: 0, whole: HashMap::new() }
+    }
+
+    fn whole(&self, source: u32) -> u32 {
+        self.whole.get(&source).copied().unwrap_or(0)
     }
 
     fn refuse(&mut self, now: u64, key: Key, reason: Reason) {
@@ -115,6 +123,12 @@ impl Model {
         let stillest = (0..self.most).min_by_key(|&at| self.datagrams[at].progress)?;
         if self.datagrams[stillest].progress.0 + Limits::STILL_NS <= now {
             return Some(stillest);
+        }
+        let own = (0..self.most).filter(|&at| self.datagrams[at].key.src == source);
+        if let Some(at) = own.min_by_key(|&at| self.datagrams[at].progress)
+            && self.whole(source) - self.datagrams[at].whole >= Limits::OVERTAKEN
+        {
+            return Some(at);
         }
         let of = |source: u32| self.datagrams.iter().filter(|d| d.key.src == source).count();
         let mut sources: BTreeSet<u32> = self.datagrams.iter().map(|d| d.key.src).collect();
@@ -146,7 +160,16 @@ impl Model {
         }
         let (fragments, marks) = (Vec::new(), BTreeSet::new());
         let progress = (now, self.new_fragments);
-        self.datagrams.push(Datagram { key, begun: now, progress, tombstone: false, fragments, marks });
+        let whole = self.whole(key.src);
+        self.datagrams.push(Datagram {
+            key,
+            begun: now,
+            progress,
+            whole,
+            tombstone: false,
+            fragments,
+            marks,
+        });
         Ok(())
     }
 
@@ -176,10 +199,14 @@ impl Model {
         let Some(at) = position(self) else { unreachable!() };
         let seen = self.datagrams[at].insert(offset, more, ecn, data);
         match seen {
-            Seen::Whole(..) | Seen::Dropped(Reason::Ecn) => drop(self.datagrams.remove(at)),
+            Seen::Whole(..) | Seen::Dropped(Reason::Ecn) => {
+                *self.whole.entry(key.src).or_default() += 1;
+                self.datagrams.remove(at);
+            }
             Seen::Pending => {
                 self.new_fragments += 1;
                 self.datagrams[at].progress = (now, self.new_fragments);
+                self.datagrams[at].whole = self.whole(key.src);
             }
             Seen::Dropped(_) | Seen::Duplicate => {}
         }
@@ -205,6 +232,8 @@ struct Step {
     version: u8,
     expire: bool,
     discard: bool,
+    /// A datagram in one piece instead.
+    single: bool,
 }
 
 /// Datagrams of four senders, of which one sends as many as the others together.
@@ -223,9 +252,9 @@ fn step() -> impl Strategy<Value = Step> {
     let len = prop_oneof![8 => (1..4_usize).prop_map(|u| u * 8), 1 => 0..20_usize];
     let (version, more) = (prop::bool::weighted(0.03), prop::bool::weighted(0.7));
     let ecn = prop_oneof![3 => Just(0b10_u8), 1 => 0..4_u8];
-    let also = (prop::bool::weighted(0.3), prop::bool::weighted(0.01));
+    let also = (prop::bool::weighted(0.3), prop::bool::weighted(0.01), prop::bool::weighted(0.4));
     (wait, any_key(), unit, len, more, ecn, version, also).prop_map(
-        |(wait, key, unit, len, more, ecn, version, (expire, discard))| Step {
+        |(wait, key, unit, len, more, ecn, version, (expire, discard, single))| Step {
             wait,
             key,
             unit,
@@ -235,6 +264,7 @@ fn step() -> impl Strategy<Value = Step> {
             version: version.into(),
             expire,
             discard,
+            single,
         },
     )
 }
@@ -252,7 +282,10 @@ proptest! {
         let mut bench = Bench::new(most, buffers);
         let mut model = Model::new(most, buffers);
         let mut now = 5;
-        for s in steps {
+        for (number, mut s) in steps.into_iter().enumerate() {
+            if s.single {
+                (s.key.id, s.unit, s.more, s.wait) = (1000 + number as u16, 0, false, 0);
+            }
             now += s.wait;
             if s.expire {
                 prop_assert_eq!(bench.expire(now), model.expire(now));

@@ -197,3 +197,47 @@ fn what_is_overdue_makes_room_before_all_others() {
     assert_eq!(b.insert(SECOND + 1, key_of(1, 1), 0, true, &UNIT), Seen::Pending);
     assert_eq!(b.expire(SECOND + 1), [(key_of(1, 2), Reason::Timeout)]);
 }
+
+/// One sender on a path that loses a fragment in ten, as fast as can be: what is lost does not keep out what comes.
+#[test]
+fn a_lossy_source_fills_no_entries_for_long() {
+    let mut b = Bench::new(64, 64);
+    let (mut random, mut sent_whole, mut delivered) = (1_u64, 0, 0);
+    for id in 0..if cfg!(miri) { 200 } else { 20_000_u16 } {
+        let mut missing = false;
+        for at in 0..FRAGMENTS {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            if random >> 32 & 0xff < 26 {
+                missing = true;
+                continue;
+            }
+            let seen = b.insert(u64::from(id), key_of(1, id), at as u32 * 8, at + 1 < FRAGMENTS, &UNIT);
+            delivered += u32::from(matches!(seen, Seen::Whole(..)));
+        }
+        sent_whole += u32::from(!missing);
+    }
+    assert!(delivered * 100 >= sent_whole * 99, "{delivered} of {sent_whole} that came whole");
+}
+
+#[test]
+fn what_others_of_its_source_overtook_makes_room_for_that_source_only() {
+    let mut b = Bench::new(2, 2);
+    let one = |b: &mut Bench, sender: u32, id: u16| {
+        assert_eq!(b.insert(0, key_of(sender, id), 0, true, &UNIT), Seen::Pending);
+        assert_eq!(b.insert(0, key_of(sender, id), 8, false, &UNIT), Seen::Whole([3; 16].to_vec(), 2));
+    };
+    assert_eq!(b.insert(0, key_of(1, 1), 0, true, &UNIT), Seen::Pending);
+    for id in 100..100 + Limits::OVERTAKEN as u16 - 1 {
+        one(&mut b, 1, id);
+    }
+    for id in 200..300 {
+        one(&mut b, 2, id);
+    }
+    assert_eq!(b.insert(0, key_of(1, 2), 0, true, &UNIT), Seen::Pending);
+    assert_eq!(b.insert(0, key_of(1, 3), 0, true, &UNIT), FULL, "one too few");
+    assert_eq!(b.insert(0, key_of(1, 2), 8, false, &UNIT), Seen::Whole([3; 16].to_vec(), 2));
+    assert_eq!(b.insert(0, key_of(2, 1), 0, true, &UNIT), Seen::Pending);
+    assert_eq!(b.insert(0, key_of(3, 1), 0, true, &UNIT), FULL, "not for another source");
+    assert_eq!(b.insert(0, key_of(1, 4), 0, true, &UNIT), Seen::Pending);
+    assert_eq!(b.expire(0), [(key_of(1, 1), Reason::Evicted)]);
+}
