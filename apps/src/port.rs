@@ -1,24 +1,26 @@
 //! [`ControlPort`]: a port as the thread that owns it has it.
 
+mod failure;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{error, fmt, thread};
 
 use lm::layout::Geometry;
 use lm::reassembler::Limits;
 use lm::wire::{Flow, Mac};
 use lm::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig, SenderError};
 use pmd_e1000::device::{Allowed, arguments};
-use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendError, SendPool, SlotLayout};
+use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendPool, SlotLayout};
 use rte::Eal;
-use rte::mempool::{Mempool, PoolError};
-use rte::port::{MacAddr, PortId, PortStats, StartError};
+use rte::mempool::Mempool;
+use rte::port::{MacAddr, PortId, PortStats};
 
 use crate::admission::pace::Pace;
 use crate::admission::{Admission, Setup, choice};
 use crate::arp::Resolver;
-use crate::exit::{ExitError, ExitPort};
+use crate::exit::ExitPort;
 use crate::link::{Link, Outlet};
 use crate::ordinary::Ordinary;
 use crate::parse::RelaxedOrdering;
@@ -26,6 +28,8 @@ use crate::port_options::PortOptions;
 use crate::receive_mode::RxMode;
 use crate::signals;
 use crate::tally::{PoolView, Tally};
+
+pub(crate) use self::failure::{OpenError, StartPortError};
 
 /// Buffers to send from: as many of the largest datagrams can be in flight.
 const SEND_BUFFERS: usize = 32;
@@ -412,90 +416,6 @@ fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool) -> bool {
 fn is_memif_server(args: &str) -> bool {
     args.split(',').any(|arg| arg == "role=server" || arg == "role=master")
 }
-
-/// A port cannot be prepared.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    /// By its device.
-    Port(pmd_e1000::PortError),
-    /// The MTU is out of range.
-    Mtu(String),
-    /// Overlapping slots were asked for, and are not safe.
-    Slots { port: PortId, driver: String, why: String },
-    /// No mbufs.
-    Pool(PoolError),
-    /// The port for ordinary frames.
-    Exit(ExitError),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Port(e) => e.fmt(f),
-            Self::Mtu(e) => f.write_str(e),
-            Self::Slots { port, driver, why } => write!(
-                f,
-                "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
-            ),
-            Self::Pool(e) => e.fmt(f),
-            Self::Exit(e) => e.fmt(f),
-        }
-    }
-}
-
-impl error::Error for OpenError {}
-
-/// A port cannot be started.
-#[derive(Debug)]
-pub(crate) enum StartPortError {
-    /// It is started.
-    Started(PortId),
-    /// The driver refuses.
-    Start(StartError),
-    /// It cannot be stopped to be started again.
-    Again(String),
-    /// No memory for buffers to send from.
-    Memory(SendError),
-    /// No memory for buffers to put datagrams together in.
-    Reassembly {
-        /// At once, in each queue.
-        datagrams: u16,
-        /// Landing queues.
-        queues: usize,
-        /// Buffers of a queue.
-        buffers: usize,
-        /// What is missing.
-        cause: SendError,
-    },
-    /// A queue has no receiver.
-    Receiver(ReceiverError),
-    /// There is no sender.
-    Sender(SenderError),
-    /// Admission control cannot be set up.
-    Admission(String),
-}
-
-impl fmt::Display for StartPortError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started(id) => write!(f, "port {id} is started already"),
-            Self::Start(e) => e.fmt(f),
-            Self::Again(e) => f.write_str(e),
-            Self::Memory(e) => e.fmt(f),
-            Self::Reassembly { datagrams, queues, buffers, cause } => write!(
-                f,
-                "--reassembly={datagrams} takes {buffers} buffers of 64 KiB of DPDK's memory for each of {queues} landing \
-                 queues: {}; make --reassembly less, or -m more",
-                cause.cause
-            ),
-            Self::Receiver(e) => e.fmt(f),
-            Self::Sender(e) => e.fmt(f),
-            Self::Admission(why) => f.write_str(why),
-        }
-    }
-}
-
-impl error::Error for StartPortError {}
 
 #[cfg(test)]
 mod tests {

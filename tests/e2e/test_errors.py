@@ -41,6 +41,7 @@ class Wrong(Case):
             ("--mtu=575", "576..=9216"), ("--mtu=9217", "576..=9216"), ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
             ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
             ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"), ("--rxd=0", "rxd"),
+            ("--reassembly=0", "1..=256"), ("--reassembly=257", "1..=256"),
             ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),
         ):
             with self.subTest(option=option):
@@ -79,6 +80,9 @@ class Wrong(Case):
 
     def test_not_enough_memory_without_hugepages(self):
         self.refuse(NULL, memory=("--no-huge", "-m", "8"), says="-m")
+
+    def test_not_enough_memory_for_reassembly(self):
+        self.refuse(NULL, "--reassembly=256", memory=("--no-huge", "-m", "24"), says=("--reassembly=256", "288 buffers", "-m"))
 
     @unittest.skipUnless(free_hugepages(), "there are no hugepages")
     def test_more_hugepages_than_there_are(self):
