@@ -15,6 +15,8 @@ from wire import Flow, arp, ipv4, kernel_frames, tagged, tcp, udp
 
 A = Flow(src="10.0.0.1", sport=7000, src_mac=wire.mac("02:00:00:00:00:01"))
 B = Flow(src="10.0.0.2", sport=7001, src_mac=wire.mac("02:00:00:00:00:02"))
+# The sender of the good datagram behind each case: no other has used up its share of the reassembler.
+C = Flow(src="10.0.0.3", sport=7002, src_mac=wire.mac("02:00:00:00:00:03"))
 STRIDE = wire.STRIDE
 GOOD = 7168
 SIZES = {"small": 100, "two": 2000, "three": 3500, "five": 7168, "twelve": 16_384, "full three": 3 * STRIDE - 8,
@@ -97,13 +99,23 @@ def forged():
     return bytes(data)
 
 
+def in_turn(senders):
+    """A kernel's datagram of each of so many senders, fragment by fragment: the frames and the payloads."""
+    flows = [Flow(src=f"10.1.0.{i + 1}", sport=6000 + i, src_mac=wire.mac(f"02:00:00:00:01:{i + 1:02x}")) for i in range(senders)]
+    payloads = [payload(f"sender {i}") for i in range(senders)]
+    datagrams = [kernel_frames(flow, 1100 + i, p) for i, (flow, p) in enumerate(zip(flows, payloads))]
+    return [frame for turn in zip(*datagrams) for frame in turn], payloads
+
+
 def all_cases(where):
     """Every case, and the good datagram that is received after each."""
     maker = Maker(where)
     names = list(SIZES) + [f"{n}{i}" for n in ("five", "most", "twelve") for i in range(2, 7)]
     size = {n: SIZES[n.rstrip("23456")] for n in names}
-    load = {n: payload(n, size[n]) for n in names} | {"forged": forged(), "good": payload("good")}
+    load = {n: payload(n, size[n]) for n in names} | {"forged": forged()}
     lm = dict(zip(load, maker.frames(A, list(load.values()))))
+    load["good"] = payload("good")
+    (lm["good"],) = maker.frames(C, [load["good"]])
     other = maker.frames(B, [payload("b"), payload("b", 3000)])
     zero = maker.frames(A, [payload("zero")], "--checksum=zero")[0]
     kernel = {n: kernel_frames(A, 500 + i, p) for i, (n, p) in enumerate(load.items())}
@@ -151,6 +163,9 @@ def all_cases(where):
     c.add(lm["five"][:2] + other[1] + lm["five"][2:], load["five"], payload("b", 3000))
     c = case("one datagram of one frame inside another")
     c.add(lm["five"][:2] + kernel_frames(B, 3, payload("b", 900)) + lm["five"][2:], load["five"], payload("b", 900))
+    for senders in (17, 64, 200):
+        frames, payloads = in_turn(senders)
+        case(f"{senders} senders, fragment by fragment").add(frames, *payloads)
 
     # Order.
     for n, frames in (("small", 1), ("two", 2), ("three", 3), ("five", 5), ("twelve", 12), ("most", 45)):
@@ -275,7 +290,12 @@ def all_cases(where):
     c = case("a kernel's two datagrams of one identification, interleaved")
     pairs = zip(kernel_frames(A, 976, payload("same id 3")), kernel_frames(A, 976, payload("same id 4")))
     c.add([f for pair in pairs for f in pair])
-    c = case("first fragments of 40 datagrams, and nothing more")
-    for i in range(40):
+    c = case("first fragments of 100 datagrams of one sender, and nothing more")
+    for i in range(100):
         c.add(kernel_frames(A, 1000 + i, payload("flood", 3000))[:1])
+    c = case("the same between the fragments of 10 other senders")
+    frames, payloads = in_turn(10)
+    for i, frame in enumerate(frames):
+        c.add([kernel_frames(A, 2000 + 20 * i + k, payload("flood", 3000))[0] for k in range(20)] + [frame])
+    c.sent += payloads
     return cases, (lm["good"], load["good"])

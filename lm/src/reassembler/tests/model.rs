@@ -232,8 +232,8 @@ struct Step {
     version: u8,
     expire: bool,
     discard: bool,
-    /// A datagram in one piece instead.
-    single: bool,
+    /// Datagrams in one piece of the same sender before this.
+    singles: u16,
 }
 
 /// Datagrams of four senders, of which one sends as many as the others together.
@@ -252,9 +252,10 @@ fn step() -> impl Strategy<Value = Step> {
     let len = prop_oneof![8 => (1..4_usize).prop_map(|u| u * 8), 1 => 0..20_usize];
     let (version, more) = (prop::bool::weighted(0.03), prop::bool::weighted(0.7));
     let ecn = prop_oneof![3 => Just(0b10_u8), 1 => 0..4_u8];
-    let also = (prop::bool::weighted(0.3), prop::bool::weighted(0.01), prop::bool::weighted(0.4));
+    let singles = prop_oneof![10 => Just(0_u16), 1 => 0..Limits::OVERTAKEN as u16 + 2];
+    let also = (prop::bool::weighted(0.3), prop::bool::weighted(0.01), singles);
     (wait, any_key(), unit, len, more, ecn, version, also).prop_map(
-        |(wait, key, unit, len, more, ecn, version, (expire, discard, single))| Step {
+        |(wait, key, unit, len, more, ecn, version, (expire, discard, singles))| Step {
             wait,
             key,
             unit,
@@ -264,7 +265,7 @@ fn step() -> impl Strategy<Value = Step> {
             version: version.into(),
             expire,
             discard,
-            single,
+            singles,
         },
     )
 }
@@ -282,9 +283,16 @@ proptest! {
         let mut bench = Bench::new(most, buffers);
         let mut model = Model::new(most, buffers);
         let mut now = 5;
-        for (number, mut s) in steps.into_iter().enumerate() {
-            if s.single {
-                (s.key.id, s.unit, s.more, s.wait) = (1000 + number as u16, 0, false, 0);
+        let mut id = 1000;
+        for s in steps {
+            for _ in 0..s.singles {
+                id += 1;
+                let key = Key { id, ..s.key };
+                let fragment = Fragment { offset: 0, more: false, ecn: 0, data: &[1] };
+                prop_assert_eq!(bench.insert_marked(now, key, fragment), model.insert(now, key, &fragment));
+                if model.lost.len() == most {
+                    prop_assert_eq!(bench.expire(now), model.expire(now));
+                }
             }
             now += s.wait;
             if s.expire {
