@@ -7,10 +7,11 @@ use super::work;
 /// No slot.
 const NONE: u16 = u16::MAX;
 
-/// A hash function drawn at random. `hash(x) = (s0 + s1*x1 + s2*x2 + s3*x3) mod 2^64 >> 32` of 32-bit words is
+/// A hash function drawn at random. `h(x) = (s0 + s1*x1 + s2*x2 + s3*x3) mod 2^64 >> 32` of 32-bit words is
 /// strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast"): whatever keys somebody
 /// picks who does not know the seeds, two of them share a bucket with a probability of one in the number of
-/// buckets.
+/// buckets. A permutation of 32 bits behind it (MurmurHash3's last step) changes nothing of that, but keys that count up,
+/// as identifications do, are no longer an arithmetic progression of buckets, of which some are crowded.
 pub(super) struct Seeds([u64; 4]);
 
 impl Seeds {
@@ -26,7 +27,10 @@ impl Seeds {
             .iter()
             .zip(words)
             .fold(*start, |sum, (factor, word)| sum.wrapping_add(factor.wrapping_mul(u64::from(word))));
-        (sum >> 32) as u32
+        let mut h = (sum >> 32) as u32;
+        h = (h ^ h >> 16).wrapping_mul(0x85eb_ca6b);
+        h = (h ^ h >> 13).wrapping_mul(0xc2b2_ae35);
+        h ^ h >> 16
     }
 }
 

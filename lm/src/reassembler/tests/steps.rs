@@ -32,8 +32,8 @@ fn a_fragment_costs_the_same_however_many_datagrams_are_incomplete() {
             let (sender, at) = (i % n, i / n % 5);
             (i, key_of(sender as u32, (i / n / 5) as u16), at as u32 * 1480, at < 4, 1480)
         }),
-        ("first fragments of one source", 6, |_, i| (i, key_of(1, i as u16), 0, true, 8)),
-        ("first fragments of ever new sources", 6, |_, i| (i, key_of(i as u32, 1), 0, true, 8)),
+        ("first fragments of one source", 9, |_, i| (i, key_of(1, i as u16), 0, true, 8)),
+        ("first fragments of ever new sources", 9, |_, i| (i, key_of(i as u32, 1), 0, true, 8)),
         ("the same, so slowly that each evicts one", 24, |n, i| {
             (i * (STILL / n + 1), key_of(i as u32, 1), 65_000, true, 8)
         }),
