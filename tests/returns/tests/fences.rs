@@ -1,0 +1,35 @@
+//! The protocol under the model checker: every order of its steps, the barrier as two fences.
+#![cfg(not(miri))]
+
+mod model;
+mod platform;
+#[path = "../../../pmd-e1000/src/returns.rs"]
+#[allow(dead_code, reason = "the pool's side is not all used here")]
+mod returns;
+
+const BARRIER: platform::Barrier = platform::Barrier::Fences;
+
+#[test]
+fn dropped_at_home() {
+    model::dropped_at_home();
+}
+
+#[test]
+fn dropped_elsewhere() {
+    model::dropped_elsewhere();
+}
+
+#[test]
+fn dropped_everywhere() {
+    model::dropped_everywhere();
+}
+
+#[test]
+fn slots_are_used_again() {
+    model::slots_are_used_again();
+}
+
+#[test]
+fn two_pools_go() {
+    model::two_pools_go();
+}
