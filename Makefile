@@ -9,7 +9,7 @@ FUZZ_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,7 @@ demo: build hugepages ## Two processes over net_memif: LM next to a receiver tha
 
 # What needs tshark or dpdk-testpmd must not pass for want of it.
 test: export LM_TOOLS = must
-test: setup-test hugepages lint pure unit model e2e lab fuzz bench-short measure-short ## Everything that CI runs
+test: setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short ## Everything that CI runs
 	@echo "all tests passed"
 
 lint: setup ## Format, clippy, mutants that have gone stale, licences
@@ -49,6 +49,9 @@ pure: ## lm's core and ac, with DPDK hidden
 
 unit: setup ## Unit and in-process tests
 	$(CARGO) test --workspace --locked
+
+miri: ## lm's core and the protocol of returning slots under Miri, if there is a toolchain with it: five minutes at most
+	@tests/scripts/miri.sh
 
 vdev: setup ## The engine on virtual devices of one process
 	$(CARGO) test --locked -p lm --test vdev

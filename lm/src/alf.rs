@@ -276,9 +276,11 @@ mod tests {
     /// However the payload comes, the sealed frames are the same.
     #[test]
     fn every_way_of_filling_gives_the_same_frames() {
-        for mtu in [576, 1500, 9000] {
-            let g = Geometry::new(mtu).expect("valid");
-            for len in [0, 1, 8, 1400, 1446, 1472, 1473, 7168, 16384, 65_499, 65_500, 65_507] {
+        const LENGTHS: [usize; 12] = [1473, 0, 8, 1, 1400, 1446, 1472, 7168, 16384, 65_499, 65_500, 65_507];
+        let (mtus, lengths) = if cfg!(miri) { (1, 3) } else { (3, LENGTHS.len()) };
+        for mtu in &[1500, 576, 9000][..mtus] {
+            let g = Geometry::new(*mtu).expect("valid");
+            for &len in &LENGTHS[..lengths] {
                 let data = payload(len);
                 let mut at_once = vec![0xaa; g.buffer_len()];
                 let mut b = Blocks::new(g);
@@ -317,7 +319,7 @@ mod tests {
         let g = Geometry::ETHERNET;
         let mut buf = vec![0; g.buffer_len()];
         let mut b = Blocks::new(g);
-        assert_eq!(b.fill(&mut buf, &payload(70_000), ChecksumMode::Zero), MAX_PAYLOAD);
+        assert_eq!(b.fill(&mut buf, &vec![7; 70_000], ChecksumMode::Zero), MAX_PAYLOAD);
         assert_eq!((b.remaining(), b.fill(&mut buf, &[1], ChecksumMode::Zero)), (0, 0));
         b.clear();
         assert!(b.is_empty());

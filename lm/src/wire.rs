@@ -372,7 +372,7 @@ mod tests {
         for (id, src) in [(0, 0), (0xffff, 0xffff_ffff), (0x1234, 0x0a00_0001)] {
             let ip = Ipv4 { src, id, ..header() };
             let fragments = Fragments::new(&ip);
-            for offset in (0..65_536).step_by(8) {
+            for offset in (0..65_536).step_by(if cfg!(miri) { 8184 } else { 8 }) {
                 for (more, payload_len) in
                     [(true, 1480), (false, 0), (false, 1), (true, 65_515), (false, 8192)]
                 {
