@@ -13,7 +13,7 @@ use lm::wire::Flow;
 use lm::{Message, Receiver, ReceiverConfig, Sender, SenderConfig};
 use pmd_e1000::{LandingPort, OwedByDevices, PortSetup, SendPool, orphans, owed_by_devices};
 use rte::mempool::Mempool;
-use rte::port::{PortId, TxQueue};
+use rte::port::{PortId, StopError, TxQueue};
 use rte::{Eal, Mbuf};
 
 type Failed = Box<dyn Error>;
@@ -179,8 +179,11 @@ impl Stage {
                 let receiver = self.receiver.take().ok_or("no receiver")?;
                 let (pool, engine) = receiver.close().ok_or("closed")?;
                 ensure(engine.waiting() == 0, "frames wait")?;
+                // No queue is out any more, but for the pool's.
+                self.tx = None;
                 let port = self.port.as_mut().ok_or("no port")?;
-                ensure(port.stop_all([]).is_err(), "a port is stopped beside its pool")?;
+                let why = port.stop_all([]).err().ok_or("a port is stopped beside its pool")?;
+                ensure(matches!(why, StopError::QueuesOut(_, 1)), "it was to say that a queue is out")?;
                 drop(pool);
             }
             's' => {
