@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lm::layout::Geometry;
 use lm::reassembler::Limits;
 use lm::wire::{Flow, Mac};
-use lm::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig, SenderError};
+use lm::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig};
 use pmd_e1000::device::{Allowed, arguments};
 use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendPool, SlotLayout};
 use rte::Eal;
