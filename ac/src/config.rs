@@ -13,9 +13,11 @@ use crate::wire::{HardwareAddress, NodeId, is_one_station};
 pub struct Config {
     /// This node: the identity that its messages carry in their payload.
     pub node: NodeId,
-    /// Larger than in any earlier life of this node: the wall clock's microseconds at start will do, or a counter
-    /// that is kept on disk.
+    /// This life's number, other than in any earlier life of this node: one more than the last, kept on disk, or
+    /// [`Config::any_incarnation`]. A number that was used before is noticed, and costs one more exchange.
     pub incarnation: u64,
+    /// What the nonces of this life's challenges are made of: nobody else's, and another one in each life.
+    pub secret: Key,
     /// How grants are given.
     pub policy: Policy,
     /// Landing queues of this node, 1 … 64. `Exclusive` uses the first.
@@ -61,6 +63,7 @@ impl Config {
         Self {
             node,
             incarnation,
+            secret: Key::unique(),
             policy,
             queues: 1,
             landing: Vec::new(),
@@ -80,6 +83,11 @@ impl Config {
             wait_when_listed: false,
             start_early: false,
         }
+    }
+
+    /// A number for a life of which nothing is known: drawn at random, without a clock.
+    pub fn any_incarnation() -> u64 {
+        Key::unique().nonce([0; 3])
     }
 
     /// Refuses what would not be safe, or not be live.

@@ -17,8 +17,14 @@ pub struct Counters {
     pub misdirected: u64,
     /// Messages seen before, or too old to tell.
     pub replayed: u64,
-    /// Messages from before their sender's restart, or for this node before its own.
+    /// Answers to a life of this node before its restart.
     pub stale: u64,
+    /// Messages of an incarnation that its node has not proven to this one: most are answered by a challenge.
+    pub unproven: u64,
+    /// Incarnations that nodes have proven.
+    pub proven: u64,
+    /// How often this node took another number, because an earlier life had used the one that it had.
+    pub renumbered: u64,
     /// Messages of a node too many.
     pub strangers: u64,
     /// Messages that the state at hand ignores.

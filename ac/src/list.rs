@@ -60,13 +60,12 @@ impl ReceiverList {
         self.entries.iter()
     }
 
-    /// Appends the entry, or renews that of its address. An older incarnation or grant changes nothing.
+    /// Appends the entry, or renews that of its address. An older grant changes nothing; an older incarnation never gets here.
     pub(crate) fn append(&mut self, entry: Entry) {
         if let Some(old) = self.entries.iter_mut().find(|e| e.address == entry.address) {
-            let newer = (entry.incarnation, entry.grant) > (old.incarnation, old.grant);
-            if newer {
+            if entry.incarnation != old.incarnation || entry.grant > old.grant {
                 *old = Entry { flag: if old.flag == Flag::Local { old.flag } else { entry.flag }, ..entry };
-            } else if (entry.incarnation, entry.grant) == (old.incarnation, old.grant) {
+            } else if entry.grant == old.grant {
                 old.expires = old.expires.max(entry.expires);
             }
         } else if self.entries.len() < self.room {
@@ -74,9 +73,9 @@ impl ReceiverList {
         }
     }
 
-    /// Removes `address` unless the entry is of a later grant.
+    /// Removes `address` unless the entry is of a later grant of this incarnation.
     pub(crate) fn remove(&mut self, address: NodeId, incarnation: u64, grant: u64) {
-        self.entries.retain(|e| e.address != address || (e.incarnation, e.grant) > (incarnation, grant));
+        self.entries.retain(|e| e.address != address || (e.incarnation == incarnation && e.grant > grant));
     }
 
     /// Sets the flag of `address`, if it is listed.

@@ -1,6 +1,8 @@
 //! The cluster key: who has it may speak.
 
 use core::fmt;
+use core::hash::BuildHasher;
+use std::hash::RandomState;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -16,6 +18,26 @@ pub(crate) const MAC: usize = 16;
 pub struct Key([u8; 32]);
 
 impl Key {
+    /// A key that nobody else has. The standard library keys its hash tables by the operating system's random numbers; this
+    /// one is made of them.
+    pub(crate) fn unique() -> Self {
+        let mut bytes = [0; 32];
+        for (n, part) in bytes.chunks_exact_mut(8).enumerate() {
+            part.copy_from_slice(&RandomState::new().hash_one(n).to_be_bytes());
+        }
+        Self(bytes)
+    }
+
+    /// A number for `words` that nobody without the key can tell. Never 0.
+    pub(crate) fn nonce(&self, words: [u64; 3]) -> u64 {
+        let mut message = [0; 24];
+        for (part, word) in message.chunks_exact_mut(8).zip(words) {
+            part.copy_from_slice(&word.to_be_bytes());
+        }
+        let [a, b, c, d, e, f, g, h, ..] = self.sign(&message);
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
+    }
+
     /// The key of these bytes. They must be random: nothing is stretched.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -96,8 +96,10 @@ pub enum Input {
     Withdrawn,
     /// `LM_REMOVE_ADDR` of the grant held or ended.
     Removed,
-    /// The destination runs in a new incarnation.
+    /// The destination runs in a new incarnation, or this node does.
     Restarted,
+    /// The destination has not taken what was sent: it asks for a proof of this node's incarnation, which it has got.
+    Challenged,
     /// It is time to repeat.
     Retry,
     /// It is time to repeat, but that was done often enough.
@@ -126,6 +128,8 @@ pub enum Input {
     Crossed,
     /// The holder runs in a new incarnation.
     HolderRestarted,
+    /// This node has taken another incarnation: all that it granted is of the one before.
+    Renumbered,
     /// A frame of somebody who ought not to send meanwhile.
     Stray,
     /// Requests wait and the queue is free.
@@ -140,7 +144,7 @@ pub enum Input {
 
 impl Input {
     /// All inputs.
-    pub const EVERY: [Self; 34] = [
+    pub const EVERY: [Self; 36] = [
         Self::RequestNull,
         Self::RequestOther,
         Self::RequestListed,
@@ -156,6 +160,7 @@ impl Input {
         Self::Withdrawn,
         Self::Removed,
         Self::Restarted,
+        Self::Challenged,
         Self::Retry,
         Self::GiveUp,
         Self::Renew,
@@ -170,6 +175,7 @@ impl Input {
         Self::EndStray,
         Self::Crossed,
         Self::HolderRestarted,
+        Self::Renumbered,
         Self::Stray,
         Self::Next,
         Self::Announce,
@@ -236,6 +242,11 @@ pub enum Action {
     StartDrain,
     /// Wait for the guard time, for a holder that never said it was done; then as [`Action::StartDrain`].
     StartGuard,
+    /// Wait until the lease and the guard are over, for a holder of whom another life was proven: the one before may not know
+    /// of it.
+    AwaitLease,
+    /// Rest as after a start, until the leases that were granted are over.
+    Rest,
     /// Nothing to wait for: the holder has stopped, its last frame has arrived, and the next one's flush pushes the ring through.
     EndGrant,
     /// Tell the engine that the holder never ended.

@@ -1,5 +1,6 @@
-//! What is remembered of every node heard: its incarnation, and which of its messages were seen.
+//! What is remembered of every node heard: the incarnation that it has proven, and which of its messages were seen.
 
+use crate::time::Instant;
 use crate::wire::{Kind, Message, NodeId};
 
 /// One node heard.
@@ -11,9 +12,34 @@ pub(crate) struct Peer {
     top: u64,
     seen: u64,
     /// Its latest request that is over: a later `LM_REQ` of it is a late one.
-    pub(crate) ended: u64,
+    ended: u64,
     /// Its latest grant that was removed: an `LM_APPEND_ADDR` of it is a late one.
-    pub(crate) removed: u64,
+    removed: u64,
+    /// When both are forgotten.
+    over_until: Instant,
+    /// How often it has sent back a nonce of this node: each is good once.
+    proofs: u64,
+    /// Whether it has answered a message of this life of this node: it knows it.
+    pub(crate) knows_us: bool,
+    /// When it may be challenged next for what it seems to have sent, or be sent again what it has not taken.
+    exchange_at: Instant,
+}
+
+impl Peer {
+    fn new(message: &Message) -> Self {
+        Self {
+            id: message.from,
+            incarnation: message.incarnation,
+            top: message.sequence,
+            seen: 1,
+            ended: 0,
+            removed: 0,
+            over_until: Instant::ZERO,
+            proofs: 0,
+            knows_us: false,
+            exchange_at: Instant::ZERO,
+        }
+    }
 }
 
 #[cfg(feature = "mock")]
@@ -29,15 +55,22 @@ impl Peer {
     pub(crate) fn set_seen(&mut self, top: u64, seen: u64) {
         (self.top, self.seen) = (top, seen);
     }
-}
 
-/// How a message fits what was heard before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Arrival {
-    /// New.
-    Fresh,
-    /// New, and the first of a new incarnation of a node known before.
-    Restarted,
+    /// Clears what tells nothing: which of its nonces is due, and what is over for good, or was never announced.
+    pub(crate) fn forget(&mut self, announce: bool, now: Instant) {
+        self.proofs = 0;
+        if self.over_until <= now {
+            (self.ended, self.removed, self.over_until) = (0, 0, Instant::ZERO);
+        }
+        if !announce {
+            self.removed = 0;
+        }
+    }
+
+    /// Moments that are only ever compared with the present.
+    pub(crate) fn due(&mut self) -> [&mut Instant; 2] {
+        [&mut self.exchange_at, &mut self.over_until]
+    }
 }
 
 /// Why a message is not taken.
@@ -45,10 +78,19 @@ pub(crate) enum Arrival {
 pub(crate) enum Refusal {
     /// Its sequence number was seen, or lies 64 and more below the highest.
     Seen,
-    /// From before its sender's restart.
-    Stale,
+    /// Of an incarnation that its sender has not proven.
+    Unproven,
     /// No room for one more node.
     Full,
+}
+
+/// What a message can come too late for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Number {
+    /// A request, by its applicant's number.
+    Request(u64),
+    /// A grant, by its receiver's.
+    Grant(u64),
 }
 
 /// The nodes heard, sorted; as many as there is room for.
@@ -63,45 +105,83 @@ impl Peers {
         Self { room, peers: Vec::with_capacity(room) }
     }
 
-    /// Takes note of `message`: each is fresh once.
-    pub(crate) fn arrive(&mut self, message: &Message) -> Result<Arrival, Refusal> {
-        let fresh = Peer {
-            id: message.from,
-            incarnation: message.incarnation,
-            top: message.sequence,
-            seen: 1,
-            ended: 0,
-            removed: 0,
-        };
-        match self.peers.binary_search_by_key(&message.from, |p| p.id) {
-            Err(_) if self.peers.len() == self.room => Err(Refusal::Full),
+    /// Takes note of `message`: each is fresh once. Only where the protocol is `open` the first that is heard of a node is
+    /// taken without a proof.
+    pub(crate) fn arrive(&mut self, message: &Message, open: bool) -> Result<(), Refusal> {
+        let at = match self.peers.binary_search_by_key(&message.from, |p| p.id) {
+            Ok(at) => at,
+            Err(_) if self.peers.len() == self.room => return Err(Refusal::Full),
+            Err(_) if !open => return Err(Refusal::Unproven),
             Err(at) => {
-                self.peers.insert(at, fresh);
-                Ok(Arrival::Fresh)
+                self.peers.insert(at, Peer::new(message));
+                return Ok(());
             }
-            Ok(at) => {
-                let peer = &mut self.peers[at];
-                if message.incarnation > peer.incarnation {
-                    *peer = fresh;
-                    return Ok(Arrival::Restarted);
-                }
-                if message.incarnation < peer.incarnation {
-                    return Err(Refusal::Stale);
-                }
-                if message.sequence > peer.top {
-                    let by = message.sequence - peer.top;
-                    peer.seen = if by < 64 { peer.seen << by | 1 } else { 1 };
-                    peer.top = message.sequence;
-                    return Ok(Arrival::Fresh);
-                }
-                let below = peer.top - message.sequence;
-                if below >= 64 || peer.seen >> below & 1 == 1 {
-                    return Err(Refusal::Seen);
-                }
-                peer.seen |= 1 << below;
-                Ok(Arrival::Fresh)
-            }
+        };
+        let peer = &mut self.peers[at];
+        // Which is the larger says nothing: clocks go back, disks are restored, and members lie.
+        if message.incarnation != peer.incarnation {
+            return Err(Refusal::Unproven);
         }
+        if message.sequence > peer.top {
+            let by = message.sequence - peer.top;
+            peer.seen = if by < 64 { peer.seen << by | 1 } else { 1 };
+            peer.top = message.sequence;
+            return Ok(());
+        }
+        let below = peer.top - message.sequence;
+        if below >= 64 || peer.seen >> below & 1 == 1 {
+            return Err(Refusal::Seen);
+        }
+        peer.seen |= 1 << below;
+        Ok(())
+    }
+
+    /// The sender of `message` has proven its incarnation by it. Nothing that it sent before is taken any more: that may be a
+    /// recording. There is room for it, as [`Peers::arrive`] said.
+    pub(crate) fn adopt(&mut self, message: &Message) {
+        let proven = |proofs| Peer { seen: u64::MAX, proofs, ..Peer::new(message) };
+        match self.peers.binary_search_by_key(&message.from, |p| p.id) {
+            Ok(at) => self.peers[at] = proven(self.peers[at].proofs + 1),
+            Err(at) => self.peers.insert(at, proven(1)),
+        }
+    }
+
+    /// A nonce of this node was sent back: it is no good any more.
+    pub(crate) fn use_up(&mut self, id: NodeId) {
+        if let Some(peer) = self.find(id) {
+            peer.proofs += 1;
+        }
+    }
+
+    /// How often `id` has sent back a nonce.
+    pub(crate) fn proofs(&self, id: NodeId) -> u64 {
+        self.get(id).map_or(0, |p| p.proofs)
+    }
+
+    /// What is known of `id`: its incarnation, and the highest sequence number; zeros if nothing is.
+    pub(crate) fn known(&self, id: NodeId) -> (u64, u64) {
+        self.get(id).map_or((0, 0), |p| (p.incarnation, p.top))
+    }
+
+    /// Whether it is time to challenge `id`, or to send again what it has not taken; if it is known, the next time is at `next`.
+    pub(crate) fn may_exchange(&mut self, id: NodeId, now: Instant, next: Instant) -> bool {
+        self.find(id).is_none_or(|peer| {
+            let due = now >= peer.exchange_at;
+            if due {
+                peer.exchange_at = next;
+            }
+            due
+        })
+    }
+
+    /// This node has taken another number: nobody knows it by that.
+    pub(crate) fn forget_us(&mut self) {
+        self.peers.iter_mut().for_each(|p| p.knows_us = false);
+    }
+
+    fn get(&self, id: NodeId) -> Option<&Peer> {
+        let at = self.peers.binary_search_by_key(&id, |p| p.id).ok()?;
+        self.peers.get(at)
     }
 
     /// The node, if it was heard.
@@ -110,19 +190,33 @@ impl Peers {
         self.peers.get_mut(at)
     }
 
-    /// Notes that `request` of this incarnation of `id` is over.
-    pub(crate) fn end(&mut self, id: NodeId, incarnation: u64, request: u64) {
+    /// Notes that `request` of this incarnation of `id` is over, until `until`.
+    pub(crate) fn end(&mut self, id: NodeId, incarnation: u64, request: u64, until: Instant) {
         if let Some(peer) = self.find(id).filter(|p| p.incarnation == incarnation) {
             peer.ended = peer.ended.max(request);
+            peer.over_until = peer.over_until.max(until);
         }
     }
 
-    /// Whether what `message` asks for or announces is over: it comes late.
-    pub(crate) fn is_over(&mut self, message: &Message) -> bool {
-        self.find(message.from).is_some_and(|p| match message.kind {
-            Kind::AppendAddr => message.grant <= p.removed,
-            _ => message.request <= p.ended,
-        })
+    /// Notes that `grant` of `id` is over, until `until`.
+    pub(crate) fn remove(&mut self, id: NodeId, grant: u64, until: Instant) {
+        if let Some(peer) = self.find(id) {
+            peer.removed = peer.removed.max(grant);
+            peer.over_until = peer.over_until.max(until);
+        }
+    }
+
+    /// Whether `number` of `id` is over: what asks for it or announces it comes late.
+    pub(crate) fn is_over(&mut self, id: NodeId, number: Number, now: Instant) -> bool {
+        let Some(peer) = self.find(id) else { return false };
+        // Nothing is as late as that, and a number that a member made up must not count for ever.
+        if peer.over_until <= now {
+            (peer.ended, peer.removed) = (0, 0);
+        }
+        match number {
+            Number::Request(request) => request <= peer.ended,
+            Number::Grant(grant) => grant <= peer.removed,
+        }
     }
 }
 
@@ -130,6 +224,15 @@ impl Peers {
 impl Peers {
     pub(crate) fn each(&mut self, f: impl FnMut(&mut Peer)) {
         self.peers.iter_mut().for_each(f);
+    }
+
+    /// Makes `id` known in this incarnation, and this node to it.
+    pub(crate) fn meet(&mut self, id: NodeId, incarnation: u64) {
+        let hello = Message { incarnation, ..Message::new(Kind::Challenge, id, NodeId::ALL) };
+        let met = Peer { knows_us: true, ..Peer::new(&hello) };
+        if let Err(at) = self.peers.binary_search_by_key(&id, |p| p.id) {
+            self.peers.insert(at, met);
+        }
     }
 
     pub(crate) fn rename(&mut self, name: impl Fn(NodeId) -> NodeId) {
@@ -149,27 +252,36 @@ mod tests {
     }
 
     proptest! {
-        /// The window against a set of everything ever seen.
+        /// The window against a set of everything ever seen; no number of an incarnation is above another.
         #[test]
-        fn every_message_is_fresh_once(arrivals in prop::collection::vec((1_u64..4, 0_u64..200), 1..300)) {
+        fn every_message_is_fresh_once(
+            open: bool, arrivals in prop::collection::vec((0_u64..4, 0_u64..200, any::<bool>()), 1..300),
+        ) {
+            let numbers = [1, u64::MAX, 2, 1 << 50];
             let mut peers = Peers::new(4);
-            let (mut newest, mut seen, mut top) = (0, HashSet::new(), 0);
-            for (incarnation, sequence) in arrivals {
-                let got = peers.arrive(&message(incarnation, sequence));
-                let want = if incarnation < newest {
-                    Err(Refusal::Stale)
-                } else if incarnation > newest {
-                    let first = newest == 0;
-                    (newest, top) = (incarnation, sequence);
-                    seen = HashSet::from([sequence]);
-                    Ok(if first { Arrival::Fresh } else { Arrival::Restarted })
+            let (mut known, mut seen, mut top) = (None, HashSet::new(), 0);
+            for (incarnation, sequence, proves) in arrivals {
+                let incarnation = numbers[incarnation as usize];
+                let got = peers.arrive(&message(incarnation, sequence), open);
+                let want = if known.is_none() && open {
+                    (known, top, seen) = (Some(incarnation), sequence, HashSet::from([sequence]));
+                    Ok(())
+                } else if known != Some(incarnation) {
+                    Err(Refusal::Unproven)
                 } else if sequence + 64 <= top || !seen.insert(sequence) {
                     Err(Refusal::Seen)
                 } else {
                     top = top.max(sequence);
-                    Ok(Arrival::Fresh)
+                    Ok(())
                 };
                 prop_assert_eq!(got, want);
+                if got == Err(Refusal::Unproven) && proves {
+                    let before = peers.proofs(NodeId(1));
+                    peers.adopt(&message(incarnation, sequence));
+                    prop_assert_eq!(peers.proofs(NodeId(1)), before + 1, "the nonce is used up");
+                    (known, top, seen) = (Some(incarnation), sequence, (0..=sequence).collect());
+                }
+                prop_assert_eq!(peers.known(NodeId(1)), (known.unwrap_or(0), top));
             }
         }
     }
@@ -177,10 +289,21 @@ mod tests {
     #[test]
     fn a_stranger_too_many_is_refused_and_costs_nobody() {
         let mut peers = Peers::new(1);
-        assert_eq!(peers.arrive(&message(1, 1)), Ok(Arrival::Fresh));
+        assert_eq!(peers.arrive(&message(1, 1), true), Ok(()));
         let mut other = message(1, 1);
         other.from = NodeId(9);
-        assert_eq!(peers.arrive(&other), Err(Refusal::Full));
-        assert_eq!(peers.arrive(&message(1, 2)), Ok(Arrival::Fresh));
+        assert_eq!(peers.arrive(&other, true), Err(Refusal::Full));
+        assert_eq!(peers.arrive(&message(1, 2), true), Ok(()));
+    }
+
+    #[test]
+    fn who_is_known_is_challenged_now_and_then() {
+        let (now, later) = (Instant::from_nanos(5), Instant::from_nanos(9));
+        let mut peers = Peers::new(1);
+        assert!(peers.may_exchange(NodeId(1), now, later) && peers.may_exchange(NodeId(1), now, later));
+        peers.adopt(&message(1, 1));
+        assert!(peers.may_exchange(NodeId(1), now, later));
+        assert!(!peers.may_exchange(NodeId(1), now, later), "just now");
+        assert!(peers.may_exchange(NodeId(1), later, later));
     }
 }

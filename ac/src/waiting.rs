@@ -81,12 +81,12 @@ impl WaitingRequests {
 
     /// Takes `node`'s request out, if it is not later than this one.
     pub(crate) fn withdraw(&mut self, node: NodeId, incarnation: u64, request: u64) {
-        self.waiting.retain(|w| w.node != node || (w.incarnation, w.request) > (incarnation, request));
+        self.waiting.retain(|w| w.node != node || w.incarnation != incarnation || w.request > request);
     }
 
-    /// Takes out what an incarnation of `node` before this one asked for.
+    /// Takes out what another incarnation of `node` asked for.
     pub(crate) fn forget(&mut self, node: NodeId, incarnation: u64) {
-        self.waiting.retain(|w| w.node != node || w.incarnation >= incarnation);
+        self.waiting.retain(|w| w.node != node || w.incarnation == incarnation);
     }
 
     /// Drops who has not repeated.

@@ -60,7 +60,7 @@ pub(crate) fn is_one_station(address: &HardwareAddress) -> bool {
     address[0] & 1 == 0 && *address != [0; 6]
 }
 
-/// The six messages of the paper's Table 1.
+/// The six messages of the paper's Table 1, and one more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Kind {
@@ -76,12 +76,21 @@ pub enum Kind {
     AppendAddr = 5,
     /// `LM_REMOVE_ADDR`: remove the address from the list. To one node, it answers its `LM_ENDME`.
     RemoveAddr = 6,
+    /// `LM_CHALLENGE`, beyond the paper: asks a node to prove that it lives in the incarnation that it names, or proves it.
+    Challenge = 16,
 }
 
 impl Kind {
-    /// All six, in the order of Table 1.
-    pub const EVERY: [Self; 6] =
-        [Self::Req, Self::EndMe, Self::AcqOk, Self::AcqRej, Self::AppendAddr, Self::RemoveAddr];
+    /// All of them: the six in the order of Table 1, then what is beyond the paper.
+    pub const EVERY: [Self; 7] = [
+        Self::Req,
+        Self::EndMe,
+        Self::AcqOk,
+        Self::AcqRej,
+        Self::AppendAddr,
+        Self::RemoveAddr,
+        Self::Challenge,
+    ];
 
     /// The paper's name.
     pub const fn name(self) -> &'static str {
@@ -92,6 +101,7 @@ impl Kind {
             Self::AcqRej => "LM_ACQ_REJ",
             Self::AppendAddr => "LM_APPEND_ADDR",
             Self::RemoveAddr => "LM_REMOVE_ADDR",
+            Self::Challenge => "LM_CHALLENGE",
         }
     }
 }
@@ -135,19 +145,20 @@ pub struct Message {
     pub from: NodeId,
     /// Who it is for, or [`NodeId::ALL`].
     pub to: NodeId,
-    /// The sender's incarnation: larger after each restart.
+    /// The sender's incarnation: another one in each life.
     pub incarnation: u64,
     /// The sender's sequence number: one larger with each message of an incarnation.
     pub sequence: u64,
-    /// The addressee's incarnation, in answers; zero in what answers nothing.
+    /// The addressee's incarnation, in answers and challenges; zero in what answers nothing.
     pub echo_incarnation: u64,
-    /// The sequence number of the message answered.
+    /// The sequence number of the message answered; in a challenge the addressee's highest that was seen.
     pub echo_sequence: u64,
     /// The address listed, or the destination requested.
     pub address: NodeId,
-    /// Bytes that the sender wants to send; in `LM_ACQ_OK` see [`Message::landing`].
+    /// Bytes that the sender wants to send; in `LM_ACQ_OK` see [`Message::landing`]. In `LM_CHALLENGE` the nonce that the
+    /// addressee is to send back, 0: none.
     pub size: u64,
-    /// The applicant's number of the request.
+    /// The applicant's number of the request; in `LM_CHALLENGE` the nonce sent back, 0: none.
     pub request: u64,
     /// The receiver's number of the grant.
     pub grant: u64,
@@ -319,7 +330,7 @@ pub enum DecodeError {
     Version(u8),
     /// Flags that this version has no meaning for.
     Flags(u8),
-    /// None of the six.
+    /// None of [`Kind::EVERY`].
     Kind(u8),
     /// The MAC is wrong, missing, or there although no key is set.
     Mac,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use ac::mock::{Act, Faults, World};
+use ac::mock::{Act, Faults, Number, World};
 use ac::{Config, NodeId, Policy};
 use stateright::{Checker, Model, Property};
 
@@ -102,7 +102,16 @@ fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], faults:
     assert!(checker.discovery("granted").is_some(), "nothing was ever granted");
 }
 
-const NO_FAULTS: Faults = Faults { losses: 0, duplicates: 0, crashes: 0, restarts: 0, late: 0 };
+const NO_FAULTS: Faults = Faults {
+    losses: 0,
+    duplicates: 0,
+    crashes: 0,
+    restarts: 0,
+    late: 0,
+    lies: 0,
+    replays: 0,
+    number: Number::Lower,
+};
 
 const CRASH: Faults = Faults { crashes: 1, restarts: 1, ..NO_FAULTS };
 
@@ -237,7 +246,7 @@ fn nothing_is_left_out(policy: Policy, requests: &'static [(usize, usize, u8)], 
     assert!(few < many);
 }
 
-const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1, late: 0 };
+const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1, ..NO_FAULTS };
 
 /// All faults at once.
 #[test]

@@ -3,10 +3,10 @@
 use super::{Action, Input, Policy, State, Transition};
 
 use Action::{
-    Activate, Deactivate, EndGrant, Queue, Rearm, RenewLease, SendAppend, SendAppendTo, SendEnd,
-    SendEndStray, SendOk, SendRej, SendRemove, SendRemoveTo, SendReq, SendWithdrawn, StartDrain, StartEarly,
-    StartGuard, TakeLease, TellCancelled, TellExpired, TellGranted, TellLapsed, TellOrdinary, TellQueued,
-    TellRenewed, TellRevoked, TellUnanswered,
+    Activate, AwaitLease, Deactivate, EndGrant, Queue, Rearm, RenewLease, Rest, SendAppend, SendAppendTo,
+    SendEnd, SendEndStray, SendOk, SendRej, SendRemove, SendRemoveTo, SendReq, SendWithdrawn, StartDrain,
+    StartEarly, StartGuard, TakeLease, TellCancelled, TellExpired, TellGranted, TellLapsed, TellOrdinary,
+    TellQueued, TellRenewed, TellRevoked, TellUnanswered,
 };
 use Input as I;
 use State::{
@@ -54,6 +54,8 @@ pub const TABLE: &[Transition] = &[
     row(PER_RECEIVER, Asking,      I::RejQueued,       Waiting,     &[Rearm, TellQueued]),
     row(EXCLUSIVE,    Asking,      I::Withdrawn,       Idle,        &[SendEnd, TellCancelled]),
     row(BOTH,         Asking,      I::Retry,           Asking,      &[SendReq]),
+    row(BOTH,         Asking,      I::Restarted,       Asking,      &[Rearm, SendReq]),
+    row(BOTH,         Asking,      I::Challenged,      Asking,      &[SendReq]),
     row(BOTH,         Asking,      I::GiveUp,          Idle,        &[SendEnd, TellUnanswered]),
     row(BOTH,         Asking,      I::Release,         Idle,        &[SendEnd]),
 
@@ -64,6 +66,7 @@ pub const TABLE: &[Transition] = &[
     row(PER_RECEIVER, Waiting,     I::RejListed,       Idle,        &[TellCancelled]),
     row(PER_RECEIVER, Waiting,     I::RejQueued,       Waiting,     &[Rearm]),
     row(PER_RECEIVER, Waiting,     I::Restarted,       Asking,      &[Rearm, SendReq]),
+    row(PER_RECEIVER, Waiting,     I::Challenged,      Waiting,     &[SendReq]),
     row(PER_RECEIVER, Waiting,     I::Retry,           Waiting,     &[SendReq]),
     row(PER_RECEIVER, Waiting,     I::GiveUp,          Idle,        &[SendEnd, TellUnanswered]),
     row(PER_RECEIVER, Waiting,     I::Release,         Idle,        &[SendEnd]),
@@ -74,6 +77,7 @@ pub const TABLE: &[Transition] = &[
     row(EXCLUSIVE,    Holding,     I::Withdrawn,       Ending,      &[TellRevoked, Rearm, SendEnd]),
     row(BOTH,         Holding,     I::Removed,         Idle,        &[TellRevoked]),
     row(BOTH,         Holding,     I::Restarted,       Idle,        &[TellRevoked]),
+    row(BOTH,         Holding,     I::Challenged,      Holding,     &[SendReq]),
     row(BOTH,         Holding,     I::Lapse,           Ending,      &[TellLapsed, Rearm, SendEnd]),
     row(BOTH,         Holding,     I::Release,         Ending,      &[Rearm, SendEnd]),
 
@@ -86,6 +90,7 @@ pub const TABLE: &[Transition] = &[
     row(BOTH,         Ending,      I::OkStray,         Ending,      &[SendEndStray]),
     row(BOTH,         Ending,      I::Removed,         Idle,        &[]),
     row(BOTH,         Ending,      I::Restarted,       Idle,        &[]),
+    row(BOTH,         Ending,      I::Challenged,      Ending,      &[SendEnd]),
     row(BOTH,         Ending,      I::Retry,           Ending,      &[SendEnd]),
     row(BOTH,         Ending,      I::GiveUp,          Idle,        &[]),
 
@@ -111,7 +116,8 @@ pub const TABLE: &[Transition] = &[
     row(BOTH,         Granted,     I::End,             Draining,    &[Deactivate, StartDrain]),
     row(BOTH,         Granted,     I::EndStray,        Granted,     &[SendRemoveTo]),
     row(EXCLUSIVE,    Granted,     I::Crossed,         Withdrawing, &[Deactivate, SendWithdrawn]),
-    row(BOTH,         Granted,     I::HolderRestarted, Draining,    &[Deactivate, StartGuard]),
+    row(BOTH,         Granted,     I::HolderRestarted, Draining,    &[Deactivate, AwaitLease]),
+    row(BOTH,         Granted,     I::Renumbered,      Resting,     &[Deactivate, Rest]),
     row(BOTH,         Granted,     I::Stray,           Granted,     &[SendAppendTo]),
     row(BOTH,         Granted,     I::Announce,        Granted,     &[SendAppend]),
     row(BOTH,         Granted,     I::Expired,         Closed,      &[TellExpired, Deactivate, EndGrant, SendRemove]),
@@ -122,7 +128,8 @@ pub const TABLE: &[Transition] = &[
     row(EXCLUSIVE,    Withdrawing, I::ReqOver,         Withdrawing, &[SendRej]),
     row(EXCLUSIVE,    Withdrawing, I::End,             Draining,    &[StartDrain]),
     row(EXCLUSIVE,    Withdrawing, I::EndStray,        Withdrawing, &[SendRemoveTo]),
-    row(EXCLUSIVE,    Withdrawing, I::HolderRestarted, Draining,    &[StartGuard]),
+    row(EXCLUSIVE,    Withdrawing, I::HolderRestarted, Draining,    &[AwaitLease]),
+    row(EXCLUSIVE,    Withdrawing, I::Renumbered,      Resting,     &[Rest]),
     row(EXCLUSIVE,    Withdrawing, I::Expired,         Closed,      &[TellExpired, EndGrant, SendRemove]),
 
     row(EXCLUSIVE,    Draining,    I::ReqBusy,         Draining,    &[SendRej]),
@@ -130,6 +137,7 @@ pub const TABLE: &[Transition] = &[
     row(BOTH,         Draining,    I::ReqOver,         Draining,    &[SendRej]),
     row(BOTH,         Draining,    I::EndStray,        Draining,    &[SendRemoveTo]),
     row(BOTH,         Draining,    I::HolderRestarted, Draining,    &[StartGuard]),
+    row(BOTH,         Draining,    I::Renumbered,      Resting,     &[Rest]),
     row(BOTH,         Draining,    I::Stray,           Draining,    &[SendAppendTo]),
     row(BOTH,         Draining,    I::Drained,         Closed,      &[SendRemove]),
 ];

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::World;
+use super::attacker::index;
 use super::world::{Packet, id};
 use crate::machine::Policy;
 use crate::time::Instant;
@@ -38,7 +39,7 @@ impl World {
         world.send(world.now);
         let mut wire = world.living();
         for node in world.nodes.iter_mut().flatten() {
-            node.forget();
+            node.forget(self.now);
         }
         world.renumber(&mut wire);
         world.rebase();
@@ -75,26 +76,57 @@ impl World {
         let living = self.wire.iter().filter_map(|packet| Some((packet.to, self.read(packet)?)));
         let without = |(to, m): (usize, Message)| {
             let echo_sequence = if m.kind == Kind::AcqOk { m.echo_sequence } else { 0 };
-            (to, Message { echo_sequence, position: 0, ..m })
+            let m = Message { echo_sequence, position: 0, ..m };
+            (to, if m.kind == Kind::Challenge { self.without_nonces(m) } else { m })
         };
         living.map(without).collect()
     }
 
     /// The message, if it can still do something.
     fn read(&self, packet: &Packet) -> Option<Message> {
-        let forgets = self.faults.crashes > 0 && self.faults.restarts > 0;
-        let m = Message::decode(&packet.bytes[..packet.length], self.config.key.as_ref()).ok()?;
+        let m = self.decode(packet)?;
         let answer = match m.kind {
             Kind::AcqOk | Kind::AcqRej => true,
             Kind::RemoveAddr => m.to != NodeId::ALL,
-            Kind::Req | Kind::EndMe | Kind::AppendAddr => false,
+            Kind::Req | Kind::EndMe | Kind::AppendAddr | Kind::Challenge => false,
         };
         let stale = answer && m.echo_incarnation != self.incarnations[packet.to];
         let dead = match &self.nodes[packet.to] {
             None => self.faults.restarts == 0,
-            Some(node) => !forgets && node.refuses(&m),
+            Some(node) if m.kind == Kind::Challenge => {
+                !self.forgets() && m.size == 0 && m.request != node.nonce(m.from)
+            }
+            // If another life is proven, what was seen of the one before is not seen but challenged.
+            Some(node) => !self.forgets() && self.stays(&m) && node.has_seen(&m),
         };
         (!stale && !dead).then_some(m)
+    }
+
+    /// Whether a node can still lose what it knows.
+    fn forgets(&self) -> bool {
+        self.faults.crashes > 0 && self.faults.restarts > 0
+    }
+
+    /// Whether the sender's life is its last.
+    fn stays(&self, m: &Message) -> bool {
+        let from = index(m.from);
+        match &self.nodes[from] {
+            Some(_) => m.incarnation == self.incarnations[from],
+            None => self.faults.restarts == 0,
+        }
+    }
+
+    /// A nonce is as good as another that is as good: 1 if it is the one that its maker wants to see, else 2, or nothing where it
+    /// is sent back in vain.
+    fn without_nonces(&self, m: Message) -> Message {
+        let wants = |who: NodeId, of: NodeId, nonce: u64| {
+            nonce != 0 && self.nodes[index(who)].as_ref().is_some_and(|n| n.nonce(of) == nonce)
+        };
+        let size = match m.size {
+            0 => 0,
+            nonce => 2 - u64::from(wants(m.from, m.to, nonce)),
+        };
+        Message { size, request: wants(m.to, m.from, m.request).into(), ..m }
     }
 
     fn renumber(&mut self, wire: &mut [(usize, Message)]) {
@@ -118,7 +150,7 @@ impl World {
         // What was seen, while the numbers are still those that were seen.
         let seen: BTreeSet<(usize, NodeId, u64, u64)> = wire
             .iter()
-            .filter(|(to, m)| self.nodes[*to].as_ref().is_some_and(|node| node.refuses(m)))
+            .filter(|(to, m)| self.nodes[*to].as_ref().is_some_and(|node| node.has_seen(m)))
             .map(|(to, m)| (*to, m.from, m.incarnation, m.sequence))
             .collect();
         for (n, node) in self.nodes.iter_mut().enumerate() {
@@ -190,7 +222,7 @@ impl World {
             *w = old.clone();
             (w.from, w.to) = (from, to);
         }
-        let name = |node: NodeId| match names.get((node.0 as usize).wrapping_sub(1)) {
+        let name = |node: NodeId| match names.get(index(node)) {
             Some(&n) => id(n),
             None => node,
         };

@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use super::{Act, Faults, World};
+use super::{Act, Faults, Number, World};
 use crate::config::Config;
 use crate::mac::Key;
 use crate::machine::Policy;
@@ -51,6 +51,9 @@ pub fn run(input: &[u8]) -> Result<usize, String> {
         crashes: tape.next() % 3,
         restarts: tape.next() % 3,
         late: u8::MAX,
+        lies: tape.next() % 4,
+        replays: tape.next() % 8,
+        number: if tape.next().is_multiple_of(2) { Number::Lower } else { Number::Higher },
     };
     let mut world = World::new(&config, nodes, &requests, faults).map_err(|e| e.to_string())?;
     let mut acts: Vec<Act> = Vec::new();
@@ -168,7 +171,12 @@ mod tests {
     use proptest::prelude::*;
 
     /// Inputs that failed once.
-    const REGRESSIONS: &[&[u8]] = &[];
+    const REGRESSIONS: &[&[u8]] = &[&[
+        14, 44, 0, 0, 0, 29, 20, 215, 0, 0, 4, 8, 2, 59, 53, 0, 142, 32, 93, 252, 66, 0, 8, 64, 0, 31, 109,
+        24, 97, 1, 11, 1, 106, 1, 0, 48, 152, 16, 234, 48, 19, 16, 1, 48, 46, 48, 28, 48, 65, 48, 241, 16,
+        205, 16, 214, 0, 0, 0, 137, 0, 0, 0, 1, 29, 48, 56, 48, 40, 48, 125, 48, 52, 48, 119, 16, 142, 16,
+        172,
+    ]];
 
     #[test]
     fn regressions() {

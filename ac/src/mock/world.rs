@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::config::{Config, ConfigError};
 use crate::event::Event;
+use crate::mac::Key;
 use crate::machine::{Policy, State};
 use crate::node::Node;
 use crate::time::Instant;
@@ -27,6 +28,24 @@ pub struct Faults {
     /// Moments that may pass with control messages still on the wire: they come late, behind the timer. Otherwise they come
     /// in any order, but before the next moment that matters.
     pub late: u8,
+    /// Messages that a member may make up in the name of others, and sign.
+    pub lies: u8,
+    /// Messages that somebody may have recorded and play again.
+    pub replays: u8,
+    /// The number under which who has crashed comes back.
+    pub number: Number,
+}
+
+/// The incarnation of a node that comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Number {
+    /// One below that of the life before: a clock that went back.
+    #[default]
+    Lower,
+    /// One above it: a counter on a disk.
+    Higher,
+    /// That of the life before: no clock, no disk.
+    Same,
 }
 
 /// Something that can happen next.
@@ -48,6 +67,38 @@ pub enum Act {
     Crash(usize),
     /// This node comes back and knows nothing.
     Restart(usize),
+    /// A member says this.
+    Lie(Lie),
+    /// This recorded message arrives once more.
+    Replay(usize),
+}
+
+/// What a member that has the key may say in the name of another. All of it claims the end of some number space.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lie {
+    /// `LM_REQ` of the last incarnation there is.
+    LastLife {
+        /// In whose name.
+        of: usize,
+        /// To whom.
+        to: usize,
+    },
+    /// It has overheard this challenge, and answers it for the last incarnation there is.
+    Overheard(usize),
+    /// `LM_ENDME` of the life that lives, with the last sequence number and the last request there are.
+    LastNumbers {
+        /// In whose name.
+        of: usize,
+        /// To whom.
+        to: usize,
+    },
+    /// `LM_CHALLENGE` that knows more of the addressee's life than there is.
+    Known {
+        /// In whose name.
+        of: usize,
+        /// To whom.
+        to: usize,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -68,6 +119,10 @@ pub(super) struct Want {
     /// Where its data frames go, and the latest moment at which one can arrive.
     pub(super) frames: Option<(u8, Instant)>,
     pub(super) void: bool,
+    /// It was given up without an answer.
+    pub(super) unanswered: bool,
+    /// It may be: a message was lost, or its receiver was gone.
+    pub(super) excused: bool,
 }
 
 /// The nodes and what is between them.
@@ -85,6 +140,10 @@ pub struct World {
     /// No message was lost and no node crashed so far.
     pub(super) unharmed: bool,
     pub(super) grants: usize,
+    /// Who comes back asks again.
+    pub(super) returning: bool,
+    /// What was delivered, while it can be played again.
+    pub(super) recorded: Vec<Packet>,
     pub(super) violation: Option<&'static str>,
 }
 
@@ -97,11 +156,13 @@ impl World {
         requests: &[(usize, usize, u8)],
         faults: Faults,
     ) -> Result<Self, ConfigError> {
+        let config = &Config { secret: Key::new([0; 32]), ..config.clone() };
         let now = Instant::ZERO + config.lease;
         let start = |n: usize| {
             let mut node =
-                Node::new(Config { node: id(n), incarnation: 1, ..config.clone() }, Instant::ZERO)?;
+                Node::new(Config { node: id(n), incarnation: FIRST, ..config.clone() }, Instant::ZERO)?;
             node.handle_timeout(now);
+            (0..nodes).for_each(|other| node.meet(id(other), FIRST));
             Ok(Some(node))
         };
         let want = |&(from, to, priority): &(usize, usize, u8)| Want {
@@ -112,18 +173,22 @@ impl World {
             answered: false,
             frames: None,
             void: false,
+            unanswered: false,
+            excused: false,
         };
         Ok(Self {
             config: config.clone(),
             flight: config.flight,
             nodes: (0..nodes).map(start).collect::<Result<_, _>>()?,
-            incarnations: vec![1; nodes],
+            incarnations: vec![FIRST; nodes],
             now,
             wire: Vec::new(),
             wants: requests.iter().map(want).collect(),
             faults,
             unharmed: true,
             grants: 0,
+            returning: false,
+            recorded: Vec::new(),
             violation: None,
         })
     }
@@ -131,6 +196,11 @@ impl World {
     /// The same world, where frames take longer (or less long) than the nodes believe.
     pub fn with_flight(self, flight: Duration) -> Self {
         Self { flight, ..self }
+    }
+
+    /// The same world, where who comes back asks again, and is to be served.
+    pub fn with_returning(self) -> Self {
+        Self { returning: true, ..self }
     }
 
     /// What can happen next without a fault. When nothing can, the world is at rest.
@@ -164,6 +234,12 @@ impl World {
                 None if self.faults.restarts > 0 => acts.push(Act::Restart(n)),
                 _ => {}
             }
+        }
+        if self.faults.lies > 0 {
+            acts.extend(self.lies().into_iter().map(Act::Lie));
+        }
+        if self.faults.replays > 0 {
+            acts.extend((0..self.recorded.len()).map(Act::Replay));
         }
     }
 
@@ -210,12 +286,17 @@ impl World {
             }
             Act::Deliver(p) => {
                 let packet = self.wire.remove(p);
-                self.deliver(packet.to, &packet.bytes[..packet.length]);
+                let taken = self.deliver(packet.to, &packet.bytes[..packet.length]);
+                // One that was refused may still be new when it comes again, as a late one is.
+                if self.faults.replays > 0 && taken {
+                    self.recorded.push(packet);
+                }
             }
             Act::Lose(p) => {
                 self.wire.remove(p);
                 self.faults.losses -= 1;
                 self.unharmed = false;
+                self.excuse(|_| true);
             }
             Act::Duplicate(p) => {
                 // A copy that is made any sooner is of no other use.
@@ -228,6 +309,7 @@ impl World {
                 self.now = next;
                 if !self.wire.is_empty() {
                     self.faults.late -= 1;
+                    self.excuse(|_| true);
                 }
                 for n in 0..self.nodes.len() {
                     if let Some(node) = &mut self.nodes[n]
@@ -240,6 +322,8 @@ impl World {
             }
             Act::Crash(n) => self.crash(n),
             Act::Restart(n) => self.restart(n),
+            Act::Lie(lie) => self.lie(lie),
+            Act::Replay(r) => self.replay(r),
         }
         self.judge_frames();
         self.judge();
@@ -249,7 +333,12 @@ impl World {
         self.faults.crashes -= 1;
         self.unharmed = false;
         self.nodes[n] = None;
-        self.incarnations[n] += 1;
+        self.incarnations[n] = match self.faults.number {
+            Number::Lower => self.incarnations[n] - 1,
+            Number::Higher => self.incarnations[n] + 1,
+            Number::Same => self.incarnations[n],
+        };
+        self.excuse(|w| w.to == n);
         // What it asked will never be answered, what it has not asked will never be.
         for want in self.wants.iter_mut().filter(|w| w.from == n) {
             want.void = true;
@@ -258,21 +347,32 @@ impl World {
 
     fn restart(&mut self, n: usize) {
         self.faults.restarts -= 1;
-        let config = Config { node: id(n), incarnation: self.incarnations[n], ..self.config.clone() };
+        // No two lives draw the same secret.
+        let secret = Key::new([1 + self.faults.restarts; 32]);
+        let config = Config { node: id(n), incarnation: self.incarnations[n], secret, ..self.config.clone() };
         self.nodes[n] = Node::new(config, self.now).ok();
-    }
-
-    /// Hands bytes to a node, as its UDP port would.
-    pub fn deliver(&mut self, to: usize, bytes: &[u8]) {
-        if let Some(node) = &mut self.nodes[to] {
-            // Refused messages are part of the game.
-            let _ = node.handle(bytes, self.now);
-            self.fetch(to);
+        if self.returning {
+            for want in self.wants.iter_mut().filter(|w| w.from == n && w.void) {
+                (want.asked, want.answered, want.void) = (None, false, false);
+            }
         }
     }
 
+    /// Requests that may be left without an answer.
+    fn excuse(&mut self, which: impl Fn(&Want) -> bool) {
+        self.wants.iter_mut().filter(|w| which(w)).for_each(|w| w.excused = true);
+    }
+
+    /// Hands bytes to a node, as its UDP port would: whether it has taken them. Refused messages are part of the game.
+    pub fn deliver(&mut self, to: usize, bytes: &[u8]) -> bool {
+        let Some(node) = &mut self.nodes[to] else { return false };
+        let taken = node.handle(bytes, self.now).is_ok();
+        self.fetch(to);
+        taken
+    }
+
     /// Takes a node's messages and events.
-    fn fetch(&mut self, n: usize) {
+    pub(super) fn fetch(&mut self, n: usize) {
         let count = self.nodes.len();
         let Some(node) = &mut self.nodes[n] else { return };
         let mut bytes = [0; MAX_LENGTH];
@@ -293,10 +393,12 @@ impl World {
                 | Event::Unanswered { request, .. } => (request, false),
                 _ => continue,
             };
+            let unanswered = matches!(event, Event::Unanswered { .. });
             self.grants += usize::from(granted);
             let mut mine = self.wants.iter_mut().filter(|w| w.from == n && w.asked == Some(request));
             if let Some(want) = mine.next() {
                 want.answered = true;
+                want.unanswered |= unanswered;
             }
         }
         node.take_counters();
@@ -346,6 +448,9 @@ impl World {
         if self.wants.iter().any(|w| !w.void && !w.answered) {
             return Some("a request was never answered");
         }
+        if self.returning && self.wants.iter().any(|w| !w.void && w.unanswered && !w.excused) {
+            return Some("a node that nobody had lost was not served");
+        }
         let closed = |n: &Node| n.landing(0).is_some_and(|(s, _)| s == State::Closed);
         if !self.nodes.iter().flatten().all(|n| closed(n) && n.waiting() == 0) {
             return Some("a landing queue never closed");
@@ -386,6 +491,9 @@ impl World {
         self.now
     }
 }
+
+/// The incarnation in which all begin.
+const FIRST: u64 = 8;
 
 pub(super) fn id(n: usize) -> NodeId {
     NodeId(n as u64 + 1)

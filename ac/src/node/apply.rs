@@ -7,6 +7,7 @@ use super::roles::Applicant;
 use crate::event::{Event, Grant};
 use crate::list::{Entry, Flag};
 use crate::machine::{Action, Input, Policy, State, transition};
+use crate::peers::Number;
 use crate::time::Instant;
 use crate::waiting::Waiting;
 use crate::wire::{Kind, Message, NodeId, Reason};
@@ -65,6 +66,12 @@ impl Node {
         let (to, request) = (a.to, a.request);
         match action {
             Action::SendReq => {
+                // No answer yet. The receiver may hold this life for another and drop what it says, or this node the receiver's.
+                let known = self.peers.find(to).is_some_and(|p| p.knows_us);
+                if a.tries > u8::from(known) {
+                    self.send_challenge(to, true, 0);
+                }
+                let a = &self.applicants[at];
                 let req = Message {
                     priority: a.priority,
                     address: to,
@@ -146,7 +153,7 @@ impl Node {
     fn take_lease(&mut self, at: usize, ok: &Message, now: Instant) {
         let a = &mut self.applicants[at];
         let Some(sent) = a.sent_at(ok.echo_sequence) else { return };
-        let until = (sent + self.config.usable(ok.lease())).max(a.grant.until);
+        let until = (sent + self.config.usable(ok.lease().min(self.config.granted()))).max(a.grant.until);
         let left = until.since(now);
         // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How much this answer
         // adds does not tell: the one to a message that was repeated before its answer came adds next to nothing.)
@@ -157,8 +164,8 @@ impl Node {
         let (landing, flush) = (ok.landing(), ok.flush.min(MOST_FLUSH));
         a.grant = Grant { number: ok.grant, queue: ok.queue, landing, flush, until };
         let to = a.to;
-        if self.config.announce && self.peers.find(to).is_some_and(|p| ok.grant > p.removed) {
-            let expires = now + ok.lease() + self.config.guard + self.config.drain;
+        if self.config.announce && !self.peers.is_over(to, Number::Grant(ok.grant), now) {
+            let expires = now + ok.lease().min(self.config.granted()) + self.config.guard + self.config.drain;
             let (incarnation, grant) = (ok.incarnation, ok.grant);
             self.list.append(Entry { address: to, flag: Flag::Sending, incarnation, grant, expires });
             self.list.mark(to, Flag::Sending);
@@ -230,6 +237,11 @@ impl Node {
                 self.landings[at].guarded = true;
                 self.end_grant(at, now + wait);
             }
+            (Action::AwaitLease, _) => {
+                self.landings[at].guarded = true;
+                self.end_grant(at, self.landings[at].lease_end + self.config.guard);
+            }
+            (Action::Rest, _) => self.landings[at].timer = now + self.config.lease,
             (Action::EndGrant, _) => self.end_grant(at, now),
             (Action::TellExpired, _) => {
                 self.counters.expired += 1;
@@ -283,6 +295,11 @@ impl Node {
             lease: micros(self.listed_for(now)),
             ..Message::new(Kind::AppendAddr, self.config.node, to)
         }
+    }
+
+    /// The longest that an announcement of any node may list it.
+    pub(super) fn listed_at_most(&self) -> Duration {
+        self.config.granted() + self.config.guard + self.config.drain
     }
 
     fn listed_for(&self, now: Instant) -> Duration {
@@ -354,7 +371,7 @@ impl Node {
         let l = &mut self.landings[at];
         l.timer = if l.timer > drained && l.state == State::Draining { l.timer } else { drained };
         let (holder, incarnation, request) = (l.holder, l.incarnation, l.request);
-        self.peers.end(holder, incarnation, request);
+        self.peers.end(holder, incarnation, request, drained + self.config.hold);
     }
 
     /// The queue is free. When the last one is, all nodes are told, in one message that also answers the holder.

@@ -5,7 +5,7 @@ use core::fmt;
 use super::{EVENTS_OF_ONE, Node};
 use crate::list::{Entry, Flag};
 use crate::machine::{Input, Policy, State};
-use crate::peers::{Arrival, Refusal};
+use crate::peers::{Number, Refusal};
 use crate::time::Instant;
 use crate::wire::{DecodeError, Kind, Message, NodeId, Reason};
 
@@ -18,8 +18,10 @@ pub enum HandleError {
     Misdirected,
     /// Seen before, or too old to tell.
     Replayed,
-    /// From before a restart, of its sender or of this node.
+    /// For this node before its restart.
     Stale,
+    /// Of an incarnation that its sender has not proven: it is challenged to.
+    Unproven,
     /// Of a node more than [`crate::Config::nodes`].
     Full,
     /// Too many events lie unfetched.
@@ -32,7 +34,8 @@ impl fmt::Display for HandleError {
             Self::Decode(e) => e.fmt(f),
             Self::Misdirected => f.write_str("a message for another node"),
             Self::Replayed => f.write_str("a message seen before"),
-            Self::Stale => f.write_str("a message from before a restart"),
+            Self::Stale => f.write_str("an answer to this node before its restart"),
+            Self::Unproven => f.write_str("a message of an incarnation that is not proven"),
             Self::Full => f.write_str("a message of a node too many"),
             Self::Backlog => f.write_str("too many events lie unfetched"),
         }
@@ -44,7 +47,8 @@ impl core::error::Error for HandleError {}
 impl Node {
     /// Takes in the UDP payload of a frame that came to [`crate::PORT`].
     pub fn handle(&mut self, frame: &[u8], now: Instant) -> Result<(), HandleError> {
-        if self.events.len() + EVENTS_OF_ONE + self.landings.len() > super::room(&self.config) {
+        let most = EVENTS_OF_ONE + self.landings.len() + self.applicants.len();
+        if self.events.len() + most > super::room(&self.config) {
             return Err(HandleError::Backlog);
         }
         let message = Message::decode(frame, self.config.key.as_ref()).map_err(|e| {
@@ -55,7 +59,11 @@ impl Node {
             }) += 1;
             HandleError::Decode(e)
         })?;
-        self.admit(&message, now)?;
+        self.addressed(&message)?;
+        match message.kind {
+            Kind::Challenge => self.on_challenge(&message, now)?,
+            _ => self.admit(&message, now)?,
+        }
         self.counters.received += 1;
         self.list.expire(now);
         self.waiting.expire(now);
@@ -66,66 +74,58 @@ impl Node {
             Kind::AcqRej => self.on_rej(&message, now),
             Kind::AppendAddr => self.on_append(&message, now),
             Kind::RemoveAddr => self.on_remove(&message, now),
+            // It was dealt with on its way in.
+            Kind::Challenge => {}
         }
         self.settle(now);
         Ok(())
     }
 
-    /// Whether the message is for this node, in this life, of its sender's latest, and new.
-    fn admit(&mut self, message: &Message, now: Instant) -> Result<(), HandleError> {
+    /// Whether the message is for this node.
+    fn addressed(&mut self, message: &Message) -> Result<(), HandleError> {
         let to_all = matches!(message.kind, Kind::AppendAddr | Kind::RemoveAddr) && message.to == NodeId::ALL;
         let own = matches!(message.kind, Kind::AppendAddr | Kind::AcqOk) && message.address != message.from;
         if message.from == self.config.node || !(to_all || message.to == self.config.node) || own {
             self.counters.misdirected += 1;
             return Err(HandleError::Misdirected);
         }
+        Ok(())
+    }
+
+    /// Whether the message is for this life, of the life that its sender has proven, and new.
+    fn admit(&mut self, message: &Message, now: Instant) -> Result<(), HandleError> {
         let answer = matches!(message.kind, Kind::AcqOk | Kind::AcqRej)
             || (message.kind == Kind::RemoveAddr && message.to != NodeId::ALL);
         if answer && message.echo_incarnation != self.config.incarnation {
             self.counters.stale += 1;
             return Err(HandleError::Stale);
         }
-        match self.peers.arrive(message) {
-            Ok(Arrival::Fresh) => Ok(()),
-            Ok(Arrival::Restarted) => {
-                self.on_restart(message, now);
-                Ok(())
+        if let Err(why) = self.peers.arrive(message, self.config.key.is_none()) {
+            if why == Refusal::Unproven {
+                self.challenge(message.from, now);
             }
-            Err(Refusal::Seen) => {
-                self.counters.replayed += 1;
-                Err(HandleError::Replayed)
-            }
-            Err(Refusal::Stale) => {
-                self.counters.stale += 1;
-                Err(HandleError::Stale)
-            }
-            Err(Refusal::Full) => {
-                self.counters.strangers += 1;
-                Err(HandleError::Full)
-            }
+            return Err(self.refuse(why));
         }
+        if answer && let Some(peer) = self.peers.find(message.from) {
+            peer.knows_us = true;
+        }
+        Ok(())
     }
 
-    /// The sender has lost all that it knew: what it asked, held and granted is over.
-    fn on_restart(&mut self, message: &Message, now: Instant) {
-        self.waiting.forget(message.from, message.incarnation);
-        if self.list.find(message.from).is_some_and(|e| e.incarnation < message.incarnation) {
-            self.list.remove(message.from, message.incarnation, 0);
-        }
-        for at in 0..self.landings.len() {
-            let l = &self.landings[at];
-            if l.holder == message.from && l.incarnation < message.incarnation {
-                self.step_landing(at, Input::HolderRestarted, Some(message), now);
-            }
-        }
-        if let Some(at) = self.applicant(message.from) {
-            self.step_applicant(at, Input::Restarted, Some(message), now);
-        }
+    /// Counts it.
+    pub(super) fn refuse(&mut self, why: Refusal) -> HandleError {
+        let (counter, error) = match why {
+            Refusal::Seen => (&mut self.counters.replayed, HandleError::Replayed),
+            Refusal::Unproven => (&mut self.counters.unproven, HandleError::Unproven),
+            Refusal::Full => (&mut self.counters.strangers, HandleError::Full),
+        };
+        *counter += 1;
+        error
     }
 
     fn on_req(&mut self, message: &Message, now: Instant) {
         let held = self.landings.iter().position(|l| l.is_held_by(message.from, message.incarnation));
-        let (at, input) = if self.peers.is_over(message) {
+        let (at, input) = if self.peers.is_over(message.from, Number::Request(message.request), now) {
             (0, Input::ReqOver)
         } else if let Some(at) = held {
             let holds = self.landings[at].request;
@@ -151,7 +151,7 @@ impl Node {
 
     fn on_end(&mut self, message: &Message, now: Instant) {
         let mine = message.echo_incarnation == self.config.incarnation || message.echo_incarnation == 0;
-        self.peers.end(message.from, message.incarnation, message.request);
+        self.peers.end(message.from, message.incarnation, message.request, now + self.config.hold);
         self.waiting.withdraw(message.from, message.incarnation, message.request);
         let named = |l: &super::Landing| {
             mine && (l.holder, l.incarnation, l.request)
@@ -173,7 +173,8 @@ impl Node {
             ),
             Some(at) => {
                 let a = &self.applicants[at];
-                let until = a.sent_at(message.echo_sequence).map(|t| t + self.config.usable(message.lease()));
+                let lease = message.lease().min(self.config.granted());
+                let until = a.sent_at(message.echo_sequence).map(|t| t + self.config.usable(lease));
                 let input = match a.state {
                     State::Holding if a.grant.number != message.grant => Input::OkStray,
                     State::Asking | State::Waiting | State::Holding => match until {
@@ -233,8 +234,7 @@ impl Node {
 
     /// Lists the sender for as long as the message says, unless it comes late: whether it is listed.
     fn enlist(&mut self, message: &Message, now: Instant) -> bool {
-        if !self.config.announce || self.peers.find(message.from).is_some_and(|p| message.grant <= p.removed)
-        {
+        if !self.config.announce || self.peers.is_over(message.from, Number::Grant(message.grant), now) {
             self.counters.ignored += 1;
             return false;
         }
@@ -245,7 +245,7 @@ impl Node {
             flag: if sending { Flag::Sending } else { Flag::Foreign },
             incarnation: message.incarnation,
             grant: message.grant,
-            expires: now + message.lease(),
+            expires: now + message.lease().min(self.listed_at_most()),
         });
         true
     }
@@ -254,9 +254,7 @@ impl Node {
         // Only a node itself says that it lands no more.
         if message.address == message.from {
             self.list.remove(message.from, message.incarnation, message.grant);
-            if let Some(peer) = self.peers.find(message.from) {
-                peer.removed = peer.removed.max(message.grant);
-            }
+            self.peers.remove(message.from, message.grant, now + self.config.hold);
         }
         let Some(at) = self.applicant(message.from) else { return };
         let a = &self.applicants[at];

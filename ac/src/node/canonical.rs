@@ -5,6 +5,7 @@ use super::Node;
 use super::roles::{Applicant, Landing};
 use crate::event::Grant;
 use crate::machine::State;
+use crate::peers::Refusal;
 use crate::time::Instant;
 use crate::wire::{Message, NodeId};
 
@@ -13,7 +14,7 @@ pub(crate) type Sequence<'a> = (NodeId, u64, &'a mut u64);
 
 impl Node {
     /// Clears what no call will read again in this state, and orders what has no order.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self, now: Instant) {
         let announce = self.config.announce;
         for l in &mut self.landings {
             forget_landing(l, announce);
@@ -23,9 +24,7 @@ impl Node {
         }
         self.applicants.sort_by_key(|a| a.to);
         self.list.sort();
-        if !announce {
-            self.peers.each(|p| p.removed = 0);
-        }
+        self.peers.each(|p| p.forget(announce, now));
     }
 
     /// Every moment; `due` ones are only ever compared with the present: those that have come are all alike.
@@ -48,6 +47,8 @@ impl Node {
         }
         self.waiting.each(|w| due(&mut w.expires));
         self.list.each(|e| due(&mut e.expires));
+        self.peers.each(|p| p.due().into_iter().for_each(&mut due));
+        due(&mut self.renumber_at);
     }
 
     /// Every sequence number by which this node may answer, or date an answer.
@@ -76,9 +77,26 @@ impl Node {
         self.sequence
     }
 
-    /// Whether this message would be refused as seen before, or as older than its sender's life.
-    pub(crate) fn refuses(&self, message: &Message) -> bool {
-        self.peers.clone().arrive(message).is_err()
+    /// Whether this message is of the life that its sender has proven, and would be refused as seen before.
+    pub(crate) fn has_seen(&self, message: &Message) -> bool {
+        self.peers.clone().arrive(message, self.config.key.is_none()) == Err(Refusal::Seen)
+    }
+
+    /// Whether both have granted, asked and listed the same.
+    pub(crate) fn grants_alike(&self, other: &Self, now: Instant) -> bool {
+        let grants = |n: &Self| {
+            let mut list = n.list.clone();
+            list.expire(now);
+            (n.landings.clone(), n.waiting.clone(), list, n.applicants.clone())
+        };
+        grants(self) == grants(other) && self.config.incarnation == other.config.incarnation
+    }
+
+    /// Makes a node known in this incarnation, and this node to it: as if both had proven theirs.
+    pub fn meet(&mut self, node: NodeId, incarnation: u64) {
+        if node != self.config.node {
+            self.peers.meet(node, incarnation);
+        }
     }
 
     /// Sets what is remembered of each peer's messages: the highest sequence number, and which at and below it were seen.

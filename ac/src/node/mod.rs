@@ -4,6 +4,7 @@ mod apply;
 mod arrivals;
 #[cfg(feature = "mock")]
 mod canonical;
+mod lives;
 mod roles;
 mod timers;
 
@@ -57,6 +58,8 @@ pub struct Node {
     outbox: VecDeque<Message>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// When this node may take another number for this life, should one be needed.
+    renumber_at: Instant,
 }
 
 /// A message to send, in the buffer that [`Node::poll_transmit`] was given.
@@ -103,6 +106,7 @@ impl Node {
             outbox: VecDeque::with_capacity(self::room(&config)),
             events: VecDeque::with_capacity(self::room(&config)),
             counters: Counters::default(),
+            renumber_at: Instant::ZERO,
             config,
         })
     }

@@ -40,7 +40,16 @@ impl Net {
             told: Vec::new(),
         };
         net.wait(config.lease);
+        net.introduce();
         net
+    }
+
+    /// All have met: each has proven its life to the others.
+    pub(crate) fn introduce(&mut self) {
+        let lives: Vec<_> = self.nodes.iter().map(|n| (n.config().node, n.config().incarnation)).collect();
+        for node in &mut self.nodes {
+            lives.iter().for_each(|&(other, life)| node.meet(other, life));
+        }
     }
 
     pub(crate) fn fetch(&mut self) {
@@ -84,7 +93,11 @@ impl Net {
                 return;
             }
             let (to, bytes) = self.wire.remove(0);
-            self.handle(to, &bytes).expect("taken");
+            match self.handle(to, &bytes) {
+                // The sender is asked to prove its life, and sends again.
+                Ok(()) | Err(HandleError::Unproven) => {}
+                Err(why) => panic!("{why}: {:?}", self.read(&bytes)),
+            }
         }
         panic!("messages without end");
     }
