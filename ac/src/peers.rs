@@ -42,6 +42,15 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Forgets what is over for so long that nothing comes as late: a number that a member made up must not count for ever.
+    fn expire(&mut self, now: Instant) {
+        if self.over_until <= now {
+            (self.ended, self.removed, self.over_until) = (0, 0, Instant::ZERO);
+        }
+    }
+}
+
 #[cfg(feature = "mock")]
 impl Peer {
     pub(crate) fn id(&self) -> NodeId {
@@ -59,9 +68,7 @@ impl Peer {
     /// Clears what tells nothing: which of its nonces is due, and what is over for good, or was never announced.
     pub(crate) fn forget(&mut self, announce: bool, now: Instant) {
         self.proofs = 0;
-        if self.over_until <= now {
-            (self.ended, self.removed, self.over_until) = (0, 0, Instant::ZERO);
-        }
+        self.expire(now);
         if !announce {
             self.removed = 0;
         }
@@ -191,16 +198,18 @@ impl Peers {
     }
 
     /// Notes that `request` of this incarnation of `id` is over, until `until`.
-    pub(crate) fn end(&mut self, id: NodeId, incarnation: u64, request: u64, until: Instant) {
+    pub(crate) fn end(&mut self, id: NodeId, incarnation: u64, request: u64, now: Instant, until: Instant) {
         if let Some(peer) = self.find(id).filter(|p| p.incarnation == incarnation) {
+            peer.expire(now);
             peer.ended = peer.ended.max(request);
             peer.over_until = peer.over_until.max(until);
         }
     }
 
     /// Notes that `grant` of `id` is over, until `until`.
-    pub(crate) fn remove(&mut self, id: NodeId, grant: u64, until: Instant) {
+    pub(crate) fn remove(&mut self, id: NodeId, grant: u64, now: Instant, until: Instant) {
         if let Some(peer) = self.find(id) {
+            peer.expire(now);
             peer.removed = peer.removed.max(grant);
             peer.over_until = peer.over_until.max(until);
         }
@@ -209,10 +218,7 @@ impl Peers {
     /// Whether `number` of `id` is over: what asks for it or announces it comes late.
     pub(crate) fn is_over(&mut self, id: NodeId, number: Number, now: Instant) -> bool {
         let Some(peer) = self.find(id) else { return false };
-        // Nothing is as late as that, and a number that a member made up must not count for ever.
-        if peer.over_until <= now {
-            (peer.ended, peer.removed) = (0, 0);
-        }
+        peer.expire(now);
         match number {
             Number::Request(request) => request <= peer.ended,
             Number::Grant(grant) => grant <= peer.removed,
@@ -294,6 +300,24 @@ mod tests {
         other.from = NodeId(9);
         assert_eq!(peers.arrive(&other, true), Err(Refusal::Full));
         assert_eq!(peers.arrive(&message(1, 2), true), Ok(()));
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_for_good() {
+        let at = Instant::from_nanos;
+        let mut peers = Peers::new(1);
+        peers.adopt(&message(1, 1));
+        let id = NodeId(1);
+        peers.end(id, 1, u64::MAX, at(0), at(10));
+        assert!(peers.is_over(id, Number::Request(u64::MAX), at(9)));
+        peers.end(id, 2, 9, at(10), at(20));
+        assert!(!peers.is_over(id, Number::Request(9), at(10)), "of another life");
+        peers.end(id, 1, 3, at(10), at(20));
+        assert!(peers.is_over(id, Number::Request(3), at(19)), "this one is");
+        assert!(!peers.is_over(id, Number::Request(4), at(19)), "and not that of before, anew");
+        peers.remove(id, 7, at(19), at(30));
+        assert!(peers.is_over(id, Number::Grant(7), at(29)) && !peers.is_over(id, Number::Grant(8), at(29)));
+        assert!(!peers.is_over(id, Number::Grant(7), at(30)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ac::wire::Message;
-use ac::{Config, Key, Kind, PORT, Policy};
+use ac::{Config, HandleError, Key, Kind, PORT, Policy};
 use net::{Net, config, ms};
 
 /// Ethernet, IPv4 and UDP around a message, addresses made of the nodes' numbers.
@@ -45,7 +45,7 @@ fn capture(path: &Path, frames: &[Vec<u8>]) {
 /// Where frames for a landing queue go.
 const LANDING: ac::HardwareAddress = [2, 0, 0, 0, 0, 0x11];
 
-/// Every message of a request, a refusal, a renewal and an end.
+/// Every message of a request, a refusal, a renewal and an end, and of a node that comes back.
 fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
     let landing = vec![LANDING];
     let mut net = Net::new(&Config { key, landing, flush: 256, ..config(Policy::PerReceiver) }, 3);
@@ -54,7 +54,10 @@ fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
         while !net.wire.is_empty() {
             let (to, bytes) = net.wire.remove(0);
             all.push((to, bytes.clone()));
-            net.handle(to, &bytes).expect("taken");
+            match net.handle(to, &bytes) {
+                Ok(()) | Err(HandleError::Unproven) => {}
+                Err(why) => panic!("{why}"),
+            }
         }
     };
     net.request(0, 1);
@@ -68,6 +71,9 @@ fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
     net.release(2, 1);
     settle(&mut net);
     net.pass(ms(2), false);
+    settle(&mut net);
+    net.restart(0);
+    net.request(0, 1);
     settle(&mut net);
     all
 }
@@ -118,6 +124,8 @@ fn tshark_reads_what_we_write() {
             "address",
             "size",
             "landing",
+            "challenge",
+            "response",
             "request",
             "grant",
             "lease",
@@ -143,7 +151,7 @@ fn tshark_reads_what_we_write() {
             let mac: String =
                 bytes[ac::wire::LENGTH..].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
             let hex = |n: u64| format!("0x{n:016x}");
-            let granted = m.kind == Kind::AcqOk;
+            let (granted, challenge) = (m.kind == Kind::AcqOk, m.kind == Kind::Challenge);
             let want = [
                 "LM-AC".to_owned(),
                 (m.kind as u8).to_string(),
@@ -157,9 +165,11 @@ fn tshark_reads_what_we_write() {
                 m.echo_incarnation.to_string(),
                 m.echo_sequence.to_string(),
                 hex(m.address.0),
-                if granted { String::new() } else { m.size.to_string() },
+                if granted || challenge { String::new() } else { m.size.to_string() },
                 if granted { "02:00:00:00:00:11".to_owned() } else { String::new() },
-                m.request.to_string(),
+                if challenge { hex(m.size) } else { String::new() },
+                if challenge { hex(m.request) } else { String::new() },
+                if challenge { String::new() } else { m.request.to_string() },
                 m.grant.to_string(),
                 m.lease.to_string(),
                 m.flush.to_string(),

@@ -246,6 +246,68 @@ fn nothing_is_left_out(policy: Policy, requests: &'static [(usize, usize, u8)], 
     assert!(few < many);
 }
 
+/// Every world as it is: for those in which numbers are compared, so that renaming them would change what happens.
+fn explore_exactly(name: &str, world: World) {
+    let start = Instant::now();
+    let bounds = (world.requests(), world.faults());
+    let checker = Bounded(world).checker().spawn_dfs().join();
+    println!(
+        "{name}: 2 nodes, (requests, faults) {bounds:?}: {} states, {} generated, {:.1} s, {}",
+        checker.unique_state_count(),
+        checker.state_count(),
+        start.elapsed().as_secs_f32(),
+        if checker.is_done() { "exhaustive" } else { "not exhaustive" },
+    );
+    if let Some(path) = checker.discovery(ALWAYS) {
+        let last = path.last_state().violation();
+        for act in path.into_actions() {
+            println!("  {act:?}");
+        }
+        panic!("{name}: {last:?}");
+    }
+    assert!(checker.is_done());
+    assert!(checker.discovery("all granted").is_some(), "nobody was granted all");
+}
+
+/// A node comes back under a lower number, a higher one and the same, a member lies about numbers, somebody plays recordings: with
+/// and without a key no frame lands on another's, nobody whose messages get through is left without an answer, and of a
+/// recording nothing is taken. Who comes back asks again.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "a minute without optimisation: make model")]
+fn lives_lies_and_recordings() {
+    let one = |policy, tries, keyed: bool, requests: &[_], faults| {
+        let key = keyed.then(|| ac::Key::new([9; 32]));
+        let announce = policy == Policy::Exclusive;
+        let config = Config { key, tries, announce, ..config(policy) };
+        World::new(&config, 2, requests, faults).expect("settings").with_returning()
+    };
+    let (alone, pair) = (&[(0, 1, 0)][..], &[(0, 1, 0), (1, 0, 0)][..]);
+    for policy in [Policy::Exclusive, Policy::PerReceiver] {
+        for keyed in [false, true] {
+            for number in [Number::Lower, Number::Higher, Number::Same] {
+                let faults = Faults { number, ..CRASH };
+                explore_exactly(
+                    &format!("{policy:?}, back, key {keyed}"),
+                    one(policy, 4, keyed, alone, faults),
+                );
+            }
+            let lies = Faults { lies: 1, ..NO_FAULTS };
+            explore_exactly(&format!("{policy:?}, lies, key {keyed}"), one(policy, 5, keyed, pair, lies));
+            let lies = Faults { lies: 2, ..NO_FAULTS };
+            explore_exactly(&format!("{policy:?}, lies, key {keyed}"), one(policy, 5, keyed, alone, lies));
+            let lies = Faults { lies: 1, ..CRASH };
+            explore_exactly(
+                &format!("{policy:?}, back and lies, key {keyed}"),
+                one(policy, 5, keyed, alone, lies),
+            );
+        }
+        for replays in [1, 2] {
+            let faults = Faults { replays, ..CRASH };
+            explore_exactly(&format!("{policy:?}, recordings"), one(policy, 3, true, alone, faults));
+        }
+    }
+}
+
 const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1, ..NO_FAULTS };
 
 /// All faults at once.

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 const A: NodeId = NodeId(0x0a00_0001);
 const B: NodeId = NodeId(0x0a00_0002);
 
+/// What a challenge asks for.
+const NONCE: u64 = 0x0123_4567_89ab_cdef;
+
 /// A landing queue's address.
 const LANDING: u64 = 0x0200_0000_0012;
 
@@ -16,12 +19,19 @@ fn key() -> Key {
 }
 
 /// One request from asking to end, as in the page.
-fn vectors() -> [(Message, Option<Key>); 8] {
+fn vectors() -> [(Message, Option<Key>); 10] {
     let applicant = |kind| Message { incarnation: 0x11, address: B, request: 5, ..Message::new(kind, A, B) };
     let receiver = |kind, to| Message { incarnation: 0x22, address: B, ..Message::new(kind, B, to) };
     let answer = |kind| Message { echo_incarnation: 0x11, echo_sequence: 7, request: 5, ..receiver(kind, A) };
     let req = Message { sequence: 7, priority: 3, size: 65_507, lease: 95_000, ..applicant(Kind::Req) };
     let all = NodeId::ALL;
+    let asks = Message {
+        incarnation: 0x22,
+        echo_incarnation: 0x11,
+        echo_sequence: 8,
+        size: NONCE,
+        ..Message::new(Kind::Challenge, B, A)
+    };
     [
         (req, None),
         (Message { sequence: 8, grant: 9, echo_incarnation: 0x22, ..applicant(Kind::EndMe) }, None),
@@ -32,6 +42,11 @@ fn vectors() -> [(Message, Option<Key>); 8] {
         (req, Some(key())),
         (
             Message { sequence: 31, grant: 9, queue: 1, lease: 95_000, size: LANDING, ..answer(Kind::AcqOk) },
+            None,
+        ),
+        (Message { sequence: 34, ..asks }, None),
+        (
+            Message { sequence: 3, incarnation: 0x12, request: NONCE, ..Message::new(Kind::Challenge, A, B) },
             None,
         ),
     ]
@@ -71,7 +86,7 @@ fn what_is_no_message_is_refused_by_name() {
     }
     assert_eq!(with(0, b'B'), Some(DecodeError::Magic));
     assert_eq!(with(2, 2), Some(DecodeError::Version(2)));
-    for kind in [0, 7, 255] {
+    for kind in [0, 7, 15, 17, 255] {
         assert_eq!(with(3, kind), Some(DecodeError::Kind(kind)));
     }
     assert_eq!(with(4, 2), Some(DecodeError::Flags(2)));
@@ -85,7 +100,7 @@ fn what_is_no_message_is_refused_by_name() {
 proptest! {
     #[test]
     fn there_and_back(
-        kind in 0_usize..6, reason in 0_usize..6, priority in 0_u8..8, queue: u8, from in 1_u64.., to: u64,
+        kind in 0_usize..7, reason in 0_usize..6, priority in 0_u8..8, queue: u8, from in 1_u64.., to: u64,
         wide: [u64; 8], lease: u32, flush: u16, position: u16, signed: bool,
     ) {
         prop_assume!(from != to);

@@ -5,6 +5,7 @@ local lm = Proto("lm_ac", "LM Admission Control")
 
 local kinds = {
   [1] = "LM_REQ", [2] = "LM_ENDME", [3] = "LM_ACQ_OK", [4] = "LM_ACQ_REJ", [5] = "LM_APPEND_ADDR", [6] = "LM_REMOVE_ADDR",
+  [16] = "LM_CHALLENGE",
 }
 local reasons = { [0] = "busy", [1] = "landing", [2] = "queued", [3] = "full", [4] = "withdrawn", [5] = "over" }
 
@@ -22,10 +23,12 @@ local f = {
   incarnation = ProtoField.uint64("lm_ac.incarnation", "Incarnation"),
   sequence = ProtoField.uint64("lm_ac.sequence", "Sequence"),
   echo_incarnation = ProtoField.uint64("lm_ac.echo_incarnation", "Addressee's incarnation"),
-  echo_sequence = ProtoField.uint64("lm_ac.echo_sequence", "Sequence answered"),
+  echo_sequence = ProtoField.uint64("lm_ac.echo_sequence", "Sequence answered, or known"),
   address = ProtoField.uint64("lm_ac.address", "Address", base.HEX),
   size = ProtoField.uint64("lm_ac.size", "Size (bytes)"),
   landing = ProtoField.ether("lm_ac.landing", "Frames go to (0: where messages go)"),
+  challenge = ProtoField.uint64("lm_ac.challenge", "Nonce to send back (0: none)", base.HEX),
+  response = ProtoField.uint64("lm_ac.response", "Nonce sent back (0: none)", base.HEX),
   request = ProtoField.uint64("lm_ac.request", "Request"),
   grant = ProtoField.uint64("lm_ac.grant", "Grant"),
   lease = ProtoField.uint32("lm_ac.lease", "Lease (µs)"),
@@ -72,6 +75,10 @@ function lm.dissector(buffer, pinfo, tree)
   for _, field in ipairs(wide) do
     if field[1] == "size" and kind == 3 then
       node:add(f.landing, buffer(66, 6))
+    elseif field[1] == "size" and kind == 16 then
+      node:add(f.challenge, buffer(64, 8))
+    elseif field[1] == "request" and kind == 16 then
+      node:add(f.response, buffer(72, 8))
     else
       node:add(f[field[1]], buffer(field[2], field[3]))
     end
@@ -81,7 +88,12 @@ function lm.dissector(buffer, pinfo, tree)
   local info = kinds[kind]
   if kind == 4 then info = info .. " (" .. (reasons[reason] or reason) .. ")" end
   local request, grant = buffer(72, 8):uint64(), buffer(80, 8):uint64()
-  if request ~= UInt64(0) then info = info .. " request " .. tostring(request) end
+  if kind == 16 then
+    if buffer(64, 8):uint64() ~= UInt64(0) then info = info .. " asks" end
+    if request ~= UInt64(0) then info = info .. " answers" end
+  elseif request ~= UInt64(0) then
+    info = info .. " request " .. tostring(request)
+  end
   if grant ~= UInt64(0) then info = info .. " grant " .. tostring(grant) end
   if kind == 3 then info = info .. " lease " .. buffer(88, 4):uint() .. " µs flush " .. buffer(92, 2):uint() end
   node:append_text(": " .. info)

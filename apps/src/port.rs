@@ -18,7 +18,7 @@ use rte::mempool::Mempool;
 use rte::port::{MacAddr, PortId, PortStats};
 
 use crate::admission::pace::Pace;
-use crate::admission::{Admission, Setup, choice};
+use crate::admission::{Admission, Setup, choice, state};
 use crate::arp::Resolver;
 use crate::exit::ExitPort;
 use crate::link::{Link, Outlet};
@@ -251,7 +251,10 @@ impl ControlPort {
         let Some(policy) = options.ac else { return Ok(None) };
         let key = options.ac_key_file.as_deref().map(choice::key).transpose();
         let separate = options.slots == Some(SlotLayout::Separate);
-        let setup = |key| Setup {
+        // A port that starts again is another life.
+        let life = options.ac_state.as_deref().map_or_else(|| Ok(ac::Config::any_incarnation()), state::next);
+        let setup = |key, life| Setup {
+            life,
             address: options.tx_ip.src,
             policy,
             key,
@@ -262,7 +265,7 @@ impl ControlPort {
             drain: options.ac_drain.map(Duration::from_micros),
             gap: options.flush_gap(),
         };
-        key.and_then(|key| Admission::new(setup(key)))
+        key.and_then(|key| Admission::new(setup(key, life?)))
             .map(|admission| Some(Box::new(admission)))
             .map_err(StartPortError::Admission)
     }

@@ -9,7 +9,7 @@ use lm::ground::Require;
 use lm::wire::Mac;
 use pmd_e1000::SlotLayout;
 
-use crate::admission::choice;
+use crate::admission::{choice, state};
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
 use crate::receive_mode::{Idler, RxMode};
 
@@ -80,6 +80,10 @@ pub(crate) struct PortOptions {
     /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
+    /// Keep the number of this node's last life in this file, and begin the next one with the number after it. Without one
+    /// a number is drawn. Either is right, whatever the clock says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ac_state: Option<PathBuf>,
     /// Microseconds that a receiver waits behind the end of a grant, or of its lease, where frames can be so late (several paths,
     /// links below a gigabit)
     /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
@@ -130,8 +134,12 @@ impl PortOptions {
     pub(crate) fn check(&self) -> Result<(), String> {
         lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
         self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;
+        self.needs_ac("--ac-state", self.ac_state.is_some())?;
         self.needs_ac("--ac-drain", self.ac_drain.is_some())?;
         self.needs_ac("--ac-flush-gap", self.ac_flush_gap.is_some())?;
+        if let Some(path) = &self.ac_state {
+            state::read(path)?;
+        }
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {
             Some(n) if n < least => Err(format!(

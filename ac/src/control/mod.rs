@@ -5,15 +5,14 @@
 //!   counted.
 //! - An application thread has a [`Caller`]: it asks, and hears what became of it.
 //! - [`Control`] is the pump. [`Control::turn`] does what there is to do and returns, so it can run inline on a data lcore
-//!   (small machines, tests); [`Control::run`] goes on until it is told to stop, on an EAL lcore that the application
-//!   launches, or on a thread of its own ([`Control::spawn`]), pinned to a core.
+//!   (small machines, tests). [`run`] takes turns until it is told to stop: on an EAL lcore or a thread that the application
+//!   makes. None is made here.
 
 mod latency;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::{fmt, io};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
@@ -205,6 +204,20 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
+/// Takes turns until `stop` is set. `turn` says how much it did; after `patience` turns in a row that did nothing, others
+/// may have the CPU between two.
+pub fn run(stop: &AtomicBool, patience: u32, mut turn: impl FnMut() -> usize) {
+    let mut idle = 0_u32;
+    while !stop.load(Ordering::Acquire) {
+        idle = if turn() > 0 { 0 } else { idle.saturating_add(1) };
+        if idle > patience {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// The pump.
 #[derive(Debug)]
 pub struct Control {
@@ -350,37 +363,6 @@ impl Control {
         if !matches!(sent, Some(Ok(()))) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Goes on until `stop` is set, and gives the pump back. `now` reads a monotonic clock.
-    pub fn run(mut self, stop: &AtomicBool, mut now: impl FnMut() -> Instant) -> Self {
-        while !stop.load(Ordering::Acquire) {
-            if self.turn(now()) == 0 {
-                std::hint::spin_loop();
-            }
-        }
-        self
-    }
-
-    /// The same on a thread of its own, pinned to a core if one is named ([`core_affinity::get_core_ids`]). `now` as in
-    /// [`Control::run`].
-    ///
-    /// # Errors
-    /// There is no thread to be had.
-    pub fn spawn(
-        self,
-        core: Option<usize>,
-        stop: Arc<AtomicBool>,
-        now: impl FnMut() -> Instant + Send + 'static,
-    ) -> io::Result<JoinHandle<Self>> {
-        thread::Builder::new().name("lm-control".into()).spawn(move || {
-            if let Some(id) = core
-                && !core_affinity::set_for_current(core_affinity::CoreId { id })
-            {
-                log::warn!("admission control is not pinned: there is no core {id} for it");
-            }
-            self.run(&stop, now)
-        })
     }
 
     /// The node.

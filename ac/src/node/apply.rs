@@ -230,19 +230,19 @@ impl Node {
             (Action::Deactivate, _) => self.tell(Event::Closed { queue }),
             (Action::StartDrain, _) => {
                 self.landings[at].guarded = false;
-                self.end_grant(at, now + self.config.drain);
+                self.end_grant(at, now, now + self.config.drain);
             }
             (Action::StartGuard, _) => {
                 let wait = self.config.drain.max(self.config.guard).max(self.config.flight);
                 self.landings[at].guarded = true;
-                self.end_grant(at, now + wait);
+                self.end_grant(at, now, now + wait);
             }
             (Action::AwaitLease, _) => {
                 self.landings[at].guarded = true;
-                self.end_grant(at, self.landings[at].lease_end + self.config.guard);
+                self.end_grant(at, now, self.landings[at].lease_end + self.config.guard);
             }
             (Action::Rest, _) => self.landings[at].timer = now + self.config.lease,
-            (Action::EndGrant, _) => self.end_grant(at, now),
+            (Action::EndGrant, _) => self.end_grant(at, now, now),
             (Action::TellExpired, _) => {
                 self.counters.expired += 1;
                 self.tell(Event::Expired { queue, holder });
@@ -367,11 +367,11 @@ impl Node {
     }
 
     /// The request is over: whoever repeats it is told so.
-    fn end_grant(&mut self, at: usize, drained: Instant) {
+    fn end_grant(&mut self, at: usize, now: Instant, drained: Instant) {
         let l = &mut self.landings[at];
         l.timer = if l.timer > drained && l.state == State::Draining { l.timer } else { drained };
         let (holder, incarnation, request) = (l.holder, l.incarnation, l.request);
-        self.peers.end(holder, incarnation, request, drained + self.config.hold);
+        self.peers.end(holder, incarnation, request, now, drained + self.config.hold);
     }
 
     /// The queue is free. When the last one is, all nodes are told, in one message that also answers the holder.

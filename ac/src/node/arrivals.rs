@@ -151,7 +151,7 @@ impl Node {
 
     fn on_end(&mut self, message: &Message, now: Instant) {
         let mine = message.echo_incarnation == self.config.incarnation || message.echo_incarnation == 0;
-        self.peers.end(message.from, message.incarnation, message.request, now + self.config.hold);
+        self.peers.end(message.from, message.incarnation, message.request, now, now + self.config.hold);
         self.waiting.withdraw(message.from, message.incarnation, message.request);
         let named = |l: &super::Landing| {
             mine && (l.holder, l.incarnation, l.request)
@@ -254,7 +254,7 @@ impl Node {
         // Only a node itself says that it lands no more.
         if message.address == message.from {
             self.list.remove(message.from, message.incarnation, message.grant);
-            self.peers.remove(message.from, message.grant, now + self.config.hold);
+            self.peers.remove(message.from, message.grant, now, now + self.config.hold);
         }
         let Some(at) = self.applicant(message.from) else { return };
         let a = &self.applicants[at];

@@ -39,6 +39,10 @@ impl Node {
     pub(super) fn on_challenge(&mut self, message: &Message, now: Instant) -> Result<(), HandleError> {
         let (from, wanted, response) = (message.from, message.size, message.request);
         let proves = response != 0 && response == self.nonce(from);
+        if wanted == 0 && !proves {
+            // What it answers is answered, or was never asked.
+            return Err(self.refuse(Refusal::Seen));
+        }
         let mut anew = false;
         let (known, fresh) = match self.peers.arrive(message, self.config.key.is_none()) {
             Ok(()) => (true, true),
@@ -51,9 +55,6 @@ impl Node {
             Err(Refusal::Unproven) => (false, false),
             Err(Refusal::Full) => return Err(self.refuse(Refusal::Full)),
         };
-        if !fresh && wanted == 0 {
-            return Err(self.refuse(if known { Refusal::Seen } else { Refusal::Unproven }));
-        }
         if anew {
             self.peers.adopt(message);
             self.counters.proven += 1;

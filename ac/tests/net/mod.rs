@@ -23,6 +23,8 @@ pub(crate) struct Net {
     pub(crate) wire: Vec<(usize, Vec<u8>)>,
     /// What every node told.
     pub(crate) told: Vec<(usize, Event)>,
+    /// A node has come back, or somebody has lied: messages may be refused.
+    pub(crate) refusals: bool,
 }
 
 impl Net {
@@ -38,6 +40,7 @@ impl Net {
             key: config.key.clone(),
             wire: Vec::new(),
             told: Vec::new(),
+            refusals: false,
         };
         net.wait(config.lease);
         net.introduce();
@@ -96,6 +99,9 @@ impl Net {
             match self.handle(to, &bytes) {
                 // The sender is asked to prove its life, and sends again.
                 Ok(()) | Err(HandleError::Unproven) => {}
+                // Two answers to one challenge: the second says nothing.
+                Err(HandleError::Replayed) if self.read(&bytes).kind == Kind::Challenge => {}
+                Err(HandleError::Replayed | HandleError::Stale) if self.refusals => {}
                 Err(why) => panic!("{why}: {:?}", self.read(&bytes)),
             }
         }
@@ -148,8 +154,14 @@ impl Net {
 
     /// Node `n` crashes and comes back: an incarnation later, as if nothing had been.
     pub(crate) fn restart(&mut self, n: usize) {
+        self.restart_as(n, self.nodes[n].config().incarnation + 1);
+    }
+
+    /// The same, under this number.
+    pub(crate) fn restart_as(&mut self, n: usize, incarnation: u64) {
+        self.refusals = true;
         let old = self.nodes[n].config().clone();
-        let config = Config { incarnation: old.incarnation + 1, ..old };
-        self.nodes[n] = Node::new(config, self.now).expect("settings");
+        let Config { secret, .. } = Config::new(old.node, incarnation, old.policy);
+        self.nodes[n] = Node::new(Config { incarnation, secret, ..old }, self.now).expect("settings");
     }
 }

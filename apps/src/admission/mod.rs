@@ -6,17 +6,18 @@
 //! destination lands for somebody else, not at all for a while.
 //!
 //! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`choice`] is what
-//! the command line says, [`frames`] what goes out besides messages, [`rings`] knows when a ring is through, [`view`]
-//! is what can be shown.
+//! the command line says, [`frames`] what goes out besides messages, [`rings`] knows when a ring is through, [`state`]
+//! keeps the number of the last life on disk, [`view`] is what can be shown.
 
 pub(crate) mod choice;
 pub(crate) mod frames;
 pub(crate) mod pace;
 pub(crate) mod pump;
 mod rings;
+pub(crate) mod state;
 mod view;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ac::control::{Answer, Caller, Control, Lane, Latency, Order};
 use ac::{Config, Event, Grant, Key, Kind, Node, NodeId, Policy, Transmit};
@@ -96,6 +97,8 @@ pub(crate) trait Wire {
 pub(crate) struct Setup {
     /// The node's address.
     pub(crate) address: u32,
+    /// The number of its life: see [`state`].
+    pub(crate) life: u64,
     /// How grants are given.
     pub(crate) policy: Policy,
     /// The cluster's key.
@@ -128,14 +131,14 @@ impl Setup {
         self.drain.unwrap_or_else(own)
     }
 
-    /// The node's settings, in its `life`.
-    fn config(self, life: u64) -> Config {
+    /// The node's settings.
+    fn config(self) -> Config {
         let (flush, drain) = (self.flush(), self.drain());
         // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
         let announce = self.policy == Policy::Exclusive;
         let queues = u8::try_from(self.landing.len().max(1)).unwrap_or(u8::MAX);
         let (key, landing) = (self.key, self.landing);
-        let of_gigabit = Config::new(NodeId(self.address.into()), life, self.policy);
+        let of_gigabit = Config::new(NodeId(self.address.into()), self.life, self.policy);
         // Where the user says how late a frame can be, it can be behind a lease that ran out, too.
         let longer = self.drain.unwrap_or_default().saturating_sub(of_gigabit.guard);
         let lease = of_gigabit.lease + longer;
@@ -202,9 +205,7 @@ impl Admission {
     pub(crate) fn new(setup: Setup) -> Result<Self, String> {
         let (overlap, ring) = (setup.overlap, setup.ring);
         let rings = setup.drain.is_none().then(|| Rings::new(if overlap { ring } else { 0 }));
-        // Larger than in any earlier life.
-        let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
-        let config = setup.config(life);
+        let config = setup.config();
         let (room, queues) = (config.nodes, usize::from(config.queues));
         let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
         let mut control = Control::new(node);

@@ -66,10 +66,9 @@ fn run(
     stop: &AtomicBool,
     asked: &Receiver<SyncSender<Vec<(usize, View)>>>,
 ) -> Vec<Away> {
-    let mut idle = 0_u32;
-    while !stop.load(Ordering::Acquire) {
+    ac::control::run(stop, patience, || {
         let now = Instant::now();
-        let done: usize = pumps.iter_mut().map(|p| p.control.turn(clock(p.start, now))).sum();
+        let done = pumps.iter_mut().map(|p| p.control.turn(clock(p.start, now))).sum();
         match asked.try_recv() {
             Ok(answer) => {
                 let views = pumps.iter().map(|p| (p.lane, View::of(&p.control, clock(p.start, now))));
@@ -77,12 +76,7 @@ fn run(
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
-        idle = if done > 0 { 0 } else { idle.saturating_add(1) };
-        if idle > patience {
-            std::thread::yield_now();
-        } else {
-            std::hint::spin_loop();
-        }
-    }
+        done
+    });
     pumps
 }

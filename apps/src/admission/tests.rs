@@ -3,6 +3,7 @@ use super::*;
 fn setup(address: u32, policy: Policy) -> Setup {
     Setup {
         address,
+        life: 1,
         policy,
         key: None,
         landing: Vec::new(),
@@ -68,7 +69,7 @@ fn a_frame_is_not_later_behind_a_lease_than_behind_a_grant() {
         [(None, 5, 100), (Some(2), 5, 100), (Some(20), 20, 115), (Some(1000), 1000, 1095)]
     {
         let setup = Setup { drain: drain.map(ms), ..setup(1, Policy::PerReceiver) };
-        let config = setup.clone().config(1);
+        let config = setup.clone().config();
         assert_eq!((config.guard, config.lease, config.granted()), (ms(guard), ms(lease), ms(95)));
         node(setup);
     }

@@ -26,8 +26,16 @@ impl View {
                 if config.key.is_some() { "set" } else { "none: whoever can send a frame is believed" }
             ),
             format!(
-                "  messages: received={} sent={} malformed={} forged={} replayed={} stale={} misdirected={} ignored={}",
-                c.received, c.sent, c.malformed, c.forged, c.replayed, c.stale, c.misdirected, c.ignored
+                "  messages: received={} sent={} malformed={} forged={} replayed={} stale={} unproven={} misdirected={} ignored={}",
+                c.received,
+                c.sent,
+                c.malformed,
+                c.forged,
+                c.replayed,
+                c.stale,
+                c.unproven,
+                c.misdirected,
+                c.ignored
             ),
             format!(
                 "  as applicant: granted={}; as receiver: opened={} queued={} refused={} expired={} withdrawn={} strays={} waiting={}",
@@ -40,6 +48,7 @@ impl View {
                 c.strays,
                 node.waiting()
             ),
+            format!("  lives of others proven={}; own number taken anew={}", c.proven, c.renumbered),
             format!("  lost in channels={} unsent={}", control.lost(), c.unsent),
         ];
         for queue in 0..config.queues {
