@@ -131,10 +131,10 @@ impl Config {
     }
 }
 
-/// Settings never change in a node's life: they tell no two states of it apart.
+/// Settings, but for the incarnation, never change in a node's life: they tell no two states of it apart.
 impl Hash for Config {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.node.hash(state);
+        (self.node, self.incarnation).hash(state);
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is remembered of every node heard: the incarnation that it has proven, and which of its messages were seen.
 
 use crate::time::Instant;
-use crate::wire::{Kind, Message, NodeId};
+#[cfg(any(test, feature = "mock"))]
+use crate::wire::Kind;
+use crate::wire::{Message, NodeId};
 
 /// One node heard.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

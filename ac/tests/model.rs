@@ -282,6 +282,7 @@ fn lives_lies_and_recordings() {
         World::new(&config, 2, requests, faults).expect("settings").with_returning()
     };
     let (alone, pair) = (&[(0, 1, 0)][..], &[(0, 1, 0), (1, 0, 0)][..]);
+    let lies = |lies| Faults { lies, ..NO_FAULTS };
     for policy in [Policy::Exclusive, Policy::PerReceiver] {
         for keyed in [false, true] {
             for number in [Number::Lower, Number::Higher, Number::Same] {
@@ -291,21 +292,12 @@ fn lives_lies_and_recordings() {
                     one(policy, 4, keyed, alone, faults),
                 );
             }
-            let lies = Faults { lies: 1, ..NO_FAULTS };
-            explore_exactly(&format!("{policy:?}, lies, key {keyed}"), one(policy, 5, keyed, pair, lies));
-            let lies = Faults { lies: 2, ..NO_FAULTS };
-            explore_exactly(&format!("{policy:?}, lies, key {keyed}"), one(policy, 5, keyed, alone, lies));
-            let lies = Faults { lies: 1, ..CRASH };
-            explore_exactly(
-                &format!("{policy:?}, back and lies, key {keyed}"),
-                one(policy, 5, keyed, alone, lies),
-            );
         }
-        for replays in [1, 2] {
-            let faults = Faults { replays, ..CRASH };
-            explore_exactly(&format!("{policy:?}, recordings"), one(policy, 3, true, alone, faults));
-        }
+        explore_exactly(&format!("{policy:?}, lies"), one(policy, 5, true, alone, lies(1)));
+        let faults = Faults { replays: 1, ..CRASH };
+        explore_exactly(&format!("{policy:?}, recordings"), one(policy, 3, true, alone, faults));
     }
+    explore_exactly("PerReceiver, lies", one(Policy::PerReceiver, 5, true, pair, lies(1)));
 }
 
 const FULL: Faults = Faults { losses: 2, duplicates: 1, crashes: 1, restarts: 1, ..NO_FAULTS };
@@ -323,5 +315,80 @@ fn full_exclusive() {
 fn full_per_receiver() {
     for requests in [SHAPES[0], SHAPES[2]] {
         explore("PerReceiver, full", &per_receiver(), requests, FULL);
+    }
+}
+
+#[test]
+#[ignore]
+fn debug_bisimilar() {
+    use std::collections::HashMap;
+    let start = World::new(&per_receiver(), 3, SHAPES[0], CRASH).expect("settings");
+    let exact = |world: &World| {
+        let mut hasher = DefaultHasher::new();
+        world.hash(&mut hasher);
+        hasher.finish()
+    };
+    let (mut known, mut left) = (HashSet::new(), vec![start]);
+    let mut forms: HashMap<Form, (World, Vec<Form>)> = HashMap::new();
+    while let Some(world) = left.pop() {
+        if !known.insert(exact(&world)) {
+            continue;
+        }
+        let form = world.canonical().form();
+        let mut acts = Vec::new();
+        world.progress(&mut acts);
+        if !acts.is_empty() {
+            world.mishaps(&mut acts);
+        }
+        let mut buried = world.clone();
+        buried.bury();
+        let mut next_forms = Vec::new();
+        let mut b = Vec::new();
+        buried.progress(&mut b);
+        if !b.is_empty() {
+            buried.mishaps(&mut b);
+        }
+        for &act in &b {
+            let mut next = buried.clone();
+            next.act(act);
+            next.bury();
+            next_forms.push(next.canonical().form());
+        }
+        next_forms.sort();
+        next_forms.dedup();
+        if let Some((other, theirs)) = forms.get(&form) {
+            if *theirs != next_forms {
+                let odd: Vec<_> = next_forms
+                    .iter()
+                    .filter(|f| !theirs.contains(f))
+                    .chain(theirs.iter().filter(|f| !next_forms.contains(f)))
+                    .collect();
+                for w in [&buried, other] {
+                    println!("WORLD {w:?}");
+                    for (to, m) in w.wire() {
+                        println!("  WIRE {to:?} {m:?}");
+                    }
+                    let mut acts = Vec::new();
+                    w.progress(&mut acts);
+                    w.mishaps(&mut acts);
+                    for act in acts {
+                        let mut next = w.clone();
+                        next.act(act);
+                        next.bury();
+                        if odd.contains(&&next.canonical().form()) {
+                            println!("  ACT {act:?} CANON {:?}", next.canonical());
+                        }
+                    }
+                }
+                panic!("not alike");
+            }
+        } else {
+            forms.insert(form, (buried, next_forms));
+        }
+        for act in acts {
+            let mut next = world.clone();
+            next.act(act);
+            left.push(next);
+        }
     }
 }

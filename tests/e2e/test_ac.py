@@ -7,7 +7,7 @@ import time
 import unittest
 
 import wire
-from test_memif import A, APART, B, SEED, Pair
+from test_memif import A, APART, B, CLIENT, MAC_B, SEED, Pair
 from testpmd import NO_HUGE, Failed
 
 SIZES, COUNT = (64, 7168, 65507), 300
@@ -145,6 +145,31 @@ class Admission(Pair):
         self.assertEqual(client.stop(), 0)
         self.leave(server)
         self.assertEqual(server.messages(), [])
+
+    def test_a_sender_that_comes_back(self):
+        """With the number after its last, kept on disk, and with any number: it is asked to prove its life, and admitted."""
+        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", "--ac=per-receiver", stdin=subprocess.PIPE)
+        state, numbers, count = self.where / "state", [], 30
+        for life, options in enumerate([(f"--ac-state={state}",), (f"--ac-state={state}",), ()]):
+            client = self.launch(f"life-{life}", self.eal("client", mac=MAC_B), *CLIENT, f"--seed={SEED}", "--forward-mode=tx",
+                                 "--txsize=7168", f"--count={count}", "--ac=per-receiver", *options, memory=NO_HUGE, core=1)
+            client.fine(30)
+            numbers.append(int(re.fullmatch(r"lm-ac-incarnation (\d+)\n", state.read_text())[1]))
+            self.assertGreaterEqual(int(self.ask(server, "show ac", r"opened=([1-9]\d*)")), life + 1)
+        self.assertEqual(numbers, [numbers[0], numbers[0] + 1, numbers[0] + 1])
+        self.assertEqual(self.ask(server, "show ac", r"lives of others proven=([1-9]\d*)"), "2")
+        self.leave(server)
+        self.assertEqual(len(server.messages()), 3 * count, server)
+
+    def test_a_state_file_that_is_none(self):
+        """It is not written over."""
+        for text in ("root:x:0:0\n", "lm-ac-incarnation -1\n"):
+            path = self.where / "none"
+            path.write_text(text)
+            child = self.launch("alone", ("--vdev=net_null0",), "--ac=exclusive", f"--ac-state={path}", reports=False)
+            self.assertEqual(child.wait(20), 2)
+            self.assertRegex(child.err().strip(), r"^[^\n]*--ac-state=[^\n]* not a state file of lm-testpmd[^\n]*$")
+            self.assertEqual(path.read_text(), text)
 
     def test_a_stream_keeps_its_grant(self):
         """A sender that keeps its queue full renews its lease all the same, until a grant's longest time, 1 s."""
