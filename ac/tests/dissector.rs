@@ -78,6 +78,32 @@ fn exchange(key: Option<Key>) -> Vec<(usize, Vec<u8>)> {
     all
 }
 
+/// What the dissector names.
+const FIELDS: [&str; 22] = [
+    "kind",
+    "reason",
+    "priority",
+    "queue",
+    "from",
+    "to",
+    "incarnation",
+    "sequence",
+    "echo_incarnation",
+    "echo_sequence",
+    "address",
+    "size",
+    "landing",
+    "challenge",
+    "response",
+    "request",
+    "grant",
+    "lease",
+    "flush",
+    "position",
+    "mac",
+    "malformed",
+];
+
 #[test]
 fn tshark_reads_what_we_write() {
     let must = std::env::var("LM_TOOLS").is_ok_and(|v| v == "must");
@@ -110,34 +136,10 @@ fn tshark_reads_what_we_write() {
         frames.extend([frame(1, 2, &good[..50]), with(2, 9), with(3, 77), frame(1, 2, &[])]);
         let path: PathBuf = std::env::temp_dir().join(format!("lm-ac-{name}-{}.pcap", std::process::id()));
         capture(&path, &frames);
-        let fields = [
-            "kind",
-            "reason",
-            "priority",
-            "queue",
-            "from",
-            "to",
-            "incarnation",
-            "sequence",
-            "echo_incarnation",
-            "echo_sequence",
-            "address",
-            "size",
-            "landing",
-            "challenge",
-            "response",
-            "request",
-            "grant",
-            "lease",
-            "flush",
-            "position",
-            "mac",
-            "malformed",
-        ];
         let mut tshark = Command::new("tshark");
         tshark.arg("-r").arg(&path).arg("-X").arg(format!("lua_script:{}", script.display()));
         tshark.args(["-T", "fields", "-E", "separator=,", "-e", "_ws.col.Protocol"]);
-        for field in fields {
+        for field in FIELDS {
             tshark.arg("-e").arg(format!("lm_ac.{field}"));
         }
         let output = tshark.output().expect("tshark runs");
@@ -181,7 +183,7 @@ fn tshark_reads_what_we_write() {
         }
         for line in &lines[read.len()..read.len() + 3] {
             assert_eq!(line[1], "", "no kind: {line:?}");
-            assert_ne!(line[fields.len()], "", "marked as malformed: {line:?}");
+            assert_ne!(line[FIELDS.len()], "", "marked as malformed: {line:?}");
         }
     }
 }

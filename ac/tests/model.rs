@@ -23,6 +23,15 @@ fn may_lose(world: &World) -> bool {
     world.faults().late > 0 || world.in_flight() <= usize::from(world.faults().losses)
 }
 
+/// What can happen next. At rest nothing is left that a fault could change but a crash without consequence; who is down may
+/// come back, whether there is something on the wire that nobody takes or not.
+fn offered(world: &World, acts: &mut Vec<Act>) {
+    world.progress(acts);
+    let rests = acts.is_empty();
+    world.mishaps(acts);
+    acts.retain(|act| !rests || matches!(act, Act::Restart(_)));
+}
+
 impl Model for Bounded {
     type State = World;
     type Action = Act;
@@ -32,12 +41,8 @@ impl Model for Bounded {
     }
 
     fn actions(&self, world: &World, acts: &mut Vec<Act>) {
-        world.progress(acts);
-        // At rest nothing is left that a fault could change but a crash without consequence.
-        if !acts.is_empty() {
-            world.mishaps(acts);
-            acts.retain(|act| !matches!(act, Act::Lose(_)) || may_lose(world));
-        }
+        offered(world, acts);
+        acts.retain(|act| !matches!(act, Act::Lose(_)) || may_lose(world));
     }
 
     fn next_state(&self, world: &World, act: Act) -> Option<World> {
@@ -191,10 +196,7 @@ fn quiet(start: &World, reduced: bool) -> (BTreeMap<Form, World>, usize) {
             quiet.insert(canonical.form(), canonical);
         }
         acts.clear();
-        world.progress(&mut acts);
-        if !acts.is_empty() {
-            world.mishaps(&mut acts);
-        }
+        offered(&world, &mut acts);
         for &act in &acts {
             if reduced && matches!(act, Act::Lose(_)) && !may_lose(&world) {
                 continue;
@@ -315,80 +317,5 @@ fn full_exclusive() {
 fn full_per_receiver() {
     for requests in [SHAPES[0], SHAPES[2]] {
         explore("PerReceiver, full", &per_receiver(), requests, FULL);
-    }
-}
-
-#[test]
-#[ignore]
-fn debug_bisimilar() {
-    use std::collections::HashMap;
-    let start = World::new(&per_receiver(), 3, SHAPES[0], CRASH).expect("settings");
-    let exact = |world: &World| {
-        let mut hasher = DefaultHasher::new();
-        world.hash(&mut hasher);
-        hasher.finish()
-    };
-    let (mut known, mut left) = (HashSet::new(), vec![start]);
-    let mut forms: HashMap<Form, (World, Vec<Form>)> = HashMap::new();
-    while let Some(world) = left.pop() {
-        if !known.insert(exact(&world)) {
-            continue;
-        }
-        let form = world.canonical().form();
-        let mut acts = Vec::new();
-        world.progress(&mut acts);
-        if !acts.is_empty() {
-            world.mishaps(&mut acts);
-        }
-        let mut buried = world.clone();
-        buried.bury();
-        let mut next_forms = Vec::new();
-        let mut b = Vec::new();
-        buried.progress(&mut b);
-        if !b.is_empty() {
-            buried.mishaps(&mut b);
-        }
-        for &act in &b {
-            let mut next = buried.clone();
-            next.act(act);
-            next.bury();
-            next_forms.push(next.canonical().form());
-        }
-        next_forms.sort();
-        next_forms.dedup();
-        if let Some((other, theirs)) = forms.get(&form) {
-            if *theirs != next_forms {
-                let odd: Vec<_> = next_forms
-                    .iter()
-                    .filter(|f| !theirs.contains(f))
-                    .chain(theirs.iter().filter(|f| !next_forms.contains(f)))
-                    .collect();
-                for w in [&buried, other] {
-                    println!("WORLD {w:?}");
-                    for (to, m) in w.wire() {
-                        println!("  WIRE {to:?} {m:?}");
-                    }
-                    let mut acts = Vec::new();
-                    w.progress(&mut acts);
-                    w.mishaps(&mut acts);
-                    for act in acts {
-                        let mut next = w.clone();
-                        next.act(act);
-                        next.bury();
-                        if odd.contains(&&next.canonical().form()) {
-                            println!("  ACT {act:?} CANON {:?}", next.canonical());
-                        }
-                    }
-                }
-                panic!("not alike");
-            }
-        } else {
-            forms.insert(form, (buried, next_forms));
-        }
-        for act in acts {
-            let mut next = world.clone();
-            next.act(act);
-            left.push(next);
-        }
     }
 }
