@@ -74,7 +74,8 @@ impl World {
         self.fetch(packet.to);
     }
 
-    fn life(&self, n: usize) -> u64 {
+    /// The incarnation that the node is in, or will be.
+    pub(super) fn life(&self, n: usize) -> u64 {
         self.nodes[n].as_ref().map_or(self.incarnations[n], |node| node.config().incarnation)
     }
 

@@ -90,7 +90,7 @@ impl World {
             Kind::RemoveAddr => m.to != NodeId::ALL,
             Kind::Req | Kind::EndMe | Kind::AppendAddr | Kind::Challenge => false,
         };
-        let stale = answer && m.echo_incarnation != self.incarnations[packet.to];
+        let stale = answer && m.echo_incarnation != self.life(packet.to);
         let dead = match &self.nodes[packet.to] {
             None => self.faults.restarts == 0,
             Some(node) if m.kind == Kind::Challenge => {
@@ -111,7 +111,7 @@ impl World {
     fn stays(&self, m: &Message) -> bool {
         let from = index(m.from);
         match &self.nodes[from] {
-            Some(_) => m.incarnation == self.incarnations[from],
+            Some(_) => m.incarnation == self.life(from),
             None => self.faults.restarts == 0,
         }
     }

@@ -288,8 +288,11 @@ impl World {
                 let packet = self.wire.remove(p);
                 let taken = self.deliver(packet.to, &packet.bytes[..packet.length]);
                 // One that was refused may still be new when it comes again, as a late one is.
-                if self.faults.replays > 0 && taken {
-                    self.recorded.push(packet);
+                if self.faults.replays > 0
+                    && taken
+                    && let Err(at) = self.recorded.binary_search(&packet)
+                {
+                    self.recorded.insert(at, packet);
                 }
             }
             Act::Lose(p) => {

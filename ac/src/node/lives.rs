@@ -91,7 +91,11 @@ impl Node {
         if again {
             self.announce_again(message, now);
         }
-        Ok(())
+        if fresh {
+            return Ok(());
+        }
+        // It was answered, for whoever asks may have to know, but nothing of it is believed.
+        Err(self.refuse(if known { Refusal::Seen } else { Refusal::Unproven }))
     }
 
     /// Whoever asks for a proof has not taken what was sent to all, either.
