@@ -614,3 +614,24 @@ fn a_challenge_is_not_sent_for_each_of_many_messages() {
     assert_eq!(net.handle(B, &bytes[..length]), Err(HandleError::Unproven));
     assert_eq!(net.take(Kind::Challenge).len(), 1, "again, when the first may be lost");
 }
+
+/// Rule 6: nor is what was asked sent again for each of many challenges; each is answered.
+#[test]
+fn a_request_is_not_repeated_for_each_of_many_challenges() {
+    let mut net = Net::new(&config(Policy::PerReceiver), 3);
+    net.request(A, B);
+    net.wire.clear();
+    for n in 1..=100 {
+        let mut bytes = [0; MAX_LENGTH];
+        let asks = Message {
+            incarnation: 1,
+            sequence: n,
+            size: n,
+            ..Message::new(Kind::Challenge, node(B), node(A))
+        };
+        let length = asks.encode(None, &mut bytes);
+        net.handle(A, &bytes[..length]).expect("taken");
+    }
+    assert_eq!(net.take(Kind::Challenge).len(), 100);
+    assert_eq!(net.take(Kind::Req).len(), 1);
+}
