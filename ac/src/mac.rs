@@ -6,6 +6,7 @@ use std::hash::RandomState;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of a MAC: HMAC-SHA-256 cut to its first 128 bits, as RFC 4868 does.
 pub(crate) const MAC: usize = 16;
@@ -14,7 +15,9 @@ pub(crate) const MAC: usize = 16;
 ///
 /// With it, every message is signed, and what is not is dropped before anything else is looked at. Without it, the
 /// protocol is open: whoever can send a frame can be granted, end a grant or list an address.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Its bytes are overwritten when it is dropped, and so is what a signature was made with.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Key([u8; 32]);
 
 impl Key {
@@ -45,9 +48,10 @@ impl Key {
 
     fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
         // HMAC pads a key to a block of its hash with zeros.
-        let mut block = [0; 64];
+        let mut block = Zeroizing::new([0; 64]);
         block[..self.0.len()].copy_from_slice(&self.0);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        let block: &[u8; 64] = &block;
+        let mut mac = Hmac::<Sha256>::new(block.into());
         mac.update(message);
         mac
     }
@@ -69,5 +73,26 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn is_wiped<T: ZeroizeOnDrop>() {}
+    /// Whoever holds a key's bytes wipes them: the key, and the hash that was begun with it.
+    const _: () = {
+        is_wiped::<Key>();
+        is_wiped::<Hmac<Sha256>>();
+    };
+
+    #[test]
+    fn a_key_can_be_wiped() {
+        let mut key = Key::new([7; 32]);
+        let mac = key.sign(b"message");
+        assert!(key.verify(b"message", &mac));
+        key.zeroize();
+        assert!(key == Key::new([0; 32]) && !key.verify(b"message", &mac));
     }
 }

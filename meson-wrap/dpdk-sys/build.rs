@@ -56,6 +56,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_flow_(validate|create|destroy|flush)",
     "rte_ip_frag_(table_create|table_destroy|free_death_row)",
     "rte_ipv4_(fragment_packet|frag_reassemble_packet)",
+    "rte_kvargs_(parse|count|get|free)",
 ];
 
 /// Constants.

@@ -23,6 +23,7 @@
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_ip_frag.h>
+#include <rte_kvargs.h>
 
 /* rte_errno and the lcore id are thread-local variables, which Rust cannot import: read them in C. */
 static inline int dpdk_sys_errno(void) { return rte_errno; }

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use dpdk_sys::{rte_device, rte_eth_dev_info};
 use rte::port::PortId;
 
+use crate::devargs::{Devargs, Memif, atoi};
 use crate::landing::SlotLayout;
 
 /// How slots may be laid on a device.
@@ -77,7 +78,17 @@ impl std::error::Error for Refused {}
 /// One driver of the table.
 struct Row {
     driver: &'static str,
-    verdict: fn(&str) -> Result<Traits, &'static str>,
+    /// What virtual devices of it may be called by besides, and the keys that it knows; none: it is not asked for any.
+    alias: &'static str,
+    keys: &'static [&'static str],
+    verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>,
+}
+
+impl Row {
+    /// A driver whose arguments matter to nobody here.
+    const fn plain(driver: &'static str, verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>) -> Self {
+        Self { driver, alias: "", keys: &[], verdict }
+    }
 }
 
 const VIRTUAL: Traits = Traits {
@@ -127,26 +138,57 @@ const IGB: Traits = Traits {
 const TABLE: &[Row] = &[
     Row {
         driver: "net_pcap",
-        verdict: |args| match arg(args, "infinite_rx") {
-            Some("1") => Err("infinite_rx=1 keeps its templates in the pool; leave it out"),
-            _ => Ok(VIRTUAL),
+        alias: "eth_pcap",
+        keys: &["rx_pcap", "tx_pcap", "rx_iface", "rx_iface_in", "tx_iface", "iface", "phy_mac", "infinite_rx"],
+        verdict: |args| {
+            // Given twice it is off, with a warning that nobody sees: refused, too.
+            let is_on = args.all("infinite_rx").any(|value| atoi(value) > 0);
+            if is_on { Err("infinite_rx keeps its templates in the pool; leave it out") } else { Ok(VIRTUAL) }
         },
     },
-    // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots copy.
-    Row { driver: "net_tap", verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }) },
-    Row { driver: "net_null", verdict: |_| Ok(VIRTUAL) },
+    Row {
+        driver: "net_tap",
+        alias: "eth_tap",
+        keys: &["iface", "remote", "mac"],
+        // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots copy.
+        verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }),
+    },
+    Row {
+        driver: "net_null",
+        alias: "eth_null",
+        keys: &["size", "copy", "no-rx"],
+        verdict: |_| Ok(VIRTUAL),
+    },
     Row {
         driver: "net_memif",
+        alias: "",
+        keys: &["id", "role", "bsize", "rsize", "socket", "socket-abstract", "mac", "zero-copy", "secret"],
         verdict: |args| {
             // A zero-copy client's peer writes into the posted buffers itself, whenever it likes.
-            let zero_copy = arg(args, "zero-copy") == Some("yes") && arg(args, "role") != Some("server");
+            let zero_copy = Memif::of(args).zero_copy;
             let keeps_posted = zero_copy;
             Ok(Traits { synchronous: !zero_copy, needs_dpdk_memory: zero_copy, keeps_posted, ..VIRTUAL })
         },
     },
     Row {
         driver: "net_virtio_user",
-        verdict: |args| match arg(args, "mrg_rxbuf") {
+        alias: "virtio_user",
+        keys: &[
+            "path",
+            "mac",
+            "cq",
+            "queue_size",
+            "queues",
+            "iface",
+            "server",
+            "mrg_rxbuf",
+            "in_order",
+            "packed_vq",
+            "speed",
+            "vectorized",
+        ],
+        // The driver reads it only where it is given once.
+        verdict: |args| match args.only("mrg_rxbuf") {
             // It asks for room for its own header and a VLAN tag, but posts what each buffer says that it has.
             Some("0") => Ok(Traits {
                 allowed: Allowed::SeparateOnly(
@@ -162,14 +204,22 @@ const TABLE: &[Row] = &[
         },
     },
     Row {
-        driver: "net_af_packet",
-        verdict: |_| Err("it asks the kernel to defragment; use net_pcap with iface= or net_tap"),
+        alias: "eth_af_packet",
+        ..Row::plain("net_af_packet", |_| {
+            Err("it asks the kernel to defragment; use net_pcap with iface= or net_tap")
+        })
     },
-    Row { driver: "net_ring", verdict: |_| Err("it passes the sender's mbufs through; use net_memif") },
-    Row { driver: "net_vhost", verdict: |_| Err("it defers small copies; use net_memif") },
-    Row { driver: "net_e1000_em", verdict: |_| Ok(EM) },
-    Row { driver: "net_e1000_igb", verdict: |_| Ok(IGB) },
-    Row { driver: "net_e1000_igb_vf", verdict: |_| Ok(IGB) },
+    Row {
+        alias: "eth_ring",
+        ..Row::plain("net_ring", |_| Err("it passes the sender's mbufs through; use net_memif"))
+    },
+    Row {
+        alias: "eth_vhost",
+        ..Row::plain("net_vhost", |_| Err("it defers small copies; use net_memif"))
+    },
+    Row::plain("net_e1000_em", |_| Ok(EM)),
+    Row::plain("net_e1000_igb", |_| Ok(IGB)),
+    Row::plain("net_e1000_igb_vf", |_| Ok(IGB)),
 ];
 
 const UNKNOWN: Traits = Traits {
@@ -182,9 +232,17 @@ const UNKNOWN: Traits = Traits {
     ..CARD
 };
 
-/// The value of `key` in a device's arguments.
-fn arg<'a>(args: &'a str, key: &str) -> Option<&'a str> {
-    args.split(',').filter_map(|a| a.split_once('=')).find(|(k, _)| *k == key).map(|(_, v)| v)
+/// The driver that a virtual device of this name gets, if the table has it; DPDK goes by how the name begins.
+pub fn driver_of(name: &str) -> Option<&'static str> {
+    let is_of = |row: &&Row| {
+        name.starts_with(row.driver) || !row.alias.is_empty() && name.starts_with(row.alias)
+    };
+    TABLE.iter().find(is_of).map(|row| row.driver)
+}
+
+/// The keys that a driver knows; none: nothing is known of them.
+pub fn keys_of(driver: &str) -> &'static [&'static str] {
+    TABLE.iter().find(|row| row.driver == driver).map_or(&[], |row| row.keys)
 }
 
 /// What is known of a driver with these device arguments.
@@ -194,7 +252,8 @@ fn arg<'a>(args: &'a str, key: &str) -> Option<&'a str> {
 pub fn traits_of(driver: &str, args: &str) -> Result<Traits, Refused> {
     match TABLE.iter().find(|row| row.driver == driver) {
         None => Ok(UNKNOWN),
-        Some(row) => (row.verdict)(args).map_err(|reason| Refused { driver: driver.to_owned(), reason }),
+        Some(row) => (row.verdict)(&Devargs::parse(args))
+            .map_err(|reason| Refused { driver: driver.to_owned(), reason }),
     }
 }
 
@@ -234,6 +293,16 @@ mod tests {
             ("net_pcap", "rx_pcap=a.pcap,infinite_rx=1"),
             ("net_virtio_user", "path=/tmp/x"),
             ("net_vhost", ""),
+            // What DPDK reads in another way than it looks.
+            ("net_pcap", "rx_pcap=a.pcap,infinite_rx=2"),
+            ("net_pcap", "infinite_rx=01,rx_pcap=a.pcap"),
+            ("net_pcap", "infinite_rx=+1"),
+            ("net_pcap", "infinite_rx=1x"),
+            ("net_pcap", "infinite_rx= 1"),
+            ("net_pcap", "infinite_rx=0,infinite_rx=1"),
+            ("net_pcap", "infinite_rx=4294967297"),
+            ("net_virtio_user", "path=/tmp/x,mrg_rxbuf=0,mrg_rxbuf=0"),
+            ("net_virtio_user", "path=/tmp/x,mrg_rxbuf"),
         ] {
             let refused = traits_of(driver, args).expect_err(driver);
             assert!(refused.to_string().contains(driver) && refused.reason.len() > 20);
@@ -244,8 +313,33 @@ mod tests {
     fn a_zero_copy_client_is_written_by_its_peer() {
         let zc = traits_of("net_memif", "role=client,zero-copy=yes,id=0").expect("allowed");
         assert!(!zc.synchronous && zc.needs_dpdk_memory);
+        let words = traits_of("net_memif", "zero-copy=yes-please,role=the-client").expect("allowed");
+        assert_eq!(words, zc, "the driver looks for a word within the value");
         let plain = traits_of("net_memif", "role=client,id=0").expect("allowed");
         assert!(plain.synchronous && !plain.needs_dpdk_memory);
+    }
+
+    #[test]
+    fn infinite_rx_that_is_off_is_no_harm() {
+        for value in ["0", "", "-1", "x", "0x1", "2147483648"] {
+            let args = format!("rx_pcap=a.pcap,infinite_rx={value}");
+            assert_eq!(traits_of("net_pcap", &args), Ok(VIRTUAL), "{value}");
+        }
+    }
+
+    #[test]
+    fn virtual_devices_have_their_drivers_by_name() {
+        for (name, driver) in [
+            ("net_memif7", Some("net_memif")),
+            ("eth_pcap0", Some("net_pcap")),
+            ("net_pcap_in", Some("net_pcap")),
+            ("virtio_user0", Some("net_virtio_user")),
+            ("net_bonding0", None),
+            ("", None),
+        ] {
+            assert_eq!(driver_of(name), driver, "{name}");
+        }
+        assert!(keys_of("net_memif").contains(&"bsize") && keys_of("net_e1000_igb").is_empty());
     }
 
     #[test]

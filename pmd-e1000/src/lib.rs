@@ -1,6 +1,7 @@
 //! Ports prepared for landing, and the pools that feed them.
 //!
 //! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
+//! - [`devargs`]: a device's arguments as its driver reads them; [`demands`]: what must hold between them and a port's setup;
 //! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
 //!   proves that its writes keep their order; [`judge`] puts all of this together for a port;
 //! - [`memory`] (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
@@ -21,6 +22,8 @@
 
 pub mod cards;
 pub mod clock;
+pub mod demands;
+pub mod devargs;
 pub mod device;
 pub mod dma;
 mod interrupt;

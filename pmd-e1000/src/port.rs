@@ -13,7 +13,9 @@ use rte::port::{ConfigureError, MacAddr, MqMode, OpenError, Port, PortConfig, Po
 use rte::port::{InterruptError, RxConf, RxInterrupt, RxQueue, StartError, StopError, TxConf, TxQueue};
 use rte::{Eal, Errno};
 
-use crate::device::{Allowed, Refused, Traits, arguments};
+use crate::demands::{Unmet, Wanted, check_keys, check_mtu, check_sizes, posted};
+use crate::devargs::Devargs;
+use crate::device::{Allowed, Refused, Traits, arguments, driver_of};
 use crate::interrupt::{Wake, wake};
 use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADROOM, SlotLayout};
@@ -139,8 +141,11 @@ impl LandingPort {
     ) -> Result<Self, PortError> {
         let port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
+        let args = arguments(id);
         let mut judge =
-            Judge::of(&info, &arguments(id), setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
+            Judge::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
+        let args = Devargs::parse(&args);
+        check(&info, &args, setup).map_err(|e| PortError::Unmet(id, e))?;
         let verdict = judge.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
         if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {
@@ -158,7 +163,8 @@ impl LandingPort {
         let txd = send_ring(id, &info, &traits, setup.txd);
         let setup = PortSetup { rxd, txd, ..*setup };
 
-        let plan = pool_plan(id, &info, &verdict, &setup);
+        let posted = posted(&info.driver, &args, rxd);
+        let plan = pool_plan(id, &info, &verdict, &setup, posted);
         let mirror = setup.mirror && !verdict.traits.needs_dpdk_memory;
         let seats = (0..macs.len().max(1))
             .map(|i| {
@@ -221,8 +227,10 @@ impl LandingPort {
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if mtu != 1500 {
             // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
-            if let Err(e) = port.set_mtu(mtu) {
-                log::info!("port {id}: {e}");
+            match port.set_mtu(mtu) {
+                Err(e) if e.errno.number() == libc::ENOTSUP => log::info!("port {id}: {e}"),
+                Err(e) => return Err(PortError::SetMtu(mtu, e)),
+                Ok(()) => {}
             }
         }
         Ok(())
@@ -460,16 +468,29 @@ impl LandingPort {
 /// The smallest MTU that IPv4 can do with.
 const LEAST_MTU: u16 = 68;
 
-/// What a landing pool of the port is to be.
-fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup) -> PoolConfig {
+/// What the device's arguments and the setup demand of each other.
+fn check(info: &PortInfo, args: &Devargs<'_>, setup: &PortSetup) -> Result<(), Unmet> {
+    let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
+    if let Some(driver) = driver_of(&info.driver) {
+        check_keys(driver, args)?;
+    }
+    check_sizes(&info.driver, args, &Wanted { mtu, rxd, spare_mbufs })?;
+    check_mtu(info, args, mtu)
+}
+
+/// What a landing pool of the port is to be, of whose mbufs the device keeps so many `posted`.
+fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup, posted: u32) -> PoolConfig {
     let traits = verdict.traits;
+    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place for that.
+    let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
+    let more = u32::from(descriptors - setup.rxd);
     let stride = stride(setup.mtu);
     // A separate slot takes whatever the MTU allows, with a VLAN tag and a frame check sequence.
     let room = traits.reach.max(usize::from(setup.mtu) + FRAMING as usize + VLAN);
     PoolConfig {
         name: String::new(),
-        descriptors: setup.rxd,
-        spare_mbufs: setup.spare_mbufs,
+        descriptors,
+        spare_mbufs: setup.spare_mbufs.saturating_sub(more),
         region: setup.region,
         max_region: setup.max_region,
         kind: RegionKind::Dpdk,
@@ -510,6 +531,10 @@ pub enum PortError {
     Info(String),
     /// Nothing can land on it.
     Refused(Refused),
+    /// Its device's arguments and the setup do not go together.
+    Unmet(PortId, Unmet),
+    /// The device does not take this MTU.
+    SetMtu(u16, rte::port::PortError),
     /// The device has no such MTU.
     Mtu {
         /// The port.
@@ -550,6 +575,8 @@ impl fmt::Display for PortError {
             Self::Open(e) => e.fmt(f),
             Self::Info(e) => e.fmt(f),
             Self::Refused(e) => e.fmt(f),
+            Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
+            Self::SetMtu(mtu, e) => write!(f, "{e} to {mtu}: choose one that the device takes"),
             Self::Mtu { port, mtu, max } => {
                 write!(f, "port {port} cannot have an MTU of {mtu}: choose {LEAST_MTU} to {max}")
             }

@@ -1,0 +1,302 @@
+//! What a device's arguments and a port's setup demand of each other, and what is said where that does not hold.
+//!
+//! Drivers do not say it: one that meets a key that it does not know reads none at all (net_memif, net_tap, net_null), one whose
+//! buffers are shorter than a frame spreads frames, one whose ring is never filled receives nothing.
+
+use std::{error, fmt, fs};
+
+use rte::port::PortInfo;
+
+use crate::devargs::{Devargs, MOST, Memif};
+use crate::device::keys_of;
+
+/// Bytes of an Ethernet header.
+const ETHERNET: u32 = 14;
+/// And of a check sequence.
+const FCS: u32 = 4;
+/// mbufs that net_memif posts at a time at least, once its ring is full.
+const LOT: u32 = 32;
+
+/// What a port is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bytes of IP packet.
+    pub mtu: u16,
+    /// Descriptors to receive into.
+    pub rxd: u16,
+    /// mbufs of the pool beyond them.
+    pub spare_mbufs: u32,
+}
+
+/// A demand that is not met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// A key that the driver does not know.
+    Key {
+        /// The driver.
+        driver: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// More arguments than DPDK reads.
+    Arguments {
+        /// The driver.
+        driver: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// Buffers shorter than a frame.
+    Buffer {
+        /// Bytes of a buffer.
+        bsize: u64,
+        /// Bytes of IP packet.
+        mtu: u16,
+    },
+    /// A ring that the pool cannot fill.
+    Pool {
+        /// Descriptors of the ring.
+        ring: u32,
+        /// mbufs.
+        mbufs: u32,
+        /// Descriptors asked for that would do.
+        rxd: u32,
+    },
+    /// A longer MTU than the device takes.
+    Mtu {
+        /// The driver, or the interface behind it.
+        device: String,
+        /// Bytes asked for.
+        mtu: u16,
+        /// Bytes that it takes.
+        most: u16,
+    },
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { driver, key } => {
+                write!(f, "{driver} knows no argument {key:?}: it takes {}", keys_of(driver).join(", "))
+            }
+            Self::Arguments { driver, count } => {
+                write!(f, "{driver} is given {count} arguments, and DPDK reads {MOST} at most: leave some out")
+            }
+            Self::Buffer { bsize, mtu } => {
+                let needed = u32::from(*mtu) + ETHERNET;
+                write!(
+                    f,
+                    "net_memif's buffers of {bsize} bytes cut the frames of an MTU of {mtu} into pieces: give both ends \
+                     bsize={needed} or more"
+                )
+            }
+            Self::Pool { ring, mbufs, rxd } => {
+                write!(
+                    f,
+                    "net_memif's ring of {ring} descriptors cannot be filled from a landing pool of {mbufs} mbufs, and would \
+                     receive nothing: it needs {} (--rxd={rxd}, or --total-num-mbufs)",
+                    ring + LOT
+                )?;
+                match mbufs.saturating_sub(LOT).checked_ilog2() {
+                    Some(rsize) if rsize > 0 => write!(f, ", or a shorter ring (rsize={rsize})"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Mtu { device, mtu, most } => {
+                write!(f, "{device} takes no MTU of {mtu}: {most} is the most")
+            }
+        }
+    }
+}
+
+impl error::Error for Unmet {}
+
+/// Whether a driver of the table knows all that it is told; of others nothing is known.
+///
+/// # Errors
+/// [`Unmet::Key`], [`Unmet::Arguments`].
+pub fn check_keys(driver: &'static str, args: &Devargs<'_>) -> Result<(), Unmet> {
+    let (known, count) = (keys_of(driver), args.keys().count());
+    if !known.is_empty() && count > MOST {
+        return Err(Unmet::Arguments { driver, count });
+    }
+    let unknown = args.keys().find(|key| !known.is_empty() && !known.contains(key));
+    unknown.map_or(Ok(()), |key| Err(Unmet::Key { driver, key: key.to_owned() }))
+}
+
+/// Whether buffers and rings are long enough for what is wanted.
+///
+/// # Errors
+/// [`Unmet::Buffer`], [`Unmet::Pool`].
+pub fn check_sizes(driver: &str, args: &Devargs<'_>, wanted: &Wanted) -> Result<(), Unmet> {
+    if driver != "net_memif" {
+        return Ok(());
+    }
+    let Wanted { mtu, rxd, spare_mbufs } = *wanted;
+    let memif = Memif::of(args);
+    if memif.bsize < u64::from(u32::from(mtu) + ETHERNET) {
+        return Err(Unmet::Buffer { bsize: memif.bsize, mtu });
+    }
+    let (ring, mbufs) = (posted(driver, args, rxd), u32::from(rxd).saturating_add(spare_mbufs));
+    if memif.zero_copy && mbufs < ring + LOT {
+        return Err(Unmet::Pool { ring, mbufs, rxd: (ring + LOT).saturating_sub(spare_mbufs) });
+    }
+    Ok(())
+}
+
+/// mbufs that a device keeps posted where its port was set up with so many descriptors.
+pub fn posted(driver: &str, args: &Devargs<'_>, rxd: u16) -> u32 {
+    let memif = (driver == "net_memif").then(|| Memif::of(args));
+    match memif {
+        // Its ring is as long as its own argument says.
+        Some(memif) if memif.zero_copy => memif.ring(),
+        _ => rxd.into(),
+    }
+}
+
+/// Whether the device takes frames of this MTU. Cards are asked when they are set up.
+///
+/// # Errors
+/// [`Unmet::Mtu`].
+pub fn check_mtu(info: &PortInfo, args: &Devargs<'_>, mtu: u16) -> Result<(), Unmet> {
+    let (device, most) = longest(info, args, |iface| {
+        fs::read_to_string(format!("/sys/class/net/{iface}/mtu")).ok()?.trim().parse().ok()
+    });
+    if u32::from(mtu) <= most {
+        return Ok(());
+    }
+    // An MTU above this has 16 bits, so the least of all that are too small has.
+    Err(Unmet::Mtu { device, mtu, most: most as u16 })
+}
+
+/// The longest MTU, and what limits it: `mtu_of` knows those of the kernel's interfaces.
+fn longest(info: &PortInfo, args: &Devargs<'_>, mtu_of: impl Fn(&str) -> Option<u32>) -> (String, u32) {
+    let driver = info.driver.clone();
+    match &*driver {
+        // Its frames are as long as its buffers, whatever it says.
+        "net_memif" => {
+            let bsize = Memif::of(args).bsize.min(u64::from(u16::MAX) + u64::from(ETHERNET)) as u32;
+            (driver, bsize.saturating_sub(ETHERNET))
+        }
+        // What goes out by a kernel's interface is what that takes.
+        "net_pcap" => {
+            let out = args.all("iface").chain(args.all("tx_iface"));
+            let limits = out.filter_map(|iface| Some((format!("net_pcap's {iface}"), mtu_of(iface)?)));
+            limits.min_by_key(|(_, most)| *most).unwrap_or((driver, u16::MAX.into()))
+        }
+        _ if info.bus == "vdev" => {
+            let by_frame = info.max_rx_pktlen.saturating_sub(ETHERNET + FCS);
+            (driver, by_frame.min(info.max_mtu.into()))
+        }
+        _ => (driver, info.max_mtu.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(args: &str, mtu: u16, rxd: u16, spare_mbufs: u32) -> Result<(), String> {
+        let wanted = Wanted { mtu, rxd, spare_mbufs };
+        check_sizes("net_memif", &Devargs::parse(args), &wanted).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_key_that_a_driver_does_not_know_is_told_with_those_that_it_knows() {
+        let check = |driver, args| check_keys(driver, &Devargs::parse(args)).map_err(|e| e.to_string());
+        assert_eq!(check("net_memif", "id=0,role=server,bsize=2048,zero-copy=yes"), Ok(()));
+        for (driver, args, key) in [
+            ("net_memif", "id=0,rolle=server", "\"rolle\""),
+            ("net_memif", "id=0,zero_copy=yes", "\"zero_copy\""),
+            ("net_pcap", "rx_pcap=a,tx-pcap=b", "\"tx-pcap\""),
+            ("net_pcap", "rx_pcap=a,b", "\"b\""),
+            ("net_tap", "ifname=x", "\"ifname\""),
+            ("net_null", "=1", "\"\""),
+            ("net_virtio_user", "mrg_rxbuff=0", "\"mrg_rxbuff\""),
+        ] {
+            let told = check(driver, args).expect_err(args);
+            assert!(told.contains(key) && told.contains(driver), "{told}");
+            assert!(keys_of(driver).iter().all(|known| told.contains(known)), "{told}");
+        }
+        let many = "id=0,".repeat(MOST + 1);
+        assert!(check("net_memif", &many).expect_err("too many").contains("33"));
+        assert_eq!(check("net_e1000_igb", "anything=1"), Ok(()), "nothing is known of it");
+    }
+
+    #[test]
+    fn a_frame_needs_a_buffer() {
+        for role in ["role=client", "role=server", "role=client,zero-copy=yes"] {
+            let at = |bsize: &str, mtu| sizes(&format!("{role}{bsize}"), mtu, 512, 576);
+            assert_eq!(at("", 1500), Ok(()), "the default has 2048");
+            assert_eq!(at("", 2034), Ok(()));
+            assert!(at("", 2035).expect_err("too short").contains("bsize=2049"));
+            assert!(at("", 9000).expect_err("too short").contains("bsize=9014"));
+            assert!(at(",bsize=1513", 1500).expect_err("too short").contains("bsize=1514"));
+            assert_eq!(at(",bsize=1514", 1500), Ok(()));
+            assert!(at(",bsize=9014,bsize=1024", 9000).is_err(), "the last one counts");
+        }
+        let other = Wanted { mtu: 9000, rxd: 1, spare_mbufs: 0 };
+        assert_eq!(check_sizes("net_null", &Devargs::parse("bsize=1"), &other), Ok(()));
+    }
+
+    #[test]
+    fn a_ring_needs_mbufs() {
+        let of = |rsize: &str, rxd, spare| sizes(&format!("role=client,zero-copy=yes{rsize}"), 1500, rxd, spare);
+        assert_eq!(of("", 512, 576), Ok(()), "the defaults of both");
+        let told = of(",rsize=10", 128, 576).expect_err("704 for 1024");
+        for word in ["1024", "704", "1056", "--rxd=480", "rsize=9"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+        assert_eq!(of("", 480, 576), Ok(()), "what was told does");
+        assert!(of("", 479, 576).is_err());
+        assert_eq!(of(",rsize=9", 128, 576), Ok(()));
+        assert!(of(",rsize=14", 512, 576).expect_err("16384").contains("--rxd=15840"));
+        let plain = sizes("role=client,rsize=14", 1500, 1, 0);
+        assert_eq!(plain, Ok(()), "it copies: nothing of the pool is posted");
+        let (args, plain) = (Devargs::parse("zero-copy=yes,rsize=12"), Devargs::parse("rsize=12"));
+        assert_eq!((posted("net_memif", &args, 512), posted("net_memif", &plain, 512)), (4096, 512));
+    }
+
+    #[test]
+    fn interfaces_and_buffers_limit_the_mtu() {
+        let limits = rte::port::DescLimits { min: 1, max: 1, align: 1 };
+        let of = |driver: &str, args, max_rx_pktlen| {
+            let info = PortInfo {
+                driver: driver.to_owned(),
+                device: String::new(),
+                bus: "vdev".to_owned(),
+                mac: rte::port::MacAddr([0; 6]),
+                socket: None,
+                max_rx_queues: 1,
+                max_tx_queues: 1,
+                max_mac_addrs: 1,
+                max_vmdq_pools: 0,
+                min_mtu: 68,
+                max_mtu: u16::MAX,
+                min_rx_bufsize: 0,
+                max_rx_pktlen,
+                rx_desc: limits,
+                tx_desc: limits,
+                rx_offload_capa: 0,
+                tx_offload_capa: 0,
+                rx_queue_offload_capa: 0,
+                tx_queue_offload_capa: 0,
+                rss_capa: 0,
+                default_rx: rte::port::RxConf::default(),
+                default_tx: rte::port::TxConf::default(),
+            };
+            let mtu_of = |iface: &str| match iface {
+                "tunnel" => Some(1420),
+                "lo" => Some(65_536),
+                _ => None,
+            };
+            longest(&info, &Devargs::parse(args), mtu_of)
+        };
+        assert_eq!(of("net_tap", "iface=lo", 1522).1, 1504);
+        assert_eq!(of("net_null", "", u32::MAX).1, u32::from(u16::MAX));
+        assert_eq!(of("net_memif", "bsize=1514", 1518).1, 1500);
+        assert_eq!(of("net_pcap", "rx_pcap=a,tx_pcap=b", u32::MAX).1, u32::from(u16::MAX));
+        assert_eq!(of("net_pcap", "iface=tunnel", u32::MAX), ("net_pcap's tunnel".to_owned(), 1420));
+        assert_eq!(of("net_pcap", "rx_iface=tunnel,tx_iface=lo", u32::MAX).1, 65_536, "it only listens there");
+        assert_eq!(of("net_pcap", "iface=gone", u32::MAX).1, u32::from(u16::MAX), "the driver tells that");
+    }
+}
