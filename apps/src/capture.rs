@@ -143,7 +143,7 @@ const LINK: u32 = 0x03ff_ffff;
 pub(crate) fn read(file: &mut impl BufRead) -> Result<Capture, NoCapture> {
     let mut magic = [0; 4];
     file.read_exact(&mut magic)?;
-    let pcap = |big, header| pcap(&mut *file, Words { big }, header);
+    let mut pcap = |big, header| pcap(&mut *file, Words { big }, header);
     match magic {
         [0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d] => pcap(true, 16),
         [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1] => pcap(false, 16),

@@ -141,6 +141,40 @@ pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
     }
 }
 
+/// Bytes of a landing region at least: one chunk, the unit of its use.
+const LEAST_REGION: u64 = pmd_e1000::region::CHUNK as u64;
+
+/// Bytes of a landing region at most: half of this machine's memory, and what addresses can be reckoned with.
+fn most_region() -> u64 {
+    let system = rustix::system::sysinfo();
+    let memory = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit).max(1));
+    (memory / 2).clamp(LEAST_REGION, pmd_e1000::port::MOST_REGION as u64)
+}
+
+/// `4194304` or `4M`: bytes of a landing region.
+pub(crate) fn region(text: &str) -> Result<usize, String> {
+    let most = most_region();
+    let fits = |n: &u64| (LEAST_REGION..=most).contains(n);
+    bytes(text).filter(fits).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+        format!(
+            "a landing region has {LEAST_REGION} to {most} bytes on this machine (half of its memory), such as 4194304 or 4M"
+        )
+    })
+}
+
+/// A number of bytes, in plain digits, with K, M, G or T (of 1024) behind them or not.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' | b'k' => (&text[..text.len() - 1], 10),
+        b'M' | b'm' => (&text[..text.len() - 1], 20),
+        b'G' | b'g' => (&text[..text.len() - 1], 30),
+        b'T' | b't' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse::<u64>().ok().filter(|_| is_plain)?.checked_mul(1 << shift)
+}
+
 /// An address and a UDP port as logs have them.
 pub(crate) fn endpoint(address: u32, port: u16) -> String {
     format!("{}:{port}", Ipv4Addr::from_bits(address))
@@ -164,6 +198,19 @@ mod tests {
         assert_eq!(checksum("zero"), Ok(ChecksumMode::Zero));
         assert_eq!(relaxed_ordering("assume-off"), Ok(RelaxedOrdering::AssumeOff));
         assert_eq!(endpoint(0xc612_0001, 9), "198.18.0.1:9");
+    }
+
+    #[test]
+    fn regions_are_bounded_by_the_machine() {
+        assert_eq!((region("4194304"), region("4M"), region("4096k")), (Ok(4 << 20), Ok(4 << 20), Ok(4 << 20)));
+        assert_eq!(region("131072"), Ok(128 << 10));
+        for bad in [
+            "", "0", "1", "131071", "-1", "+4194304", "4MB", "M", "4.5M", " 4M", "16T", "17592186044416",
+            "9223372036854775808", "18446744073709551615", "18446744073709551616", "16777216T", "0x400000",
+        ] {
+            let told = region(bad).expect_err(bad);
+            assert!(told.contains("131072 to ") && told.contains(&most_region().to_string()), "{told}");
+        }
     }
 
     #[test]

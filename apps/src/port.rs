@@ -18,7 +18,7 @@ use rte::mempool::Mempool;
 use rte::port::{MacAddr, PortId, PortStats};
 
 use crate::admission::pace::Pace;
-use crate::admission::{Admission, Setup, choice, state};
+use crate::admission::{Admission, Setup, key_file, state};
 use crate::arp::Resolver;
 use crate::exit::ExitPort;
 use crate::link::{Link, Outlet};
@@ -249,7 +249,7 @@ impl ControlPort {
     /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
     fn admission(&self, options: &PortOptions) -> Result<Option<Box<Admission>>, StartPortError> {
         let Some(policy) = options.ac else { return Ok(None) };
-        let key = options.ac_key_file.as_deref().map(choice::key).transpose();
+        let key = options.ac_key_file.as_deref().map(key_file::read).transpose();
         let separate = options.slots == Some(SlotLayout::Separate);
         // A port that starts again is another life.
         let life = options.ac_state.as_deref().map_or_else(|| Ok(ac::Config::any_incarnation()), state::next);

@@ -50,7 +50,7 @@ pub(crate) struct PortOptions {
     #[arg(long, value_name = "SRC,DST", default_value = "9,9", value_parser = parse::udp_ports)]
     pub(crate) tx_udp: UdpPorts,
     /// Bytes of IP packet on the link, 576..=9216
-    #[arg(long, value_name = "BYTES", default_value_t = 1500)]
+    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=9216))]
     pub(crate) mtu: u16,
     /// UDP checksums of what is sent: full or zero
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
@@ -77,7 +77,8 @@ pub(crate) struct PortOptions {
     /// All nodes of a cluster have the same
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = choice::policy)]
     pub(crate) ac: choice::Choice,
-    /// The cluster's key, 32 bytes or 64 hexadecimal digits; without one, control messages are believed unsigned
+    /// The cluster's key, 32 bytes or 64 hexadecimal digits, in a file that nobody else may use; without one, control messages
+    /// are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
     /// Keep the number of this node's last life in this file, and begin the next one with the number after it. Without one
@@ -93,8 +94,8 @@ pub(crate) struct PortOptions {
     /// others [default: none]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) ac_flush_gap: Option<u64>,
-    /// Bytes of each port's landing region
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    /// Bytes of each port's landing region, at most half of the machine's memory; K, M and G may stand behind them
+    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = parse::region)]
     pub(crate) region: usize,
     /// Map the landing region once, also where it could be mapped twice: datagrams across its end are copied
     #[arg(long)]

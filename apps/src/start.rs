@@ -6,19 +6,63 @@ use clap::Parser;
 use rte::Eal;
 
 use crate::console::{self, complain, say};
+use crate::file_uses;
 use crate::quiet::Quiet;
+use crate::vdevs::Vdevs;
 
-/// Runs a program: exit code 2, and one line, if it could not do what it should.
-pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), String>) -> ExitCode {
+pub(crate) use crate::file_uses::FileUse;
+
+/// Why a program does not end with 0.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It could not do what it should: exit code 2.
+    Refused(String),
+    /// It did what it could, and that is not all: exit code 1.
+    Incomplete(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Refused(why)
+    }
+}
+
+/// Runs a program. What keeps it from ending with 0 is one line.
+pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
     let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match begin(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
+        Err(Failure::Refused(why)) => {
             complain(&why);
             ExitCode::from(2)
         }
+        Err(Failure::Incomplete(why)) => {
+            complain(&why);
+            ExitCode::from(1)
+        }
     }
+}
+
+/// Captures that will not be received to their end.
+#[derive(Debug, Default)]
+pub(crate) struct Flaws(Vec<String>);
+
+impl Flaws {
+    /// Whether a program that has ended well has received all that there was to receive.
+    pub(crate) fn judge(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::Incomplete(self.0.join("; "))) }
+    }
+}
+
+/// Looks at the devices that EAL is to make, and at the files that the program names besides, before either is touched. What is
+/// amiss and not refused is said.
+pub(crate) fn look(eal_args: &[String], ours: impl IntoIterator<Item = FileUse>) -> Result<Flaws, String> {
+    let Vdevs { mut files, flaws } = Vdevs::of(eal_args)?;
+    files.extend(ours);
+    file_uses::check(&files)?;
+    flaws.iter().for_each(|flaw| log::warn!("{flaw}"));
+    Ok(Flaws(flaws))
 }
 
 /// Splits the command line into EAL's part, the program's name included, and ours.

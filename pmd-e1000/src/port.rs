@@ -146,6 +146,9 @@ impl LandingPort {
             Judge::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let args = Devargs::parse(&args);
         check(&info, &args, setup).map_err(|e| PortError::Unmet(id, e))?;
+        if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
+            return Err(PortError::Region(id, setup.region.max(setup.max_region)));
+        }
         let verdict = judge.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
         if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {
@@ -465,6 +468,9 @@ impl LandingPort {
     }
 }
 
+/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to twice as much).
+pub const MOST_REGION: usize = 1 << 36;
+
 /// The smallest MTU that IPv4 can do with.
 const LEAST_MTU: u16 = 68;
 
@@ -533,6 +539,8 @@ pub enum PortError {
     Refused(Refused),
     /// Its device's arguments and the setup do not go together.
     Unmet(PortId, Unmet),
+    /// More bytes of landing region than [`MOST_REGION`], or to grow to than twice as many.
+    Region(PortId, usize),
     /// The device does not take this MTU.
     SetMtu(u16, rte::port::PortError),
     /// The device has no such MTU.
@@ -576,6 +584,9 @@ impl fmt::Display for PortError {
             Self::Info(e) => e.fmt(f),
             Self::Refused(e) => e.fmt(f),
             Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
+            Self::Region(port, region) => {
+                write!(f, "port {port}: no landing region has {region} bytes: {MOST_REGION} are the most")
+            }
             Self::SetMtu(mtu, e) => write!(f, "{e} to {mtu}: choose one that the device takes"),
             Self::Mtu { port, mtu, max } => {
                 write!(f, "port {port} cannot have an MTU of {mtu}: choose {LEAST_MTU} to {max}")

@@ -6,11 +6,12 @@
 //! destination lands for somebody else, not at all for a while.
 //!
 //! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`choice`] is what
-//! the command line says, [`frames`] what goes out besides messages, [`rings`] knows when a ring is through, [`state`]
-//! keeps the number of the last life on disk, [`view`] is what can be shown.
+//! the command line says, [`key_file`] its key, [`frames`] what goes out besides messages, [`rings`] knows when a ring is
+//! through, [`state`] keeps the number of the last life on disk, [`view`] is what can be shown.
 
 pub(crate) mod choice;
 pub(crate) mod frames;
+pub(crate) mod key_file;
 pub(crate) mod pace;
 pub(crate) mod pump;
 mod rings;

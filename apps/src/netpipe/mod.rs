@@ -31,7 +31,7 @@ use self::output::machine::Machine;
 use self::results::Results;
 use self::transport::Transport;
 use crate::console::{complain, say};
-use crate::start;
+use crate::start::{self, Failure, FileUse};
 use crate::{logging, signals};
 
 const NAME: &str = "lm-netpipe";
@@ -42,32 +42,34 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Reads the command line, opens what it names, and measures.
-fn begin(args: &[String]) -> Result<(), String> {
+fn begin(args: &[String]) -> Result<(), Failure> {
     let Some((eal_args, options)) = start::options(NAME, args, Options::of)? else { return Ok(()) };
+    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
+    let json = options.json.as_deref().map(|path| FileUse::written(format!("--json={}", path.display()), path));
+    let flaws = start::look(eal_args, json)?;
     let files = Files::create(&options)?;
     if !options.needs_eal()
         && let Some(stray) = eal_args.get(1)
     {
-        return Err(format!(
+        return Err(Failure::Refused(format!(
             "{stray:?} is for EAL, which kernel sockets do without: options stand behind --"
-        ));
+        )));
     }
-    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = if options.needs_eal() { Some(start::eal(NAME, eal_args)?) } else { None };
     if eal.is_none() {
         pin(options.core)?;
     } else if options.core.is_some() {
-        return Err(
-            "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)".to_owned()
-        );
+        return Err(Failure::Refused(
+            "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)".to_owned(),
+        ));
     }
     let rate = Rate::measured();
     let mut transports = match transport::open(eal.as_ref(), &options) {
         Ok(transports) => transports,
         Err(e) => {
             let told = logging::complaints();
-            return Err(if told.is_empty() { e } else { format!("{e}: {told}") });
+            return Err(Failure::Refused(if told.is_empty() { e } else { format!("{e}: {told}") }));
         }
     };
     logging::release();
@@ -93,7 +95,8 @@ fn begin(args: &[String]) -> Result<(), String> {
     if let Some(Err((_, e))) = eal.map(Eal::cleanup) {
         log::warn!("{e}");
     }
-    done
+    done?;
+    flaws.judge()
 }
 
 /// Puts this thread on a CPU.

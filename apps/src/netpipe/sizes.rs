@@ -10,7 +10,7 @@ pub(crate) const TAGGED: usize = 65_499;
 
 /// Powers of two from `from` to `to`, those `perturbation` bytes off, the paper's 7168, and the largest two there are.
 pub(crate) fn netpipe(from: usize, to: usize, perturbation: usize) -> Vec<usize> {
-    let near = |n: usize| [n.saturating_sub(perturbation), n, n + perturbation];
+    let near = |n: usize| [n.saturating_sub(perturbation), n, n.saturating_add(perturbation)];
     let powers = (0..=16).flat_map(|power| near(1 << power));
     let mut sizes: Vec<_> = powers.chain([PAPER, TAGGED, MAX_PAYLOAD]).collect();
     sizes.retain(|n| (from.max(1)..=to.min(MAX_PAYLOAD)).contains(n));
@@ -39,6 +39,7 @@ mod tests {
         assert!(all.contains(&PAPER) && all.is_sorted_by(|a, b| a < b));
         assert_eq!(netpipe(60, 130, 0), [64, 128]);
         assert!(netpipe(9, 9, 3).is_empty());
+        assert_eq!(netpipe(60, 130, usize::MAX), [64, 128], "no number is too large");
     }
 
     #[test]

@@ -12,8 +12,8 @@
 //!   [`engine`] is what is done with them; [`pattern`] makes payloads;
 //! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done.
 //!
-//! Exit codes: 0 when it ended in order, also by a first signal; 2 when it could not begin, with one line that says
-//! what to do; 130 and 143 by a second SIGINT or SIGTERM.
+//! Exit codes: 0 when it ended in order, also by a first signal; 1 when it did, but a capture was cut; 2 when it could not
+//! begin, with one line that says what to do; 130 and 143 by a second SIGINT or SIGTERM.
 pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod forwarder;
@@ -31,13 +31,16 @@ use std::time::Duration;
 
 use crate::console::say;
 use crate::message_log::MessageLog;
-use crate::start;
+use crate::start::{self, Failure, FileUse};
 use crate::tally::Tally;
 use crate::testpmd::control::{End, Event, Next};
 use crate::testpmd::options::Options;
 use crate::testpmd::session::Session;
 use crate::testpmd::summary::SummaryFile;
-use crate::{console, logging, signals};
+use crate::{console, logging, regular_file, signals};
+
+/// Bytes of a command file at most.
+const MOST_COMMANDS: u64 = 16 << 20;
 
 /// The program.
 pub(crate) fn main() -> ExitCode {
@@ -45,8 +48,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Reads the command line; what is wrong with it, or with the files that it names, is told before EAL starts.
-fn begin(args: &[String]) -> Result<(), String> {
+fn begin(args: &[String]) -> Result<(), Failure> {
     let Some((eal_args, options)) = start::options("lm-testpmd", args, Options::of)? else { return Ok(()) };
+    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
+    let flaws = start::look(eal_args, files(&options))?;
     let cannot_write = |path: &Path, e: std::io::Error| {
         format!("{} cannot be written: {e}; choose another file", path.display())
     };
@@ -56,15 +61,16 @@ fn begin(args: &[String]) -> Result<(), String> {
         .map(|path| MessageLog::create(path).map_err(|e| cannot_write(path, e)));
     let summary =
         options.summary.as_deref().map(|path| SummaryFile::create(path).map_err(|e| cannot_write(path, e)));
-    if let Some(path) = &options.cmdline_file {
-        std::fs::File::open(path).map_err(|e| {
+    let commands = options.cmdline_file.as_deref().map(|path| {
+        let text = regular_file::text(path, MOST_COMMANDS);
+        text.map_err(|e| {
             format!("--cmdline-file={} cannot be read: {e}; name a file of commands", path.display())
-        })?;
-    }
+        })
+    });
+    let commands = commands.transpose()?;
     let (log, summary) = (log.transpose()?, summary.transpose()?);
 
     console::remember_terminal();
-    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let (events, inbox) = channel();
     let first = events.clone();
     // The control thread may be gone: then the process ends by itself.
@@ -76,24 +82,43 @@ fn begin(args: &[String]) -> Result<(), String> {
         Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;
     let started = session.start_ports();
     if let (Err(e), false) = (&started, signals::is_ending()) {
-        return Err(match logging::complaints() {
+        return Err(Failure::Refused(match logging::complaints() {
             told if told.is_empty() => e.to_string(),
             told => format!("{e}: {told}"),
-        });
+        }));
     }
     logging::release();
-    let ended = if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, &events, &inbox) };
-    finish(session, summary, ended)
+    let commands = commands.as_deref().unwrap_or_default();
+    let ended =
+        if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, commands, &events, &inbox) };
+    finish(session, summary, ended)?;
+    flaws.judge()
+}
+
+/// The files that the options name.
+fn files(options: &Options) -> Vec<FileUse> {
+    let named = |option: &str, path: &Path| format!("{option}={}", path.display());
+    let read = |option, path: &Path| FileUse::read(named(option, path), path);
+    let written = |option, path: &Path| FileUse::written(named(option, path), path);
+    let all = [
+        options.cmdline_file.as_deref().map(|path| read("--cmdline-file", path)),
+        options.port.ac_key_file.as_deref().map(|path| read("--ac-key-file", path)),
+        options.message_log.as_deref().map(|path| written("--message-log", path)),
+        options.summary.as_deref().map(|path| written("--summary", path)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// The part between the start and the end.
-fn work(session: &mut Session, events: &Sender<Event>, inbox: &Receiver<Event>) -> Result<End, String> {
+fn work(
+    session: &mut Session,
+    commands: &str,
+    events: &Sender<Event>,
+    inbox: &Receiver<Event>,
+) -> Result<End, String> {
     let options = session.options.clone();
-    if let Some(path) = &options.cmdline_file {
-        let next = prompt::line::file(session, path);
-        if next.map_err(|e| format!("--cmdline-file={} cannot be read: {e}", path.display()))? == Next::Quit {
-            return Ok(End::Planned);
-        }
+    if prompt::line::file(session, commands) == Next::Quit {
+        return Ok(End::Planned);
     }
     if (!options.interactive || options.auto_start) && !session.is_busy() {
         session.start_forwarding()?;

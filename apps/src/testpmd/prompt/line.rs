@@ -1,7 +1,6 @@
 //! Where lines come from: a terminal with history and completion, a pipe, a file.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::Path;
 use std::sync::mpsc::{Sender, sync_channel};
 use std::thread;
 
@@ -49,13 +48,9 @@ pub(crate) fn wait_for_enter(events: Sender<Event>) -> io::Result<()> {
 }
 
 /// Runs the commands of a file. `Quit` if one of them is that.
-pub(crate) fn file(session: &mut Session, path: &Path) -> io::Result<Next> {
-    for line in io::BufReader::new(std::fs::File::open(path)?).lines() {
-        if command(session, &line?) == Next::Quit {
-            return Ok(Next::Quit);
-        }
-    }
-    Ok(Next::Command)
+pub(crate) fn file(session: &mut Session, text: &str) -> Next {
+    let quits = text.lines().any(|line| command(session, line) == Next::Quit);
+    if quits { Next::Quit } else { Next::Command }
 }
 
 /// Has a line run, and waits for that. Whether there is a next one.
