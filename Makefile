@@ -9,7 +9,7 @@ FUZZ_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,12 +37,15 @@ test: export LM_TOOLS = must
 test: setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short ## Everything that CI runs
 	@echo "all tests passed"
 
-lint: setup ## Format, clippy, mutants that have gone stale, licences
+lint: setup ## Format, clippy, mutants that have gone stale, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@tests/scripts/mutants.sh --check
 	@tests/scripts/core-mutants.sh --check
 	@tests/scripts/deny.sh
+
+sbom: setup ## What the programs are made of, as CycloneDX: target/sbom/lm.cdx.json
+	@tests/scripts/sbom.py
 
 pure: ## lm's core and ac, with DPDK hidden
 	@tests/scripts/pure.sh
