@@ -38,10 +38,13 @@ impl Capture {
         match self.cut {
             Some(Cut::Record) => Some(format!("it is cut: it ends within a record, behind {frames} frames")),
             Some(Cut::Damage) => Some(format!("it is damaged: what follows {frames} frames is no record")),
-            Some(Cut::Link(link)) => {
-                Some(format!("it ends for libpcap behind {frames} frames: another interface is {}", LinkType(link)))
+            Some(Cut::Link(link)) => Some(format!(
+                "it ends for libpcap behind {frames} frames: another interface is {}",
+                LinkType(link)
+            )),
+            None if *short > 0 => {
+                Some(format!("{short} of {frames} frames are cut: capture whole ones (-s 0)"))
             }
-            None if *short > 0 => Some(format!("{short} of {frames} frames are cut: capture whole ones (-s 0)")),
             None => None,
         }
     }
@@ -67,9 +70,14 @@ impl fmt::Display for NoCapture {
         match self {
             Self::Short => f.write_str("it is no capture: it ends within its header"),
             Self::Magic([a, b, c, d]) => {
-                write!(f, "it is no capture: it begins with {a:02x}{b:02x}{c:02x}{d:02x}, as neither pcap nor pcapng does")
+                write!(
+                    f,
+                    "it is no capture: it begins with {a:02x}{b:02x}{c:02x}{d:02x}, as neither pcap nor pcapng does"
+                )
             }
-            Self::Version(major, minor) => write!(f, "it is a capture of version {major}.{minor}, which libpcap does not read"),
+            Self::Version(major, minor) => {
+                write!(f, "it is a capture of version {major}.{minor}, which libpcap does not read")
+            }
             Self::NoInterface => f.write_str("it is a pcapng capture without an interface"),
             Self::Io(e) => e.fmt(f),
         }

@@ -17,6 +17,7 @@
 //! - [`packet`]: what a frame is, by headers that are known to be intact;
 //! - [`matcher`]: finds whole datagrams among landed frames, in constant work per frame;
 //! - [`reassembler`]: classic reassembly, for frames whose headers are all intact;
+//! - [`mtu_check`]: peers that cut their datagrams for another MTU;
 //! - [`neighbours`]: hardware addresses, fixed or learnt by ARP;
 //! - [`counters`]: a name for everything that can go wrong.
 //!
@@ -35,6 +36,7 @@ pub mod layout;
 pub mod matcher;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
+pub mod mtu_check;
 pub mod neighbours;
 pub mod packet;
 pub mod reassembler;

@@ -27,6 +27,7 @@
 use crate::counters::{Counters, Reason};
 use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot};
 use crate::layout::Geometry;
+use crate::mtu_check::MtuCheck;
 use crate::packet::{Kind, classify};
 use crate::reassembler::{Limits, Reassembler};
 
@@ -129,6 +130,8 @@ pub struct Matcher<B> {
     clock: u64,
     /// What happened so far.
     pub counters: Counters,
+    /// Peers that cut their datagrams for another MTU.
+    pub mtu_check: MtuCheck,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
@@ -175,6 +178,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             now: 0,
             clock: 0,
             counters: Counters::default(),
+            mtu_check: MtuCheck::new(config.geometry.mtu()),
         }
     }
 

@@ -79,7 +79,10 @@ impl fmt::Display for Unmet {
                 write!(f, "{driver} knows no argument {key:?}: it takes {}", keys_of(driver).join(", "))
             }
             Self::Arguments { driver, count } => {
-                write!(f, "{driver} is given {count} arguments, and DPDK reads {MOST} at most: leave some out")
+                write!(
+                    f,
+                    "{driver} is given {count} arguments, and DPDK reads {MOST} at most: leave some out"
+                )
             }
             Self::Buffer { bsize, mtu } => {
                 let needed = u32::from(*mtu) + ETHERNET;
@@ -240,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_ring_needs_mbufs() {
-        let of = |rsize: &str, rxd, spare| sizes(&format!("role=client,zero-copy=yes{rsize}"), 1500, rxd, spare);
+        let of =
+            |rsize: &str, rxd, spare| sizes(&format!("role=client,zero-copy=yes{rsize}"), 1500, rxd, spare);
         assert_eq!(of("", 512, 576), Ok(()), "the defaults of both");
         let told = of(",rsize=10", 128, 576).expect_err("704 for 1024");
         for word in ["1024", "704", "1056", "--rxd=480", "rsize=9"] {
@@ -296,7 +300,11 @@ mod tests {
         assert_eq!(of("net_memif", "bsize=1514", 1518).1, 1500);
         assert_eq!(of("net_pcap", "rx_pcap=a,tx_pcap=b", u32::MAX).1, u32::from(u16::MAX));
         assert_eq!(of("net_pcap", "iface=tunnel", u32::MAX), ("net_pcap's tunnel".to_owned(), 1420));
-        assert_eq!(of("net_pcap", "rx_iface=tunnel,tx_iface=lo", u32::MAX).1, 65_536, "it only listens there");
+        assert_eq!(
+            of("net_pcap", "rx_iface=tunnel,tx_iface=lo", u32::MAX).1,
+            65_536,
+            "it only listens there"
+        );
         assert_eq!(of("net_pcap", "iface=gone", u32::MAX).1, u32::from(u16::MAX), "the driver tells that");
     }
 }

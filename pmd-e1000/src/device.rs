@@ -139,7 +139,16 @@ const TABLE: &[Row] = &[
     Row {
         driver: "net_pcap",
         alias: "eth_pcap",
-        keys: &["rx_pcap", "tx_pcap", "rx_iface", "rx_iface_in", "tx_iface", "iface", "phy_mac", "infinite_rx"],
+        keys: &[
+            "rx_pcap",
+            "tx_pcap",
+            "rx_iface",
+            "rx_iface_in",
+            "tx_iface",
+            "iface",
+            "phy_mac",
+            "infinite_rx",
+        ],
         verdict: |args| {
             // Given twice it is off, with a warning that nobody sees: refused, too.
             let is_on = args.all("infinite_rx").any(|value| atoi(value) > 0);
@@ -153,12 +162,7 @@ const TABLE: &[Row] = &[
         // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots copy.
         verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }),
     },
-    Row {
-        driver: "net_null",
-        alias: "eth_null",
-        keys: &["size", "copy", "no-rx"],
-        verdict: |_| Ok(VIRTUAL),
-    },
+    Row { driver: "net_null", alias: "eth_null", keys: &["size", "copy", "no-rx"], verdict: |_| Ok(VIRTUAL) },
     Row {
         driver: "net_memif",
         alias: "",
@@ -213,10 +217,7 @@ const TABLE: &[Row] = &[
         alias: "eth_ring",
         ..Row::plain("net_ring", |_| Err("it passes the sender's mbufs through; use net_memif"))
     },
-    Row {
-        alias: "eth_vhost",
-        ..Row::plain("net_vhost", |_| Err("it defers small copies; use net_memif"))
-    },
+    Row { alias: "eth_vhost", ..Row::plain("net_vhost", |_| Err("it defers small copies; use net_memif")) },
     Row::plain("net_e1000_em", |_| Ok(EM)),
     Row::plain("net_e1000_igb", |_| Ok(IGB)),
     Row::plain("net_e1000_igb_vf", |_| Ok(IGB)),
@@ -234,9 +235,8 @@ const UNKNOWN: Traits = Traits {
 
 /// The driver that a virtual device of this name gets, if the table has it; DPDK goes by how the name begins.
 pub fn driver_of(name: &str) -> Option<&'static str> {
-    let is_of = |row: &&Row| {
-        name.starts_with(row.driver) || !row.alias.is_empty() && name.starts_with(row.alias)
-    };
+    let is_of =
+        |row: &&Row| name.starts_with(row.driver) || !row.alias.is_empty() && name.starts_with(row.alias);
     TABLE.iter().find(is_of).map(|row| row.driver)
 }
 

@@ -94,7 +94,9 @@ fn what_is_no_capture() {
     old[4] = 1;
     assert!(matches!(read_all(&old), Err(NoCapture::Version(1, 4))));
     assert!(matches!(read_all(&section(true)), Err(NoCapture::NoInterface)));
-    for bad in [NoCapture::Short, NoCapture::Magic([1, 2, 3, 4]), NoCapture::NoInterface, NoCapture::Version(1, 4)] {
+    for bad in
+        [NoCapture::Short, NoCapture::Magic([1, 2, 3, 4]), NoCapture::NoInterface, NoCapture::Version(1, 4)]
+    {
         assert!(bad.to_string().starts_with("it is"));
     }
 }
@@ -109,7 +111,8 @@ fn pcapng_of_both_byte_orders_and_of_several_sections() {
             &[&half(big, 0)[..], &half(big, 0), &[0; 8], &word(big, 60), &word(big, 60), &[7; 60]].concat(),
         );
         let unknown = block(big, 0x0bad, b"what nobody knows is passed over");
-        let one = [section(big), interface(big, 1, 64), enhanced(big, 0, 60, 60), simple, old, unknown].concat();
+        let one =
+            [section(big), interface(big, 1, 64), enhanced(big, 0, 60, 60), simple, old, unknown].concat();
         assert_eq!(read_all(&one).expect("a capture"), capture(1, 3, 1, None));
         let two = [one.clone(), section(!big), interface(!big, 1, 0), enhanced(!big, 0, 60, 61)].concat();
         assert_eq!(read_all(&two).expect("a capture"), capture(1, 4, 2, None));
@@ -124,7 +127,9 @@ fn pcapng_of_both_byte_orders_and_of_several_sections() {
 
 #[test]
 fn link_types_have_names() {
-    for (link, name) in [(113, "LINUX_SLL"), (101, "RAW"), (127, "IEEE802_11_RADIOTAP"), (9999, "link type 9999")] {
+    for (link, name) in
+        [(113, "LINUX_SLL"), (101, "RAW"), (127, "IEEE802_11_RADIOTAP"), (9999, "link type 9999")]
+    {
         assert_eq!(LinkType(link).to_string(), name);
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn main() -> ExitCode {
 fn begin(args: &[String]) -> Result<(), Failure> {
     let Some((eal_args, options)) = start::options(NAME, args, Options::of)? else { return Ok(()) };
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
-    let json = options.json.as_deref().map(|path| FileUse::written(format!("--json={}", path.display()), path));
+    let json =
+        options.json.as_deref().map(|path| FileUse::written(format!("--json={}", path.display()), path));
     let flaws = start::look(eal_args, json)?;
     let files = Files::create(&options)?;
     if !options.needs_eal()

@@ -173,6 +173,9 @@ impl Engine {
         };
         let (copies, strangers) = (&mut self.copies, &mut self.strangers);
         self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, deliver });
+        if let Some(mismatch) = self.matcher.mtu_check.take() {
+            log::warn!("{mismatch}");
+        }
     }
 
     /// Hands every slot and buffer back.

@@ -19,7 +19,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     pub(super) fn examine<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) {
         let z = self.log.len() - 1;
         let frame = self.log[z];
-        match classify(head, &frame, ground) {
+        let kind = classify(head, &frame, ground);
+        if let Kind::Fragment(Packet { ip, .. }) = kind {
+            self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+        }
+        match kind {
             Kind::Fragment(packet)
                 if frame.slot == Slot::Overlapping
                     && packet.can_land(self.config.geometry.stride())
@@ -58,6 +62,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 }
             }
             Kind::Fragment(packet) => {
+                if frame.slot == Slot::Separate {
+                    let ip = &packet.ip;
+                    self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+                }
                 if packet.ip.offset != 0 || !self.rejoin(frame, &packet, ground) {
                     self.reassemble(frame, &packet, ground);
                 }
