@@ -36,7 +36,9 @@ impl Capture {
     pub(crate) fn missing(&self) -> Option<String> {
         let Self { frames, short, .. } = self;
         match self.cut {
-            Some(Cut::Record) => Some(format!("it is cut: it ends within a record, behind {frames} frames")),
+            Some(Cut::Record) => {
+                Some(format!("it is cut: it ends within a record, behind {frames} whole frames"))
+            }
             Some(Cut::Damage) => Some(format!("it is damaged: what follows {frames} frames is no record")),
             Some(Cut::Link(link)) => Some(format!(
                 "it ends for libpcap behind {frames} frames: another interface is {}",
@@ -329,19 +331,24 @@ impl Blocks {
             }
             let len = self.words.u32(&head, 4);
             let body = fitting(len)? - BLOCK - 4;
-            self.block(file, kind, body, capture)?;
+            let frame = self.block(file, kind, body, capture)?;
             self.trailer(file, len)?;
+            if let Some((here, whole)) = frame {
+                capture.frames += 1;
+                capture.short += u64::from(here < whole);
+            }
         }
         Ok(())
     }
 
+    /// A block up to its trailer: if it holds a frame, the bytes that are there and those that there were.
     fn block(
         &mut self,
         file: &mut impl BufRead,
         kind: u32,
         body: u32,
         capture: &mut Capture,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<(u32, u32)>, Stop> {
         // The words of it that matter.
         let wanted: u32 = match kind {
             1 => 8,
@@ -353,6 +360,7 @@ impl Blocks {
         let mut fixed = [0; 20];
         file.read_exact(&mut fixed[..wanted as usize])?;
         let words = self.words;
+        let mut frame = None;
         match kind {
             // An interface.
             1 => {
@@ -369,32 +377,25 @@ impl Blocks {
                 let interface =
                     if kind == 6 { words.u32(&fixed, 0) } else { u32::from(words.u16(&fixed, 0)) };
                 self.interface(interface)?;
-                self.frame(words.u32(&fixed, 12), words.u32(&fixed, 16), rest, capture)?;
+                frame = Some((words.u32(&fixed, 12), words.u32(&fixed, 16)));
             }
             // A frame of the first interface, as much of it as that captures.
             3 => {
                 let (whole, most) = (words.u32(&fixed, 0), self.interface(0)?);
                 let here = if most == 0 { whole } else { whole.min(most) };
-                self.frame(here, whole, rest, capture)?;
+                frame = Some((here, whole));
             }
             _ => {}
         }
+        if frame.is_some_and(|(here, _)| here > rest || here > MOST) {
+            return Err(Stop::Cut(Cut::Damage));
+        }
         skip(file, rest)?;
-        Ok(())
+        Ok(frame)
     }
 
     fn interface(&self, number: u32) -> Result<u32, Stop> {
         self.interfaces.get(number as usize).copied().ok_or(Stop::Cut(Cut::Damage))
-    }
-
-    /// A frame of which `here` bytes lie within the `rest` of its block.
-    fn frame(&self, here: u32, whole: u32, rest: u32, capture: &mut Capture) -> Result<(), Stop> {
-        if here > rest || here > MOST {
-            return Err(Stop::Cut(Cut::Damage));
-        }
-        capture.frames += 1;
-        capture.short += u64::from(here < whole);
-        Ok(())
     }
 }
 

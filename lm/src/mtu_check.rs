@@ -12,6 +12,8 @@ use crate::wire::IPV4;
 
 /// Peers that are watched at once.
 const PEERS: usize = 16;
+/// Peers that are told of, in all: who invents senders must not fill a log.
+const TOLD: usize = 64;
 /// Fragments of one length in a row that make an MTU of it: hostile or twice cut ones differ.
 const ENOUGH: u8 = 3;
 
@@ -53,10 +55,9 @@ struct Watched {
     peer: u32,
     fragment: u16,
     seen: u8,
-    told: bool,
 }
 
-/// Watches fragments; each peer is told of once.
+/// Watches fragments; each peer is told of once, and no more than 64 are.
 #[derive(Clone, Debug)]
 pub struct MtuCheck {
     mtu: u16,
@@ -64,6 +65,9 @@ pub struct MtuCheck {
     peers: [Option<Watched>; PEERS],
     /// Who makes room next.
     oldest: usize,
+    /// Who has been told of.
+    told: [u32; TOLD],
+    tellings: usize,
     /// Waits to be taken.
     found: Option<Mismatch>,
 }
@@ -72,7 +76,7 @@ impl MtuCheck {
     /// At this MTU.
     pub fn new(mtu: u16) -> Self {
         let stride = mtu.saturating_sub(IPV4 as u16) & !7;
-        Self { mtu, stride, peers: [None; PEERS], oldest: 0, found: None }
+        Self { mtu, stride, peers: [None; PEERS], oldest: 0, told: [0; TOLD], tellings: 0, found: None }
     }
 
     /// A fragment with an intact header: its source, the bytes of its IP payload, and whether more follow.
@@ -86,9 +90,12 @@ impl MtuCheck {
     #[cold]
     #[inline(never)]
     fn differs(&mut self, peer: u32, fragment: u16) {
+        if self.tellings == TOLD || self.told[..self.tellings].contains(&peer) {
+            return;
+        }
         let known = self.peers.iter_mut().flatten().find(|watched| watched.peer == peer);
         let Some(watched) = known else {
-            self.peers[self.oldest] = Some(Watched { peer, fragment, seen: 1, told: false });
+            self.peers[self.oldest] = Some(Watched { peer, fragment, seen: 1 });
             self.oldest = (self.oldest + 1) % PEERS;
             return;
         };
@@ -96,8 +103,9 @@ impl MtuCheck {
             (watched.fragment, watched.seen) = (fragment, 0);
         }
         watched.seen = watched.seen.saturating_add(1);
-        if watched.seen >= ENOUGH && !watched.told && self.found.is_none() {
-            watched.told = true;
+        if watched.seen >= ENOUGH && self.found.is_none() {
+            self.told[self.tellings] = peer;
+            self.tellings += 1;
             self.found = Some(Mismatch { peer, fragment, mtu: self.mtu });
         }
     }
@@ -155,6 +163,8 @@ mod tests {
         let found = told(1500, (0..100).flat_map(|i| [(1000 + i, 8, true), (7, 1440, true)]));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].theirs(), (1460, 1467));
+        let repeated = (0..10_000).flat_map(|i| [(i, 1472, true); 3]);
+        assert_eq!(told(1500, repeated).len(), TOLD);
     }
 
     #[test]

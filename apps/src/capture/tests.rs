@@ -138,7 +138,7 @@ fn link_types_have_names() {
 fn what_is_missing_is_told() {
     assert_eq!(capture(1, 3, 0, None).missing(), None);
     assert!(capture(1, 3, 2, None).missing().expect("short frames").contains("2 of 3"));
-    assert!(capture(1, 3, 0, Some(Cut::Record)).missing().expect("cut").contains("behind 3 frames"));
+    assert!(capture(1, 3, 0, Some(Cut::Record)).missing().expect("cut").contains("behind 3 whole frames"));
     assert!(capture(1, 3, 0, Some(Cut::Damage)).missing().expect("damaged").contains("damaged"));
 }
 
@@ -186,7 +186,9 @@ proptest! {
         let at = at.index(file.len() + 1);
         if at >= start {
             let read = read_all(&file[..at]).expect("a capture");
-            prop_assert_eq!(read.cut.is_none(), ends.contains(&at));
+            let whole = ends.iter().filter(|&&end| end <= at).count() as u64 - 1;
+            let cut = (!ends.contains(&at)).then_some(Cut::Record);
+            prop_assert_eq!(read, capture(1, whole, 0, cut));
         }
         for (index, byte) in flips {
             let at = index.index(file.len());
