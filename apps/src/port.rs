@@ -11,6 +11,7 @@ use lm::layout::Geometry;
 use lm::reassembler::Limits;
 use lm::wire::{Flow, Mac};
 use lm::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig};
+use pmd_e1000::devargs::{Devargs, Memif};
 use pmd_e1000::device::{Allowed, arguments};
 use pmd_e1000::{LandingPool, LandingPort, PortSetup, Queues, SendPool, SlotLayout};
 use rte::Eal;
@@ -351,10 +352,8 @@ pub(crate) enum Client {
 impl Client {
     /// Of a port with these arguments.
     pub(crate) fn of(driver: &str, args: &str) -> Option<Self> {
-        if driver != "net_memif" || is_memif_server(args) {
-            return None;
-        }
-        Some(if args.split(',').any(|arg| arg == "zero-copy=yes") { Self::ZeroCopy } else { Self::Copying })
+        let memif = (driver == "net_memif").then(|| Memif::of(&Devargs::parse(args)))?;
+        (!memif.server).then_some(if memif.zero_copy { Self::ZeroCopy } else { Self::Copying })
     }
 
     /// How long its link may take to come up once the server is there.
@@ -415,11 +414,6 @@ fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool) -> bool {
     true
 }
 
-/// Whether a net_memif port with these arguments is the server; without a role it is not.
-fn is_memif_server(args: &str) -> bool {
-    args.split(',').any(|arg| arg == "role=server" || arg == "role=master")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,6 +422,7 @@ mod tests {
     fn who_may_ask_its_server_again() {
         let of = |args| Client::of("net_memif", args);
         assert_eq!(of("role=server,id=0"), None);
+        assert_eq!(of("id=0,role=client,role=the-server"), None, "as the driver reads it");
         assert_eq!(of("role=client,zero-copy=no"), Some(Client::Copying));
         assert_eq!(of("id=0"), Some(Client::Copying), "the driver's default");
         assert_eq!(of("role=client,zero-copy=yes,id=0"), Some(Client::ZeroCopy));

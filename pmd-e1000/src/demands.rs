@@ -8,7 +8,7 @@ use std::{error, fmt, fs};
 use rte::port::PortInfo;
 
 use crate::devargs::{Devargs, MOST, Memif};
-use crate::device::keys_of;
+use crate::device::{driver_of, keys_of};
 
 /// Bytes of an Ethernet header.
 const ETHERNET: u32 = 14;
@@ -112,6 +112,18 @@ impl fmt::Display for Unmet {
 }
 
 impl error::Error for Unmet {}
+
+/// Whether a port's device and its arguments go together with what is wanted.
+///
+/// # Errors
+/// [`Unmet`].
+pub fn check(info: &PortInfo, args: &Devargs<'_>, wanted: &Wanted) -> Result<(), Unmet> {
+    if let Some(driver) = driver_of(&info.driver) {
+        check_keys(driver, args)?;
+    }
+    check_sizes(&info.driver, args, wanted)?;
+    check_mtu(info, args, wanted.mtu)
+}
 
 /// Whether a driver of the table knows all that it is told; of others nothing is known.
 ///

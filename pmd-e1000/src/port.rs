@@ -13,9 +13,9 @@ use rte::port::{ConfigureError, MacAddr, MqMode, OpenError, Port, PortConfig, Po
 use rte::port::{InterruptError, RxConf, RxInterrupt, RxQueue, StartError, StopError, TxConf, TxQueue};
 use rte::{Eal, Errno};
 
-use crate::demands::{Unmet, Wanted, check_keys, check_mtu, check_sizes, posted};
+use crate::demands::{Unmet, Wanted, check, posted};
 use crate::devargs::Devargs;
-use crate::device::{Allowed, Refused, Traits, arguments, driver_of};
+use crate::device::{Allowed, Refused, Traits, arguments};
 use crate::interrupt::{Wake, wake};
 use crate::judge::{Judge, Verdict, stride};
 use crate::landing::{HEADROOM, SlotLayout};
@@ -145,7 +145,8 @@ impl LandingPort {
         let mut judge =
             Judge::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let args = Devargs::parse(&args);
-        check(&info, &args, setup).map_err(|e| PortError::Unmet(id, e))?;
+        let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
+        check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(|e| PortError::Unmet(id, e))?;
         if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
             return Err(PortError::Region(id, setup.region.max(setup.max_region)));
         }
@@ -473,16 +474,6 @@ pub const MOST_REGION: usize = 1 << 36;
 
 /// The smallest MTU that IPv4 can do with.
 const LEAST_MTU: u16 = 68;
-
-/// What the device's arguments and the setup demand of each other.
-fn check(info: &PortInfo, args: &Devargs<'_>, setup: &PortSetup) -> Result<(), Unmet> {
-    let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
-    if let Some(driver) = driver_of(&info.driver) {
-        check_keys(driver, args)?;
-    }
-    check_sizes(&info.driver, args, &Wanted { mtu, rxd, spare_mbufs })?;
-    check_mtu(info, args, mtu)
-}
 
 /// What a landing pool of the port is to be, of whose mbufs the device keeps so many `posted`.
 fn pool_plan(id: PortId, info: &PortInfo, verdict: &Verdict, setup: &PortSetup, posted: u32) -> PoolConfig {

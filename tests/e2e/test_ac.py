@@ -18,6 +18,7 @@ class Admission(Pair):
 
     def key(self, text):
         path = self.where / f"key-{text[:4]}"
+        path.touch(0o600)
         path.write_text(text)
         return f"--ac-key-file={path}"
 

@@ -79,6 +79,7 @@ def admission(policy="per-receiver"):
     """Options of admission control with a key."""
     key = WORK / "key"
     WORK.mkdir(parents=True, exist_ok=True)
+    key.touch(0o600)
     key.write_text(KEY)
     return f"--ac={policy}", f"--ac-key-file={key}", f"--ac-flush-gap={FLUSH_GAP}"
 

@@ -1,6 +1,8 @@
 //! [`Plain`]: a port with stock mbufs, one queue each way, for the transports that are not LM's.
 
 use lm::wire::{BROADCAST, ETHERNET, Flow, HEADERS, Ipv4, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
+use pmd_e1000::demands::{self, Wanted};
+use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::arguments;
 use rte::mempool::Mempool;
 use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, StartError, TxConf, TxQueue};
@@ -41,14 +43,17 @@ impl Plain {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut port = Port::open(eal, id).map_err(|e| text(&e))?;
         let info = port.info().map_err(|e| text(&e))?;
+        let (args, txd) = (arguments(id), options.plain_txd());
+        let spare_mbufs = u32::from(txd) + SPARE;
+        let wanted = Wanted { mtu: options.mtu, rxd: options.rxd, spare_mbufs };
+        demands::check(&info, &Devargs::parse(&args), &wanted).map_err(|e| format!("port {id}: {e}"))?;
         let config = PortConfig {
             mtu: pmd_e1000::port::told_mtu(&info, options.mtu),
             tx_offloads: info.tx_offload_capa & rte::sys::RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             ..PortConfig::default()
         };
         let room = HEADROOM + (options.mtu + 64).max(2048);
-        let txd = options.plain_txd();
-        let n = u32::from(options.rxd) + u32::from(txd) + SPARE;
+        let n = u32::from(options.rxd) + spare_mbufs;
         let pool = Mempool::pktmbuf(eal, &format!("plain_{id}"), n, 256, 0, room, info.socket)
             .map_err(|e| text(&e))?;
         port.configure(&config).map_err(|e| text(&e))?;
@@ -63,7 +68,7 @@ impl Plain {
             ..TxConf::default()
         };
         port.tx_queue_setup(0, txd, &tx).map_err(|e| text(&e))?;
-        let client = Client::of(&info.driver, &arguments(id));
+        let client = Client::of(&info.driver, &args);
         let started = port::persist(
             &mut port,
             (id, client),
