@@ -40,6 +40,13 @@ impl Vdevs {
     fn captures(&mut self, name: &str, args: &Devargs<'_>) -> Result<(), String> {
         // libpcap's word for standard input and output.
         let file = |path: &&str| *path != "-";
+        // Each is a queue of its own, and a port here has one.
+        let captures = args.all("rx_pcap").count();
+        if captures > 1 {
+            return Err(format!(
+                "{name} is given {captures} captures, of which one would be received: give each a --vdev of its own"
+            ));
+        }
         for path in args.all("rx_pcap").filter(file) {
             let path = Path::new(path);
             let what = format!("{name}'s rx_pcap={}", path.display());
@@ -51,6 +58,8 @@ impl Vdevs {
                     ));
                 }
                 self.flaws.extend(capture.missing().map(|why| format!("{what}: {why}")));
+            } else {
+                log::warn!("{what}: it is no regular file, so its link type and its end are not looked at");
             }
             self.files.push(FileUse::read(what, path));
         }
@@ -163,6 +172,8 @@ mod tests {
         for (path, says) in [("/", "no regular file"), ("/proc/self/status", "no capture")] {
             assert!(wrong(&format!("lm --vdev=net_pcap0,rx_pcap={path}")).contains(says), "{path}");
         }
+        let twice = format!("lm --vdev=net_pcap0,rx_pcap={0},rx_pcap={0}", whole.display());
+        assert!(wrong(&twice).contains("2 captures"));
         let unseen = Vdevs::of(&words("lm --vdev=net_pcap0,rx_pcap=-,tx_pcap=-")).expect("streams");
         assert!(unseen.files.is_empty());
         [whole, cut, cooked].iter().for_each(|path| std::fs::remove_file(path).expect("was there"));

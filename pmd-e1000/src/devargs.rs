@@ -84,8 +84,8 @@ pub fn atoi(text: &str) -> i32 {
 
 /// C's `strtoul` in base 10: a number that does not fit is the largest there is, a minus sign wraps it.
 pub fn strtoul(text: &str) -> u64 {
-    let (minus, digits) = number(text);
-    let n = digits.fold(Some(0_u64), |n, digit| n?.checked_mul(10)?.checked_add(digit.into()));
+    let (minus, mut digits) = number(text);
+    let n = digits.try_fold(0_u64, |n, digit| n.checked_mul(10)?.checked_add(digit.into()));
     match n {
         Some(n) if minus => n.wrapping_neg(),
         Some(n) => n,
