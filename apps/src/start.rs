@@ -1,5 +1,6 @@
 //! How both programs begin: the command line is split and parsed, EAL starts in silence, and what is wrong is one line.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,8 +31,7 @@ impl From<String> for Failure {
 /// Runs a program. What keeps it from ending with 0 is one line.
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
-    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match begin(&args) {
+    match text_of(std::env::args_os()).and_then(|args| begin(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Refused(why)) => {
             complain(&why);
@@ -42,6 +42,15 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Fail
             ExitCode::from(1)
         }
     }
+}
+
+/// The command line as text. What is no text would be taken for another word, or another file.
+fn text_of(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure> {
+    let word = |arg: OsString| {
+        arg.into_string()
+            .map_err(|arg| Failure::Refused(format!("{} is not UTF-8: write it so", arg.display())))
+    };
+    args.map(word).collect()
 }
 
 /// Captures that will not be received to their end.
@@ -167,6 +176,14 @@ mod tests {
         let (eal, ours) = split(&args);
         assert_eq!((eal, ours), (&args[..3], &args[4..]));
         assert_eq!(split(&args[..3]), (&args[..3], &args[..0]));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let line = |bytes: &[u8]| text_of([OsString::from_vec(bytes.to_vec())].into_iter());
+        assert_eq!(line("--summary=\u{fc}".as_bytes()), Ok(vec!["--summary=\u{fc}".to_owned()]));
+        assert!(matches!(line(b"--summary=\xff"), Err(Failure::Refused(why)) if why.contains("--summary=")));
     }
 
     #[test]

@@ -224,6 +224,10 @@ class Files(Place):
         path.write_bytes(b"\xff\xfe")
         self.refuse(["--vdev=net_null0", "--", "--cmdline-file=commands"], "UTF-8")
 
+    def test_a_name_that_is_no_text(self):
+        self.refuse([SILENT, "--", b"--summary=\xff\xfe"], "--summary=", "UTF-8")
+        self.assertEqual([path for path in self.where.iterdir() if path.name.startswith("\ufffd")], [])
+
     def test_regions(self):
         for value in ("0", "1", "-1", "16T", "17592186044416", "9223372036854775808", "18446744073709551615", "4MB", "4.5M", "x", ""):
             with self.subTest(region=value):
