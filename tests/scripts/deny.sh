@@ -14,7 +14,7 @@ fi
 has || { echo "deny.sh: cargo-deny is not $version: remove $tools and run make lint again" >&2; exit 1; }
 deny check licenses bans sources
 if PATH="$tools/bin:$PATH" timeout 120 cargo deny --locked --log-level off fetch db >/dev/null 2>&1; then
-  deny check --disable-fetch advisories
+  deny --offline check advisories
 else
   echo "advisories were not checked: their database could not be fetched"
 fi
