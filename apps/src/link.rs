@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lm::alf::Ends;
+use lm::neighbours::ArpCounters;
 use lm::wire::{BROADCAST, Flow, Mac};
 use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
 use rte::port::{MacAddr, PortId, RxInterrupt};
@@ -91,7 +92,7 @@ impl Link {
         turn: &mut Turn,
         mut deliver: impl FnMut(Message, &mut Outlet),
     ) -> usize {
-        let (outlet, log, verbose) = (&mut self.outlet, &mut turn.log, turn.verbose);
+        let (outlet, log, verbose, now) = (&mut self.outlet, &mut turn.log, turn.verbose, turn.now);
         let port = self.port;
         let mut frames = 0;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
@@ -112,7 +113,7 @@ impl Link {
                 deliver(message, outlet);
             });
             while let Some(stranger) = receiver.next_stranger() {
-                outlet.hear(stranger.data());
+                outlet.hear(stranger.data(), now);
                 if let (Some(admission), Some(from)) = (&mut outlet.admission, source(stranger.data())) {
                     admission.heard(queue, from);
                 }
@@ -133,7 +134,7 @@ impl Link {
                     admission.received(payload);
                     return true;
                 }
-                outlet.hear(frame);
+                outlet.hear(frame, now);
                 false
             });
             // What finds no room is lost, as on any full queue.
@@ -143,6 +144,7 @@ impl Link {
             let now = if frames > 0 { Instant::now() } else { turn.now };
             frames += outlet.admission_turn(now, &mut self.receivers);
         }
+        outlet.ask_neighbours(now);
         // What is urgent has waited for room.
         outlet.sender.flush();
         frames
@@ -188,7 +190,8 @@ impl Link {
     /// What receiver and sender have counted, and the pool as it is now.
     pub(crate) fn tally(&self) -> Tally {
         let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
-        let mut tally = Tally { sent: self.outlet.sender.stats(), ordinary, ..Tally::default() };
+        let (sent, arp) = (self.outlet.sender.stats(), self.outlet.arp());
+        let mut tally = Tally { sent, arp, ordinary, ..Tally::default() };
         for receiver in &self.receivers {
             tally.add(&Tally { counters: receiver.counters(), ..Tally::default() });
         }
@@ -354,9 +357,28 @@ impl Outlet {
         send_bytes(&mut self.sender, &frame);
     }
 
+    /// Asks the neighbours whose turn it is.
+    #[inline]
+    fn ask_neighbours(&mut self, now: Instant) {
+        if self.is_up() {
+            let sender = &mut self.sender;
+            self.resolver.poll(now, |frame| send_bytes(sender, frame));
+        }
+    }
+
+    /// The user wants to send to this address.
+    pub(crate) fn pin(&mut self, address: u32) {
+        self.resolver.pin(address);
+    }
+
+    /// What ARP counted.
+    pub(crate) fn arp(&self) -> ArpCounters {
+        self.resolver.counters()
+    }
+
     /// Learns from a frame that is not LM's, and answers it if it is ARP.
-    fn hear(&mut self, frame: &[u8]) {
-        if let Some(answer) = self.resolver.hear(frame)
+    fn hear(&mut self, frame: &[u8], now: Instant) {
+        if let Some(answer) = self.resolver.hear(frame, now)
             && let Some(answer) = self.sender.frame(&answer)
         {
             // If too many wait it is lost, and will be asked for again.

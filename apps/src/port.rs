@@ -1,5 +1,6 @@
 //! [`ControlPort`]: a port as the thread that owns it has it.
 
+mod device;
 mod failure;
 
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::parse::RelaxedOrdering;
 use crate::port_options::PortOptions;
 use crate::receive_mode::RxMode;
 use crate::signals;
-use crate::tally::{PoolView, Tally};
+use crate::tally::{DeviceTally, PoolView, Tally};
 
 pub(crate) use self::failure::{OpenError, StartPortError};
 
@@ -61,12 +62,14 @@ pub(crate) struct ControlPort {
     pub(crate) past: Tally,
     /// What the present link had done when forwarding began.
     pub(crate) base: Tally,
-    /// Frames that the device had found no room for when forwarding began.
-    pub(crate) base_missed: u64,
+    /// What the device had lost when forwarding began.
+    pub(crate) base_device: DeviceTally,
     /// mbufs in the landing pool before the port was opened.
     pub(crate) pool_before: u32,
     /// The counters at the last `show port stats`, and when that was.
     pub(crate) shown: Option<(Instant, PortStats)>,
+    /// What the device said that it had lost when it was last asked; [`Self::past`] has it.
+    device: DeviceTally,
     started: bool,
     up: Arc<AtomicBool>,
     geometry: Geometry,
@@ -121,7 +124,8 @@ impl ControlPort {
             landing,
             past: Tally::default(),
             base: Tally::default(),
-            base_missed: 0,
+            base_device: DeviceTally::default(),
+            device: DeviceTally::default(),
             pool_before,
             shown: None,
             started: false,
@@ -163,11 +167,6 @@ impl ControlPort {
         )
     }
 
-    /// Frames that the device found no room for, as far as it knows.
-    pub(crate) fn missed(&self) -> u64 {
-        self.landing.port().stats().map_or(0, |stats| stats.imissed)
-    }
-
     fn start_once(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
@@ -206,7 +205,7 @@ impl ControlPort {
         let sender =
             Sender::new(tx, config, send_pool, self.headers.clone()).map_err(StartPortError::Sender)?;
         let peer = options.eth_peer.iter().rev().find(|peer| peer.port == id.0).map(|peer| peer.mac);
-        let resolver = Resolver::new(id, mac, options.tx_ip.src, peer);
+        let resolver = Resolver::new(id, mac, options.tx_ip.src, peer, options.tx_ip.dst);
         let ours = Flow {
             src: options.tx_ip.src,
             dst: options.tx_ip.dst,
@@ -301,10 +300,12 @@ impl ControlPort {
         // The port is stopped when nothing of it is out.
         link.interrupts.clear();
         link.outlet.sender.flush();
-        let sent = link.outlet.sender.stats();
+        let (sent, arp) = (link.outlet.sender.stats(), link.outlet.arp());
         drop(link.outlet);
         let ordinary = link.ordinary.take().map_or(0, |ordinary| ordinary.frames);
-        self.past.add(&Tally { sent, ordinary, ..Tally::default() });
+        self.past.add(&Tally { sent, arp, ordinary, ..Tally::default() });
+        // Some drivers forget it when they are stopped.
+        self.count_device();
         let mut pools = Vec::new();
         for (pool, engine) in link.receivers.into_iter().filter_map(Receiver::close) {
             self.past.add(&Tally { counters: engine.counters(), ..Tally::default() });

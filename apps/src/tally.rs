@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use lm::SenderStats;
 use lm::counters::{Counters, Reason};
+use lm::neighbours::ArpCounters;
 use pmd_e1000::{LandingPool, PoolStats, SlotLayout};
+use rte::port::PortStats;
 
 use crate::histogram::Histogram;
 
@@ -17,10 +19,61 @@ pub(crate) struct Tally {
     pub(crate) sent: SenderStats,
     /// By the engine.
     pub(crate) engine: EngineTally,
-    /// Frames that the device found no room for.
-    pub(crate) missed: u64,
+    /// By the device.
+    pub(crate) device: DeviceTally,
+    /// By ARP.
+    pub(crate) arp: ArpCounters,
     /// Frames of the ordinary queue, where frames are steered.
     pub(crate) ordinary: u64,
+}
+
+/// What a device has lost, as far as it knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceTally {
+    /// Frames that it found no room for.
+    pub(crate) missed: u64,
+    /// Frames that came broken, or too long.
+    pub(crate) rx_errors: u64,
+    /// Frames for which there was no mbuf.
+    pub(crate) rx_nombuf: u64,
+    /// Frames that it could not send.
+    pub(crate) tx_errors: u64,
+}
+
+impl DeviceTally {
+    /// Out of all that a device counts.
+    pub(crate) fn of(stats: &PortStats) -> Self {
+        Self {
+            missed: stats.imissed,
+            rx_errors: stats.ierrors,
+            rx_nombuf: stats.rx_nombuf,
+            tx_errors: stats.oerrors,
+        }
+    }
+
+    /// What came in addition to `before`; a counter that is smaller than then has begun anew.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let more = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
+        Self {
+            missed: more(self.missed, before.missed),
+            rx_errors: more(self.rx_errors, before.rx_errors),
+            rx_nombuf: more(self.rx_nombuf, before.rx_nombuf),
+            tx_errors: more(self.tx_errors, before.tx_errors),
+        }
+    }
+
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.missed += other.missed;
+        self.rx_errors += other.rx_errors;
+        self.rx_nombuf += other.rx_nombuf;
+        self.tx_errors += other.tx_errors;
+    }
+
+    /// Received frames that nobody saw.
+    pub(crate) fn rx_lost(&self) -> u64 {
+        self.missed + self.rx_errors + self.rx_nombuf
+    }
 }
 
 /// What engines count.
@@ -61,7 +114,8 @@ impl Tally {
         a.would_block += b.would_block;
         a.malformed += b.malformed;
         self.engine.add(&other.engine);
-        self.missed += other.missed;
+        self.device.add(&other.device);
+        self.arp = self.arp.combine(&other.arp, u64::wrapping_add);
         self.ordinary += other.ordinary;
     }
 
@@ -79,7 +133,8 @@ impl Tally {
                 malformed: a.malformed - b.malformed,
             },
             engine: self.engine.clone(),
-            missed: self.missed,
+            device: self.device,
+            arp: self.arp.combine(&before.arp, u64::wrapping_sub),
             ordinary: self.ordinary - before.ordinary,
         }
     }
@@ -177,6 +232,15 @@ impl PoolView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_that_begins_to_count_anew_loses_nothing() {
+        let at = |missed, rx_errors| DeviceTally { missed, rx_errors, rx_nombuf: 1, tx_errors: 2 };
+        let mut all = at(5, 7).since(&DeviceTally::default());
+        all.add(&at(2, 9).since(&at(5, 7)));
+        assert_eq!(all, at(7, 9));
+        assert_eq!(all.rx_lost(), 17);
+    }
 
     #[test]
     fn what_is_added_can_be_subtracted() {

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use lm::neighbours::ArpCounters;
 use rte::port::PortId;
 
 use crate::console::{complain, say};
 use crate::parse::layout_text;
-use crate::tally::{PoolView, Tally};
+use crate::tally::{DeviceTally, PoolView, Tally};
 use crate::testpmd::session::{ControlPort, Session};
 
 /// What forwarding has done, port by port and in all.
@@ -30,12 +31,22 @@ pub(crate) fn accumulated(all: &Tally) {
     say!("  ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++");
 }
 
-/// As testpmd has them: dropped are frames that the device found no room for. What LM drops has names of its own.
+/// As testpmd has them: dropped are frames that the device lost. What LM drops has names of its own.
 fn frames(t: &Tally) {
-    let (rx, rx_dropped) = (t.counters.frames, t.missed);
+    let (rx, rx_dropped) = (t.counters.frames, t.device.rx_lost());
     let (tx, tx_dropped) = (t.sent.frames, t.engine.tx_dropped);
     say!("  RX-packets: {rx:<14} RX-dropped: {rx_dropped:<13} RX-total: {}", rx + rx_dropped);
     say!("  TX-packets: {tx:<14} TX-dropped: {tx_dropped:<13} TX-total: {}", tx + tx_dropped);
+    let d = &t.device;
+    if *d != DeviceTally::default() {
+        say!(
+            "  Device: RX-missed: {} RX-errors: {} RX-nombuf: {} TX-errors: {}",
+            d.missed,
+            d.rx_errors,
+            d.rx_nombuf,
+            d.tx_errors
+        );
+    }
 }
 
 /// What LM counted, in lines.
@@ -73,7 +84,17 @@ pub(crate) fn datagrams(t: &Tally) {
             e.tx_copied
         );
     }
+    arp(&t.arp);
     pings(t);
+}
+
+/// What ARP met that is not usual.
+fn arp(counters: &ArpCounters) {
+    let unusual = counters.all().into_iter().filter(|&(name, n)| n > 0 && name != "asked");
+    let unusual: Vec<_> = unusual.map(|(name, n)| format!("{name}: {n}")).collect();
+    if !unusual.is_empty() {
+        say!("  LM-ARP:          {}", unusual.join(" "));
+    }
 }
 
 /// Round trips by size.

@@ -160,9 +160,10 @@ impl Session {
         let kind = self.options.forward_mode;
         let mut lanes = Vec::new();
         for port in &mut self.ports {
-            let Some(link) = port.link.take() else { continue };
+            let Some(mut link) = port.link.take() else { continue };
             port.base = link.tally();
-            port.base_missed = port.missed();
+            port.base_device = port.count_device();
+            self.options.tx_to.iter().for_each(|to| link.outlet.pin(to.to_bits()));
             let plan = Plan {
                 sizes: self.options.txsize.clone(),
                 seed: self.options.seed,
@@ -211,11 +212,12 @@ impl Session {
         let mut runs = Vec::new();
         for Lane { link, engine } in lanes {
             let Some(port) = self.ports.iter_mut().find(|port| port.id() == link.port) else { continue };
-            let missed = port.missed().saturating_sub(port.base_missed);
-            let engine = Tally { engine: engine.tally(), missed, ..Tally::default() };
+            let device = port.count_device().since(&port.base_device);
+            let engine = Tally { engine: engine.tally(), ..Tally::default() };
             port.past.add(&engine);
             let mut run = link.tally().since(&port.base);
             run.add(&engine);
+            run.device = device;
             runs.push((port.id(), run));
             self.put_back(link);
         }

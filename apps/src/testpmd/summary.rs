@@ -25,6 +25,10 @@ struct Summary {
     foreign: u64,
     /// Frames that the devices found no room for.
     missed: u64,
+    /// Frames that came to the devices broken or too long, that there was no mbuf for, that could not be sent.
+    rx_errors: u64,
+    rx_nombuf: u64,
+    tx_errors: u64,
     /// Frames of ordinary queues.
     ordinary: u64,
     duplicates: u64,
@@ -45,6 +49,8 @@ struct Summary {
     late: u64,
     lost: u64,
     mismatched: u64,
+    /// What ARP met: `lm::neighbours::ArpCounters`.
+    arp: BTreeMap<&'static str, u64>,
     ping: Vec<Ping>,
 }
 
@@ -88,7 +94,10 @@ impl Summary {
             copied_bytes: c.copied_bytes,
             frames: c.frames,
             foreign: c.foreign,
-            missed: all.missed,
+            missed: all.device.missed,
+            rx_errors: all.device.rx_errors,
+            rx_nombuf: all.device.rx_nombuf,
+            tx_errors: all.device.tx_errors,
             ordinary: all.ordinary,
             duplicates: c.duplicates,
             bounced: c.bounced,
@@ -106,6 +115,7 @@ impl Summary {
             late: e.late,
             lost: e.ping.values().map(|p| p.lost).sum(),
             mismatched: e.ping.values().map(|p| p.mismatched).sum(),
+            arp: all.arp.all().into_iter().collect(),
             ping: ping.collect(),
         }
     }
@@ -131,6 +141,7 @@ impl SummaryFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::DeviceTally;
     use lm::counters::Reason;
     use std::time::Duration;
 
@@ -139,6 +150,8 @@ mod tests {
         let mut total = Tally::default();
         total.counters.datagrams = 2;
         total.counters.drop_one(Reason::BadTag);
+        total.device = DeviceTally { missed: 1, rx_errors: 2, rx_nombuf: 3, tx_errors: 4 };
+        total.arp.conflicts = 6;
         total.engine.ping.entry(64).or_default().round_trips.add(700);
         let (elapsed, cpu) = (Duration::from_nanos(5), Duration::from_nanos(3));
         let closed = [Closed { total, pool_before: 10, pool_after: 10, elapsed, cpu }];
@@ -152,6 +165,10 @@ mod tests {
             (&json["datagrams"], &json["pool_before"], &json["pool_after"]),
             (&2.into(), &10.into(), &10.into())
         );
+        for (key, value) in [("missed", 1), ("rx_errors", 2), ("rx_nombuf", 3), ("tx_errors", 4)] {
+            assert_eq!(json[key], value, "{key}");
+        }
+        assert_eq!((&json["arp"]["conflicts"], &json["arp"]["moved"]), (&6.into(), &0.into()));
         assert_eq!((&json["elapsed_ns"], &json["cpu_ns"]), (&5.into(), &3.into()));
         assert_eq!((&json["dropped"]["bad_tag"], &json["dropped"]["bad_checksum"]), (&1.into(), &0.into()));
         assert_eq!((&json["ping"][0]["size"], &json["ping"][0]["median_ns"]), (&64.into(), &700.into()));

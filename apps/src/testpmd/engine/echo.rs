@@ -41,7 +41,7 @@ struct Echo {
 fn is_answerable(flow: &Flow) -> bool {
     let one = |address| {
         let ip = Ipv4Addr::from_bits(address);
-        !ip.is_multicast() && !ip.is_broadcast() && !ip.is_unspecified()
+        !(ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() || ip.is_loopback())
     };
     one(flow.src) && one(flow.dst) && flow.src_port != 0
 }
@@ -141,6 +141,7 @@ mod tests {
         assert!(is_answerable(&flow));
         assert!(!is_answerable(&Flow { dst: 0xe000_00fb, ..flow }));
         assert!(!is_answerable(&Flow { dst: u32::MAX, ..flow }));
+        assert!(!is_answerable(&Flow { src: 0x7f00_0001, ..flow }));
         assert!(!is_answerable(&Flow { src: 0, ..flow }) && !is_answerable(&Flow { src_port: 0, ..flow }));
     }
 }

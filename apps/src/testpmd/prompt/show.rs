@@ -1,6 +1,8 @@
 //! What can be shown and cleared.
 
 use super::{Command, chosen, none, nothing, one, ports};
+use pmd_e1000::LandingPort;
+
 use crate::admission::View;
 use crate::console::say;
 use crate::parse;
@@ -111,8 +113,7 @@ fn port_xstats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn clear_stats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     for index in chosen(session, one(args)?)? {
         let port = &mut session.ports[index];
-        port.landing.reset_stats().map_err(|e| e.to_string())?;
-        port.shown = None;
+        port.clear(LandingPort::reset_stats)?;
         say!("\n  NIC statistics for port {} cleared", port.id());
     }
     Ok(Next::Command)
@@ -121,8 +122,7 @@ fn clear_stats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn clear_xstats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     for index in chosen(session, one(args)?)? {
         let port = &mut session.ports[index];
-        port.landing.reset_xstats().map_err(|e| e.to_string())?;
-        port.shown = None;
+        port.clear(LandingPort::reset_xstats)?;
         say!("\n  NIC extended statistics for port {} cleared", port.id());
     }
     Ok(Next::Command)

@@ -1,0 +1,36 @@
+//! What a port's device has lost: counted from its start to its end, however often its counters are cleared meanwhile.
+
+use pmd_e1000::LandingPort;
+use rte::port::PortError;
+
+use super::ControlPort;
+use crate::tally::DeviceTally;
+
+impl ControlPort {
+    /// Asks the device what it has lost since it was last asked, and counts that among what is past. All of it so far.
+    pub(crate) fn count_device(&mut self) -> DeviceTally {
+        match self.landing.port().stats() {
+            Ok(stats) => {
+                let now = DeviceTally::of(&stats);
+                self.past.device.add(&now.since(&self.device));
+                self.device = now;
+            }
+            // Some devices have no statistics.
+            Err(e) => log::debug!("port {}: {e}", self.id()),
+        }
+        self.past.device
+    }
+
+    /// Clears the device's counters, by `reset`; what it has lost is not forgotten.
+    pub(crate) fn clear(
+        &mut self,
+        reset: impl FnOnce(&mut LandingPort) -> Result<(), PortError>,
+    ) -> Result<(), String> {
+        self.count_device();
+        reset(&mut self.landing).map_err(|e| e.to_string())?;
+        self.device =
+            self.landing.port().stats().map_or_else(|_| DeviceTally::default(), |s| DeviceTally::of(&s));
+        self.shown = None;
+        Ok(())
+    }
+}
