@@ -268,6 +268,8 @@ impl Neighbours {
     }
 
     /// Learns from a frame if it is ARP, and says what to answer if it asks for us. `None`: nothing to send.
+    ///
+    /// A neighbour may have our own hardware address: net_tap's two ends share one.
     pub fn hear(&mut self, frame: &[u8], now: Duration) -> Option<[u8; MIN_FRAME]> {
         let arp = Arp::parse(frame)?;
         if !matches!(arp.operation, Arp::REQUEST | Arp::REPLY) {
@@ -277,16 +279,16 @@ impl Neighbours {
             self.counters.malformed += 1;
             return None;
         }
-        // A hub, or a loop, may bring our own frames back.
-        if arp.sender_mac == self.mac {
-            return None;
-        }
         let answer = arp.reply(self.address, self.mac).filter(|_| self.address != 0);
         if arp.sender == 0 {
             // Somebody asks whether the address is free (RFC 5227): it is not, and there is nothing to learn.
             return answer;
         }
         if arp.sender == self.address {
+            // A hub, or a loop, may bring our own frames back.
+            if arp.sender_mac == self.mac {
+                return None;
+            }
             self.counters.conflicts += 1;
             if self.counters.conflicts == 1 {
                 self.tell(Event::Conflict(arp.sender_mac));

@@ -138,9 +138,9 @@ class Arp(Case):
             lie()
             self.assertEqual(self.watch(0.7), [OWNER], str(self.child))
         self.assertEqual({to for _, to, _ in self.questions}, {OWNER}, "the owner alone is asked")
-        self.assertEqual(len(self.questions), 6)
+        self.assertEqual(len(self.questions), 7)
         arp = self.finish()["arp"]
-        self.assertEqual((arp["claims"], arp["moved"], arp["malformed"]), (6, 0, 3))
+        self.assertEqual((arp["claims"], arp["moved"], arp["malformed"]), (7, 0, 3))
 
     def test_a_flood_of_claims_costs_two_questions_a_second(self):
         self.tx()

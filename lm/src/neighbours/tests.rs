@@ -177,13 +177,21 @@ fn senders_that_no_node_can_be_never_enter() {
     }
     assert_eq!(wire.table.counters().malformed, bad.len() as u64);
     // Our own frames, come back.
-    assert_eq!(wire.hear(&request(A, PEER, US)), None);
     assert_eq!(wire.hear(&announcement(A, US)), None);
+    assert_eq!(wire.hear(&request(A, US, PEER)), None);
     // Neither ARP's question nor its answer.
     assert_eq!(wire.hear(&packet(8, B, PEER, US)), None);
     assert_eq!(wire.hear(&[0; 10]), None);
     assert_eq!((wire.table.lookup(PEER), wire.table.peers.len(), wire.table.strangers.len()), (None, 0, 0));
     assert_eq!(wire.table.counters().conflicts, 0);
+}
+
+#[test]
+fn a_tap_has_one_hardware_address_at_both_ends() {
+    let mut wire = Wire::new(&[(PEER, A)]);
+    assert_eq!(wire.send_to(PEER, 100 * MS).last(), Some(&Some(A)));
+    let answer = wire.hear(&request(A, THIRD, US)).expect("an answer");
+    assert_eq!((&answer[..6], wire.table.lookup(THIRD)), (&A[..], Some(A)));
 }
 
 #[test]
