@@ -1,8 +1,15 @@
-//! Standard output and error: lines that nobody reads are no reason to fail, and the terminal is restored.
+//! Standard output and error: lines that nobody reads any more are no reason to fail, and the terminal is restored.
+//!
+//! Who reads slowly holds up the threads that talk to people, as with any program. Threads that forward say
+//! [`never_wait`]: their lines go through a bounded queue to a thread of its own, and those that find no room are counted.
 
-use std::fmt;
+use std::cell::Cell;
 use std::io::{self, Write as _};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use std::{fmt, thread};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -12,15 +19,111 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Writes a line to standard output; a closed pipe is ignored.
+/// Lines of threads that never wait, at most.
+const QUEUE: usize = 1024;
+/// How long the end waits for those.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// This thread never waits for a reader.
+    static NEVER_WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A line of a thread that never waits.
+enum Line {
+    Out(String),
+    Err(String),
+    /// All before this one are written.
+    Mark(SyncSender<()>),
+}
+
+static LINES: OnceLock<Option<SyncSender<Line>>> = OnceLock::new();
+/// Lines for which there was no room.
+static LOST: AtomicU64 = AtomicU64::new(0);
+/// Why standard output cannot be written.
+static OUT_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Starts the thread that writes for those that never wait: before EAL, so that it is not on an lcore's CPU.
+pub(crate) fn begin() {
+    LINES.get_or_init(|| {
+        let (lines, queue) = sync_channel(QUEUE);
+        thread::Builder::new().name("lm-lines".into()).spawn(move || write_lines(&queue)).ok().map(|_| lines)
+    });
+}
+
+/// This thread never waits for a reader from now on.
+pub(crate) fn never_wait() {
+    NEVER_WAITS.set(true);
+}
+
+fn write_lines(queue: &Receiver<Line>) {
+    for line in queue {
+        match line {
+            Line::Out(text) => out(&text),
+            Line::Err(text) => err(&text),
+            // Who waited may have given up.
+            Line::Mark(reached) => drop(reached.try_send(())),
+        }
+    }
+}
+
+/// Puts a line into the queue, or counts it as lost, if this thread never waits: whether that is so.
+fn hurried(line: impl FnOnce() -> Line) -> bool {
+    let never_waits = NEVER_WAITS.get();
+    if never_waits {
+        let sent = LINES.get().and_then(Option::as_ref).is_some_and(|lines| lines.try_send(line()).is_ok());
+        LOST.fetch_add(u64::from(!sent), Ordering::Relaxed);
+    }
+    never_waits
+}
+
+/// Waits until the lines of threads that never wait are written, but not for long.
+pub(crate) fn settle() {
+    let Some(Some(lines)) = LINES.get() else { return };
+    let (reached, mark) = sync_channel(1);
+    if lines.try_send(Line::Mark(reached)).is_ok() {
+        let _ = mark.recv_timeout(PATIENCE);
+    }
+}
+
+/// The end. An error: standard output could not be written.
+pub(crate) fn finish() -> Result<(), String> {
+    settle();
+    let lost = LOST.swap(0, Ordering::Relaxed);
+    if lost > 0 {
+        complain(&format!("{lost} lines about datagrams are not shown: their reader was too slow"));
+    }
+    match OUT_ERROR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        None => Ok(()),
+        Some(e) => Err(format!("standard output cannot be written: {e}; make room and start again")),
+    }
+}
+
+/// Writes a line to standard output; a closed pipe is ignored, any other error is told at the end.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stdout(), "{text}");
+    if !hurried(|| Line::Out(text.to_string())) {
+        out(&text.to_string());
+    }
+}
+
+fn out(text: &str) {
+    let mut out = io::stdout();
+    note(writeln!(out, "{text}").and_then(|()| out.flush()));
 }
 
 /// Writes to standard output at once, without a newline.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Remembers the first error.
+fn note(written: io::Result<()>) {
+    if let Err(e) = written
+        && e.kind() != io::ErrorKind::BrokenPipe
+    {
+        OUT_ERROR.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+    }
 }
 
 /// The program's name, as complaints begin.
@@ -35,7 +138,14 @@ pub(crate) fn set_program(name: &'static str) {
 pub(crate) fn complain(text: &str) {
     let one_line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
     let program = PROGRAM.get().copied().unwrap_or("lm");
-    let _ = writeln!(io::stderr(), "{program}: {one_line}");
+    if !hurried(|| Line::Err(format!("{program}: {one_line}"))) {
+        err(&format!("{program}: {one_line}"));
+    }
+}
+
+/// There is no place left to say that this place is gone.
+fn err(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// How the terminal was at the start.

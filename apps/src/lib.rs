@@ -7,7 +7,7 @@
 //! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, terminal and signals;
 //! - [`port`]: a port; [`link`] is a started one as loops see it, [`arp`] finds MAC addresses, [`ordinary`] is the queue
 //!   that nothing lands on, [`receive_mode`] passes the time when nothing comes, [`exit`] the port its frames go on to, [`admission`] asks who may send; [`pattern`] makes payloads;
-//! - [`histogram`], [`tally`], [`message_log`]: what was done.
+//! - [`histogram`], [`tally`], [`message_log`]: what was done; [`writer`] writes files beside those who have something to say.
 //!
 //! And the programs: [`testpmd`], [`netpipe`].
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ mod start;
 mod tally;
 mod testpmd;
 mod vdevs;
+mod writer;
 
 use std::process::ExitCode;
 

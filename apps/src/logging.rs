@@ -50,16 +50,17 @@ impl Log for Logger {
             Some(part) if !part.is_empty() => format!("{}: {}", part.to_uppercase(), record.args()),
             _ => record.args().to_string(),
         };
-        match &mut state.held {
-            // An attempt that is repeated complains again.
-            Some(held) if held.back().is_some_and(|last| last.text == text) => {}
-            Some(held) => {
-                if held.len() == HELD {
-                    held.pop_front();
-                }
-                held.push_back(Held { level: record.level(), dpdk: dpdk.is_some(), text });
+        let Some(held) = &mut state.held else {
+            // Who reads slowly holds up nobody who only wants to know whether records are held back.
+            drop(state);
+            return console::complain(&text);
+        };
+        // An attempt that is repeated complains again.
+        if held.back().is_none_or(|last| last.text != text) {
+            if held.len() == HELD {
+                held.pop_front();
             }
-            None => console::complain(&text),
+            held.push_back(Held { level: record.level(), dpdk: dpdk.is_some(), text });
         }
     }
 

@@ -1,8 +1,6 @@
 //! [`MessageLog`]: a JSON object for each received datagram, one a line.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use lm::Message;
@@ -10,13 +8,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::parse;
+use crate::writer::Writer;
 
-/// A file of lines.
+/// A file of lines. Nobody waits for it: see [`Writer`].
 pub(crate) struct MessageLog {
-    out: BufWriter<File>,
-    /// A line could not be written, and nothing is any more.
-    broken: bool,
-    unflushed: bool,
+    out: Writer,
+    line: Vec<u8>,
 }
 
 /// A line.
@@ -33,12 +30,8 @@ struct Line<'a> {
 
 impl MessageLog {
     /// Creates the file, or empties it.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            out: BufWriter::with_capacity(1 << 16, File::create(path)?),
-            broken: false,
-            unflushed: false,
-        })
+    pub(crate) fn create(path: &Path) -> Result<Self, String> {
+        Ok(Self { out: Writer::create(path)?, line: Vec::new() })
     }
 
     /// Writes the line of a datagram.
@@ -53,28 +46,24 @@ impl MessageLog {
             whole_by: message.whole_by().name(),
             fragments: message.fragments(),
         };
-        if !self.broken {
-            self.unflushed = true;
-            let line = serde_json::to_writer(&mut self.out, &line).map_err(io::Error::from);
-            let written = line.and_then(|()| self.out.write_all(b"\n"));
-            self.check(written);
+        self.line.clear();
+        if let Err(e) = serde_json::to_writer(&mut self.line, &line) {
+            // Texts and numbers into memory: there is nothing that could fail.
+            log::error!("a line of the message log is not written: {e}");
+            return;
         }
+        self.line.push(b'\n');
+        self.out.push(&self.line);
     }
 
     /// Lets others read what was written so far.
     pub(crate) fn flush(&mut self) {
-        if self.unflushed && !self.broken {
-            self.unflushed = false;
-            let flushed = self.out.flush();
-            self.check(flushed);
-        }
+        self.out.flush();
     }
 
-    fn check(&mut self, written: io::Result<()>) {
-        if let Err(e) = written {
-            self.broken = true;
-            log::error!("the message log ends here: {e}; make room and start again");
-        }
+    /// The end: whether every line is written.
+    pub(crate) fn finish(self) -> Result<(), String> {
+        self.out.finish()
     }
 }
 

@@ -1,4 +1,6 @@
-//! SIGINT and SIGTERM: the first one ends the program in order, a second one at once.
+//! SIGINT, SIGTERM and SIGHUP: the first one ends the program in order, a second one at once.
+//!
+//! Where SIGHUP is ignored from the start, as under nohup, it stays so.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
@@ -26,11 +28,14 @@ const DOUBLE: Duration = Duration::from_millis(10);
 /// Calls `first` at the first signal. After it, the next ends the process at once, with 128 and its number.
 pub(crate) fn watch(first_one: impl Fn() + Send + 'static) -> io::Result<()> {
     let armed = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut ours = vec![SIGINT, SIGTERM];
+    ours.extend((!is_ignored(&status, SIGHUP)).then_some(SIGHUP));
+    for &signal in &ours {
         // In the handler itself, so that nothing that hangs can be in the way.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(ours)?;
     thread::Builder::new().name("lm-signals".into()).spawn(move || {
         let mut first: Option<Instant> = None;
         for signal in &mut signals {
@@ -51,7 +56,28 @@ pub(crate) fn watch(first_one: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a process with this `/proc/PID/status` ignores the signal.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// What the prompt does when the terminal, in raw mode, gives it Ctrl-C as a character.
 pub(crate) fn interrupt() {
     let _ = low_level::raise(SIGINT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_seen() {
+        let status =
+            |mask: &str| format!("Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        assert!(is_ignored(&status("0000000000001001"), SIGHUP));
+        assert!(!is_ignored(&status("0000000000001000"), SIGHUP));
+        assert!(!is_ignored(&status("what"), SIGHUP) && !is_ignored("", SIGHUP));
+    }
 }

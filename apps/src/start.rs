@@ -13,13 +13,13 @@ use crate::vdevs::Vdevs;
 
 pub(crate) use crate::file_uses::FileUse;
 
-/// Why a program does not end with 0.
+/// Why a program does not end well.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It could not do what it should: exit code 2.
+    /// It could not begin: one line, exit code 2.
     Refused(String),
-    /// It did what it could, and that is not all: exit code 1.
-    Incomplete(String),
+    /// It began, and did not do what it should: a line each, exit code 1.
+    Failed(Vec<String>),
 }
 
 impl From<String> for Failure {
@@ -28,20 +28,22 @@ impl From<String> for Failure {
     }
 }
 
-/// Runs a program. What keeps it from ending with 0 is one line.
+/// Runs a program: exit code 0 if it did what it should, else that of the [`Failure`]. Nor is what nobody could read, as
+/// standard output could not be written, done.
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
-    match text_of(std::env::args_os()).and_then(|args| begin(&args)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Refused(why)) => {
-            complain(&why);
-            ExitCode::from(2)
-        }
-        Err(Failure::Incomplete(why)) => {
-            complain(&why);
-            ExitCode::from(1)
-        }
+    console::begin();
+    let (mut told, mut code) = match text_of(std::env::args_os()).and_then(|args| begin(&args)) {
+        Ok(()) => (Vec::new(), 0),
+        Err(Failure::Refused(why)) => (vec![why], 2),
+        Err(Failure::Failed(why)) => (why, 1),
+    };
+    if let Err(why) = console::finish() {
+        told.push(why);
+        code = code.max(1);
     }
+    told.iter().for_each(|why| complain(why));
+    ExitCode::from(code)
 }
 
 /// The command line as text. What is no text would be taken for another word, or another file.
@@ -60,7 +62,7 @@ pub(crate) struct Flaws(Vec<String>);
 impl Flaws {
     /// Whether a program that has ended well has received all that there was to receive.
     pub(crate) fn judge(self) -> Result<(), Failure> {
-        if self.0.is_empty() { Ok(()) } else { Err(Failure::Incomplete(self.0.join("; "))) }
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::Failed(self.0)) }
     }
 }
 

@@ -11,6 +11,7 @@ use rte::Eal;
 use rte::lcore::{self, Join, LaunchError};
 
 use super::{View, clock};
+use crate::console;
 
 /// A pump away from its port.
 pub(crate) struct Away {
@@ -36,7 +37,10 @@ impl Pump {
         let stop = Arc::new(AtomicBool::new(false));
         let (views, asked) = channel();
         let told = Arc::clone(&stop);
-        let join = lcore::launch(eal, lcore, move || run(pumps, patience, &told, &asked))?;
+        let join = lcore::launch(eal, lcore, move || {
+            console::never_wait();
+            run(pumps, patience, &told, &asked)
+        })?;
         Ok(Self { join, stop, views })
     }
 

@@ -19,8 +19,7 @@ mod results;
 mod sizes;
 mod transport;
 
-use std::fs::File;
-use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use rte::Eal;
@@ -32,6 +31,7 @@ use self::results::Results;
 use self::transport::Transport;
 use crate::console::{complain, say};
 use crate::start::{self, Failure, FileUse};
+use crate::writer::Writer;
 use crate::{logging, signals};
 
 const NAME: &str = "lm-netpipe";
@@ -52,18 +52,16 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     if !options.needs_eal()
         && let Some(stray) = eal_args.get(1)
     {
-        return Err(Failure::Refused(format!(
-            "{stray:?} is for EAL, which kernel sockets do without: options stand behind --"
-        )));
+        let why = format!("{stray:?} is for EAL, which kernel sockets do without: options stand behind --");
+        return Err(Failure::Refused(why));
     }
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = if options.needs_eal() { Some(start::eal(NAME, eal_args)?) } else { None };
     if eal.is_none() {
         pin(options.core)?;
     } else if options.core.is_some() {
-        return Err(Failure::Refused(
-            "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)".to_owned(),
-        ));
+        let why = "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)";
+        return Err(Failure::Refused(why.to_owned()));
     }
     let rate = Rate::measured();
     let mut transports = match transport::open(eal.as_ref(), &options) {
@@ -89,7 +87,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
             if !complete && done.is_ok() {
                 say!("\nended by a signal: these are the results so far");
             }
-            files.write(&results, &options, &machine, complete).and(done)
+            let written = files.write(&results, &options, &machine, complete);
+            written.map_err(|why| Failure::Failed(vec![why])).and(done.map_err(Failure::from))
         }
     };
     transports.into_iter().for_each(Transport::close);
@@ -116,21 +115,17 @@ fn pin(core: Option<usize>) -> Result<(), String> {
 
 /// Where results are written to.
 struct Files {
-    json: Option<File>,
+    json: Option<Writer>,
 }
 
 impl Files {
     /// What cannot be written is told before anything is measured.
     fn create(options: &Options) -> Result<Self, String> {
-        let create = |path: &std::path::Path| {
-            File::create(path)
-                .map_err(|e| format!("{} cannot be written: {e}; choose another file", path.display()))
-        };
         if let Some(prefix) = &options.svg {
             let first = if options.test.contains(&Test::PingPong) { "latency" } else { "stream" };
-            create(format!("{prefix}-{first}.svg").as_ref())?;
+            Writer::create(format!("{prefix}-{first}.svg").as_ref())?.finish()?;
         }
-        Ok(Self { json: options.json.as_deref().map(create).transpose()? })
+        Ok(Self { json: options.json.as_deref().map(Writer::create).transpose()? })
     }
 
     fn write(
@@ -142,12 +137,15 @@ impl Files {
     ) -> Result<(), String> {
         if let Some(mut file) = self.json {
             let text = output::json::document(results, options, machine, complete);
-            file.write_all(text.as_bytes()).map_err(|e| format!("the results cannot be written: {e}"))?;
+            file.push(text.as_bytes());
+            file.finish()?;
         }
         if let Some(prefix) = &options.svg {
             for (name, picture) in output::plot::all(results, options, machine) {
                 let path = format!("{prefix}-{name}.svg");
-                std::fs::write(&path, picture).map_err(|e| format!("{path} cannot be written: {e}"))?;
+                let mut file = Writer::create(Path::new(&path))?;
+                file.push(picture.as_bytes());
+                file.finish()?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::testpmd::session::Session;
 /// Something that happened outside the control thread.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// A line at the prompt; the answer is awaited.
     Line(String, SyncSender<Next>),

@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::admission::View;
 use crate::admission::pump::{Away, Pump};
+use crate::console;
 use crate::link::{Link, Turn};
 use crate::receive_mode::{Idler, Sleeper};
 use crate::tally::{PoolView, Tally};
@@ -73,6 +74,14 @@ pub(crate) struct Limits {
     pub(crate) idler: Idler,
     /// Idle turns after which it, and admission control on an lcore of its own, let others have the CPU between two turns.
     pub(crate) patience: u32,
+}
+
+impl Limits {
+    /// Whether the loop ends that has done nothing for this time.
+    fn is_idle(&self, time: Duration, up: bool) -> bool {
+        let late = if up { Duration::ZERO } else { LATE };
+        self.idle.is_some_and(|limit| time >= limit.saturating_add(late))
+    }
 }
 
 /// [`Limits::patience`], if the user does not say.
@@ -152,6 +161,7 @@ impl Forwarder {
         let pump = pump.transpose().map_err(ForwardError::Lcore)?;
         let go = move || {
             let _guard = ending;
+            console::never_wait();
             forward(work, limits, &inbox)
         };
         let taken = pump.as_ref().map(Pump::lcore);
@@ -248,6 +258,8 @@ impl Drop for Ending {
 
 /// Turns between two looks at the clock and the orders.
 const PERIOD: u32 = 32;
+/// How much longer than idle links may be that have not come up: a cable is slow, and a peer may be late.
+const LATE: Duration = Duration::from_secs(5);
 /// How long the last frames may take to leave.
 const FLUSH: Duration = Duration::from_millis(500);
 /// How long a peer that shares our rings has to take them.
@@ -258,6 +270,7 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
     let (began, mut idler, patience) = (thread_cpu(), limits.idler, limits.patience);
     let mut sleepy = 0_u32;
     let sent_before = frames_sent(&work);
+    let mut came_up = false;
     'forwarding: loop {
         let mut done = 0;
         for _ in 0..PERIOD {
@@ -287,13 +300,20 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
         } else {
             done = sleep(&mut work, &mut idler);
         }
-        if done > 0 || !work.lanes.iter().any(|lane| lane.link.outlet.is_up()) {
+        let up = work.lanes.iter().any(|lane| lane.link.outlet.is_up());
+        if done > 0 || up && !came_up {
             active = work.turn.now;
-        } else if sleepy > patience || !idler.polls() {
-            idle(&mut work, active);
-            if limits.idle.is_some_and(|limit| work.turn.now.duration_since(active) >= limit) {
-                break;
+            came_up |= up;
+            continue;
+        }
+        if limits.is_idle(work.turn.now.saturating_duration_since(active), up) {
+            if !up {
+                log::warn!("no link has come up: is there a peer, and a cable?");
             }
+            break;
+        }
+        if sleepy > patience || !idler.polls() {
+            idle(&mut work, active);
         }
     }
     for lane in &mut work.lanes {
@@ -380,5 +400,26 @@ fn quiesce(work: &mut Work, sent_before: u64) {
     }
     if let Some(log) = &mut work.turn.log {
         log.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receive_mode::RxMode;
+
+    #[test]
+    fn a_link_that_never_came_up_is_no_reason_to_stay() {
+        let ms = Duration::from_millis;
+        let idler = Idler::new(RxMode::Poll, ms(1));
+        let limits = |idle| Limits { idle, idler, patience: u32::MAX };
+        assert!(
+            limits(Some(ms(300))).is_idle(ms(300), true) && !limits(Some(ms(300))).is_idle(ms(299), true)
+        );
+        assert!(
+            !limits(Some(ms(300))).is_idle(ms(5299), false) && limits(Some(ms(300))).is_idle(ms(5300), false)
+        );
+        assert!(!limits(None).is_idle(Duration::MAX, false));
+        assert!(!limits(Some(Duration::MAX)).is_idle(ms(1), false));
     }
 }

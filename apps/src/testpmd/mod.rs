@@ -10,10 +10,12 @@
 //! - [`forwarder`]: the loop, on an lcore; [`link`] is a port as it sees it, [`arp`] finds MAC addresses, [`ordinary`] is
 //!   the queue that nothing lands on, [`admission`] asks who may send, and
 //!   [`engine`] is what is done with them; [`pattern`] makes payloads;
-//! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done.
+//! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done; [`verdict`]: whether that was enough.
 //!
-//! Exit codes: 0 when it ended in order, also by a first signal; 1 when it did, but a capture was cut; 2 when it could not
-//! begin, with one line that says what to do; 130 and 143 by a second SIGINT or SIGTERM.
+//! Exit codes: 0 when it ended in order, also by a first signal; 1 when it began and did not do what it should, with a line
+//! that says what: a file or standard output could not be written, a capture was cut, no ping came back, or fewer than
+//! `--max-loss` asks for; 2 when it could not begin, with one line that says what to do; 129, 130 and 143 by a second SIGHUP,
+//! SIGINT or SIGTERM.
 pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod forwarder;
@@ -23,6 +25,7 @@ pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod sizes;
 pub(crate) mod summary;
+pub(crate) mod verdict;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,15 +55,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     let Some((eal_args, options)) = start::options("lm-testpmd", args, Options::of)? else { return Ok(()) };
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let flaws = start::look(eal_args, files(&options))?;
-    let cannot_write = |path: &Path, e: std::io::Error| {
-        format!("{} cannot be written: {e}; choose another file", path.display())
-    };
-    let log = options
-        .message_log
-        .as_deref()
-        .map(|path| MessageLog::create(path).map_err(|e| cannot_write(path, e)));
-    let summary =
-        options.summary.as_deref().map(|path| SummaryFile::create(path).map_err(|e| cannot_write(path, e)));
+    let log = options.message_log.as_deref().map(MessageLog::create);
+    let summary = options.summary.as_deref().map(SummaryFile::create);
     let commands = options.cmdline_file.as_deref().map(|path| {
         let text = regular_file::text(path, MOST_COMMANDS);
         text.map_err(|e| {
@@ -103,6 +99,7 @@ fn files(options: &Options) -> Vec<FileUse> {
     let all = [
         options.cmdline_file.as_deref().map(|path| read("--cmdline-file", path)),
         options.port.ac_key_file.as_deref().map(|path| read("--ac-key-file", path)),
+        options.port.ac_state.as_deref().map(|path| written("--ac-state", path)),
         options.message_log.as_deref().map(|path| written("--message-log", path)),
         options.summary.as_deref().map(|path| written("--summary", path)),
     ];
@@ -138,7 +135,7 @@ fn finish(
     mut session: Session,
     summary: Option<SummaryFile>,
     ended: Result<End, String>,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     console::restore_terminal();
     let shown = session.stop_forwarding();
     if matches!(ended, Ok(End::Signal)) && !shown {
@@ -146,18 +143,23 @@ fn finish(
         session.tallies().iter().for_each(|(tally, _)| all.add(tally));
         report::accumulated(&all);
     }
-    let mode = session.options.forward_mode.name;
-    let path = session.options.summary.clone();
+    let (mode, max_loss) = (session.options.forward_mode.name, session.options.max_loss);
+    let log = session.take_log();
     let closed = session.close();
-    if let Some(summary) = summary {
-        summary.write(mode, &closed).map_err(|e| {
-            format!(
-                "{} cannot be written: {e}; make room and start again",
-                path.unwrap_or_default().display()
-            )
-        })?;
-    }
+    let files = [
+        log.map_or(Ok(()), MessageLog::finish),
+        summary.map_or(Ok(()), |summary| summary.write(mode, &closed)),
+    ];
+    let mut failures: Vec<_> = files.into_iter().filter_map(Result::err).collect();
     // The prompt may have begun another line since.
     console::restore_terminal();
-    ended.map(|_| say!("\nBye..."))
+    let planned = ended? == End::Planned;
+    let mut all = Tally::default();
+    closed.iter().for_each(|port| all.add(&port.total));
+    // A signal may have come before the first one could be sent.
+    let began = mode == "ping"
+        && (all.sent.datagrams > 0 || planned && !closed.iter().all(|port| port.elapsed.is_zero()));
+    failures.extend(verdict::of_pings(&all.engine, began, max_loss));
+    say!("\nBye...");
+    if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures)) }
 }

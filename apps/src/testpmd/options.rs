@@ -9,6 +9,7 @@ use crate::port_options::PortOptions;
 use crate::start::{self, NoOptions};
 use crate::testpmd::engine::{self, Kind};
 use crate::testpmd::sizes::Sizes;
+use crate::testpmd::verdict::{self, Percent};
 
 /// Sends, receives, echoes and measures UDP datagrams of up to 65,507 bytes on DPDK ports, without a copy.
 #[derive(Clone, Debug, Parser)]
@@ -57,9 +58,12 @@ pub(crate) struct Options {
     /// What payloads and random sizes are made from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// End when nothing has been received or sent for so long, counted from when the link is up
+    /// End when nothing has been received or sent for so long; a link that has not come up has 5 s more
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stop_after_idle: Option<u64>,
+    /// ping: end with exit code 1 if more of them than this did not come back as they were sent, 0 to 100 (if none did, always)
+    #[arg(long, value_name = "PERCENT", value_parser = verdict::percent)]
+    pub(crate) max_loss: Option<Percent>,
     /// Write a JSON object about each received datagram to a file, one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) message_log: Option<PathBuf>,
@@ -73,6 +77,13 @@ impl Options {
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
         let options: Self = start::parse("lm-testpmd", args)?;
         options.port.check().map_err(NoOptions::Wrong)?;
+        // Commands may choose another mode.
+        let fixed = !options.interactive && options.cmdline_file.is_none();
+        if options.max_loss.is_some() && fixed && options.forward_mode.name != "ping" {
+            let why =
+                format!("--max-loss is for pings, and this is --forward-mode={}", options.forward_mode.name);
+            return Err(NoOptions::Wrong(why));
+        }
         options.port.needs_ac("--ac-lcore", options.ac_lcore.is_some()).map_err(NoOptions::Wrong)?;
         Ok(options)
     }
@@ -141,6 +152,10 @@ mod tests {
             ("--ac=exclusive --ac-flush-gap=20000", "10000"),
             ("--ac-flush-gap=20", "--ac=exclusive"),
             ("--tx-to=198.18.0.1,x", "'x'"),
+            ("--forward-mode=ping --max-loss=101", "0 to 100"),
+            ("--forward-mode=ping --max-loss=-1", "0 to 100"),
+            ("--forward-mode=ping --max-loss=", "0 to 100"),
+            ("--max-loss=1", "--forward-mode=rx"),
         ] {
             let text = wrong(line);
             assert!(text.contains(value) && !text.contains('\n'), "{line}: {text}");

@@ -8,7 +8,7 @@ use rte::Eal;
 use rte::port::PortId;
 
 use crate::admission::View;
-use crate::console::{complain, say};
+use crate::console::{self, complain, say};
 use crate::exit::ExitPort;
 use crate::link::{Link, Turn};
 use crate::message_log::MessageLog;
@@ -206,6 +206,7 @@ impl Session {
     pub(crate) fn stop_forwarding(&mut self) -> bool {
         let Some((forwarder, _, since)) = self.forwarder.take() else { return false };
         let Work { lanes, turn, cpu } = forwarder.stop();
+        console::settle();
         self.elapsed += since.elapsed();
         self.cpu += cpu;
         self.log = turn.log;
@@ -275,6 +276,11 @@ impl Session {
             None => None,
         });
         views.collect()
+    }
+
+    /// The message log, to be finished when forwarding has ended.
+    pub(crate) fn take_log(&mut self) -> Option<MessageLog> {
+        self.log.take()
     }
 
     /// Stops everything and closes the ports. Each port's total, and its landing pool's level before and after.

@@ -1,14 +1,13 @@
 //! The JSON summary that `--summary` writes at the end.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::tally::Tally;
 use crate::testpmd::session::Closed;
+use crate::writer::Writer;
 
 /// Sums over all ports.
 #[derive(Serialize)]
@@ -122,19 +121,20 @@ impl Summary {
 }
 
 /// The file that the summary goes to, created at the start so that a wrong path is known then.
-pub(crate) struct SummaryFile(File);
+pub(crate) struct SummaryFile(Writer);
 
 impl SummaryFile {
     /// Creates the file, or empties it.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        File::create(path).map(Self)
+    pub(crate) fn create(path: &Path) -> Result<Self, String> {
+        Writer::create(path).map(Self)
     }
 
     /// Writes the summary of closed ports.
-    pub(crate) fn write(mut self, forward_mode: &'static str, ports: &[Closed]) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(&Summary::of(forward_mode, ports))?;
-        text.push(b'\n');
-        self.0.write_all(&text)
+    pub(crate) fn write(mut self, forward_mode: &'static str, ports: &[Closed]) -> Result<(), String> {
+        let summary = serde_json::to_vec_pretty(&Summary::of(forward_mode, ports));
+        self.0.push(&summary.map_err(|e| format!("the summary cannot be put into words: {e}"))?);
+        self.0.push(b"\n");
+        self.0.finish()
     }
 }
 
