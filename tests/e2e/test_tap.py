@@ -252,6 +252,26 @@ class TheKernelSends(Tap):
         self.pools_are_level(summary)
 
 
+class Longer(Tap):
+    def test_frames_that_are_too_long_are_seen(self):
+        """A kernel with another MTU: the device throws its frames away, or the receiver does, and the summary says so."""
+        child = self.start("--forward-mode=rx")
+        ip("-n", self.namespace, "link", "set", "lmtap0", "mtu", "9000")
+        self.tell(child, "start")
+        self.knows(child)
+        s = self.socket()
+        for n in (1474, 3000, 100, 8000):
+            s.sendto(bytes(n), (LM, LM_PORT))
+        time.sleep(1.3)
+        self.tell(child, "clear port stats 0")
+        summary = self.finish(child)
+        self.assertEqual([m["len"] for m in child.messages()], [100])
+        self.assertGreaterEqual(summary["rx_errors"], 2, str(child))
+        self.assertEqual(summary["rx_errors"] + sum(summary["dropped"].values()), 3, str(child))
+        self.assertRegex(child.out(), r"Device: RX-missed: 0 RX-errors: [23] RX-nombuf: 0 TX-errors: 0")
+        self.pools_are_level(summary)
+
+
 class Echo(Tap):
     def converse(self, want, must_all, *options):
         child = self.start("--forward-mode=echo", *options)
