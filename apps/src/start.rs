@@ -1,10 +1,12 @@
 //! How both programs begin: the command line is split and parsed, EAL starts in silence, and what is wrong is one line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use rte::Eal;
+use rte::hugefiles::{self, Dead};
 
 use crate::console::{self, complain, say};
 use crate::file_uses;
@@ -137,8 +139,56 @@ fn one_line(program: &str, text: &str) -> String {
     format!("{}; {program} -- --help lists the options", text.trim_start_matches("error: "))
 }
 
-/// Initialises EAL, silently.
+/// Initialises EAL, silently. Hugepages that dead processes still hold are named.
 pub(crate) fn eal(program: &str, args: &[String]) -> Result<Eal, String> {
+    let places = hugepages(args);
+    let before = hugefiles::dead(&places);
+    let started = eal_alone(program, args);
+    if before.is_empty() {
+        return started;
+    }
+    let after = hugefiles::dead(&places);
+    let (left, taken): (Vec<_>, Vec<_>) =
+        before.iter().partition(|dead| after.iter().any(|a| a.stem == dead.stem));
+    let names = |dead: &[&Dead]| dead.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !taken.is_empty() {
+        log::warn!(
+            "hugepages of runs that had ended without removing them were taken back: {}",
+            names(&taken)
+        );
+    }
+    let holding =
+        format!("hugepages are held by files of no living process: {}; remove them (rm)", names(&left));
+    match started {
+        Err(why) if !left.is_empty() => Err(format!("{why}; {holding}")),
+        started => {
+            if !left.is_empty() {
+                log::warn!("{holding}");
+            }
+            started
+        }
+    }
+}
+
+/// Where EAL looks for hugepages with these arguments; nowhere if it is to do without.
+fn hugepages(args: &[String]) -> Vec<PathBuf> {
+    if args.iter().any(|arg| arg == "--no-huge") {
+        return Vec::new();
+    }
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let Some(rest) = arg.strip_prefix("--huge-dir") else { continue };
+        return rest
+            .strip_prefix('=')
+            .or(args.next().map(String::as_str))
+            .map(PathBuf::from)
+            .into_iter()
+            .collect();
+    }
+    hugefiles::mounts()
+}
+
+fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
     let quiet = Quiet::begin();
     let started = Eal::init(args).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
         None => Ok(eal),
@@ -186,6 +236,14 @@ mod tests {
         let line = |bytes: &[u8]| text_of([OsString::from_vec(bytes.to_vec())].into_iter());
         assert_eq!(line("--summary=\u{fc}".as_bytes()), Ok(vec!["--summary=\u{fc}".to_owned()]));
         assert!(matches!(line(b"--summary=\xff"), Err(Failure::Refused(why)) if why.contains("--summary=")));
+    }
+
+    #[test]
+    fn hugepages_are_looked_for_where_eal_does() {
+        assert_eq!(hugepages(&words("x --no-huge -m 64")), Vec::<PathBuf>::new());
+        assert_eq!(hugepages(&words("x --huge-dir=/a -l 0")), [PathBuf::from("/a")]);
+        assert_eq!(hugepages(&words("x --huge-dir /b")), [PathBuf::from("/b")]);
+        assert_eq!(hugepages(&words("x -l 0")), hugefiles::mounts());
     }
 
     #[test]

@@ -5,13 +5,14 @@ keeps every header and copies each datagram together (`--slots=separate`). They 
 """
 
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 
-from testpmd import BINARY, HUGE_VA, NO_HUGE, Failed, Testpmd, free_hugepages, prefix
+from testpmd import BINARY, HUGE_VA, NO_HUGE, Failed, Testpmd, hugepages_or_why, prefix
 
 ROUNDS = 3
 # Payload bytes, and round trips a round.
@@ -38,7 +39,8 @@ class Score:
     worst: float = 0.0
     lost: int = 0
     mismatched: int = 0
-    dropped: dict = field(default_factory=dict)
+    # What either end lost, by its name.
+    losses: dict = field(default_factory=lambda: {"ping": {}, "echo": {}})
     fragments: int = 0
 
     def add(self, client, server):
@@ -49,13 +51,13 @@ class Score:
         self.lost += client["lost"]
         self.mismatched += client["mismatched"]
         self.fragments = round(client["sent_frames"] / max(client["sent_datagrams"], 1))
-        for end in (client, server):
+        for name, end in (("ping", client), ("echo", server)):
             self.datagrams += end["datagrams"]
             self.bytes += end["bytes"]
             self.copied_bytes += end["copied_bytes"]
             self.worst = max(self.worst, end["copied_datagrams"] / max(end["datagrams"], 1))
-            for reason, n in end.drops().items():
-                self.dropped[reason] = self.dropped.get(reason, 0) + n
+            for reason, n in end.losses().items():
+                self.losses[name][reason] = self.losses[name].get(reason, 0) + n
 
     def median(self):
         return statistics.median(self.medians)
@@ -87,15 +89,31 @@ def run(where, hugepages, size, count, options):
         with Testpmd(f"{name}-ping", (f"--vdev=net_memif0,role=client,mac={MAC['ping']},{arguments}{zero_copy}",),
                      "--forward-mode=ping", f"--txsize={size}", f"--count={count}", f"--eth-peer=0,{MAC['echo']}",
                      *options, memory=memory, core=second, log=False) as ping:
-            ping.fine(45)
-        time.sleep(APART)
-        if code := echo.stop():
-            raise Failed(f"exit code {code}: {echo}")
+            try:
+                ping.fine(45)
+                time.sleep(APART)
+                if code := echo.stop():
+                    raise Failed(f"exit code {code}: {echo}")
+            except Failed as e:
+                raise Failed(f"{e}\n{both(ping, echo)}") from None
     return ping.summary(), echo.summary()
 
 
-def show(scores, hugepages):
-    memory = "zero-copy client, hugepages" if hugepages else "no hugepages: plain copying rings on both sides"
+def both(ping, echo):
+    """What both ends have lost, as far as they can still say."""
+    lines = []
+    for name, end in (("ping", ping), ("echo", echo)):
+        try:
+            end.stop()
+            lost = end.summary().losses() or "nothing"
+        except (Failed, OSError, ValueError) as e:
+            lost = f"it has left no summary: {str(e).splitlines()[0]}"
+        lines.append(f"dropped by {name}: {lost}")
+    return "\n".join(lines)
+
+
+def show(scores, hugepages, why):
+    memory = "zero-copy client, hugepages" if hugepages else f"plain copying rings on both sides, as {why}"
     places = "cores {} and {}".format(*cores()) if len(set(cores())) > 1 else "one core for both: times mean little"
     head = f"{'median':>9} {'p99':>8} {'Mb/s':>8} {'copied':>7}"
     units = f"{'µs':>9} {'µs':>8} {'':>8} {'%':>7}"
@@ -115,36 +133,53 @@ def judge(scores):
     """What is not as it should be."""
     for (mode, size), s in scores.items():
         if s.mismatched:
-            yield f"{mode}, {size} bytes: {s.mismatched} payloads came back with other bytes"
+            yield f"{mode}, {size} bytes: {s.mismatched} payloads came back with other bytes: {dropped(s)}"
         if s.lost * 1000 > s.datagrams or not s.medians:
-            yield f"{mode}, {size} bytes: {s.lost} round trips were lost: {s.dropped}"
+            yield f"{mode}, {size} bytes: {s.lost} round trips were lost: {dropped(s)}"
     worst = scores["LM", 65_507].worst
     if worst > MAY_BE_COPIED:
         yield f"{100 * worst:.1f} % of the 65,507-byte datagrams were copied, {100 * MAY_BE_COPIED:.0f} % may be"
+
+
+def dropped(score):
+    """What both ends lost, in words."""
+    return "; ".join(f"dropped by {end}: {lost or 'nothing'}" for end, lost in score.losses.items())
 
 
 def main():
     if not BINARY.exists():
         print(f"demo.py: there is no {BINARY}: run make build first", file=sys.stderr)
         return 2
-    hugepages = free_hugepages() >= 64
+    hugepages, why = hugepages_or_why(64)
+    if why:
+        print(why if hugepages else f"no zero-copy rings: {why}")
     scores = {(mode, size): Score() for size in SIZES for mode in MODES}
     print(f"pinging with {len(SIZES)} sizes, {ROUNDS} rounds, two receivers:", end=" ", flush=True)
+    where = tempfile.mkdtemp(prefix="lm-demo-")
+    code = 1
     try:
-        with tempfile.TemporaryDirectory(prefix="lm-demo-") as where:
-            for _ in range(ROUNDS):
-                for size, count in SIZES.items():
-                    for mode, options in MODES.items():
-                        few = count if len(set(cores())) > 1 else count // 50
-                        scores[mode, size].add(*run(where, hugepages, size, few, options))
-                        print(".", end="", flush=True)
+        for _ in range(ROUNDS):
+            for size, count in SIZES.items():
+                for mode, options in MODES.items():
+                    few = count if len(set(cores())) > 1 else count // 50
+                    scores[mode, size].add(*run(where, hugepages, size, few, options))
+                    print(".", end="", flush=True)
+        code = report(scores, hugepages, why)
     except Failed as e:
         print(f"\ndemo.py: {e}", file=sys.stderr)
-        return 1
+    if code:
+        print(f"what both ends wrote is in {where}", file=sys.stderr)
+    else:
+        shutil.rmtree(where, ignore_errors=True)
+    return code
+
+
+def report(scores, hugepages, why):
+    """Shows what came out, and what is wrong with it; the exit code."""
     print()
     wrong = list(judge(scores))
     if all(s.medians for s in scores.values()):
-        show(scores, hugepages)
+        show(scores, hugepages, why)
     compared = sum(s.datagrams for s in scores.values()) // 2
     lost = sum(s.lost for s in scores.values())
     print(f"\n{compared} payloads compared, {sum(s.mismatched for s in scores.values())} mismatched, {lost} lost")

@@ -3,8 +3,10 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -12,7 +14,8 @@ import unittest
 import wire
 from test_errors import NULL, ONE_LINE
 from test_memif import Pair
-from testpmd import NO_HUGE, Case
+from testpmd import (BINARY, HUGE_VA, HUGEPAGES, NO_HUGE, ROOT, Case, dead_hugepages, free_hugepages,
+                     hugepages_or_why)
 
 FLOW = wire.Flow()
 
@@ -213,6 +216,68 @@ class Ends(Kept):
         time.sleep(0.5)
         self.assertTrue(child.running())
         self.assertEqual(child.stop(), 0)
+
+
+@unittest.skipUnless(free_hugepages() >= 64, "there are no hugepages")
+class Hugepages(Case):
+    def files(self, child):
+        return sorted(pathlib.Path(HUGEPAGES).glob(f"{child.prefix}map_*"))
+
+    def test_nothing_is_left_of_a_run_that_ended(self):
+        for memory in (HUGE_VA, ("-m", "64"), ("-m", "64", "--legacy-mem")):
+            with self.subTest(memory=memory):
+                child = self.launch("rx", NULL, memory=memory).await_text("forwarding on ports 0")
+                self.assertNotEqual(self.files(child), [])
+                self.assertEqual(child.stop(), 0, str(child))
+                self.assertEqual(self.files(child), [])
+                self.assertNotIn("cannot be removed", child.err())
+
+    def test_nothing_is_left_of_what_was_refused(self):
+        for eal in ((), ("--vdev=net_nonsense0",), ("--vdev=net_ring0",)):
+            with self.subTest(eal=eal):
+                child = self.launch("refused", eal, memory=HUGE_VA, reports=False)
+                self.assertEqual(child.wait(20), 2, str(child))
+                self.assertEqual(self.files(child), [])
+
+    def test_a_dead_run_is_found_and_named(self):
+        dead = self.launch("dead", NULL, memory=HUGE_VA).await_text("forwarding on ports 0")
+        living = self.launch("living", NULL, memory=HUGE_VA).await_text("forwarding on ports 0")
+        dead.process.kill()
+        dead.process.wait()
+        self.assertNotEqual(self.files(dead), [])
+        time.sleep(1.1)
+        stem = f"{HUGEPAGES}/{dead.prefix}map_"
+        self.assertEqual(dead_hugepages().get(stem), 32)
+        self.assertNotIn(f"{HUGEPAGES}/{living.prefix}map_", dead_hugepages())
+        script = subprocess.run([ROOT / "tests/scripts/hugepages.sh"], capture_output=True, text=True, timeout=20)
+        self.assertIn(f"{stem}* (1 files)", script.stdout)
+        self.assertIn(f"{stem}* (32)", hugepages_or_why(1 << 30)[1])
+        child = self.launch("next", NULL, memory=HUGE_VA).await_text("forwarding on ports 0")
+        self.assertRegex(child.err(), rf"runs that had ended without removing them were taken back: .*{stem}\* \(1 files, 64 MB\)")
+        self.assertNotIn(living.prefix, child.err())
+        self.assertEqual((child.stop(), living.stop()), (0, 0))
+
+
+class Demo(Case):
+    def test_a_demo_that_fails_says_what_was_dropped_and_keeps_what_it_names(self):
+        # An echo that does not, and few pings.
+        wrapper = self.where / "lm-testpmd"
+        wrapper.write_text('#!/bin/bash\nargs=()\nfor a in "$@"; do case $a in --count=*) a=--count=2;; '
+                           f'--forward-mode=echo) a=--forward-mode=rx;; esac; args+=("$a"); done\nexec {BINARY} "${{args[@]}}"\n')
+        wrapper.chmod(0o755)
+        done = subprocess.run([sys.executable, "-B", ROOT / "tests/e2e/demo.py"], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "LM_TESTPMD": str(wrapper)})
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("not one ping came back", done.stderr)
+        self.assertIn("dropped by ping: {'lost': 2}", done.stderr)
+        self.assertIn("dropped by echo: nothing", done.stderr)
+        folder = pathlib.Path(done.stderr.rsplit("what both ends wrote is in ", 1)[1].strip())
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        named = pathlib.Path(re.search(r"\(everything: (.*)\)", done.stderr).group(1))
+        self.assertTrue(named.is_dir() and folder in named.parents, f"{named} in {folder}")
+        self.assertTrue((named / "stderr").read_text())
+        if not free_hugepages():
+            self.assertIn("no zero-copy rings: ", done.stdout)
 
 
 if __name__ == "__main__":

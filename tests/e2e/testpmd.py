@@ -5,6 +5,7 @@ when a test failed. Only processes that were started here are ended, by their ha
 """
 
 import atexit
+import fcntl
 import glob
 import json
 import os
@@ -40,6 +41,41 @@ def free_hugepages():
         return int(pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
     except OSError:
         return 0
+
+
+def dead_hugepages():
+    """Hugepages that files of no living process hold, by how the files' names begin. EAL locks its own while it lives; the
+    next EAL that uses hugepages takes the others back."""
+    held = {}
+    for path in glob.glob(f"{HUGEPAGES}/*map_*"):
+        try:
+            # A younger one may be one that its EAL is about to lock.
+            if time.time() - os.stat(path).st_mtime < 1:
+                continue
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                pages = -(-os.fstat(file.fileno()).st_size // (2 << 20))
+        except OSError:
+            continue
+        stem = path.rstrip("0123456789")
+        held[stem] = held.get(stem, 0) + pages
+    return held
+
+
+def hugepages_or_why(want):
+    """Whether so many hugepages can be had, and what keeps them from us, or is to be known about them; else ""."""
+    if not os.path.ismount(HUGEPAGES):
+        return False, f"no hugepages are mounted at {HUGEPAGES}: tests/scripts/hugepages.sh, as root"
+    if not os.access(HUGEPAGES, os.W_OK):
+        return False, f"{HUGEPAGES} may not be written by this user"
+    free, total = free_hugepages(), int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text())
+    dead = dead_hugepages()
+    names = ", ".join(f"{stem}* ({pages})" for stem, pages in sorted(dead.items()))
+    told = f"{sum(dead.values())} of {total} hugepages are held by files of dead runs, {names}" if dead else ""
+    if free >= want:
+        return True, told
+    why = f"{want} hugepages are needed, {free} of {total} are free"
+    return False, f"{why}; {told}: remove them (rm), and start again" if told else f"{why}: reserve more (sysctl vm.nr_hugepages)"
 
 
 # Megabytes of DPDK memory: lm-testpmd promises to run within 64.
@@ -191,6 +227,11 @@ class Summary(dict):
     def drops(self):
         """Reasons that occurred, and how often."""
         return {reason: n for reason, n in self["dropped"].items() if n}
+
+    def losses(self):
+        """The same, with what the device, the engine and the sender lost."""
+        names = ("missed", "rx_errors", "rx_nombuf", "tx_errors", "ignored", "late", "send_dropped", "lost", "mismatched")
+        return {**{name: self[name] for name in names if self[name]}, **self.drops()}
 
 
 class Case(unittest.TestCase):

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{error, fmt};
 
-use crate::{Errno, log};
+use crate::{Errno, hugefiles, log};
 
 /// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is cleaned up only
 /// when nothing uses it any more.
@@ -86,6 +86,7 @@ impl Eal {
             let error = if unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_SECONDARY {
                 EalError::Secondary
             } else {
+                hugefiles::remove(&hugefiles::ours());
                 EalError::classify(errno, log::complaints())
             };
             TAKEN.store(false, Ordering::Release);
@@ -115,7 +116,7 @@ impl Eal {
         Self(Arc::new(Environment { owned: false }))
     }
 
-    /// Cleans EAL up now. (Dropping the last clone does the same.)
+    /// Cleans EAL up now. (Dropping the last clone does the same.) The files of its hugepages are removed.
     ///
     /// # Errors
     /// Gives the environment back when something still uses it: a clone, a pool, a port, a message.
@@ -186,11 +187,16 @@ impl Drop for Environment {
         if self.owned {
             settle_interrupts();
             park_interrupts();
+            // Another process can have files of these names only when this one is gone.
+            // SAFETY: reads a constant of EAL's configuration.
+            let primary = unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_PRIMARY;
+            let files = if primary { hugefiles::ours() } else { Vec::new() };
             // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
             let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
             if ret < 0 {
                 ::log::warn!("EAL was not cleaned up: {}", Errno::of_return(ret));
             }
+            hugefiles::remove(&files);
         }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! * [`eal`]: [`Eal`] is the environment, one in a process. Every other owner holds a clone of it, so its clean-up
 //!   comes last by construction, or is refused.
+//! * [`hugefiles`]: what EAL leaves behind of its memory, and whose it was.
 //! * [`log`]: DPDK's log becomes records of the `log` crate, and what DPDK complained about explains an [`EalError`].
 //! * [`lcore`]: closures on worker lcores. A [`Join`](lcore::Join) waits when it is dropped, so nothing that runs
 //!   outlives what it runs on.
@@ -27,6 +28,7 @@
 pub mod eal;
 mod errno;
 pub mod frag;
+pub mod hugefiles;
 pub mod lcore;
 pub mod log;
 pub mod mbuf;
