@@ -198,6 +198,13 @@ impl Link {
         tally
     }
 
+    /// Frames received and sent.
+    pub(crate) fn frames(&self) -> u64 {
+        let received: u64 = self.receivers.iter().map(|receiver| receiver.counters().frames).sum();
+        let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
+        received + ordinary + self.outlet.sender.stats().frames
+    }
+
     /// Datagrams received.
     pub(crate) fn datagrams(&self) -> u64 {
         self.receivers.iter().map(|receiver| receiver.counters().datagrams).sum()

@@ -179,6 +179,16 @@ class MaxLoss(Pair):
         self.assertIn("no link has come up", child.err())
         self.assertEqual(child.summary()["datagrams"], 0)
 
+    def test_a_peer_that_goes_away(self):
+        """What is to be sent waits for it, and that is nothing to stay for."""
+        server = self.server(NO_HUGE, "--forward-mode=tx", "--stop-after-idle=1000")
+        client = self.client(NO_HUGE, "--forward-mode=rx")
+        client.await_text("rx forwarding")
+        time.sleep(1)
+        self.assertEqual(client.stop(), 0)
+        self.assertGreater(client.summary()["datagrams"], 0)
+        self.assertEqual(server.wait(10), 0, str(server))
+
     def test_a_peer_that_comes_late_is_waited_for(self):
         server = self.server(NO_HUGE, "--forward-mode=echo", "--stop-after-idle=1000")
         time.sleep(2.5)

@@ -270,7 +270,7 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
     let (began, mut idler, patience) = (thread_cpu(), limits.idler, limits.patience);
     let mut sleepy = 0_u32;
     let sent_before = frames_sent(&work);
-    let mut came_up = false;
+    let (mut came_up, mut moved) = (false, frames_moved(&work));
     'forwarding: loop {
         let mut done = 0;
         for _ in 0..PERIOD {
@@ -301,8 +301,10 @@ fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
             done = sleep(&mut work, &mut idler);
         }
         let up = work.lanes.iter().any(|lane| lane.link.outlet.is_up());
-        if done > 0 || up && !came_up {
-            active = work.turn.now;
+        // Frames that wait for a peer that has gone are work, but nothing is sent.
+        let frames = if done > 0 { frames_moved(&work) } else { moved };
+        if frames != moved || up && !came_up {
+            (active, moved) = (work.turn.now, frames);
             came_up |= up;
             continue;
         }
@@ -355,6 +357,11 @@ fn is_finished(work: &Work) -> bool {
 
 fn frames_sent(work: &Work) -> u64 {
     work.lanes.iter().map(|lane| lane.link.outlet.sender.stats().frames).sum()
+}
+
+/// Frames received and sent so far.
+fn frames_moved(work: &Work) -> u64 {
+    work.lanes.iter().map(|lane| lane.link.frames()).sum()
 }
 
 fn obey(work: &mut Work, order: Order) {
