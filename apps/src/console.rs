@@ -4,8 +4,8 @@
 //! [`never_wait`]: their lines go through a bounded queue to a thread of its own, and those that find no room are counted.
 
 use std::cell::Cell;
-use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,7 @@ static OUT_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Starts the thread that writes for those that never wait: before EAL, so that it is not on an lcore's CPU.
 pub(crate) fn begin() {
+    OUT_IS_TERMINAL.store(io::stdout().is_terminal(), Ordering::Relaxed);
     LINES.get_or_init(|| {
         let (lines, queue) = sync_channel(QUEUE);
         thread::Builder::new().name("lm-lines".into()).spawn(move || write_lines(&queue)).ok().map(|_| lines)
@@ -117,10 +118,14 @@ pub(crate) fn print(text: &str) {
     note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// Remembers the first error.
+/// Whether standard output was a terminal at the start: one that is closed says that its input and output failed.
+static OUT_IS_TERMINAL: AtomicBool = AtomicBool::new(false);
+
+/// Remembers the first error, unless it means that the reader has gone.
 fn note(written: io::Result<()>) {
     if let Err(e) = written
         && e.kind() != io::ErrorKind::BrokenPipe
+        && !OUT_IS_TERMINAL.load(Ordering::Relaxed)
     {
         OUT_ERROR.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
     }

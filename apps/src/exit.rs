@@ -32,7 +32,7 @@ impl ExitPort {
     /// Its queues, for as long as the steered port runs; `None`: somebody has them.
     pub(crate) fn queues(&mut self) -> Option<Exit> {
         let (rx, tx) = (self.port.take_rx(0)?, self.port.take_tx(0)?);
-        Some(Exit { rx, tx, inward: Burst::new(), outward: Burst::new() })
+        Some(Exit { rx, tx, inward: Burst::new(), outward: Burst::new(), lost: 0 })
     }
 }
 
@@ -66,18 +66,21 @@ pub(crate) struct Exit {
     tx: TxQueue,
     inward: Burst<BURST>,
     outward: Burst<BURST>,
+    /// Frames for which there was no room on the way out.
+    pub(crate) lost: u64,
 }
 
 impl Exit {
-    /// A frame goes out, with others at the end of the turn; one too many is dropped, as on a full queue.
+    /// A frame goes out, with others at the end of the turn; one too many is dropped, as on a full queue, and counted.
     pub(crate) fn push(&mut self, frame: Mbuf) {
-        drop(self.outward.push(frame));
+        self.lost += u64::from(self.outward.push(frame).is_err());
     }
 
     /// The end of a turn: frames go out, and those that come in are given to `put`; how many did.
     pub(crate) fn turn(&mut self, put: impl FnMut(Mbuf)) -> usize {
         if !self.outward.is_empty() {
             self.tx.send(&mut self.outward);
+            self.lost += self.outward.len() as u64;
             self.outward.clear();
         }
         let n = self.rx.receive(&mut self.inward);

@@ -137,8 +137,7 @@ impl Link {
                 outlet.hear(frame, now);
                 false
             });
-            // What finds no room is lost, as on any full queue.
-            frames += ordinary.outgoing(|frame| drop(outlet.sender.send_frame(frame)));
+            frames += ordinary.outgoing(|frame| outlet.sender.send_frame(frame).is_ok());
         }
         if outlet.admission.is_some() {
             let now = if frames > 0 { Instant::now() } else { turn.now };
@@ -189,9 +188,9 @@ impl Link {
 
     /// What receiver and sender have counted, and the pool as it is now.
     pub(crate) fn tally(&self) -> Tally {
-        let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
+        let (ordinary, ordinary_lost) = self.ordinary.as_ref().map_or((0, 0), |o| (o.frames, o.lost()));
         let (sent, arp) = (self.outlet.sender.stats(), self.outlet.arp());
-        let mut tally = Tally { sent, arp, ordinary, ..Tally::default() };
+        let mut tally = Tally { sent, arp, ordinary, ordinary_lost, ..Tally::default() };
         for receiver in &self.receivers {
             tally.add(&Tally { counters: receiver.counters(), ..Tally::default() });
         }

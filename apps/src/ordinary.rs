@@ -21,12 +21,21 @@ pub(crate) struct Ordinary {
     exit: Option<Exit>,
     /// Frames taken from it.
     pub(crate) frames: u64,
+    /// Frames from the exit for which there was no room.
+    lost: u64,
 }
 
 impl Ordinary {
     /// The queue, where to tell what is seen, and where its frames go, if anywhere.
     pub(crate) fn new(queue: RxQueue, proofs: Arc<Proofs>, exit: Option<Exit>) -> Self {
-        Self { queue, burst: Burst::new(), probing: Probing::new(proofs, Instant::now()), exit, frames: 0 }
+        Self {
+            queue,
+            burst: Burst::new(),
+            probing: Probing::new(proofs, Instant::now()),
+            exit,
+            frames: 0,
+            lost: 0,
+        }
     }
 
     /// Asks, by `ask`, for a frame to each landing address, as long as none was seen of any.
@@ -56,9 +65,16 @@ impl Ordinary {
         n
     }
 
-    /// Gives each frame to `send` that comes in by the exit; how many.
-    pub(crate) fn outgoing(&mut self, send: impl FnMut(Mbuf)) -> usize {
-        self.exit.as_mut().map_or(0, |exit| exit.turn(send))
+    /// Gives each frame to `send` that comes in by the exit; how many. What finds no room is lost, as on any full queue, and
+    /// counted.
+    pub(crate) fn outgoing(&mut self, mut send: impl FnMut(Mbuf) -> bool) -> usize {
+        let lost = &mut self.lost;
+        self.exit.as_mut().map_or(0, |exit| exit.turn(|frame| *lost += u64::from(!send(frame))))
+    }
+
+    /// Frames between the exit and this port that found no room, either way.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost + self.exit.as_ref().map_or(0, |exit| exit.lost)
     }
 
     /// What is known of the steering.

@@ -299,11 +299,11 @@ impl ControlPort {
         let Some(mut link) = self.link.take() else { return Ok(()) };
         // The port is stopped when nothing of it is out.
         link.interrupts.clear();
-        link.outlet.sender.flush();
+        let unsent = link.outlet.sender.flush() as u64;
         let (sent, arp) = (link.outlet.sender.stats(), link.outlet.arp());
         drop(link.outlet);
-        let ordinary = link.ordinary.take().map_or(0, |ordinary| ordinary.frames);
-        self.past.add(&Tally { sent, arp, ordinary, ..Tally::default() });
+        let (ordinary, ordinary_lost) = link.ordinary.take().map_or((0, 0), |o| (o.frames, o.lost()));
+        self.past.add(&Tally { sent, arp, ordinary, ordinary_lost, unsent, ..Tally::default() });
         // Some drivers forget it when they are stopped.
         self.count_device();
         let mut pools = Vec::new();

@@ -25,6 +25,10 @@ pub(crate) struct Tally {
     pub(crate) arp: ArpCounters,
     /// Frames of the ordinary queue, where frames are steered.
     pub(crate) ordinary: u64,
+    /// Frames between that queue's port and the one they are exchanged with that found no room.
+    pub(crate) ordinary_lost: u64,
+    /// Frames that still waited for the device when the port was stopped.
+    pub(crate) unsent: u64,
 }
 
 /// What a device has lost, as far as it knows.
@@ -117,6 +121,8 @@ impl Tally {
         self.device.add(&other.device);
         self.arp = self.arp.combine(&other.arp, u64::wrapping_add);
         self.ordinary += other.ordinary;
+        self.ordinary_lost += other.ordinary_lost;
+        self.unsent += other.unsent;
     }
 
     /// What was counted since `before`, but by the engine, which begins anew with each run.
@@ -136,6 +142,8 @@ impl Tally {
             device: self.device,
             arp: self.arp.combine(&before.arp, u64::wrapping_sub),
             ordinary: self.ordinary - before.ordinary,
+            ordinary_lost: self.ordinary_lost - before.ordinary_lost,
+            unsent: self.unsent - before.unsent,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -188,6 +189,9 @@ class MaxLoss(Pair):
         self.assertEqual(client.stop(), 0)
         self.assertGreater(client.summary()["datagrams"], 0)
         self.assertEqual(server.wait(10), 0, str(server))
+        summary = server.summary()
+        self.assertGreater(summary["unsent"], 0, "what waited for it is counted")
+        self.assertLess(summary["unsent"], summary["sent_frames"])
 
     def test_a_peer_that_comes_late_is_waited_for(self):
         server = self.server(NO_HUGE, "--forward-mode=echo", "--stop-after-idle=1000")
@@ -214,6 +218,24 @@ class Ends(Kept):
         summary = child.summary()
         self.assertGreater(summary["sent_datagrams"], 0)
         self.pools_are_level(summary)
+
+    def test_a_terminal_that_is_closed_ends_it_in_order(self):
+        for options in (("-i", "--forward-mode=tx", "-a"), ("--forward-mode=tx",)):
+            with self.subTest(options=options):
+                master, slave = pty.openpty()
+                child = self.launch("-".join(options), NULL, *options, stdin=slave, stdout=slave)
+                os.close(slave)
+                text = b""
+                until = time.monotonic() + 15
+                while b"forwarding on ports 0" not in text and time.monotonic() < until:
+                    text += os.read(master, 1 << 16)
+                time.sleep(0.3)
+                os.close(master)
+                # The session's leader gets it from the kernel; this one's terminal is not its own.
+                child.signal(signal.SIGHUP)
+                self.assertEqual(child.wait(10), 0, str(child))
+                self.assertGreater(child.summary()["sent_datagrams"], 0)
+                self.pools_are_level(child.summary())
 
     def test_under_nohup_it_stays(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

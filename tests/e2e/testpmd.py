@@ -230,7 +230,7 @@ class Summary(dict):
 
     def losses(self):
         """The same, with what the device, the engine and the sender lost."""
-        names = ("missed", "rx_errors", "rx_nombuf", "tx_errors", "ignored", "late", "send_dropped", "lost", "mismatched")
+        names = ("missed", "rx_errors", "rx_nombuf", "tx_errors", "unsent", "ignored", "late", "send_dropped", "lost", "mismatched")
         return {**{name: self[name] for name in names if self[name]}, **self.drops()}
 
 

@@ -63,7 +63,7 @@ pub(crate) fn datagrams(t: &Tally) {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
     }
     if t.ordinary > 0 {
-        say!("  LM-RX-ordinary:  {:<12} frames of queue 0", t.ordinary);
+        say!("  LM-RX-ordinary:  {:<12} frames of queue 0, not exchanged: {}", t.ordinary, t.ordinary_lost);
     }
     for (reason, n) in c.drops().filter(|&(_, n)| n > 0) {
         say!("  LM-RX-dropped:   {n:<12} {reason}");

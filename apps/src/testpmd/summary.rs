@@ -30,6 +30,8 @@ struct Summary {
     tx_errors: u64,
     /// Frames of ordinary queues.
     ordinary: u64,
+    /// Those that were not exchanged with `--ordinary-port`, as there was no room.
+    ordinary_lost: u64,
     duplicates: u64,
     bounced: u64,
     dropped: BTreeMap<&'static str, u64>,
@@ -39,6 +41,8 @@ struct Summary {
     sent_datagrams: u64,
     sent_bytes: u64,
     sent_frames: u64,
+    /// Of these, frames that the device had not taken when it was stopped.
+    unsent: u64,
     /// So small that they were copied behind their headers.
     send_inlined: u64,
     send_would_block: u64,
@@ -98,6 +102,7 @@ impl Summary {
             rx_nombuf: all.device.rx_nombuf,
             tx_errors: all.device.tx_errors,
             ordinary: all.ordinary,
+            ordinary_lost: all.ordinary_lost,
             duplicates: c.duplicates,
             bounced: c.bounced,
             dropped: c.drops().collect(),
@@ -106,6 +111,7 @@ impl Summary {
             sent_datagrams: sent.datagrams,
             sent_bytes: sent.bytes,
             sent_frames: sent.frames,
+            unsent: all.unsent,
             send_inlined: sent.inlined,
             send_would_block: sent.would_block,
             send_dropped: e.tx_dropped,
