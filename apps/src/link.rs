@@ -347,7 +347,7 @@ impl Outlet {
             return None;
         }
         let sender = &mut self.sender;
-        let ask = |frame: &[u8; 60]| send_bytes(sender, frame);
+        let ask = |frame: &[u8; 60]| send_question(sender, frame);
         match self.resolver.route(flow.dst, now, ask) {
             Route::To(dst_mac) => {
                 self.route = Some((flow.dst, dst_mac, now));
@@ -368,7 +368,7 @@ impl Outlet {
     fn ask_neighbours(&mut self, now: Instant) {
         if self.is_up() {
             let sender = &mut self.sender;
-            self.resolver.poll(now, |frame| send_bytes(sender, frame));
+            self.resolver.poll(now, |frame| send_question(sender, frame));
         }
     }
 
@@ -421,6 +421,12 @@ impl Wire for Way<'_> {
 fn source(frame: &[u8]) -> Option<u32> {
     let packet = frame.get(14..).filter(|_| frame[12..14] == lm::wire::TYPE_IPV4.to_be_bytes())?;
     lm::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
+}
+
+/// Sends a question of ARP's before datagrams that wait, or a stream would never be interrupted for one; but not while another
+/// one waits, as silence would then be no answer: whether it goes.
+fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
+    sender.urgent() == 0 && sender.frame(frame).is_some_and(|frame| sender.send_frame_urgent(frame).is_ok())
 }
 
 /// Sends a frame of these bytes: whether there was room for it.

@@ -170,6 +170,30 @@ class Arp(Case):
         self.assertEqual(self.finish()["arp"]["moved"], 1)
         self.assertIn("02:AA:00:00:00:03", self.child.err().upper())
 
+    def test_a_fail_over_while_it_sends_all_that_it_can(self):
+        self.start("--forward-mode=tx", "--txsize=7168")
+        # What is sent is far too much for this socket: it sees ARP alone.
+        self.socket.close()
+        with inside(self.namespace):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(wire.TYPE_ARP))
+        self.socket.bind(("lmtap0", wire.TYPE_ARP))
+        self.addCleanup(self.socket.close)
+        self.owners[PEER] = [OWNER]
+        for _ in self.frames(1):
+            pass
+        self.assertIn(BROADCAST, [to for _, to, _ in self.questions])
+        self.owners[PEER] = [HEIR]
+        self.questions.clear()
+        began = time.monotonic()
+        self.announce(HEIR, PEER)
+        for to, _, _ in self.frames(5):
+            if to == HEIR:
+                break
+        took = time.monotonic() - began
+        self.assertEqual([to for _, to, _ in self.questions], [OWNER] * 3 + [HEIR])
+        self.assertTrue(0.9 < took < 2, f"{took} s")
+        self.assertEqual(self.finish()["arp"]["moved"], 1)
+
     def test_our_own_address_in_use_is_said_once(self):
         self.tx()
         for mac in (LIAR, HEIR, LIAR):

@@ -120,6 +120,22 @@ class Measured(Case):
         self.judge(results, ("udp", "udp-busy"), SIZES)
         self.assertIsNone(results["machine"]["dpdk"])
 
+    def test_results_that_cannot_be_written(self):
+        ports = iter(((47_111, 47_112), (47_121, 47_122)))
+        link = self.where / "p-latency.svg"
+        link.symlink_to("/dev/full")
+        for option in ("--json=/dev/full", f"--svg={self.where}/p"):
+            with self.subTest(option=option):
+                here, there = next(ports)
+                ends = ("--transport=udp", "--tx-ip=127.0.0.1,127.0.0.1")
+                with Netpipe(self.where / "responder", None, "--role=responder", "--once", *ends,
+                             f"--tx-udp={there},{here}") as responder:
+                    responder.await_text("ready to answer", 20)
+                    with Netpipe(self.where / "initiator", None, *ends, f"--tx-udp={here},{there}", "--sizes=64",
+                                 "--repetitions=10", "--time=20", option) as initiator:
+                        self.assertEqual(initiator.wait(20), 1, str(initiator))
+                        self.assertRegex(initiator.err().splitlines()[-1], "is not complete: No space left on device")
+
     @unittest.skipUnless(ROOT, "name spaces want root")
     def test_all_of_them_in_one_run(self):
         names = (*netpipe.PORTED, "udp", "udp-busy")

@@ -314,6 +314,11 @@ impl Sender {
         Ok(())
     }
 
+    /// Frames that go before datagrams, and still wait for room.
+    pub fn urgent(&self) -> usize {
+        self.urgent.len()
+    }
+
     /// The headers of a datagram whose pieces these are.
     fn seal<'a>(&mut self, layout: Layout, ends: &Ends, pieces: impl Iterator<Item = &'a [u8]>) -> Seal {
         let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
