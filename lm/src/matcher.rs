@@ -28,7 +28,7 @@ use crate::counters::{Counters, Reason};
 use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
-use crate::packet::{Kind, classify};
+use crate::packet::{FRONT, Head, Kind, classify};
 use crate::reassembler::{Limits, Reassembler};
 
 mod close;
@@ -110,6 +110,8 @@ pub struct Matcher<B> {
     gap: bool,
     /// Where the newest frame lies that was received in a bounce slot.
     bounced: usize,
+    /// The frame that is being looked at has been reached by the one below.
+    reached: bool,
     /// What the next datagram is likely to be, after one that a tag proved.
     template: Option<Template>,
     /// Frames arrived since the last look.
@@ -165,6 +167,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             split: false,
             gap: false,
             bounced: NOWHERE,
+            reached: false,
             template: None,
             fresh: false,
             begun: 0,
@@ -173,7 +176,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             scratch: ScratchBuffers::new(),
             choice: Choice::default(),
             room: Vec::with_capacity(usize::from(Geometry::MAX_MTU)),
-            effort: Effort::new(),
+            effort: Effort::new(config.geometry, config.require),
             glimpse: None,
             now: 0,
             clock: 0,
@@ -190,12 +193,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Changes what counts as proof, from the next datagram on.
     pub fn set_require(&mut self, require: Require) {
         self.config.require = require;
+        self.effort = Effort::new(self.config.geometry, require);
         self.template = None;
     }
 
     /// Frames that wait: not delivered, not handed back.
     pub fn pending(&self) -> usize {
         self.log.len() + self.folded
+    }
+
+    /// Units of work, of about a nanosecond each, that were spent on what did not fit.
+    pub fn effort(&self) -> u64 {
+        self.effort.spent()
     }
 
     /// [`Matcher::push`] for the plain frames that a burst begins with.
@@ -334,9 +343,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     #[inline(always)]
     fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
         if self.log.has_run() {
-            let intact = !self.gap && !self.config.reaches(&frame, &self.newest());
-            if !(intact && self.close(ground)) {
-                self.wait(intact, ground);
+            let newest = self.newest();
+            if self.gap || self.config.reaches(&frame, &newest) {
+                self.wait(None, ground);
+            } else if !self.close_alike(ground) {
+                let head = ground.head(&newest);
+                if !self.close(&head, ground) {
+                    self.wait(Some(&head), ground);
+                }
             }
         }
         match frame.slot {
@@ -384,9 +398,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if mirror != 0 && frame.at > at {
             at += mirror;
         }
-        if frame.at < at && frame.at + frame.payload_len() > at {
+        let end = frame.at + frame.payload_len();
+        if frame.at < at && end > at {
+            let known = self.log.packet(self.log.len() - 1).copied();
             self.log.pop();
-            self.counters.drop_one(Reason::LostFrame);
+            match known {
+                // What is gone of it was kept with its header.
+                Some(packet) if end <= at + FRONT => {
+                    self.reached = true;
+                    self.reassemble(&above, &packet, ground);
+                    self.reached = false;
+                }
+                _ => self.counters.drop_one(Reason::LostFrame),
+            }
             ground.release(&above);
         }
     }
@@ -398,7 +422,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.counters.frames += slots.len() as u64;
         if self.log.has_run() {
             // The first part fills its slot, and so reaches the headers above.
-            self.wait(false, ground);
+            self.wait(None, ground);
         }
         self.open_gap();
         self.gathered(bytes, ground);
@@ -418,17 +442,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.below = NOWHERE;
     }
 
-    /// The run did not close and another begins: look at what is known of it, then let it wait.
+    /// The run did not close and another begins: look at what is known of it, the newest frame's headers if they are intact,
+    /// then let it wait.
     #[cold]
     #[inline(never)]
-    fn wait<G: Ground<Buf = B>>(&mut self, intact: bool, ground: &mut G) {
+    fn wait<G: Ground<Buf = B>>(&mut self, intact: Option<&Head>, ground: &mut G) {
         self.unfold();
-        if !intact || self.run_len() > 1 {
+        if intact.is_none() || self.run_len() > 1 {
             // Nobody will know the header of the frame that the run begins with.
             self.find_forward(ground);
         }
-        if intact && let Some(newest) = self.log.last().copied().filter(|_| self.log.has_run()) {
-            self.examine(&ground.head(&newest), ground);
+        if let Some(head) = intact.filter(|_| self.log.has_run()) {
+            self.examine(head, ground);
         }
         self.log.begin_run(self.log.len(), self.moment());
         self.below = NOWHERE;

@@ -16,7 +16,7 @@ pub type Head = [u8; HEAD];
 /// Bytes of a head.
 pub const HEAD: usize = HEADERS + FRONT;
 /// Bytes at the start of a payload that another frame can reach.
-const FRONT: usize = UDP;
+pub(crate) const FRONT: usize = UDP;
 
 /// Bytes of the longest headers: Ethernet, a VLAN tag, IPv4 with all its options.
 const LONGEST: usize = ETHERNET + VLAN + 60;
@@ -82,18 +82,15 @@ impl Packet {
         Udp::parse(&self.front)
     }
 
-    /// The IP payload. In an overlapping slot its first bytes may be another frame's by now: those are taken from where they
-    /// were kept, and all of it is put together in `room`.
-    pub(crate) fn payload<'a>(
-        &self,
-        frame: &Frame,
-        room: &'a mut Vec<u8>,
-        ground: &'a impl Ground,
-    ) -> &'a [u8] {
+    /// The IP payload where it landed.
+    pub(crate) fn payload<'g>(&self, frame: &Frame, ground: &'g impl Ground) -> &'g [u8] {
+        ground.bytes(frame.at + self.skew, self.ip.payload_len.into())
+    }
+
+    /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by now: those are taken
+    /// from where they were kept, and all of it is put together in `room`.
+    pub(crate) fn mended<'a>(&self, frame: &Frame, room: &'a mut Vec<u8>, ground: &impl Ground) -> &'a [u8] {
         let len = usize::from(self.ip.payload_len);
-        if frame.slot == Slot::Separate {
-            return ground.bytes(frame.at + self.skew, len);
-        }
         let behind = (self.skew + len).saturating_sub(FRONT);
         room.clear();
         room.extend_from_slice(&self.front);
@@ -113,7 +110,7 @@ impl Packet {
             let first = if frame.slot == Slot::Separate { ground.bytes(frame.at, UDP) } else { &self.front };
             return Some((Udp::parse(first)?, ground.bytes(frame.at + UDP, behind)));
         }
-        let payload = self.payload(frame, room, ground);
+        let payload = self.mended(frame, room, ground);
         Some((Udp::parse(payload)?, payload.get(UDP..)?))
     }
 }
@@ -133,6 +130,10 @@ pub(crate) enum Kind {
 
 /// What a frame with these intact bytes in front of its payload is.
 pub(crate) fn classify(head: &Head, frame: &Frame, ground: &impl Ground) -> Kind {
+    // Nearly always all headers are in the head.
+    if words(head).are_plain() && usize::from(frame.len) >= HEAD {
+        return classify_bytes(head, frame.len.into());
+    }
     let (bytes, n) = beginning(head, frame, ground);
     classify_bytes(&bytes[..n], frame.len.into())
 }
@@ -212,19 +213,15 @@ impl Remains {
     }
 
     /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come,
-    /// of the datagram that `packet` is a fragment of. On their way the ECN marks of fragments may have changed, and the
-    /// flag that forbids to cut them may be set or not.
+    /// of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken to be the same, as one sender's
+    /// are: its checksum says more about the identification then than about a mark that was set on the way.
     pub(crate) fn may_be_of(&self, packet: &Packet, offset: u32, len: u16, more: bool) -> bool {
         let mut ip = [0; IPV4];
         Ipv4 { offset, more, payload_len: len, header_len: IPV4 as u8, ..packet.ip }.emit(&mut ip);
-        (0..8_u8).any(|marks| {
-            let mut ip = ip;
-            ip[1] = (packet.tos & !3) | (marks & 3);
-            ip[6] |= (marks & 4) << 4;
-            ip[10..12].fill(0);
-            let sum = checksum::header(&ip);
-            ip[10..12].copy_from_slice(&sum.to_be_bytes());
-            ip.iter().enumerate().all(|(i, b)| ETHERNET + i < self.gone || self.head[ETHERNET + i] == *b)
-        })
+        ip[1] = packet.tos;
+        ip[10..12].fill(0);
+        let sum = checksum::header(&ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        ip.iter().enumerate().all(|(i, b)| ETHERNET + i < self.gone || self.head[ETHERNET + i] == *b)
     }
 }

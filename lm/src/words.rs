@@ -43,10 +43,18 @@ impl HeaderWords {
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4) && b & MASK == (PROTO_UDP as u64) << 40
     }
 
-    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither first nor last.
+    /// Whether they may be those of IPv4 without options.
     #[inline(always)]
-    pub fn look_middle(self) -> bool {
-        self.look_behind() && self.0[1] & (wire16(MORE) << 16) != 0
+    pub fn are_plain(self) -> bool {
+        (self.0[0] >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
+    }
+
+    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither first nor last, a
+    /// packet of `total` bytes.
+    #[inline(always)]
+    pub fn look_middle(self, total: usize) -> bool {
+        let [a, b, _] = self.0;
+        self.look_behind() && b & (wire16(MORE) << 16) != 0 && a >> 48 == wire16(total as u16)
     }
 
     /// Whether they may be those of a fragment that is not the first: IPv4 without options, UDP.

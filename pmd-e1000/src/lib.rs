@@ -54,7 +54,7 @@ pub use landing::{PoolStats, SlotLayout};
 pub use memory::MemoryError;
 pub use owed::{OwedByDevices, owed_by_devices};
 pub use payload::Payload;
-pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind, SNAPSHOT, Writes};
+pub use pool::{HEAD, Landed, LandingError, LandingPool, PoolConfig, RegionKind, SNAPSHOT, Writes};
 pub use port::{LandingPort, PortError, PortSetup, Queues};
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};

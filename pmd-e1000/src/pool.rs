@@ -115,6 +115,9 @@ pub const SNAPSHOT: usize = 128;
 /// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what landed above.
 const BEYOND: usize = 8;
 
+/// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
+pub const HEAD: usize = HEADERS + BEYOND;
+
 /// Physical memory may break off at the end of a page this large.
 const PAGE: usize = 2 << 20;
 
@@ -440,6 +443,33 @@ impl LandingPool {
         }
         let words = front.last_chunk::<24>()?.as_chunks::<8>().0;
         Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    /// The 34 bytes in front of a frame's payload and its first 8, as they are now, each word read once; else as
+    /// [`LandingPool::copy_frame`].
+    #[inline(always)]
+    pub fn head(&self, at: usize, bounce: u16) -> Option<[u8; HEAD]> {
+        const BEFORE: usize = HEADERS.next_multiple_of(8);
+        const ROOM: usize = BEFORE + 8;
+        let start = at.wrapping_sub(BEFORE);
+        if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, ROOM) {
+            let words = start as *const u64;
+            // SAFETY: in the region and aligned. As in `header_words`.
+            let words: [u64; ROOM / 8] = std::array::from_fn(|i| unsafe { ptr::read_volatile(words.add(i)) });
+            let mut bytes = [0; ROOM];
+            for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+                *to = word.to_ne_bytes();
+            }
+            return bytes.last_chunk().copied();
+        }
+        self.head_elsewhere(at, bounce)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn head_elsewhere(&self, at: usize, bounce: u16) -> Option<[u8; HEAD]> {
+        let mut head = [0; HEAD];
+        self.copy_frame(at, HEAD as u16, bounce, &mut head).map(|_| head)
     }
 
     /// What is known of the slot below that of one of the newest frames. What was read *before* of that frame's headers, and of

@@ -337,12 +337,10 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         Some((HeaderWords::new([a, b, c]), udp))
     }
 
-    #[inline]
+    #[inline(always)]
     fn head(&self, frame: &Frame) -> Head {
-        let mut head = [0; HEAD];
         // Zeroes are nobody's headers.
-        let _ = self.pool.copy_frame(frame.at, HEAD as u16, frame.bounce, &mut head);
-        head
+        self.pool.head(frame.at, frame.bounce).unwrap_or([0; HEAD])
     }
 
     #[inline]

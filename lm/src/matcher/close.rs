@@ -6,45 +6,26 @@
 use super::proof::{Doubt, First, TagState};
 use super::stream::Template;
 use super::{Matcher, effort};
+use crate::checksum::{self, Digest};
 use crate::counters::{Counters, Reason};
 use crate::ground::{Ground, Whole, WholeBy};
 use crate::layout::{Layout, TAG};
-use crate::packet::Packet;
+use crate::packet::{self, Head, Packet};
 use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 use crate::words::HeaderWords;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// Closes the run if its newest frame, whose header is intact, is a first fragment that makes a datagram whole.
+    /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment that makes a datagram
+    /// whole.
     #[inline(always)]
-    pub(super) fn close<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
-        if self.close_alike(ground) {
-            return true;
-        }
+    pub(super) fn close<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
-        let newest = self.newest();
-        let headers = ground.headers(&newest);
+        let headers = packet::words(head);
         if !headers.look_first() {
             return false;
         }
-        let Some(udp) = ground.bytes(newest.at, wire::UDP).first_chunk().copied() else { return false };
-        self.close_with(headers, udp, ground)
-    }
-
-    /// [`Self::close`] where it is rare.
-    #[inline(never)]
-    pub(super) fn close_late<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
-        self.close(ground)
-    }
-
-    /// [`Self::close`] for the newest frame's headers, which look like a first fragment's, and the 8 bytes behind them.
-    #[inline(always)]
-    pub(super) fn close_with<G: Ground<Buf = B>>(
-        &mut self,
-        headers: HeaderWords,
-        front: [u8; wire::UDP],
-        ground: &mut G,
-    ) -> bool {
+        let front = packet::front(head);
         self.close_by_tag(headers, front, ground) || self.close_any(headers, front, ground)
     }
 
@@ -145,7 +126,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
         let first = z + 1 - layout.fragments();
         if self.split && !self.is_in_one_piece(first, z) {
-            self.copy_out(whole, layout, |i| z - i, None, ground);
+            self.copy_out(whole, layout, |i| z - i, ground);
             self.log.iter().skip(first).for_each(|frame| ground.release(frame));
         } else {
             hand_over(whole, self.log[z].at, &mut self.counters, ground);
@@ -159,8 +140,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         span == (z - first) * self.config.geometry.stride()
     }
 
-    /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index` says, the last one in
-    /// `last` if that is given.
+    /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index` says.
     #[cold]
     #[inline(never)]
     pub(super) fn copy_out<G: Ground<Buf = B>>(
@@ -168,7 +148,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         whole: &Whole,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
-        last: Option<&[u8]>,
         ground: &mut G,
     ) {
         let Some(mut buf) = ground.take() else {
@@ -178,13 +157,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let mut to = 0;
         for i in 0..layout.fragments() {
             let piece = layout.piece(i);
-            let from = match last.filter(|_| i + 1 == layout.fragments()) {
-                Some(last) => &last[piece],
-                None => ground.bytes(self.log[index(i)].at + piece.start, piece.len()),
-            };
+            let from = ground.bytes(self.log[index(i)].at + piece.start, piece.len());
             buf.as_mut()[to..to + from.len()].copy_from_slice(from);
             to += from.len();
         }
+        self.deliver_buffer(whole, buf, ground);
+    }
+
+    /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece `i` lies in the frame
+    /// that `index` says, the last one in `last` if that is given.
+    pub(super) fn copy_and_sum<G: Ground<Buf = B>>(
+        &mut self,
+        layout: &Layout,
+        index: impl Fn(usize) -> usize,
+        last: Option<&[u8]>,
+        ground: &mut G,
+    ) -> Option<(B, Digest)> {
+        let Some(mut buf) = ground.take() else {
+            self.counters.drop_one(Reason::NoBuffer);
+            return None;
+        };
+        let (mut digest, mut to) = (Digest::new(), 0);
+        for i in 0..layout.fragments() {
+            let piece = layout.piece(i);
+            let from = match last.filter(|_| i + 1 == layout.fragments()) {
+                Some(last) => last.get(piece).unwrap_or_default(),
+                None => ground.bytes(self.log[index(i)].at + piece.start, piece.len()),
+            };
+            digest.push(checksum::copy_piece(&mut buf.as_mut()[to..to + from.len()], from));
+            to += from.len();
+        }
+        Some((buf, digest))
+    }
+
+    /// Delivers a datagram that was copied to the start of a buffer.
+    pub(super) fn deliver_buffer<G: Ground<Buf = B>>(&mut self, whole: &Whole, buf: B, ground: &mut G) {
         self.count_copied(whole.len);
         ground.copied(*whole, buf, 0);
     }

@@ -5,38 +5,59 @@
 //! is saved up to a bound. Who sends frames so that each of them is searched and summed for in vain soon finds that the
 //! matcher has stopped trying: then datagrams that need a repair are lost, and counted, and all others go on.
 
+use crate::ground::Require;
+use crate::layout::Geometry;
+
 /// A unit is about a nanosecond on a machine of today: a comparison, or what a sum over 32 bytes costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
+    /// Units that a frame earns.
+    earned: u64,
     saved: u64,
+    /// Units spent so far.
+    spent: u64,
     /// Frames received when it was counted last.
     frames: u64,
 }
 
 impl Effort {
-    /// Units that a frame earns.
-    pub(crate) const EARNED: u64 = 160;
-    /// Units that are saved at most: what it takes to put a dozen of the largest datagrams together.
-    pub(crate) const SAVED: u64 = 100_000;
+    /// Units that a frame earns in any case.
+    const LEAST: usize = 8;
+    /// Units that are saved at most: what it takes to put a few of the largest datagrams together.
+    pub(crate) const SAVED: u64 = 40_000;
 
-    /// To begin with there is some to spare.
-    pub(crate) fn new() -> Self {
-        Self { saved: Self::SAVED, frames: 0 }
+    /// A frame earns in proportion to what a good one costs: one sum, and where its payload is summed anyhow two. To begin with
+    /// there is some to spare.
+    pub(crate) fn new(geometry: Geometry, require: Require) -> Self {
+        let sums = if require.checksum && !require.tags { 2 } else { 1 };
+        let earned = Self::LEAST + sums * summing(geometry.stride());
+        Self { earned: earned as u64, saved: Self::SAVED, spent: 0, frames: 0 }
     }
 
     /// Takes `units` for a piece of work, with `frames` received so far; false: there are not as many.
     pub(crate) fn spend(&mut self, units: usize, frames: u64) -> bool {
-        let earned = frames.saturating_sub(self.frames).min(Self::SAVED).saturating_mul(Self::EARNED);
+        let earned = frames.saturating_sub(self.frames).min(Self::SAVED).saturating_mul(self.earned);
         self.saved = (self.saved + earned).min(Self::SAVED);
         self.frames = frames;
         match self.saved.checked_sub(units as u64) {
             Some(left) => {
                 self.saved = left;
+                self.spent += units as u64;
                 true
             }
             None => false,
         }
     }
+
+    /// Units spent so far.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
+    }
+}
+
+/// What it takes to look at so many frames that wait: what is known of their headers has to be found.
+pub(crate) const fn looking(frames: usize) -> usize {
+    4 * frames
 }
 
 /// What it takes to sum so many bytes.
@@ -48,23 +69,35 @@ pub(crate) const fn summing(bytes: usize) -> usize {
 mod tests {
     use super::*;
 
+    const TAGS: Require = Require { headers: true, checksum: true, tags: true };
+
     #[test]
     fn no_stream_of_frames_can_spend_more_than_it_earns() {
-        let (mut effort, mut spent) = (Effort::new(), 0);
-        for frame in 0..10_000_u64 {
-            while effort.spend(7, frame) {
-                spent += 7;
+        for require in [TAGS, Require::default()] {
+            let mut effort = Effort::new(Geometry::ETHERNET, require);
+            for frame in 0..10_000_u64 {
+                while effort.spend(7, frame) {}
             }
+            let most = Effort::SAVED + 10_000 * effort.earned;
+            assert!(
+                effort.spent() <= most && effort.spent() >= most - 2 * Effort::SAVED,
+                "{}",
+                effort.spent()
+            );
         }
-        assert!(spent <= Effort::SAVED + 10_000 * Effort::EARNED, "{spent}");
-        assert!(spent >= 9_990 * Effort::EARNED, "{spent}");
     }
 
     #[test]
     fn what_is_saved_is_bounded() {
-        let mut effort = Effort::new();
+        let mut effort = Effort::new(Geometry::ETHERNET, TAGS);
         assert!(!effort.spend(Effort::SAVED as usize + 1, u64::MAX));
         assert!(effort.spend(Effort::SAVED as usize, u64::MAX));
         assert!(!effort.spend(1, u64::MAX));
+    }
+
+    #[test]
+    fn where_payloads_are_summed_a_frame_earns_more() {
+        let earned = |require| Effort::new(Geometry::ETHERNET, require).earned;
+        assert_eq!((earned(TAGS), earned(Require::default())), (8 + 46, 8 + 2 * 46));
     }
 }

@@ -3,8 +3,8 @@
 //! Each fragment overwrites nothing but the header of the one before, so their payloads are all there, one above the other.
 //! They are copied into order if something proves it. Two cases:
 //!
-//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to agree, all but
-//!   one have to be known, and what is left of the one that is not must not contradict;
+//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to agree, and all have
+//!   to be known; of two or three fragments one may be missing, if what is left of it does not contradict;
 //! - the last fragment's header is gone, overwritten by the next datagram's first fragment ([`Matcher::find_forward`]): of
 //!   two or three fragments, whose lengths allow one order only. The header of the one before the last says who sent it.
 //!
@@ -67,20 +67,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
         }
         let layout = Layout::plain(self.config.geometry, end);
-        last.payload(&self.log[z], room, ground);
-        let piece = room.as_slice();
-        let mut digest = self.digest(&layout, n - 1, |i| first + i, ground);
-        digest.push(checksum::piece(piece));
+        last.mended(&self.log[z], room, ground);
+        let copied = self.copy_and_sum(&layout, |i| first + i, Some(room), ground);
+        let Some((buf, digest)) = copied else { return false };
         if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+            ground.give(buf);
             return false;
         }
         if wire::marks_clash(marks) {
             self.counters.drop_one(Reason::Ecn);
-        } else if unseen > 1 {
+            ground.give(buf);
+        } else if unseen > usize::from(self.is_order_forced(n, z)) {
             self.counters.drop_one(Reason::OrderUnproven);
+            ground.give(buf);
         } else {
             let whole = Whole { flow, len: end - wire::UDP, fragments: n as u16, by: WholeBy::Checksum };
-            self.copy_out(&whole, &layout, |i| first + i, Some(piece), ground);
+            self.deliver_buffer(&whole, buf, ground);
         }
         self.log.iter().skip(first).for_each(|frame| ground.release(frame));
         self.truncate(first);
@@ -102,9 +104,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             if !self.is_full(first) {
                 return;
             }
-            if let Some(whole) = self.forward_of(first, last, ground) {
-                let layout = Layout::plain(self.config.geometry, whole.len + wire::UDP);
-                self.copy_out(&whole, &layout, |i| first + i, None, ground);
+            if let Some((whole, buf)) = self.forward_of(first, last, ground) {
+                self.deliver_buffer(&whole, buf, ground);
                 (first..=last).for_each(|i| ground.release(&self.log[i]));
                 self.log.remove(first..last + 1);
                 return;
@@ -113,7 +114,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The datagram that `log[first..=last]` are in forward order, if they can be proven to be one.
-    fn forward_of<G: Ground<Buf = B>>(&mut self, first: usize, last: usize, ground: &G) -> Option<Whole> {
+    fn forward_of<G: Ground<Buf = B>>(
+        &mut self,
+        first: usize,
+        last: usize,
+        ground: &mut G,
+    ) -> Option<(Whole, B)> {
         let stride = self.config.geometry.stride();
         let n = last + 1 - first;
         let udp = Udp::parse(ground.bytes(self.log[first].at, wire::UDP))?;
@@ -155,13 +161,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !(first..last - 1).all(agrees) || !self.config.accept.takes(&flow) || !self.can_sum(n) {
             return None;
         }
-        let digest = self.digest(&layout, n, |i| first + i, ground);
-        checksum::udp_ok(&flow, &udp, digest.sum()).then_some(Whole {
-            flow,
-            len: len - wire::UDP,
-            fragments: n as u16,
-            by: WholeBy::Checksum,
-        })
+        let (buf, digest) = self.copy_and_sum(&layout, |i| first + i, None, ground)?;
+        if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+            ground.give(buf);
+            return None;
+        }
+        let by = WholeBy::Checksum;
+        Some((Whole { flow, len: len - wire::UDP, fragments: n as u16, by }, buf))
     }
 
     /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end` bytes.

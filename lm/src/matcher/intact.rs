@@ -4,7 +4,7 @@
 //! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the rest is a
 //! stranger's, or broken.
 
-use super::Matcher;
+use super::{Matcher, effort};
 use crate::checksum;
 use crate::counters::Reason;
 use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
@@ -43,8 +43,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 self.log.pop();
                 self.open_gap();
                 self.intact(&frame, kind, head, ground);
+                if let Kind::Fragment(packet) = kind
+                    && self.has_seen(&packet.key())
+                {
+                    self.gather(&packet.key(), ground);
+                }
             }
         }
+    }
+
+    /// Whether the header of a frame in the log is known to be one of this datagram's.
+    fn has_seen(&mut self, key: &Key) -> bool {
+        let seen = self.log.seen();
+        seen > 0
+            && self.can_afford(seen)
+            && self.log.seen_from(0).iter().any(|(_, other)| other.key() == *key)
     }
 
     /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
@@ -250,15 +263,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let mut others = self.log.seen_from(0).iter().rev().skip(1).filter(|(_, other)| other.key() == key);
         if packet.ip.offset == 0 {
-            others.any(|(i, other)| !in_place(*i as usize, other))
-        } else {
-            others.any(|(_, other)| other.ip.offset == 0)
+            return others.any(|(i, other)| !in_place(*i as usize, other));
         }
+        // In forward order, too, its first fragment lies where the last one will look for it.
+        let first = z.checked_sub(packet.ip.offset as usize / stride);
+        others.any(|(i, other)| other.ip.offset == 0 && !(packet.ip.more && first == Some(*i as usize)))
     }
 
     /// Moves all frames of a datagram whose headers are intact to the reassembler.
     fn gather<G: Ground<Buf = B>>(&mut self, key: &Key, ground: &mut G) {
-        if !self.can_afford(self.log.len()) {
+        if !self.can_afford(effort::looking(self.log.len())) {
             return;
         }
         // The log is apart meanwhile, as the reassembler's work needs the rest of the matcher.
@@ -278,12 +292,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// A fragment with an intact header joins its datagram in the reassembler.
     pub(super) fn reassemble<G: Ground<Buf = B>>(&mut self, frame: &Frame, packet: &Packet, ground: &mut G) {
         self.scratch.fill(ground);
-        let fragment = Fragment {
-            offset: packet.ip.offset,
-            more: packet.ip.more,
-            ecn: packet.ecn(),
-            data: packet.payload(frame, &mut self.room, ground),
+        // What landed above the newest frame of a device that writes at any time is known to be written.
+        let reached = frame.slot != Slot::Separate && (self.reached || !self.config.synchronous);
+        let data = if reached {
+            packet.mended(frame, &mut self.room, ground)
+        } else {
+            packet.payload(frame, ground)
         };
+        let Packet { ip, .. } = packet;
+        let fragment = Fragment { offset: ip.offset, more: ip.more, ecn: packet.ecn(), data };
         let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
         self.scratch.empty(ground);
         self.obey(outcome, ground);

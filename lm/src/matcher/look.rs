@@ -7,6 +7,7 @@
 use super::Matcher;
 use crate::ground::{Below, Frame, Ground};
 use crate::packet::{self, Head};
+use crate::wire;
 
 /// What stood in front of the newest frame's payload at the first look that could not close its run.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +60,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest header is as it arrived.
     #[inline(always)]
     fn look_synchronous<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
-        if !self.close_late(ground) {
+        if !self.close_alike(ground) {
             let head = ground.head(&self.newest());
-            self.miss(&head, ground);
+            if !self.close_late(&head, ground) {
+                self.miss(&head, ground);
+            }
         }
     }
 
@@ -73,17 +76,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let headers = packet::words(&head);
         let below = ground.below(&newest);
         let untouched = below == Below::Untouched;
-        if untouched && headers.look_first() && self.close_with(headers, packet::front(&head), ground) {
+        if untouched && self.close_late(&head, ground) {
             return;
         }
         // A datagram's last fragment in front of its others, and one in its midst, wait for what comes next.
-        let waits =
-            headers.look_middle() || (headers.look_behind() && self.run_len() == 1 && !self.is_behind_full());
+        let total = wire::IPV4 + self.config.geometry.stride();
+        let waits = headers.look_middle(total)
+            || (headers.look_behind() && self.run_len() == 1 && !self.is_behind_full());
         if untouched && !waits {
             self.miss(&head, ground);
         } else if below != Below::Touched {
             self.glimpse = Some(Glimpse { head, since: self.now, doubted: false });
         }
+    }
+
+    /// [`Self::close`], once a poll.
+    #[inline(never)]
+    fn close_late<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) -> bool {
+        self.close(head, ground)
     }
 
     /// Whether the run begins right behind a full frame that waits, as a last fragment does in forward order.
@@ -116,8 +126,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !glimpse.doubted && !packet::is_known(&glimpse.head, &newest, ground) {
             return Some(Glimpse { doubted: true, ..glimpse });
         }
-        let headers = packet::words(&glimpse.head);
-        if !(headers.look_first() && self.close_with(headers, packet::front(&glimpse.head), ground)) {
+        if !self.close(&glimpse.head, ground) {
             self.miss(&glimpse.head, ground);
         }
         None

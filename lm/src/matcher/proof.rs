@@ -158,7 +158,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !self.can_sum(n) {
             return Err(Doubt::Other);
         }
-        let digest = self.digest(layout, n, |i| z - i, ground);
+        let digest = self.digest(layout, |i| z - i, ground);
         if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
             return Err(certain(Reason::BadChecksum));
         }
@@ -179,16 +179,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         n <= 2 || (n == 3 && self.log[last].len != self.full)
     }
 
-    /// The digest of a datagram's first `n` pieces; piece `i` lies in the frame that `index` says.
-    pub(super) fn digest<G: Ground<Buf = B>>(
+    /// The digest of a datagram whose piece `i` lies in the frame that `index` says.
+    fn digest<G: Ground<Buf = B>>(
         &self,
         layout: &Layout,
-        n: usize,
         index: impl Fn(usize) -> usize,
         ground: &G,
     ) -> Digest {
         let mut digest = Digest::new();
-        for i in 0..n {
+        for i in 0..layout.fragments() {
             let piece = layout.piece(i);
             digest.push(checksum::piece(ground.bytes(self.log[index(i)].at + piece.start, piece.len())));
         }

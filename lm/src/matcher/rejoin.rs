@@ -7,7 +7,7 @@ use super::Matcher;
 use super::repair::{Wanted, is_ordered};
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
-use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
+use crate::ground::{Frame, Ground, Slot, Whole};
 use crate::layout::TAG;
 use crate::packet::Packet;
 use crate::reassembler::{Fragment, Outcome};
@@ -38,7 +38,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let mut room = std::mem::take(&mut self.room);
-        let udp = Udp::parse(packet.payload(frame, &mut room, ground));
+        let udp = Udp::parse(packet.mended(frame, &mut room, ground));
         self.room = room;
         let Some(udp) = udp else { return false };
         let Some(wanted) = self.wanted_by(packet, udp, self.log.len()) else { return false };
@@ -49,9 +49,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let outcome = self.add_part(frame, &wanted, &part, ground);
         match outcome {
             Outcome::Whole(a) if is_proven(&wanted, &a.buf.as_ref()[..a.len]) => {
-                let (flow, len) = (wanted.identity.flow, wanted.layout.udp_len() - wire::UDP);
-                self.count_copied(len);
-                let whole = Whole { flow, len, fragments: a.fragments, by: WholeBy::Checksum };
+                let whole = Whole { fragments: a.fragments, ..wanted.whole() };
+                self.count_copied(whole.len);
                 ground.copied(whole, a.buf, wire::UDP);
             }
             other => {
@@ -88,7 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let known = self.log.packet(part.from + i).map_or(ecn, Packet::ecn);
                 (ground.bytes(self.log[part.from + i].at, len), position, known)
             } else {
-                (wanted.packet.payload(frame, &mut self.room, ground), 0, ecn)
+                (wanted.packet.mended(frame, &mut self.room, ground), 0, ecn)
             };
             let fragment = Fragment { offset: (position * stride) as u32, more: position + 1 < n, ecn, data };
             let outcome = self.reassembler.insert(self.now, key, fragment, &mut self.scratch);

@@ -31,6 +31,13 @@ pub(super) struct Wanted {
     pub(super) z: usize,
 }
 
+impl Wanted {
+    pub(super) fn whole(&self) -> Whole {
+        let (len, fragments) = (self.layout.udp_len() - wire::UDP, self.layout.fragments() as u16);
+        Whole { flow: self.identity.flow, len, fragments, by: WholeBy::Checksum }
+    }
+}
+
 /// Frames that are chosen to be a datagram, kept so that choosing needs no memory each time.
 #[derive(Default)]
 pub(super) struct Choice {
@@ -42,6 +49,16 @@ pub(super) struct Choice {
     chosen: Vec<usize>,
 }
 
+impl Choice {
+    /// The first fragment, the middle without `extra` frames behind the newest `skip`, and the last.
+    fn choose(&mut self, first: usize, skip: usize, extra: usize, last: usize) {
+        let (newer, older) = self.middle.split_at(skip);
+        let middle = newer.iter().chain(older.get(extra..).unwrap_or_default()).map(|&(i, _)| i);
+        self.chosen.clear();
+        self.chosen.extend(std::iter::once(first).chain(middle).chain([last]));
+    }
+}
+
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
     /// the frames that wait. True: it is done with.
@@ -50,14 +67,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let mut choice = std::mem::take(&mut self.choice);
         let found = self.choose(&wanted, &mut choice, ground);
         if found {
-            let n = wanted.layout.fragments();
-            let len = wanted.layout.udp_len() - wire::UDP;
-            let flow = wanted.identity.flow;
-            let whole = Whole { flow, len, fragments: n as u16, by: WholeBy::Checksum };
-            let chosen = &choice.chosen;
-            self.copy_out(&whole, &wanted.layout, |i| chosen[i], None, ground);
             // Chosen are the newest first; they are met oldest first.
-            let mut next = chosen.iter().rev().peekable();
+            let mut next = choice.chosen.iter().rev().peekable();
             self.log.take_out(|i, frame, _| {
                 let ours = next.next_if(|&&c| c == i).is_some();
                 if ours {
@@ -110,38 +121,88 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             })
     }
 
-    /// Chooses the fragments, if a choice can be proven.
-    fn choose<G: Ground<Buf = B>>(&mut self, wanted: &Wanted, choice: &mut Choice, ground: &G) -> bool {
-        if !self.can_afford(wanted.z) {
+    /// Chooses the fragments, if a choice can be proven, and delivers them.
+    fn choose<G: Ground<Buf = B>>(&mut self, wanted: &Wanted, choice: &mut Choice, ground: &mut G) -> bool {
+        if !self.can_afford(2 * effort::looking(wanted.z)) {
             return false;
         }
         self.find_lasts(wanted, &mut choice.lasts, ground);
-        let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
+        let n = wanted.layout.fragments();
         let blocks = if wanted.layout.tag().is_some() { BLOCK } else { 0 };
         for at in 0..choice.lasts.len() {
             let (last, order) = choice.lasts[at];
-            if !self.find_middle(wanted, last, blocks, &mut choice.middle, ground) {
+            if !self.find_middle(wanted, last, blocks, &mut choice.middle) {
                 continue;
             }
             let extra = choice.middle.len() - (n - 2);
-            let places = if extra == 0 { 1 } else { n - 1 };
-            // Each place costs a step for each fragment, and where the tag has a fragment of its own one more sum.
-            if !self.can_sum(2) || !self.can_afford(places * (2 * n + effort::summing(stride))) {
-                return false;
+            let found = if extra == 0 {
+                self.take_all(wanted, last, order, choice, ground)
+            } else {
+                self.search(wanted, last, order, choice, ground)
+            };
+            if found {
+                return true;
             }
-            let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, ground));
-            for skip in 0..places {
-                let (newer, older) = choice.middle.split_at(skip);
-                let middle = || newer.iter().chain(older.get(extra..).unwrap_or_default());
-                if middle().zip(1..).all(|(&(i, _), place)| self.may_be(i, place, wanted))
-                    && self.is_proven(wanted, order, ends, middle(), ground)
-                {
-                    choice.chosen.clear();
-                    choice.chosen.push(wanted.z);
-                    choice.chosen.extend(middle().map(|&(i, _)| i));
-                    choice.chosen.push(last);
-                    return true;
-                }
+        }
+        false
+    }
+
+    /// All of the full frames are the datagram's middle: they are copied and summed in one pass.
+    fn take_all<G: Ground<Buf = B>>(
+        &mut self,
+        wanted: &Wanted,
+        last: usize,
+        order: Option<u32>,
+        choice: &mut Choice,
+        ground: &mut G,
+    ) -> bool {
+        choice.choose(wanted.z, choice.middle.len(), 0, last);
+        let (n, chosen) = (wanted.layout.fragments(), &choice.chosen);
+        if !(1..n - 1).all(|place| self.may_be(chosen[place], place, wanted)) || !self.can_sum(n) {
+            return false;
+        }
+        let copied = self.copy_and_sum(&wanted.layout, |i| chosen[i], None, ground);
+        let Some((buf, digest)) = copied else { return false };
+        if !is_ordered(wanted, order, &digest) {
+            ground.give(buf);
+            return false;
+        }
+        self.deliver_buffer(&wanted.whole(), buf, ground);
+        true
+    }
+
+    /// Some of the full frames are strangers', in one block: each place of it is tried.
+    fn search<G: Ground<Buf = B>>(
+        &mut self,
+        wanted: &Wanted,
+        last: usize,
+        order: Option<u32>,
+        choice: &mut Choice,
+        ground: &mut G,
+    ) -> bool {
+        let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
+        let extra = choice.middle.len() - (n - 2);
+        // Each frame is summed, and what is chosen is copied. Each place costs a step for each fragment, and where the tag has a
+        // fragment of its own one more sum.
+        if !self.can_sum(choice.middle.len() + 2 + n)
+            || !self.can_afford((n - 1) * (2 * n + effort::summing(stride)))
+        {
+            return false;
+        }
+        for (i, piece) in &mut choice.middle {
+            *piece = checksum::piece(ground.bytes(self.log[*i].at, stride));
+        }
+        let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, ground));
+        for skip in 0..n - 1 {
+            let (newer, older) = choice.middle.split_at(skip);
+            let middle = || newer.iter().chain(older.get(extra..).unwrap_or_default());
+            if middle().zip(1..).all(|(&(i, _), place)| self.may_be(i, place, wanted))
+                && self.is_proven(wanted, order, ends, middle(), ground)
+            {
+                choice.choose(wanted.z, skip, extra, last);
+                let chosen = &choice.chosen;
+                self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], ground);
+                return true;
             }
         }
         false
@@ -170,15 +231,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         lasts.extend(agree.take(LASTS));
     }
 
-    /// Full frames between the last fragment and the first one, and what they sum up to; false: there are not as many as are
-    /// wanted, or too many, or they cost too much.
-    fn find_middle<G: Ground<Buf = B>>(
-        &mut self,
+    /// Full frames between the last fragment and the first one; false: there are not as many as are wanted, or too many.
+    fn find_middle(
+        &self,
         wanted: &Wanted,
         last: usize,
         blocks: usize,
         middle: &mut Vec<(usize, Piece)>,
-        ground: &G,
     ) -> bool {
         let n = wanted.layout.fragments();
         let key = wanted.packet.key();
@@ -191,14 +250,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let found = middle.len();
         // Where none may be skipped, the newest are taken.
         middle.truncate(if blocks == 0 { n - 2 } else { found });
-        if middle.len() < n - 2 || found > n - 2 + BLOCK || !self.can_sum(middle.len()) {
-            return false;
-        }
-        let stride = self.config.geometry.stride();
-        for (i, piece) in middle {
-            *piece = checksum::piece(ground.bytes(self.log[*i].at, stride));
-        }
-        true
+        middle.len() >= n - 2 && found <= n - 2 + BLOCK
     }
 
     /// What the piece at `place` sums up to if it lies in frame `index`.

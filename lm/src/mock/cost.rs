@@ -26,7 +26,7 @@ const FRAMES: u64 = 30_000;
 const SAMPLE: u64 = 1000;
 
 /// What the matcher tried without asking the ground for anything, if it counts that.
-const CANDIDATES: Option<Candidates> = None;
+const CANDIDATES: Option<Candidates> = Some(Matcher::effort);
 
 /// How often a matcher tried something.
 type Candidates = fn(&Matcher<Vec<u8>>) -> u64;
@@ -51,7 +51,7 @@ pub struct Bounds {
 /// Bounds that every stream keeps. A good stream of 7168-byte datagrams reads a header and a tag for each five frames, and
 /// sums each byte once: ten times that time is more than any of these take.
 pub const BOUNDS: Bounds =
-    Bounds { headers: 8.0, reads: 16.0, bytes: 4.0, whole: 4.0, takes: 1.0, candidates: 64.0 };
+    Bounds { headers: 8.0, reads: 16.0, bytes: 4.0, whole: 4.0, takes: 1.0, candidates: 3.0 };
 
 /// Where a stream is received.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,8 @@ pub fn measure(recipe: &Recipe, setup: &Setup, enough: u64) -> Result<Cost, Stri
             work.bytes as f64 / n / full,
             work.whole as f64 / n / full,
             work.takes as f64 / n,
-            (then - tried) as f64 / n,
+            // In sums over a frame.
+            (then - tried) as f64 / n / (full / 32.0),
         ];
         cost.worst.iter_mut().zip(means).for_each(|(worst, mean)| *worst = worst.max(mean));
     }

@@ -206,7 +206,7 @@ impl Wire {
             }
             // Its tag, or the tag of the datagram that it was a piece of.
             if let Some(at) = layout.tag().filter(|at| at / stride == i) {
-                tagged = carriers.any(|f| {
+                tagged = carriers.all(|f| {
                     let tag = f[HEADERS..].get(at % stride..).and_then(|t| t.first_chunk::<TAG>());
                     tag.is_some_and(|t| matches!(t[0], 0x10 | 0x11) || identity.check(*t).is_some())
                 });
