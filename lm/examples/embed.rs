@@ -28,7 +28,7 @@ fn adopt(eal: &rte::Eal, port: u16, driver: &str) -> Result<Lander, Box<dyn std:
         room: traits.declared_room.max(1514),
         layout: SlotLayout::Overlapping,
         socket: None,
-        writes: Writes::default(),
+        writes: Writes { at_any_time: !traits.synchronous, ..Writes::default() },
     };
     let pool = LandingPool::create(eal, &config)?;
     Ok(Lander::new(eal, pool, traits, &ReceiverConfig::default())?)

@@ -176,7 +176,7 @@ fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure
         room: 2048,
         layout: SlotLayout::Overlapping,
         socket: None,
-        writes: Writes::default(),
+        writes: Writes { at_any_time: true, ..Writes::default() },
     };
     Ok(LandingPool::create(eal, &config)?)
 }
