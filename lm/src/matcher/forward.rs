@@ -25,6 +25,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order? True: they were,
     /// and are done with.
     pub(super) fn forward<G: Ground<Buf = B>>(&mut self, last: &Packet, ground: &mut G) -> bool {
+        let before = self.log.len().checked_sub(2);
+        if !before.is_some_and(|before| self.is_full(before)) {
+            return false;
+        }
         let mut room = std::mem::take(&mut self.room);
         let done = self.forward_in(last, &mut room, ground);
         self.room = room;

@@ -258,7 +258,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let known = self.log.seen();
-        if known < 2 || !self.can_afford(known) {
+        if known < 2 || !self.can_afford(2 * known) {
             return false;
         }
         let mut others = self.log.seen_from(0).iter().rev().skip(1).filter(|(_, other)| other.key() == key);

@@ -173,7 +173,9 @@ impl Log {
 
     /// Notes an intact header of a frame.
     pub(crate) fn note(&mut self, index: usize, packet: Packet) {
-        if let Err(at) = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i) {
+        if self.seen.last().is_none_or(|&(i, _)| (i as usize) < index) {
+            self.seen.push((index as u32, packet));
+        } else if let Err(at) = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i) {
             self.seen.insert(at, (index as u32, packet));
         }
     }

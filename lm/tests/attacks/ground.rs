@@ -20,6 +20,8 @@ pub(crate) struct Counting {
     headers: Cell<u64>,
     /// Bytes of payload that were asked for, to be summed, compared or copied.
     bytes: Cell<u64>,
+    /// Buffers that came back.
+    spare: Vec<Vec<u8>>,
     pub(crate) delivered: u64,
     /// Frames that were not handed back.
     pub(crate) out: i64,
@@ -35,6 +37,7 @@ impl Counting {
             slot,
             headers: Cell::new(0),
             bytes: Cell::new(0),
+            spare: Vec::new(),
             delivered: 0,
             out: 0,
         }
@@ -72,7 +75,11 @@ impl Counting {
 impl Store for Counting {
     type Buf = Vec<u8>;
     fn take(&mut self) -> Option<Vec<u8>> {
-        Some(vec![0; 65_536])
+        // New ones cost more than all that is to be measured.
+        Some(self.spare.pop().unwrap_or_else(|| vec![0; 65_536]))
+    }
+    fn give(&mut self, buf: Vec<u8>) {
+        self.spare.push(buf);
     }
 }
 
@@ -104,8 +111,9 @@ impl Ground for Counting {
         self.delivered += 1;
         self.out -= i64::from(whole.fragments);
     }
-    fn copied(&mut self, _: Whole, _: Vec<u8>, _: usize) {
+    fn copied(&mut self, _: Whole, buf: Vec<u8>, _: usize) {
         self.delivered += 1;
+        self.spare.push(buf);
     }
     fn stranger(&mut self, frame: &Frame, _: &Head) -> bool {
         self.look(0, frame.len.into());
