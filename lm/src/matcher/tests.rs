@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 mod arrival;
 mod proof;
 mod strangers;
+mod table;
 
 const A: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
 const B: Flow = Flow { src: 0x0a00_0002, dst: 0x0a00_00fe, src_port: 7001, dst_port: 9000 };
