@@ -9,6 +9,7 @@ mod intact;
 mod landed;
 mod moments;
 mod repair;
+mod untagged;
 
 const TEXT: &str = include_str!("../../../../docs/proof.md");
 
