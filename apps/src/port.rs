@@ -196,7 +196,7 @@ impl ControlPort {
                 buffers: config.buffers(),
                 cause,
             },
-            cause => StartPortError::Receiver(cause),
+            cause @ ReceiverError::Stride { .. } => StartPortError::Receiver(cause),
         })?;
         let exit = self.exit.as_mut().and_then(ExitPort::queues);
         let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));

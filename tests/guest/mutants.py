@@ -36,18 +36,20 @@ class Mutant:
     edits: tuple
 
 
-MATCHER, PROOF, STREAM = "lm/src/matcher.rs", "lm/src/matcher/proof.rs", "lm/src/matcher/stream.rs"
+MATCHER, STREAM = "lm/src/matcher.rs", "lm/src/matcher/stream.rs"
+CLOSE, PROOF = "lm/src/matcher/close.rs", "lm/src/matcher/proof.rs"
 PORT, ORDER, JUDGE = "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/judge.rs"
 CARDS, RINGS, LANDING = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "pmd-e1000/src/landing.rs"
 
 MUTANTS = (
     Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-igb",
            r"datagrams are wrong",
-           ((MATCHER, "!self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none()",
+           ((CLOSE, "!self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none()",
              "!self.config.accept.takes(&flow)"),
             (STREAM, "swap_bytes(), *tag).is_some()", "swap_bytes(), *tag).is_some() || true"))),
     Mutant("tag-and-checksum", "nor under the default policy", "overrun-e1000", r"datagrams are wrong",
-           ((PROOF, "Some(None) => return Err(Reason::BadTag)", "Some(None) => true"),)),
+           ((PROOF, "if *tag == TagState::Bad {", "if false && *tag == TagState::Bad {"),
+            (PROOF, "TagState::Bad | TagState::Absent => false", "TagState::Bad => true,\n            TagState::Absent => false"))),
     Mutant("order", "the order of fragments is not proven", "overrun-igb", r"datagrams are wrong",
            ((PROOF, "if ordered { Ok(WholeBy::Checksum) }", "if ordered || true { Ok(WholeBy::Checksum) }"),)),
     Mutant("relaxed-off", "relaxed ordering is not switched off", "relaxed-igb", r"overlapping|relaxed|off",
@@ -68,7 +70,7 @@ MUTANTS = (
              "| dpdk_sys::RTE_ETH_RX_OFFLOAD_KEEP_CRC)"),)),
     Mutant("oversize", "a frame longer than its slot is taken for any other", "strangers-e1000",
            r"long frames were not dropped",
-           ((MATCHER, "Slot::Overlapping if frame.len <= self.full => {", "Slot::Overlapping => {"),)),
+           ((MATCHER, "Slot::Overlapping if frame.len <= self.full => self.begin(frame)", "Slot::Overlapping => self.begin(frame)"),)),
     Mutant("longest", "slots overlap where longer frames are let in", "strangers-e1000",
            r"too-long: it was not refused",
            ((JUDGE, "if !fits(longest, self.mtu) {", "if longest == 0 {"),)),
