@@ -69,7 +69,7 @@ lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FUL
 mutants: setup-lab ## Take each guard out and see its scenario fail: half an hour; MUTANT=name
 	@tests/scripts/mutants.sh $(MUTANT)
 
-core-mutants: ## Take each guard of lm's core out and see its test fail; MUTANT=name
+core-mutants: ## Take each guard of lm's core and of ac out and see its test fail; MUTANT=name
 	@tests/scripts/core-mutants.sh $(MUTANT)
 
 fuzz: ## The fuzz harness for FUZZ_SECONDS seconds

@@ -1,9 +1,9 @@
-"""Takes each guard of lm's core out, one at a time, and expects a test to fail: what does not fail then is no proof.
+"""Takes each guard of lm's core and of ac out, one at a time, and expects a test to fail: what does not fail then is no proof.
 
     core.py [--list | --check] [MUTANT]...      all of them without a name
 
-`core.toml` has them. The tree is copied (to target/core-mutants, with what is not committed), and each test has to pass there
-before anything is taken out. A mutant that doesn't build proves nothing and is a failure.
+`core.toml` and `ac.toml` have them. The tree is copied (to target/core-mutants, with what is not committed), and each
+test has to pass there before anything is taken out. A mutant that doesn't build proves nothing and is a failure.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from scratch import ROOT, TARGET, copy, edited, stale
 
-LIST = pathlib.Path(__file__).with_name("core.toml")
+LISTS = [pathlib.Path(__file__).with_name(name) for name in ("core.toml", "ac.toml")]
 # Seconds that a test may take: a mutant may make it run for ever.
 LIMIT = 600
 
@@ -40,7 +40,7 @@ class Mutant:
 
 
 def load():
-    entries = tomllib.loads(LIST.read_text())["mutant"]
+    entries = [entry for path in LISTS for entry in tomllib.loads(path.read_text())["mutant"]]
     for entry in entries:
         unknown = entry.keys() - {"name", "without", "file", "old", "new", "more", "test", "says"}
         if unknown:
