@@ -1,5 +1,8 @@
 //! A counter with a name for everything that can happen to a frame or a datagram.
 
+#[cfg(any(feature = "dpdk", test))]
+use crate::ground::Whole;
+
 /// Why a datagram, or a frame, was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -147,6 +150,33 @@ impl Counters {
         self.dropped[reason as usize] += n;
     }
 
+    /// A datagram was counted as delivered, and then there was no way to hand it over: to be taken
+    /// [off](Self::without), and its frames are lost.
+    #[cfg(any(feature = "dpdk", test))]
+    pub(crate) fn lose(&mut self, whole: &Whole, copied: bool) {
+        let bytes = whole.len as u64;
+        self.datagrams += 1;
+        self.bytes += bytes;
+        if copied {
+            self.copied_datagrams += 1;
+            self.copied_bytes += bytes;
+        }
+        self.drop_many(Reason::LostFrame, whole.fragments.into());
+    }
+
+    /// The same without what was delivered to nobody, which is dropped instead.
+    #[cfg(any(feature = "dpdk", test))]
+    pub(crate) fn without(mut self, lost: &Self) -> Self {
+        self.datagrams -= lost.datagrams;
+        self.bytes -= lost.bytes;
+        self.copied_datagrams -= lost.copied_datagrams;
+        self.copied_bytes -= lost.copied_bytes;
+        for (all, lost) in self.dropped.iter_mut().zip(lost.dropped) {
+            *all += lost;
+        }
+        self
+    }
+
     /// How often something was dropped for this reason.
     pub fn dropped(&self, reason: Reason) -> u64 {
         self.dropped[reason as usize]
@@ -161,6 +191,34 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::WholeBy;
+    use crate::wire::Flow;
+
+    #[test]
+    fn what_nobody_got_is_dropped_and_not_delivered() {
+        let whole = Whole {
+            flow: Flow { src: 1, dst: 2, src_port: 3, dst_port: 4 },
+            len: 7168,
+            fragments: 5,
+            by: WholeBy::Tags,
+        };
+        let mut counted = Counters {
+            datagrams: 3,
+            bytes: 8000,
+            copied_datagrams: 1,
+            copied_bytes: 100,
+            ..Counters::default()
+        };
+        counted.drop_one(Reason::LostFrame);
+        let mut lost = Counters::default();
+        assert_eq!(counted.without(&lost), counted);
+        lost.lose(&whole, false);
+        lost.lose(&Whole { len: 100, fragments: 1, ..whole }, true);
+        let left = counted.without(&lost);
+        assert_eq!((left.datagrams, left.bytes, left.copied_datagrams, left.copied_bytes), (1, 732, 0, 0));
+        assert_eq!(left.drops().map(|(_, n)| n).sum::<u64>(), 7);
+        assert_eq!(left.dropped(Reason::LostFrame), 7);
+    }
 
     #[test]
     fn the_list_is_in_order_and_names_are_unique() {

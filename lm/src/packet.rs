@@ -158,6 +158,17 @@ pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
     }
 }
 
+/// Where the UDP packet ends in a frame of `len` bytes that begins with these, all its headers among them; `None` if it holds none.
+#[cfg(feature = "dpdk")]
+pub(crate) fn packet_end(frame: &[u8], len: usize) -> Option<usize> {
+    match classify_bytes(frame, len) {
+        Kind::Single(packet) | Kind::Fragment(packet) => {
+            Some(HEADERS + packet.skew + usize::from(packet.ip.payload_len))
+        }
+        Kind::Stranger | Kind::Bad => None,
+    }
+}
+
 /// Whether a frame has a VLAN tag that names no VLAN: such a frame is of the same network as one without.
 fn is_priority_tagged(frame: &[u8]) -> bool {
     frame.len() >= ETHERNET + VLAN && be16(frame, 12) == TYPE_VLAN && be16(frame, 14) & VLAN_ID == 0

@@ -330,6 +330,16 @@ impl LandingPool {
         }
     }
 
+    /// Where the payload of a received mbuf's slot lies in the region, whether or not it was received there.
+    ///
+    /// # Safety
+    /// As for [`LandingPool::landed`].
+    pub(crate) unsafe fn place(&mut self, mbuf: *const rte_mbuf) -> usize {
+        // SAFETY: the caller's promise.
+        let buf = unsafe { (*mbuf).buf_addr } as usize;
+        self.landing().bounced(buf).map_or(buf + TO_PAYLOAD, |(_, target)| target)
+    }
+
     /// Takes mbufs back; their slots stay out until [`LandingPool::release`] or a [`Hold`] gives them back.
     ///
     /// # Safety
@@ -490,6 +500,18 @@ impl LandingPool {
         // SAFETY: `frame_start` gives the address of as many bytes, in memory that lives as long as the pool.
         unsafe { copy_words(start as *const u8, &mut into[..n]) };
         Some(n)
+    }
+
+    /// Copies what is at `start` now, as much as `into` has room for; false, and nothing is copied, if that is not all in the
+    /// region or in bounce slots. As [`LandingPool::copy_frame`] otherwise.
+    pub fn copy_part(&self, start: usize, into: &mut [u8]) -> bool {
+        let landing = self.landing();
+        let fits = landing.covers(start, into.len()) || landing.bounces.covers(start, into.len());
+        if fits {
+            // SAFETY: as many bytes of memory that lives as long as the pool.
+            unsafe { copy_words(start as *const u8, into) };
+        }
+        fits
     }
 
     /// The first bytes of a frame, up to [`SNAPSHOT`], as they are now: its headers, with options, and what tells what it is.

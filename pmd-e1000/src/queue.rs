@@ -28,11 +28,29 @@ pub unsafe trait Take {
     fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
 
     /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`Take::take`] gets
-    /// its parts as damaged.
-    fn take_two(&mut self, pool: &mut LandingPool, parts: [Landed; 2]) -> bool;
+    /// its parts as damaged. What is behind it says whether the second part may have been overwritten.
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool;
 
     /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
+}
+
+/// A part of a frame that is spread over slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The slot that it took.
+    pub slot: Landed,
+    /// Address where its bytes start: drivers need no headroom behind the first part.
+    pub start: usize,
+}
+
+/// What was received behind a frame, in the same burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Address where its payload is, or in a bounce slot would be.
+    pub at: usize,
+    /// Bytes of the frame, or of its first part.
+    pub len: u16,
 }
 
 /// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an overlapping slot.
@@ -142,8 +160,9 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut 
     loop {
         taker.take_plain(pool, &mut burst);
         let Some(&mbuf) = burst.rest.next() else { break };
+        let behind = burst.rest.as_slice().first().copied();
         // SAFETY: as above.
-        unsafe { feed_one(pool, mbuf, taker) };
+        unsafe { feed_one(pool, mbuf, behind, taker) };
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
@@ -210,18 +229,23 @@ fn prefetch(at: usize) {
     let _ = at;
 }
 
-/// A frame with something special about it.
+/// A frame with something special about it, and the one that was received behind it.
 ///
 /// # Safety
 /// As for [`feed`].
 #[cold]
 #[inline(never)]
-unsafe fn feed_one(pool: &mut LandingPool, mbuf: *mut rte_mbuf, taker: &mut impl Take) {
+unsafe fn feed_one(
+    pool: &mut LandingPool,
+    mbuf: *mut rte_mbuf,
+    behind: Option<*mut rte_mbuf>,
+    taker: &mut impl Take,
+) {
     // SAFETY: the caller's promise.
     let landed = unsafe { pool.landed(mbuf) };
     if landed.damaged {
         // SAFETY: as above.
-        unsafe { feed_damaged(pool, mbuf, taker) };
+        unsafe { feed_damaged(pool, mbuf, behind, taker) };
     } else {
         taker.take(pool, landed);
     }
@@ -233,27 +257,39 @@ unsafe fn feed_one(pool: &mut LandingPool, mbuf: *mut rte_mbuf, taker: &mut impl
 /// As for [`feed`].
 #[cold]
 #[inline(never)]
-unsafe fn feed_damaged(pool: &mut LandingPool, head: *mut rte_mbuf, taker: &mut impl Take) {
-    // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
+unsafe fn feed_damaged(
+    pool: &mut LandingPool,
+    head: *mut rte_mbuf,
+    behind: Option<*mut rte_mbuf>,
+    taker: &mut impl Take,
+) {
+    let mut part = |mbuf: *mut rte_mbuf| {
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
+        unsafe {
+            let start = (*mbuf).buf_addr as usize + usize::from((*mbuf).data_off);
+            Part { slot: pool.landed(mbuf), start }
+        }
+    };
+    // SAFETY: as above.
     let parts = unsafe {
         match (*head).next {
-            second if !second.is_null() && (*second).next.is_null() => {
-                Some([pool.landed(head), pool.landed(second)])
-            }
+            second if !second.is_null() && (*second).next.is_null() => Some([part(head), part(second)]),
             _ => None,
         }
     };
-    let taken = parts.is_some_and(|parts| taker.take_two(pool, parts));
+    // SAFETY: as above.
+    let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
+    let taken = parts.is_some_and(|parts| taker.take_two(pool, parts, behind));
     let mut mbuf = head;
     while !mbuf.is_null() {
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
         // unchained.
         unsafe {
-            let landed = pool.landed(mbuf);
             let next = (*mbuf).next;
             (*mbuf).next = ptr::null_mut();
             (*mbuf).nb_segs = 1;
             if !taken {
+                let landed = pool.landed(mbuf);
                 taker.take(pool, Landed { damaged: true, ..landed });
             }
             if mbuf != head {

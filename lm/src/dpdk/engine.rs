@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use pmd_e1000::device::Traits;
-use pmd_e1000::queue::{Burst, Take};
+use pmd_e1000::queue::{Behind, Burst, Part, Take};
 use pmd_e1000::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
@@ -14,7 +14,7 @@ use crate::dpdk::message::Message;
 use crate::ground::{Accept, Below, Frame, Frames, Ground, Require, Slot, Whole};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
-use crate::packet::{HEAD, Head};
+use crate::packet::{HEAD, Head, packet_end};
 use crate::reassembler::{Limits, Store};
 use crate::wire::{FCS, HEADERS, VLAN};
 use crate::words::HeaderWords;
@@ -108,6 +108,9 @@ pub struct Engine {
     read: (u64, u32),
     /// A frame that came in two slots.
     long: Vec<u8>,
+    /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That would be a defect
+    /// of this program's, which shows as frames that are lost.
+    lost: Counters,
 }
 
 /// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does so for longer.
@@ -161,6 +164,7 @@ impl Engine {
             clock: Clock::new(eal),
             read: (0, UNTIMED),
             long: Vec::with_capacity(config.geometry.longest_frame() + VLAN + FCS),
+            lost: Counters::default(),
         })
     }
 
@@ -171,8 +175,8 @@ impl Engine {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
             _ => (self.clock.now(), 0),
         };
-        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
-        self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, deliver });
+        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
+        self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, lost, deliver });
         if let Some(mismatch) = self.matcher.mtu_check.take() {
             log::warn!("{mismatch}");
         }
@@ -180,19 +184,19 @@ impl Engine {
 
     /// Hands every slot and buffer back.
     pub(crate) fn clear(&mut self, pool: &mut LandingPool) {
-        let (copies, strangers) = (&mut self.copies, &mut self.strangers);
-        self.matcher.clear(&mut View { pool, copies, strangers, deliver: &mut drop });
+        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
+        self.matcher.clear(&mut View { pool, copies, strangers, lost, deliver: &mut drop });
         self.strangers.frames.clear();
     }
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        self.matcher.counters
+        self.matcher.counters.without(&self.lost)
     }
 
     /// Starts counting anew.
     pub fn clear_counters(&mut self) {
-        self.matcher.counters = Counters::default();
+        (self.matcher.counters, self.lost) = (Counters::default(), Counters::default());
     }
 
     /// The next frame that is not LM's.
@@ -261,8 +265,9 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
     #[inline(always)]
     fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>) {
         let engine = &mut *self.engine;
-        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
-        engine.matcher.push_plain(burst, &mut View { pool, copies, strangers, deliver });
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        engine.matcher.push_plain(burst, &mut View { pool, copies, strangers, lost, deliver });
     }
 
     fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
@@ -276,29 +281,61 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
             engine.matcher.counters.bounced += 1;
         }
         let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
-        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
-        engine.matcher.push(frame, &mut View { pool, copies, strangers, deliver });
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        engine.matcher.push(frame, &mut View { pool, copies, strangers, lost, deliver });
     }
 
-    fn take_two(&mut self, pool: &mut LandingPool, parts: [Landed; 2]) -> bool {
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool {
         let engine = &mut *self.engine;
-        let len: usize = parts.iter().map(|part| usize::from(part.len)).sum();
+        let [first, second] = parts;
+        let (split, len) =
+            (usize::from(first.slot.len), usize::from(first.slot.len) + usize::from(second.slot.len));
         if len > engine.matcher.config().geometry.longest_frame() + VLAN + FCS {
             return false;
         }
         engine.long.clear();
         engine.long.resize(len, 0);
-        let (first, second) = engine.long.split_at_mut(parts[0].len.into());
-        for (part, to) in parts.iter().zip([first, second]) {
-            if pool.copy_frame(part.at, part.len, part.bounce, to) != Some(part.len.into()) {
+        let (head, tail) = engine.long.split_at_mut(split);
+        if !pool.copy_part(first.start, head) || !pool.copy_part(second.start, tail) {
+            return false;
+        }
+        if !is_intact(&second, behind, engine.matcher.config(), pool) {
+            if packet_end(&engine.long, len).is_none_or(|end| end > split) {
                 return false;
             }
+            // It is no part of the packet: a frame check sequence, or another trailer.
+            engine.long.truncate(split);
         }
-        let slots =
-            parts.map(|part| Frame { at: part.at, len: part.len, slot: Slot::Damaged, bounce: part.bounce });
-        let (copies, strangers, deliver) = (&mut engine.copies, &mut engine.strangers, &mut *self.deliver);
-        engine.matcher.push_gathered(&engine.long, &slots, &mut View { pool, copies, strangers, deliver });
+        let slots = parts.map(|Part { slot: Landed { at, len, bounce, .. }, .. }| Frame {
+            at,
+            len,
+            slot: Slot::Damaged,
+            bounce,
+        });
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        let view = &mut View { pool, copies, strangers, lost, deliver };
+        engine.matcher.push_gathered(&engine.long, &slots, view);
         true
+    }
+}
+
+/// Whether nothing had overwritten a frame's second part, a few bytes at the start of its slot, before this is asked: the rule
+/// for headers (`docs/proof.md`), which lie there else. `behind` was received next.
+fn is_intact(part: &Part, behind: Option<Behind>, config: &Config, pool: &LandingPool) -> bool {
+    let Landed { at, bounce, .. } = part.slot;
+    if bounce != 0 {
+        return true;
+    }
+    match behind {
+        Some(behind) => {
+            // Under its other address, if the region is mapped twice.
+            let lap = if behind.at > at { config.mirror } else { 0 };
+            let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
+            behind.at > at + lap || end <= part.start + lap
+        }
+        None => config.synchronous || pool.below(at, bounce) == pmd_e1000::Below::Untouched,
     }
 }
 
@@ -307,6 +344,7 @@ struct View<'a, F> {
     pool: &'a mut LandingPool,
     copies: &'a mut SendPool,
     strangers: &'a mut Strangers,
+    lost: &'a mut Counters,
     deliver: &'a mut F,
 }
 
@@ -358,11 +396,13 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
         let reach = (payload + whole.len).saturating_sub(lowest);
         // SAFETY: `Ground::landed` gives the slots of a datagram that lies whole in them away, once.
         if let Some(hold) = unsafe { self.pool.hold(lowest, u32::from(whole.fragments), reach) } {
-            if let Some(payload) = Payload::landed(hold, payload, whole.len) {
-                (self.deliver)(Message::new(whole, payload));
+            match Payload::landed(hold, payload, whole.len) {
+                Some(payload) => (self.deliver)(Message::new(whole, payload)),
+                None => self.lost.lose(&whole, false),
             }
             return;
         }
+        self.lost.lose(&whole, false);
         // Not in one piece of region: then no slot may be lost, either.
         let stride = self.pool.config().stride;
         for slot in 0..usize::from(whole.fragments) {
@@ -372,8 +412,9 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
     }
 
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
-        if let Some(payload) = Payload::copied(buf, start, whole.len) {
-            (self.deliver)(Message::new(whole, payload));
+        match Payload::copied(buf, start, whole.len) {
+            Some(payload) => (self.deliver)(Message::new(whole, payload)),
+            None => self.lost.lose(&whole, true),
         }
     }
 

@@ -63,24 +63,30 @@
 //! ```
 //! Nor does a taker that is safe to write get at the pool.
 //! ```compile_fail,E0200
-//! use pmd_e1000::queue::{Burst, Take};
+//! use pmd_e1000::queue::{Behind, Burst, Part, Take};
 //! use pmd_e1000::{Landed, LandingPool};
 //! struct Taker(LandingPool);
 //! impl Take for Taker {
 //!     fn prepare(&self, _: &Burst<'_>) {}
 //!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
+//!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {
+//!         false
+//!     }
 //!     fn take(&mut self, pool: &mut LandingPool, _: Landed) {
 //!         std::mem::swap(&mut self.0, pool);
 //!     }
 //! }
 //! ```
 //! ```no_run
-//! use pmd_e1000::queue::{Burst, Take};
+//! use pmd_e1000::queue::{Behind, Burst, Part, Take};
 //! use pmd_e1000::{Landed, LandingPool};
 //! struct Taker(LandingPool);
 //! unsafe impl Take for Taker {
 //!     fn prepare(&self, _: &Burst<'_>) {}
 //!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
+//!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {
+//!         false
+//!     }
 //!     fn take(&mut self, pool: &mut LandingPool, _: Landed) {
 //!         std::mem::swap(&mut self.0, pool);
 //!     }
