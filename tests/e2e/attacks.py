@@ -36,6 +36,11 @@ def marked(frame, tos):
     return frame[:wire.ETHERNET] + bytes(header) + frame[wire.HEADERS:]
 
 
+def priority_tagged(frame, priority=5):
+    """The same frame with a VLAN tag that names no VLAN (802.1Q)."""
+    return frame[:12] + struct.pack("!HH", 0x8100, priority << 13) + frame[12:]
+
+
 def interleaved(datagrams):
     """The first frame of each, then the second of each, and so on."""
     return [d[k] for k in range(max(map(len, datagrams))) for d in datagrams if k < len(d)]

@@ -83,6 +83,19 @@ def with_bits(frame, at, value):
     return frame[:at] + value + frame[at + len(value):]
 
 
+def marked(frame, ecn):
+    """A frame with this mark of explicit congestion notification (RFC 3168), and the header's checksum for it."""
+    at = wire.ETHERNET
+    head = bytearray(frame[at:at + 20])
+    head[1] = head[1] & ~3 | ecn
+    head[10:12] = b"\0\0"
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    head[10:12] = struct.pack("!H", total ^ 0xFFFF)
+    return with_bits(frame, at, bytes(head))
+
+
 def fragment(name, offset, length, more, ident=900, flow=A):
     return ipv4(flow, payload(f"{name}{offset}", length), ident, offset, more)
 
@@ -298,4 +311,10 @@ def all_cases(where):
     for i, frame in enumerate(frames):
         c.add([kernel_frames(A, 2000 + 20 * i + k, payload("flood", 3000))[0] for k in range(20)] + [frame])
     c.sent += payloads
+    c = case("fragments of one datagram that a router marked, and others that say it must not be")
+    frames = kernel_frames(A, 977, payload("marks"))
+    c.add([marked(f, 0b11 if i == 2 else 0b00) for i, f in enumerate(frames)])
+    c = case("the same with a sender that allows it")
+    frames = kernel_frames(A, 978, payload("marks 2"))
+    c.add([marked(f, 0b11 if i == 2 else 0b10) for i, f in enumerate(frames)], payload("marks 2"))
     return cases, (lm["good"], load["good"])

@@ -104,6 +104,16 @@ class AtAnyMtu(Captures):
                            for slots in (OVERLAPPING, SEPARATE) for burst in (1, 32)])
             path.unlink()
 
+    def test_the_longest_datagrams_of_one_frame(self):
+        """each by itself, so that nothing comes behind it: whole in either layout, in any burst"""
+        runs = []
+        for mtu in (577, 1450, 1500, 9000):
+            for length in range(mtu - 34, mtu - 27):
+                payload = data(("single", mtu), length)
+                runs += [(kernel(VICTIM, 1, payload, mtu), [payload], (f"--mtu={mtu}", slots, f"--burst={burst}"), LARGE, 1)
+                         for slots in (OVERLAPPING, SEPARATE) for burst in (1, 32)]
+        self.together(runs)
+
     def test_a_frame_beyond_the_mtu_is_whole_or_counted(self):
         for mtu, beyond in ((1500, 1), (1500, 4), (1500, 5), (1500, 18), (576, 1), (1450, 3), (9000, 1)):
             payload = data(beyond, mtu - 28 + beyond)
@@ -167,6 +177,44 @@ class Streams(Captures):
         """the shortest stream, in one burst"""
         sent, datagrams = self.stream(2000)
         self.all_of(datagrams[0] + datagrams[1], sent[:2], OVERLAPPING, "--burst=32")
+
+
+def checked(frame):
+    """The same frame from a device that keeps the frame check sequence."""
+    return frame + bytes.fromhex("deadbeef")
+
+
+class LongFrames(Captures):
+    """Frames of a kernel's datagrams that are longer than an overlapping slot, and yet of the MTU: a tag in front of the
+    packet, or something behind it. The device spreads each over two slots."""
+
+    SIZES = (18, 1400, 1469, 1472, 1473, 2000, 2960, 7168)
+
+    def of(self, change):
+        sent = [data(("long", n), n) for n in self.SIZES]
+        frames = [change(f) for i, p in enumerate(sent) for f in kernel(VICTIM, i, p)]
+        self.together([(frames, sent, (slots, f"--burst={burst}", f"--require={policy}"), NO_HUGE,
+                        len(sent) if slots == SEPARATE or burst == 1 else 0)
+                       for policy in ("headers", "headers,checksum")
+                       for slots in (OVERLAPPING, SEPARATE) for burst in (1, 4, 32)])
+
+    def test_priority_tags(self):
+        """Within a burst the next full frame lies where the end of the payload was: nobody has that any more."""
+        self.of(attacks.priority_tagged)
+
+    def test_frame_check_sequences(self):
+        """Within a burst short frames lose their headers to the next one, as without them."""
+        self.of(checked)
+
+    def test_one_frame_in_a_burst(self):
+        """and nothing behind it"""
+        runs = []
+        for length in (1469, 1470, 1472):
+            payload = data("long", length)
+            for change in (attacks.priority_tagged, checked):
+                runs += [([change(f) for f in kernel(VICTIM, 1, payload)], [payload], (slots, f"--burst={burst}"), NO_HUGE, 1)
+                         for slots in (OVERLAPPING, SEPARATE) for burst in (1, 32)]
+        self.together(runs)
 
 
 class Senders(Captures):
