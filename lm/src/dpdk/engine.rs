@@ -300,7 +300,10 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
         if !pool.copy_part(first.start, head) || !pool.copy_part(second.start, tail) {
             return false;
         }
-        if !is_intact(&second, behind, engine.matcher.config(), pool) {
+        let Config { mirror, synchronous, .. } = *engine.matcher.config();
+        let untouched =
+            || synchronous || pool.below(second.slot.at, second.slot.bounce) == pmd_e1000::Below::Untouched;
+        if !is_intact(&second, behind, mirror, untouched) {
             if packet_end(&engine.long, len).is_none_or(|end| end > split) {
                 return false;
             }
@@ -321,22 +324,19 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
     }
 }
 
-/// Whether nothing had overwritten a frame's second part, a few bytes at the start of its slot, before this is asked: the rule
-/// for headers (`docs/proof.md`), which lie there else. `behind` was received next.
-fn is_intact(part: &Part, behind: Option<Behind>, config: &Config, pool: &LandingPool) -> bool {
+/// Whether a frame's second part, a few bytes at the start of its slot, had not been overwritten before this is asked: the rule for
+/// headers (`docs/proof.md`), which lie there else. `behind` was received next; if nothing was, `untouched` says whether no
+/// device had come to the slot below.
+fn is_intact(part: &Part, behind: Option<Behind>, mirror: usize, untouched: impl FnOnce() -> bool) -> bool {
     let Landed { at, bounce, .. } = part.slot;
     if bounce != 0 {
         return true;
     }
-    match behind {
-        Some(behind) => {
-            // Under its other address, if the region is mapped twice.
-            let lap = if behind.at > at { config.mirror } else { 0 };
-            let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
-            behind.at > at + lap || end <= part.start + lap
-        }
-        None => config.synchronous || pool.below(at, bounce) == pmd_e1000::Below::Untouched,
-    }
+    let Some(behind) = behind else { return untouched() };
+    // Under its other address, if the region is mapped twice.
+    let lap = if behind.at > at { mirror } else { 0 };
+    let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
+    behind.at > at + lap || end <= part.start + lap
 }
 
 /// The landing pool as the matcher's ground.
@@ -448,5 +448,34 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
     fn release(&mut self, frame: &Frame) {
         // SAFETY: `Ground::release` hands a slot back that the matcher was given, once.
         unsafe { self.pool.release(frame.at) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_part_is_believed_where_a_header_would_be() {
+        let (at, stride, mirror) = (1 << 20, 1480, 1 << 22);
+        let slot = Landed { at, len: 4, layout: SlotLayout::Overlapping, damaged: false, bounce: 0 };
+        let part = Part { slot, start: at - HEADERS };
+        let headless = Part { start: at - HEADERS - 128, ..part };
+        let behind = |at, len| Some(Behind { at, len });
+        let below = at - stride;
+        for (part, longest) in [(part, 1480), (headless, 1480 - 128)] {
+            let intact =
+                |behind, mirror| is_intact(&part, behind, mirror, || unreachable!("a frame came behind"));
+            for (place, mirror) in [(below, 0), (below, mirror), (below + mirror, mirror)] {
+                assert!(intact(behind(place, longest), mirror), "it ends where the part begins");
+                assert!(!intact(behind(place, longest + 1), mirror));
+                assert!(!intact(behind(place, 1514), mirror));
+            }
+            assert!(intact(behind(at + 4 * stride, 1514), 0), "elsewhere");
+            assert!(intact(behind(at - 7 * stride, 1514), 0), "elsewhere");
+            let bounced = Part { slot: Landed { bounce: 1, ..slot }, ..part };
+            assert!(is_intact(&bounced, behind(below, 1514), 0, || false), "nothing reaches a bounce slot");
+            assert!(is_intact(&part, None, 0, || true) && !is_intact(&part, None, 0, || false));
+        }
     }
 }
