@@ -162,5 +162,7 @@ pub(crate) fn hostile(g: Geometry) -> Vec<Stream> {
         });
         all.push(Stream { name: format!("LM's, {name} inside each datagram"), frames: frames.collect() });
     }
+    // Some are nothing where a datagram is one frame.
+    all.retain(|stream| !stream.frames.is_empty());
     all
 }
