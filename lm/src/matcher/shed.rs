@@ -1,0 +1,55 @@
+//! What has waited too long goes, the oldest first, and never what is younger with it.
+
+use super::Matcher;
+use super::log::Moment;
+use crate::counters::Reason;
+use crate::ground::Ground;
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+    /// Drops what has waited too long, and a run that can no longer be one.
+    pub(super) fn shed<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        if self.log.run() > 0 {
+            self.shed_waiting(ground);
+        }
+        let most = self.config.geometry.max_fragments();
+        if self.run_len() > 2 * most {
+            // No datagram has so many: the oldest are none of the next one's.
+            self.unfold();
+            self.log.begin_run(self.log.len() - most, self.moment());
+        }
+        if self.stale.0 != self.begun {
+            self.stale = (self.begun, self.now);
+        } else if self.log.has_run() && self.now.saturating_sub(self.stale.1) > Self::PATIENCE {
+            self.unfold();
+            self.leave();
+            self.drop_oldest(self.log.len(), ground);
+        }
+    }
+
+    fn shed_waiting<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+        let Moment { frames, now } = self.moment();
+        let due = self.log.older_than(Moment {
+            frames: frames.saturating_sub(Self::WINDOW),
+            now: now.saturating_sub(Self::PATIENCE),
+        });
+        let late = self
+            .log
+            .older_than(Moment { frames: 0, now: now.saturating_sub(Self::PATIENCE + Self::GAP / 2) });
+        if due >= Self::SHED || due == self.log.run() || late > 0 {
+            self.drop_oldest(due, ground);
+        }
+    }
+
+    /// Drops the oldest frames of the log.
+    pub(super) fn drop_oldest<G: Ground<Buf = B>>(&mut self, n: usize, ground: &mut G) {
+        if n == 0 {
+            return;
+        }
+        self.log.iter().take(n).for_each(|frame| ground.release(frame));
+        self.counters.drop_many(Reason::LostFrame, n as u64);
+        self.log.remove(0..n);
+        if self.log.is_empty() {
+            self.open_gap();
+        }
+    }
+}
