@@ -118,6 +118,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
                 self.scratch.empty(ground);
                 self.obey(outcome, ground);
+                // It lies in no slot, so its datagram cannot land: those that wait for it follow it.
+                if self.log.seen() > 0 {
+                    self.gather(&packet.key(), ground);
+                }
             }
             Kind::Stranger => self.hand_out_bytes(bytes, ground),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
