@@ -260,15 +260,15 @@ class Longer(Tap):
         self.tell(child, "start")
         self.knows(child)
         s = self.socket()
+        # There is room for a VLAN tag and a frame check sequence, so two bytes too many are no loss.
         for n in (1474, 3000, 100, 8000):
             s.sendto(bytes(n), (LM, LM_PORT))
         time.sleep(1.3)
         self.tell(child, "clear port stats 0")
         summary = self.finish(child)
-        self.assertEqual([m["len"] for m in child.messages()], [100])
-        self.assertGreaterEqual(summary["rx_errors"], 2, str(child))
-        self.assertEqual(summary["rx_errors"] + sum(summary["dropped"].values()), 3, str(child))
-        self.assertRegex(child.out(), r"Device: RX-missed: 0 RX-errors: [23] RX-nombuf: 0 TX-errors: 0")
+        self.assertEqual([m["len"] for m in child.messages()], [1474, 100])
+        self.assertEqual(summary["rx_errors"] + sum(summary["dropped"].values()), 2, str(child))
+        self.assertRegex(child.out(), r"Device: RX-missed: 0 RX-errors: 2 RX-nombuf: 0 TX-errors: 0")
         self.pools_are_level(summary)
 
 
