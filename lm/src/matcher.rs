@@ -11,14 +11,14 @@
 //! enough, the device writes only inside the receive call (`synchronous`), the slot below was still untouched after the
 //! header had been read, or nothing came for so long that a frame under way would have been reported. Every other header
 //! is nothing but a reason to look again. Length and count alone never deliver. `docs/proof.md` has the whole table;
-//! [`proof`] is its code.
+//! `proof` is its code.
 //!
 //! # What does not fit
-//! Frames of runs that did not close wait in the [log](log::Log), older than the run. When a first fragment shows up that
-//! needs them, [`repair`] tries to make the datagram whole with one copy. [`forward`] finds datagrams whose fragments came in
+//! Frames of runs that did not close wait in the log, older than the run. When a first fragment shows up that
+//! needs them, `repair` tries to make the datagram whole with one copy. `forward` finds datagrams whose fragments came in
 //! the order in which kernels send them. Frames whose headers are intact go to the [`Reassembler`] when their datagram
-//! is not one that lands ([`intact`]). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the
-//! oldest first, and counted. What all that may cost is bounded: [`effort`].
+//! is not one that lands (`intact`). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the
+//! oldest first, and counted. What all that may cost is bounded: `effort`.
 //!
 //! # Order of calls
 //! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
