@@ -4,7 +4,7 @@
 //! - [`devargs`]: a device's arguments as its driver reads them; [`demands`]: what must hold between them and a port's setup;
 //! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and [`order`]
 //!   proves that its writes keep their order; [`judge`] puts all of this together for a port;
-//! - [`memory`] (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
+//! - `memory` (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
 //! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
 //! - `returns`: how what is held comes back, from any thread; `platform` is what it takes from the machine;
 //! - [`owed`]: what devices still have of pools that are gone;
@@ -15,9 +15,9 @@
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
 //! - [`clock`]: nanoseconds by the time-stamp counter;
-//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do; [`rules`] (private): filters that do not
+//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do; `rules` (private): filters that do not
 //!   are taken out;
-//! - [`port`]: a port, set up so that all of this is safe; [`rings`], [`seat`] and [`interrupt`] (private) are
+//! - [`port`]: a port, set up so that all of this is safe; `rings`, `seat` and `interrupt` (private) are
 //!   parts of it.
 
 pub mod cards;

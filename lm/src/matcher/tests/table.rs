@@ -127,15 +127,12 @@ impl Run {
             Reason::Ecn,
             Reason::OverBudget,
         ];
-        match told.into_iter().find(|&reason| counters.dropped(reason) > 0) {
-            Some(reason) => {
-                assert_eq!(counters.dropped(reason), 1, "{counters:?}");
-                reason.name()
-            }
-            None => {
-                assert!(counters.drops().any(|(_, n)| n > 0), "lost without a counter: {counters:?}");
-                "waits"
-            }
+        if let Some(reason) = told.into_iter().find(|&reason| counters.dropped(reason) > 0) {
+            assert_eq!(counters.dropped(reason), 1, "{counters:?}");
+            reason.name()
+        } else {
+            assert!(counters.drops().any(|(_, n)| n > 0), "lost without a counter: {counters:?}");
+            "waits"
         }
     }
 }

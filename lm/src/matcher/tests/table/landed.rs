@@ -43,13 +43,13 @@ fn run(mut frames: Vec<Vec<u8>>, headers: &str, way: usize, geometry: Geometry, 
         "first" => run.play(&frames, |_| false),
         "contradiction" => {
             contradict(&mut frames[1], way);
-            run.play(&frames, |i| i == 1 || way % 2 == 0);
+            run.play(&frames, |i| i == 1 || way.is_multiple_of(2));
         }
         "gone" => {
             let n = frames.len();
             let full = geometry.full_frame();
             frames.push(mock::frames::of_protocol(B, 6, full, &payload(full, 5)));
-            run.play(&frames, |i| i + 2 < n && way % 2 == 0);
+            run.play(&frames, |i| i + 2 < n && way.is_multiple_of(2));
         }
         other => panic!("{other} is nothing that is known of headers"),
     }

@@ -23,6 +23,15 @@ fn short() -> Vec<u8> {
     tcp(1000)
 }
 
+/// One that ends with the beginning of another first fragment's headers, where the frame above has its own.
+fn forging() -> Vec<u8> {
+    let (mut f, fake) = (reaching(), fragment(B, 7, 0, true, &[]));
+    let end = f.len();
+    let n = end - G.stride();
+    f[end - n..].copy_from_slice(&fake[..n]);
+    f
+}
+
 impl Run {
     /// The driver hands over all but the last `ahead` frames in one burst, and the matcher looks once.
     fn poll(&mut self, ahead: usize) {
@@ -108,18 +117,7 @@ fn header(what: &str, kind: &str) -> &'static str {
             run.mock.blind = true;
             arrive(&mut run, &frames);
             run.poll(0);
-            arrive(
-                &mut run,
-                &[{
-                    // It ends where the headers begin, and with the headers of another datagram's first fragment.
-                    let mut f = reaching();
-                    let fake = fragment(B, 7, 0, true, &[]);
-                    let end = f.len();
-                    let n = end - HEADERS - (G.stride() - HEADERS);
-                    f[end - n..].copy_from_slice(&fake[..n]);
-                    f
-                }],
-            );
+            arrive(&mut run, &[forging()]);
             run.pass(MS * 6 / 10, 3);
             assert!(run.mock.delivered.is_empty());
             run.poll(0);
@@ -129,16 +127,21 @@ fn header(what: &str, kind: &str) -> &'static str {
         }
         other => panic!("nobody knows how to read {other:?}"),
     }
+    verdict(run, what, before, late.as_deref(), &data)
+}
+
+/// Whether the datagram was delivered at once, when other frames came, or never; `before`: so many were delivered before it.
+fn verdict(mut run: Run, what: &str, before: usize, late: Option<&[Vec<u8>]>, data: &[u8]) -> &'static str {
     let known = run.mock.delivered.len() > before;
     if let Some(next) = late {
         assert!(run.mock.delivered.len() <= before + 1);
-        arrive(&mut run, &next);
+        next.iter().for_each(|frame| run.mock.arrive(frame));
         run.poll(0);
     }
     let delivered = run.mock.delivered.len() > before;
     run.mock.blind = false;
     let (all, counters, _) = run.end();
-    only(&all, &[&data]);
+    only(&all, &[data]);
     match (known, delivered) {
         (true, true) => "intact",
         (false, true) => "hint",
