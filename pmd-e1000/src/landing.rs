@@ -2,7 +2,7 @@
 //! it.
 //!
 //! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with the
-//! next mbuf of the pool. So the order in which [`Landing::dequeue`] hands out addresses is the order in which
+//! next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in which
 //! frames land: one stride below the other. The mbufs themselves are few and always the same, last in first
 //! out, so that they stay in the cache; what descends is the address in them.
 

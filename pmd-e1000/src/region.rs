@@ -2,7 +2,7 @@
 //!
 //! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot cut
 //! from it has come back. Slots come back on the queue's lcore (in its books) or with a [`Hold`] that some thread
-//! drops, by the protocol of [`returns`](crate::returns).
+//! drops, by the protocol of `returns`.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
