@@ -223,6 +223,32 @@ impl Remains {
         plain.then_some(Packet { ip, tos: self.head[ETHERNET + 1], skew: 0, front })
     }
 
+    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come, of
+    /// any datagram: in a header without options, that is good if all of it is left.
+    pub(crate) fn may_be_at(&self, offset: u32, len: u16, more: bool) -> bool {
+        let mut wanted = [0; IPV4];
+        let (src, dst, id) = (0, 0, 0);
+        let ip = Ipv4 {
+            src,
+            dst,
+            id,
+            protocol: wire::PROTO_UDP,
+            ttl: 0,
+            more,
+            offset,
+            header_len: IPV4 as u8,
+            payload_len: len,
+        };
+        ip.emit(&mut wanted);
+        let here = &self.head[ETHERNET..HEADERS];
+        // Version and length, total length, flags (but for the one that forbids to cut it) and offset, protocol.
+        let fields = [(0, 0xff), (2, 0xff), (3, 0xff), (6, 0xbf), (7, 0xff), (9, 0xff)];
+        let agrees =
+            |&(at, mask): &(usize, u8)| ETHERNET + at < self.gone || (here[at] ^ wanted[at]) & mask == 0;
+        fields.iter().all(agrees)
+            && (self.gone > ETHERNET || Ipv4::parse(here, HEADERS + usize::from(len)).is_ok())
+    }
+
     /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come,
     /// of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken to be the same, as one sender's
     /// are: its checksum says more about the identification then than about a mark that was set on the way.

@@ -142,6 +142,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let place = (n - 2) * stride;
         let known = self.log.packet(last - 1).copied();
         let left = if known.is_none() { self.remains(last - 1, ground) } else { None };
+        if left.is_some_and(|left| !left.may_be_at(place as u32, stride as u16, true)) {
+            return None;
+        }
         let known = known.or_else(|| left?.packet(self.log[last - 1].len.into()));
         let (src, dst) = match &known {
             Some(packet) if packet.is_piece(&packet.key(), place, stride, true) => {

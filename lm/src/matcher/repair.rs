@@ -9,6 +9,7 @@
 use super::close::identity;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest, Piece};
+use crate::counters::Reason;
 use crate::ground::{Ground, Slot, Whole, WholeBy};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
@@ -167,7 +168,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             ground.give(buf);
             return false;
         }
-        self.deliver_buffer(&wanted.whole(), buf, ground);
+        if self.marks_of_choice_clash(wanted, &choice.chosen) {
+            self.counters.drop_one(Reason::Ecn);
+            ground.give(buf);
+        } else {
+            self.deliver_buffer(&wanted.whole(), buf, ground);
+        }
         true
     }
 
@@ -201,7 +207,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             {
                 choice.choose(wanted.z, skip, extra, last);
                 let chosen = &choice.chosen;
-                self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], ground);
+                if self.marks_of_choice_clash(wanted, chosen) {
+                    self.counters.drop_one(Reason::Ecn);
+                } else {
+                    self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], ground);
+                }
                 return true;
             }
         }
@@ -251,6 +261,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         // Where none may be skipped, the newest are taken.
         middle.truncate(if blocks == 0 { n - 2 } else { found });
         middle.len() >= n - 2 && found <= n - 2 + BLOCK
+    }
+
+    /// Whether the ECN marks of the chosen frames, as far as their headers are known, exclude each other.
+    fn marks_of_choice_clash(&self, wanted: &Wanted, chosen: &[usize]) -> bool {
+        let known = chosen.iter().filter_map(|&i| self.log.packet(i)).map(Packet::ecn);
+        wire::marks_clash(known.fold(1 << wanted.packet.ecn(), |all, ecn| all | 1 << ecn))
     }
 
     /// What the piece at `place` sums up to if it lies in frame `index`.
