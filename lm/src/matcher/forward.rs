@@ -54,7 +54,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             let place = (i - first) * stride;
             match self.log.packet(i) {
                 Some(packet) if packet.is_piece(&last.key(), place, stride, true) => {
-                    marks |= 1 << packet.ecn()
+                    marks |= 1 << packet.ecn();
                 }
                 Some(_) => return false,
                 None => {

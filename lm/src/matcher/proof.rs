@@ -149,7 +149,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 Err(certain(Reason::Unproven))
             };
         }
-        if !(by_headers && require.headers) && !require.checksum {
+        if !(require.checksum || by_headers && require.headers) {
             return Err(certain(Reason::Unproven));
         }
         if !by_headers && *tag == TagState::Absent {
