@@ -125,3 +125,18 @@ fn the_loop_takes_turns_until_it_is_told_to_stop() {
         assert!(control.node().counters().sent > 0, "the request went out");
     }
 }
+
+/// A node whose link has just come up, or that had no CPU, finds a request before it has seen that its rest is over.
+#[test]
+fn a_rest_that_is_over_refuses_nobody() {
+    let (mut a, mut b) = (end(1), end(2));
+    let now = at(1000);
+    a.control.turn(now);
+    a.caller.request(NodeId(2), 1 << 20, 0).expect("room");
+    a.control.turn(now);
+    carry(&mut a, &mut b, &mut Vec::new());
+    b.control.turn(now);
+    let mut orders = Vec::new();
+    carry(&mut b, &mut a, &mut orders);
+    assert!(orders.contains(&Order::Open { queue: 0, holder: NodeId(1) }), "{orders:?}");
+}

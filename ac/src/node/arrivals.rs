@@ -124,6 +124,14 @@ impl Node {
     }
 
     fn on_req(&mut self, message: &Message, now: Instant) {
+        // A rest that is over needs no timer to end: a node whose link has just come up, or that had no CPU, hears messages
+        // first.
+        for at in 0..self.landings.len() {
+            let l = &self.landings[at];
+            if l.state == State::Resting && l.timer <= now {
+                self.step_landing(at, Input::Drained, None, now);
+            }
+        }
         let held = self.landings.iter().position(|l| l.is_held_by(message.from, message.incarnation));
         let (at, input) = if self.peers.is_over(message.from, Number::Request(message.request), now) {
             (0, Input::ReqOver)
