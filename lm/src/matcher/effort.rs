@@ -50,6 +50,13 @@ impl Effort {
         }
     }
 
+    /// Takes `units` for a piece of work of which nobody knew what it would take, as far as there are as many.
+    pub(crate) fn pay(&mut self, units: usize) {
+        let paid = self.saved.min(units as u64);
+        self.saved -= paid;
+        self.spent += paid;
+    }
+
     /// Units spent so far.
     pub(crate) fn spent(&self) -> u64 {
         self.spent

@@ -4,7 +4,7 @@
 //! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the rest is a
 //! stranger's, or broken.
 
-use super::{Matcher, effort};
+use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
 use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
@@ -54,10 +54,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Whether the header of a frame in the log is known to be one of this datagram's.
     fn has_seen(&mut self, key: &Key) -> bool {
-        let seen = self.log.seen();
-        seen > 0
-            && self.can_afford(seen)
-            && self.log.seen_from(0).iter().any(|(_, other)| other.key() == *key)
+        self.log.alike(key) > 0 && self.knows(0, |_, other| other.key() == *key)
+    }
+
+    /// Whether `wanted` finds one among the known headers, newest first, but for the newest `skip`.
+    fn knows(&mut self, skip: usize, wanted: impl Fn(usize, &Packet) -> bool) -> bool {
+        if !self.can_afford(1) {
+            return false;
+        }
+        let seen = self.log.seen_from(0).iter().rev().skip(skip);
+        let found = seen.clone().position(|(i, other)| wanted(*i as usize, other));
+        let steps = found.unwrap_or(seen.len());
+        self.effort.pay(steps);
+        found.is_some()
     }
 
     /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
@@ -261,22 +270,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             return false;
         }
-        let known = self.log.seen();
-        if known < 2 || !self.can_afford(2 * known) {
+        if self.log.alike(&key) < 2 {
             return false;
         }
-        let mut others = self.log.seen_from(0).iter().rev().skip(1).filter(|(_, other)| other.key() == key);
         if packet.ip.offset == 0 {
-            return others.any(|(i, other)| !in_place(*i as usize, other));
+            return self.knows(1, |i, other| other.key() == key && !in_place(i, other));
         }
         // In forward order, too, its first fragment lies where the last one will look for it.
-        let first = z.checked_sub(packet.ip.offset as usize / stride);
-        others.any(|(i, other)| other.ip.offset == 0 && !(packet.ip.more && first == Some(*i as usize)))
+        let first = z.checked_sub(packet.ip.offset as usize / stride).filter(|_| packet.ip.more);
+        self.knows(1, |i, other| other.ip.offset == 0 && other.key() == key && first != Some(i))
     }
 
     /// Moves all frames of a datagram whose headers are intact to the reassembler.
     fn gather<G: Ground<Buf = B>>(&mut self, key: &Key, ground: &mut G) {
-        if !self.can_afford(effort::looking(self.log.len())) {
+        if !self.can_afford(self.log.len()) {
             return;
         }
         // The log is apart meanwhile, as the reassembler's work needs the rest of the matcher.

@@ -5,8 +5,10 @@
 
 use std::ops::{Index, Range};
 
+use crate::checksum::mix;
 use crate::ground::{Frame, Slot};
 use crate::packet::Packet;
+use crate::reassembler::Key;
 
 /// A moment: frames received until then, and the time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,17 @@ pub(crate) struct Log {
     since: Vec<Moment>,
     /// Headers that are known to be intact, by index, ascending.
     seen: Vec<(u32, Packet)>,
+    /// How many of these are of the datagrams that fall into each bucket: whether there is another of the same one can nearly
+    /// always be told without a search.
+    buckets: Vec<u16>,
+}
+
+/// Buckets of datagrams: a few for each frame that waits.
+const BUCKETS: usize = 1024;
+
+fn bucket(key: &Key) -> usize {
+    let addresses = u64::from(key.src) << 32 | u64::from(key.dst);
+    mix(addresses ^ u64::from(key.id).rotate_left(24)) as usize % BUCKETS
 }
 
 impl Index<usize> for Log {
@@ -38,12 +51,13 @@ impl Log {
             frames: Vec::with_capacity(2048),
             since: Vec::with_capacity(2048),
             seen: Vec::with_capacity(2048),
+            buckets: vec![0; BUCKETS],
         }
     }
 
     /// One without room, to stand in for another for a moment.
     pub(crate) fn empty() -> Self {
-        Self { frames: Vec::new(), since: Vec::new(), seen: Vec::new() }
+        Self { frames: Vec::new(), since: Vec::new(), seen: Vec::new(), buckets: Vec::new() }
     }
 
     #[inline(always)]
@@ -106,7 +120,7 @@ impl Log {
     pub(crate) fn truncate(&mut self, first: usize, moment: Moment) {
         self.frames.truncate(first);
         if !self.seen.is_empty() {
-            self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < first));
+            self.forget_from(first);
         }
         self.since.resize(first, moment);
     }
@@ -115,9 +129,16 @@ impl Log {
     pub(crate) fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop()?;
         let len = self.frames.len();
-        self.seen.truncate(self.seen.partition_point(|&(i, _)| (i as usize) < len));
+        self.forget_from(len);
         self.since.truncate(len);
         Some(frame)
+    }
+
+    /// What was known of the frames from `first` on goes.
+    fn forget_from(&mut self, first: usize) {
+        while let Some((_, packet)) = self.seen.pop_if(|(i, _)| *i as usize >= first) {
+            self.buckets[bucket(&packet.key())] -= 1;
+        }
     }
 
     /// Takes frames out of the middle, or from the start.
@@ -126,12 +147,17 @@ impl Log {
         let waiting = |i: usize| i.min(self.since.len());
         self.since.drain(waiting(start)..waiting(range.end));
         self.frames.drain(range.clone());
-        self.seen.retain_mut(|(i, _)| {
+        let buckets = &mut self.buckets;
+        self.seen.retain_mut(|(i, packet)| {
             let index = *i as usize;
             if index >= range.end {
                 *i -= n as u32;
             }
-            !range.contains(&index)
+            let goes = range.contains(&index);
+            if goes {
+                buckets[bucket(&packet.key())] -= 1;
+            }
+            !goes
         });
     }
 
@@ -148,6 +174,9 @@ impl Log {
                 header += 1;
             }
             if take(i, &frame, packet.as_ref()) {
+                if let Some(packet) = packet {
+                    self.buckets[bucket(&packet.key())] -= 1;
+                }
                 continue;
             }
             if let Some(p) = packet {
@@ -173,11 +202,17 @@ impl Log {
 
     /// Notes an intact header of a frame.
     pub(crate) fn note(&mut self, index: usize, packet: Packet) {
-        if self.seen.last().is_none_or(|&(i, _)| (i as usize) < index) {
-            self.seen.push((index as u32, packet));
-        } else if let Err(at) = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i) {
-            self.seen.insert(at, (index as u32, packet));
-        }
+        let at = match self.seen.last() {
+            Some(&(i, _)) if i as usize >= index => {
+                match self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i) {
+                    Ok(_) => return,
+                    Err(at) => at,
+                }
+            }
+            _ => self.seen.len(),
+        };
+        self.seen.insert(at, (index as u32, packet));
+        self.buckets[bucket(&packet.key())] += 1;
     }
 
     /// What is known of a frame's header.
@@ -196,6 +231,12 @@ impl Log {
             }
             _ => &[],
         }
+    }
+
+    /// How many known headers may be of this datagram: not fewer than are.
+    #[inline]
+    pub(crate) fn alike(&self, key: &Key) -> usize {
+        self.buckets[bucket(key)].into()
     }
 
     /// Headers that are known to be intact: how many.
@@ -244,9 +285,12 @@ mod tests {
     fn check(log: &Log, left: &[usize]) {
         assert_eq!(log.iter().map(|f| f.at).collect::<Vec<_>>(), left);
         assert_eq!(log.run(), left.iter().filter(|&&n| n < 20).count());
+        let known = left.iter().filter(|&&n| n % 2 == 0).count();
+        assert_eq!(log.buckets.iter().map(|&n| usize::from(n)).sum::<usize>(), known);
         for (i, &n) in left.iter().enumerate() {
             let header = (n % 2 == 0).then(|| packet(n as u16));
             assert_eq!(log.packet(i), header.as_ref());
+            assert!(header.is_none_or(|header| log.alike(&header.key()) > 0));
             if n < 20 {
                 assert_eq!(log.since[i].frames, n as u64);
             }
