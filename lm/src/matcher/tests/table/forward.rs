@@ -94,3 +94,25 @@ fn forward_order() {
     }
     table.end();
 }
+
+/// The header of a last fragment that bounced is where it bounced, whatever came below: it contradicts, too.
+#[test]
+fn a_last_fragment_that_bounced() {
+    for (rest, way) in [LONG, LONGER].into_iter().flat_map(|rest| (1..7).map(move |way| (rest, way))) {
+        let (mut frames, data) = kernels(2, rest, "good");
+        // Where nothing names the sender but addresses that are left, only the place is known.
+        let says_otherwise = (2..=5).contains(&way) || (rest == LONG && way != 6);
+        landed::contradict(&mut frames[1], way);
+        frames.push(mock::frames::of_protocol(B, 6, 1514, &payload(1400, 6)));
+        let mut run = queue(G, Require::default());
+        for (i, frame) in frames.iter().enumerate() {
+            run.mock.bounce = i == 1;
+            run.mock.arrive(frame);
+        }
+        run.mock.receive(&mut run.matcher, run.burst, 0, &mut run.now);
+        let counters = run.matcher.counters;
+        let expected = if says_otherwise { "waits" } else { "any" };
+        let outcome = run.outcome(&data);
+        assert!(expected == "any" || outcome == expected, "{rest} bytes, {way}: {outcome}, {counters:?}");
+    }
+}
