@@ -3,7 +3,10 @@
 use crate::VICTIM;
 use crate::hand::{self, bytes};
 use crate::stage::{CARD, DEFAULT, Faults, HEADERS, VIRTUAL, play};
+use lm::alf::ChecksumMode;
 use lm::layout::Geometry;
+use lm::mock::frames::with_ecn;
+use lm::mock::lm_frames;
 
 const G: Geometry = Geometry::ETHERNET;
 const NOT_ECT: u8 = 0;
@@ -48,6 +51,27 @@ fn mixtures_that_lose_a_mark_are_dropped_and_counted() {
                 }
                 frames.reverse();
             }
+        }
+    }
+    faults.none();
+}
+
+/// The same where a stranger's frame lies between the fragments, so that they are put together by a copy.
+#[test]
+fn mixtures_that_need_a_repair_are_dropped_and_counted() {
+    let mut faults = Faults::default();
+    let payload = bytes(4000, 1);
+    for code in 0..64_u8 {
+        let words = [code & 3, code >> 2 & 3, code >> 4 & 3];
+        for at in 1..3 {
+            let mut frames = lm_frames(G, VICTIM, 1, &payload, ChecksumMode::Full);
+            frames.iter_mut().zip(words).for_each(|(frame, word)| with_ecn(frame, word));
+            frames.insert(at, hand::arp(7));
+            let name = || format!("{words:?}, a stranger before frame {at}");
+            let Some(seen) = faults.watch(play(G, DEFAULT, VIRTUAL, &frames), name) else { continue };
+            let (whole, ecn) = (seen.has(VICTIM, &payload), seen.dropped("ecn"));
+            let due = if is_allowed(&words) { (true, 0) } else { (false, 1) };
+            faults.check((whole, ecn) == due, || format!("{}: {whole}, ecn {ecn}", name()));
         }
     }
     faults.none();
