@@ -172,6 +172,9 @@ pub(crate) fn play_acts(geometry: Geometry, require: Policy, way: Way, acts: &[A
         mock.blind = true;
         setup.quiet = None;
     }
+    // What is written ahead of what is reported is being written while somebody looks.
+    mock.tearing = way.card && way.ahead > 0;
+    mock.tear_by((count + way.ahead) as u64);
     let mut matcher = Matcher::new(setup);
     let mut now = 0;
     let pass = |time: u64, mock: &mut Mock, matcher: &mut Matcher<Vec<u8>>, now: &mut u64| {

@@ -1,7 +1,7 @@
 //! A kernel's stream of datagrams in forward order, into overlapping slots, whole and with a frame lost.
 
 use crate::VICTIM;
-use crate::hand::{self, bytes};
+use crate::hand::{self, Packet, bytes};
 use crate::stage::{BURSTS, CARD, DEFAULT, Faults, HEADERS, VIRTUAL, Way, play, play_acts};
 use lm::alf::ChecksumMode;
 use lm::layout::Geometry;
@@ -133,6 +133,31 @@ fn of_three_fragments_survive() {
     faults.none();
 }
 
+/// A fragment in the midst of a datagram that is too short to land is looked at while its header is there: the next frame
+/// overwrites it.
+#[test]
+fn a_short_fragment_between_others_survives() {
+    let mut faults = Faults::default();
+    for (middle, last) in [(1472, 1460), (1472, 1480), (1448, 1472), (1000, 1476)] {
+        for checked in [true, false] {
+            let payload = bytes(1480 + middle + last - 8, 3);
+            let datagram = hand::udp(VICTIM, &payload, checked);
+            let (end, behind) = (1480 + middle, &datagram[1480..]);
+            let frames = [
+                Packet::new(VICTIM, 1, 0, true, &datagram[..1480]).frame(),
+                Packet::new(VICTIM, 1, 1480, true, &behind[..middle]).frame(),
+                Packet::new(VICTIM, 1, end, false, &datagram[end..]).frame(),
+            ];
+            for way in [CARD, VIRTUAL] {
+                let name = || format!("{middle} and {last} bytes, checksum {checked}, {way:?}");
+                let Some(seen) = faults.watch(play(G, HEADERS, way, &frames), name) else { continue };
+                faults.check(seen.has(VICTIM, &payload), || format!("{}: lost, {:?}", name(), seen.drops()));
+            }
+        }
+    }
+    faults.none();
+}
+
 /// What waits beyond its time goes alone: what came later, and is not late itself, stays.
 #[test]
 fn young_frames_do_not_die_with_old_ones() {
@@ -143,16 +168,18 @@ fn young_frames_do_not_die_with_old_ones() {
     let second = 1_000_000_000;
     for left in 1..old.len() {
         for cut in 1..frames.len() {
-            for apart in [second / 4, second / 2, second * 9 / 10] {
+            // The old ones are late for a moment, or so late that they go however few they are.
+            let waits = [second / 4, second / 2, second * 9 / 10];
+            for (apart, late) in waits.into_iter().flat_map(|w| [(w, second / 20), (w, second / 5)]) {
+                // Behind a stranger they wait, and their time begins.
                 let begun = [&frames[..cut], &[hand::arp(7)]].concat();
-                let acts = [
-                    (old[..left].to_vec(), apart),
-                    (begun, second + second / 20 - apart),
-                    (frames[cut..].to_vec(), 0),
-                ];
+                let before = [&old[..left], &[hand::arp(6)]].concat();
+                let acts = [(before, apart), (begun, second + late - apart), (frames[cut..].to_vec(), 0)];
                 for way in [VIRTUAL, VIRTUAL.burst(32), CARD, VIRTUAL.separate()] {
                     let require = if way.slot == lm::ground::Slot::Separate { HEADERS } else { DEFAULT };
-                    let name = || format!("{left} old frames, {cut} young {apart} ns later, {way:?}");
+                    let name = || {
+                        format!("{left} old frames, {cut} young {apart} ns later, {late} ns late, {way:?}")
+                    };
                     let Some(seen) = faults.watch(play_acts(G, require, way, &acts), name) else { continue };
                     faults
                         .check(seen.has(VICTIM, &young), || format!("{}: lost, {:?}", name(), seen.drops()));

@@ -157,3 +157,32 @@ fn a_request_in_the_midst_of_a_datagram() {
         }
     }
 }
+
+/// A frame longer than its slot, below one that bounced: the copy of that one's payload lies over its end, so it is no datagram.
+#[test]
+fn a_long_frame_below_a_bounced_one() {
+    let g = Geometry::new(1499).expect("an MTU");
+    let unchecked = |flow: Flow, data: &[u8]| {
+        let mut frame = plain_frames(g, flow, 1, data).remove(0);
+        frame[HEADERS + 6..HEADERS + 8].fill(0);
+        frame
+    };
+    let above = payload(700, 4);
+    for mirrored in [false, true] {
+        // One that fills its slot goes on where the run before it ended.
+        for len in (g.stride() - 16..=1499 - 28).filter(|len| len + wire::UDP != g.stride()) {
+            let data = payload(len, 3);
+            let mut run = Run::new(32, true);
+            run.mock = Mock::new(g, 1 << 20, mirrored);
+            let setup = mock::config(g, true);
+            run.matcher = Matcher::new(Config { mirror: run.mock.mirror(), ..setup });
+            run.mock.bounce = true;
+            run.arrive(&[unchecked(B, &above), unchecked(A, &data)]);
+            run.mock.finish(&mut run.matcher, &mut run.now).expect("an even ledger");
+            let (n, counters) = (only(&run.mock.delivered, &[&above, &data]), run.matcher.counters);
+            let fits = len + wire::UDP < g.stride();
+            assert_eq!(n, 1 + usize::from(fits), "{len} bytes: {counters:?}");
+            assert_eq!(counters.dropped(Reason::Oversize), u64::from(!fits), "{len} bytes: {counters:?}");
+        }
+    }
+}

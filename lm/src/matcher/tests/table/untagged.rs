@@ -34,6 +34,8 @@ fn landed_last_fragment_first() {
     };
     // The last fragment of the one is shorter than a frame can be.
     let (short, long) = (2 * 1480 + 10 - wire::UDP, 7168);
+    // So short that it is padded, and so long that a tag would make it longer than that.
+    let tagless = 2 * 1480 + 22 - wire::UDP;
     let cases = [
         ("nothing", long, frames(long), "headers"),
         ("a check sequence", long, behind(frames(long), &CHECK), "headers"),
@@ -46,12 +48,30 @@ fn landed_last_fragment_first() {
         ("a VLAN tag's less of padding", short, padded(frames(short), 56, 0), "headers"),
         ("padding and a check sequence", short, behind(padded(frames(short), 60, 0), &CHECK), "headers"),
         ("padding that is not empty", short, padded(frames(short), 60, 0xee), "waits"),
+        ("padding that is no tag's", tagless, padded(frames(tagless), 60, 0), "headers"),
+        ("padding that is no tag's and not empty", tagless, padded(frames(tagless), 60, 0xee), "waits"),
         ("padding that looks like a tag", short, padded(frames(short), 60, 0x11), "waits"),
     ];
     for (name, len, frames, expected) in cases {
         let mut run = queue(G, Require::default());
         run.play(&frames, |_| true);
         assert_eq!(run.outcome(&payload(len, 1)), expected, "{name}");
+    }
+}
+
+/// A kernel's, and the header of the last fragment is gone.
+#[test]
+fn in_forward_order() {
+    for (rest, with, expected) in
+        [(10, 0, "checksum"), (22, 0, "checksum"), (10, 0xee, "waits"), (22, 0xee, "waits")]
+    {
+        let data = payload(1480 + rest - wire::UDP, 1);
+        let mut frames = plain_frames(G, A, 42, &data);
+        frames[1].resize(60, with);
+        frames.push(tcp(1514));
+        let mut run = queue(G, Require::default());
+        run.play(&frames, |_| false);
+        assert_eq!(run.outcome(&data), expected, "{rest} bytes, padded with {with}");
     }
 }
 
