@@ -48,6 +48,34 @@ fn give_back(pool: *mut sys::rte_mempool, objects: &[*mut c_void]) {
     unsafe { sys::rte_mempool_put_bulk(pool, objects.as_ptr(), objects.len() as u32) };
 }
 
+/// A separate slot may be wider than a stride: what landed in it is held to its end, and no further.
+fn a_wide_slot_is_held_whole(eal: &Eal) -> Result<(), Failed> {
+    const PAYLOAD: usize = 2056 - 34;
+    let (narrow, objects) = posted(eal, "narrow")?;
+    let layout = SlotLayout::Separate;
+    let wide = PoolConfig { name: "wide".into(), room: 2056, layout, ..narrow.config().clone() };
+    give_back(narrow.as_ptr(), &objects);
+    let mut pool = LandingPool::create(eal, &wide)?;
+    let full = pool.available();
+    let mut object = std::ptr::null_mut();
+    // SAFETY: a live pool and room for one object.
+    ensure(unsafe { sys::rte_mempool_get_bulk(pool.as_ptr(), &raw mut object, 1) } == 0, "the pool has one")?;
+    let mbuf = object.cast::<rte_mbuf>();
+    // SAFETY: received, and nobody else has it; no device writes there.
+    let (at, hold, further) = unsafe {
+        let at = pool.landed(mbuf).at;
+        pool.recycle(&[mbuf]);
+        (at, pool.hold(at, 1, PAYLOAD), pool.hold(at, 1, PAYLOAD + 1))
+    };
+    ensure(further.is_none(), "a hold of more than a slot")?;
+    let hold = hold.ok_or("no hold of a slot wider than a stride")?;
+    let bytes = |len: usize| hold.bytes(at, len).map(<[u8]>::len);
+    ensure(bytes(PAYLOAD) == Some(PAYLOAD) && bytes(PAYLOAD + 1).is_none(), "the bytes of a wide slot")?;
+    ensure(hold.bytes(at + PAYLOAD, 1).is_none() && hold.bytes(at - 1, 1).is_none(), "the bytes around it")?;
+    drop(hold);
+    ensure(pool.available() == full && pool.held() == 0, "all is back")
+}
+
 /// Nobody but the device had any slot.
 fn posted_slots_are_kept(eal: &Eal) -> Result<(), Failed> {
     let (pool, objects) = posted(eal, "kept")?;
@@ -151,10 +179,12 @@ fn main() -> Result<(), Failed> {
     let (eal, _) = Eal::init(args)?;
     println!("test nothing is read outside");
     nothing_is_read_outside(&eal)?;
+    println!("test a slot wider than a stride is held whole");
+    a_wide_slot_is_held_whole(&eal)?;
     println!("test posted slots are kept until the driver is done");
     posted_slots_are_kept(&eal)?;
     println!("test messages and devices let go in either order");
     messages_and_devices_in_either_order(&eal)?;
-    println!("3 passed, 0 failed");
+    println!("4 passed, 0 failed");
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The landing pool against a model: whatever is taken, given back and held in whatever order, a slot never covers what
 //! somebody still has. One EAL a process, so this is one program that prints a line for each step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::ffi::c_void;
 
-use pmd_e1000::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
+use pmd_e1000::{Below, Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
@@ -271,7 +271,7 @@ fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: us
     };
     let mut pool = LandingPool::create(eal, &config)?;
     let full = pool.available();
-    let mut ring = std::collections::VecDeque::new();
+    let mut ring = VecDeque::new();
     let (mut waiting, mut held) = (Vec::new(), Vec::new());
     for frame in 0..20_000 {
         let mut object = std::ptr::null_mut();
@@ -314,6 +314,66 @@ fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: us
     Ok(())
 }
 
+/// What is known of the slot below a frame's, lap after lap: no device came there, until one did.
+fn reached(eal: &Eal, kind: RegionKind) -> Result<(), Failed> {
+    const FRAME: usize = STRIDE + HEADERS;
+    let writes = Writes { at_any_time: true, ..Writes::default() };
+    let config = PoolConfig { kind, writes, ..geometry(&format!("w{kind:?}")) };
+    let mut pool = LandingPool::create(eal, &config)?;
+    let (full, mirror) = (pool.available(), pool.mirror());
+    let mut landed = VecDeque::new();
+    let mut above: Option<(usize, u16)> = None;
+    let (mut neighbours, mut lone) = (0, 0);
+    for frame in 0..6000 {
+        let mut object = std::ptr::null_mut();
+        if get(&pool, std::slice::from_mut(&mut object), frame % 50 > 40) != 0 {
+            return Err(format!("frame {frame}: no slot").into());
+        }
+        if let Some((at, bounce)) = above
+            && pool.below(at, bounce) != Below::Untouched
+        {
+            return Err(format!("frame {frame}: nobody came below {at:#x}, and it is not known").into());
+        }
+        let mbuf = object.cast::<rte_mbuf>();
+        // SAFETY: just handed out, with room for a frame: this is the device and its driver.
+        let new = unsafe {
+            std::ptr::write_bytes(((*mbuf).buf_addr as *mut u8).add(128), 0xa5, FRAME);
+            (*mbuf).data_len = FRAME as u16;
+            let new = pool.landed(mbuf);
+            pool.recycle(&[mbuf]);
+            new
+        };
+        if let Some((at, bounce)) = above {
+            let under = new.at + STRIDE;
+            let touch = under == at || (mirror != 0 && under == at + mirror);
+            let expected =
+                if touch && bounce == 0 && new.bounce == 0 { Below::Touched } else { Below::Untouched };
+            let seen = pool.below(at, bounce);
+            if seen != expected {
+                return Err(format!("frame {frame} at {:#x} below {at:#x}: {seen:?}", new.at).into());
+            }
+            if expected == Below::Touched { neighbours += 1 } else { lone += 1 }
+        }
+        above = Some((new.at, new.bounce));
+        landed.push_back(new.at);
+        if landed.len() > 64 {
+            // SAFETY: it landed, and is given back here only.
+            landed.pop_front().into_iter().for_each(|at| unsafe { pool.release(at) });
+        }
+        pool.maintain();
+    }
+    // SAFETY: they landed, and are given back here only.
+    landed.drain(..).for_each(|at| unsafe { pool.release(at) });
+    println!("    {neighbours} neighbours, {lone} slots with none, {:?}", pool.stats());
+    if neighbours < 5000 || (kind == RegionKind::Dpdk && lone == 0) {
+        return Err("the region was not walked".into());
+    }
+    if pool.held() != 0 || pool.available() != full {
+        return Err(format!("{} slots held, {} of {full} mbufs back", pool.held(), pool.available()).into());
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmpool{}", std::process::id());
     let args =
@@ -343,6 +403,11 @@ fn main() -> Result<(), Failed> {
             "test a full ring of {layout:?} slots, {room} bytes each, always goes on, {kept} datagrams held"
         );
         full_ring(&eal, stride, room, layout, kept)?;
+        passed += 1;
+    }
+    for kind in [RegionKind::Dpdk, RegionKind::Mirrored] {
+        println!("test what a device has reached is told, {kind:?}");
+        reached(&eal, kind)?;
         passed += 1;
     }
     println!("test regions that cannot land are refused");
