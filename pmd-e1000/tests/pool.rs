@@ -337,7 +337,7 @@ fn reached(eal: &Eal, kind: RegionKind) -> Result<(), Failed> {
         let mbuf = object.cast::<rte_mbuf>();
         // SAFETY: just handed out, with room for a frame: this is the device and its driver.
         let new = unsafe {
-            std::ptr::write_bytes(((*mbuf).buf_addr as *mut u8).add(128), 0xa5, FRAME);
+            std::ptr::write_bytes((*mbuf).buf_addr.cast::<u8>().add(128), 0xa5, FRAME);
             (*mbuf).data_len = FRAME as u16;
             let new = pool.landed(mbuf);
             pool.recycle(&[mbuf]);
