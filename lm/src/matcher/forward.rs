@@ -142,7 +142,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let place = (n - 2) * stride;
         let known = self.log.packet(last - 1).copied();
         let left = if known.is_none() { self.remains(last - 1, ground) } else { None };
-        if left.is_some_and(|left| !left.may_be_at(place as u32, stride as u16, true)) {
+        let (end, rest) = ((n - 1) * stride, len - (n - 1) * stride);
+        let left_of_last = self.remains(last, ground);
+        if left.is_some_and(|left| !left.may_be_at(place as u32, stride as u16, true))
+            || left_of_last.is_some_and(|left| !left.may_be_at(end as u32, rest as u16, false))
+        {
             return None;
         }
         let known = known.or_else(|| left?.packet(self.log[last - 1].len.into()));
@@ -153,8 +157,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             Some(_) => return None,
             None => left?.addresses()?,
         };
-        let (end, rest) = ((n - 1) * stride, len - (n - 1) * stride);
-        if let (Some(packet), Some(left)) = (&known, self.remains(last, ground))
+        if let (Some(packet), Some(left)) = (&known, left_of_last)
             && !left.may_be_of(packet, end as u32, rest as u16, false)
         {
             return None;
