@@ -343,6 +343,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// A frame that starts a run, so the one before it has to close.
     #[inline(always)]
     fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+        if frame.slot != Slot::Separate && frame.len > self.full {
+            // Before anything is made of the frame above: its first bytes are gone.
+            self.lose_overwritten(&frame, ground);
+        }
         if self.log.has_run() {
             let newest = self.newest();
             if self.gap || self.config.reaches(&frame, &newest) {
@@ -361,12 +365,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 self.intact(&frame, classify(&head, &frame, ground), &head, ground);
             }
             Slot::Overlapping if frame.len <= self.longest && !self.is_below_bounced(&frame) => {
-                self.lose_overwritten(&frame, ground);
                 self.begin(frame);
             }
             _ => {
                 self.counters.drop_one(Reason::Oversize);
-                self.lose_overwritten(&frame, ground);
                 self.open_gap();
                 ground.release(&frame);
             }
@@ -403,6 +405,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if frame.at < at && end > at {
             let known = self.log.packet(self.log.len() - 1).copied();
             self.log.pop();
+            // It had reached the headers of the frame above it.
+            self.open_gap();
             match known {
                 // What is gone of it was kept with its header.
                 Some(packet) if end <= at + FRONT => {
