@@ -220,7 +220,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Whether the frames so far have earned a sum over `n` fragments.
     pub(super) fn can_sum(&mut self, n: usize) -> bool {
-        self.can_afford(n * (4 + effort::summing(self.config.geometry.stride())))
+        self.can_afford(self.sum_of(n))
+    }
+
+    /// The datagram of `n` fragments that was summed is delivered. Where tags are proof a sum is more than ten good frames may
+    /// cost, so that it has to be earned in any case.
+    pub(super) fn sum_was_good(&mut self, n: usize) {
+        if !self.config.require.tags {
+            self.effort.refund(self.sum_of(n));
+        }
+    }
+
+    fn sum_of(&self, n: usize) -> usize {
+        n * (4 + effort::summing(self.config.geometry.stride()))
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Effort {
 impl Effort {
     /// Units that a frame earns in any case.
     const LEAST: usize = 8;
+    /// And where no payload is summed, however long a frame is.
+    const UNSUMMED: usize = 80;
     /// Units that are saved at most: what it takes to put a few of the largest datagrams together.
     pub(crate) const SAVED: u64 = 40_000;
 
@@ -31,7 +33,7 @@ impl Effort {
     pub(crate) fn new(geometry: Geometry, require: Require) -> Self {
         let sum = summing(geometry.stride());
         let summed = require.checksum && !require.tags;
-        let earned = Self::LEAST + if summed { 2 * sum } else { sum * 3 / 4 };
+        let earned = Self::LEAST + if summed { 2 * sum } else { (sum * 3 / 4).min(Self::UNSUMMED) };
         Self { earned: earned as u64, saved: Self::SAVED, spent: 0, frames: 0 }
     }
 
@@ -55,6 +57,12 @@ impl Effort {
         let paid = self.saved.min(units as u64);
         self.saved -= paid;
         self.spent += paid;
+    }
+
+    /// Gives back what a datagram has cost that was delivered. Each frame is delivered once at most, so that this is bounded, too; and
+    /// a stream of good datagrams, however they came, does not use up what repairs need.
+    pub(crate) fn refund(&mut self, units: usize) {
+        self.saved = (self.saved + units as u64).min(Self::SAVED);
     }
 
     /// Units spent so far.

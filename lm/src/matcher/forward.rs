@@ -87,6 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         } else {
             let whole = Whole { flow, len: end - wire::UDP, fragments: n as u16, by: WholeBy::Checksum };
             self.deliver_buffer(&whole, buf, ground);
+            self.sum_was_good(n);
         }
         self.log.iter().skip(first).for_each(|frame| ground.release(frame));
         self.truncate(first);
@@ -110,6 +111,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
             if let Some((whole, buf)) = self.forward_of(first, last, ground) {
                 self.deliver_buffer(&whole, buf, ground);
+                self.sum_was_good(n);
                 (first..=last).for_each(|i| ground.release(&self.log[i]));
                 self.log.remove(first..last + 1);
                 return;

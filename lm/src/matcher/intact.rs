@@ -270,6 +270,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             return false;
         }
+        // In forward order what was asked of the one before holds for this one, too: where the first fragment lies.
+        if packet.ip.offset != 0
+            && packet.ip.more
+            && let [.., (i, other), (_, _)] = self.log.seen_from(0)
+            && (*i as usize) + 1 == z
+            && other.key() == key
+            && other.ip.offset as usize + stride == packet.ip.offset as usize
+        {
+            return false;
+        }
         if self.log.alike(&key) < 2 {
             return false;
         }

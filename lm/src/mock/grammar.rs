@@ -520,4 +520,18 @@ mod tests {
             }
         }
     }
+
+    /// What the fuzzer found, by name. A seed makes the same case as long as nothing above changes what it draws.
+    #[test]
+    fn known_seeds() {
+        for (name, seed) in [
+            ("a long frame over the first bytes of a last fragment, which had the same sum", 46_045),
+            ("a good datagram behind a stream that had used up the budget", 50_610),
+            ("a long stream in forward order that used up the budget", 777_951),
+        ] {
+            if let Err(e) = super::generate(seed).run() {
+                panic!("{name}: case {seed}: {e}");
+            }
+        }
+    }
 }
