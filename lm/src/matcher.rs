@@ -469,7 +469,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.unfold();
         self.leave();
         self.drop_oldest(self.log.len(), ground);
-        self.reassembler.clear(ground);
+        let counters = &mut self.counters;
+        self.reassembler.clear(ground, |_, reason| counters.drop_one(reason));
         self.glimpse = None;
         self.scratch.clear(ground);
     }

@@ -314,15 +314,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         }
     }
 
-    /// Gives back every buffer and forgets everything, without a report.
-    pub fn clear(&mut self, store: &mut impl Store<Buf = B>) {
-        while let Some((slot, _)) = self.entries.oldest() {
+    /// Gives back every buffer and forgets everything. What is incomplete is reported as if its time were up: it will not
+    /// become whole.
+    pub fn clear(&mut self, store: &mut impl Store<Buf = B>, mut report: impl FnMut(Key, Reason)) {
+        self.lost.drain(&mut report);
+        while let Some((slot, &entry)) = self.entries.oldest() {
             if let Some(buf) = self.remove(slot) {
                 store.give(buf);
+                report(entry.key, Reason::Timeout);
             }
         }
         self.refused.clear();
-        self.lost.drain(|_, _| {});
     }
 
     /// A new entry for `key`, or why there is none.

@@ -93,7 +93,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.r.clear(&mut self.pool);
+            self.r.clear(&mut self.pool, |_, _| {});
             assert!(self.r.is_empty());
             assert_eq!(self.pool.out, 0, "a leak");
         }

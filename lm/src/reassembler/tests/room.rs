@@ -39,7 +39,7 @@ fn as_many_senders_at_once_as_there_are_entries_are_all_delivered() {
             assert_eq!(round(&mut b, 0, id, senders), senders as usize, "datagram {id} of {senders}");
             assert!(b.r.is_empty());
         }
-        b.r.clear(&mut b.pool);
+        b.r.clear(&mut b.pool, |_, _| {});
     }
 }
 
@@ -240,4 +240,18 @@ fn what_others_of_its_source_overtook_makes_room_for_that_source_only() {
     assert_eq!(b.insert(0, key_of(3, 1), 0, true, &UNIT), FULL, "not for another source");
     assert_eq!(b.insert(0, key_of(1, 4), 0, true, &UNIT), Seen::Pending);
     assert_eq!(b.expire(0), [(key_of(1, 1), Reason::Evicted)]);
+}
+
+#[test]
+fn what_is_incomplete_when_all_is_given_back_is_reported_once() {
+    let mut b = Bench::new(4, 8);
+    for sender in 1..4 {
+        assert_eq!(b.insert(0, key_of(sender, 1), 0, true, &UNIT), Seen::Pending);
+    }
+    // A tombstone was reported when it was made.
+    assert_eq!(b.insert(0, key_of(1, 1), 0, true, &[4; 8]), Seen::Dropped(Reason::Overlap));
+    let mut lost = Vec::new();
+    b.r.clear(&mut b.pool, |key, reason| lost.push((key, reason)));
+    lost.sort_by_key(|(key, _)| key.src);
+    assert_eq!(lost, [2, 3].map(|sender| (key_of(sender, 1), Reason::Timeout)));
 }
