@@ -343,7 +343,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// A frame that starts a run, so the one before it has to close.
     #[inline(always)]
     fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
-        if frame.slot != Slot::Separate && frame.len > self.full {
+        if frame.slot != Slot::Separate && frame.len > self.full && !self.is_below_bounced(&frame) {
             // Before anything is made of the frame above: its first bytes are gone.
             self.lose_overwritten(&frame, ground);
         }

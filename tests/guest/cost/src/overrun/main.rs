@@ -185,9 +185,13 @@ impl Judge {
     }
 }
 
-/// Halves that were refused, and fragments that had changed places.
+/// Frames of halves that were refused, and datagrams whose fragments had changed places. A fragment whose tag does not go with the
+/// others waits for those that do, and is lost with them.
 fn refused(counters: &Counters) -> (u64, u64) {
-    let halves = [Reason::BadTag, Reason::BadChecksum].map(|reason| counters.dropped(reason)).iter().sum();
+    let halves = [Reason::LostFrame, Reason::BadTag, Reason::BadChecksum]
+        .map(|reason| counters.dropped(reason))
+        .iter()
+        .sum();
     (halves, counters.dropped(Reason::OrderUnproven))
 }
 
