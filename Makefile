@@ -6,8 +6,6 @@ CARGO ?= cargo
 # sequence; another number looks elsewhere.
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
-# Property tests take the same cases in every run; `make unit PROPTEST_RNG_SEED=7` takes others.
-export PROPTEST_RNG_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
