@@ -157,9 +157,14 @@ def case_test(index, name):
         patience = PATIENT if "timeout" in " ".join(cells) else HASTY
         outcomes = self.receive(case, patience)
         for way, cell in zip(WAYS, cells):
-            self.assertEqual(outcomes[way], {cell}, f"{name}: {way}")
+            self.assertEqual(set(map(roughly, outcomes[way])), {roughly(cell)}, f"{name}: {way}: {outcomes[way]}, {cell}")
 
     return test
+
+
+def roughly(cell):
+    """What earns budget depends on when the queue is polled: the last digit of what went over it is nobody's promise."""
+    return re.sub(r"(over_budget) (\d+)", lambda m: f"{m[1]} about {round(int(m[2]) / 100)} hundred", cell)
 
 
 if DOC.exists():
