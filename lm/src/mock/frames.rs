@@ -43,10 +43,16 @@ pub fn plain_frames(geometry: Geometry, flow: Flow, id: u16, payload: &[u8]) -> 
 
 /// One IPv4 fragment of UDP with any contents.
 pub fn fragment(flow: Flow, id: u16, offset: u32, more: bool, data: &[u8]) -> Vec<u8> {
-    let mut f = vec![0; HEADERS];
-    f[0..6].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
-    f[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
-    f[12..14].copy_from_slice(&wire::TYPE_IPV4.to_be_bytes());
+    let mut f = headers(1, flow, id, offset, more, data.len()).to_vec();
+    f.extend_from_slice(data);
+    f
+}
+
+/// The headers in front of a fragment, from the hardware address that ends in `host`.
+pub fn headers(host: u8, flow: Flow, id: u16, offset: u32, more: bool, payload_len: usize) -> [u8; HEADERS] {
+    let mut b = [0; HEADERS];
+    b[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, host]);
+    b[12..ETHERNET].copy_from_slice(&wire::TYPE_IPV4.to_be_bytes());
     let mut h = [0; IPV4];
     Ipv4 {
         src: flow.src,
@@ -57,12 +63,11 @@ pub fn fragment(flow: Flow, id: u16, offset: u32, more: bool, data: &[u8]) -> Ve
         more,
         offset,
         header_len: IPV4 as u8,
-        payload_len: data.len() as u16,
+        payload_len: payload_len as u16,
     }
     .emit(&mut h);
-    f[14..34].copy_from_slice(&h);
-    f.extend_from_slice(data);
-    f
+    b[ETHERNET..].copy_from_slice(&h);
+    b
 }
 
 /// A datagram as a kernel sends it that computes no UDP checksum.

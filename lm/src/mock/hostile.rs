@@ -4,12 +4,12 @@
 //! chooses what is found there: headers of an address that no frame has, in front of a payload that makes a datagram of
 //! them, with checksum, digest and tag.
 
-use super::frames::{fragment, lm_frames, plain_frames, without_checksum};
+use super::frames::{self, fragment, lm_frames, plain_frames, without_checksum};
 use super::random::Random;
 use crate::alf::ChecksumMode;
 use crate::checksum;
 use crate::layout::{Geometry, Layout};
-use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, IPV4, Ipv4, UDP, Udp};
+use crate::wire::{self, Arp, Flow, HEADERS, IPV4, UDP, Udp};
 
 /// Whom no frame comes from.
 pub const VICTIM: Flow = Flow { src: 0x0a00_0063, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
@@ -19,24 +19,7 @@ pub const ATTACKER: Flow = Flow { src: 0xc0a8_0042, dst: 0x0a00_00fe, src_port: 
 
 /// The 34 bytes that are to be found in front of a fragment of the victim's.
 fn headers(id: u16, offset: u32, more: bool, payload_len: usize) -> [u8; HEADERS] {
-    let mut b = [0; HEADERS];
-    b[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 9]);
-    b[12..14].copy_from_slice(&wire::TYPE_IPV4.to_be_bytes());
-    let mut h = [0; IPV4];
-    Ipv4 {
-        src: VICTIM.src,
-        dst: VICTIM.dst,
-        id,
-        protocol: wire::PROTO_UDP,
-        ttl: 64,
-        more,
-        offset,
-        header_len: IPV4 as u8,
-        payload_len: payload_len as u16,
-    }
-    .emit(&mut h);
-    b[ETHERNET..].copy_from_slice(&h);
-    b
+    frames::headers(9, VICTIM, id, offset, more, payload_len)
 }
 
 /// A UDP datagram of the victim's.
