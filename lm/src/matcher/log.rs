@@ -299,8 +299,9 @@ mod tests {
 
     #[test]
     fn whatever_is_taken_out_the_rest_is_as_it_was() {
-        for start in 0..=30 {
-            for end in start..=30 {
+        let step = if cfg!(miri) { 10 } else { 1 };
+        for start in (0..=30).step_by(step) {
+            for end in (start..=30).step_by(step) {
                 let mut one = log();
                 one.remove(start..end);
                 let left: Vec<_> = (0..30).filter(|i| !(start..end).contains(i)).collect();
