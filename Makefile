@@ -57,7 +57,7 @@ miri: ## lm's core and the protocol of returning slots under Miri, if there is a
 	@tests/scripts/miri.sh
 
 vdev: setup ## The engine on virtual devices of one process
-	$(CARGO) test --locked -p lm --test vdev
+	$(CARGO) test --locked -p lm-engine --test vdev
 
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh

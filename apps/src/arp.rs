@@ -1,14 +1,14 @@
 //! [`Resolver`]: which MAC address a datagram goes to.
 //!
-//! A port's `--eth-peer` decides, if there is one. Else the address is asked for by ARP; `lm::neighbours` says who is believed.
+//! A port's `--eth-peer` decides, if there is one. Else the address is asked for by ARP; `lm_proto::neighbours` says who is believed.
 //! Devices that are files never answer: after [`PATIENCE`] datagrams go to the broadcast address, until an answer comes.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lm::Neighbours;
-use lm::neighbours::{ArpCounters, Event, Resolution};
-use lm::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
+use lm_proto::Neighbours;
+use lm_proto::neighbours::{ArpCounters, Event, Resolution};
+use lm_proto::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 use rte::port::{MacAddr, PortId};
 
 /// How long nothing is sent while nobody answers.

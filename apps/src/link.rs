@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm::alf::Ends;
-use lm::neighbours::ArpCounters;
-use lm::wire::{BROADCAST, Flow, Mac};
-use lm::{Message, Receiver, SendBuffer, Sender, WouldBlock};
+use lm_engine::{Message, Receiver, SendBuffer, Sender, WouldBlock};
+use lm_proto::alf::Ends;
+use lm_proto::neighbours::ArpCounters;
+use lm_proto::wire::{BROADCAST, Flow, Mac};
 use rte::port::{MacAddr, PortId, RxInterrupt};
 
 use crate::admission::frames::{control_flow, control_payload, flush_frame};
@@ -419,8 +419,8 @@ impl Wire for Way<'_> {
 
 /// Who a frame that is no datagram of LM's is from, if it is IPv4.
 fn source(frame: &[u8]) -> Option<u32> {
-    let packet = frame.get(14..).filter(|_| frame[12..14] == lm::wire::TYPE_IPV4.to_be_bytes())?;
-    lm::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
+    let packet = frame.get(14..).filter(|_| frame[12..14] == lm_proto::wire::TYPE_IPV4.to_be_bytes())?;
+    lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
 }
 
 /// Sends a question of ARP's before datagrams that wait, or a stream would never be interrupted for one; but not while another

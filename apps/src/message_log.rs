@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lm::Message;
+use lm_engine::Message;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use lm::alf::ChecksumMode;
-use lm::ground::Require;
-use lm::wire::Mac;
-use pmd_e1000::SlotLayout;
+use lm_landing::SlotLayout;
+use lm_proto::alf::ChecksumMode;
+use lm_proto::ground::Require;
+use lm_proto::wire::Mac;
 
 /// Two IPv4 addresses, host order: source and destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
 }
 
 /// Bytes of a landing region at least: one chunk, the unit of its use.
-const LEAST_REGION: u64 = pmd_e1000::region::CHUNK as u64;
+const LEAST_REGION: u64 = lm_landing::region::CHUNK as u64;
 
 /// Bytes of a landing region at most: half of this machine's memory, and what addresses can be reckoned with.
 fn most_region() -> u64 {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lm::alf::ChecksumMode;
-use lm::ground::Require;
-use lm::wire::Mac;
-use pmd_e1000::SlotLayout;
+use lm_landing::SlotLayout;
+use lm_proto::alf::ChecksumMode;
+use lm_proto::ground::Require;
+use lm_proto::wire::Mac;
 
 use crate::admission::{choice, state};
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
@@ -133,7 +133,7 @@ impl PortOptions {
 
     /// What single values cannot tell.
     pub(crate) fn check(&self) -> Result<(), String> {
-        lm::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
+        lm_proto::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
         self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;
         self.needs_ac("--ac-state", self.ac_state.is_some())?;
         self.needs_ac("--ac-drain", self.ac_drain.is_some())?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lm::SenderStats;
-use lm::counters::{Counters, Reason};
-use lm::neighbours::ArpCounters;
-use pmd_e1000::{LandingPool, PoolStats, SlotLayout};
+use lm_engine::SenderStats;
+use lm_landing::{LandingPool, PoolStats, SlotLayout};
+use lm_proto::counters::{Counters, Reason};
+use lm_proto::neighbours::ArpCounters;
 use rte::port::PortStats;
 
 use crate::histogram::Histogram;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use rte::sys as dpdk;
 // ---------------------------------------------------------------------------------------------------------------
-use lm::{Lander, ReceiverConfig};
+use lm_engine::{Lander, ReceiverConfig};
+use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use pmd_e1000::device::{arguments, traits_of};
-use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::port::PortId;
 
 fn adopt(eal: &rte::Eal, port: u16, driver: &str) -> Result<Lander, Box<dyn std::error::Error>> {

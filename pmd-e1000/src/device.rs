@@ -2,61 +2,12 @@
 
 use std::ffi::CStr;
 
-use dpdk_sys::{rte_device, rte_eth_dev_info};
+use lm_landing::SlotLayout;
+use lm_landing::device::{Allowed, Thresholds, Traits};
+use lm_landing::dma::device_of;
 use rte::port::PortId;
 
 use crate::devargs::{Devargs, Memif, atoi};
-use crate::landing::SlotLayout;
-
-/// How slots may be laid on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
-    /// Overlapping or separate.
-    Both,
-    /// Separate only, and why.
-    SeparateOnly(&'static str),
-}
-
-/// Ring thresholds; `None`: the driver's default does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Thresholds {
-    /// Received frames that the device reports at a time.
-    pub rx_write_back: Option<u8>,
-    /// Sent frames that it reports at a time.
-    pub tx_write_back: Option<u8>,
-    /// Sent frames that the driver asks for a report of at a time.
-    pub tx_report: Option<u16>,
-}
-
-/// What a device does with posted buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits {
-    /// Layouts that are safe.
-    pub allowed: Allowed,
-    /// Frames are written only inside the receive call.
-    pub synchronous: bool,
-    /// Nanoseconds after which a frame that is being written would have been reported, by silicon at least; `None`: a peer
-    /// process writes it, which may be stopped at any moment.
-    pub quiet_ns: Option<u64>,
-    /// The layout that serves the device's usual peer best.
-    pub preferred: SlotLayout,
-    /// The driver never gives posted buffers back.
-    pub keeps_posted: bool,
-    /// The driver frees what it has sent only when the descriptor's turn comes again, a ring later.
-    pub keeps_sent: bool,
-    /// What its driver must be told of its rings.
-    pub thresholds: Thresholds,
-    /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.
-    pub needs_dpdk_memory: bool,
-    /// Bytes that it must be told a buffer has; 0: no more than a frame.
-    pub declared_room: usize,
-    /// Bytes from a frame's start that it may write; 0: no more than a frame.
-    pub reach: usize,
-    /// No write of it may cross a multiple of this; 0: any may.
-    pub boundary: usize,
-    /// It writes into memory itself, by addresses of its own.
-    pub dma: bool,
-}
 
 /// A device that does not honour posted buffers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,16 +205,6 @@ pub fn traits_of(driver: &str, args: &str) -> Result<Traits, Refused> {
         None => Ok(UNKNOWN),
         Some(row) => (row.verdict)(&Devargs::parse(args))
             .map_err(|reason| Refused { driver: driver.to_owned(), reason }),
-    }
-}
-
-/// The device behind a port.
-pub(crate) fn device_of(port: PortId) -> Option<*mut rte_device> {
-    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so.
-    unsafe {
-        let mut info: rte_eth_dev_info = std::mem::zeroed();
-        (dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) == 0 && !info.device.is_null())
-            .then_some(info.device)
     }
 }
 

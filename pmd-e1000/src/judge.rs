@@ -9,10 +9,11 @@ use std::fmt;
 use rte::port::PortInfo;
 
 use crate::cards::{Card, Erratum, find};
-use crate::device::{Allowed, Refused, Traits, traits_of};
-use crate::landing::HEADERS;
+use crate::device::{Refused, traits_of};
 use crate::order::{Doubt, OrderGuard, Proof};
 use crate::pci::{Function, Ids};
+use lm_landing::device::{Allowed, Traits};
+use lm_proto::wire::HEADERS;
 
 /// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher then does
 /// not believe.

@@ -15,16 +15,17 @@ use rte::{Eal, Errno};
 
 use crate::demands::{Unmet, Wanted, check, posted};
 use crate::devargs::Devargs;
-use crate::device::{Allowed, Refused, Traits, arguments};
+use crate::device::{Refused, arguments};
 use crate::interrupt::{Wake, wake};
 use crate::judge::{Judge, Verdict, stride};
-use crate::landing::{HEADROOM, SlotLayout};
-use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
 use crate::probe::Proofs;
-use crate::queue::LandingQueue;
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::seat::{Seat, make_pool};
 use crate::steer::{SteerError, Steering};
+use lm_landing::device::{Allowed, Traits};
+use lm_landing::landing::{HEADROOM, SlotLayout};
+use lm_landing::pool::{LandingError, LandingPool, PoolConfig, RegionKind, Writes};
+use lm_landing::queue::LandingQueue;
 
 /// What a landing port is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +221,8 @@ impl LandingPort {
         }
         for (i, seat) in seats.iter_mut().enumerate() {
             let Some(pool) = &mut seat.pool else { continue };
-            pool.set_keeps_posted(traits.keeps_posted);
+            // SAFETY: the traits are those of this port's driver, and the pool feeds this port alone.
+            unsafe { pool.set_keeps_posted(traits.keeps_posted) };
             // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, which gives neither its
             // mbufs nor the queue to anybody; this type hands out no queue by itself, nor the port. The port is stopped
             // and started only when the queue is back, and that is when the pool is, or is gone (`LandingPool::lease`).
@@ -333,7 +335,9 @@ impl LandingPort {
         let mut landing = Vec::new();
         for (i, seat) in self.seats.iter_mut().enumerate() {
             let rx = self.port.take_rx(first + i as u16)?;
-            landing.push(LandingQueue::new(rx, seat.pool.take()?, self.verdict.traits));
+            // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the traits are its
+            // driver's.
+            landing.push(unsafe { LandingQueue::new(rx, seat.pool.take()?, self.verdict.traits) });
         }
         Some(Queues { ordinary, landing, tx, interrupts })
     }
@@ -364,8 +368,8 @@ impl LandingPort {
     /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
     pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
         for mut pool in pools {
-            // On this thread nobody polls.
-            drop(pool.lease.take());
+            // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from here on.
+            unsafe { pool.end_lease() };
             match self.seats.iter_mut().find(|seat| seat.is_of(&pool)) {
                 Some(seat) => seat.pool = Some(pool),
                 None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),

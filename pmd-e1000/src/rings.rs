@@ -2,7 +2,7 @@
 
 use rte::port::{DescLimits, PortId, PortInfo, RxConf, TxConf};
 
-use crate::device::{Thresholds, Traits};
+use lm_landing::device::{Thresholds, Traits};
 
 /// Descriptors that the driver takes.
 pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {

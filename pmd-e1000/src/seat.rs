@@ -3,8 +3,8 @@
 use rte::Eal;
 use rte::port::PortId;
 
-use crate::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 use crate::port::PortError;
+use lm_landing::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 
 /// A landing queue's place in its port.
 pub(crate) struct Seat {

@@ -35,11 +35,11 @@ CASES = (
 )
 # What a source file is a part of, first match; the rest of the workspace is lm-netpipe's.
 PARTS = (
-    (r"lm/src/checksum", "checksum, order digest, summing copy"),
-    (r"lm/src/(matcher|reassembler|repair|tag|intact)", "matcher, proof, reassembler"),
-    (r"lm/src/dpdk/(receiver|message)", "receiver"),
-    (r"lm/src/(alf|layout|wire)|lm/src/dpdk/(sender|buffer)", "sender, headers"),
-    (r"lm/src/", "LM, other"),
+    (r"lm/proto/src/checksum", "checksum, order digest, summing copy"),
+    (r"lm/proto/src/(matcher|reassembler|repair|tag|intact)", "matcher, proof, reassembler"),
+    (r"lm/engine/src/(receiver|message)", "receiver"),
+    (r"lm/proto/src/(alf|layout|wire)|lm/engine/src/(sender|buffer)", "sender, headers"),
+    (r"lm/proto/src/", "LM, other"),
     (r"pmd-e1000/", "landing pool, send pool"),
     (r"meson-wrap/", "bindings (rte)"),
     (r"apps/src/netpipe/transport", "the transport in lm-netpipe"),

@@ -1,5 +1,5 @@
 """Attacks through lm-testpmd: net_pcap for everything that order and lengths decide, net_memif for what a device writes while it is
-read. `lm/tests/attacks` has the same kinds, and more of each, without DPDK.
+read. `lm/proto/tests/attacks` has the same kinds, and more of each, without DPDK.
 
 Nothing is delivered that was not sent, whole, whatever else a test asks for.
 """

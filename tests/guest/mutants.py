@@ -36,10 +36,10 @@ class Mutant:
     edits: tuple
 
 
-MATCHER, STREAM = "lm/src/matcher.rs", "lm/src/matcher/stream.rs"
-CLOSE, PROOF = "lm/src/matcher/close.rs", "lm/src/matcher/proof.rs"
+MATCHER, STREAM = "lm/proto/src/matcher.rs", "lm/proto/src/matcher/stream.rs"
+CLOSE, PROOF = "lm/proto/src/matcher/close.rs", "lm/proto/src/matcher/proof.rs"
 PORT, ORDER, JUDGE = "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/judge.rs"
-CARDS, RINGS, LANDING = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "pmd-e1000/src/landing.rs"
+CARDS, RINGS, LANDING = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "lm/landing/src/landing.rs"
 
 MUTANTS = (
     Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-igb",

@@ -22,7 +22,7 @@ fi
 slow=(layout::tests::every_length_keeps_the_rules layout::tests::fit_is_of_udp
   layout::tests::at_mtu_1500_there_is_always_a_tag_and_the_guard_always_holds
   mock:: neighbours:: reassembler:: matcher::tests:: tag::tests::round_trip)
-core=(-p lm --no-default-features --features mock --lib)
+core=(-p lm-proto --features mock --lib)
 returns=(-p lm-returns --test threads)
 
 cargo "+$toolchain" miri setup >/dev/null 2>&1

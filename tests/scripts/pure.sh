@@ -12,10 +12,10 @@ if pkg-config --exists libdpdk 2>/dev/null; then
   echo "pure.sh: pkg-config is not hidden" >&2
   exit 1
 fi
-if cargo tree --locked -p ac -p lm --no-default-features -e normal,build | grep -E 'dpdk-sys|rte '; then
+if cargo tree --locked -p ac -p lm-proto -e normal,build | grep -E 'dpdk-sys|rte '; then
   echo "pure.sh: the core depends on DPDK" >&2
   exit 1
 fi
-cargo test --locked -p ac -p lm --no-default-features
+cargo test --locked -p ac -p lm-proto
 # Attacks once more as programs are built: without debug assertions. `make unit` has them with.
-cargo test --release --locked -p lm --no-default-features --features mock --test attacks
+cargo test --release --locked -p lm-proto --features mock --test attacks

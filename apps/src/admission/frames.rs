@@ -1,8 +1,8 @@
 //! The frames that admission control sends besides its messages.
 
 use ac::NodeId;
-use lm::checksum;
-use lm::wire::{
+use lm_proto::checksum;
+use lm_proto::wire::{
     ETHERNET, Flow, IPV4, Ipv4, MIN_FRAME, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type, ethernet,
 };
 

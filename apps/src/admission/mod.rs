@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use ac::control::{Answer, Caller, Control, Lane, Latency, Order};
 use ac::{Config, Event, Grant, Key, Kind, Node, NodeId, Policy, Transmit};
-use lm::Receiver;
-use lm::wire::Mac;
-use pmd_e1000::SlotLayout;
+use lm_engine::Receiver;
+use lm_landing::SlotLayout;
+use lm_proto::wire::Mac;
 
 use self::pace::Pace;
 use self::pump::Away;

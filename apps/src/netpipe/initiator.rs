@@ -361,7 +361,7 @@ pub(crate) struct Trip {
 pub(crate) fn introduce(transports: &[Box<dyn Transport>], options: &Options) {
     for transport in transports {
         let kind = transport.kind();
-        let limit = if transport.limit() < lm::wire::MAX_PAYLOAD {
+        let limit = if transport.limit() < lm_proto::wire::MAX_PAYLOAD {
             format!(", up to {} bytes", transport.limit())
         } else {
             String::new()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use lm::wire::MAX_PAYLOAD;
+use lm_proto::wire::MAX_PAYLOAD;
 
 use super::sizes;
 use super::transport::{self, Kind};

@@ -1,7 +1,7 @@
 //! Payload sizes in NetPIPE's way: powers of two, each with a neighbour below and above, where alignment and the borders
 //! of caches and fragments show.
 
-use lm::wire::MAX_PAYLOAD;
+use lm_proto::wire::MAX_PAYLOAD;
 
 /// The size of the paper's example, in five fragments.
 const PAPER: usize = 7168;

@@ -2,8 +2,8 @@
 
 use std::{error, fmt};
 
-use lm::{ReceiverError, SenderError};
-use pmd_e1000::SendError;
+use lm_engine::{ReceiverError, SenderError};
+use lm_landing::SendError;
 use rte::mempool::PoolError;
 use rte::port::{PortId, StartError};
 

@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use lm::ground::Require;
-use pmd_e1000::SlotLayout;
+use lm_landing::SlotLayout;
+use lm_proto::ground::Require;
 use rte::lcore::{self, Join, LaunchError};
 use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
@@ -382,7 +382,7 @@ fn obey(work: &mut Work, order: Order) {
     }
 }
 
-fn receivers(work: &mut Work) -> impl Iterator<Item = &mut lm::Receiver> {
+fn receivers(work: &mut Work) -> impl Iterator<Item = &mut lm_engine::Receiver> {
     work.lanes.iter_mut().flat_map(|lane| &mut lane.link.receivers)
 }
 

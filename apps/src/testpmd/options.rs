@@ -91,7 +91,7 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use lm::ground::Require;
+    use lm_proto::ground::Require;
 
     use super::*;
     use crate::parse::UdpPorts;

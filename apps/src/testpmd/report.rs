@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lm::neighbours::ArpCounters;
+use lm_proto::neighbours::ArpCounters;
 use rte::port::PortId;
 
 use crate::console::{complain, say};

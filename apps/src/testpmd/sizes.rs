@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lm::wire::MAX_PAYLOAD;
+use lm_proto::wire::MAX_PAYLOAD;
 
 use crate::pattern::SplitMix;
 

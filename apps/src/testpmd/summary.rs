@@ -52,7 +52,7 @@ struct Summary {
     late: u64,
     lost: u64,
     mismatched: u64,
-    /// What ARP met: `lm::neighbours::ArpCounters`.
+    /// What ARP met: `lm_proto::neighbours::ArpCounters`.
     arp: BTreeMap<&'static str, u64>,
     ping: Vec<Ping>,
 }
@@ -148,7 +148,7 @@ impl SummaryFile {
 mod tests {
     use super::*;
     use crate::tally::DeviceTally;
-    use lm::counters::Reason;
+    use lm_proto::counters::Reason;
     use std::time::Duration;
 
     #[test]

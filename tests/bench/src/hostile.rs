@@ -1,4 +1,4 @@
-//! What a hostile frame costs the matcher, next to a good one: the streams of `lm/tests/attacks`, interleaved, in nanoseconds.
+//! What a hostile frame costs the matcher, next to a good one: the streams of `lm/proto/tests/attacks`, interleaved, in nanoseconds.
 //!
 //! ```text
 //! hostile [--rounds N] [--mtu N]
@@ -8,22 +8,22 @@
 //! frames is the device's work and not timed, and what reading the clock takes is taken off; a block in which the thread lost
 //! its CPU is measured again. The last line says whether none costs more than ten times as much as LM's own datagrams of 7168 bytes do.
 
-#[path = "../../../lm/tests/attacks/ground.rs"]
+#[path = "../../../lm/proto/tests/attacks/ground.rs"]
 mod ground;
-#[path = "../../../lm/tests/attacks/hand.rs"]
+#[path = "../../../lm/proto/tests/attacks/hand.rs"]
 mod hand;
-#[path = "../../../lm/tests/attacks/hostile.rs"]
+#[path = "../../../lm/proto/tests/attacks/hostile.rs"]
 mod streams;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use ground::Counting;
-use lm::ground::{Frame, Require, Slot};
-use lm::layout::Geometry;
-use lm::matcher::{Config, Matcher};
-use lm::mock::config;
-use lm::wire::Flow;
+use lm_proto::ground::{Frame, Require, Slot};
+use lm_proto::layout::Geometry;
+use lm_proto::matcher::{Config, Matcher};
+use lm_proto::mock::config;
+use lm_proto::wire::Flow;
 use streams::{DEVICES, Device, Stream, good, hostile};
 
 const VICTIM: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
@@ -215,7 +215,7 @@ fn run() -> Result<(), String> {
         most = most.max(measure(mtu, rounds)?);
     }
     let verdict = if most > MOST { "missed" } else { "met" };
-    // Time is printed and not tested: `lm/tests/attacks/cost.rs` asserts the same of work that is counted.
+    // Time is printed and not tested: `lm/proto/tests/attacks/cost.rs` asserts the same of work that is counted.
     println!(
         "\nthe most expensive stream costs {most:.1} times as much as LM's own; the goal of {MOST} is {verdict}"
     );

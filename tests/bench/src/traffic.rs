@@ -1,9 +1,9 @@
 //! Frames on the wire: datagrams as LM's sender cuts them, last fragment first, and as any other stack does.
 
-use lm::alf::{self, Blocks, ChecksumMode, Ends};
-use lm::checksum;
-use lm::layout::{Geometry, Layout};
-use lm::wire::{self, ETHERNET, Flow, HEADERS, IPV4, Ipv4, UDP, Udp};
+use lm_proto::alf::{self, Blocks, ChecksumMode, Ends};
+use lm_proto::checksum;
+use lm_proto::layout::{Geometry, Layout};
+use lm_proto::wire::{self, ETHERNET, Flow, HEADERS, IPV4, Ipv4, UDP, Udp};
 
 /// Who cuts the datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

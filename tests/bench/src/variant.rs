@@ -2,10 +2,10 @@
 
 use std::ptr;
 
-use lm::ground::Require;
-use lm::{Lander, ReceiverConfig};
+use lm_engine::{Lander, ReceiverConfig};
+use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_proto::ground::Require;
 use pmd_e1000::device::traits_of;
-use pmd_e1000::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use rte::Eal;
 use rte::mempool::Mempool;
 
@@ -172,7 +172,7 @@ fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure
         region: set.region,
         max_region: set.region,
         kind: RegionKind::Mirrored,
-        stride: lm::layout::Geometry::ETHERNET.stride(),
+        stride: lm_proto::layout::Geometry::ETHERNET.stride(),
         room: 2048,
         layout: SlotLayout::Overlapping,
         socket: None,

@@ -1,7 +1,7 @@
 //! What streams of frames cost, by count.
 
-use lm::mock::cost::{self, BOUNDS, Found, NAMES};
-use lm::mock::random::Random;
+use lm_proto::mock::cost::{self, BOUNDS, Found, NAMES};
+use lm_proto::mock::random::Random;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 

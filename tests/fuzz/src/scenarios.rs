@@ -1,6 +1,6 @@
 //! Scenarios out of bytes, made at random and changed where they achieved something.
 
-use lm::mock::random::Random;
+use lm_proto::mock::random::Random;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ pub(crate) type Ground = (fn(&[u8]) -> Result<usize, String>, &'static str);
 
 /// The matcher.
 pub(crate) const LM: Ground =
-    (lm::mock::scenario::run, "datagrams delivered, every one of them as it was sent");
+    (lm_proto::mock::scenario::run, "datagrams delivered, every one of them as it was sent");
 /// Admission control.
 pub(crate) const AC: Ground = (ac::mock::scenario::run, "grants, none of them of a queue that another held");
 

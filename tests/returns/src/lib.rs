@@ -1,4 +1,4 @@
-//! `pmd-e1000/src/returns.rs`, compiled without DPDK: the code that is checked is the code that runs.
+//! `lm/landing/src/returns.rs`, compiled without DPDK: the code that is checked is the code that runs.
 //!
 //! - `tests/threads.rs` runs it on real threads that hold real memory, also under Miri (`make miri`), which sees a
 //!   reference to a segment that another thread has freed;

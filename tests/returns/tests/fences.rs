@@ -3,7 +3,7 @@
 
 mod model;
 mod platform;
-#[path = "../../../pmd-e1000/src/returns.rs"]
+#[path = "../../../lm/landing/src/returns.rs"]
 #[allow(dead_code, reason = "the pool's side is not all used here")]
 mod returns;
 

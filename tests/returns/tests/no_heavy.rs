@@ -4,7 +4,7 @@
 
 mod model;
 mod platform;
-#[path = "../../../pmd-e1000/src/returns.rs"]
+#[path = "../../../lm/landing/src/returns.rs"]
 mod returns;
 
 const BARRIER: platform::Barrier = platform::Barrier::NoHeavy;

@@ -8,7 +8,7 @@ use std::thread;
 use platform::{AtomicUsize, Mutex, number};
 use returns::{Books, Orphans, Returns, Share};
 
-#[path = "../../../pmd-e1000/src/returns.rs"]
+#[path = "../../../lm/landing/src/returns.rs"]
 #[allow(dead_code, reason = "the pool's side is not all used here")]
 mod returns;
 

@@ -2,8 +2,8 @@
 //!
 //! The frames have the length of those that LM sends for the payload, tag included. Nobody computes or verifies anything.
 
-use lm::layout::{Geometry, Layout, TAG};
-use lm::wire::{ETHERNET, HEADERS, TYPE_IPV4, UDP, ethernet};
+use lm_proto::layout::{Geometry, Layout, TAG};
+use lm_proto::wire::{ETHERNET, HEADERS, TYPE_IPV4, UDP, ethernet};
 use rte::port::PortId;
 use rte::{Burst, Eal};
 
@@ -98,7 +98,7 @@ impl Transport for Bare {
             if flow != self.plain.ours.reversed() {
                 continue;
             }
-            if self.plain.peer == lm::wire::BROADCAST {
+            if self.plain.peer == lm_proto::wire::BROADCAST {
                 self.plain.learn(bytes);
                 self.template.0 = usize::MAX;
             }

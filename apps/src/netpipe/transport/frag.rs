@@ -3,9 +3,9 @@
 //! It is the strongest form of that: the payload is copied once on each side, the checksums are computed by LM's own code,
 //! and what is echoed is sent from where it was copied to. A datagram in one frame is not copied.
 
-use lm::alf::ChecksumMode;
-use lm::checksum;
-use lm::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
+use lm_proto::alf::ChecksumMode;
+use lm_proto::checksum;
+use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
 use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
 use rte::mempool::Mempool;
 use rte::port::PortId;
@@ -158,7 +158,7 @@ impl Frag {
         (at == FRONT + len && self.verify(&whole, &udp)).then_some(whole)
     }
 
-    fn verify(&self, packet: &Mbuf, udp: &lm::wire::Udp) -> bool {
+    fn verify(&self, packet: &Mbuf, udp: &lm_proto::wire::Udp) -> bool {
         let flow = self.plain.ours.reversed();
         udp.checksum == 0 || checksum::udp_ok(&flow, udp, checksum::sum(&packet.data()[FRONT..]))
     }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use lm::wire::MAX_PAYLOAD;
+use lm_proto::wire::MAX_PAYLOAD;
 use rustix::net::sockopt;
 
 use super::{Kind, Then, Transport, frames, on_wire};

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm::layout::{Geometry, Layout};
-use lm::wire::{Flow, MAX_PAYLOAD};
-use lm::{Message, SendBuffer, WouldBlock};
-use pmd_e1000::SlotLayout;
+use lm_engine::{Message, SendBuffer, WouldBlock};
+use lm_landing::SlotLayout;
+use lm_proto::layout::{Geometry, Layout};
+use lm_proto::wire::{Flow, MAX_PAYLOAD};
 use rte::port::{PortId, RxInterrupt};
 use rte::{Burst, Eal};
 
@@ -193,7 +193,7 @@ impl Transport for Landing {
 
     fn wire_bytes(&self, payload: usize) -> usize {
         let layout = Layout::new(self.geometry, payload);
-        layout.map_or(0, |l| on_wire((0..l.fragments()).map(|i| lm::wire::HEADERS + l.fragment_len(i))))
+        layout.map_or(0, |l| on_wire((0..l.fragments()).map(|i| lm_proto::wire::HEADERS + l.fragment_len(i))))
     }
 
     fn is_polled(&self) -> bool {

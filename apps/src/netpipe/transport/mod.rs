@@ -112,13 +112,13 @@ pub(crate) fn kind(name: &str) -> Result<&'static Kind, String> {
 
 /// What frames of these lengths take on a gigabit wire, bytes: check sequence, preamble and gap are added.
 fn on_wire(frames: impl Iterator<Item = usize>) -> usize {
-    frames.map(|len| len.max(lm::wire::MIN_FRAME) + 4 + 20).sum()
+    frames.map(|len| len.max(lm_proto::wire::MIN_FRAME) + 4 + 20).sum()
 }
 
 /// The frames of a datagram as everybody but LM sends it.
 fn frames(payload: usize, mtu: u16) -> impl Iterator<Item = usize> {
-    let (all, stride) = (payload + lm::wire::UDP, usize::from(mtu - 20) & !7);
-    (0..all.div_ceil(stride)).map(move |i| lm::wire::HEADERS + stride.min(all - i * stride))
+    let (all, stride) = (payload + lm_proto::wire::UDP, usize::from(mtu - 20) & !7);
+    (0..all.div_ceil(stride)).map(move |i| lm_proto::wire::HEADERS + stride.min(all - i * stride))
 }
 
 /// Opens those that are chosen. Ports are given out in order.

@@ -1,6 +1,8 @@
 //! [`Plain`]: a port with stock mbufs, one queue each way, for the transports that are not LM's.
 
-use lm::wire::{BROADCAST, ETHERNET, Flow, HEADERS, Ipv4, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
+use lm_proto::wire::{
+    BROADCAST, ETHERNET, Flow, HEADERS, Ipv4, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type,
+};
 use pmd_e1000::demands::{self, Wanted};
 use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::arguments;

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lm::wire::Flow;
-use lm::{Message, WouldBlock};
+use lm_engine::{Message, WouldBlock};
+use lm_proto::wire::Flow;
 
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Outlet, Turn};

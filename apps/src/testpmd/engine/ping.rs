@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use lm::{Message, SendBuffer, WouldBlock};
+use lm_engine::{Message, SendBuffer, WouldBlock};
 
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Outlet, Turn};

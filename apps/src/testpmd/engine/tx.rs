@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use lm::wire::Flow;
-use lm::{SendBuffer, WouldBlock};
+use lm_engine::{SendBuffer, WouldBlock};
+use lm_proto::wire::Flow;
 
 use super::{Engine, Kind, Plan};
 use crate::link::{Link, Turn};

@@ -1,7 +1,7 @@
 //! Settings. What engines are made from counts from the next start; the rest at once.
 
-use pmd_e1000::SlotLayout;
-use pmd_e1000::device::Allowed;
+use lm_landing::SlotLayout;
+use lm_landing::device::Allowed;
 
 use super::{Command, Hints, nothing, one, usage};
 use crate::console::say;

@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use lm::alf::ChecksumMode;
+use lm_proto::alf::ChecksumMode;
 
 use crate::sender::{ADDRESS, Source, UDP_PORT, byte};
 use crate::{Failure, NOBODY, Options, Outlet, Receiver, spun, ticks};

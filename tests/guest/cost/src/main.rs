@@ -27,9 +27,9 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lm::alf::ChecksumMode;
-use lm::ground::Require;
-use lm::layout::{Geometry, Layout};
+use lm_proto::alf::ChecksumMode;
+use lm_proto::ground::Require;
+use lm_proto::layout::{Geometry, Layout};
 use rte::Eal;
 
 use crate::sender::Source;
@@ -122,7 +122,8 @@ fn options(args: Vec<String>) -> Result<Options, Failure> {
             _ => return Err(format!("unknown option {arg}").into()),
         }
     }
-    if !(1..=lm::wire::MAX_PAYLOAD).contains(&o.size) || !(1..=512).contains(&o.burst) || o.rounds == 0 {
+    if !(1..=lm_proto::wire::MAX_PAYLOAD).contains(&o.size) || !(1..=512).contains(&o.burst) || o.rounds == 0
+    {
         return Err("--size is 1 to 65507, --burst 1 to 512, --rounds at least 1".into());
     }
     Ok(o)

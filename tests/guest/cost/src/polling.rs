@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lm::ground::Require;
-use lm::{Receiver as Messages, ReceiverConfig};
+use lm_engine::{Receiver as Messages, ReceiverConfig};
+use lm_proto::ground::Require;
 use pmd_e1000::{LandingPort, PortSetup};
 use rte::mempool::Mempool;
 use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, TxConf};

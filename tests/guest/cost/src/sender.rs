@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lm::alf::Ends;
-use lm::layout::Geometry;
-use lm::wire::Flow;
-use lm::{SendBuffer, Sender, SenderConfig, WouldBlock};
-use pmd_e1000::{LandingPool, LandingPort, LandingQueue, PortSetup, SendPool};
+use lm_engine::{SendBuffer, Sender, SenderConfig, WouldBlock};
+use lm_landing::{LandingPool, LandingQueue, SendPool};
+use lm_proto::alf::Ends;
+use lm_proto::layout::Geometry;
+use lm_proto::wire::Flow;
+use pmd_e1000::{LandingPort, PortSetup};
 use rte::Eal;
 use rte::mempool::Mempool;
 use rte::port::PortId;

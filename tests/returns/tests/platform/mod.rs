@@ -1,7 +1,7 @@
 //! What the protocol takes from the machine, as the model checker has it.
 //!
 //! membarrier(2) is a full barrier in the thread that calls it and, at some point of the call, in every other: `heavy` and
-//! `light` of `pmd-e1000/src/platform.rs` say why a fence where the other thread has [`light`] is what it gives.
+//! `light` of `lm/landing/src/platform.rs` say why a fence where the other thread has [`light`] is what it gives.
 
 use std::cell::Cell;
 

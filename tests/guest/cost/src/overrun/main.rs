@@ -24,11 +24,12 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lm::counters::{Counters, Reason};
-use lm::ground::{Require, WholeBy};
-use lm::layout::Geometry;
-use lm::{Message, Receiver, ReceiverConfig};
-use pmd_e1000::{LandingPool, LandingPort, LandingQueue, PortSetup, SlotLayout};
+use lm_engine::{Message, Receiver, ReceiverConfig};
+use lm_landing::{LandingPool, LandingQueue, SlotLayout};
+use lm_proto::counters::{Counters, Reason};
+use lm_proto::ground::{Require, WholeBy};
+use lm_proto::layout::Geometry;
+use pmd_e1000::{LandingPort, PortSetup};
 use rte::mempool::Mempool;
 use rte::port::{PortId, TxQueue};
 use rte::{Burst, Eal};

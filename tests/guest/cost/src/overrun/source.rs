@@ -1,8 +1,8 @@
 //! What is sent: datagrams of one size, frame by frame, and strangers between them.
 
-use lm::alf::{Blocks, ChecksumMode, Ends, frame};
-use lm::layout::Geometry;
-use lm::wire::{Flow, Mac};
+use lm_proto::alf::{Blocks, ChecksumMode, Ends, frame};
+use lm_proto::layout::Geometry;
+use lm_proto::wire::{Flow, Mac};
 
 /// Bytes of payload that carry the datagram's number.
 const NUMBER: usize = 8;
@@ -141,7 +141,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lm::checksum;
+    use lm_proto::checksum;
 
     #[test]
     fn even_datagrams_have_the_same_sum_and_no_other_bytes_in_common() {

@@ -1,0 +1,458 @@
+//! [`Engine`]: everything of a landing queue but the queue and its pool.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use lm_landing::device::Traits;
+use lm_landing::queue::{Behind, Burst, Part, Take};
+use lm_landing::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
+use rte::mempool::Mempool;
+use rte::{Eal, Mbuf};
+
+use crate::message::Message;
+use lm_proto::counters::{Counters, Reason};
+use lm_proto::ground::{Accept, Below, Frame, Ground, Require, Slot, Whole};
+use lm_proto::layout::Geometry;
+use lm_proto::matcher::{Config, Matcher};
+use lm_proto::packet::{HEAD, Head, packet_end};
+use lm_proto::reassembler::{Limits, Store};
+use lm_proto::wire::{FCS, HEADERS, VLAN};
+use lm_proto::words::HeaderWords;
+
+/// How a receiver is set up.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// Fragment sizes.
+    pub geometry: Geometry,
+    /// What proves that a datagram is whole.
+    pub require: Require,
+    /// Whose datagrams are taken.
+    pub accept: Accept,
+    /// Limits of the reassembler.
+    pub limits: Limits,
+    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are dropped. So
+    /// many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave these alone.
+    pub copies: usize,
+    /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
+    pub strangers: Option<Mempool>,
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        Self {
+            geometry: Geometry::ETHERNET,
+            require: Require::default(),
+            accept: Accept::default(),
+            limits: Limits::default(),
+            copies: 32,
+            strangers: None,
+        }
+    }
+}
+
+/// Bytes of a buffer that datagrams are copied to.
+const COPY: usize = 1 << 16;
+
+impl ReceiverConfig {
+    /// Buffers of 64 KiB in all.
+    pub fn buffers(&self) -> usize {
+        self.limits.bounded().datagrams + self.copies.max(1)
+    }
+
+    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in DPDK's memory,
+    /// and the reassembler's tables.
+    pub fn memory(&self) -> usize {
+        self.buffers() * COPY + self.limits.tables()
+    }
+}
+
+/// There can be no receiver.
+#[derive(Debug)]
+pub enum ReceiverError {
+    /// No memory for the buffers that repairs are made in.
+    Buffers(SendError),
+    /// The pool lays its slots for fragments of another size.
+    Stride {
+        /// Bytes of a full fragment's payload, as the receiver was told.
+        geometry: usize,
+        /// The same, as the pool was told.
+        pool: usize,
+    },
+}
+
+impl fmt::Display for ReceiverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Buffers(e) => e.fmt(f),
+            Self::Stride { geometry, pool } => write!(
+                f,
+                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for {pool}: give both the \
+                 same MTU"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReceiverError {}
+
+/// Frames of strangers that wait to be taken.
+const STRANGERS: usize = 256;
+
+/// Matches frames, repairs datagrams, keeps strangers. It belongs to its queue's lcore.
+pub struct Engine {
+    matcher: Matcher<SendSlot>,
+    copies: SendPool,
+    strangers: Strangers,
+    clock: Clock,
+    /// The clock when it was read last, and looks since then.
+    read: (u64, u32),
+    /// A frame that came in two slots.
+    long: Vec<u8>,
+    /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That would be a defect
+    /// of this program's, which shows as frames that are lost.
+    lost: Counters,
+}
+
+/// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does so for longer.
+const UNTIMED: u32 = 15;
+
+struct Strangers {
+    pool: Option<Mempool>,
+    frames: VecDeque<Mbuf>,
+}
+
+impl Strangers {
+    /// An mbuf of so many bytes, if another frame can be kept.
+    fn room_for(&self, len: u16) -> Option<Mbuf> {
+        if self.frames.len() >= STRANGERS {
+            return None;
+        }
+        let mut mbuf = self.pool.as_ref()?.alloc()?;
+        mbuf.append(len)?;
+        Some(mbuf)
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(
+        eal: &Eal,
+        config: &ReceiverConfig,
+        pool: &LandingPool,
+        traits: Traits,
+    ) -> Result<Self, ReceiverError> {
+        let (geometry, pool_stride) = (config.geometry.stride(), pool.config().stride);
+        if geometry != pool_stride {
+            return Err(ReceiverError::Stride { geometry, pool: pool_stride });
+        }
+        let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)
+            .map_err(ReceiverError::Buffers)?;
+        Ok(Self {
+            matcher: Matcher::new(Config {
+                geometry: config.geometry,
+                require: config.require,
+                accept: config.accept,
+                synchronous: traits.synchronous,
+                quiet: traits.quiet_ns,
+                mirror: pool.mirror(),
+                limits: config.limits,
+            }),
+            copies,
+            strangers: Strangers {
+                pool: config.strangers.clone(),
+                frames: VecDeque::with_capacity(STRANGERS),
+            },
+            clock: Clock::new(eal),
+            read: (0, UNTIMED),
+            long: Vec::with_capacity(config.geometry.longest_frame() + VLAN + FCS),
+            lost: Counters::default(),
+        })
+    }
+
+    /// The end of a poll that found `taken` frames.
+    #[inline(always)]
+    pub(crate) fn look(&mut self, taken: usize, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
+        self.read = match self.read {
+            (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
+            _ => (self.clock.now(), 0),
+        };
+        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
+        self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, lost, deliver });
+        if let Some(mismatch) = self.matcher.mtu_check.take() {
+            log::warn!("{mismatch}");
+        }
+    }
+
+    /// Hands every slot and buffer back.
+    pub(crate) fn clear(&mut self, pool: &mut LandingPool) {
+        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
+        self.matcher.clear(&mut View { pool, copies, strangers, lost, deliver: &mut drop });
+        self.strangers.frames.clear();
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.matcher.counters.without(&self.lost)
+    }
+
+    /// Starts counting anew.
+    pub fn clear_counters(&mut self) {
+        (self.matcher.counters, self.lost) = (Counters::default(), Counters::default());
+    }
+
+    /// The next frame that is not LM's.
+    pub fn next_stranger(&mut self) -> Option<Mbuf> {
+        self.strangers.frames.pop_front()
+    }
+
+    /// Counts a stranger that found no taker.
+    pub fn lose_stranger(&mut self) {
+        self.matcher.counters.drop_one(Reason::StrangerLost);
+    }
+
+    /// Changes what counts as proof.
+    pub fn set_require(&mut self, require: Require) {
+        self.matcher.set_require(require);
+    }
+
+    /// Frames that wait for the rest of their datagrams.
+    pub fn waiting(&self) -> usize {
+        self.matcher.pending()
+    }
+
+    /// Buffers for copies that nobody has.
+    pub fn copies_available(&self) -> usize {
+        self.copies.available()
+    }
+}
+
+/// An engine that takes frames, and where its messages go.
+pub(crate) struct Intake<'a, F> {
+    pub engine: &'a mut Engine,
+    pub deliver: &'a mut F,
+}
+
+// SAFETY: the matcher gives each slot back once (`Ground`'s contract, which its tests hold it to against a mock ground that
+// counts): by `View::release` or `View::landed`. Nothing here assigns to the pool or the burst.
+#[allow(unsafe_code)]
+unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
+    #[inline(always)]
+    fn prepare(&self, burst: &Burst<'_>) {
+        let matcher = &self.engine.matcher;
+        match matcher.expected_ends() {
+            Some((first, n, tail)) => burst.fetch_every(first, n, tail),
+            None => burst.fetch_ends(matcher.config().geometry.full_frame() as u16),
+        }
+    }
+
+    #[inline(always)]
+    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>) {
+        let engine = &mut *self.engine;
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        engine.matcher.push_plain(burst, &mut View { pool, copies, strangers, lost, deliver });
+    }
+
+    fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
+        let slot = match landed.layout {
+            _ if landed.damaged => Slot::Damaged,
+            SlotLayout::Overlapping => Slot::Overlapping,
+            SlotLayout::Separate => Slot::Separate,
+        };
+        let engine = &mut *self.engine;
+        if landed.bounce != 0 {
+            engine.matcher.counters.bounced += 1;
+        }
+        let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        engine.matcher.push(frame, &mut View { pool, copies, strangers, lost, deliver });
+    }
+
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool {
+        let engine = &mut *self.engine;
+        let [first, second] = parts;
+        let (split, len) =
+            (usize::from(first.slot.len), usize::from(first.slot.len) + usize::from(second.slot.len));
+        if len > engine.matcher.config().geometry.longest_frame() + VLAN + FCS {
+            return false;
+        }
+        engine.long.clear();
+        engine.long.resize(len, 0);
+        let (head, tail) = engine.long.split_at_mut(split);
+        if !pool.copy_part(first.start, head) || !pool.copy_part(second.start, tail) {
+            return false;
+        }
+        let Config { mirror, synchronous, .. } = *engine.matcher.config();
+        let untouched = || synchronous || pool.below(second.slot.at, second.slot.bounce) == Below::Untouched;
+        if !is_intact(&second, behind, mirror, untouched) {
+            if packet_end(&engine.long, len).is_none_or(|end| end > split) {
+                return false;
+            }
+            // It is no part of the packet: a frame check sequence, or another trailer.
+            engine.long.truncate(split);
+        }
+        let slots = parts.map(|Part { slot: Landed { at, len, bounce, .. }, .. }| Frame {
+            at,
+            len,
+            slot: Slot::Damaged,
+            bounce,
+        });
+        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
+        let deliver = &mut *self.deliver;
+        let view = &mut View { pool, copies, strangers, lost, deliver };
+        engine.matcher.push_gathered(&engine.long, &slots, view);
+        true
+    }
+}
+
+/// Whether a frame's second part, a few bytes at the start of its slot, had not been overwritten before this is asked: the rule for
+/// headers (`docs/proof.md`), which lie there else. `behind` was received next; if nothing was, `untouched` says whether no
+/// device had come to the slot below.
+fn is_intact(part: &Part, behind: Option<Behind>, mirror: usize, untouched: impl FnOnce() -> bool) -> bool {
+    let Landed { at, bounce, .. } = part.slot;
+    if bounce != 0 {
+        return true;
+    }
+    let Some(behind) = behind else { return untouched() };
+    // Under its other address, if the region is mapped twice.
+    let lap = if behind.at > at { mirror } else { 0 };
+    let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
+    behind.at > at + lap || end <= part.start + lap
+}
+
+/// The landing pool as the matcher's ground.
+struct View<'a, F> {
+    pool: &'a mut LandingPool,
+    copies: &'a mut SendPool,
+    strangers: &'a mut Strangers,
+    lost: &'a mut Counters,
+    deliver: &'a mut F,
+}
+
+impl<F: FnMut(Message)> Store for View<'_, F> {
+    type Buf = SendSlot;
+    fn take(&mut self) -> Option<SendSlot> {
+        self.copies.take()
+    }
+}
+
+impl<F: FnMut(Message)> Ground for View<'_, F> {
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        // SAFETY: `Ground::bytes` is asked for payload of frames that the matcher has and has not handed back.
+        unsafe { self.pool.bytes(at, len) }.unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn headers(&self, frame: &Frame) -> HeaderWords {
+        // Zeroes are nobody's headers.
+        HeaderWords::new(self.pool.header_words(frame.at, frame.bounce).unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+        let [a, b, c, udp] = self.pool.front(at)?;
+        Some((HeaderWords::new([a, b, c]), udp))
+    }
+
+    #[inline(always)]
+    fn head(&self, frame: &Frame) -> Head {
+        // Zeroes are nobody's headers.
+        self.pool.head(frame.at, frame.bounce).unwrap_or([0; HEAD])
+    }
+
+    #[inline]
+    fn below(&self, newest: &Frame) -> Below {
+        self.pool.below(newest.at, newest.bounce)
+    }
+
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
+        let reach = (payload + whole.len).saturating_sub(lowest);
+        // SAFETY: `Ground::landed` gives the slots of a datagram that lies whole in them away, once.
+        if let Some(hold) = unsafe { self.pool.hold(lowest, u32::from(whole.fragments), reach) } {
+            match Payload::landed(hold, payload, whole.len) {
+                Some(payload) => (self.deliver)(Message::new(whole, payload)),
+                None => self.lost.lose(&whole, false),
+            }
+            return;
+        }
+        self.lost.lose(&whole, false);
+        // Not in one piece of region: then no slot may be lost, either.
+        let stride = self.pool.config().stride;
+        for slot in 0..usize::from(whole.fragments) {
+            // SAFETY: as above, one by one.
+            unsafe { self.pool.release(lowest + slot * stride) };
+        }
+    }
+
+    fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
+        match Payload::copied(buf, start, whole.len) {
+            Some(payload) => (self.deliver)(Message::new(whole, payload)),
+            None => self.lost.lose(&whole, true),
+        }
+    }
+
+    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool {
+        let Some(mut mbuf) = self.strangers.room_for(frame.len) else { return false };
+        let Some(to) = mbuf.data_mut() else { return false };
+        if self.pool.copy_frame(frame.at, frame.len, frame.bounce, to) != Some(frame.len.into()) {
+            return false;
+        }
+        let n = to.len().min(HEAD);
+        to[..n].copy_from_slice(&head[..n]);
+        if frame.bounce != 0 {
+            // What came behind may have been bounced, too, since.
+            to[n..].copy_from_slice(self.bytes(frame.at + (HEAD - HEADERS), usize::from(frame.len) - n));
+        }
+        self.strangers.frames.push_back(mbuf);
+        true
+    }
+
+    fn stranger_copy(&mut self, bytes: &[u8]) -> bool {
+        let Ok(len) = u16::try_from(bytes.len()) else { return false };
+        let Some(mut mbuf) = self.strangers.room_for(len) else { return false };
+        let Some(to) = mbuf.data_mut() else { return false };
+        to.copy_from_slice(bytes);
+        self.strangers.frames.push_back(mbuf);
+        true
+    }
+
+    #[allow(unsafe_code)]
+    #[inline]
+    fn release(&mut self, frame: &Frame) {
+        // SAFETY: `Ground::release` hands a slot back that the matcher was given, once.
+        unsafe { self.pool.release(frame.at) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_part_is_believed_where_a_header_would_be() {
+        let (at, stride, mirror) = (1 << 20, 1480, 1 << 22);
+        let slot = Landed { at, len: 4, layout: SlotLayout::Overlapping, damaged: false, bounce: 0 };
+        let part = Part { slot, start: at - HEADERS };
+        let headless = Part { start: at - HEADERS - 128, ..part };
+        let behind = |at, len| Some(Behind { at, len });
+        let below = at - stride;
+        for (part, longest) in [(part, 1480), (headless, 1480 - 128)] {
+            let intact =
+                |behind, mirror| is_intact(&part, behind, mirror, || unreachable!("a frame came behind"));
+            for (place, mirror) in [(below, 0), (below, mirror), (below + mirror, mirror)] {
+                assert!(intact(behind(place, longest), mirror), "it ends where the part begins");
+                assert!(!intact(behind(place, longest + 1), mirror));
+                assert!(!intact(behind(place, 1514), mirror));
+            }
+            assert!(intact(behind(at + 4 * stride, 1514), 0), "elsewhere");
+            assert!(intact(behind(at - 7 * stride, 1514), 0), "elsewhere");
+            let bounced = Part { slot: Landed { bounce: 1, ..slot }, ..part };
+            assert!(is_intact(&bounced, behind(below, 1514), 0, || false), "nothing reaches a bounce slot");
+            assert!(is_intact(&part, None, 0, || true) && !is_intact(&part, None, 0, || false));
+        }
+    }
+}

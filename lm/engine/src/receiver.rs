@@ -1,0 +1,199 @@
+//! [`Receiver`]: messages from a landing queue; [`Lander`]: messages from what a loop of your own received.
+//!
+//! Both give everything back when they are dropped, whenever that is: slots of datagrams that are not whole, strangers that
+//! nobody took, buffers. Messages keep their memory until they are dropped themselves, and what is posted to a device stays
+//! until its port is closed ([`lm_landing::owed_by_devices`]).
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr;
+
+use lm_landing::device::Traits;
+use lm_landing::queue::{feed, set_layout};
+use lm_landing::{LandingPool, LandingQueue, SlotLayout};
+use rte::{Eal, Mbuf};
+
+use crate::engine::{Engine, Intake, ReceiverConfig, ReceiverError};
+use crate::message::Message;
+use lm_proto::ground::Require;
+
+/// A landing queue that gives messages. `Send`, not `Sync`: it belongs to one lcore at a time.
+///
+/// Its engine can be looked at, and told what to do by the functions here; it stays with its queue.
+pub struct Receiver {
+    engine: Engine,
+    /// `None` once it was closed.
+    queue: Option<LandingQueue>,
+}
+
+impl Receiver {
+    /// A receiver on a started port's landing queue.
+    ///
+    /// # Errors
+    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the queue's.
+    pub fn new(eal: &Eal, queue: LandingQueue, config: &ReceiverConfig) -> Result<Self, ReceiverError> {
+        let engine = Engine::new(eal, config, queue.pool(), queue.traits())?;
+        Ok(Self { engine, queue: Some(queue) })
+    }
+
+    /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns the
+    /// frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may wait for the next
+    /// call, whatever that finds: call it until it returns 0 before you sleep.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
+        let Some(queue) = &mut self.queue else { return 0 };
+        let engine = &mut self.engine;
+        let n = queue.poll(burst, &mut Intake { engine, deliver: &mut deliver });
+        // SAFETY: the engine does not swap pools.
+        engine.look(n, unsafe { queue.pool_mut() }, &mut deliver);
+        n
+    }
+
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
+    /// effect.
+    pub fn set_layout(&mut self, layout: SlotLayout) {
+        if let Some(queue) = &mut self.queue {
+            queue.set_layout(layout);
+        }
+    }
+
+    /// The landing pool; `None` never, until `close`.
+    pub fn pool(&self) -> Option<&LandingPool> {
+        self.queue.as_ref().map(LandingQueue::pool)
+    }
+
+    /// Ends receiving: waiting frames are dropped and counted. What is left is the pool, for
+    /// [`pmd_e1000::LandingPort::stop`], and the engine with its counters.
+    #[allow(unsafe_code)]
+    pub fn close(self) -> Option<(LandingPool, Engine)> {
+        let mut this = ManuallyDrop::new(self);
+        this.clear();
+        let queue = this.queue.take();
+        // SAFETY: `this` is not dropped, nor used any more; its queue was taken out.
+        let engine = unsafe { ptr::read(&raw const this.engine) };
+        Some((queue?.into_pool(), engine))
+    }
+
+    #[allow(unsafe_code)]
+    fn clear(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            // SAFETY: the engine does not swap pools.
+            self.engine.clear(unsafe { queue.pool_mut() });
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// What can be done with the engine of a [`Receiver`] or a [`Lander`], which does not leave it.
+macro_rules! engine {
+    ($owner:ty) => {
+        impl $owner {
+            /// Starts counting anew.
+            pub fn clear_counters(&mut self) {
+                self.engine.clear_counters();
+            }
+
+            /// The next frame that is not LM's.
+            pub fn next_stranger(&mut self) -> Option<Mbuf> {
+                self.engine.next_stranger()
+            }
+
+            /// Counts a stranger that found no taker.
+            pub fn lose_stranger(&mut self) {
+                self.engine.lose_stranger();
+            }
+
+            /// Changes what counts as proof.
+            pub fn set_require(&mut self, require: Require) {
+                self.engine.set_require(require);
+            }
+        }
+
+        impl Deref for $owner {
+            type Target = Engine;
+            fn deref(&self) -> &Engine {
+                &self.engine
+            }
+        }
+    };
+}
+
+engine!(Receiver);
+engine!(Lander);
+
+/// The same for an application that has its own port and its own loop: it sets its RX queue up with
+/// [`LandingPool::as_ptr`] and gives what `rte_eth_rx_burst` returns to [`Lander::process`].
+pub struct Lander {
+    engine: Engine,
+    pool: LandingPool,
+    traits: Traits,
+}
+
+impl Lander {
+    /// A lander over the pool that feeds the queue of a device with these traits ([`pmd_e1000::device::traits_of`]).
+    ///
+    /// # Errors
+    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the pool's.
+    pub fn new(
+        eal: &Eal,
+        pool: LandingPool,
+        traits: Traits,
+        config: &ReceiverConfig,
+    ) -> Result<Self, ReceiverError> {
+        let engine = Engine::new(eal, config, &pool, traits)?;
+        Ok(Self { engine, pool, traits })
+    }
+
+    /// Takes a burst of received mbufs, which go back to the pool, and gives every datagram that became whole to
+    /// `deliver`. Call it for empty bursts too, so that time passes, and what 32 frames and more have completed is given out.
+    ///
+    /// # Safety
+    /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them. The device is
+    /// one with the traits that [`Lander::new`] was told, and writes no more into a slot than the pool's room. The thread is
+    /// the one that polls the queue ([`LandingPool::as_ptr`]).
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {
+        self.pool.maintain();
+        let engine = &mut self.engine;
+        // SAFETY: the caller's promise.
+        unsafe { feed(&mut self.pool, mbufs, &mut Intake { engine, deliver: &mut deliver }) };
+        engine.look(mbufs.len(), &mut self.pool, &mut deliver);
+    }
+
+    /// The landing pool.
+    pub fn pool(&self) -> &LandingPool {
+        &self.pool
+    }
+
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
+    /// effect.
+    pub fn set_layout(&mut self, layout: SlotLayout) {
+        set_layout(&mut self.pool, &self.traits, layout);
+    }
+
+    /// Ends receiving; the port is to be closed before the pool goes.
+    #[allow(unsafe_code)]
+    pub fn close(self) -> (LandingPool, Engine) {
+        let mut this = ManuallyDrop::new(self);
+        this.clear();
+        // SAFETY: `this` is not dropped, nor used any more.
+        unsafe { (ptr::read(&raw const this.pool), ptr::read(&raw const this.engine)) }
+    }
+
+    fn clear(&mut self) {
+        self.engine.clear(&mut self.pool);
+    }
+}
+
+impl Drop for Lander {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

@@ -1,0 +1,125 @@
+//! Memory that is not DPDK's, made known to a device.
+
+use std::ffi::c_void;
+use std::{error, fmt, ptr};
+
+use dpdk_sys::{rte_device, rte_eth_dev_info};
+use rte::port::PortId;
+use rte::{Eal, Errno};
+
+/// What DPDK's table is told of the pages' size.
+const PAGE: usize = 2 << 20;
+
+/// Memory that a device reaches under its own virtual address, until this is dropped.
+pub(crate) struct DmaMapping {
+    device: *mut rte_device,
+    base: usize,
+    len: usize,
+    _eal: Eal,
+}
+
+// SAFETY: a device's address and a range; DPDK's functions that take them lock what they change.
+unsafe impl Send for DmaMapping {}
+// SAFETY: nothing can be done with a shared one.
+unsafe impl Sync for DmaMapping {}
+
+impl DmaMapping {
+    /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. They stay mapped longer than this lives.
+    pub(crate) fn new(eal: &Eal, port: PortId, base: usize, len: usize) -> Result<Self, DmaError> {
+        let device = device_of(port).ok_or(DmaError::NoDevice(port))?;
+        let at = base as *mut c_void;
+        let failed = |what, ret: i32| {
+            // These functions return -1 and say why in rte_errno, or return it.
+            let errno = if ret == -1 { Errno::last() } else { Errno::of_return(ret) };
+            DmaError::Refused { port, what, len, errno }
+        };
+        // SAFETY: a range of mapped pages that outlives the registration; without a table, addresses for devices are
+        // the virtual ones.
+        let ret =
+            unsafe { dpdk_sys::rte_extmem_register(at, len, ptr::null_mut(), (len / PAGE) as u32, PAGE) };
+        if ret != 0 {
+            return Err(failed("registered with DPDK", ret));
+        }
+        // SAFETY: a live device, and the range just registered.
+        let ret = unsafe { dpdk_sys::rte_dev_dma_map(device, at, base as u64, len) };
+        if ret != 0 {
+            let error = failed("mapped for the device", ret);
+            // SAFETY: registered above.
+            unsafe { dpdk_sys::rte_extmem_unregister(at, len) };
+            return Err(error);
+        }
+        Ok(Self { device, base, len, _eal: eal.clone() })
+    }
+}
+
+impl Drop for DmaMapping {
+    fn drop(&mut self) {
+        let at = self.base as *mut c_void;
+        // SAFETY: mapped and registered by `new`. The device lives as long as EAL: this crate removes none. Nothing is
+        // posted in the range any more: a region is let go when it is idle.
+        unsafe {
+            if dpdk_sys::rte_dev_dma_unmap(self.device, at, self.base as u64, self.len) != 0 {
+                log::warn!("{} bytes of landing region stay mapped for a device", self.len);
+            }
+            dpdk_sys::rte_extmem_unregister(at, self.len);
+        }
+    }
+}
+
+/// The physical address of a byte of ours whose page is present.
+pub(crate) fn physical_of(_eal: &Eal, at: usize) -> Result<u64, DmaError> {
+    // SAFETY: EAL is initialised; the address is looked up in /proc/self/pagemap, never followed.
+    let physical = unsafe { dpdk_sys::rte_mem_virt2phy(at as *const c_void) };
+    if physical == dpdk_sys::RTE_BAD_IOVA { Err(DmaError::NoPhysical(at)) } else { Ok(physical) }
+}
+
+/// A device can't be told of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DmaError {
+    /// The port has none.
+    NoDevice(PortId),
+    /// The kernel does not tell where an address is.
+    NoPhysical(usize),
+    /// DPDK refuses.
+    Refused {
+        /// The port.
+        port: PortId,
+        /// What could not be done.
+        what: &'static str,
+        /// Bytes.
+        len: usize,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+impl fmt::Display for DmaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDevice(port) => write!(f, "port {port} has no device that memory could be mapped for"),
+            Self::NoPhysical(at) => write!(
+                f,
+                "the kernel does not tell where {at:#x} is in physical memory: run as root, or bind the device to \
+                 vfio-pci with an IOMMU"
+            ),
+            Self::Refused { port, what, len, errno } => {
+                write!(
+                    f,
+                    "{len} bytes for port {port} cannot be {what}: {errno}; use a region in DPDK's memory"
+                )
+            }
+        }
+    }
+}
+
+impl error::Error for DmaError {}
+
+/// The device behind a port.
+pub fn device_of(port: PortId) -> Option<*mut rte_device> {
+    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so.
+    unsafe {
+        let mut info: rte_eth_dev_info = std::mem::zeroed();
+        (dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) == 0 && !info.device.is_null())
+            .then_some(info.device)
+    }
+}

@@ -1,0 +1,367 @@
+//! [`LandingQueue`]: a receive queue and the pool that feeds it, on one lcore.
+
+use std::ptr;
+
+use dpdk_sys::rte_mbuf;
+use rte::port::RxQueue;
+
+use lm_proto::ground::{Frame, Frames, Slot};
+
+use crate::device::{Allowed, Traits};
+use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
+use crate::pool::{Landed, LandingPool};
+
+/// Frames that one poll takes at most.
+pub const MAX_BURST: usize = 512;
+
+/// From a slot's buffer to the first byte behind a UDP header.
+const TO_MESSAGE: usize = TO_PAYLOAD + 8;
+
+/// Who takes the frames.
+///
+/// # Safety
+/// A taker gives each slot that it took back once, by [`LandingPool::release`] or with a hold. The pool and the burst that
+/// it is lent stay where they are: it does not swap them for others.
+pub unsafe trait Take {
+    /// A burst is about to be taken: what will be read of its frames can be fetched.
+    fn prepare(&self, burst: &Burst<'_>);
+
+    /// Takes the plain frames that a burst begins with.
+    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
+
+    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`Take::take`] gets
+    /// its parts as damaged. What is behind it says whether the second part may have been overwritten.
+    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool;
+
+    /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
+    fn take(&mut self, pool: &mut LandingPool, landed: Landed);
+}
+
+/// A part of a frame that is spread over slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The slot that it took.
+    pub slot: Landed,
+    /// Address where its bytes start: drivers need no headroom behind the first part.
+    pub start: usize,
+}
+
+/// What was received behind a frame, in the same burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Address where its payload is, or in a bounce slot would be.
+    pub at: usize,
+    /// Bytes of the frame, or of its first part.
+    pub len: u16,
+}
+
+/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an overlapping slot.
+pub struct Burst<'a> {
+    rest: std::slice::Iter<'a, *mut rte_mbuf>,
+    plain: Plain,
+    bounces: Span,
+}
+
+impl<'a> Burst<'a> {
+    /// # Safety
+    /// Valid mbufs, nobody else's while this lives.
+    #[inline(always)]
+    unsafe fn new(mbufs: &'a [*mut rte_mbuf], pool: &LandingPool) -> Self {
+        let (plain, bounces) = pool.plain();
+        Self { rest: mbufs.iter(), plain, bounces }
+    }
+
+    /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on: the first
+    /// bytes of the message there, and the `tail`th byte of the payload that comes next. A driver fetches the frame's start; all
+    /// that is read of the headers lies in one of the two lines.
+    #[inline(always)]
+    pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
+        let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
+        while let [end, behind @ ..] = rest {
+            // SAFETY: `new`'s caller promised.
+            prefetch(unsafe { (**end).buf_addr } as usize + TO_MESSAGE);
+            if let Some(&next) = behind.first() {
+                // SAFETY: as above.
+                prefetch(unsafe { (*next).buf_addr } as usize + TO_PAYLOAD + tail);
+            }
+            rest = rest.get(n.max(1)..).unwrap_or_default();
+        }
+    }
+
+    /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one that came first.
+    #[inline(always)]
+    pub fn fetch_ends(&self, full: u16) {
+        let mbufs = self.rest.as_slice();
+        // SAFETY: `new`'s caller promised.
+        let front = |mbuf: *mut rte_mbuf| prefetch(unsafe { (*mbuf).buf_addr } as usize + TO_MESSAGE);
+        for (i, &mbuf) in mbufs.iter().enumerate() {
+            // SAFETY: as above.
+            let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len) };
+            if len != full {
+                prefetch((buf + HEADROOM + usize::from(len)).wrapping_sub(8));
+                if i > 0 {
+                    front(mbufs[i - 1]);
+                }
+            }
+        }
+        if let Some(&last) = mbufs.last() {
+            front(last);
+        }
+    }
+}
+
+impl Frames for Burst<'_> {
+    #[inline(always)]
+    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize {
+        // SAFETY: `new`'s caller promised.
+        unsafe {
+            march(self.rest.as_slice(), at.wrapping_sub(TO_PAYLOAD), stride, (full, ahead), (last, behind))
+        }
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, n: usize) {
+        self.rest = self.rest.as_slice().get(n..).unwrap_or_default().iter();
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Frame> {
+        let &mbuf = self.rest.as_slice().first()?;
+        // SAFETY: `new`'s caller promised.
+        let (buf, len, fits) =
+            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, self.plain.fits(mbuf)) };
+        if !fits || self.bounces.covers(buf, 1) {
+            return None;
+        }
+        self.rest.next();
+        Some(Frame { at: buf + TO_PAYLOAD, len, slot: Slot::Overlapping, bounce: 0 })
+    }
+}
+
+/// Feeds what a driver handed over to `taker`, frame by frame in ring order, and takes the mbufs back. Their slots
+/// stay out: each is the taker's until it is released.
+///
+/// # Safety
+/// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
+#[inline(always)]
+pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
+    // SAFETY: the caller's promise.
+    let mut burst = unsafe { Burst::new(mbufs, pool) };
+    taker.prepare(&burst);
+    loop {
+        taker.take_plain(pool, &mut burst);
+        let Some(&mbuf) = burst.rest.next() else { break };
+        let behind = burst.rest.as_slice().first().copied();
+        // SAFETY: as above.
+        unsafe { feed_one(pool, mbuf, behind, taker) };
+    }
+    // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
+    unsafe { pool.recycle(mbufs) };
+}
+
+/// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride` below the one
+/// before, and lengths as [`Burst::march_plain`] says. Where a slot of the region is expected there is no bounce slot, and
+/// no separate one a stride below an overlapping one.
+///
+/// # Safety
+/// Valid mbufs, nobody else's.
+#[inline(never)]
+unsafe fn march(
+    mbufs: &[*mut rte_mbuf],
+    mut buf: usize,
+    stride: usize,
+    (full, ahead): (u16, usize),
+    (last, behind): (u16, usize),
+) -> usize {
+    let Some(&first) = mbufs.first() else { return 0 };
+    // SAFETY: the caller's promise.
+    let Some(single) = (unsafe { Plain::single(first) }) else { return 0 };
+    let mut rest = mbufs;
+    let mut fulls = ahead;
+    loop {
+        let (run, beyond) = rest.split_at(fulls.min(rest.len()));
+        let mut frames = run.iter();
+        while let Some(&mbuf) = frames.next() {
+            // SAFETY: the caller's promise.
+            if !unsafe { is_plain_at(mbuf, buf, full, single) } {
+                return mbufs.len() - beyond.len() - frames.as_slice().len() - 1;
+            }
+            buf = buf.wrapping_sub(stride);
+        }
+        let [end, behind_it @ ..] = beyond else { return mbufs.len() };
+        // SAFETY: as above.
+        if !unsafe { is_plain_at(*end, buf, last, single) } {
+            return mbufs.len() - beyond.len();
+        }
+        buf = buf.wrapping_sub(stride);
+        (rest, fulls) = (behind_it, behind);
+    }
+}
+
+/// Whether an mbuf is as `single` says, has `len` bytes, and its buffer at `buf`.
+///
+/// # Safety
+/// A valid mbuf, nobody else's.
+#[inline(always)]
+unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Single) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
+}
+
+/// A hint to the processor.
+#[inline(always)]
+fn prefetch(at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint faults at no address.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch(at as *const i8, core::arch::x86_64::_MM_HINT_T0);
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// A frame with something special about it, and the one that was received behind it.
+///
+/// # Safety
+/// As for [`feed`].
+#[cold]
+#[inline(never)]
+unsafe fn feed_one(
+    pool: &mut LandingPool,
+    mbuf: *mut rte_mbuf,
+    behind: Option<*mut rte_mbuf>,
+    taker: &mut impl Take,
+) {
+    // SAFETY: the caller's promise.
+    let landed = unsafe { pool.landed(mbuf) };
+    if landed.damaged {
+        // SAFETY: as above.
+        unsafe { feed_damaged(pool, mbuf, behind, taker) };
+    } else {
+        taker.take(pool, landed);
+    }
+}
+
+/// A frame over several buffers, or not where it should be: each buffer took a slot.
+///
+/// # Safety
+/// As for [`feed`].
+#[cold]
+#[inline(never)]
+unsafe fn feed_damaged(
+    pool: &mut LandingPool,
+    head: *mut rte_mbuf,
+    behind: Option<*mut rte_mbuf>,
+    taker: &mut impl Take,
+) {
+    let mut part = |mbuf: *mut rte_mbuf| {
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
+        unsafe {
+            let start = (*mbuf).buf_addr as usize + usize::from((*mbuf).data_off);
+            Part { slot: pool.landed(mbuf), start }
+        }
+    };
+    // SAFETY: as above.
+    let parts = unsafe {
+        match (*head).next {
+            second if !second.is_null() && (*second).next.is_null() => Some([part(head), part(second)]),
+            _ => None,
+        }
+    };
+    // SAFETY: as above.
+    let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
+    let taken = parts.is_some_and(|parts| taker.take_two(pool, parts, behind));
+    let mut mbuf = head;
+    while !mbuf.is_null() {
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
+        // unchained.
+        unsafe {
+            let next = (*mbuf).next;
+            (*mbuf).next = ptr::null_mut();
+            (*mbuf).nb_segs = 1;
+            if !taken {
+                let landed = pool.landed(mbuf);
+                taker.take(pool, Landed { damaged: true, ..landed });
+            }
+            if mbuf != head {
+                pool.recycle(&[mbuf]);
+            }
+            mbuf = next;
+        }
+    }
+}
+
+/// A receive queue that lands. `Send`, not `Sync`: it belongs to one lcore at a time.
+pub struct LandingQueue {
+    // The pool goes before the queue: once the queue is back, its port may be stopped, on any thread, which uses the pool.
+    pool: LandingPool,
+    rx: RxQueue,
+    mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,
+    traits: Traits,
+}
+
+// SAFETY: the array holds pointers only during a poll.
+unsafe impl Send for LandingQueue {}
+
+impl LandingQueue {
+    /// A queue of a device with these traits, and the pool that it is fed from.
+    ///
+    /// # Safety
+    /// The queue was set up with this pool and no other, and the device has these traits.
+    pub unsafe fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
+        Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
+    }
+
+    /// Receives at most `burst` frames and gives each to `taker`, in ring order; how many. Runs the port's RX
+    /// callbacks as `rte_eth_rx_burst` does.
+    #[inline(always)]
+    pub fn poll(&mut self, burst: usize, taker: &mut impl Take) -> usize {
+        self.pool.maintain();
+        let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);
+        if n > 0 {
+            // SAFETY: the queue is fed from this pool, and these mbufs were just received.
+            unsafe { feed(&mut self.pool, &self.mbufs[..n], taker) };
+        }
+        n
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &LandingPool {
+        &self.pool
+    }
+
+    /// The pool.
+    ///
+    /// # Safety
+    /// It stays where it is: no other pool takes its place.
+    pub unsafe fn pool_mut(&mut self) -> &mut LandingPool {
+        &mut self.pool
+    }
+
+    /// What is known of the device.
+    pub fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// Lays the slots that are posted from now on so, if the device allows it.
+    pub fn set_layout(&mut self, layout: SlotLayout) {
+        set_layout(&mut self.pool, &self.traits, layout);
+    }
+
+    /// Ends polling. Once its port has the pool back, by [`LandingPort::stop`](crate::LandingPort::stop), or it is dropped,
+    /// the port can be stopped.
+    pub fn into_pool(self) -> LandingPool {
+        let Self { mut pool, rx, .. } = self;
+        pool.lease = Some(rx);
+        pool
+    }
+}
+
+/// Lays the slots of a pool that are posted from now on so, if the device that it feeds allows it.
+pub fn set_layout(pool: &mut LandingPool, traits: &Traits, layout: SlotLayout) {
+    if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (traits.allowed, layout) {
+        log::warn!("slots of pool {} stay separate: {why}", pool.config().name);
+        return;
+    }
+    pool.set_layout(layout);
+}

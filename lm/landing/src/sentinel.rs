@@ -1,0 +1,131 @@
+//! A word in the middle of each overlapping slot, by which the receiver knows that no device has come there yet.
+//!
+//! On a card, or where another process writes, the headers of the newest frame can be overwritten at any moment by the frame
+//! below. Only that frame reaches them, with the end of its payload, and every device writes the middle of a frame before its
+//! end: a card from the start on, without relaxed ordering; `rte_memcpy` from the start on; the C library's `memcpy` of
+//! such a length the ends last. So a receiver that has read headers, and *then* finds the word below still there, has read them
+//! intact.
+//!
+//! The word is written when a slot is cut, before anybody gets its address. It is a random number of the pool's own, which
+//! nothing on the wire knows.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ptr;
+use std::sync::atomic::{Ordering, fence};
+
+use lm_proto::ground::Below;
+
+/// Slots with none below them that are remembered: at the region's end, above a bounce slot, above a chunk in use, where the
+/// layout changes. A ring meets a few of them.
+const LONE: usize = 64;
+
+/// The word, and slots with none below them.
+pub(crate) struct Sentinel {
+    /// 0: slots are not marked.
+    word: u64,
+    /// From a slot's payload to its middle.
+    middle: usize,
+    /// Payload address, and slots cut when it was cut.
+    lone: [(usize, u64); LONE],
+    next: usize,
+}
+
+impl Sentinel {
+    /// For slots of this stride; `marks`: they are marked.
+    pub(crate) fn new(stride: usize, marks: bool) -> Self {
+        let word = if marks { RandomState::new().build_hasher().finish() | 1 } else { 0 };
+        Self { word, middle: (stride / 2) & !7, lone: [(0, 0); LONE], next: 0 }
+    }
+
+    /// Marks `n` overlapping slots that were just cut, each one `stride` below the one before, the first below `above`.
+    ///
+    /// # Safety
+    /// The slots lie in the region, and nobody knows of them yet.
+    #[inline(always)]
+    pub(crate) unsafe fn mark(&self, above: usize, n: usize, stride: usize) {
+        if self.word == 0 {
+            return;
+        }
+        let mut at = above + self.middle;
+        for _ in 0..n {
+            at -= stride;
+            // SAFETY: inside a slot, whose payload begins at a multiple of 8, as the stride and the middle are.
+            unsafe { ptr::write_volatile(at as *mut u64, self.word) };
+        }
+    }
+
+    /// There is no slot right below the one at `at`, which was the `cut`th.
+    pub(crate) fn alone(&mut self, at: usize, cut: u64) {
+        self.lone[self.next] = (at, cut);
+        self.next = (self.next + 1) % LONE;
+    }
+
+    /// Where the word of the slot below lies.
+    pub(crate) fn below(&self, at: usize, stride: usize) -> usize {
+        (at + self.middle).wrapping_sub(stride)
+    }
+
+    /// What `word`, read where [`Sentinel::below`] says behind the headers of a slot that was cut after the `oldest`th, tells;
+    /// `newest`: no slot was cut behind it.
+    pub(crate) fn tell(&self, at: usize, oldest: u64, word: Option<u64>, newest: bool) -> Below {
+        let is_alone = || self.lone.iter().any(|&(lone, cut)| lone == at && cut >= oldest);
+        if self.word == 0 {
+            Below::Unknown
+        } else if newest || word == Some(self.word) || is_alone() {
+            Below::Untouched
+        } else {
+            Below::Touched
+        }
+    }
+}
+
+/// Reads a word behind all that was read before.
+///
+/// # Safety
+/// A valid address, a multiple of 8. A device may be writing there.
+pub(crate) unsafe fn read_behind(at: usize) -> u64 {
+    fence(Ordering::Acquire);
+    // SAFETY: the caller's promise.
+    unsafe { ptr::read_volatile(at as *const u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_gone_or_was_never_asked_for_proves_nothing() {
+        let off = Sentinel::new(1480, false);
+        assert_eq!(off.tell(4096, 0, Some(0), false), Below::Unknown);
+        let on = Sentinel::new(1480, true);
+        assert_eq!(on.tell(4096, 0, Some(on.word), false), Below::Untouched);
+        assert_eq!(on.tell(4096, 0, Some(on.word ^ 2), false), Below::Touched);
+        assert_eq!(on.tell(4096, 0, None, false), Below::Touched);
+        assert_ne!(on.word, Sentinel::new(1480, true).word, "each pool has its own");
+    }
+
+    #[test]
+    fn a_lone_slot_is_remembered_until_its_address_may_be_anothers() {
+        let mut sentinel = Sentinel::new(1480, true);
+        sentinel.alone(8192, 700);
+        assert_eq!(sentinel.tell(8192, 200, None, false), Below::Untouched);
+        assert_eq!(sentinel.tell(8200, 200, None, false), Below::Touched);
+        assert_eq!(sentinel.tell(8192, 701, None, false), Below::Touched, "it was cut again since");
+    }
+
+    #[test]
+    fn slots_are_marked_in_their_middle() {
+        let mut memory = [0_u64; 1000];
+        let base = memory.as_mut_ptr() as usize;
+        let sentinel = Sentinel::new(1480, true);
+        // SAFETY: three slots of 1480 bytes below the end of 8000.
+        unsafe { sentinel.mark(base + 7000, 3, 1480) };
+        for slot in 1..=3 {
+            let above = base + 7000 - (slot - 1) * 1480;
+            let at = sentinel.below(above, 1480);
+            assert_eq!(at, above - 1480 + 736);
+            assert_eq!(memory[(at - base) / 8], sentinel.word);
+        }
+        assert_eq!(memory.iter().filter(|&&w| w != 0).count(), 3);
+    }
+}

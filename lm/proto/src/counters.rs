@@ -1,0 +1,227 @@
+//! A counter with a name for everything that can happen to a frame or a datagram.
+
+use crate::ground::Whole;
+
+/// Why a datagram, or a frame, was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The UDP checksum disagrees with the payload.
+    BadChecksum,
+    /// The end tag disagrees with the first fragment: halves of two datagrams met.
+    BadTag,
+    /// Checksum and count agree, but nothing proves the order of fragments whose headers are gone.
+    OrderUnproven,
+    /// The receiver's policy asks for proof that this datagram doesn't carry.
+    Unproven,
+    /// The UDP length disagrees with the IP payload.
+    BadUdpLength,
+    /// Not for the address or port that this receiver takes; more than one fragment.
+    NotOurs,
+    /// An IPv4 header that doesn't parse or whose checksum is wrong.
+    BadHeader,
+    /// A frame longer than the MTU allows, or one spread over several buffers.
+    Oversize,
+    /// Frames left over of datagrams that never became whole, or of strangers whose header was overwritten.
+    LostFrame,
+    /// Fragments overlap, or a duplicate conflicts (RFC 5722's rule).
+    Overlap,
+    /// Fragments disagree about where the datagram ends.
+    Inconsistent,
+    /// The fragments reach beyond 65,535 bytes.
+    TooLong,
+    /// A fragment without payload.
+    Empty,
+    /// A fragment that is not the last and no multiple of 8 bytes.
+    Unaligned,
+    /// More fragments of one datagram than the reassembler takes.
+    TooMany,
+    /// The reassembler had to make room.
+    Evicted,
+    /// A datagram stayed incomplete for the reassembler's time limit.
+    Timeout,
+    /// No buffer to reassemble in.
+    NoBuffer,
+    /// A fragment of a datagram that was discarded before.
+    Discarded,
+    /// A frame that isn't LM's and found no ordinary mbuf, or whose queue is full.
+    StrangerLost,
+    /// Fragments of one datagram have ECN marks that exclude each other: CE and Not-ECT (RFC 3168, section 5.3).
+    Ecn,
+    /// A new datagram's fragment was refused: the reassembler was full of others that are nearer to being whole.
+    ReassemblerFull,
+    /// A repair was not tried: the frames received so far had not earned its work.
+    OverBudget,
+}
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 23] = [
+        Self::BadChecksum,
+        Self::BadTag,
+        Self::OrderUnproven,
+        Self::Unproven,
+        Self::BadUdpLength,
+        Self::NotOurs,
+        Self::BadHeader,
+        Self::Oversize,
+        Self::LostFrame,
+        Self::Overlap,
+        Self::Inconsistent,
+        Self::TooLong,
+        Self::Empty,
+        Self::Unaligned,
+        Self::TooMany,
+        Self::Evicted,
+        Self::Timeout,
+        Self::NoBuffer,
+        Self::Discarded,
+        Self::StrangerLost,
+        Self::Ecn,
+        Self::ReassemblerFull,
+        Self::OverBudget,
+    ];
+
+    /// The counter's name in statistics and summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadChecksum => "bad_checksum",
+            Self::BadTag => "bad_tag",
+            Self::OrderUnproven => "order_unproven",
+            Self::Unproven => "unproven",
+            Self::BadUdpLength => "bad_udp_length",
+            Self::NotOurs => "not_ours",
+            Self::BadHeader => "bad_header",
+            Self::Oversize => "oversize",
+            Self::LostFrame => "lost_frame",
+            Self::Overlap => "overlap",
+            Self::Inconsistent => "inconsistent",
+            Self::TooLong => "too_long",
+            Self::Empty => "empty",
+            Self::Unaligned => "unaligned",
+            Self::TooMany => "too_many",
+            Self::Evicted => "evicted",
+            Self::Timeout => "timeout",
+            Self::NoBuffer => "no_buffer",
+            Self::Discarded => "discarded",
+            Self::StrangerLost => "stranger_lost",
+            Self::Ecn => "ecn",
+            Self::ReassemblerFull => "reassembler_full",
+            Self::OverBudget => "over_budget",
+        }
+    }
+}
+
+/// What a receiver counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams delivered.
+    pub datagrams: u64,
+    /// Bytes of UDP payload delivered.
+    pub bytes: u64,
+    /// Datagrams delivered that were copied to become whole.
+    pub copied_datagrams: u64,
+    /// Bytes of UDP payload copied for them.
+    pub copied_bytes: u64,
+    /// Frames received.
+    pub frames: u64,
+    /// Frames that were not LM's and were handed out.
+    pub foreign: u64,
+    /// Duplicate fragments that were tolerated.
+    pub duplicates: u64,
+    /// Frames received in a bounce slot and copied into place.
+    pub bounced: u64,
+    dropped: [u64; Reason::COUNT],
+}
+
+impl Counters {
+    /// Counts one drop.
+    #[inline]
+    pub fn drop_one(&mut self, reason: Reason) {
+        self.drop_many(reason, 1);
+    }
+
+    /// Counts `n` drops.
+    #[inline]
+    pub fn drop_many(&mut self, reason: Reason, n: u64) {
+        self.dropped[reason as usize] += n;
+    }
+
+    /// A datagram was counted as delivered, and then there was no way to hand it over: to be taken
+    /// [off](Self::without), and its frames are lost.
+    pub fn lose(&mut self, whole: &Whole, copied: bool) {
+        let bytes = whole.len as u64;
+        self.datagrams += 1;
+        self.bytes += bytes;
+        if copied {
+            self.copied_datagrams += 1;
+            self.copied_bytes += bytes;
+        }
+        self.drop_many(Reason::LostFrame, whole.fragments.into());
+    }
+
+    /// The same without what was delivered to nobody, which is dropped instead.
+    pub fn without(mut self, lost: &Self) -> Self {
+        self.datagrams -= lost.datagrams;
+        self.bytes -= lost.bytes;
+        self.copied_datagrams -= lost.copied_datagrams;
+        self.copied_bytes -= lost.copied_bytes;
+        for (all, lost) in self.dropped.iter_mut().zip(lost.dropped) {
+            *all += lost;
+        }
+        self
+    }
+
+    /// How often something was dropped for this reason.
+    pub fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// All drop counters with their names.
+    pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Reason::ALL.iter().map(|&r| (r.name(), self.dropped(r)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::WholeBy;
+    use crate::wire::Flow;
+
+    #[test]
+    fn what_nobody_got_is_dropped_and_not_delivered() {
+        let whole = Whole {
+            flow: Flow { src: 1, dst: 2, src_port: 3, dst_port: 4 },
+            len: 7168,
+            fragments: 5,
+            by: WholeBy::Tags,
+        };
+        let mut counted = Counters {
+            datagrams: 3,
+            bytes: 8000,
+            copied_datagrams: 1,
+            copied_bytes: 100,
+            ..Counters::default()
+        };
+        counted.drop_one(Reason::LostFrame);
+        let mut lost = Counters::default();
+        assert_eq!(counted.without(&lost), counted);
+        lost.lose(&whole, false);
+        lost.lose(&Whole { len: 100, fragments: 1, ..whole }, true);
+        let left = counted.without(&lost);
+        assert_eq!((left.datagrams, left.bytes, left.copied_datagrams, left.copied_bytes), (1, 732, 0, 0));
+        assert_eq!(left.drops().map(|(_, n)| n).sum::<u64>(), 7);
+        assert_eq!(left.dropped(Reason::LostFrame), 7);
+    }
+
+    #[test]
+    fn the_list_is_in_order_and_names_are_unique() {
+        for (i, r) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*r as usize, i);
+            assert!(Reason::ALL[..i].iter().all(|o| o.name() != r.name()));
+        }
+    }
+}

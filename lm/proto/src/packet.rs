@@ -1,0 +1,263 @@
+//! What a frame is, by headers that are known to be intact.
+//!
+//! The 34 bytes in front of a payload and its first 8 are copied once, into a [`Head`], before anything is made of them: on a
+//! card they may be overwritten at any moment, the 8 by a frame that is a little longer than its slot. What lies behind them
+//! is the slot's own, and is read in place.
+
+use crate::checksum;
+use crate::ground::{Frame, Ground, Slot};
+use crate::reassembler::Key;
+use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
+use crate::words::{HeaderWords, WORDS};
+
+/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
+pub type Head = [u8; HEAD];
+
+/// Bytes of a head.
+pub const HEAD: usize = HEADERS + FRONT;
+/// Bytes at the start of a payload that another frame can reach.
+pub(crate) const FRONT: usize = UDP;
+
+/// Bytes of the longest headers: Ethernet, a VLAN tag, IPv4 with all its options.
+const LONGEST: usize = ETHERNET + VLAN + 60;
+/// Ethernet type of a VLAN tag.
+const TYPE_VLAN: u16 = 0x8100;
+/// The VLAN number in a tag; 0 says that the tag carries a priority alone.
+const VLAN_ID: u16 = 0x0fff;
+
+/// The same as words.
+pub(crate) fn words(head: &Head) -> HeaderWords {
+    let mut bytes = [0; WORDS];
+    bytes.copy_from_slice(&head[HEADERS - WORDS..HEADERS]);
+    HeaderWords::of(bytes)
+}
+
+/// The first bytes of the payload.
+pub(crate) fn front(head: &Head) -> [u8; FRONT] {
+    std::array::from_fn(|i| head[HEADERS + i])
+}
+
+/// An IPv4 packet with UDP in it, by its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) ip: Ipv4,
+    /// Type of service; its last two bits are those of explicit congestion notification (RFC 3168).
+    pub(crate) tos: u8,
+    /// Bytes from the frame's [`Frame::at`] to its IP payload: a VLAN tag and IP options.
+    pub(crate) skew: usize,
+    /// The bytes at the frame's [`Frame::at`], as they were when its header was read.
+    pub(crate) front: [u8; FRONT],
+}
+
+impl Packet {
+    /// What all fragments of its datagram have in common.
+    pub(crate) fn key(&self) -> Key {
+        let Ipv4 { src, dst, id, protocol, .. } = self.ip;
+        Key { src, dst, id, protocol }
+    }
+
+    /// The mark of explicit congestion notification.
+    pub(crate) fn ecn(&self) -> u8 {
+        self.tos & 3
+    }
+
+    /// Whether this header can be that of the fragment at `offset` of the datagram `key`, with `len` bytes of IP payload
+    /// and `more` to come, that landed in its place: with no option and no tag in front of its payload.
+    pub(crate) fn is_piece(&self, key: &Key, offset: usize, len: usize, more: bool) -> bool {
+        let Ipv4 { offset: at, payload_len, more: others, .. } = self.ip;
+        self.skew == 0
+            && self.key() == *key
+            && (at as usize, usize::from(payload_len), others) == (offset, len, more)
+    }
+
+    /// Whether it can be a fragment of a datagram that lands, cut by this stride.
+    pub(crate) fn can_land(&self, stride: usize) -> bool {
+        let len = usize::from(self.ip.payload_len);
+        let cut = if self.ip.more { len == stride } else { len <= stride };
+        self.skew == 0 && cut && (self.ip.offset as usize).is_multiple_of(stride)
+    }
+
+    /// The UDP header of a fragment that lands.
+    pub(crate) fn udp(&self) -> Option<Udp> {
+        Udp::parse(&self.front)
+    }
+
+    /// The IP payload where it landed.
+    pub(crate) fn payload<'g>(&self, frame: &Frame, ground: &'g impl Ground) -> &'g [u8] {
+        ground.bytes(frame.at + self.skew, self.ip.payload_len.into())
+    }
+
+    /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by now: those are taken
+    /// from where they were kept, and all of it is put together in `room`.
+    pub(crate) fn mended<'a>(&self, frame: &Frame, room: &'a mut Vec<u8>, ground: &impl Ground) -> &'a [u8] {
+        let len = usize::from(self.ip.payload_len);
+        let behind = (self.skew + len).saturating_sub(FRONT);
+        room.clear();
+        room.extend_from_slice(&self.front);
+        room.extend_from_slice(ground.bytes(frame.at + FRONT, behind));
+        room.get(self.skew..self.skew + len).unwrap_or_default()
+    }
+
+    /// The UDP header of a datagram in one frame, and what is behind it in the IP payload.
+    pub(crate) fn split_udp<'a>(
+        &self,
+        frame: &Frame,
+        room: &'a mut Vec<u8>,
+        ground: &'a impl Ground,
+    ) -> Option<(Udp, &'a [u8])> {
+        if self.skew == 0 {
+            let behind = usize::from(self.ip.payload_len).checked_sub(UDP)?;
+            let first = if frame.slot == Slot::Separate { ground.bytes(frame.at, UDP) } else { &self.front };
+            return Some((Udp::parse(first)?, ground.bytes(frame.at + UDP, behind)));
+        }
+        let payload = self.mended(frame, room, ground);
+        Some((Udp::parse(payload)?, payload.get(UDP..)?))
+    }
+}
+
+/// What an intact frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Not IPv4, or not UDP.
+    Stranger,
+    /// An IPv4 header that doesn't parse or whose checksum is wrong.
+    Bad,
+    /// A datagram in one frame.
+    Single(Packet),
+    /// A fragment of one.
+    Fragment(Packet),
+}
+
+/// What a frame with these intact bytes in front of its payload is.
+pub(crate) fn classify(head: &Head, frame: &Frame, ground: &impl Ground) -> Kind {
+    // Nearly always all headers are in the head.
+    if words(head).are_plain() && usize::from(frame.len) >= HEAD {
+        return classify_bytes(head, frame.len.into());
+    }
+    let (bytes, n) = beginning(head, frame, ground);
+    classify_bytes(&bytes[..n], frame.len.into())
+}
+
+/// What a frame of `len` bytes is that begins with these, all its headers among them.
+pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
+    let start = if is_priority_tagged(frame) { ETHERNET + VLAN } else { ETHERNET };
+    if frame.len() < start || be16(frame, start - 2) != wire::TYPE_IPV4 {
+        return Kind::Stranger;
+    }
+    match Ipv4::parse(&frame[start..], len - start) {
+        Err(_) => Kind::Bad,
+        Ok(ip) if ip.protocol != wire::PROTO_UDP => Kind::Stranger,
+        Ok(ip) => {
+            let skew = start + usize::from(ip.header_len) - HEADERS;
+            let mut front = [0; FRONT];
+            let here = &frame[HEADERS.min(frame.len())..frame.len().min(HEAD)];
+            front[..here.len()].copy_from_slice(here);
+            let packet = Packet { ip, tos: frame[start + 1], skew, front };
+            if ip.is_whole() { Kind::Single(packet) } else { Kind::Fragment(packet) }
+        }
+    }
+}
+
+/// Where the UDP packet ends in a frame of `len` bytes that begins with these, all its headers among them; `None` if it holds none.
+pub fn packet_end(frame: &[u8], len: usize) -> Option<usize> {
+    match classify_bytes(frame, len) {
+        Kind::Single(packet) | Kind::Fragment(packet) => {
+            Some(HEADERS + packet.skew + usize::from(packet.ip.payload_len))
+        }
+        Kind::Stranger | Kind::Bad => None,
+    }
+}
+
+/// Whether a frame has a VLAN tag that names no VLAN: such a frame is of the same network as one without.
+fn is_priority_tagged(frame: &[u8]) -> bool {
+    frame.len() >= ETHERNET + VLAN && be16(frame, 12) == TYPE_VLAN && be16(frame, 14) & VLAN_ID == 0
+}
+
+/// Whether a frame is of a kind that makes sense here: IPv4 with a good checksum, IPv6, ARP.
+pub(crate) fn is_known(head: &Head, frame: &Frame, ground: &impl Ground) -> bool {
+    let (bytes, n) = beginning(head, frame, ground);
+    wire::is_known(&bytes[..n], frame.len.into())
+}
+
+/// The bytes that a frame begins with, and how many: as many as headers can have.
+fn beginning(head: &Head, frame: &Frame, ground: &impl Ground) -> ([u8; LONGEST], usize) {
+    let mut bytes = [0; LONGEST];
+    bytes[..HEAD].copy_from_slice(head);
+    let behind = frame.payload_len().min(LONGEST - HEADERS).saturating_sub(FRONT);
+    bytes[HEAD..HEAD + behind].copy_from_slice(ground.bytes(frame.at + FRONT, behind));
+    (bytes, LONGEST.min(frame.len.into()))
+}
+
+/// What is left of the header of a frame when the one below has reached it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remains {
+    head: Head,
+    /// Bytes at the start that were overwritten.
+    gone: usize,
+}
+
+/// Where the fields of an IPv4 header lie in a [`Head`].
+const SOURCE: usize = ETHERNET + 12;
+const DESTINATION: usize = ETHERNET + 16;
+
+impl Remains {
+    /// `gone` bytes at the start of this head are another frame's.
+    pub(crate) fn new(head: Head, gone: usize) -> Self {
+        Self { head, gone: gone.min(HEADERS) }
+    }
+
+    /// The source and destination address, if they are left.
+    pub(crate) fn addresses(&self) -> Option<(u32, u32)> {
+        let field = |at: usize| u32::from_be_bytes(std::array::from_fn(|i| self.head[at + i]));
+        (self.gone <= SOURCE).then(|| (field(SOURCE), field(DESTINATION)))
+    }
+
+    /// What is left says it all: the IPv4 header of a fragment without options. (An Ethernet type that is gone was
+    /// IPv4's if a header with a good checksum stands behind it.)
+    pub(crate) fn packet(&self, available: usize) -> Option<Packet> {
+        let ip = Ipv4::parse(&self.head[ETHERNET..HEADERS], available).ok()?;
+        let plain =
+            self.gone <= ETHERNET && usize::from(ip.header_len) == IPV4 && ip.protocol == wire::PROTO_UDP;
+        let front = front(&self.head);
+        plain.then_some(Packet { ip, tos: self.head[ETHERNET + 1], skew: 0, front })
+    }
+
+    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come, of
+    /// any datagram: in a header without options, that is good if all of it is left.
+    pub(crate) fn may_be_at(&self, offset: u32, len: u16, more: bool) -> bool {
+        let mut wanted = [0; IPV4];
+        let (src, dst, id) = (0, 0, 0);
+        let ip = Ipv4 {
+            src,
+            dst,
+            id,
+            protocol: wire::PROTO_UDP,
+            ttl: 0,
+            more,
+            offset,
+            header_len: IPV4 as u8,
+            payload_len: len,
+        };
+        ip.emit(&mut wanted);
+        let here = &self.head[ETHERNET..HEADERS];
+        // Version and length, total length, flags (but for the one that forbids to cut it) and offset, protocol.
+        let fields = [(0, 0xff), (2, 0xff), (3, 0xff), (6, 0xbf), (7, 0xff), (9, 0xff)];
+        let agrees =
+            |&(at, mask): &(usize, u8)| ETHERNET + at < self.gone || (here[at] ^ wanted[at]) & mask == 0;
+        fields.iter().all(agrees)
+            && (self.gone > ETHERNET || Ipv4::parse(here, HEADERS + usize::from(len)).is_ok())
+    }
+
+    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come,
+    /// of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken to be the same, as one sender's
+    /// are: its checksum says more about the identification then than about a mark that was set on the way.
+    pub(crate) fn may_be_of(&self, packet: &Packet, offset: u32, len: u16, more: bool) -> bool {
+        let mut ip = [0; IPV4];
+        Ipv4 { offset, more, payload_len: len, header_len: IPV4 as u8, ..packet.ip }.emit(&mut ip);
+        ip[1] = packet.tos;
+        ip[10..12].fill(0);
+        let sum = checksum::header(&ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        ip.iter().enumerate().all(|(i, b)| ETHERNET + i < self.gone || self.head[ETHERNET + i] == *b)
+    }
+}

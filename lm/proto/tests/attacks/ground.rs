@@ -1,0 +1,129 @@
+//! A ground that counts what is asked of it: memory in which slots descend, and nothing else.
+
+use lm_proto::ground::{Below, Frame, Ground, Slot, Whole};
+use lm_proto::layout::Geometry;
+use lm_proto::packet::Head;
+use lm_proto::reassembler::Store;
+use lm_proto::wire::{HEADERS, MIN_FRAME};
+use lm_proto::words::{HeaderWords, WORDS};
+use std::cell::Cell;
+
+/// Room above the highest slot and below the lowest.
+const MARGIN: usize = 20_000;
+
+pub(crate) struct Counting {
+    mem: Vec<u8>,
+    geometry: Geometry,
+    last: usize,
+    pub(crate) slot: Slot,
+    /// Headers that were looked at.
+    headers: Cell<u64>,
+    /// Bytes of payload that were asked for, to be summed, compared or copied.
+    bytes: Cell<u64>,
+    /// Buffers that came back.
+    spare: Vec<Vec<u8>>,
+    pub(crate) delivered: u64,
+    /// Frames that were not handed back.
+    pub(crate) out: i64,
+}
+
+impl Counting {
+    pub(crate) fn new(geometry: Geometry, slot: Slot) -> Self {
+        let len = 1200 * (usize::from(geometry.mtu()) + 700) + 2 * MARGIN;
+        Self {
+            mem: vec![0; len],
+            geometry,
+            last: len - MARGIN,
+            slot,
+            headers: Cell::new(0),
+            bytes: Cell::new(0),
+            spare: Vec::new(),
+            delivered: 0,
+            out: 0,
+        }
+    }
+
+    /// The device writes a frame into the next slot.
+    pub(crate) fn arrive(&mut self, frame: &[u8]) -> Frame {
+        let pitch = match self.slot {
+            Slot::Separate => (self.geometry.full_frame() + 700) & !7,
+            _ => self.geometry.stride(),
+        };
+        if self.last < MARGIN {
+            self.last = self.mem.len() - MARGIN;
+        }
+        self.last -= pitch;
+        let at = self.last - HEADERS;
+        self.mem[at..at + frame.len()].copy_from_slice(frame);
+        let len = frame.len().max(MIN_FRAME);
+        self.mem[at + frame.len()..at + len].fill(0);
+        self.out += 1;
+        Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 }
+    }
+
+    /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by vectors.
+    pub(crate) fn work(&self) -> u64 {
+        self.headers.get() * 16 + self.bytes.get() / 32
+    }
+
+    fn look(&self, headers: u64, bytes: usize) {
+        self.headers.set(self.headers.get() + headers);
+        self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+}
+
+impl Store for Counting {
+    type Buf = Vec<u8>;
+    fn take(&mut self) -> Option<Vec<u8>> {
+        // New ones cost more than all that is to be measured.
+        Some(self.spare.pop().unwrap_or_else(|| vec![0; 65_536]))
+    }
+    fn give(&mut self, buf: Vec<u8>) {
+        self.spare.push(buf);
+    }
+}
+
+impl Ground for Counting {
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        // To ask for any costs something.
+        self.look(0, len.max(WORDS));
+        &self.mem[at..at + len]
+    }
+    fn headers(&self, frame: &Frame) -> HeaderWords {
+        self.look(1, 0);
+        HeaderWords::of(*self.mem[frame.at - WORDS..].first_chunk().expect("margin"))
+    }
+    fn head(&self, frame: &Frame) -> Head {
+        self.look(1, 0);
+        *self.mem[frame.at - HEADERS..].first_chunk().expect("margin")
+    }
+    fn below(&self, _: &Frame) -> Below {
+        // A word of the slot below is read.
+        self.look(1, 0);
+        Below::Untouched
+    }
+    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+        self.look(1, 0);
+        let words = HeaderWords::of(*self.mem[at - WORDS..].first_chunk()?);
+        Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
+    }
+    fn landed(&mut self, whole: Whole, _: usize, _: usize) {
+        self.delivered += 1;
+        self.out -= i64::from(whole.fragments);
+    }
+    fn copied(&mut self, _: Whole, buf: Vec<u8>, _: usize) {
+        self.delivered += 1;
+        self.spare.push(buf);
+    }
+    fn stranger(&mut self, frame: &Frame, _: &Head) -> bool {
+        self.look(0, frame.len.into());
+        true
+    }
+    fn stranger_copy(&mut self, bytes: &[u8]) -> bool {
+        self.look(0, bytes.len());
+        true
+    }
+    fn release(&mut self, _: &Frame) {
+        self.out -= 1;
+    }
+}
