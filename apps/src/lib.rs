@@ -5,35 +5,32 @@
 //! - `start`, `port_options`, `parse`: the command line, and EAL's silent start;
 //! - `vdevs`, `capture`, `file_uses`, `regular_file`: what is looked at before EAL starts: devices and files;
 //! - `console`, `logging`, `quiet`, `signals`: the process's streams, terminal and signals;
-//! - `port`: a port; `link` is a started one as loops see it, `arp` finds MAC addresses, `ordinary` is the queue
-//!   that nothing lands on, `receive_mode` passes the time when nothing comes, `exit` the port its frames go on to, `admission` asks who may send; `pattern` makes payloads;
-//! - `histogram`, `tally`, `message_log`: what was done; `writer` writes files beside those who have something to say.
+//! - `ac_policy`, `key_file`, `ac_state`: what `--ac` and its companions name; `pattern` makes payloads;
+//! - `explain`: what a node says, with the options that would change it;
+//! - `histogram`, `engine_tally`, `message_log`: what was done; `writer` writes files beside those who have something to say.
 //!
 //! And the programs: `testpmd`, `netpipe`.
 #![forbid(unsafe_code)]
 
-mod admission;
-mod arp;
+mod ac_policy;
+mod ac_state;
 mod capture;
 mod console;
-mod exit;
+mod engine_tally;
+mod explain;
 mod file_uses;
 mod histogram;
-mod link;
+mod key_file;
 mod logging;
 mod message_log;
 mod netpipe;
-mod ordinary;
 mod parse;
 mod pattern;
-mod port;
 mod port_options;
 mod quiet;
-mod receive_mode;
 mod regular_file;
 mod signals;
 mod start;
-mod tally;
 mod testpmd;
 mod vdevs;
 mod writer;

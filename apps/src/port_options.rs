@@ -3,15 +3,38 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lm_landing::SlotLayout;
+use lm_node::config::{AdmissionConfig, Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
 use lm_proto::ground::Require;
-use lm_proto::wire::Mac;
+use lm_proto::wire::{Flow, Mac};
+use rte::port::PortId;
 
-use crate::admission::{choice, state};
 use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
-use crate::receive_mode::{Idler, RxMode};
+use crate::{ac_policy, ac_state, key_file};
+use lm_node::receive_mode::{Idler, RxMode};
+
+/// How a loop that finds nothing passes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// It polls on.
+    Poll,
+    /// It sleeps until a frame interrupts.
+    Interrupt,
+    /// It polls under load, and sleeps after an idle spell.
+    Adaptive,
+}
+
+impl From<Mode> for RxMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Poll => Self::Poll,
+            Mode::Interrupt => Self::Interrupt,
+            Mode::Adaptive => Self::Adaptive,
+        }
+    }
+}
 
 /// Ports, addresses, and what counts as proof.
 #[derive(Clone, Debug, Args)]
@@ -28,8 +51,8 @@ pub(crate) struct PortOptions {
     pub(crate) burst: u16,
     /// What a loop does that finds nothing: poll on; sleep until a frame interrupts; or poll under load and sleep after an idle
     /// spell (igb on vfio-pci, em on uio_pci_generic, net_tap)
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = RxMode::Poll)]
-    pub(crate) rx_mode: RxMode,
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Poll)]
+    pub(crate) rx_mode: Mode,
     /// Microseconds without a frame after which adaptive sleeps
     #[arg(long, value_name = "US", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub(crate) rx_idle: u64,
@@ -75,8 +98,8 @@ pub(crate) struct PortOptions {
     pub(crate) landing_mac: Vec<Mac>,
     /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
     /// All nodes of a cluster have the same
-    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = choice::policy)]
-    pub(crate) ac: choice::Choice,
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ac_policy::policy)]
+    pub(crate) ac: ac_policy::Choice,
     /// The cluster's key, 32 bytes or 64 hexadecimal digits, in a file that nobody else may use; without one, control messages
     /// are believed unsigned
     #[arg(long, value_name = "FILE")]
@@ -103,19 +126,53 @@ pub(crate) struct PortOptions {
 }
 
 impl PortOptions {
-    /// How frames land first, if it matters: separate until somebody is admitted.
-    pub(crate) fn slots(&self) -> Option<SlotLayout> {
-        self.slots.or(self.ac.map(|_| SlotLayout::Separate))
+    /// What a node is told of this port.
+    pub(crate) fn config(&self, port: PortId) -> PortConfig {
+        let flow = Flow {
+            src: self.tx_ip.src,
+            dst: self.tx_ip.dst,
+            src_port: self.tx_udp.src,
+            dst_port: self.tx_udp.dst,
+        };
+        let mut config = PortConfig::new(flow);
+        config.rxd = self.rxd;
+        config.txd = self.txd;
+        config.burst = self.burst;
+        config.interrupts = self.rx_mode != Mode::Poll;
+        config.mbufs = self.total_num_mbufs;
+        config.peer_mac = self.eth_peer.iter().rev().find(|peer| peer.port == port.0).map(|peer| peer.mac);
+        config.mtu = self.mtu;
+        config.checksum = self.checksum;
+        config.require = self.require;
+        config.reassembly = self.reassembly;
+        config.layout = self.slots;
+        config.assume_ordered = self.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff;
+        config.landing_macs.clone_from(&self.landing_mac);
+        config.admission = self.ac.map(|policy| AdmissionConfig {
+            policy,
+            drain: self.ac_drain.map(Duration::from_micros),
+            flush_gap: Duration::from_micros(self.ac_flush_gap.unwrap_or(0)),
+        });
+        config.region = self.region;
+        config.no_mirror = self.no_mirror;
+        config
+    }
+
+    /// Who the node is to others from its next start on: the key is read, and its life gets another number.
+    pub(crate) fn identity(&self) -> Result<Identity, String> {
+        let mut identity = Identity::default();
+        if self.ac.is_some() {
+            identity.key = self.ac_key_file.as_deref().map(key_file::read).transpose()?;
+            if let Some(path) = &self.ac_state {
+                identity.incarnation = ac_state::next(path)?;
+            }
+        }
+        Ok(identity)
     }
 
     /// When a loop may sleep.
     pub(crate) fn idler(&self) -> Idler {
-        Idler::new(self.rx_mode, Duration::from_micros(self.rx_idle))
-    }
-
-    /// Between two lots of flush frames.
-    pub(crate) fn flush_gap(&self) -> Duration {
-        Duration::from_micros(self.ac_flush_gap.unwrap_or(0))
+        Idler::new(self.rx_mode.into(), Duration::from_micros(self.rx_idle))
     }
 
     /// An option that is of use with admission control only.
@@ -139,7 +196,7 @@ impl PortOptions {
         self.needs_ac("--ac-drain", self.ac_drain.is_some())?;
         self.needs_ac("--ac-flush-gap", self.ac_flush_gap.is_some())?;
         if let Some(path) = &self.ac_state {
-            state::read(path)?;
+            ac_state::read(path)?;
         }
         let least = u32::from(self.rxd) + u32::from(self.burst);
         match self.total_num_mbufs {

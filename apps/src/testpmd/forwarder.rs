@@ -11,14 +11,16 @@ use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::admission::View;
-use crate::admission::pump::{Away, Pump};
 use crate::console;
-use crate::link::{Link, Turn};
-use crate::receive_mode::{Idler, Sleeper};
-use crate::tally::{PoolView, Tally};
 use crate::testpmd::control::Event;
 use crate::testpmd::engine::Engine;
+use crate::testpmd::tally::Tally;
+use crate::testpmd::turn::Turn;
+use lm_node::Link;
+use lm_node::admission::View;
+use lm_node::admission::pump::{Away, Pump};
+use lm_node::receive_mode::{Idler, Sleeper};
+use lm_node::tally::PoolView;
 
 /// A link and what runs on it.
 pub(crate) struct Lane {
@@ -157,7 +159,8 @@ impl Forwarder {
         ending: Ending,
     ) -> Result<Self, ForwardError> {
         let (orders, inbox) = channel();
-        let pump = pump.map(|lcore| Pump::start(eal, lcore, limits.patience, send_away(&mut work)));
+        let pump = pump
+            .map(|lcore| Pump::start(eal, lcore, limits.patience, send_away(&mut work), console::never_wait));
         let pump = pump.transpose().map_err(ForwardError::Lcore)?;
         let go = move || {
             let _guard = ending;
@@ -369,7 +372,7 @@ fn obey(work: &mut Work, order: Order) {
         Order::Stop => {}
         Order::Report(answer) => {
             let reports = work.lanes.iter().map(|lane| {
-                let tally = Tally { engine: lane.engine.tally(), ..lane.link.tally() };
+                let tally = Tally { port: lane.link.tally(), engine: lane.engine.tally() };
                 let admission = lane.link.outlet.admission.as_ref().map(|admission| admission.view());
                 Report { tally, pool: lane.link.pool(), admission }
             });
@@ -413,7 +416,7 @@ fn quiesce(work: &mut Work, sent_before: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receive_mode::RxMode;
+    use lm_node::receive_mode::RxMode;
 
     #[test]
     fn a_link_that_never_came_up_is_no_reason_to_stay() {

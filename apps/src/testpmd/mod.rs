@@ -7,9 +7,9 @@
 //! - [`control`]: the thread that everything is reported to, and that owns the [`session`]: ports, settings, and the
 //!   forwarding loop;
 //! - [`prompt`]: a table of commands, and where lines come from;
-//! - [`forwarder`]: the loop, on an lcore; [`link`] is a port as it sees it, [`arp`] finds MAC addresses, [`ordinary`] is
-//!   the queue that nothing lands on, [`admission`] asks who may send, and
-//!   [`engine`] is what is done with them; [`pattern`] makes payloads;
+//! - [`control_port`]: a port as that thread has it, on `lm-node`;
+//! - [`forwarder`]: the loop, on an lcore, and the [`turn`] that it gives to each [`engine`], which is what is done with
+//!   datagrams; `pattern` makes payloads;
 //! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done; [`verdict`]: whether that was enough.
 //!
 //! Exit codes: 0 when it ended in order, also by a first signal; 1 when it began and did not do what it should, with a line
@@ -17,6 +17,7 @@
 //! `--max-loss` asks for; 2 when it could not begin, with one line that says what to do; 129, 130 and 143 by a second SIGHUP,
 //! SIGINT or SIGTERM.
 pub(crate) mod control;
+pub(crate) mod control_port;
 pub(crate) mod engine;
 pub(crate) mod forwarder;
 pub(crate) mod options;
@@ -25,6 +26,8 @@ pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod sizes;
 pub(crate) mod summary;
+pub(crate) mod tally;
+pub(crate) mod turn;
 pub(crate) mod verdict;
 
 use std::path::Path;
@@ -35,11 +38,11 @@ use std::time::Duration;
 use crate::console::say;
 use crate::message_log::MessageLog;
 use crate::start::{self, Failure, FileUse};
-use crate::tally::Tally;
 use crate::testpmd::control::{End, Event, Next};
 use crate::testpmd::options::Options;
 use crate::testpmd::session::Session;
 use crate::testpmd::summary::SummaryFile;
+use crate::testpmd::tally::Tally;
 use crate::{console, logging, regular_file, signals};
 
 /// Bytes of a command file at most.
@@ -79,7 +82,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     let started = session.start_ports();
     if let (Err(e), false) = (&started, signals::is_ending()) {
         return Err(Failure::Refused(match logging::complaints() {
-            told if told.is_empty() => e.to_string(),
+            told if told.is_empty() => e.clone(),
             told => format!("{e}: {told}"),
         }));
     }

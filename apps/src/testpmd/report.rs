@@ -7,8 +7,9 @@ use rte::port::PortId;
 
 use crate::console::{complain, say};
 use crate::parse::layout_text;
-use crate::tally::{DeviceTally, PoolView, Tally};
 use crate::testpmd::session::{ControlPort, Session};
+use crate::testpmd::tally::Tally;
+use lm_node::tally::{DeviceTally, PoolView};
 
 /// What forwarding has done, port by port and in all.
 pub(crate) fn forwarding(runs: &[(PortId, Tally)]) {

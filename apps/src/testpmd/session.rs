@@ -7,18 +7,21 @@ use std::{error, fmt};
 use rte::Eal;
 use rte::port::PortId;
 
-use crate::admission::View;
 use crate::console::{self, complain, say};
-use crate::exit::ExitPort;
-use crate::link::{Link, Turn};
 use crate::message_log::MessageLog;
-pub(crate) use crate::port::{ControlPort, OpenError, StartPortError};
-use crate::tally::{PoolView, Tally};
+use crate::testpmd::turn::Turn;
+use lm_node::Link;
+use lm_node::admission::View;
+use lm_node::exit::ExitPort;
+
 use crate::testpmd::control::Event;
+pub(crate) use crate::testpmd::control_port::ControlPort;
 use crate::testpmd::engine::Plan;
 use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, PATIENCE, Report, Work};
 use crate::testpmd::options::Options;
 use crate::testpmd::report;
+use crate::testpmd::tally::Tally;
+use lm_node::tally::PoolView;
 
 /// Everything.
 pub(crate) struct Session {
@@ -69,7 +72,10 @@ impl Session {
         let ports = ports.map(|id| ControlPort::open(&eal, id, &options.port));
         let mut ports = ports.collect::<Result<Vec<_>, _>>().map_err(SessionError::Open)?;
         if let (Some(exit), Some(port)) = (exit, ports.first_mut()) {
-            port.set_exit(ExitPort::open(&eal, exit).map_err(|e| SessionError::Open(OpenError::Exit(e)))?);
+            port.set_exit(
+                ExitPort::open(&eal, exit)
+                    .map_err(|e| SessionError::Open(format!("--ordinary-port: {e}")))?,
+            );
         }
         Ok(Self {
             options,
@@ -86,7 +92,7 @@ impl Session {
     }
 
     /// Starts all ports.
-    pub(crate) fn start_ports(&mut self) -> Result<(), StartPortError> {
+    pub(crate) fn start_ports(&mut self) -> Result<(), String> {
         for port in &mut self.ports {
             port.start(&self.eal, &self.options.port)?;
             say!("Port {}: {}", port.id(), port.landing.info().mac);
@@ -109,7 +115,7 @@ impl Session {
         if port.is_started() {
             return Err(format!("Port {} is started already", port.id()));
         }
-        port.start(&self.eal, &self.options.port).map_err(|e| e.to_string())
+        port.start(&self.eal, &self.options.port)
     }
 
     /// Stops one port.
@@ -214,10 +220,9 @@ impl Session {
         for Lane { link, engine } in lanes {
             let Some(port) = self.ports.iter_mut().find(|port| port.id() == link.port) else { continue };
             let device = port.count_device().since(&port.base_device);
-            let engine = Tally { engine: engine.tally(), ..Tally::default() };
-            port.past.add(&engine);
-            let mut run = link.tally().since(&port.base);
-            run.add(&engine);
+            let engine = engine.tally();
+            port.engine.add(&engine);
+            let mut run = Tally { port: link.tally().since(&port.base), engine };
             run.device = device;
             runs.push((port.id(), run));
             self.put_back(link);
@@ -250,10 +255,10 @@ impl Session {
         let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
         let mut reports = reports.unwrap_or_default().into_iter();
         let tallies = self.ports.iter().map(|port| {
-            let mut tally = port.past.clone();
+            let mut tally = port.past();
             let mut pool = port.pool_view();
             if let Some(link) = &port.link {
-                tally.add(&link.tally());
+                tally.port.add(&link.tally());
             } else if port.is_started() {
                 // With the loop, which reports its lanes in the order of the ports.
                 if let Some(Report { tally: now, pool: view, .. }) = reports.next() {
@@ -294,7 +299,7 @@ impl Session {
             if let Err(e) = port.stop() {
                 complain(&e);
             }
-            let (total, pool_before) = (std::mem::take(&mut port.past), port.pool_before);
+            let (total, pool_before) = (port.past(), port.pool_before);
             let pool_after = port.close().unwrap_or_else(|e| {
                 complain(&e);
                 0
@@ -338,7 +343,7 @@ pub(crate) enum SessionError {
     /// `--ac-lcore` names none that could be had.
     ControlLcore { lcore: u32, workers: Vec<u32> },
     /// A port cannot be prepared.
-    Open(OpenError),
+    Open(String),
 }
 
 impl fmt::Display for SessionError {
@@ -362,7 +367,7 @@ impl fmt::Display for SessionError {
                 f,
                 "--ac-lcore={lcore} is no worker lcore of EAL, which has {workers:?}: name it in -l, behind the main one"
             ),
-            Self::Open(e) => e.fmt(f),
+            Self::Open(why) => f.write_str(why),
         }
     }
 }

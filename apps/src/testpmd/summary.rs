@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::tally::Tally;
 use crate::testpmd::session::Closed;
+use crate::testpmd::tally::Tally;
 use crate::writer::Writer;
 
 /// Sums over all ports.
@@ -147,7 +147,7 @@ impl SummaryFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tally::DeviceTally;
+    use lm_node::tally::DeviceTally;
     use lm_proto::counters::Reason;
     use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Whether a run did what it should: what a ping has lost.
 
-use crate::tally::EngineTally;
+use crate::engine_tally::EngineTally;
 
 /// Hundredths of a percent, so that a loss is compared without rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ pub(crate) fn percent(text: &str) -> Result<Percent, String> {
 /// Why the pings of a run are a failure, in one line; `None`: they are not. A datagram that came back with other bytes is
 /// lost, too. `began`: pings were to be sent.
 pub(crate) fn of_pings(engine: &EngineTally, began: bool, most: Option<Percent>) -> Option<String> {
-    let sum = |f: fn(&crate::tally::PingTally) -> u64| engine.ping.values().map(f).sum::<u64>();
+    let sum = |f: fn(&crate::engine_tally::PingTally) -> u64| engine.ping.values().map(f).sum::<u64>();
     let (answered, lost, other) = (sum(|p| p.round_trips.count()), sum(|p| p.lost), sum(|p| p.mismatched));
     let gone = lost + other;
     let asked = answered + gone;

@@ -12,11 +12,13 @@ use rte::port::{PortId, RxInterrupt};
 use rte::{Burst, Eal};
 
 use super::{Kind, Then, Transport, on_wire};
-use crate::link::{Link, Outlet, Turn};
+use crate::explain::{explain_open, explain_start};
 use crate::netpipe::options::Options;
-use crate::port::ControlPort;
 use crate::port_options::PortOptions;
-use crate::receive_mode::{Idler, Sleeper};
+use crate::signals;
+use lm_node::NodePort;
+use lm_node::receive_mode::{Idler, Sleeper};
+use lm_node::{Link, Outlet};
 
 /// Polls between two looks at the clock.
 const PERIOD: u32 = 32;
@@ -26,7 +28,8 @@ const LINGER: Duration = Duration::from_millis(100);
 pub(super) struct Landing {
     kind: &'static Kind,
     link: Option<Link>,
-    turn: Turn,
+    now: Instant,
+    burst: usize,
     /// Filled, but there was no room for it.
     filled: Option<SendBuffer>,
     /// To be sent back when there is room.
@@ -40,7 +43,7 @@ pub(super) struct Landing {
     resting: bool,
     /// The last datagram could not be sent.
     refused: bool,
-    port: ControlPort,
+    port: NodePort,
 }
 
 impl Landing {
@@ -52,17 +55,19 @@ impl Landing {
     ) -> Result<Self, String> {
         let slots = if kind.name == "lm-copy" { Some(SlotLayout::Separate) } else { options.port.slots };
         let options = PortOptions { slots, ..options.port.clone() };
-        let mut port = ControlPort::open(eal, id, &options).map_err(|e| e.to_string())?;
-        port.start(eal, &options).map_err(|e| e.to_string())?;
+        let config = options.config(id);
+        let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
+        port.start(eal, &config, &options.identity()?, signals::is_ending)
+            .map_err(|e| explain_start(&e, &options))?;
         let link = port.link.take().ok_or("the port has no link")?;
         let geometry = Geometry::new(options.mtu).map_err(|e| e.to_string())?;
-        let turn = Turn { now: Instant::now(), burst: options.burst.into(), verbose: 0, log: None };
         let ours = link.outlet.ours();
         let link = Some(link);
         Ok(Self {
             kind,
             link,
-            turn,
+            now: Instant::now(),
+            burst: options.burst.into(),
             filled: None,
             waiting: VecDeque::new(),
             ours,
@@ -79,7 +84,7 @@ impl Landing {
     fn try_send(&mut self, payload: &[u8]) -> bool {
         let Some(link) = &mut self.link else { return false };
         let outlet = &mut link.outlet;
-        let Some(ends) = outlet.ends(self.ours, self.turn.now) else { return false };
+        let Some(ends) = outlet.ends(self.ours, self.now) else { return false };
         let buffer = self.filled.take().or_else(|| {
             // What cannot go now need not be filled.
             let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
@@ -101,12 +106,12 @@ impl Landing {
         let Some(link) = &mut self.link else { return 0 };
         self.polls = self.polls.wrapping_add(1);
         if self.polls.is_multiple_of(PERIOD) {
-            self.turn.now = Instant::now();
+            self.now = Instant::now();
             if !link.outlet.is_up() {
                 self.port.look_at_link();
             }
         }
-        let (now, theirs, waiting) = (self.turn.now, self.ours.reversed(), &mut self.waiting);
+        let (now, theirs, waiting) = (self.now, self.ours.reversed(), &mut self.waiting);
         let mut found = 0;
         while let Some(message) = waiting.pop_front() {
             if let Err(message) = answer(message, &mut link.outlet, now) {
@@ -119,7 +124,7 @@ impl Landing {
             found += 1;
         }
         if waiting.is_empty() {
-            found += link.receive(&mut self.turn, |message, outlet| {
+            found += link.receive(self.burst, now, |message, outlet| {
                 if message.flow() == theirs
                     && look(&message) == Then::Echo
                     && let Err(message) = answer(message, outlet, now)
@@ -134,12 +139,12 @@ impl Landing {
 
     /// Waits for frames, if it may, when a turn has found nothing; how much was found then.
     fn wait(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
-        self.turn.now = Instant::now();
+        self.now = Instant::now();
         // Who waits for room in the transmit queue is not told of it.
         let awake = self.resting || self.refused || !self.waiting.is_empty();
         let rest = self.link.as_mut().filter(|_| !awake).and_then(Link::rest);
         let Some(most) = rest else { return 0 };
-        let (mut idler, now) = (self.idler, self.turn.now);
+        let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(&mut Listening { landing: self, look }, now, most);
         self.idler = idler;
         found

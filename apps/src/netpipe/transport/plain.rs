@@ -11,7 +11,8 @@ use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, StartError, TxConf, T
 use rte::{Burst, Eal, Mbuf};
 
 use crate::netpipe::options::Options;
-use crate::port::{self, Client};
+use crate::signals;
+use lm_node::port::{self, Client};
 
 /// Frames that one poll takes.
 pub(super) const BURST: usize = 32;
@@ -78,6 +79,7 @@ impl Plain {
             |port| port.stop().map_err(|e| e.to_string()),
             |port| port.link().is_ok_and(|link| link.up),
             |_| true,
+            signals::is_ending,
         );
         started?;
         let _ = port.set_promiscuous(true);

@@ -11,8 +11,9 @@ use lm_engine::{Message, WouldBlock};
 use lm_proto::wire::Flow;
 
 use super::{Engine, Kind, Plan};
-use crate::link::{Link, Outlet, Turn};
-use crate::tally::EngineTally;
+use crate::engine_tally::EngineTally;
+use crate::testpmd::turn::Turn;
+use lm_node::{Link, Outlet};
 
 pub(super) const KIND: Kind = Kind {
     name: "echo",
@@ -100,7 +101,7 @@ impl Engine for Echo {
         let mut work = self.retry(&mut link.outlet, now);
         if self.waiting.is_empty() || self.stuck == Stuck::Address {
             let (waiting, stuck, tally) = (&mut self.waiting, &mut self.stuck, &mut self.tally);
-            work += link.receive(turn, |message, outlet| {
+            work += turn.receive(link, |message, outlet| {
                 if !is_answerable(&message.flow()) {
                     tally.ignored += 1;
                 } else if waiting.len() >= LIMIT && *stuck == Stuck::Address {

@@ -12,9 +12,10 @@ mod tx;
 
 use std::time::{Duration, Instant};
 
-use crate::link::{Link, Turn};
-use crate::tally::EngineTally;
+use crate::engine_tally::EngineTally;
 use crate::testpmd::sizes::Sizes;
+use crate::testpmd::turn::Turn;
+use lm_node::Link;
 
 /// What runs on a link. The forwarding loop calls `turn` until it has finished or is told to stop.
 pub(crate) trait Engine: Send {

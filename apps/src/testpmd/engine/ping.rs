@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use lm_engine::{Message, SendBuffer, WouldBlock};
 
 use super::{Engine, Kind, Plan};
-use crate::link::{Link, Outlet, Turn};
+use crate::engine_tally::EngineTally;
 use crate::pattern::Pattern;
-use crate::tally::EngineTally;
 use crate::testpmd::sizes::Cycle;
+use crate::testpmd::turn::Turn;
+use lm_node::{Link, Outlet};
 
 pub(super) const KIND: Kind = Kind {
     name: "ping",
@@ -137,7 +138,7 @@ impl Ping {
 
 impl Engine for Ping {
     fn turn(&mut self, link: &mut Link, turn: &mut Turn) -> usize {
-        let mut work = link.receive(turn, |message, outlet| self.take(&message, outlet));
+        let mut work = turn.receive(link, |message, outlet| self.take(&message, outlet));
         if let State::Waiting { size, since } = self.state {
             link.outlet.sender.flush();
             if turn.now.saturating_duration_since(since) > PATIENCE {

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Engine, Kind, Plan};
-use crate::link::{Link, Turn};
-use crate::tally::EngineTally;
+use crate::engine_tally::EngineTally;
+use crate::testpmd::turn::Turn;
+use lm_node::Link;
 
 pub(super) const KIND: Kind =
     Kind { name: "rx", help: "receive datagrams and drop them", make: |plan| Box::new(Rx { plan }) };
@@ -15,7 +16,7 @@ struct Rx {
 
 impl Engine for Rx {
     fn turn(&mut self, link: &mut Link, turn: &mut Turn) -> usize {
-        link.receive(turn, |message, _| drop(message))
+        turn.receive(link, |message, _| drop(message))
     }
 
     fn is_finished(&self, link: &Link) -> bool {

@@ -9,10 +9,11 @@ use lm_engine::{SendBuffer, WouldBlock};
 use lm_proto::wire::Flow;
 
 use super::{Engine, Kind, Plan};
-use crate::link::{Link, Turn};
+use crate::engine_tally::EngineTally;
 use crate::pattern::Pattern;
-use crate::tally::EngineTally;
 use crate::testpmd::sizes::Cycle;
+use crate::testpmd::turn::Turn;
+use lm_node::Link;
 
 pub(super) const KIND: Kind =
     Kind { name: "tx", help: "send datagrams", make: |plan| Box::new(Tx::new(&plan)) };
@@ -88,7 +89,7 @@ impl Tx {
 impl Engine for Tx {
     fn turn(&mut self, link: &mut Link, turn: &mut Turn) -> usize {
         let ignored = &mut self.tally.ignored;
-        let mut work = link.receive(turn, |_, _| *ignored += 1);
+        let mut work = turn.receive(link, |_, _| *ignored += 1);
         if self.left == Some(0) {
             return work + usize::from(link.outlet.sender.flush() > 0);
         }

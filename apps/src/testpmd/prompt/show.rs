@@ -3,12 +3,12 @@
 use super::{Command, chosen, none, nothing, one, ports};
 use pmd_e1000::LandingPort;
 
-use crate::admission::View;
 use crate::console::say;
 use crate::parse;
 use crate::testpmd::control::Next;
 use crate::testpmd::report;
 use crate::testpmd::session::Session;
+use lm_node::admission::View;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {

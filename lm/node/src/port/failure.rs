@@ -7,21 +7,24 @@ use lm_landing::SendError;
 use rte::mempool::PoolError;
 use rte::port::{PortId, StartError};
 
-use crate::exit::ExitError;
-
 /// A port cannot be prepared.
 #[derive(Debug)]
-pub(crate) enum OpenError {
+pub enum OpenError {
     /// By its device.
     Port(pmd_e1000::PortError),
     /// The MTU is out of range.
     Mtu(String),
     /// Overlapping slots were asked for, and are not safe.
-    Slots { port: PortId, driver: String, why: String },
+    Slots {
+        /// The port.
+        port: PortId,
+        /// Its driver.
+        driver: String,
+        /// Why they are not.
+        why: String,
+    },
     /// No mbufs.
     Pool(PoolError),
-    /// The port for ordinary frames.
-    Exit(ExitError),
 }
 
 impl fmt::Display for OpenError {
@@ -31,10 +34,9 @@ impl fmt::Display for OpenError {
             Self::Mtu(e) => f.write_str(e),
             Self::Slots { port, driver, why } => write!(
                 f,
-                "--slots=overlapping is not safe on port {port} ({driver}): {why}; leave it out, or use separate"
+                "overlapping slots are not safe on port {port} ({driver}): {why}; leave that out, or ask for separate ones"
             ),
             Self::Pool(e) => e.fmt(f),
-            Self::Exit(e) => e.fmt(f),
         }
     }
 }
@@ -43,7 +45,7 @@ impl error::Error for OpenError {}
 
 /// A port cannot be started.
 #[derive(Debug)]
-pub(crate) enum StartPortError {
+pub enum StartPortError {
     /// It is started.
     Started(PortId),
     /// The driver refuses.
@@ -80,8 +82,8 @@ impl fmt::Display for StartPortError {
             Self::Memory(e) => e.fmt(f),
             Self::Reassembly { datagrams, queues, buffers, cause } => write!(
                 f,
-                "--reassembly={datagrams} takes {buffers} buffers of 64 KiB of DPDK's memory for each of {queues} landing \
-                 queues: {}; or make --reassembly less",
+                "reassembly of {datagrams} datagrams at once takes {buffers} buffers of 64 KiB of DPDK's memory for each of \
+                 {queues} landing queues: {}; or reassemble fewer",
                 cause.cause
             ),
             Self::Receiver(e) => e.fmt(f),

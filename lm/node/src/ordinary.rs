@@ -13,21 +13,21 @@ use crate::exit::Exit;
 const BURST: usize = 32;
 
 /// The ordinary queue.
-pub(crate) struct Ordinary {
+pub struct Ordinary {
     queue: RxQueue,
     burst: Burst<BURST>,
     probing: Probing,
     /// Where frames go that are not ours.
     exit: Option<Exit>,
     /// Frames taken from it.
-    pub(crate) frames: u64,
+    pub frames: u64,
     /// Frames from the exit for which there was no room.
     lost: u64,
 }
 
 impl Ordinary {
     /// The queue, where to tell what is seen, and where its frames go, if anywhere.
-    pub(crate) fn new(queue: RxQueue, proofs: Arc<Proofs>, exit: Option<Exit>) -> Self {
+    pub fn new(queue: RxQueue, proofs: Arc<Proofs>, exit: Option<Exit>) -> Self {
         Self {
             queue,
             burst: Burst::new(),
@@ -40,12 +40,12 @@ impl Ordinary {
 
     /// Asks, by `ask`, for a frame to each landing address, as long as none was seen of any.
     #[inline]
-    pub(crate) fn probe(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
+    pub fn probe(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
         self.probing.due(now, ask);
     }
 
     /// Takes what came and shows each frame to `hear`, which says whether it was for us alone; how many.
-    pub(crate) fn receive(&mut self, mut hear: impl FnMut(&[u8]) -> bool) -> usize {
+    pub fn receive(&mut self, mut hear: impl FnMut(&[u8]) -> bool) -> usize {
         let n = self.queue.receive(&mut self.burst);
         for frame in self.burst.drain() {
             let data = frame.data();
@@ -67,18 +67,18 @@ impl Ordinary {
 
     /// Gives each frame to `send` that comes in by the exit; how many. What finds no room is lost, as on any full queue, and
     /// counted.
-    pub(crate) fn outgoing(&mut self, mut send: impl FnMut(Mbuf) -> bool) -> usize {
+    pub fn outgoing(&mut self, mut send: impl FnMut(Mbuf) -> bool) -> usize {
         let lost = &mut self.lost;
         self.exit.as_mut().map_or(0, |exit| exit.turn(|frame| *lost += u64::from(!send(frame))))
     }
 
     /// Frames between the exit and this port that found no room, either way.
-    pub(crate) fn lost(&self) -> u64 {
+    pub fn lost(&self) -> u64 {
         self.lost + self.exit.as_ref().map_or(0, |exit| exit.lost)
     }
 
     /// What is known of the steering.
-    pub(crate) fn proofs(&self) -> &Proofs {
+    pub fn proofs(&self) -> &Proofs {
         self.probing.proofs()
     }
 }

@@ -10,12 +10,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use rte::port::{RxInterrupt, wait};
 
 /// How a loop that finds nothing passes the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RxMode {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxMode {
     /// It polls on.
     Poll,
     /// It sleeps until a frame interrupts.
@@ -25,15 +24,15 @@ pub(crate) enum RxMode {
 }
 
 /// The longest sleep.
-pub(crate) const LONGEST: Duration = Duration::from_millis(10);
+pub const LONGEST: Duration = Duration::from_millis(10);
 /// The longest one where something else than our frames may want a turn: admission control's clock, or another port.
-pub(crate) const BRIEF: Duration = Duration::from_millis(1);
+pub const BRIEF: Duration = Duration::from_millis(1);
 /// Falling asleep and waking up takes about as long: not worth it.
 const SHORTEST: Duration = Duration::from_micros(20);
 
 /// When a loop may sleep.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Idler {
+pub struct Idler {
     mode: RxMode,
     spell: Duration,
     /// The end of the first turn that found nothing since one found something.
@@ -42,18 +41,18 @@ pub(crate) struct Idler {
 
 impl Idler {
     /// In this mode; an idle spell is so long.
-    pub(crate) fn new(mode: RxMode, spell: Duration) -> Self {
+    pub fn new(mode: RxMode, spell: Duration) -> Self {
         Self { mode, spell, since: None }
     }
 
     /// Whether it never sleeps.
-    pub(crate) fn polls(&self) -> bool {
+    pub fn polls(&self) -> bool {
         self.mode == RxMode::Poll
     }
 
     /// A turn found something.
     #[inline]
-    pub(crate) fn worked(&mut self) {
+    pub fn worked(&mut self) {
         self.since = None;
     }
 
@@ -71,7 +70,7 @@ impl Idler {
 
     /// Sleeps after a turn that ended `now` and found nothing, if that is in order, and for `most` at the longest; how much
     /// was found then. A device that fails to interrupt is polled from now on.
-    pub(crate) fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> usize {
+    pub fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> usize {
         let Some(most) = self.idle(now, most) else { return 0 };
         match nap(sleeper, most) {
             Ok(0) => 0,
@@ -89,7 +88,7 @@ impl Idler {
 }
 
 /// Whoever polls queues and may sleep meanwhile.
-pub(crate) trait Sleeper {
+pub trait Sleeper {
     /// The interrupts of all its queues.
     fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt>;
 

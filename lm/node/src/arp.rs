@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What a datagram's destination is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub enum Route {
     /// This MAC address.
     To(Mac),
     /// Not known yet: try again.
@@ -25,7 +25,7 @@ pub(crate) enum Route {
 
 /// The neighbours of a port.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     port: PortId,
     neighbours: Neighbours,
     peer: Option<Mac>,
@@ -39,37 +39,37 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     /// A table for the node that has these addresses; `peer` is `--eth-peer`, `named` is whom the user wants to send to.
-    pub(crate) fn new(port: PortId, mac: Mac, address: u32, peer: Option<Mac>, named: u32) -> Self {
+    pub fn new(port: PortId, mac: Mac, address: u32, peer: Option<Mac>, named: u32) -> Self {
         let mut neighbours = Neighbours::new(mac, address);
         neighbours.pin(named);
         Self { port, neighbours, peer, began: Instant::now(), silent: Vec::new(), others_said: false }
     }
 
     /// The user wants to send to this address, too.
-    pub(crate) fn pin(&mut self, address: u32) {
+    pub fn pin(&mut self, address: u32) {
         self.neighbours.pin(address);
     }
 
     /// Our MAC address.
-    pub(crate) fn mac(&self) -> Mac {
+    pub fn mac(&self) -> Mac {
         self.neighbours.mac()
     }
 
     /// What the table counted.
-    pub(crate) fn counters(&self) -> ArpCounters {
+    pub fn counters(&self) -> ArpCounters {
         self.neighbours.counters()
     }
 
     /// A question for `address` whose answer goes to one of our other MAC addresses, `from`, and that nobody learns
     /// anything from (RFC 5227's probe).
-    pub(crate) fn probe(&self, from: Mac, address: u32) -> [u8; MIN_FRAME] {
+    pub fn probe(&self, from: Mac, address: u32) -> [u8; MIN_FRAME] {
         let question =
             Arp { operation: Arp::REQUEST, sender_mac: from, sender: 0, target_mac: [0; 6], target: address };
         question.frame(self.peer.unwrap_or(BROADCAST))
     }
 
     /// Learns from a frame that is not LM's; what to answer, if something.
-    pub(crate) fn hear(&mut self, frame: &[u8], now: Instant) -> Option<[u8; MIN_FRAME]> {
+    pub fn hear(&mut self, frame: &[u8], now: Instant) -> Option<[u8; MIN_FRAME]> {
         let now = self.since(now);
         let answer = self.neighbours.hear(frame, now);
         self.tell();
@@ -78,7 +78,7 @@ impl Resolver {
 
     /// Asks whom it is time to ask, by `ask`, which says whether that worked.
     #[inline]
-    pub(crate) fn poll(&mut self, now: Instant, ask: impl FnMut(&[u8; MIN_FRAME]) -> bool) {
+    pub fn poll(&mut self, now: Instant, ask: impl FnMut(&[u8; MIN_FRAME]) -> bool) {
         let Some(due) = self.neighbours.due() else { return };
         let now = self.since(now);
         if now >= due {
@@ -88,12 +88,7 @@ impl Resolver {
     }
 
     /// Where to send what is for `address`. `ask` sends a frame that asks for it, and says whether that worked.
-    pub(crate) fn route(
-        &mut self,
-        address: u32,
-        now: Instant,
-        ask: impl FnMut(&[u8; MIN_FRAME]) -> bool,
-    ) -> Route {
+    pub fn route(&mut self, address: u32, now: Instant, ask: impl FnMut(&[u8; MIN_FRAME]) -> bool) -> Route {
         if let Some(mac) = self.peer.or_else(|| fixed(address)) {
             return Route::To(mac);
         }

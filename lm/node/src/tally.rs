@@ -1,52 +1,46 @@
 //! [`Tally`]: what a port did, as numbers that can be added and subtracted.
 
-use std::collections::BTreeMap;
-
 use lm_engine::SenderStats;
 use lm_landing::{LandingPool, PoolStats, SlotLayout};
 use lm_proto::counters::{Counters, Reason};
 use lm_proto::neighbours::ArpCounters;
 use rte::port::PortStats;
 
-use crate::histogram::Histogram;
-
 /// Everything counted on a port, or on all of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// By the receiver.
-    pub(crate) counters: Counters,
+    pub counters: Counters,
     /// By the sender.
-    pub(crate) sent: SenderStats,
-    /// By the engine.
-    pub(crate) engine: EngineTally,
+    pub sent: SenderStats,
     /// By the device.
-    pub(crate) device: DeviceTally,
+    pub device: DeviceTally,
     /// By ARP.
-    pub(crate) arp: ArpCounters,
+    pub arp: ArpCounters,
     /// Frames of the ordinary queue, where frames are steered.
-    pub(crate) ordinary: u64,
+    pub ordinary: u64,
     /// Frames between that queue's port and the one they are exchanged with that found no room.
-    pub(crate) ordinary_lost: u64,
+    pub ordinary_lost: u64,
     /// Frames that still waited for the device when the port was stopped.
-    pub(crate) unsent: u64,
+    pub unsent: u64,
 }
 
 /// What a device has lost, as far as it knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DeviceTally {
+pub struct DeviceTally {
     /// Frames that it found no room for.
-    pub(crate) missed: u64,
+    pub missed: u64,
     /// Frames that came broken, or too long.
-    pub(crate) rx_errors: u64,
+    pub rx_errors: u64,
     /// Frames for which there was no mbuf.
-    pub(crate) rx_nombuf: u64,
+    pub rx_nombuf: u64,
     /// Frames that it could not send.
-    pub(crate) tx_errors: u64,
+    pub tx_errors: u64,
 }
 
 impl DeviceTally {
     /// Out of all that a device counts.
-    pub(crate) fn of(stats: &PortStats) -> Self {
+    pub fn of(stats: &PortStats) -> Self {
         Self {
             missed: stats.imissed,
             rx_errors: stats.ierrors,
@@ -56,7 +50,7 @@ impl DeviceTally {
     }
 
     /// What came in addition to `before`; a counter that is smaller than then has begun anew.
-    pub(crate) fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         let more = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
         Self {
             missed: more(self.missed, before.missed),
@@ -67,7 +61,7 @@ impl DeviceTally {
     }
 
     /// Adds another one.
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.missed += other.missed;
         self.rx_errors += other.rx_errors;
         self.rx_nombuf += other.rx_nombuf;
@@ -75,40 +69,14 @@ impl DeviceTally {
     }
 
     /// Received frames that nobody saw.
-    pub(crate) fn rx_lost(&self) -> u64 {
+    pub fn rx_lost(&self) -> u64 {
         self.missed + self.rx_errors + self.rx_nombuf
     }
 }
 
-/// What engines count.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EngineTally {
-    /// Received datagrams that the engine had no use for.
-    pub(crate) ignored: u64,
-    /// Datagrams that it wanted to send and gave up.
-    pub(crate) tx_dropped: u64,
-    /// Datagrams that it had to copy to send them.
-    pub(crate) tx_copied: u64,
-    /// Echoes that came after their time.
-    pub(crate) late: u64,
-    /// Round trips, by payload size.
-    pub(crate) ping: BTreeMap<usize, PingTally>,
-}
-
-/// Round trips of one size.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PingTally {
-    /// Echoes that were what was sent, and how long they took.
-    pub(crate) round_trips: Histogram,
-    /// No echo in time.
-    pub(crate) lost: u64,
-    /// An echo with other bytes.
-    pub(crate) mismatched: u64,
-}
-
 impl Tally {
     /// Adds another one.
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.counters = combine(&self.counters, &other.counters, u64::wrapping_add);
         let (a, b) = (&mut self.sent, &other.sent);
         a.datagrams += b.datagrams;
@@ -117,7 +85,6 @@ impl Tally {
         a.inlined += b.inlined;
         a.would_block += b.would_block;
         a.malformed += b.malformed;
-        self.engine.add(&other.engine);
         self.device.add(&other.device);
         self.arp = self.arp.combine(&other.arp, u64::wrapping_add);
         self.ordinary += other.ordinary;
@@ -125,8 +92,8 @@ impl Tally {
         self.unsent += other.unsent;
     }
 
-    /// What was counted since `before`, but by the engine, which begins anew with each run.
-    pub(crate) fn since(&self, before: &Self) -> Self {
+    /// What was counted since `before`; what the device has lost stays as it is.
+    pub fn since(&self, before: &Self) -> Self {
         let (a, b) = (&self.sent, &before.sent);
         Self {
             counters: combine(&self.counters, &before.counters, u64::wrapping_sub),
@@ -138,27 +105,11 @@ impl Tally {
                 would_block: a.would_block - b.would_block,
                 malformed: a.malformed - b.malformed,
             },
-            engine: self.engine.clone(),
             device: self.device,
             arp: self.arp.combine(&before.arp, u64::wrapping_sub),
             ordinary: self.ordinary - before.ordinary,
             ordinary_lost: self.ordinary_lost - before.ordinary_lost,
             unsent: self.unsent - before.unsent,
-        }
-    }
-}
-
-impl EngineTally {
-    fn add(&mut self, other: &Self) {
-        self.ignored += other.ignored;
-        self.tx_dropped += other.tx_dropped;
-        self.tx_copied += other.tx_copied;
-        self.late += other.late;
-        for (&size, ping) in &other.ping {
-            let mine = self.ping.entry(size).or_default();
-            mine.round_trips.merge(&ping.round_trips);
-            mine.lost += ping.lost;
-            mine.mismatched += ping.mismatched;
         }
     }
 }
@@ -182,30 +133,30 @@ fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
 
 /// A landing pool at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PoolView {
+pub struct PoolView {
     /// mbufs that are not out.
-    pub(crate) available: u32,
+    pub available: u32,
     /// mbufs in all.
-    pub(crate) size: u32,
+    pub size: u32,
     /// Bytes of region.
-    pub(crate) region: usize,
+    pub region: usize,
     /// It is mapped twice.
-    pub(crate) mirrored: bool,
+    pub mirrored: bool,
     /// Slots that messages and waiting frames hold.
-    pub(crate) held: u64,
+    pub held: u64,
     /// Frames that wait for the rest of their datagrams.
-    pub(crate) waiting: usize,
+    pub waiting: usize,
     /// How slots are laid.
-    pub(crate) layout: SlotLayout,
+    pub layout: SlotLayout,
     /// Bytes from one overlapping slot to the next.
-    pub(crate) stride: usize,
+    pub stride: usize,
     /// What the pool counted.
-    pub(crate) stats: PoolStats,
+    pub stats: PoolStats,
 }
 
 impl PoolView {
     /// The pool now.
-    pub(crate) fn of(pool: &LandingPool) -> Self {
+    pub fn of(pool: &LandingPool) -> Self {
         Self {
             available: pool.available(),
             size: pool.size(),
@@ -220,7 +171,7 @@ impl PoolView {
     }
 
     /// Several pools, as one; `None` if there is none.
-    pub(crate) fn of_all<'a>(pools: impl Iterator<Item = &'a LandingPool>) -> Option<Self> {
+    pub fn of_all<'a>(pools: impl Iterator<Item = &'a LandingPool>) -> Option<Self> {
         pools.map(Self::of).reduce(|mut all, one| {
             all.available += one.available;
             all.size += one.size;

@@ -3,23 +3,23 @@
 use std::time::{Duration, Instant};
 
 /// Flush frames between two moments in which others may have the CPU: a small part of any ring.
-pub(crate) const AT_ONCE: u16 = 64;
+pub const AT_ONCE: u16 = 64;
 
 /// When flush frames may go.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     gap: Duration,
     next: Option<Instant>,
 }
 
 impl Pace {
     /// [`AT_ONCE`] every `gap`; all at once where that is nothing.
-    pub(crate) fn new(gap: Duration) -> Self {
+    pub fn new(gap: Duration) -> Self {
         Self { gap, next: None }
     }
 
     /// How many of those that are `due` may go at `now`, and do.
-    pub(crate) fn take(&mut self, now: Instant, due: u16) -> u16 {
+    pub fn take(&mut self, now: Instant, due: u16) -> u16 {
         if self.gap.is_zero() {
             return due;
         }
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// How long so many take.
-    pub(crate) fn lasts(gap: Duration, frames: u16) -> Duration {
+    pub fn lasts(gap: Duration, frames: u16) -> Duration {
         gap * u32::from(frames.div_ceil(AT_ONCE))
     }
 }

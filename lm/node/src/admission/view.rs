@@ -5,16 +5,16 @@ use ac::control::Control;
 
 /// Lines.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub struct View {
     /// Of `show ac`.
-    pub(crate) lines: Vec<String>,
+    pub lines: Vec<String>,
     /// Of `show ac list`.
-    pub(crate) list: Vec<String>,
+    pub list: Vec<String>,
 }
 
 impl View {
     /// What the pump knows.
-    pub(super) fn of(control: &Control, clock: Instant) -> Self {
+    pub(crate) fn of(control: &Control, clock: Instant) -> Self {
         let node = control.node();
         let (c, config) = (node.counters(), node.config());
         let mut lines = vec![
@@ -65,7 +65,7 @@ impl View {
     }
 
     /// Adds what another knows.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.lines.extend(other.lines);
         self.list.extend(other.list);
     }

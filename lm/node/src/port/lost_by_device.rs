@@ -3,12 +3,12 @@
 use pmd_e1000::LandingPort;
 use rte::port::PortError;
 
-use super::ControlPort;
+use super::NodePort;
 use crate::tally::DeviceTally;
 
-impl ControlPort {
+impl NodePort {
     /// Asks the device what it has lost since it was last asked, and counts that among what is past. All of it so far.
-    pub(crate) fn count_device(&mut self) -> DeviceTally {
+    pub fn count_device(&mut self) -> DeviceTally {
         match self.landing.port().stats() {
             Ok(stats) => {
                 let now = DeviceTally::of(&stats);
@@ -22,7 +22,7 @@ impl ControlPort {
     }
 
     /// Clears the device's counters, by `reset`; what it has lost is not forgotten.
-    pub(crate) fn clear(
+    pub fn clear(
         &mut self,
         reset: impl FnOnce(&mut LandingPort) -> Result<(), PortError>,
     ) -> Result<(), String> {
@@ -30,7 +30,6 @@ impl ControlPort {
         reset(&mut self.landing).map_err(|e| e.to_string())?;
         self.device =
             self.landing.port().stats().map_or_else(|_| DeviceTally::default(), |s| DeviceTally::of(&s));
-        self.shown = None;
         Ok(())
     }
 }

@@ -7,13 +7,13 @@ use lm_proto::wire::{
 };
 
 /// Who a control message comes from and goes to.
-pub(crate) fn control_flow(src: u32, to: NodeId) -> Flow {
+pub fn control_flow(src: u32, to: NodeId) -> Flow {
     let dst = if to == NodeId::ALL { u32::MAX } else { u32::try_from(to.0).unwrap_or(u32::MAX) };
     Flow { src, dst, src_port: ac::PORT, dst_port: ac::PORT }
 }
 
 /// The shortest frame that there is: a datagram to [`ac::PORT`] with nothing in it.
-pub(crate) fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
+pub fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
     let mut frame = [0; MIN_FRAME];
     let (ether, rest) = frame.split_at_mut(ETHERNET);
     if let Some(ether) = ether.first_chunk_mut() {
@@ -39,7 +39,7 @@ pub(crate) fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
 }
 
 /// What a frame has in it if it is a whole datagram to [`ac::PORT`], on a queue where nothing lands.
-pub(crate) fn control_payload(frame: &[u8]) -> Option<&[u8]> {
+pub fn control_payload(frame: &[u8]) -> Option<&[u8]> {
     let packet = frame.get(ETHERNET..).filter(|_| ether_type(frame) == Some(TYPE_IPV4))?;
     let ip = Ipv4::parse(packet, packet.len()).ok()?;
     if !ip.is_whole() || ip.protocol != PROTO_UDP {

@@ -1,4 +1,4 @@
-//! What `--ac` and its companions choose.
+//! What `--ac` chooses.
 
 use ac::Policy;
 

@@ -11,46 +11,52 @@ use rte::Eal;
 use rte::lcore::{self, Join, LaunchError};
 
 use super::{View, clock};
-use crate::console;
 
 /// A pump away from its port.
-pub(crate) struct Away {
+pub struct Away {
     /// The number of the port's lane.
-    pub(crate) lane: usize,
-    pub(super) control: Control,
-    pub(super) start: Instant,
+    pub lane: usize,
+    pub(crate) control: Control,
+    pub(crate) start: Instant,
 }
 
 /// The pumps at work.
-pub(crate) struct Pump {
+pub struct Pump {
     join: Join<Vec<Away>>,
     stop: Arc<AtomicBool>,
     views: Sender<SyncSender<Vec<(usize, View)>>>,
 }
 
 impl Pump {
-    /// Runs them on this worker lcore, which others may have between two turns after `patience` idle ones.
+    /// Runs them on this worker lcore, which calls `begin` first, and which others may have between two turns after `patience`
+    /// idle ones.
     ///
     /// # Errors
     /// It cannot be had. The pumps are gone with it.
-    pub(crate) fn start(eal: &Eal, lcore: u32, patience: u32, pumps: Vec<Away>) -> Result<Self, LaunchError> {
+    pub fn start(
+        eal: &Eal,
+        lcore: u32,
+        patience: u32,
+        pumps: Vec<Away>,
+        begin: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, LaunchError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (views, asked) = channel();
         let told = Arc::clone(&stop);
         let join = lcore::launch(eal, lcore, move || {
-            console::never_wait();
+            begin();
             run(pumps, patience, &told, &asked)
         })?;
         Ok(Self { join, stop, views })
     }
 
     /// Where it runs.
-    pub(crate) fn lcore(&self) -> u32 {
+    pub fn lcore(&self) -> u32 {
         self.join.lcore()
     }
 
     /// What there is to show, by lane.
-    pub(crate) fn views(&self) -> Vec<(usize, View)> {
+    pub fn views(&self) -> Vec<(usize, View)> {
         let (answer, views) = sync_channel(1);
         // If it has ended there is nothing to show.
         let _ = self.views.send(answer);
@@ -58,7 +64,7 @@ impl Pump {
     }
 
     /// Ends it and gives the pumps back.
-    pub(crate) fn stop(self) -> Vec<Away> {
+    pub fn stop(self) -> Vec<Away> {
         self.stop.store(true, Ordering::Release);
         self.join.join()
     }

@@ -1,21 +1,17 @@
-//! [`Admission`]: admission control of one port (`--ac`).
+//! [`Admission`]: admission control of one port.
 //!
 //! Before a datagram goes to a destination, it is asked for; until the answer is there nothing is sent to it. With a
 //! grant, flush frames go first: they push the receiver's ring on to the slots that overlap. They go again behind
 //! `LM_ENDME`, and push it back. Without a grant, datagrams go the ordinary way, each by leave of its own, or, where the
 //! destination lands for somebody else, not at all for a while.
 //!
-//! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`choice`] is what
-//! the command line says, [`key_file`] its key, [`frames`] what goes out besides messages, [`rings`] knows when a ring is
-//! through, [`state`] keeps the number of the last life on disk, [`view`] is what can be shown.
+//! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`frames`]
+//! is what goes out besides messages, [`rings`] knows when a ring is through, [`view`] is what can be shown.
 
-pub(crate) mod choice;
-pub(crate) mod frames;
-pub(crate) mod key_file;
-pub(crate) mod pace;
-pub(crate) mod pump;
+pub mod frames;
+pub mod pace;
+pub mod pump;
 mod rings;
-pub(crate) mod state;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -29,7 +25,7 @@ use lm_proto::wire::Mac;
 use self::pace::Pace;
 use self::pump::Away;
 use self::rings::Rings;
-pub(crate) use self::view::View;
+pub use self::view::View;
 
 /// What became of a destination.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +54,7 @@ struct Destination {
 
 /// What may be sent to a destination now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum May {
+pub enum May {
     /// Datagrams, to this address on the link if there is one, else to the node's.
     Send(Option<Mac>),
     /// First so many flush frames, to the same: see [`Admission::flushed`].
@@ -85,7 +81,7 @@ const SIZE: u64 = 1 << 20;
 const FLUSHING: usize = 64;
 
 /// The way to the wire.
-pub(crate) trait Wire {
+pub trait Wire {
     /// Sends a control message, from this address on the link if there is one, else from the node's.
     fn message(&mut self, to: NodeId, from: Option<Mac>, payload: &[u8]);
     /// Sends so many flush frames, or as many as there is room for, to this address on the link if there is one, else to the
@@ -95,27 +91,27 @@ pub(crate) trait Wire {
 
 /// How admission control of a port is set up.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup {
+pub struct Setup {
     /// The node's address.
-    pub(crate) address: u32,
-    /// The number of its life: see [`state`].
-    pub(crate) life: u64,
+    pub address: u32,
+    /// The number of its life: a new one for each start, whatever the clock says.
+    pub life: u64,
     /// How grants are given.
-    pub(crate) policy: Policy,
+    pub policy: Policy,
     /// The cluster's key.
-    pub(crate) key: Option<Key>,
+    pub key: Option<Key>,
     /// The addresses of the landing queues behind steering; none: one queue, at the node's.
-    pub(crate) landing: Vec<Mac>,
+    pub landing: Vec<Mac>,
     /// Descriptors of each landing queue.
-    pub(crate) ring: u16,
+    pub ring: u16,
     /// Frames that one poll takes.
-    pub(crate) burst: u16,
+    pub burst: u16,
     /// Whether the device lets slots overlap.
-    pub(crate) overlap: bool,
+    pub overlap: bool,
     /// `--ac-drain`.
-    pub(crate) drain: Option<Duration>,
+    pub drain: Option<Duration>,
     /// `--ac-flush-gap`: the other nodes' as well as ours.
-    pub(crate) gap: Duration,
+    pub gap: Duration,
 }
 
 impl Setup {
@@ -160,7 +156,7 @@ impl Setup {
 
 /// Admission control of a port.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub struct Admission {
     /// The pump, unless it runs on an lcore of its own.
     control: Option<Control>,
     lane: Lane,
@@ -203,12 +199,12 @@ fn clock(start: Instant, now: Instant) -> ac::Instant {
 
 impl Admission {
     /// Admission control of a port.
-    pub(crate) fn new(setup: Setup) -> Result<Self, String> {
+    pub fn new(setup: Setup) -> Result<Self, String> {
         let (overlap, ring) = (setup.overlap, setup.ring);
         let rings = setup.drain.is_none().then(|| Rings::new(if overlap { ring } else { 0 }));
         let config = setup.config();
         let (room, queues) = (config.nodes, usize::from(config.queues));
-        let node = Node::new(config, ac::Instant::ZERO).map_err(|e| format!("--ac: {e}"))?;
+        let node = Node::new(config, ac::Instant::ZERO).map_err(|e| e.to_string())?;
         let mut control = Control::new(node);
         let (lane, caller) = (control.lane(), control.caller());
         let now = Instant::now();
@@ -232,17 +228,17 @@ impl Admission {
     }
 
     /// The pump goes elsewhere; `lane` is the port's number there.
-    pub(crate) fn send_away(&mut self, lane: usize) -> Option<Away> {
+    pub fn send_away(&mut self, lane: usize) -> Option<Away> {
         self.control.take().map(|control| Away { lane, control, start: self.start })
     }
 
     /// It has come back.
-    pub(crate) fn take_back(&mut self, away: Away) {
+    pub fn take_back(&mut self, away: Away) {
         self.control = Some(away.control);
     }
 
     /// A datagram to [`ac::PORT`] was received. Flush frames have nothing in them.
-    pub(crate) fn received(&self, payload: &[u8]) {
+    pub fn received(&self, payload: &[u8]) {
         if !payload.is_empty() {
             self.lane.received(payload);
         }
@@ -251,7 +247,7 @@ impl Admission {
     /// A frame of `from` that is no control message came to this landing queue. If another holds the queue, the sender has
     /// missed that, and is told.
     #[inline]
-    pub(crate) fn heard(&mut self, queue: usize, from: u32) {
+    pub fn heard(&mut self, queue: usize, from: u32) {
         let stray = matches!(self.holders.get(queue), Some(Some(holder)) if *holder != from);
         if stray && !self.strayed {
             self.strayed = true;
@@ -260,7 +256,7 @@ impl Admission {
     }
 
     /// One turn: what the node has to say is obeyed. How much that was.
-    pub(crate) fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) -> usize {
+    pub fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) -> usize {
         let mut done = 0;
         self.strayed = false;
         self.awake += now.saturating_duration_since(self.latest).min(AWAY);
@@ -395,7 +391,7 @@ impl Admission {
     }
 
     /// What may be sent to this address. It is asked for, if it was not: [`Admission::turn`] puts the request out.
-    pub(crate) fn may(&mut self, address: u32) -> May {
+    pub fn may(&mut self, address: u32) -> May {
         // Read anew: a lease must not be overdrawn by what the caller did since it looked at the clock.
         let now = Instant::now();
         let known = self.destinations.iter().position(|d| d.address == address);
@@ -429,7 +425,7 @@ impl Admission {
     }
 
     /// Whether flush frames are on their way to a destination that has admitted us.
-    pub(crate) fn is_flushing(&self, address: u32) -> bool {
+    pub fn is_flushing(&self, address: u32) -> bool {
         let now = clock(self.start, self.latest);
         self.destinations.iter().any(|d| {
             let going =
@@ -439,7 +435,7 @@ impl Admission {
     }
 
     /// So many flush frames have gone before the data.
-    pub(crate) fn flushed(&mut self, address: u32, frames: u16) {
+    pub fn flushed(&mut self, address: u32, frames: u16) {
         self.sent.flush += u64::from(frames);
         if let Some(Standing::Granted { flush, .. }) = self.standing_mut(NodeId(address.into())) {
             *flush = flush.saturating_sub(frames);
@@ -447,7 +443,7 @@ impl Admission {
     }
 
     /// A datagram has gone.
-    pub(crate) fn sent(&mut self, address: u32) {
+    pub fn sent(&mut self, address: u32) {
         let now = self.latest;
         let standing = self.standing_mut(NodeId(address.into()));
         let landing = matches!(standing, Some(Standing::Granted { .. }));
@@ -458,7 +454,7 @@ impl Admission {
     }
 
     /// No more datagrams go to this address for now: the grant, or the request, is given back.
-    pub(crate) fn release(&mut self, address: u32) {
+    pub fn release(&mut self, address: u32) {
         let Some(d) = self.destinations.iter_mut().find(|d| d.address == address) else { return };
         // With a pump elsewhere its grant may be on the way: then it is given back unused.
         let inline = self.control.is_some();
@@ -469,7 +465,7 @@ impl Admission {
     }
 
     /// Ends all grants: forwarding ends.
-    pub(crate) fn release_all(&mut self) {
+    pub fn release_all(&mut self) {
         for d in &mut self.destinations {
             // If the channel is full the lease runs out.
             if !release(&self.caller, d) {
@@ -480,13 +476,13 @@ impl Admission {
     }
 
     /// Whether grants were given back and some of what goes out then has not gone yet.
-    pub(crate) fn is_ending(&self) -> bool {
+    pub fn is_ending(&self) -> bool {
         !self.flushing.is_empty()
             || self.destinations.iter().any(|d| matches!(d.standing, Standing::Ending { .. }))
     }
 
     /// What there is to show; of a pump that is elsewhere, [`pump::Pump::views`] tells.
-    pub(crate) fn view(&self) -> View {
+    pub fn view(&self) -> View {
         let now = clock(self.start, Instant::now());
         let mut view = self.control.as_ref().map(|control| View::of(control, now)).unwrap_or_default();
         let Sent { landing, ordinary, flush } = self.sent;

@@ -15,43 +15,28 @@ use crate::admission::frames::{control_flow, control_payload, flush_frame};
 use crate::admission::pace::{AT_ONCE, Pace};
 use crate::admission::{Admission, May, Wire};
 use crate::arp::{Resolver, Route};
-use crate::console::say;
-use crate::message_log::MessageLog;
 use crate::ordinary::Ordinary;
-use crate::parse::endpoint;
 use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
 
-/// What the forwarding loop and its engines share.
-pub(crate) struct Turn {
-    /// When this turn began.
-    pub(crate) now: Instant,
-    /// Frames that a poll takes.
-    pub(crate) burst: usize,
-    /// 1 and more: print a line about each received datagram.
-    pub(crate) verbose: u8,
-    /// Where each received datagram is written down.
-    pub(crate) log: Option<MessageLog>,
-}
-
 /// A started port. It belongs to the thread that forwards.
-pub(crate) struct Link {
+pub struct Link {
     /// The port.
-    pub(crate) port: PortId,
+    pub port: PortId,
     /// The landing queues: one, unless frames are steered.
-    pub(crate) receivers: Vec<Receiver>,
+    pub receivers: Vec<Receiver>,
     /// What is steered to none of them.
-    pub(crate) ordinary: Option<Ordinary>,
+    pub ordinary: Option<Ordinary>,
     /// The way out.
-    pub(crate) outlet: Outlet,
+    pub outlet: Outlet,
     /// Of its receive queues, where the loop may sleep.
-    pub(crate) interrupts: Vec<RxInterrupt>,
+    pub interrupts: Vec<RxInterrupt>,
 }
 
 /// The sending half of a link.
-pub(crate) struct Outlet {
+pub struct Outlet {
     /// The transmit queue.
-    pub(crate) sender: Sender,
+    pub sender: Sender,
     resolver: Resolver,
     /// From us to our peer.
     ours: Flow,
@@ -60,7 +45,7 @@ pub(crate) struct Outlet {
     /// The last route, and when it was found.
     route: Option<(u32, Mac, Instant)>,
     /// Admission control, with `--ac`.
-    pub(crate) admission: Option<Box<Admission>>,
+    pub admission: Option<Box<Admission>>,
     /// It was asked for somebody since the last look.
     asking: bool,
     /// How its flush frames go.
@@ -74,7 +59,7 @@ const FRESH: Duration = Duration::from_millis(50);
 
 impl Link {
     /// A link of receivers and a sender.
-    pub(crate) fn new(
+    pub fn new(
         receivers: Vec<Receiver>,
         ordinary: Option<Ordinary>,
         outlet: Outlet,
@@ -84,31 +69,25 @@ impl Link {
         Self { port, receivers, ordinary, outlet, interrupts }
     }
 
-    /// Polls once and gives each datagram that became whole to `deliver`, together with the way out. Returns the
+    /// Polls once for at most `burst` frames a queue, `now`, and gives each datagram that became whole to `deliver`, together with the way out. Returns the
     /// frames received, and what admission control did. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
     #[inline]
-    pub(crate) fn receive(
+    pub fn receive(
         &mut self,
-        turn: &mut Turn,
+        burst: usize,
+        now: Instant,
         mut deliver: impl FnMut(Message, &mut Outlet),
     ) -> usize {
-        let (outlet, log, verbose, now) = (&mut self.outlet, &mut turn.log, turn.verbose, turn.now);
-        let port = self.port;
+        let outlet = &mut self.outlet;
         let mut frames = 0;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
-            let n = receiver.receive(turn.burst, |message| {
+            let n = receiver.receive(burst, |message| {
                 if let Some(admission) = &mut outlet.admission {
                     if message.flow().dst_port == ac::PORT {
                         admission.received(&message);
                         return;
                     }
                     admission.heard(queue, message.flow().src);
-                }
-                if let Some(log) = log {
-                    log.record(&message);
-                }
-                if verbose > 0 {
-                    show(port, &message);
                 }
                 deliver(message, outlet);
             });
@@ -125,7 +104,7 @@ impl Link {
         }
         if let Some(ordinary) = &mut self.ordinary {
             if outlet.is_up() {
-                ordinary.probe(turn.now, |mac| outlet.probe(mac));
+                ordinary.probe(now, |mac| outlet.probe(mac));
             }
             frames += ordinary.receive(|frame| {
                 if let Some(admission) = &outlet.admission
@@ -140,7 +119,7 @@ impl Link {
             frames += ordinary.outgoing(|frame| outlet.sender.send_frame(frame).is_ok());
         }
         if outlet.admission.is_some() {
-            let now = if frames > 0 { Instant::now() } else { turn.now };
+            let now = if frames > 0 { Instant::now() } else { now };
             frames += outlet.admission_turn(now, &mut self.receivers);
         }
         outlet.ask_neighbours(now);
@@ -151,7 +130,7 @@ impl Link {
 
     /// How long it may be left alone when a poll found nothing, unless frames come; `None`: no time at all, since frames wait
     /// for others, or for room in the transmit queue.
-    pub(crate) fn rest(&mut self) -> Option<Duration> {
+    pub fn rest(&mut self) -> Option<Duration> {
         let busy =
             self.receivers.iter().any(|receiver| receiver.waiting() > 0) || self.outlet.sender.flush() > 0;
         let others = self.outlet.admission.is_some() || self.ordinary.is_some() || !self.outlet.is_up();
@@ -159,7 +138,7 @@ impl Link {
     }
 
     /// Where datagrams of this flow go to, as [`Outlet::ends`] says it. A request that is due goes out before this returns.
-    pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+    pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let ends = self.outlet.ends(flow, now);
         if std::mem::take(&mut self.outlet.asking) {
             self.outlet.admission_turn(Instant::now(), &mut self.receivers);
@@ -169,7 +148,7 @@ impl Link {
 
     /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it
     /// takes too long.
-    pub(crate) fn release_grants(&mut self) {
+    pub fn release_grants(&mut self) {
         let Some(admission) = &mut self.outlet.admission else { return };
         admission.release_all();
         let mut active = Instant::now();
@@ -187,7 +166,7 @@ impl Link {
     }
 
     /// What receiver and sender have counted, and the pool as it is now.
-    pub(crate) fn tally(&self) -> Tally {
+    pub fn tally(&self) -> Tally {
         let (ordinary, ordinary_lost) = self.ordinary.as_ref().map_or((0, 0), |o| (o.frames, o.lost()));
         let (sent, arp) = (self.outlet.sender.stats(), self.outlet.arp());
         let mut tally = Tally { sent, arp, ordinary, ordinary_lost, ..Tally::default() };
@@ -198,19 +177,19 @@ impl Link {
     }
 
     /// Frames received and sent.
-    pub(crate) fn frames(&self) -> u64 {
+    pub fn frames(&self) -> u64 {
         let received: u64 = self.receivers.iter().map(|receiver| receiver.counters().frames).sum();
         let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
         received + ordinary + self.outlet.sender.stats().frames
     }
 
     /// Datagrams received.
-    pub(crate) fn datagrams(&self) -> u64 {
+    pub fn datagrams(&self) -> u64 {
         self.receivers.iter().map(|receiver| receiver.counters().datagrams).sum()
     }
 
     /// The landing pools now, as one.
-    pub(crate) fn pool(&self) -> Option<PoolView> {
+    pub fn pool(&self) -> Option<PoolView> {
         let waiting = self.receivers.iter().map(|receiver| receiver.waiting()).sum();
         let pool = PoolView::of_all(self.receivers.iter().filter_map(Receiver::pool))?;
         Some(PoolView { waiting, ..pool })
@@ -219,7 +198,7 @@ impl Link {
 
 impl Outlet {
     /// The way out of a port; `up` tells whether its link has come up.
-    pub(crate) fn new(
+    pub fn new(
         sender: Sender,
         resolver: Resolver,
         ours: Flow,
@@ -290,12 +269,12 @@ impl Outlet {
     }
 
     /// Sends a datagram where [`Outlet::ends`] said.
-    pub(crate) fn send(&mut self, buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
+    pub fn send(&mut self, buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
         self.sender.send(buffer, ends).map(|()| self.count(ends))
     }
 
     /// Sends a datagram on, from where it landed.
-    pub(crate) fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
+    pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
         self.sender.send_message(message, ends).map(|()| self.count(ends))
     }
 
@@ -306,30 +285,30 @@ impl Outlet {
     }
 
     /// Whether datagrams go to this address as soon as flush frames have gone there.
-    pub(crate) fn is_flushing(&self, address: u32) -> bool {
+    pub fn is_flushing(&self, address: u32) -> bool {
         self.admission.as_ref().is_some_and(|admission| admission.is_flushing(address))
     }
 
     /// No more datagrams go to this address for now.
-    pub(crate) fn release(&mut self, address: u32) {
+    pub fn release(&mut self, address: u32) {
         if let Some(admission) = &mut self.admission {
             admission.release(address);
         }
     }
 
     /// The flow from us to our peer.
-    pub(crate) fn ours(&self) -> Flow {
+    pub fn ours(&self) -> Flow {
         self.ours
     }
 
     /// Whether the link has come up.
-    pub(crate) fn is_up(&self) -> bool {
+    pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
     /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
     /// not admitted us.
-    pub(crate) fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+    pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let ends = self.address(flow, now)?;
         self.admitted(ends)
     }
@@ -373,12 +352,12 @@ impl Outlet {
     }
 
     /// The user wants to send to this address.
-    pub(crate) fn pin(&mut self, address: u32) {
+    pub fn pin(&mut self, address: u32) {
         self.resolver.pin(address);
     }
 
     /// What ARP counted.
-    pub(crate) fn arp(&self) -> ArpCounters {
+    pub fn arp(&self) -> ArpCounters {
         self.resolver.counters()
     }
 
@@ -432,18 +411,4 @@ fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
 /// Sends a frame of these bytes: whether there was room for it.
 fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
     sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
-}
-
-/// What testpmd's verbose mode shows of a packet, of a message.
-fn show(port: PortId, message: &Message) {
-    let flow = message.flow();
-    say!(
-        "port {port}: {} -> {} length={} fragments={} copied={} whole_by={}",
-        endpoint(flow.src, flow.src_port),
-        endpoint(flow.dst, flow.dst_port),
-        message.len(),
-        message.fragments(),
-        message.copied(),
-        message.whole_by().name()
-    );
 }

@@ -11,7 +11,7 @@ const DESCRIPTORS: u16 = 256;
 const MBUFS: u32 = 1023;
 
 /// A port that nothing lands on.
-pub(crate) struct ExitPort {
+pub struct ExitPort {
     port: Port,
     // Its mbufs wait in other ports' rings, too: last.
     _pool: Mempool,
@@ -19,7 +19,7 @@ pub(crate) struct ExitPort {
 
 impl ExitPort {
     /// Takes a port and starts it.
-    pub(crate) fn open(eal: &Eal, id: PortId) -> Result<Self, ExitError> {
+    pub fn open(eal: &Eal, id: PortId) -> Result<Self, ExitError> {
         let mut port = Port::open(eal, id).map_err(|e| ExitError(e.to_string()))?;
         port.configure(&PortConfig::default())?;
         let pool = Mempool::pktmbuf(eal, &format!("exit_{id}"), MBUFS, 64, 0, 2048 + 128, None)?;
@@ -30,7 +30,7 @@ impl ExitPort {
     }
 
     /// Its queues, for as long as the steered port runs; `None`: somebody has them.
-    pub(crate) fn queues(&mut self) -> Option<Exit> {
+    pub fn queues(&mut self) -> Option<Exit> {
         let (rx, tx) = (self.port.take_rx(0)?, self.port.take_tx(0)?);
         Some(Exit { rx, tx, inward: Burst::new(), outward: Burst::new(), lost: 0 })
     }
@@ -38,11 +38,11 @@ impl ExitPort {
 
 /// Why there is no such port.
 #[derive(Debug)]
-pub(crate) struct ExitError(String);
+pub struct ExitError(String);
 
 impl std::fmt::Display for ExitError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "--ordinary-port: {}", self.0)
+        f.write_str(&self.0)
     }
 }
 
@@ -61,23 +61,23 @@ told!(ConfigureError, PoolError, QueueError, StartError);
 const BURST: usize = 32;
 
 /// The queues of an exit.
-pub(crate) struct Exit {
+pub struct Exit {
     rx: RxQueue,
     tx: TxQueue,
     inward: Burst<BURST>,
     outward: Burst<BURST>,
     /// Frames for which there was no room on the way out.
-    pub(crate) lost: u64,
+    pub lost: u64,
 }
 
 impl Exit {
     /// A frame goes out, with others at the end of the turn; one too many is dropped, as on a full queue, and counted.
-    pub(crate) fn push(&mut self, frame: Mbuf) {
+    pub fn push(&mut self, frame: Mbuf) {
         self.lost += u64::from(self.outward.push(frame).is_err());
     }
 
     /// The end of a turn: frames go out, and those that come in are given to `put`; how many did.
-    pub(crate) fn turn(&mut self, put: impl FnMut(Mbuf)) -> usize {
+    pub fn turn(&mut self, put: impl FnMut(Mbuf)) -> usize {
         if !self.outward.is_empty() {
             self.tx.send(&mut self.outward);
             self.lost += self.outward.len() as u64;

@@ -5,7 +5,7 @@ const QUEUES: usize = 64;
 
 /// Rings of one length.
 #[derive(Debug)]
-pub(super) struct Rings {
+pub(crate) struct Rings {
     length: u64,
     /// Frames that a queue had received when it was laid anew, where it is not through yet.
     since: [Option<u64>; QUEUES],
@@ -16,12 +16,12 @@ pub(super) struct Rings {
 
 impl Rings {
     /// Rings of so many descriptors.
-    pub(super) fn new(length: u16) -> Self {
+    pub(crate) fn new(length: u16) -> Self {
         Self { length: length.into(), since: [None; QUEUES], waiting: 0, through: 0 }
     }
 
     /// A queue is laid anew after so many frames; `None`: nobody waits for it any more.
-    pub(super) fn begin(&mut self, queue: usize, frames: Option<u64>) {
+    pub(crate) fn begin(&mut self, queue: usize, frames: Option<u64>) {
         if let Some(since) = self.since.get_mut(queue) {
             self.waiting -= usize::from(since.is_some());
             self.waiting += usize::from(frames.is_some());
@@ -31,7 +31,7 @@ impl Rings {
 
     /// Tells of each queue that is through: every descriptor of its ring was filled once since. `frames` is what it has
     /// received.
-    pub(super) fn look(&mut self, frames: impl Fn(usize) -> Option<u64>, mut through: impl FnMut(u8)) {
+    pub(crate) fn look(&mut self, frames: impl Fn(usize) -> Option<u64>, mut through: impl FnMut(u8)) {
         if self.waiting == 0 {
             return;
         }
@@ -48,7 +48,7 @@ impl Rings {
     }
 
     /// Rings that have got through so far.
-    pub(super) fn through(&self) -> u64 {
+    pub(crate) fn through(&self) -> u64 {
         self.through
     }
 }
