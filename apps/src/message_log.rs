@@ -35,15 +35,15 @@ impl MessageLog {
     }
 
     /// Writes the line of a datagram.
-    pub(crate) fn record(&mut self, message: &Message) {
+    pub(crate) fn record(&mut self, message: &mut Message) {
         let flow = message.flow();
         let line = Line {
             src: &parse::endpoint(flow.src, flow.src_port),
             dst: &parse::endpoint(flow.dst, flow.dst_port),
             len: message.len(),
-            sha256: &sha256(message),
+            sha256: &sha256(message.contiguous()),
             copied: message.copied(),
-            whole_by: message.whole_by().name(),
+            whole_by: message.proof().name(),
             fragments: message.fragments(),
         };
         self.line.clear();

@@ -31,9 +31,9 @@ impl Turn {
         mut deliver: impl FnMut(Message, &mut Outlet),
     ) -> usize {
         let (log, verbose, port) = (&mut self.log, self.verbose, link.port);
-        link.receive(self.burst, self.now, |message, outlet| {
+        link.receive(self.burst, self.now, |mut message, outlet| {
             if let Some(log) = log {
-                log.record(&message);
+                log.record(&mut message);
             }
             if verbose > 0 {
                 show(port, &message);
@@ -53,6 +53,6 @@ fn show(port: PortId, message: &Message) {
         message.len(),
         message.fragments(),
         message.copied(),
-        message.whole_by().name()
+        message.proof().name()
     );
 }

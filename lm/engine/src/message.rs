@@ -1,7 +1,7 @@
 //! [`Message`]: a datagram that is whole.
 
 use std::fmt;
-use std::ops::Deref;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lm_landing::Payload;
 use rte::Mbuf;
@@ -10,10 +10,12 @@ use rte::mempool::Mempool;
 use lm_proto::ground::{Whole, WholeBy};
 use lm_proto::wire::Flow;
 
-/// A delivered datagram: its UDP payload, contiguous, where it landed (or, if it was copied, in a buffer).
+/// A delivered datagram: its UDP payload where it landed, or, if it was copied, in a buffer.
 ///
-/// Any thread may have it. Its memory goes back to the landing region when it is dropped, so one that is kept
-/// for long makes the region grow, and exhausts it in the end.
+/// Any thread may have it. Its memory goes back to the landing region when it is dropped. A message that is kept for long
+/// makes the region grow, and exhausts it in the end.
+///
+/// Nothing here copies unless its documentation says so.
 pub struct Message {
     whole: Whole,
     payload: Payload,
@@ -24,13 +26,58 @@ impl Message {
         Self { whole, payload }
     }
 
-    /// Who sent it to whom.
+    /// Who sent it.
+    pub fn from(&self) -> SocketAddrV4 {
+        let Flow { src, src_port, .. } = self.whole.flow;
+        SocketAddrV4::new(Ipv4Addr::from_bits(src), src_port)
+    }
+
+    /// Whom it was sent to.
+    pub fn to(&self) -> SocketAddrV4 {
+        let Flow { dst, dst_port, .. } = self.whole.flow;
+        SocketAddrV4::new(Ipv4Addr::from_bits(dst), dst_port)
+    }
+
+    /// Both, as the engine has them.
     pub fn flow(&self) -> Flow {
         self.whole.flow
     }
 
+    /// Bytes of payload: 0 to 65,507.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.whole.len
+    }
+
+    /// Whether it has no payload.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The payload where it landed, in order: one slice for what landed whole or was copied together. There may be any
+    /// number of slices, none of them empty; an empty message has none.
+    #[inline]
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let bytes = Some(self.payload.bytes()).filter(|bytes| !bytes.is_empty());
+        bytes.into_iter()
+    }
+
+    /// The payload as one slice, without a copy; `None`: it lies in several [pieces](Self::pieces).
+    #[inline]
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        Some(self.payload.bytes())
+    }
+
+    /// The payload as one slice. If it lies in several [pieces](Self::pieces) they are copied together, once:
+    /// [`is_copied`](Self::is_copied) is true from then on.
+    #[inline]
+    pub fn contiguous(&mut self) -> &[u8] {
+        self.payload.bytes()
+    }
+
     /// How it is known to be whole.
-    pub fn whole_by(&self) -> WholeBy {
+    pub fn proof(&self) -> WholeBy {
         self.whole.by
     }
 
@@ -39,9 +86,14 @@ impl Message {
         self.whole.fragments.into()
     }
 
+    /// Whether its payload was copied to make it whole.
+    pub fn is_copied(&self) -> bool {
+        self.payload.is_copied()
+    }
+
     /// Bytes that were copied to make it whole: none, or all.
     pub fn copied(&self) -> usize {
-        if self.payload.is_copied() { self.whole.len } else { 0 }
+        if self.is_copied() { self.whole.len } else { 0 }
     }
 
     /// The payload as an mbuf of one segment from `pool`, which any thread may use, without a copy, head- or
@@ -56,20 +108,6 @@ impl Message {
 
     pub(crate) fn into_parts(self) -> (Whole, Payload) {
         (self.whole, self.payload)
-    }
-}
-
-impl Deref for Message {
-    type Target = [u8];
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        self.payload.bytes()
-    }
-}
-
-impl AsRef<[u8]> for Message {
-    fn as_ref(&self) -> &[u8] {
-        self
     }
 }
 

@@ -240,7 +240,10 @@ fn child(order: &str, zero_copy: bool) -> Result<(), Failed> {
         stage.drop_one(what)?;
         let (receiver, open) = (stage.receiver.is_some(), stage.port.is_some() || stage.tx.is_some());
         if let Some(messages) = &stage.messages {
-            let intact = messages.iter().zip([7168, 20_000, 100]).all(|(m, len)| **m == *payload(len));
+            let intact = messages
+                .iter()
+                .zip([7168, 20_000, 100])
+                .all(|(m, len)| m.as_slice() == Some(&payload(len)[..]));
             ensure(messages.len() == 3 && intact, "a message that is held has changed")?;
         }
         if zero_copy && !receiver && open && !order.contains('s') {

@@ -84,7 +84,7 @@ impl Link {
             let n = receiver.receive(burst, |message| {
                 if let Some(admission) = &mut outlet.admission {
                     if message.flow().dst_port == ac::PORT {
-                        admission.received(&message);
+                        admission.received(message.as_slice().unwrap_or_default());
                         return;
                     }
                     admission.heard(queue, message.flow().src);
@@ -276,6 +276,15 @@ impl Outlet {
     /// Sends a datagram on, from where it landed.
     pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
         self.sender.send_message(message, ends).map(|()| self.count(ends))
+    }
+
+    /// Sends a copy of a datagram, which cannot go from where it lies: whether there was room for it.
+    pub fn send_copy(&mut self, message: &Message, ends: &Ends) -> bool {
+        let Some(mut buffer) = self.sender.buffer() else { return false };
+        message.pieces().for_each(|piece| {
+            buffer.fill(piece);
+        });
+        self.send(buffer, ends).is_ok()
     }
 
     fn count(&mut self, ends: &Ends) {

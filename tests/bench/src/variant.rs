@@ -126,7 +126,9 @@ impl Variant {
                     }
                     sink.frames += n as u64;
                     // SAFETY: just received, in order, from the queue that the lander's pool feeds.
-                    unsafe { lander.process(&mbufs[..n], |message| sink.take(&message, traffic)) };
+                    unsafe {
+                        lander.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
+                    };
                 }
             }
         }

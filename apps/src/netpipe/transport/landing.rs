@@ -124,9 +124,9 @@ impl Landing {
             found += 1;
         }
         if waiting.is_empty() {
-            found += link.receive(self.burst, now, |message, outlet| {
+            found += link.receive(self.burst, now, |mut message, outlet| {
                 if message.flow() == theirs
-                    && look(&message) == Then::Echo
+                    && look(message.contiguous()) == Then::Echo
                     && let Err(message) = answer(message, outlet, now)
                 {
                     waiting.push_back(message);
@@ -178,9 +178,7 @@ fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), Mes
 /// Sends a copy of a datagram that cannot be sent from where it lies.
 fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
     let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
-    let Some(mut buffer) = outlet.sender.buffer() else { return false };
-    buffer.fill(message);
-    outlet.sender.send(buffer, &ends).is_ok()
+    outlet.send_copy(message, &ends)
 }
 
 impl Transport for Landing {

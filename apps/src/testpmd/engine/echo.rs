@@ -69,9 +69,7 @@ fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), (Me
 /// Sends a copy of a datagram back.
 fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
     let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
-    let Some(mut buffer) = outlet.sender.buffer() else { return false };
-    buffer.fill(message);
-    outlet.send(buffer, &ends).is_ok()
+    outlet.send_copy(message, &ends)
 }
 
 impl Echo {

@@ -63,7 +63,7 @@ impl Ping {
     }
 
     /// A datagram came in.
-    fn take(&mut self, message: &Message, outlet: &Outlet) {
+    fn take(&mut self, mut message: Message, outlet: &Outlet) {
         let arrived = Instant::now();
         if message.flow() != outlet.ours().reversed() {
             self.tally.ignored += 1;
@@ -73,13 +73,14 @@ impl Ping {
             self.tally.late += 1;
             return;
         };
+        let payload = message.contiguous();
         let ping = self.tally.ping.entry(size).or_default();
-        if message.len() == size && self.pattern.matches(self.number, message) {
+        if payload.len() == size && self.pattern.matches(self.number, payload) {
             ping.round_trips.add(arrived.duration_since(since).as_nanos() as u64);
-        } else if Pattern::number(message).is_some_and(|n| n < self.number) {
+        } else if Pattern::number(payload).is_some_and(|n| n < self.number) {
             self.tally.late += 1;
             return;
-        } else if message.len() < 8 && self.unknown > 0 {
+        } else if payload.len() < 8 && self.unknown > 0 {
             self.unknown -= 1;
             self.tally.late += 1;
             return;
@@ -138,7 +139,7 @@ impl Ping {
 
 impl Engine for Ping {
     fn turn(&mut self, link: &mut Link, turn: &mut Turn) -> usize {
-        let mut work = turn.receive(link, |message, outlet| self.take(&message, outlet));
+        let mut work = turn.receive(link, |message, outlet| self.take(message, outlet));
         if let State::Waiting { size, since } = self.state {
             link.outlet.sender.flush();
             if turn.now.saturating_duration_since(since) > PATIENCE {

@@ -47,6 +47,34 @@ pub fn ports(_eal: &Eal) -> impl Iterator<Item = PortId> + use<> {
     })
 }
 
+/// The port of a device, by the name that EAL knows it by, such as `0000:01:00.0` or `net_null0`.
+pub fn find(eal: &Eal, device: &str) -> Option<PortId> {
+    ports(eal).find(|&id| name_of(eal, id).as_deref() == Some(device))
+}
+
+/// The name of a port's device; `None`: there is no such port.
+pub fn name_of(_eal: &Eal, id: PortId) -> Option<String> {
+    let mut name = [0; dpdk_sys::RTE_ETH_NAME_MAX_LEN as usize];
+    // SAFETY: EAL is initialised; DPDK writes a NUL-terminated name of at most so many bytes, or says that there is none.
+    let ret = unsafe { dpdk_sys::rte_eth_dev_get_name_by_port(id.0, name.as_mut_ptr()) };
+    if ret != 0 {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(unsafe { std::ffi::CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
+}
+
+/// The driver of a port, such as `net_e1000_igb`; `None`: there is no such port.
+pub fn driver_of(_eal: &Eal, id: PortId) -> Option<String> {
+    // SAFETY: EAL is initialised. Zeroes are a value of this plain structure; DPDK fills it for a valid port and says so. A
+    // driver's name is a string that lives as long as the driver.
+    unsafe {
+        let mut info: dpdk_sys::rte_eth_dev_info = std::mem::zeroed();
+        let ok = dpdk_sys::rte_eth_dev_info_get(id.0, &raw mut info) == 0 && !info.driver_name.is_null();
+        ok.then(|| std::ffi::CStr::from_ptr(info.driver_name).to_string_lossy().into_owned())
+    }
+}
+
 /// An Ethernet port.
 ///
 /// It may move to any thread but is not shared: DPDK's port functions must not run at once for one port. The queues

@@ -6,13 +6,13 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dpdk_sys::{rte_eth_fp_ops, rte_ethdev_qdata, rte_mbuf};
 
-use super::{PortId, Shared};
-use crate::{Burst, Errno};
+use super::{PortId, Shared, State};
+use crate::{Burst, Eal, Errno};
 
 /// The entry of the port in DPDK's table of fast functions.
 fn fast_ops(id: PortId) -> *const rte_eth_fp_ops {
@@ -56,6 +56,18 @@ unsafe impl Send for RxQueue {}
 impl RxQueue {
     pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
         Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
+    }
+
+    /// A queue of a port that the application has opened itself.
+    ///
+    /// # Safety
+    /// The port exists, its queue `queue` is set up, and it is started for as long as the queue is polled. Nobody else polls
+    /// this queue while this value lives.
+    pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
+        // To us it is closed already: its end is the application's.
+        let state = State { closed: true, ..State::default() };
+        let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
+        Self::new(Arc::new(shared), queue)
     }
 
     /// Its port.

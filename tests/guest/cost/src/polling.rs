@@ -52,7 +52,8 @@ impl Receiver for Lands {
         let mut empty = 0_u64;
         while got < datagrams {
             // A look at both ends is what the others' consumers take, too.
-            let n = self.messages.receive(self.burst, |m| {
+            let n = self.messages.receive(self.burst, |mut m| {
+                let m = m.contiguous();
                 wrong += usize::from(m.first() != Some(&byte(0)) || m.last() != Some(&byte(m.len() - 1)));
                 got += 1;
             });

@@ -162,14 +162,15 @@ struct Judge {
 }
 
 impl Judge {
-    fn take(&mut self, message: &Message, size: usize) {
+    fn take(&mut self, message: &mut Message, size: usize) {
         self.delivered += 1;
-        self.by_tags += u64::from(message.whole_by() == WholeBy::Tags);
+        self.by_tags += u64::from(message.proof() == WholeBy::Tags);
+        let message = message.contiguous();
         let number = source::number(message);
         let late = self.ordered && self.last.is_some_and(|last| number.is_none_or(|number| number <= last));
         let again = number.is_some_and(|number| !self.seen.insert(number));
         source::payload(number.unwrap_or_default(), size, &mut self.expected);
-        if number.is_none() || late || again || **message != *self.expected {
+        if number.is_none() || late || again || *message != *self.expected {
             self.wrong += 1;
             let same = message.iter().zip(&self.expected).take_while(|(a, b)| a == b).count();
             self.first_wrong.get_or_insert_with(|| {
@@ -227,11 +228,11 @@ fn run() -> Result<(), Failure> {
             return Err(format!("nothing arrives: {:?}", messages.counters()).into());
         }
         out.send(&mut source, OUT)?;
-        while messages.receive(32, |m| judge.take(&m, o.size)) > 0 {}
+        while messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {}
     }
     let mut heard = Instant::now();
     while heard.elapsed() < QUIET {
-        if messages.receive(32, |m| judge.take(&m, o.size)) > 0 {
+        if messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {
             heard = Instant::now();
         }
     }
@@ -249,10 +250,10 @@ fn run() -> Result<(), Failure> {
         }
         let want = random.below(IN + 1) as usize;
         if want > 0 {
-            messages.receive(want, |m| judge.take(&m, o.size));
+            messages.receive(want, |mut m| judge.take(&mut m, o.size));
         }
     }
-    while messages.receive(32, |m| judge.take(&m, o.size)) > 0 {}
+    while messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {}
     let counters = messages.counters();
     let missed = port.port().stats().map_or(0, |stats| stats.imissed);
     let (halves, swapped) = refused(&counters);

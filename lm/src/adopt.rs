@@ -1,0 +1,162 @@
+//! Landing in an application that has its own EAL, its own port and its own loop.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{error, fmt};
+
+use lm_engine::{Message, Receiver, ReceiverConfig, ReceiverError};
+use lm_landing::device::{Allowed, Traits};
+use lm_landing::{LandingError, LandingPool, LandingQueue, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_proto::counters::Counters;
+use lm_proto::layout::{BadMtu, Geometry};
+use lm_proto::reassembler::Limits;
+use pmd_e1000::device::{Refused, arguments, traits_of};
+use rte::port::{PortId, RxQueue};
+
+use crate::config::Config;
+use crate::eal::Eal;
+
+/// mbufs of a landing pool beyond the descriptors of its ring.
+const SPARE: u32 = 576;
+
+/// The memory that a queue of the application's port lands in.
+///
+/// It is made first. The application sets its queue up with [`Landing::mempool`], starts its port, and has the queue
+/// [adopted](Landing::adopt).
+pub struct Landing {
+    eal: Eal,
+    port: PortId,
+    pool: LandingPool,
+    traits: Traits,
+    receiver: ReceiverConfig,
+}
+
+impl Landing {
+    /// Memory for one queue of DPDK's port `port`, which has as many descriptors as `config` says.
+    ///
+    /// Of `config` count MTU, proof, descriptors, region and reassembly. A card that the application opens itself is not
+    /// examined as [`Port::open`](crate::Port::open) does it: its slots do not overlap, and datagrams are copied once.
+    ///
+    /// # Errors
+    /// [`AdoptError`]: nothing can land on this device, the MTU is out of range, or there is too little memory.
+    pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
+        let id = PortId(port);
+        let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
+        let traits = traits_of(&driver, &arguments(id)).map_err(AdoptError::Device)?;
+        let geometry = Geometry::new(config.node.mtu).map_err(AdoptError::Mtu)?;
+        let overlap = traits.allowed == Allowed::Both;
+        let name = format!("landing_{port}_{}", POOLS.fetch_add(1, Ordering::Relaxed));
+        let pool = LandingPool::create(
+            eal.as_rte(),
+            &PoolConfig {
+                name,
+                descriptors: config.node.rxd,
+                spare_mbufs: SPARE,
+                region: config.node.region,
+                max_region: config.node.region.max(64 << 20),
+                kind: if traits.needs_dpdk_memory { RegionKind::Dpdk } else { RegionKind::Mirrored },
+                stride: geometry.stride(),
+                room: traits.declared_room.max(geometry.longest_frame()),
+                layout: if overlap { SlotLayout::Overlapping } else { SlotLayout::Separate },
+                socket: None,
+                writes: Writes { at_any_time: !traits.synchronous, ..Writes::default() },
+            },
+        )
+        .map_err(AdoptError::Memory)?;
+        let limits = Limits { datagrams: config.node.reassembly.into(), ..Limits::default() };
+        let require = config.node.require;
+        let receiver = ReceiverConfig { geometry, require, limits, ..ReceiverConfig::default() };
+        Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver })
+    }
+
+    /// What `rte_eth_rx_queue_setup` is told.
+    pub fn mempool(&self) -> *mut rte::sys::rte_mempool {
+        self.pool.as_ptr()
+    }
+
+    /// The queue, set up with this memory, as a source of messages.
+    ///
+    /// # Safety
+    /// Queue `queue` of the port was set up with [`Landing::mempool`] and with as many descriptors as the configuration says,
+    /// and the port is started. As long as the result lives it stays so, and nobody else polls the queue. The thread that
+    /// polls the result is also the one that stops and closes the port.
+    ///
+    /// # Errors
+    /// [`AdoptError::Receiver`]: no memory for the buffers that repairs are made in.
+    #[allow(unsafe_code)]
+    pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
+        let Self { eal, port, pool, traits, receiver } = self;
+        // SAFETY: the caller's promise.
+        let queue = unsafe { LandingQueue::new(RxQueue::adopt(eal.as_rte(), port, queue), pool, traits) };
+        let receiver = Receiver::new(eal.as_rte(), queue, &receiver).map_err(AdoptError::Receiver)?;
+        Ok(AdoptedQueue { receiver })
+    }
+}
+
+/// Pools have names, and no two the same.
+static POOLS: AtomicU32 = AtomicU32::new(0);
+
+/// A queue of the application's port that gives messages.
+pub struct AdoptedQueue {
+    receiver: Receiver,
+}
+
+impl AdoptedQueue {
+    /// Polls once for at most `burst` frames and gives each message that became whole to `each`; how many frames came. Runs the
+    /// port's RX callbacks, as `rte_eth_rx_burst` does. Frames that are not LM's are dropped and counted.
+    ///
+    /// Behind 32 frames and more the newest message may wait for the next call.
+    #[inline]
+    pub fn poll(&mut self, burst: usize, each: impl FnMut(Message)) -> usize {
+        self.receiver.receive(burst, each)
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        self.receiver.counters()
+    }
+}
+
+/// Why nothing can land on a port of the application's.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AdoptError {
+    /// DPDK has no port of this number.
+    NoPort(u16),
+    /// The device does not honour posted buffers.
+    Device(Refused),
+    /// The MTU is out of range.
+    Mtu(BadMtu),
+    /// No memory to land in.
+    Memory(LandingError),
+    /// No memory to repair in.
+    Receiver(ReceiverError),
+}
+
+impl fmt::Display for AdoptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPort(port) => {
+                write!(
+                    f,
+                    "DPDK has no port {port}: give EAL a device (--vdev, -a) before -- in its arguments"
+                )
+            }
+            Self::Device(e) => e.fmt(f),
+            Self::Mtu(e) => e.fmt(f),
+            Self::Memory(e) => e.fmt(f),
+            Self::Receiver(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for AdoptError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NoPort(_) => None,
+            Self::Device(e) => Some(e),
+            Self::Mtu(e) => Some(e),
+            Self::Memory(e) => Some(e),
+            Self::Receiver(e) => Some(e),
+        }
+    }
+}

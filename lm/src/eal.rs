@@ -1,0 +1,67 @@
+//! [`Eal`]: DPDK's environment.
+
+use rte::EalError;
+use rte::lcore::{self, Join, LaunchError};
+
+/// DPDK's environment: memory, lcores, devices. There is one in a process, and everything that is made with it keeps it alive.
+#[derive(Clone, Debug)]
+pub struct Eal {
+    inner: rte::Eal,
+    rest: Vec<String>,
+}
+
+impl Eal {
+    /// Initialises it from a command line as DPDK's programs have it, the program's name first: [`std::env::args`] will do.
+    ///
+    /// It works once in a process. The calling thread becomes the main lcore and is pinned to it.
+    ///
+    /// # Errors
+    /// What EAL says against the command line or the machine. [`EalError`] says what to do.
+    pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, EalError> {
+        let (inner, rest) = rte::Eal::init(args)?;
+        Ok(Self { inner, rest })
+    }
+
+    /// The environment that the application has initialised itself, by `rte_eal_init`.
+    ///
+    /// # Safety
+    /// `rte_eal_init` has succeeded in this process, which is a primary one. `rte_eal_cleanup` is not called before this value
+    /// and all that was made with it are gone.
+    #[allow(unsafe_code)]
+    pub unsafe fn adopt() -> Self {
+        // SAFETY: the caller's promise.
+        Self { inner: unsafe { rte::Eal::adopt() }, rest: Vec::new() }
+    }
+
+    /// The arguments behind `--`, which are the application's.
+    pub fn args(&self) -> &[String] {
+        &self.rest
+    }
+
+    /// The devices that have a port, by name, such as `net_tap0` or `0000:01:00.0`.
+    pub fn devices(&self) -> Vec<String> {
+        rte::port::ports(&self.inner).filter_map(|id| rte::port::name_of(&self.inner, id)).collect()
+    }
+
+    /// The lcores that [`launch`](Self::launch) can use, in ascending order.
+    pub fn worker_lcores(&self) -> Vec<u32> {
+        self.inner.worker_lcores()
+    }
+
+    /// Runs `work` on a worker lcore. The result is had by [`Join::join`]; dropping the [`Join`] waits, too.
+    ///
+    /// # Errors
+    /// [`LaunchError`] if `lcore` is no worker or is busy; `work` is dropped then.
+    pub fn launch<T: Send + 'static>(
+        &self,
+        lcore: u32,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Join<T>, LaunchError> {
+        lcore::launch(&self.inner, lcore, work)
+    }
+
+    /// The environment as the crates below this one have it.
+    pub fn as_rte(&self) -> &rte::Eal {
+        &self.inner
+    }
+}

@@ -1,0 +1,246 @@
+//! [`Port`]: a DPDK port as a node that receives and sends messages.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{error, fmt, thread};
+
+use lm_engine::{Message, SendBuffer};
+use lm_node::port::{OpenError, StartPortError};
+use lm_node::tally::Tally;
+use lm_node::{Link, NodePort};
+
+use crate::config::Config;
+use crate::eal::Eal;
+use crate::outbound::{Outbound, Outbox, SendError, Sent};
+
+/// How long a port that closes waits for the device to take the last frames.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// A DPDK port that receives and sends messages. It belongs to the thread that polls it, and may be moved to another one.
+///
+/// Dropping it stops and closes the port. Messages that are still held keep their memory.
+pub struct Port {
+    // The queues go before the port.
+    link: Option<Link>,
+    node: NodePort,
+    config: Config,
+    outbox: Outbox,
+    running: Arc<AtomicBool>,
+    ignored: u64,
+}
+
+/// Ends [`Port::is_running`], from any thread.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// The port's loop ends when it looks next.
+    pub fn stop(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Port {
+    /// Takes the port of a device, prepares it for landing and starts it. `device` is its name in EAL, such as `net_tap0` or
+    /// `0000:01:00.0`.
+    ///
+    /// A net_memif client waits up to 5 s for its server. A link that is down is no error: messages wait for it.
+    ///
+    /// # Errors
+    /// [`PortError`]: there is no such device, nothing can land on it, or there is too little memory.
+    pub fn open(eal: &Eal, device: &str, config: Config) -> Result<Self, PortError> {
+        let id = rte::port::find(eal.as_rte(), device)
+            .ok_or_else(|| PortError::NoDevice { device: device.to_owned(), known: eal.devices() })?;
+        let mut node = NodePort::open(eal.as_rte(), id, &config.node).map_err(PortError::Open)?;
+        let never = || false;
+        node.start(eal.as_rte(), &config.node, &config.identity(), never).map_err(PortError::Start)?;
+        let link = node.link.take();
+        let running = Arc::new(AtomicBool::new(true));
+        Ok(Self { link, node, config, outbox: Outbox::default(), running, ignored: 0 })
+    }
+
+    /// Polls each queue once. Every message to this node that became whole is given to `each`, with the way out; what waited to
+    /// be sent is sent. ARP is answered meanwhile. Returns what was found: 0 where there was nothing to do.
+    ///
+    /// What reaches `each`: datagrams to the node's address, to a multicast group or to the broadcast address, and of these
+    /// only those to [`Config::udp_port`], if one was given. Others are counted in [`Port::ignored`].
+    ///
+    /// # Errors
+    /// [`PollError::Closed`] after [`Port::close`].
+    pub fn poll(&mut self, mut each: impl FnMut(Message, &mut Outbound<'_>)) -> Result<usize, PollError> {
+        let Self { link, node, config, outbox, ignored, .. } = self;
+        let link = link.as_mut().ok_or(PollError::Closed)?;
+        let now = Instant::now();
+        if !link.outlet.is_up() {
+            node.look_at_link();
+        }
+        let mut found = 0;
+        if !outbox.is_empty() {
+            found += Outbound { outlet: &mut link.outlet, outbox, now }.flush();
+        }
+        found += link.receive(config.node.burst.into(), now, |message, outlet| {
+            if config.takes(&message.flow()) {
+                each(message, &mut Outbound { outlet, outbox, now });
+            } else {
+                *ignored += 1;
+            }
+        });
+        Ok(found)
+    }
+
+    /// The way out, for messages that do not answer another; `None` after [`Port::close`].
+    pub fn outbound(&mut self) -> Option<Outbound<'_>> {
+        let outlet = &mut self.link.as_mut()?.outlet;
+        Some(Outbound { outlet, outbox: &mut self.outbox, now: Instant::now() })
+    }
+
+    /// [`Outbound::send`]. A port that was closed drops the message.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn send(&mut self, data: &[u8], to: SocketAddrV4) -> Result<Sent, SendError> {
+        self.outbound().map_or(Ok(Sent::Dropped), |mut out| out.send(data, to))
+    }
+
+    /// [`Outbound::buffer`].
+    pub fn buffer(&mut self) -> Option<SendBuffer> {
+        self.outbound()?.buffer()
+    }
+
+    /// [`Outbound::send_buffer`]. A port that was closed drops it.
+    pub fn send_buffer(&mut self, buffer: SendBuffer, to: SocketAddrV4) -> Sent {
+        self.outbound().map_or(Sent::Dropped, |mut out| out.send_buffer(buffer, to))
+    }
+
+    /// Whether nobody has called [`Stopper::stop`].
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// What ends the loop, from another thread or a signal handler.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.running))
+    }
+
+    /// Whether the link has come up since the start.
+    pub fn is_up(&self) -> bool {
+        self.node.look_at_link()
+    }
+
+    /// Where the node can be sent to. The port is 0 if it takes all.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.config.address()
+    }
+
+    /// What the port did: datagrams, frames, and drops by reason.
+    pub fn counters(&self) -> Tally {
+        let mut tally = self.node.past.clone();
+        if let Some(link) = &self.link {
+            tally.add(&link.tally());
+        }
+        tally
+    }
+
+    /// Datagrams that were for others, or for another UDP port.
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// Messages that were dropped on the way out, and those that still wait there.
+    pub fn unsent(&self) -> (u64, usize) {
+        (self.outbox.dropped(), self.outbox.len())
+    }
+
+    /// Stops the port. What waits is dropped; the device has 100 ms to take the last frames.
+    ///
+    /// # Errors
+    /// [`PollError`]: it is closed already, or its driver refuses.
+    pub fn close(&mut self) -> Result<(), PollError> {
+        let mut link = self.link.take().ok_or(PollError::Closed)?;
+        self.running.store(false, Ordering::Relaxed);
+        self.outbox.clear();
+        link.release_grants();
+        let begun = Instant::now();
+        while link.outlet.sender.flush() > 0 && begun.elapsed() < LINGER {
+            thread::yield_now();
+        }
+        self.node.link = Some(link);
+        self.node.stop().map_err(PollError::Device)
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if self.link.is_some()
+            && let Err(e) = self.close()
+        {
+            log::warn!("port {}: {e}", self.node.id());
+        }
+    }
+}
+
+/// Why there is no port.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PortError {
+    /// EAL has no device of this name.
+    NoDevice {
+        /// The name.
+        device: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
+    /// The port cannot be prepared.
+    Open(OpenError),
+    /// The port does not start.
+    Start(StartPortError),
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDevice { device, known } if known.is_empty() => write!(
+                f,
+                "EAL has no device {device}, and no other: give it one, such as --vdev={device} or -a 0000:01:00.0"
+            ),
+            Self::NoDevice { device, known } => {
+                write!(f, "EAL has no device {device}: there are {}", known.join(", "))
+            }
+            Self::Open(e) => e.fmt(f),
+            Self::Start(e) => e.fmt(f),
+        }
+    }
+}
+
+impl error::Error for PortError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NoDevice { .. } => None,
+            Self::Open(e) => Some(e),
+            Self::Start(e) => Some(e),
+        }
+    }
+}
+
+/// Why a port is not polled, or not stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PollError {
+    /// It is closed.
+    Closed,
+    /// What its driver says.
+    Device(String),
+}
+
+impl fmt::Display for PollError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the port is closed: open another one"),
+            Self::Device(why) => f.write_str(why),
+        }
+    }
+}
+
+impl error::Error for PollError {}
