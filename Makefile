@@ -43,6 +43,8 @@ lint: setup ## Format, clippy, mutants that have gone stale, licences and adviso
 	@tests/scripts/mutants.sh --check
 	@tests/scripts/core-mutants.sh --check
 	@tests/scripts/deny.sh
+	@tests/scripts/unused.sh
+	@tests/scripts/msrv.sh
 
 sbom: setup ## What the programs are made of, as CycloneDX: target/sbom/lm.cdx.json
 	@tests/scripts/sbom.py

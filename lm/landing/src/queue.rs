@@ -348,7 +348,7 @@ impl LandingQueue {
         set_layout(&mut self.pool, &self.traits, layout);
     }
 
-    /// Ends polling. Once its port has the pool back, by [`LandingPort::stop`](crate::LandingPort::stop), or it is dropped,
+    /// Ends polling. Once its port has the pool back, when that is stopped, or it is dropped,
     /// the port can be stopped.
     pub fn into_pool(self) -> LandingPool {
         let Self { mut pool, rx, .. } = self;

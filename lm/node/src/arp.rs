@@ -1,7 +1,7 @@
 //! [`Resolver`]: which MAC address a datagram goes to.
 //!
 //! A port's `--eth-peer` decides, if there is one. Else the address is asked for by ARP; `lm_proto::neighbours` says who is believed.
-//! Devices that are files never answer: after [`PATIENCE`] datagrams go to the broadcast address, until an answer comes.
+//! Devices that are files never answer: after 200 ms datagrams go to the broadcast address, until an answer comes.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

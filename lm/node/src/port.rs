@@ -377,7 +377,7 @@ impl Client {
     }
 }
 
-/// Starts a port by `start`. A net_memif client is stopped and started again for as long as [`PATIENCE`], if its server is not
+/// Starts a port by `start`. A net_memif client is stopped and started again for as long as 5 s, if its server is not
 /// there or not ready yet, if it `may` be tried again, and until somebody gives up.
 pub fn persist<P, E>(
     port: &mut P,

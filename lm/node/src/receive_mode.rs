@@ -5,7 +5,7 @@
 //! - `adaptive`: it polls while there is traffic, and sleeps when none came for a while (`--rx-idle`).
 //!
 //! DPDK's l3fwd-power does the same. A sleep ends with a frame, at the moment that somebody is due, or after [`LONGEST`]: what
-//! comes on other ways (orders, signals, the clock) is looked at that often. No frame is slept through: see [`nap`].
+//! comes on other ways (orders, signals, the clock) is looked at that often. No frame is slept through: see `nap`.
 
 use std::io;
 use std::time::{Duration, Instant};

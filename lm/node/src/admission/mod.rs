@@ -6,7 +6,7 @@
 //! destination lands for somebody else, not at all for a while.
 //!
 //! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`frames`]
-//! is what goes out besides messages, [`rings`] knows when a ring is through, [`view`] is what can be shown.
+//! is what goes out besides messages, `rings` knows when a ring is through, `view` is what can be shown.
 
 pub mod frames;
 pub mod pace;
