@@ -6,14 +6,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=0.5.4
 tools=$PWD/target/tools
-log=$tools/mdbook.log
+log=target/tools/mdbook.log
 has() { [ "$(PATH="$tools/bin:$PATH" mdbook --version 2>/dev/null)" = "mdbook v$version" ]; }
 if ! has; then
   echo "installing mdbook $version"
   mkdir -p "$tools"
   if ! cargo install --locked --quiet --version "=$version" --root "$tools" ${BOOK_JOBS:+-j "$BOOK_JOBS"} \
     --no-default-features --features search mdbook >"$log" 2>&1; then
-    echo "no book was made: mdbook $version cannot be had here ($log has the reason); docs/README.md is the map without it"
+    echo "no book was made: mdbook $version cannot be had here ($log says why); docs/README.md is the map without it"
     exit 0
   fi
 fi
