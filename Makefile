@@ -9,10 +9,14 @@ FUZZ_SEED ?= 1
 # The same for property tests.
 export PROPTEST_RNG_SEED ?= 1
 
+# What `make test` consists of, in this order. tests/README.md says what each is.
+TEST_STEPS := setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short
+
+.PHONY: $(TEST_STEPS:%=step-%) begin-steps book
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## Install what is missing to build and run (Debian packages)
 	@tests/scripts/install.sh build
@@ -34,12 +38,21 @@ demo: build hugepages ## Two processes over net_memif: LM next to a receiver tha
 
 # What needs tshark or dpdk-testpmd must not pass for want of it.
 test: export LM_TOOLS = must
-test: setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short ## Everything that CI runs
+test: $(TEST_STEPS:%=step-%) ## Everything that CI runs, and how long each step takes
+	@tests/scripts/step.sh --summary
 	@echo "all tests passed"
 
-lint: setup ## Format, clippy, mutants that have gone stale, licences and advisories
+# One step, timed: `make step-unit` is `make unit` and its seconds.
+$(TEST_STEPS:%=step-%): step-%: | begin-steps
+	+@MAKE="$(MAKE)" tests/scripts/step.sh $*
+
+begin-steps:
+	@tests/scripts/step.sh --begin
+
+lint: setup ## Format, clippy, documents, mutants that have gone stale, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@/usr/bin/python3 -B tests/scripts/docs.py
 	@tests/scripts/mutants.sh --check
 	@tests/scripts/core-mutants.sh --check
 	@tests/scripts/deny.sh
@@ -102,6 +115,9 @@ measure-short: build hugepages setup-test ## The same in a minute, to see that i
 profile: build hugepages ## Where a round trip's time goes, by perf; writes docs/results/profile.md
 	@tests/scripts/install.sh profile
 	@/usr/bin/python3 -B tests/e2e/profile.py
+
+book: ## The documents as a book, by mdBook if it can be had: target/book/index.html
+	@tests/scripts/book.sh
 
 doc: setup ## API documentation
 	$(CARGO) doc --workspace --no-deps --locked

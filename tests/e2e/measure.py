@@ -1,14 +1,17 @@
-"""`make measure`: lm-netpipe in all its places; tables, pictures and JSON.
+"""`make measure`: lm-netpipe in all its places; tables, pictures and raw results.
 
     measure.py [--short] [--no-lab] [--only PLACE]...
 
 Without --short it writes docs/results; with it, target/measure, and only sees to it that everything works: every
-transport delivers, JSON and pictures are well-formed. A place that fails is told of, what there is of the others is written, and the exit
-code is 1.
+transport delivers, raw results and pictures are well-formed. A place that fails is told of, what there is of the others
+is written, and the exit code is 1.
+
+Raw results are JSON, compressed (`zcat memif.json.gz`): nobody reads them line by line.
 """
 
 import argparse
 import contextlib
+import gzip
 import json
 import os
 import pathlib
@@ -16,6 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import xml.etree.ElementTree as xml
 
@@ -45,7 +49,7 @@ SHORT = ("--sizes=1,64,7168,16384,65507", "--time=60", "--blocks=2", "--repetiti
 ROUNDS = 9
 TURN = ("--time=200", "--blocks=2")
 PLACES = (
-    Place("memif", "Two processes over net_memif (rings that copy on both sides), kernel sockets over veth, all in one run",
+    Place("memif", "Two processes over net_memif (copying rings), kernel sockets over veth, all in one run",
           ALL, (*CHECKSUM, "--time=200", "--blocks=4"), SHORT),
     Place("zero-copy", "net_memif's zero-copy client, checksums computed and verified", PORTED,
           (*CHECKSUM, *TURN, "--sizes=64,1024,1472,4096,7168,11832,16384,65507"),
@@ -62,6 +66,21 @@ PLACES = (
 # In the laboratory, if its tools are there.
 LAB = ("netpipe-em", "netpipe-em-82574", "netpipe-igb", "jumbo-igb", "jumbo-em", "rx-mode-igb", "rx-mode-em", "rx-mode-em-82574")
 LAB_ICOUNT = ("netpipe-em", "netpipe-igb", "cost-e1000", "cost-igb")
+
+
+def write_raw(path, results):
+    """The same results make the same file: no name and no time in it."""
+    text = json.dumps(results, separators=(",", ":")) + "\n"
+    path.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+
+
+def read_raw(path):
+    return netpipe.Results(json.loads(gzip.decompress(path.read_bytes())))
+
+
+def prose(text):
+    """A paragraph in lines of the documents' width."""
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def us(ns):
@@ -219,7 +238,7 @@ def main():
     found, text, commands, failures = {}, [], [], []
     for place in PLACES:
         options = place.short if arguments.short else place.options
-        path, svg = out / f"{place.name}.json", None if place.rounds else str(out / place.name)
+        path, svg = out / f"{place.name}.json.gz", None if place.rounds else str(out / place.name)
         if options is None:
             continue
         if not arguments.only or place.name in arguments.only:
@@ -231,12 +250,13 @@ def main():
                 failures.append(place.name)
                 continue
             results["machine"] |= occasion()
-            path.write_text(json.dumps(results, indent=1) + "\n")
+            results["machine"]["command"] = results["machine"]["command"].replace(f"{ROOT}/", "")
+            write_raw(path, results)
             print(f"{place.name} ... ok ({time.monotonic() - began:.0f} s)", flush=True)
             time.sleep(netpipe.APART)
         elif path.exists():
             # What was measured before stays in the tables.
-            results = netpipe.Results(json.loads(path.read_text()))
+            results = read_raw(path)
         else:
             continue
         found[place.name] = results
@@ -249,17 +269,19 @@ def main():
     for mark in marks:
         print("{:<75} {:>8}  {:<7} {}".format(*mark))
     if found:
-        head = ["# Measured by `make measure`\n", machine(next(iter(found.values()))) + ".\n",
-                "What it means is in `../results.md`. The two wires are not the same: net_memif is memory that two processes "
-                "share, veth is the kernel's.\n", "## Goals measured in these runs\n",
+        head = ["# Measured by `make measure`\n", prose(machine(next(iter(found.values()))) + "."),
+                prose("What the figures mean is in `../results.md`; the raw ones are in the `.json.gz` files beside this one "
+                      "(`zcat`). The two wires are not the same: net_memif is memory that two processes share, veth is the "
+                      "kernel's."), "## Goals measured in these runs\n",
                 *table(["", "figure", "mark", ""], marks)]
         (out / "memif.md").write_text("\n".join([*head, *text, "## Commands\n", *(f"    {c}" for c in commands), ""]))
     if not arguments.short and not arguments.no_lab and (not arguments.only or "lab" in arguments.only):
         lines, well = laboratory(LAB, "--full")
         virtual, too = laboratory(LAB_ICOUNT, "--icount")
         failures += [] if well and too else ["laboratory"]
-        head = ["# Measured in the laboratory\n", "Emulated cards in QEMU under TCG (docs/hardware.md): ratios within a guest "
-                "count, microseconds don't.\n", "## Real time\n"]
+        head = ["# Measured in the laboratory\n",
+                prose("Emulated cards in QEMU under TCG (docs/hardware.md): ratios within a guest count, microseconds don't."),
+                "## Real time\n"]
         (out / "laboratory.md").write_text("\n".join([*head, *lab_tables(lines), "## Virtual time: 1 ns an instruction\n",
                                                       *lab_tables(virtual)]))
     if failures:

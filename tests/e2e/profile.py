@@ -21,7 +21,7 @@ import time
 
 import netpipe
 import testpmd
-from measure import CHECKSUM, TAGS, measured_when, occasion, table
+from measure import CHECKSUM, TAGS, measured_when, occasion, prose, table
 from testpmd import ROOT, Failed
 
 # Samples of each process a second.
@@ -195,9 +195,10 @@ def main():
     parser.add_argument("--only", action="append", default=[], help="cases")
     arguments = parser.parse_args()
     chosen = [c for c in CASES if not arguments.only or c[0] in arguments.only]
-    head = ["# Where the time of a round trip goes\n", "`make profile`: `perf record -e cpu-clock` of both ends, µs by part, both "
-            "ends together; they sum up to twice the round trip, since each end also waits for the other, in polls of `net_memif` and of "
-            "the clock. A sample counts for the innermost source file of this workspace.\n"]
+    head = ["# Where the time of a round trip goes\n",
+            prose("`make profile` samples both ends with `perf record -e cpu-clock`. The tables have µs by part, both ends "
+                  "together. The columns sum up to twice the round trip, since each end also waits for the other, in polls of "
+                  "`net_memif` and of the clock. A sample counts for the innermost source file of this workspace.")]
     text = []
     for _, title, size, options, transports in chosen:
         lines = list(case(title, size, options, transports, arguments.seconds))
