@@ -154,3 +154,11 @@ fn hello_answers_a_socket_program() {
     BufReader::new(hello.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     assert!(line.starts_with("30000 bytes from 10.1.0.1:"), "{line}");
 }
+
+#[test]
+fn the_readme_opens_with_hello() {
+    let (readme, hello) = (include_str!("../../README.md"), include_str!("../examples/hello.rs"));
+    let code = hello.split_once("\nuse ").map_or("", |(_, code)| code);
+    let block = readme.split_once("```rust\nuse ").and_then(|(_, rest)| rest.split_once("```"));
+    assert_eq!(block.map(|(block, _)| block), Some(code));
+}
