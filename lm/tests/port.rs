@@ -1,0 +1,173 @@
+//! The facade on two ports of net_memif that are joined: what its documentation promises, step by step in one process, since
+//! there is one EAL in each.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use lm::{Config, Eal, PollError, Port, PortError, SendError, Sent};
+
+type Failed = Box<dyn Error>;
+
+const A: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 1), 7001);
+const B: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 2), 7002);
+
+fn ensure(ok: bool, what: &str) -> Result<(), Failed> {
+    if ok { Ok(()) } else { Err(what.into()) }
+}
+
+/// Polls both ports until `done`, or for two seconds.
+fn until(
+    a: &mut Port,
+    b: &mut Port,
+    mut done: impl FnMut(&mut Port, &mut Port) -> Result<bool, Failed>,
+) -> Result<(), Failed> {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !done(a, b)? {
+        ensure(Instant::now() < end, "it takes too long")?;
+    }
+    Ok(())
+}
+
+fn refusals(eal: &Eal) -> Result<(), Failed> {
+    let unknown = Port::open(eal, "net_tap7", Config::new(*A.ip())).err().ok_or("there is no such device")?;
+    ensure(matches!(unknown, PortError::NoDevice { .. }), "NoDevice")?;
+    let text = unknown.to_string();
+    ensure(text.contains("net_tap7") && text.contains("net_memif0, net_memif1"), &text)?;
+    for mtu in [0, 575, 9217] {
+        let error =
+            Port::open(eal, "net_memif0", Config::new(*A.ip()).mtu(mtu)).err().ok_or("no such MTU")?;
+        ensure(error.to_string().contains("576") && error.source().is_some(), &error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Every length comes as it was sent, with its addresses; each was acknowledged.
+fn messages(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
+    for len in [0, 1, 1472, 1473, 7168, 65_507] {
+        let data: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+        ensure(a.send(&data, B)? != Sent::Dropped, "it is sent or waits")?;
+        let mut came = None;
+        until(a, b, |a, b| {
+            a.poll(|_, _| ())?;
+            b.poll(|mut m, _| {
+                let pieces: Vec<u8> = m.pieces().flatten().copied().collect();
+                let same = m.as_slice() == Some(&data[..])
+                    && pieces == data
+                    && m.len() == len
+                    && m.is_empty() == (len == 0);
+                came = Some(same && m.contiguous() == data && (m.from(), m.to()) == (A, B) && !m.is_copied());
+            })?;
+            Ok(came.is_some())
+        })?;
+        ensure(came == Some(true), &format!("{len} bytes"))?;
+    }
+    ensure(b.counters().counters.datagrams == 6, "six were counted")?;
+    ensure(a.send(&vec![0; 65_508], B) == Err(SendError::TooLong { len: 65_508 }), "it is too long")
+}
+
+/// Datagrams to another UDP port or another node do not reach the closure.
+fn others(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
+    a.send(b"other port", SocketAddrV4::new(*B.ip(), 7003))?;
+    a.send(b"ours", B)?;
+    let mut came = Vec::new();
+    until(a, b, |a, b| {
+        a.poll(|_, _| ())?;
+        b.poll(|mut m, _| came.push(m.contiguous().to_vec()))?;
+        Ok(!came.is_empty())
+    })?;
+    ensure(came == [b"ours"] && b.ignored() == 1, "the other one was ignored")
+}
+
+/// Messages for a peer that does not answer ARP yet wait, 256 of them, and do not hold up those for another.
+fn waiting(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
+    let nobody = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 99), 1);
+    let sent = |a: &mut Port, buffers: usize| -> Result<Vec<Sent>, Failed> {
+        (0..buffers).map(|_| Ok(a.send(b"x", nobody)?)).collect()
+    };
+    let first = sent(a, 20)?;
+    ensure(first.iter().all(|&s| s == Sent::Waiting) && a.unsent() == (0, 20), "they wait")?;
+    a.send(b"past them", B)?;
+    let mut came = 0;
+    until(a, b, |a, b| {
+        a.poll(|_, _| ())?;
+        b.poll(|_, _| came += 1)?;
+        Ok(came > 0)
+    })?;
+    // After 200 ms without an answer they go to the broadcast address.
+    until(a, b, |a, b| {
+        a.poll(|_, _| ())?;
+        b.poll(|_, _| ())?;
+        Ok(a.unsent().1 == 0)
+    })?;
+    ensure(a.unsent() == (0, 0), "all of them went")
+}
+
+/// A message is sent on from where it landed; who holds it longer than the port lives keeps its memory.
+fn forwarded_and_kept(a: &mut Port, b: &mut Port) -> Result<lm::Message, Failed> {
+    let data = vec![3; 20_000];
+    a.send(&data, B)?;
+    let mut kept = None;
+    until(a, b, |a, b| {
+        b.poll(|message, port| {
+            let from = message.from();
+            port.forward(message, from);
+        })?;
+        a.poll(|message, _| kept = Some(message))?;
+        Ok(kept.is_some())
+    })?;
+    let kept = kept.ok_or("it came back")?;
+    ensure(kept.as_slice() == Some(&data[..]) && kept.from() == B, "it came back as it was")?;
+    Ok(kept)
+}
+
+fn run() -> Result<(), Failed> {
+    let socket = std::env::temp_dir().join(format!("lm-port-{}.sock", std::process::id()));
+    let vdev = |i: usize, role: &str| {
+        format!("--vdev=net_memif{i},role={role},id=0,rsize=9,socket-abstract=no,socket={}", socket.display())
+    };
+    let args = ["port", "-l", "0", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--log-level=4"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("--file-prefix=lmp{}", std::process::id()), vdev(0, "server"), vdev(1, "client")])
+        .chain(["--", "mine"].map(str::to_owned));
+    let eal = Eal::init(args)?;
+    ensure(eal.args() == ["mine"] && eal.devices() == ["net_memif0", "net_memif1"], "what EAL did not take")?;
+    println!("test refusals");
+    refusals(&eal)?;
+    let mut a = Port::open(&eal, "net_memif0", Config::new(*A.ip()).udp_port(A.port()))?;
+    let mut b = Port::open(&eal, "net_memif1", Config::new(*B.ip()).udp_port(B.port()))?;
+    ensure((a.address(), b.address()) == (A, B), "addresses")?;
+    println!("test messages of every kind of length");
+    messages(&mut a, &mut b)?;
+    println!("test datagrams for others");
+    others(&mut a, &mut b)?;
+    println!("test messages that wait");
+    waiting(&mut a, &mut b)?;
+    println!("test a message that outlives its port");
+    let kept = forwarded_and_kept(&mut a, &mut b)?;
+    let stopper = a.stopper();
+    std::thread::spawn(move || stopper.stop()).join().map_err(|_| "the thread panicked")?;
+    ensure(!a.is_running() && b.is_running(), "one is stopped")?;
+    b.close()?;
+    ensure(
+        b.poll(|_, _| ()) == Err(PollError::Closed) && b.close() == Err(PollError::Closed),
+        "closed once",
+    )?;
+    ensure(b.send(b"x", A)? == Sent::Dropped && b.buffer().is_none(), "a closed port takes nothing")?;
+    drop((a, b));
+    ensure(kept.len() == 20_000 && kept.as_slice().is_some_and(|s| s.iter().all(|&x| x == 3)), "it is kept")?;
+    drop(kept);
+    ensure(lm_landing::orphans() == 0, "a region is left")?;
+    let owed = lm_landing::owed_by_devices();
+    ensure(owed.slots == 0, "devices have slots that nobody waits for")?;
+    println!("5 passed, 0 failed");
+    Ok(())
+}
+
+fn main() {
+    if let Err(e) = run() {
+        eprintln!("port: {e}");
+        std::process::exit(1);
+    }
+}
