@@ -91,6 +91,14 @@ impl Config {
     }
 
     /// Refuses what would not be safe, or not be live.
+    ///
+    /// ```
+    /// use ac::{Config, NodeId, Policy};
+    /// let mut config = Config::new(NodeId(1), Config::any_incarnation(), Policy::Exclusive);
+    /// assert!(config.check().is_ok());
+    /// config.nodes = 0;
+    /// println!("{}", config.check().unwrap_err());
+    /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.node == NodeId::ALL {
             return Err(ConfigError::Node);

@@ -7,6 +7,14 @@ use core::time::Duration;
 /// A moment on one node's monotonic clock, in nanoseconds since an epoch of the caller's choice.
 ///
 /// No two nodes share an epoch and nothing here reads a clock: a moment never goes on the wire, only durations do.
+///
+/// ```
+/// use ac::Instant;
+/// use std::time::Duration;
+/// let moment = Instant::from_nanos(5) + Duration::from_nanos(7);
+/// assert_eq!(moment.since(Instant::ZERO), Duration::from_nanos(12));
+/// assert_eq!(Instant::ZERO.since(moment), Duration::ZERO, "not negative");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 

@@ -118,6 +118,12 @@ impl Config {
 
     /// Admission control by this policy, with the cluster's key if it has one. All nodes of a cluster have the same.
     /// Default: off.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// let key = lm::Key::new([7; 32]);
+    /// let node = lm::Config::new(Ipv4Addr::new(10, 1, 0, 2)).admission(lm::Policy::Exclusive, Some(key));
+    /// ```
     #[must_use]
     pub fn admission(mut self, policy: Policy, key: Option<Key>) -> Self {
         self.node.admission =
@@ -127,6 +133,13 @@ impl Config {
     }
 
     /// Where the node can be sent to, as far as it is told here.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// let config = lm::Config::new(Ipv4Addr::new(10, 1, 0, 2));
+    /// assert_eq!(config.address().port(), 0, "it takes all");
+    /// assert_eq!(config.udp_port(7000).address().to_string(), "10.1.0.2:7000");
+    /// ```
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::from_bits(self.node.flow.src), self.udp_port.unwrap_or(0))
     }

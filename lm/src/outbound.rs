@@ -28,6 +28,11 @@ pub enum Sent {
 }
 
 /// A message that cannot be sent at all.
+///
+/// ```
+/// let error = lm::SendError::TooLong { len: 70_000 };
+/// assert!(error.to_string().contains("65507"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
