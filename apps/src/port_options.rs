@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use lm_proto::wire::Mac;
 
 use crate::admission::{choice, state};

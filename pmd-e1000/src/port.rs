@@ -2,7 +2,7 @@
 //!
 //! What drivers would spoil is settled here: the MTU, the room that buffers are declared with, no scattered
 //! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether slots may
-//! overlap is judged anew at every start, before it and after it.
+//! overlap is decided anew at every start, before it and after it.
 
 use std::sync::Arc;
 use std::{error, fmt};
@@ -17,10 +17,10 @@ use crate::demands::{Unmet, Wanted, check, posted};
 use crate::devargs::Devargs;
 use crate::device::{Refused, arguments};
 use crate::interrupt::{Wake, wake};
-use crate::judge::{Judge, Verdict, stride};
+use crate::overlap::{OverlapPolicy, Verdict, stride};
 use crate::probe::Proofs;
+use crate::queue_slot::{QueueSlot, make_pool};
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
-use crate::seat::{Seat, make_pool};
 use crate::steer::{SteerError, Steering};
 use lm_landing::device::{Allowed, Traits};
 use lm_landing::landing::{HEADROOM, SlotLayout};
@@ -81,13 +81,13 @@ pub struct LandingPort {
     // The port goes before the pools that feed it.
     port: Port,
     info: PortInfo,
-    judge: Judge,
+    policy: OverlapPolicy,
     verdict: Verdict,
     layout: SlotLayout,
     setup: PortSetup,
     steering: Option<Steering>,
     proofs: Arc<Proofs>,
-    seats: Vec<Seat>,
+    queue_slots: Vec<QueueSlot>,
     /// `None`: nobody sleeps.
     wake: Option<Wake>,
     ordinary: Option<Mempool>,
@@ -143,15 +143,15 @@ impl LandingPort {
         let port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
         let args = arguments(id);
-        let mut judge =
-            Judge::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
+        let mut policy =
+            OverlapPolicy::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let args = Devargs::parse(&args);
         let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
         check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(|e| PortError::Unmet(id, e))?;
         if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
             return Err(PortError::Region(id, setup.region.max(setup.max_region)));
         }
-        let verdict = judge.settle();
+        let verdict = policy.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
         if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {
             return Err(PortError::Mtu { port: id, mtu: setup.mtu, max: info.max_mtu });
@@ -160,7 +160,7 @@ impl LandingPort {
         let wake =
             wake.map_err(|why| PortError::NoInterrupt { port: id, driver: info.driver.clone(), why })?;
         let steering = (!macs.is_empty())
-            .then(|| Steering::plan(judge.card(), &info, setup.mtu, macs))
+            .then(|| Steering::plan(policy.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
         let traits = verdict.traits;
@@ -171,13 +171,13 @@ impl LandingPort {
         let posted = posted(&info.driver, &args, rxd);
         let plan = pool_plan(id, &info, &verdict, &setup, posted);
         let mirror = setup.mirror && !verdict.traits.needs_dpdk_memory;
-        let seats = (0..macs.len().max(1))
+        let queue_slots = (0..macs.len().max(1))
             .map(|i| {
                 let name = if i == 0 { format!("p{id}") } else { format!("p{id}q{i}") };
-                make_pool(eal, id, &PoolConfig { name, ..plan.clone() }, mirror).map(Seat::new)
+                make_pool(eal, id, &PoolConfig { name, ..plan.clone() }, mirror).map(QueueSlot::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let region = seats[0].pool.as_ref().map_or(setup.region, |pool| pool.config().region);
+        let region = queue_slots[0].pool.as_ref().map_or(setup.region, |pool| pool.config().region);
         let ordinary = if steering.is_some() {
             let (n, room) = (u32::from(rxd) + ORDINARY_SPARE, (HEADROOM + plan.writes.declared) as u16);
             let pool = Mempool::pktmbuf(eal, &format!("ordinary_{id}"), n, 32, 0, room, info.socket);
@@ -188,20 +188,31 @@ impl LandingPort {
         let setup = PortSetup { region, ..setup };
         let layout = choose(&verdict, setup.layout);
         let proofs = Arc::new(Proofs::new(macs));
-        let mut this =
-            Self { port, info, judge, verdict, layout, setup, steering, proofs, seats, wake, ordinary };
+        let mut this = Self {
+            port,
+            info,
+            policy,
+            verdict,
+            layout,
+            setup,
+            steering,
+            proofs,
+            queue_slots,
+            wake,
+            ordinary,
+        };
         this.set_up()?;
         Ok(this)
     }
 
     /// Configures the port and sets its queues up.
     fn set_up(&mut self) -> Result<(), PortError> {
-        let Self { port, info, verdict, setup, steering, seats, wake, ordinary, .. } = self;
+        let Self { port, info, verdict, setup, steering, queue_slots, wake, ordinary, .. } = self;
         let PortSetup { rxd, txd, mtu, .. } = *setup;
         let (id, traits) = (port.id(), verdict.traits);
         let first = steering.as_ref().map_or(0, Steering::first_queue);
         let config = PortConfig {
-            rx_queues: first + seats.len() as u16,
+            rx_queues: first + queue_slots.len() as u16,
             mtu: told_mtu(info, mtu),
             rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
             tx_offloads: info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
@@ -219,8 +230,8 @@ impl LandingPort {
         if let Some(pool) = ordinary {
             port.rx_queue_setup(0, rxd, &rx, pool).map_err(PortError::Queue)?;
         }
-        for (i, seat) in seats.iter_mut().enumerate() {
-            let Some(pool) = &mut seat.pool else { continue };
+        for (i, queue_slot) in queue_slots.iter_mut().enumerate() {
+            let Some(pool) = &mut queue_slot.pool else { continue };
             // SAFETY: the traits are those of this port's driver, and the pool feeds this port alone.
             unsafe { pool.set_keeps_posted(traits.keeps_posted) };
             // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, which gives neither its
@@ -248,7 +259,7 @@ impl LandingPort {
     /// # Errors
     /// [`PortError`]: `Out` and `Reset` with ENOTSUP have changed nothing. After any other the port is to be closed.
     pub fn reset(&mut self) -> Result<(), PortError> {
-        if self.seats.iter().any(|seat| seat.pool.is_none()) {
+        if self.queue_slots.iter().any(|queue_slot| queue_slot.pool.is_none()) {
             return Err(PortError::Out(self.port.id()));
         }
         self.port.reset().map_err(PortError::Reset)?;
@@ -276,15 +287,15 @@ impl LandingPort {
     /// # Errors
     /// [`StartError`].
     pub fn start_all(&mut self) -> Result<Option<Queues>, StartError> {
-        if self.seats.iter().any(|seat| seat.pool.is_none()) {
+        if self.queue_slots.iter().any(|queue_slot| queue_slot.pool.is_none()) {
             return Ok(None);
         }
         // The rings are filled by the start: slots must lie right before.
-        let verdict = self.judge.settle();
+        let verdict = self.policy.settle();
         self.lay(verdict);
         self.port.start()?;
         // Drivers reset their cards when they start them: what was put right may not be so any more.
-        let verdict = self.judge.verify();
+        let verdict = self.policy.verify();
         if verdict.traits.allowed == self.verdict.traits.allowed {
             self.verdict = verdict;
         } else {
@@ -323,7 +334,7 @@ impl LandingPort {
         let no = |why: String| StartError::NoInterrupt(id, why);
         wake.prepare()
             .map_err(|e| no(format!("the register that holds its interrupts back cannot be cleared: {e}")))?;
-        let queues = self.steering.as_ref().map_or(0, Steering::first_queue) + self.seats.len() as u16;
+        let queues = self.steering.as_ref().map_or(0, Steering::first_queue) + self.queue_slots.len() as u16;
         let all = (0..queues).map(|queue| self.port.rx_interrupt(queue));
         all.collect::<Result<_, InterruptError>>().map_err(|e| no(e.to_string()))
     }
@@ -333,11 +344,11 @@ impl LandingPort {
         let ordinary = if first > 0 { Some(self.port.take_rx(0)?) } else { None };
         let tx = self.port.take_tx(0)?;
         let mut landing = Vec::new();
-        for (i, seat) in self.seats.iter_mut().enumerate() {
+        for (i, queue_slot) in self.queue_slots.iter_mut().enumerate() {
             let rx = self.port.take_rx(first + i as u16)?;
             // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the traits are its
             // driver's.
-            landing.push(unsafe { LandingQueue::new(rx, seat.pool.take()?, self.verdict.traits) });
+            landing.push(unsafe { LandingQueue::new(rx, queue_slot.pool.take()?, self.verdict.traits) });
         }
         Some(Queues { ordinary, landing, tx, interrupts })
     }
@@ -349,7 +360,7 @@ impl LandingPort {
         }
         self.layout = choose(&verdict, self.setup.layout);
         self.verdict = verdict;
-        for pool in self.seats.iter_mut().filter_map(|seat| seat.pool.as_mut()) {
+        for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
             pool.set_layout(self.layout);
         }
     }
@@ -370,14 +381,14 @@ impl LandingPort {
         for mut pool in pools {
             // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from here on.
             unsafe { pool.end_lease() };
-            match self.seats.iter_mut().find(|seat| seat.is_of(&pool)) {
-                Some(seat) => seat.pool = Some(pool),
+            match self.queue_slots.iter_mut().find(|queue_slot| queue_slot.is_of(&pool)) {
+                Some(queue_slot) => queue_slot.pool = Some(pool),
                 None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),
             }
         }
         self.port.stop()?;
         if self.verdict.traits.keeps_posted {
-            for pool in self.seats.iter_mut().filter_map(|seat| seat.pool.as_mut()) {
+            for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
                 // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
                 unsafe { pool.reclaim() };
             }
@@ -403,7 +414,12 @@ impl LandingPort {
     /// [`StopError`].
     pub fn close(self) -> Result<u32, StopError> {
         self.port.close().map_err(|(_, e)| e)?;
-        Ok(self.seats.iter().filter_map(|seat| seat.pool.as_ref()).map(LandingPool::available).sum())
+        Ok(self
+            .queue_slots
+            .iter()
+            .filter_map(|queue_slot| queue_slot.pool.as_ref())
+            .map(LandingPool::available)
+            .sum())
     }
 
     /// The port.
@@ -432,19 +448,19 @@ impl LandingPort {
         &self.info
     }
 
-    /// What may be done with its device, as it was judged last.
+    /// What may be done with its device, as it was decided last.
     pub fn traits(&self) -> Traits {
         self.verdict.traits
     }
 
-    /// The last judgement: when it was opened, or started.
+    /// The last verdict: when it was opened, or started.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
     /// What its device was recognised as.
-    pub fn judge(&self) -> &Judge {
-        &self.judge
+    pub fn overlap_policy(&self) -> &OverlapPolicy {
+        &self.policy
     }
 
     /// How frames are led to its landing queues; `None`: everything lands.
@@ -469,7 +485,7 @@ impl LandingPort {
 
     /// The landing pools, while the port is stopped.
     pub fn pools(&self) -> impl Iterator<Item = &LandingPool> {
-        self.seats.iter().filter_map(|seat| seat.pool.as_ref())
+        self.queue_slots.iter().filter_map(|queue_slot| queue_slot.pool.as_ref())
     }
 }
 

@@ -10,14 +10,14 @@ use std::ffi::{CStr, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::ground::Below;
+use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 use rte::mempool::{Handler, Order};
 use rte::memzone::Memzone;
 
 use crate::owed::Owed;
 use crate::region::{CHUNK, Segment, let_go};
-use crate::returns::Books;
+use crate::returns::SlotCounts;
 use crate::sentinel::{Sentinel, read_behind};
 
 /// Headroom that drivers leave in front of a frame.
@@ -147,25 +147,25 @@ unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
     unsafe { (&raw const (*mbuf).rearm_data).cast::<u64>().read() }
 }
 
-/// A segment and the lcore's books of it.
-pub(crate) struct Ground {
+/// A segment, and the lcore's counts of its slots.
+pub(crate) struct CountedSegment {
     pub segment: Arc<Segment>,
-    pub books: Box<[Books]>,
+    pub counts: Box<[SlotCounts]>,
 }
 
-impl Ground {
+impl CountedSegment {
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
-        let books = vec![Books::default(); segment.returns.chunks()].into();
-        Self { segment, books }
+        let counts = vec![SlotCounts::default(); segment.returns.chunks()].into();
+        Self { segment, counts }
     }
 
     fn is_idle(&self, chunk: usize) -> bool {
-        let b = self.books[chunk];
-        b.cut == b.back + self.segment.returns.returned(chunk)
+        let b = self.counts[chunk];
+        b.issued == b.returned + self.segment.returns.returned(chunk)
     }
 
     pub(crate) fn all_idle(&self) -> bool {
-        (0..self.books.len()).all(|c| self.is_idle(c))
+        (0..self.counts.len()).all(|c| self.is_idle(c))
     }
 }
 
@@ -181,17 +181,17 @@ pub(crate) struct Landing {
     /// IOVA minus address, in the current extent.
     delta: u64,
     buf_len: u16,
-    /// The current chunk's books.
-    books: *mut Books,
+    /// The current chunk's counts.
+    counts: *mut SlotCounts,
     /// The first segment's memory, where nearly everything is.
-    home: Span,
+    first: Span,
     // What is needed at the edges.
     segment: usize,
     chunk: usize,
     pub stride: usize,
     room: usize,
     pub layout: SlotLayout,
-    pub grounds: Vec<Ground>,
+    pub segments: Vec<CountedSegment>,
     bounded: bool,
     ready: bool,
     closing: bool,
@@ -233,7 +233,7 @@ impl Landing {
         self.floor = usize::MAX;
         let out = self.out();
         if out > 0 {
-            let bytes = self.grounds.iter().map(|ground| ground.segment.len).sum();
+            let bytes = self.segments.iter().map(|counted| counted.segment.len).sum();
             self.owed = Some(Owed::count(out, bytes));
         }
     }
@@ -257,8 +257,8 @@ impl Landing {
 
     /// Segments that messages hold outlive the pool.
     fn leave(&mut self) {
-        for ground in self.grounds.drain(..) {
-            let_go(ground.segment, ground.books);
+        for counted in self.segments.drain(..) {
+            let_go(counted.segment, counted.counts);
         }
     }
 
@@ -268,7 +268,7 @@ impl Landing {
     }
 
     fn segment(&self) -> &Segment {
-        &self.grounds[self.segment].segment
+        &self.segments[self.segment].segment
     }
 
     /// Lays the next slots so.
@@ -294,8 +294,8 @@ impl Landing {
                 self.buf_len = ((HEADROOM + self.room) as u16).max(self.overlapping_len()) + 1;
             }
         }
-        // SAFETY: once ready, the current chunk's books.
-        if self.ready && unsafe { (*self.books).cut } == 0 {
+        // SAFETY: once ready, the current chunk's counts.
+        if self.ready && unsafe { (*self.counts).issued } == 0 {
             // The cursor came here for a slot of the other size.
             self.last = self.last.min(self.highest(next) + self.pitch);
         }
@@ -444,7 +444,7 @@ impl Landing {
     fn jump(&mut self) -> Option<usize> {
         let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
         self.stats.jumps += 1;
-        Some(self.highest(self.grounds[s].segment.base + c * CHUNK))
+        Some(self.highest(self.segments[s].segment.base + c * CHUNK))
     }
 
     /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
@@ -456,50 +456,51 @@ impl Landing {
 
     /// All chunks in the order in which the cursor would come to them.
     fn chunks_below(&self) -> Vec<(usize, usize)> {
-        let segments = self.grounds.len();
+        let segments = self.segments.len();
         let mut order = Vec::new();
         order.extend((0..self.chunk).rev().map(|c| (self.segment, c)));
         for k in 1..segments {
             let s = (self.segment + k) % segments;
-            order.extend((0..self.grounds[s].books.len()).rev().map(|c| (s, c)));
+            order.extend((0..self.segments[s].counts.len()).rev().map(|c| (s, c)));
         }
-        order.extend((self.chunk..self.grounds[self.segment].books.len()).rev().map(|c| (self.segment, c)));
+        order.extend((self.chunk..self.segments[self.segment].counts.len()).rev().map(|c| (self.segment, c)));
         order
     }
 
     /// Moves the cursor to a chunk if nobody needs it, nor the one below, where its lowest headers go.
     fn enter(&mut self, s: usize, c: usize) -> bool {
-        let ground = &self.grounds[s];
-        let chunks = ground.books.len();
-        let below = if c > 0 { Some(c - 1) } else { ground.segment.memory.is_mirrored().then(|| chunks - 1) };
-        if !ground.is_idle(c) || below.is_some_and(|b| !ground.is_idle(b)) {
+        let counted = &self.segments[s];
+        let chunks = counted.counts.len();
+        let below =
+            if c > 0 { Some(c - 1) } else { counted.segment.memory.is_mirrored().then(|| chunks - 1) };
+        if !counted.is_idle(c) || below.is_some_and(|b| !counted.is_idle(b)) {
             return false;
         }
         let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
-        self.pressed |= further.is_some_and(|f| !ground.is_idle(f));
-        ground.segment.returns.enter(c);
-        let ground = &mut self.grounds[s];
-        ground.books[c] = Books::default();
-        self.books = &raw mut ground.books[c];
+        self.pressed |= further.is_some_and(|f| !counted.is_idle(f));
+        counted.segment.returns.enter(c);
+        let counted = &mut self.segments[s];
+        counted.counts[c] = SlotCounts::default();
+        self.counts = &raw mut counted.counts[c];
         (self.segment, self.chunk) = (s, c);
         true
     }
 
     /// Adds a segment; the cursor goes there when it finds nothing free before.
     pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
-        self.grounds.push(Ground::new(segment));
+        self.segments.push(CountedSegment::new(segment));
         self.stats.grown += 1;
-        // The books moved with the vector, not their boxes: the pointer holds.
+        // The counts moved with the vector, not their boxes: the pointer holds.
     }
 
     /// Takes added segments out that nobody uses.
-    pub(crate) fn shrink(&mut self) -> Vec<Ground> {
+    pub(crate) fn shrink(&mut self) -> Vec<CountedSegment> {
         let mut gone = Vec::new();
-        let mut s = self.grounds.len();
+        let mut s = self.segments.len();
         while s > 1 {
             s -= 1;
-            if s != self.segment && self.grounds[s].all_idle() {
-                gone.push(self.grounds.remove(s));
+            if s != self.segment && self.segments[s].all_idle() {
+                gone.push(self.segments.remove(s));
                 if self.segment > s {
                     self.segment -= 1;
                 }
@@ -511,43 +512,43 @@ impl Landing {
     /// Whether `len` bytes at `at` lie in the first segment, where nearly everything is.
     #[inline(always)]
     pub(crate) fn home_covers(&self, at: usize, len: usize) -> bool {
-        self.home.covers(at, len)
+        self.first.covers(at, len)
     }
 
     /// Whether `len` bytes at `at` lie in the region.
     #[inline(always)]
     pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
-        self.home.covers(at, len) || self.covers_elsewhere(at, len)
+        self.first.covers(at, len) || self.covers_elsewhere(at, len)
     }
 
     #[cold]
     fn covers_elsewhere(&self, at: usize, len: usize) -> bool {
-        self.grounds.iter().any(|g| g.segment.covers(at, len))
+        self.segments.iter().any(|g| g.segment.covers(at, len))
     }
 
     /// The segment that a slot is in.
     #[inline(always)]
     pub(crate) fn segment_of(&self, at: usize) -> Option<&Arc<Segment>> {
         // The first one is never taken out.
-        let first = self.grounds.first().filter(|_| self.home.covers(at, 1));
-        first.or_else(|| self.ground_elsewhere(at)).map(|g| &g.segment)
+        let first = self.segments.first().filter(|_| self.first.covers(at, 1));
+        first.or_else(|| self.segment_elsewhere(at)).map(|g| &g.segment)
     }
 
     #[cold]
-    fn ground_elsewhere(&self, at: usize) -> Option<&Ground> {
-        self.grounds.iter().find(|g| g.segment.covers(at, 1))
+    fn segment_elsewhere(&self, at: usize) -> Option<&CountedSegment> {
+        self.segments.iter().find(|g| g.segment.covers(at, 1))
     }
 
     /// One slot is back, on the queue's lcore.
     #[inline(always)]
-    pub(crate) fn back(&mut self, at: usize, n: u32) {
-        for ground in &mut self.grounds {
-            if ground.segment.covers(at, 1) {
-                let here = ground.segment.in_lower_chunk(at, n, self.stride);
-                ground.books[ground.segment.chunk_of(at)].back += here;
+    pub(crate) fn return_slots(&mut self, at: usize, n: u32) {
+        for counted in &mut self.segments {
+            if counted.segment.covers(at, 1) {
+                let here = counted.segment.in_lower_chunk(at, n, self.stride);
+                counted.counts[counted.segment.chunk_of(at)].returned += here;
                 if here < n {
                     let above = at + here as usize * self.stride;
-                    ground.books[ground.segment.chunk_of(above)].back += n - here;
+                    counted.counts[counted.segment.chunk_of(above)].returned += n - here;
                 }
                 return;
             }
@@ -611,14 +612,14 @@ unsafe impl Handler for Landing {
             pitch: 0,
             delta: 0,
             buf_len: 0,
-            books: std::ptr::null_mut(),
-            home: Span { base: segment.memory.base(), len: segment.memory.span() },
+            counts: std::ptr::null_mut(),
+            first: Span { base: segment.memory.base(), len: segment.memory.span() },
             segment: 0,
             chunk: segment.returns.chunks() - 1,
             stride: setup.stride,
             room: setup.room,
             layout: SlotLayout::Overlapping,
-            grounds: vec![Ground::new(segment)],
+            segments: vec![CountedSegment::new(segment)],
             bounded: setup.bounded,
             ready: false,
             closing: false,
@@ -637,7 +638,7 @@ unsafe impl Handler for Landing {
             owed: None,
         };
         this.set_layout(setup.layout);
-        this.books = &raw mut this.grounds[0].books[this.chunk];
+        this.counts = &raw mut this.segments[0].counts[this.chunk];
         // The first slot leaves room above for a device that fills all it was given.
         this.last = (top - setup.room.next_multiple_of(64) - 64) & !7;
         Ok(this)
@@ -652,7 +653,7 @@ unsafe impl Handler for Landing {
                 // A driver gives a posted mbuf back: its slot will not be used.
                 // SAFETY: once ready, all objects are mbufs of this pool, whose address `dequeue` set.
                 let at = unsafe { this.payload_of((*mbuf).buf_addr as usize) };
-                this.back(at, 1);
+                this.return_slots(at, 1);
             }
             this.stack.push(mbuf);
         }
@@ -717,11 +718,11 @@ impl Landing {
 
     /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
     fn cut_above(&mut self, left: usize) -> bool {
-        let before = (self.last, self.books);
+        let before = (self.last, self.counts);
         let top = self.stack.len();
         let mut n = top;
         while n > left {
-            // What is left of this piece of ground takes no second thought.
+            // What is left of this stretch takes no second thought.
             let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
             let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
             let mut buf = self.last - TO_PAYLOAD;
@@ -736,8 +737,8 @@ impl Landing {
             }
             self.last -= here * self.pitch;
             self.slots += here as u64;
-            // SAFETY: the current chunk's entry in a box that lives as long as its ground.
-            unsafe { (*self.books).cut += here as u32 };
+            // SAFETY: the current chunk's entry in a box that lives as long as its segment.
+            unsafe { (*self.counts).issued += here as u32 };
             n -= here;
             if n > left {
                 let Some((buf, iova)) = self.edge() else {
@@ -749,7 +750,7 @@ impl Landing {
                 // SAFETY: as above.
                 unsafe {
                     place(self.stack[n], buf, iova, self.buf_len);
-                    (*self.books).cut += 1;
+                    (*self.counts).issued += 1;
                 }
             }
         }
@@ -759,19 +760,19 @@ impl Landing {
     /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the
     /// chunk that the cursor is in, their places are cut again next time; else they are never used.
     #[cold]
-    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut Books)) {
+    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut SlotCounts)) {
         if cut.is_empty() {
-            // Of a pool that is gone, there may be no books any more.
+            // Of a pool that is gone, there may be no counts any more.
             return;
         }
-        if self.books == before.1 {
+        if self.counts == before.1 {
             self.rewind(before.0, cut.len() as u32);
             return;
         }
         for i in cut {
             // SAFETY: an mbuf of this pool with the address that was just set.
             let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
-            self.back(at, 1);
+            self.return_slots(at, 1);
         }
     }
 
@@ -783,17 +784,17 @@ impl Landing {
         // SAFETY: the caller's promise.
         let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
         let at = self.payload_of(buf);
-        let Some(s) = self.grounds.iter().position(|g| g.segment.covers(at, 1)) else { return false };
-        let c = self.grounds[s].segment.chunk_of(at);
-        // SAFETY: the current chunk's books.
-        let cut = unsafe { (*self.books).cut };
+        let Some(s) = self.segments.iter().position(|g| g.segment.covers(at, 1)) else { return false };
+        let c = self.segments[s].segment.chunk_of(at);
+        // SAFETY: the current chunk's counts.
+        let cut = unsafe { (*self.counts).issued };
         // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
         let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
         if !newest || len != self.buf_len {
             return false;
         }
         (self.segment, self.chunk) = (s, c);
-        self.books = &raw mut self.grounds[s].books[c];
+        self.counts = &raw mut self.segments[s].counts[c];
         self.rewind(at + self.pitch, 1);
         true
     }
@@ -803,8 +804,8 @@ impl Landing {
         self.last = last;
         // There may be an IOVA break between: the next slot takes a second thought.
         self.floor = usize::MAX;
-        // SAFETY: the current chunk's books, in a box that lives as long as its ground; these slots were cut from it.
-        unsafe { (*self.books).cut -= n };
+        // SAFETY: the current chunk's counts, in a box that lives as long as its segment; these slots were cut from it.
+        unsafe { (*self.counts).issued -= n };
     }
 
     /// Takes back those mbufs that are out.
@@ -812,15 +813,15 @@ impl Landing {
     /// # Safety
     /// Nobody uses them.
     pub(crate) unsafe fn reclaim(&mut self) {
-        let home: std::collections::HashSet<_> = self.stack.iter().copied().collect();
-        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !home.contains(mbuf)).collect();
+        let free: std::collections::HashSet<_> = self.stack.iter().copied().collect();
+        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect();
         for mbuf in out {
             // SAFETY: the caller's promise; `cut` gave it its address.
             unsafe {
                 let at = self.payload_of((*mbuf).buf_addr as usize);
                 (*mbuf).next = std::ptr::null_mut();
                 (*mbuf).nb_segs = 1;
-                self.back(at, 1);
+                self.return_slots(at, 1);
             }
             self.stack.push(mbuf);
         }
@@ -828,8 +829,11 @@ impl Landing {
 
     /// Slots that are neither free nor posted: messages and frames that wait.
     pub(crate) fn held(&self) -> u64 {
-        let out = self.grounds.iter().flat_map(|g| {
-            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.returns.returned(c)))
+        let out = self.segments.iter().flat_map(|g| {
+            g.counts
+                .iter()
+                .enumerate()
+                .map(|(c, b)| u64::from(b.issued - b.returned - g.segment.returns.returned(c)))
         });
         out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
     }

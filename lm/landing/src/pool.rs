@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::{error, fmt, io};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::ground::Below;
+use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
@@ -385,7 +385,7 @@ impl LandingPool {
     /// reads its bytes any more.
     #[inline]
     pub unsafe fn release(&mut self, at: usize) {
-        self.landing().back(at, 1);
+        self.landing().return_slots(at, 1);
     }
 
     /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the hold is
@@ -429,7 +429,7 @@ impl LandingPool {
     /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may have
     /// overwritten them, or be doing so. Little-endian words. `None` if they are neither in the region nor in a bounce slot.
     #[inline(always)]
-    pub fn header_words(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
+    pub fn raw_headers(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
         let start = at.wrapping_sub(24);
         if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, 24) {
             let words = start as *const u64;
@@ -437,11 +437,11 @@ impl LandingPool {
             // say is believed only as the matcher's rules allow.
             Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
         } else {
-            self.header_words_bytewise(at, bounce)
+            self.raw_headers_bytewise(at, bounce)
         }
     }
 
-    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::header_words`] gives them. `None` if they are
+    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::raw_headers`] gives them. `None` if they are
     /// not in the region, or not aligned.
     #[inline(always)]
     pub fn front(&self, at: usize) -> Option<[u64; 4]> {
@@ -450,14 +450,14 @@ impl LandingPool {
             return None;
         }
         let words = start as *const u64;
-        // SAFETY: in the region and aligned. As in `header_words`.
+        // SAFETY: in the region and aligned. As in `raw_headers`.
         Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
     }
 
     /// The same from any address.
     #[cold]
     #[inline(never)]
-    fn header_words_bytewise(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
+    fn raw_headers_bytewise(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
         let mut front = [0; HEADERS];
         if self.copy_frame(at, HEADERS as u16, bounce, &mut front)? != HEADERS {
             return None;
@@ -475,7 +475,7 @@ impl LandingPool {
         let start = at.wrapping_sub(BEFORE);
         if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, ROOM) {
             let words = start as *const u64;
-            // SAFETY: in the region and aligned. As in `header_words`.
+            // SAFETY: in the region and aligned. As in `raw_headers`.
             let words: [u64; ROOM / 8] = std::array::from_fn(|i| unsafe { ptr::read_volatile(words.add(i)) });
             let mut bytes = [0; ROOM];
             for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
@@ -563,10 +563,10 @@ impl LandingPool {
     fn relieve(&mut self) {
         let landing = self.landing();
         landing.pressed = false;
-        landing.grounds.iter().for_each(|ground| ground.segment.returns.settle());
-        for ground in landing.shrink() {
-            self.region -= ground.segment.len;
-            let_go(ground.segment, ground.books);
+        landing.segments.iter().for_each(|counted| counted.segment.returns.claim());
+        for counted in landing.shrink() {
+            self.region -= counted.segment.len;
+            let_go(counted.segment, counted.counts);
         }
         let room = self.config.max_region.saturating_sub(self.region);
         let step = self.config.region.min(room / CHUNK * CHUNK);
@@ -579,7 +579,7 @@ impl LandingPool {
         match segment(&self.eal, &self.config, step) {
             Ok(added) => {
                 self.region += step;
-                added.returns.settle();
+                added.returns.claim();
                 self.landing().grow(added);
             }
             Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),

@@ -5,8 +5,9 @@ use super::frames::{self, fragment, lm_frames, plain_frames, without_checksum};
 use super::hostile::{self, ATTACKER};
 use super::random::Random;
 use crate::alf::ChecksumMode;
-use crate::ground::{Accept, Require, Slot};
+use crate::frame::Slot;
 use crate::layout::{Geometry, Layout};
+use crate::policy::{Accept, Require};
 use crate::wire::{self, Arp, Flow, HEADERS, MAX_PAYLOAD, UDP};
 
 /// MTUs of links, and their neighbours: a stride is a multiple of 8, so that up to 7 bytes are left over.
