@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use lm_proto::wire::Mac;
 
 /// Two IPv4 addresses, host order: source and destination.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use lm_landing::SlotLayout;
 use lm_node::config::{AdmissionConfig, Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 use rte::port::PortId;
 

@@ -6,7 +6,7 @@ use ac::{Key, Policy};
 use lm_node::config::AdmissionConfig;
 use lm_node::{Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 
 /// The UDP port that messages are sent from unless [`Config::udp_port`] says another.

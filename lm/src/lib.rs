@@ -51,7 +51,7 @@ pub use lm_engine::{Message, SendBuffer};
 pub use lm_node::tally::Tally;
 pub use lm_proto::alf::ChecksumMode;
 pub use lm_proto::counters::{Counters, Reason};
-pub use lm_proto::ground::{Require, WholeBy};
+pub use lm_proto::policy::{Require, WholeBy};
 pub use outbound::{Outbound, SendError, Sent};
 pub use port::{PollError, Port, PortError, Stopper};
 /// Owners for DPDK itself: mbufs, pools, lcores.

@@ -57,7 +57,7 @@ const VIRTUAL: Traits = Traits {
     dma: false,
 };
 
-/// Cards, before they are judged by what they are and how they are set up: see [`crate::judge`].
+/// Cards, before it is decided by what they are and how they are set up: see [`crate::overlap`].
 const CARD: Traits = Traits {
     allowed: Allowed::SeparateOnly(
         "the card has not been judged: LandingPort does that when it opens a port",

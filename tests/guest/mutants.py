@@ -38,8 +38,9 @@ class Mutant:
 
 MATCHER, STREAM = "lm/proto/src/matcher.rs", "lm/proto/src/matcher/stream.rs"
 CLOSE, PROOF = "lm/proto/src/matcher/close.rs", "lm/proto/src/matcher/proof.rs"
-PORT, ORDER, JUDGE = "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/judge.rs"
-CARDS, RINGS, LANDING = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "lm/landing/src/landing.rs"
+PORT, ORDER, OVERLAP = "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/overlap.rs"
+START = "pmd-e1000/src/port/start.rs"
+CARDS, RINGS, CURSOR = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "lm/landing/src/landing/cursor.rs"
 
 MUTANTS = (
     Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-igb",
@@ -55,13 +56,13 @@ MUTANTS = (
     Mutant("relaxed-off", "relaxed ordering is not switched off", "relaxed-igb", r"overlapping|relaxed|off",
            ((ORDER, "if word & bit.mask == 0 {", "if word & bit.mask != 1 << 15 {"),)),
     Mutant("relaxed-again", "it is not looked at again after the start", "relaxed-igb", r"overlapping slots where separate",
-           ((PORT, "let verdict = self.judge.verify();", "let verdict = self.verdict.clone();"),)),
+           ((START, "let verdict = self.policy.verify();", "let verdict = self.verdict.clone();"),)),
     Mutant("relaxed-physical", "a virtual function is believed", "relaxed-igb_vf", r"relaxed ordering|overlap",
            ((ORDER, "(Some(physical), _) => physical,", "(Some(_), _) => self.function.clone(),"),)),
     Mutant("erratum-23", "an 82545EM may have overlapping slots", "refused-82545em", r"it was not refused",
-           ((JUDGE, "e| **e == Erratum::No64KCrossing", "e| **e == Erratum::HeldReports"),)),
+           ((OVERLAP, "e| **e == Erratum::No64KCrossing", "e| **e == Erratum::HeldReports"),)),
     Mutant("64-KiB", "its separate slots may lie anywhere", "refused-82545em", r"buffers cross 64 KiB",
-           ((JUDGE, "boundary: if card.has(Erratum::No64KCrossing) { 64 << 10 } else { 0 }", "boundary: 0"),)),
+           ((OVERLAP, "boundary: if card.has(Erratum::No64KCrossing) { 64 << 10 } else { 0 }", "boundary: 0"),)),
     Mutant("vlan-strip", "VLAN tags are not stripped", "strangers-igb", r"VLAN tags are not stripped",
            ((PORT, "rx_offloads: info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP", "rx_offloads: 0"),)),
     Mutant("keep-crc", "checksums are kept", "strangers-e1000", r"checksums are kept",
@@ -73,7 +74,7 @@ MUTANTS = (
            ((MATCHER, "Slot::Overlapping if frame.len <= self.full => self.begin(frame)", "Slot::Overlapping => self.begin(frame)"),)),
     Mutant("longest", "slots overlap where longer frames are let in", "strangers-e1000",
            r"too-long: it was not refused",
-           ((JUDGE, "if !fits(longest, self.mtu) {", "if longest == 0 {"),)),
+           ((OVERLAP, "if !fits(longest, self.mtu) {", "if longest == 0 {"),)),
     Mutant("declared", "a buffer is declared as half a frame, so that frames take two", "lm-lm-e1000-uio",
            r"frames were dropped in bursts of 1: .*oversize",
            ((CARDS, "if mtu <= 1500 {\n                    2048", "if mtu <= 1500 {\n                    1024"),)),
@@ -82,7 +83,7 @@ MUTANTS = (
            ((RINGS, "let free_thresh = (default > most).then_some(most);", "let free_thresh = None::<u16>;\n    let _ = most;"),)),
     Mutant("break", "frames across a page's end are not bounced", "lm-lm-e1000-uio",
            r"frames were dropped .*bad_checksum",
-           ((LANDING, "if end <= extent.hi {\n            return", "if end > 0 {\n            return"),)),
+           ((CURSOR, "if end <= extent.hi {\n            return", "if end > 0 {\n            return"),)),
     Mutant("pools", "frames are not steered", "steer-flood", r"the card does not steer: .*refuted",
            (("pmd-e1000/src/steer.rs", "Way::Pools(pools) => MqMode::VmdqByMac { pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG },",
              "Way::Pools(_) => { let _ = RTE_ETH_VMDQ_ACCEPT_UNTAG; MqMode::None }"),)),

@@ -3,103 +3,23 @@
 //! A world offers the acts that can happen next and carries one out. It is judged by *frames*: a holder is taken to send
 //! data frames at every moment until its grant's last, each on its way for any time below the flight time. If one of them can
 //! reach a landing queue while another holds it, that is a violation, whatever anybody believes.
+//!
+//! `act` names what can happen, `check` says what must not have happened.
+
+mod act;
+mod check;
+
+pub use self::act::{Act, Faults, Lie, Number};
 
 use core::time::Duration;
 
 use crate::config::{Config, ConfigError};
 use crate::event::Event;
 use crate::mac::Key;
-use crate::machine::{Policy, State};
+use crate::machine::State;
 use crate::node::Node;
 use crate::time::Instant;
 use crate::wire::{MAX_LENGTH, Message, NodeId};
-
-/// Faults that may still happen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Faults {
-    /// Control messages that may be lost.
-    pub losses: u8,
-    /// Control messages that may be doubled.
-    pub duplicates: u8,
-    /// Nodes that may crash.
-    pub crashes: u8,
-    /// Crashed nodes that may come back.
-    pub restarts: u8,
-    /// Moments that may pass with control messages still on the wire: they come late, behind the timer. Otherwise they come
-    /// in any order, but before the next moment that matters.
-    pub late: u8,
-    /// Messages that a member may make up in the name of others, and sign.
-    pub lies: u8,
-    /// Messages that somebody may have recorded and play again.
-    pub replays: u8,
-    /// The number under which who has crashed comes back.
-    pub number: Number,
-}
-
-/// The incarnation of a node that comes back.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Number {
-    /// One below that of the life before: a clock that went back.
-    #[default]
-    Lower,
-    /// One above it: a counter on a disk.
-    Higher,
-    /// That of the life before: no clock, no disk.
-    Same,
-}
-
-/// Something that can happen next.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Act {
-    /// The application makes this one of its requests.
-    Ask(usize),
-    /// The application of this request is done.
-    Release(usize),
-    /// This control message arrives.
-    Deliver(usize),
-    /// This control message is lost.
-    Lose(usize),
-    /// This control message arrives, and a copy of it is still on its way.
-    Duplicate(usize),
-    /// Time goes on to the next moment that matters.
-    Wait,
-    /// This node crashes.
-    Crash(usize),
-    /// This node comes back and knows nothing.
-    Restart(usize),
-    /// A member says this.
-    Lie(Lie),
-    /// This recorded message arrives once more.
-    Replay(usize),
-}
-
-/// What a member that has the key may say in the name of another. All of it claims the end of some number space.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Lie {
-    /// `LM_REQ` of the last incarnation there is.
-    LastLife {
-        /// In whose name.
-        of: usize,
-        /// To whom.
-        to: usize,
-    },
-    /// It has overheard this challenge, and answers it for the last incarnation there is.
-    Overheard(usize),
-    /// `LM_ENDME` of the life that lives, with the last sequence number and the last request there are.
-    LastNumbers {
-        /// In whose name.
-        of: usize,
-        /// To whom.
-        to: usize,
-    },
-    /// `LM_CHALLENGE` that knows more of the addressee's life than there is.
-    Known {
-        /// In whose name.
-        of: usize,
-        /// To whom.
-        to: usize,
-    },
-}
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) struct Packet {
@@ -405,60 +325,6 @@ impl World {
             }
         }
         node.take_counters();
-    }
-
-    /// No frame can reach a queue that another holds.
-    fn judge_frames(&mut self) {
-        for want in &self.wants {
-            let Some((queue, _)) = want.frames else { continue };
-            if let Some((State::Granted, Some(holder))) =
-                self.nodes[want.to].as_ref().and_then(|n| n.landing(queue))
-                && holder != id(want.from)
-            {
-                self.violation = Some("a frame can land in a queue that another holds");
-            }
-        }
-    }
-
-    /// Never two active receivers under `Exclusive`, once everybody has heard.
-    pub(super) fn judge(&mut self) {
-        let active = |n: &&Node| n.landing(0).is_some_and(|(s, _)| s == State::Granted);
-        let exclusive = |n: &&Node| n.config().policy == Policy::Exclusive;
-        if !self.wire.is_empty() {
-            return;
-        }
-        let active: Vec<&Node> = self.nodes.iter().flatten().filter(exclusive).filter(active).collect();
-        let heard = |a: &Node, b: &Node| a.list().find(b.config().node).is_some();
-        for (i, a) in active.iter().enumerate() {
-            for b in &active[i + 1..] {
-                if self.unharmed || (heard(a, b) && heard(b, a)) {
-                    self.violation = Some("two active receivers in a settled cluster");
-                }
-            }
-        }
-    }
-
-    /// What must never have happened, if it has; and at rest, what should have.
-    pub fn violation(&self) -> Option<&'static str> {
-        if self.violation.is_some() {
-            return self.violation;
-        }
-        let mut acts = Vec::new();
-        self.progress(&mut acts);
-        if !acts.is_empty() {
-            return None;
-        }
-        if self.wants.iter().any(|w| !w.void && !w.answered) {
-            return Some("a request was never answered");
-        }
-        if self.returning && self.wants.iter().any(|w| !w.void && w.unanswered && !w.excused) {
-            return Some("a node that nobody had lost was not served");
-        }
-        let closed = |n: &Node| n.landing(0).is_some_and(|(s, _)| s == State::Closed);
-        if !self.nodes.iter().flatten().all(|n| closed(n) && n.waiting() == 0) {
-            return Some("a landing queue never closed");
-        }
-        None
     }
 
     /// Grants that applicants were told of.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use lm_landing::SlotLayout;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use rte::lcore::{self, Join, LaunchError};
 use rte::port::RxInterrupt;
 use rte::{Burst, Eal};

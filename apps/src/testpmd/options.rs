@@ -91,7 +91,7 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use lm_proto::ground::Require;
+    use lm_proto::policy::Require;
 
     use super::*;
     use crate::parse::UdpPorts;

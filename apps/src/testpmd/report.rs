@@ -211,8 +211,8 @@ pub(crate) fn info(port: &ControlPort) {
         info.tx_desc.align
     );
     let verdict = port.landing.verdict();
-    say!("Landing device: {}", port.landing.judge().recognised());
-    if let Some(card) = port.landing.judge().card() {
+    say!("Landing device: {}", port.landing.overlap_policy().recognised());
+    if let Some(card) = port.landing.overlap_policy().card() {
         say!(
             "Landing card: {} RX queues, steering {:?}, length filter {:?}",
             card.queues,

@@ -4,20 +4,22 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use lm_landing::device::Traits;
-use lm_landing::queue::{Behind, Burst, Part, Take};
+use lm_landing::queue::{Behind, Burst, FrameSink, Part};
 use lm_landing::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use crate::message::Message;
 use lm_proto::counters::{Counters, Reason};
-use lm_proto::ground::{Accept, Below, Frame, Ground, Require, Slot, Whole};
+use lm_proto::frame::{Frame, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::packet::{HEAD, Head, packet_end};
+use lm_proto::policy::{Accept, Require, Whole};
+use lm_proto::raw_headers::RawHeaders;
 use lm_proto::reassembler::{Limits, Store};
+use lm_proto::slot_memory::{Below, SlotMemory};
 use lm_proto::wire::{FCS, HEADERS, VLAN};
-use lm_proto::words::HeaderWords;
 
 /// How a receiver is set up.
 #[derive(Clone, Debug)]
@@ -176,7 +178,7 @@ impl Engine {
             _ => (self.clock.now(), 0),
         };
         let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.look(self.read.0, taken, &mut View { pool, copies, strangers, lost, deliver });
+        self.matcher.look(self.read.0, taken, &mut PoolMemory { pool, copies, strangers, lost, deliver });
         if let Some(mismatch) = self.matcher.mtu_check.take() {
             log::warn!("{mismatch}");
         }
@@ -185,7 +187,7 @@ impl Engine {
     /// Hands every slot and buffer back.
     pub(crate) fn clear(&mut self, pool: &mut LandingPool) {
         let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.clear(&mut View { pool, copies, strangers, lost, deliver: &mut drop });
+        self.matcher.clear(&mut PoolMemory { pool, copies, strangers, lost, deliver: &mut drop });
         self.strangers.frames.clear();
     }
 
@@ -204,7 +206,7 @@ impl Engine {
         self.strangers.frames.pop_front()
     }
 
-    /// Counts a stranger that found no taker.
+    /// Counts a stranger that found no sink.
     pub fn lose_stranger(&mut self) {
         self.matcher.counters.drop_one(Reason::StrangerLost);
     }
@@ -226,15 +228,15 @@ impl Engine {
 }
 
 /// An engine that takes frames, and where its messages go.
-pub(crate) struct Intake<'a, F> {
+pub(crate) struct MatcherFeed<'a, F> {
     pub engine: &'a mut Engine,
     pub deliver: &'a mut F,
 }
 
-// SAFETY: the matcher gives each slot back once (`Ground`'s contract, which its tests hold it to against a mock ground that
-// counts): by `View::release` or `View::landed`. Nothing here assigns to the pool or the burst.
+// SAFETY: the matcher gives each slot back once (`SlotMemory`'s contract, which its tests hold it to against a mock memory that
+// counts): by `PoolMemory::release` or `PoolMemory::landed`. Nothing here assigns to the pool or the burst.
 #[allow(unsafe_code)]
-unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
+unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     #[inline(always)]
     fn prepare(&self, burst: &Burst<'_>) {
         let matcher = &self.engine.matcher;
@@ -249,7 +251,7 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
         let engine = &mut *self.engine;
         let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
         let deliver = &mut *self.deliver;
-        engine.matcher.push_plain(burst, &mut View { pool, copies, strangers, lost, deliver });
+        engine.matcher.push_plain(burst, &mut PoolMemory { pool, copies, strangers, lost, deliver });
     }
 
     fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
@@ -265,7 +267,7 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
         let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
         let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
         let deliver = &mut *self.deliver;
-        engine.matcher.push(frame, &mut View { pool, copies, strangers, lost, deliver });
+        engine.matcher.push(frame, &mut PoolMemory { pool, copies, strangers, lost, deliver });
     }
 
     fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool {
@@ -299,8 +301,8 @@ unsafe impl<F: FnMut(Message)> Take for Intake<'_, F> {
         });
         let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
         let deliver = &mut *self.deliver;
-        let view = &mut View { pool, copies, strangers, lost, deliver };
-        engine.matcher.push_gathered(&engine.long, &slots, view);
+        let memory = &mut PoolMemory { pool, copies, strangers, lost, deliver };
+        engine.matcher.push_gathered(&engine.long, &slots, memory);
         true
     }
 }
@@ -320,8 +322,8 @@ fn is_intact(part: &Part, behind: Option<Behind>, mirror: usize, untouched: impl
     behind.at > at + lap || end <= part.start + lap
 }
 
-/// The landing pool as the matcher's ground.
-struct View<'a, F> {
+/// The landing pool as the matcher's slot memory.
+struct PoolMemory<'a, F> {
     pool: &'a mut LandingPool,
     copies: &'a mut SendPool,
     strangers: &'a mut Strangers,
@@ -329,31 +331,31 @@ struct View<'a, F> {
     deliver: &'a mut F,
 }
 
-impl<F: FnMut(Message)> Store for View<'_, F> {
+impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
     type Buf = SendSlot;
     fn take(&mut self) -> Option<SendSlot> {
         self.copies.take()
     }
 }
 
-impl<F: FnMut(Message)> Ground for View<'_, F> {
+impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[allow(unsafe_code)]
     #[inline(always)]
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        // SAFETY: `Ground::bytes` is asked for payload of frames that the matcher has and has not handed back.
+        // SAFETY: `SlotMemory::bytes` is asked for payload of frames that the matcher has and has not handed back.
         unsafe { self.pool.bytes(at, len) }.unwrap_or_default()
     }
 
     #[inline(always)]
-    fn headers(&self, frame: &Frame) -> HeaderWords {
+    fn headers(&self, frame: &Frame) -> RawHeaders {
         // Zeroes are nobody's headers.
-        HeaderWords::new(self.pool.header_words(frame.at, frame.bounce).unwrap_or_default())
+        RawHeaders::new(self.pool.raw_headers(frame.at, frame.bounce).unwrap_or_default())
     }
 
     #[inline(always)]
-    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+    fn front(&self, at: usize) -> Option<(RawHeaders, u64)> {
         let [a, b, c, udp] = self.pool.front(at)?;
-        Some((HeaderWords::new([a, b, c]), udp))
+        Some((RawHeaders::new([a, b, c]), udp))
     }
 
     #[inline(always)]
@@ -371,7 +373,7 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
         let reach = (payload + whole.len).saturating_sub(lowest);
-        // SAFETY: `Ground::landed` gives the slots of a datagram that lies whole in them away, once.
+        // SAFETY: `SlotMemory::landed` gives the slots of a datagram that lies whole in them away, once.
         if let Some(hold) = unsafe { self.pool.hold(lowest, u32::from(whole.fragments), reach) } {
             match Payload::landed(hold, payload, whole.len) {
                 Some(payload) => (self.deliver)(Message::new(whole, payload)),
@@ -423,7 +425,7 @@ impl<F: FnMut(Message)> Ground for View<'_, F> {
     #[allow(unsafe_code)]
     #[inline]
     fn release(&mut self, frame: &Frame) {
-        // SAFETY: `Ground::release` hands a slot back that the matcher was given, once.
+        // SAFETY: `SlotMemory::release` hands a slot back that the matcher was given, once.
         unsafe { self.pool.release(frame.at) };
     }
 }

@@ -7,7 +7,7 @@ use lm_landing::Payload;
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
-use lm_proto::ground::{Whole, WholeBy};
+use lm_proto::policy::{Whole, WholeBy};
 use lm_proto::wire::Flow;
 
 /// A delivered datagram: its UDP payload where it landed, or, if it was copied, in a buffer.

@@ -16,12 +16,12 @@
 //! Headers may be overwritten at any moment: they are copied out, and there may be none.
 //! ```compile_fail,E0308
 //! fn headers(pool: &lm_landing::LandingPool) -> [u64; 3] {
-//!     pool.header_words(0x1000, 0)
+//!     pool.raw_headers(0x1000, 0)
 //! }
 //! ```
 //! ```no_run
 //! fn headers(pool: &lm_landing::LandingPool) -> Option<[u64; 3]> {
-//!     pool.header_words(0x1000, 0)
+//!     pool.raw_headers(0x1000, 0)
 //! }
 //! ```
 //!
@@ -61,12 +61,12 @@
 //!     unsafe { pool.release(at) };
 //! }
 //! ```
-//! Nor does a taker that is safe to write get at the pool.
+//! Nor does a sink that is safe to write get at the pool.
 //! ```compile_fail,E0200
-//! use lm_landing::queue::{Behind, Burst, Part, Take};
+//! use lm_landing::queue::{Behind, Burst, Part, FrameSink};
 //! use lm_landing::{Landed, LandingPool};
-//! struct Taker(LandingPool);
-//! impl Take for Taker {
+//! struct Sink(LandingPool);
+//! impl FrameSink for Sink {
 //!     fn prepare(&self, _: &Burst<'_>) {}
 //!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
 //!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {
@@ -78,10 +78,10 @@
 //! }
 //! ```
 //! ```no_run
-//! use lm_landing::queue::{Behind, Burst, Part, Take};
+//! use lm_landing::queue::{Behind, Burst, Part, FrameSink};
 //! use lm_landing::{Landed, LandingPool};
-//! struct Taker(LandingPool);
-//! unsafe impl Take for Taker {
+//! struct Sink(LandingPool);
+//! unsafe impl FrameSink for Sink {
 //!     fn prepare(&self, _: &Burst<'_>) {}
 //!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
 //!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {

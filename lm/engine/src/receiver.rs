@@ -13,9 +13,9 @@ use lm_landing::queue::{feed, set_layout};
 use lm_landing::{LandingPool, LandingQueue, SlotLayout};
 use rte::{Eal, Mbuf};
 
-use crate::engine::{Engine, Intake, ReceiverConfig, ReceiverError};
+use crate::engine::{Engine, MatcherFeed, ReceiverConfig, ReceiverError};
 use crate::message::Message;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 
 /// A landing queue that gives messages. `Send`, not `Sync`: it belongs to one lcore at a time.
 ///
@@ -44,7 +44,7 @@ impl Receiver {
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
-        let n = queue.poll(burst, &mut Intake { engine, deliver: &mut deliver });
+        let n = queue.poll(burst, &mut MatcherFeed { engine, deliver: &mut deliver });
         // SAFETY: the engine does not swap pools.
         engine.look(n, unsafe { queue.pool_mut() }, &mut deliver);
         n
@@ -163,7 +163,7 @@ impl Lander {
         self.pool.maintain();
         let engine = &mut self.engine;
         // SAFETY: the caller's promise.
-        unsafe { feed(&mut self.pool, mbufs, &mut Intake { engine, deliver: &mut deliver }) };
+        unsafe { feed(&mut self.pool, mbufs, &mut MatcherFeed { engine, deliver: &mut deliver }) };
         engine.look(mbufs.len(), &mut self.pool, &mut deliver);
     }
 

@@ -1,7 +1,17 @@
 //! [`Sender`]: datagrams onto a transmit queue, last fragment first.
+//!
+//! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or has a payload sent from where it lies. What the
+//! queue does not take at once waits in the sender. `frames` makes the frames of a datagram, `stage` brings them to the queue.
+
+mod config;
+mod error;
+mod frames;
+mod stage;
+
+pub use self::config::{SenderConfig, SenderStats};
+pub use self::error::{SenderError, WouldBlock};
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use lm_landing::send::show;
 use lm_landing::{Payload, SendPool};
@@ -11,95 +21,9 @@ use rte::{Burst, Mbuf};
 
 use crate::buffer::SendBuffer;
 use crate::message::Message;
-use lm_proto::alf::{self, ChecksumMode, Ends, Seal};
-use lm_proto::checksum::{self, Digest};
-use lm_proto::layout::{Geometry, Layout};
+use lm_proto::alf::{self, ChecksumMode, Ends};
+use lm_proto::layout::Layout;
 use lm_proto::wire::{HEADERS, MAX_PAYLOAD, UDP};
-
-/// How a sender is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct SenderConfig {
-    /// Fragment sizes.
-    pub geometry: Geometry,
-    /// Whether UDP checksums are computed. Without one a kernel can't tell a wrong reassembly (RFC 4963).
-    pub checksum: ChecksumMode,
-    /// mbufs in flight at most, for devices that must not be filled to the brim; counted in `headers`.
-    pub in_flight: Option<u32>,
-}
-
-/// What a sender counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SenderStats {
-    /// Datagrams given to the queue.
-    pub datagrams: u64,
-    /// Bytes of their payload.
-    pub bytes: u64,
-    /// Frames that the queue took.
-    pub frames: u64,
-    /// Datagrams so small that they were copied behind their headers.
-    pub inlined: u64,
-    /// Times that it was full.
-    pub would_block: u64,
-    /// Datagrams that were given up because a frame would not have had the length that its headers say: a defect, logged.
-    pub malformed: u64,
-}
-
-/// There can be no sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SenderError {
-    /// A buffer of the pool is too short for a datagram.
-    Buffers {
-        /// Bytes of one.
-        len: usize,
-        /// Bytes that it must have: [`Geometry::buffer_len`].
-        needed: usize,
-    },
-    /// An mbuf for headers has too little room.
-    Headers {
-        /// Bytes of room, headroom included.
-        room: usize,
-        /// Bytes that it must have.
-        needed: usize,
-    },
-}
-
-impl fmt::Display for SenderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Buffers { len, needed } => {
-                write!(
-                    f,
-                    "send buffers of {len} bytes are too short: make them {needed} or more for this MTU"
-                )
-            }
-            Self::Headers { room, needed } => {
-                write!(
-                    f,
-                    "mbufs with {room} bytes of room are too short for headers: make it {needed} or more"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for SenderError {}
-
-/// The queue is full, or mbufs are short: what was to be sent comes back. Call [`Sender::flush`] and try again.
-pub struct WouldBlock<T>(pub T);
-
-impl<T> fmt::Debug for WouldBlock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WouldBlock")
-    }
-}
-
-impl<T> fmt::Display for WouldBlock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the transmit queue is full: flush the sender and send again")
-    }
-}
-
-impl<T> std::error::Error for WouldBlock<T> {}
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -132,7 +56,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender. `pool` has buffers of [`Geometry::buffer_len`] bytes; `headers` is a pool of its own whose mbufs
+    /// A sender. `pool` has buffers of [`Geometry::buffer_len`](lm_proto::layout::Geometry::buffer_len) bytes; `headers` is a pool of its own whose mbufs
     /// have room for 128 bytes of headers, behind as many of headroom.
     ///
     /// # Errors
@@ -319,65 +243,6 @@ impl Sender {
         self.urgent.len()
     }
 
-    /// The headers of a datagram whose pieces these are.
-    fn seal<'a>(&mut self, layout: Layout, ends: &Ends, pieces: impl Iterator<Item = &'a [u8]>) -> Seal {
-        let digest = (self.config.checksum == ChecksumMode::Full).then(|| {
-            let mut digest = Digest::new();
-            pieces.for_each(|piece| digest.push(checksum::piece(piece)));
-            digest
-        });
-        let id = self.next_id();
-        Seal::new(self.config.geometry, layout, ends, id, digest.as_ref())
-    }
-
-    /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is larger, or there is no
-    /// mbuf for it.
-    fn small(&mut self, payload: &[u8], ends: &Ends) -> Option<Mbuf> {
-        // Of any length, that of an urgent one: beyond a datagram's there is no layout.
-        if payload.len() > INLINE {
-            return None;
-        }
-        let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
-        let mut frame = self.inline(&layout)?;
-        let seal = self.seal(layout, ends, std::iter::once(payload));
-        let (to, at) = (frame.data_mut()?, HEADERS + UDP);
-        let behind = at + payload.len();
-        let (headers, n) = seal.headers(0);
-        to[..n].copy_from_slice(&headers[..n]);
-        to[at..behind].copy_from_slice(payload);
-        seal.tail(0, &mut to[behind..]);
-        Some(frame)
-    }
-
-    /// A segment of headers for each fragment, last first, and one for what comes behind its payload.
-    fn heads(&self, seal: &Seal) -> Option<Vec<(Mbuf, Option<Mbuf>)>> {
-        let layout = seal.layout();
-        let mut heads = Vec::new();
-        if !self.headers.alloc_many(layout.fragments() as u16, &mut heads) {
-            return None;
-        }
-        (0..layout.fragments())
-            .rev()
-            .zip(heads)
-            .map(|(i, mut head)| {
-                let (bytes, len) = seal.headers(i);
-                head.append(len as u16)?.copy_from_slice(&bytes[..len]);
-                let behind =
-                    (layout.fragment_len(i) - layout.piece(i).end.min(layout.fragment_len(i))) as u16;
-                if behind == 0 {
-                    return Some((head, None));
-                }
-                if layout.piece(i).is_empty() {
-                    seal.tail(i, head.append(behind)?);
-                    return Some((head, None));
-                }
-                let mut tail = self.headers.alloc()?;
-                seal.tail(i, tail.append(behind)?);
-                Some((head, Some(tail)))
-            })
-            .collect()
-    }
-
     /// Sends one frame as it is.
     ///
     /// # Errors
@@ -391,104 +256,6 @@ impl Sender {
         let mut mbuf = self.headers.alloc()?;
         mbuf.append(u16::try_from(bytes.len()).ok()?)?.copy_from_slice(bytes);
         Some(mbuf)
-    }
-
-    fn next_id(&mut self) -> u16 {
-        self.id = self.id.wrapping_add(1);
-        self.id
-    }
-
-    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send something, if
-    /// only nothing.
-    fn reclaim(&mut self) {
-        if self.tx.done_cleanup(0).is_err() {
-            self.tx.send(&mut Burst::<1>::new());
-        }
-    }
-
-    /// An mbuf for the bytes of a datagram's only frame, if they are few and there is one with room for them.
-    fn inline(&mut self, layout: &Layout) -> Option<Mbuf> {
-        if layout.fragments() > 1 {
-            return None;
-        }
-        let len = HEADERS + layout.fragment_len(0);
-        if len > INLINE {
-            return None;
-        }
-        let mut mbuf = self.headers.alloc()?;
-        mbuf.append(len as u16)?;
-        self.stats.inlined += 1;
-        Some(mbuf)
-    }
-
-    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the cache of every
-    /// lcore that DPDK could have, only when those that were free the last time may all be in flight.
-    fn has_room(&mut self) -> bool {
-        let Some(max) = self.config.in_flight else { return true };
-        if self.room == 0 {
-            self.room = max.saturating_sub(self.headers.in_use());
-        }
-        self.room > 0
-    }
-
-    /// Whether another datagram can be staged.
-    fn is_clear(&mut self) -> bool {
-        let mut clear = self.flush() == 0;
-        if clear && !self.has_room() {
-            self.reclaim();
-            clear = self.has_room();
-        }
-        self.stats.would_block += u64::from(!clear);
-        clear
-    }
-
-    fn stage(&mut self, bytes: usize) {
-        self.stats.datagrams += 1;
-        self.stats.bytes += bytes as u64;
-        if self.config.in_flight.is_some() {
-            let segments = self.made.iter().map(|mbuf| u32::from(mbuf.nb_segs())).sum();
-            self.room = self.room.saturating_sub(segments);
-        }
-        self.flush();
-    }
-
-    /// Nothing of the datagram that was just made is sent.
-    #[cold]
-    fn give_up(&mut self) {
-        self.made.clear();
-        self.stats.malformed += 1;
-        log::error!("a datagram was given up: its frames have not the lengths that their headers say");
-    }
-
-    /// Gives the queue what it did not take before; frames that still wait.
-    pub fn flush(&mut self) -> usize {
-        self.push();
-        // Room is looked for last: to count mbufs is expensive.
-        while !self.urgent.is_empty()
-            && self.staged.is_empty()
-            && self.made.is_empty()
-            && self.has_room()
-            && let Some(frame) = self.urgent.pop_front()
-        {
-            self.room = self.room.saturating_sub(1);
-            // The stage is empty.
-            drop(self.staged.push(frame));
-            self.push();
-        }
-        self.staged.len() + self.made.len() + self.urgent.len()
-    }
-
-    /// Gives the queue what is staged, and what did not fit there before.
-    fn push(&mut self) {
-        self.staged.take_from(&mut self.made);
-        while !self.staged.is_empty() {
-            let taken = self.tx.send(&mut self.staged);
-            self.stats.frames += taken as u64;
-            if taken == 0 || self.made.is_empty() {
-                return;
-            }
-            self.staged.take_from(&mut self.made);
-        }
     }
 
     /// What it counted.

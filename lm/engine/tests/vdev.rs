@@ -9,8 +9,8 @@ use bytes::BufMut;
 use lm_engine::{Message, Receiver, ReceiverConfig, SendBuffer, Sender, SenderConfig, WouldBlock};
 use lm_landing::{LandingQueue, SendPool, SlotLayout};
 use lm_proto::alf::{ChecksumMode, Ends};
-use lm_proto::ground::WholeBy;
 use lm_proto::layout::Geometry;
+use lm_proto::policy::WholeBy;
 use lm_proto::wire::Flow;
 use pmd_e1000::{LandingPort, PortSetup};
 use rte::Eal;
@@ -163,7 +163,7 @@ fn echoed(a: &mut Node, b: &mut Node, data: &[u8], m: Message, until: Instant) -
         }
     }
     let m = await_one(b, a, until)?;
-    ensure(m.as_slice() == Some(&data[..]) && m.flow() == FLOW.reversed(), "the echo differs")
+    ensure(m.as_slice() == Some(data) && m.flow() == FLOW.reversed(), "the echo differs")
 }
 
 fn into_mbuf(a: &mut Node, b: &mut Node) -> Result<(), Failed> {

@@ -5,20 +5,34 @@
 //! next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in which
 //! frames land: one stride below the other. The mbufs themselves are few and always the same, last in first
 //! out, so that they stay in the cache; what descends is the address in them.
+//!
+//! DPDK calls the handler through [`rte::mempool`]; [`LandingPool`](crate::LandingPool) calls the rest. `cursor` finds the
+//! place of the next slot, `issue` gives mbufs their slots and takes them back, `lookup` tells where an address lies,
+//! `plain` recognises mbufs with nothing special about them, `counted_segment` tells which chunks are idle.
+
+mod counted_segment;
+mod cursor;
+mod issue;
+mod lookup;
+mod plain;
+mod span;
 
 use std::ffi::{CStr, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::ground::Below;
 use lm_proto::wire::HEADERS;
 use rte::mempool::{Handler, Order};
 use rte::memzone::Memzone;
 
 use crate::owed::Owed;
-use crate::region::{CHUNK, Segment, let_go};
-use crate::returns::Books;
-use crate::sentinel::{Sentinel, read_behind};
+use crate::region::{Segment, let_go};
+use crate::returns::SlotCounts;
+use crate::sentinel::Sentinel;
+
+pub(crate) use self::counted_segment::CountedSegment;
+pub(crate) use self::plain::{Plain, Single};
+pub(crate) use self::span::Span;
 
 /// Headroom that drivers leave in front of a frame.
 pub const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
@@ -71,104 +85,6 @@ pub(crate) struct Setup {
     pub marks: bool,
 }
 
-/// A range of addresses.
-#[derive(Clone, Copy)]
-pub(crate) struct Span {
-    base: usize,
-    len: usize,
-}
-
-impl Span {
-    #[inline(always)]
-    pub(crate) fn covers(self, at: usize, len: usize) -> bool {
-        len <= self.len && at.wrapping_sub(self.base) <= self.len - len
-    }
-}
-
-/// What a received mbuf of an overlapping slot looks like when there is nothing special about it.
-#[derive(Clone, Copy)]
-pub(crate) struct Plain {
-    buf_len: u16,
-}
-
-impl Plain {
-    /// Whether this is one: one segment, with the usual headroom, in an overlapping slot.
-    ///
-    /// # Safety
-    /// A valid mbuf, nobody else's.
-    #[inline(always)]
-    pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Self::single(mbuf).is_some() && (*mbuf).buf_len == self.buf_len }
-    }
-
-    /// What all mbufs of a queue have in common that are one segment, with the usual headroom, if this is one.
-    ///
-    /// # Safety
-    /// As for [`Plain::fits`].
-    #[inline(always)]
-    pub(crate) unsafe fn single(mbuf: *const rte_mbuf) -> Option<Single> {
-        const fn words(data_off: u16, nb_segs: u16) -> u64 {
-            let (d, n) = (data_off.to_ne_bytes(), nb_segs.to_ne_bytes());
-            u64::from_ne_bytes([d[0], d[1], 0, 0, n[0], n[1], 0, 0])
-        }
-        const MASK: u64 = words(u16::MAX, u16::MAX);
-        const PLAIN: u64 = words(HEADROOM as u16, 1);
-        // SAFETY: the caller's promise.
-        let rearm = unsafe { rearm(mbuf) };
-        (rearm & MASK == PLAIN).then_some(Single(rearm))
-    }
-}
-
-/// data_off, refcnt, nb_segs and port of a [plain](Plain) mbuf: read as one word.
-#[derive(Clone, Copy)]
-pub(crate) struct Single(u64);
-
-impl Single {
-    /// Whether another one has the same.
-    ///
-    /// # Safety
-    /// As for [`Plain::fits`].
-    #[inline(always)]
-    pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { rearm(mbuf) == self.0 }
-    }
-}
-
-/// The word of [`Single`].
-///
-/// # Safety
-/// As for [`Plain::fits`].
-#[inline(always)]
-unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
-    // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they can be
-    // read together (`rearm_data`), aligned to 8 bytes.
-    unsafe { (&raw const (*mbuf).rearm_data).cast::<u64>().read() }
-}
-
-/// A segment and the lcore's books of it.
-pub(crate) struct Ground {
-    pub segment: Arc<Segment>,
-    pub books: Box<[Books]>,
-}
-
-impl Ground {
-    pub(crate) fn new(segment: Arc<Segment>) -> Self {
-        let books = vec![Books::default(); segment.returns.chunks()].into();
-        Self { segment, books }
-    }
-
-    fn is_idle(&self, chunk: usize) -> bool {
-        let b = self.books[chunk];
-        b.cut == b.back + self.segment.returns.returned(chunk)
-    }
-
-    pub(crate) fn all_idle(&self) -> bool {
-        (0..self.books.len()).all(|c| self.is_idle(c))
-    }
-}
-
 /// The handler. Everything in it belongs to the queue's lcore.
 pub(crate) struct Landing {
     // What every dequeue needs.
@@ -181,17 +97,17 @@ pub(crate) struct Landing {
     /// IOVA minus address, in the current extent.
     delta: u64,
     buf_len: u16,
-    /// The current chunk's books.
-    books: *mut Books,
+    /// The current chunk's counts.
+    counts: *mut SlotCounts,
     /// The first segment's memory, where nearly everything is.
-    home: Span,
+    first: Span,
     // What is needed at the edges.
     segment: usize,
     chunk: usize,
     pub stride: usize,
     room: usize,
     pub layout: SlotLayout,
-    pub grounds: Vec<Ground>,
+    pub segments: Vec<CountedSegment>,
     bounded: bool,
     ready: bool,
     closing: bool,
@@ -233,7 +149,7 @@ impl Landing {
         self.floor = usize::MAX;
         let out = self.out();
         if out > 0 {
-            let bytes = self.grounds.iter().map(|ground| ground.segment.len).sum();
+            let bytes = self.segments.iter().map(|counted| counted.segment.len).sum();
             self.owed = Some(Owed::count(out, bytes));
         }
     }
@@ -257,331 +173,29 @@ impl Landing {
 
     /// Segments that messages hold outlive the pool.
     fn leave(&mut self) {
-        for ground in self.grounds.drain(..) {
-            let_go(ground.segment, ground.books);
+        for counted in self.segments.drain(..) {
+            let_go(counted.segment, counted.counts);
         }
     }
 
-    /// Bytes between separate slots.
-    fn separate_pitch(&self) -> usize {
-        (self.room + 2 * 64).next_multiple_of(8)
+    /// All objects are mbufs now, and slots can be cut.
+    pub(crate) fn set_ready(&mut self, ready: bool) {
+        self.ready = ready;
+    }
+
+    /// Slots that are neither free nor posted: messages and frames that wait.
+    pub(crate) fn held(&self) -> u64 {
+        let out = self.segments.iter().flat_map(|g| {
+            g.counts
+                .iter()
+                .enumerate()
+                .map(|(c, b)| u64::from(b.issued - b.returned - g.segment.returns.returned(c)))
+        });
+        out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
     }
 
     fn segment(&self) -> &Segment {
-        &self.grounds[self.segment].segment
-    }
-
-    /// Lays the next slots so.
-    pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
-        self.sentinel.alone(self.last, self.slots);
-        if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
-            // The headers above must survive the first payload below them.
-            self.last -= HEADERS.next_multiple_of(8);
-        }
-        let next = self.last.wrapping_sub(self.pitch);
-        self.layout = layout;
-        // What lies ahead was judged by the other pitch: the next slot takes a second thought.
-        self.floor = usize::MAX;
-        match layout {
-            SlotLayout::Overlapping => {
-                self.pitch = self.stride;
-                self.buf_len = self.overlapping_len();
-            }
-            SlotLayout::Separate => {
-                self.pitch = self.separate_pitch();
-                // Never the overlapping length, even if the room is the same: that is how a frame tells how
-                // its slot lies.
-                self.buf_len = ((HEADROOM + self.room) as u16).max(self.overlapping_len()) + 1;
-            }
-        }
-        // SAFETY: once ready, the current chunk's books.
-        if self.ready && unsafe { (*self.books).cut } == 0 {
-            // The cursor came here for a slot of the other size.
-            self.last = self.last.min(self.highest(next) + self.pitch);
-        }
-    }
-
-    /// What `buf_len` says of a slot.
-    pub(crate) fn is_overlapping(&self, buf_len: u16) -> bool {
-        buf_len == self.overlapping_len()
-    }
-
-    /// What `buf_len` says of an overlapping slot.
-    #[inline(always)]
-    fn overlapping_len(&self) -> u16 {
-        (TO_PAYLOAD + self.stride) as u16
-    }
-
-    /// What mbufs of overlapping slots look like.
-    #[inline(always)]
-    pub(crate) fn plain(&self) -> Plain {
-        Plain { buf_len: self.overlapping_len() }
-    }
-
-    /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.
-    #[inline(always)]
-    pub(crate) fn bounced(&self, buf_addr: usize) -> Option<(usize, usize)> {
-        self.bounces.covers(buf_addr, 1).then(|| {
-            let index = (buf_addr - self.bounces.base) / self.bounce_len;
-            (index, self.targets[index])
-        })
-    }
-
-    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this number (from 1).
-    #[inline(always)]
-    pub(crate) fn frame_start(&self, at: usize, len: usize, bounce: u16) -> Option<usize> {
-        if bounce == 0 {
-            let start = at.wrapping_sub(HEADERS);
-            return self.covers(start, len).then_some(start);
-        }
-        let index = usize::from(bounce) - 1;
-        let fits = index < BOUNCES && len <= self.bounce_len - HEADROOM;
-        fits.then(|| self.bounces.base + index * self.bounce_len + HEADROOM)
-    }
-
-    /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
-    /// the region's end. Nothing has changed on `None`.
-    #[cold]
-    #[inline(never)]
-    fn edge(&mut self) -> Option<(usize, u64)> {
-        if self.closing {
-            return None;
-        }
-        let above = self.last;
-        let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
-        let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
-        let segment = self.segment();
-        let extent = segment.memory.extent(start);
-        let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
-        let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
-        self.last = at;
-        if self.layout == SlotLayout::Overlapping {
-            // SAFETY: the slot's place in the region, whether it is bounced or not; its chunk was entered.
-            unsafe { self.sentinel.mark(at + self.stride, 1, self.stride) };
-        }
-        let bounced = end > extent.hi;
-        if bounced || (at != above.wrapping_sub(self.stride) && !self.is_mirrored_below(at, above)) {
-            self.sentinel.alone(above, self.slots);
-        }
-        // A slot that starts right below a break leaves the next one across it, too.
-        self.floor = if end > extent.hi + self.pitch { at } else { lowest };
-        self.delta = extent.delta;
-        if end <= extent.hi {
-            return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
-        }
-        let index = self.bounce_next;
-        self.bounce_next = (index + 1) % BOUNCES;
-        self.targets[index] = at;
-        self.stats.bounced += 1;
-        let buf = self.bounces.base + index * self.bounce_len;
-        Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
-    }
-
-    /// Whether a slot at `at` is right below `above` under the region's other address.
-    fn is_mirrored_below(&self, at: usize, above: usize) -> bool {
-        let segment = self.segment();
-        segment.memory.is_mirrored() && at == above.wrapping_sub(self.stride) + segment.len
-    }
-
-    /// What is known of the slot below one of the newest that were handed over; slots are the same for as many as `window` that
-    /// are cut behind them.
-    #[inline]
-    pub(crate) fn below(&self, at: usize, window: u64) -> Below {
-        let Some(segment) = self.segment_of(at) else { return Below::Unknown };
-        let place = self.sentinel.below(at, self.stride);
-        let mirrored = place.wrapping_add(segment.len);
-        let there = if segment.covers(place, 8) {
-            Some(place)
-        } else {
-            Some(mirrored).filter(|&place| segment.memory.is_mirrored() && segment.covers(place, 8))
-        };
-        // SAFETY: in the region, whose memory is initialised.
-        let word = there.filter(|place| place.is_multiple_of(8)).map(|place| unsafe { read_behind(place) });
-        self.sentinel.tell(at, self.slots.saturating_sub(window), word, at == self.last)
-    }
-
-    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
-    fn descend_clear(&mut self) -> Option<usize> {
-        let (before, room) = (self.last, self.frame_room());
-        for _ in 0..STEPS {
-            let Some(at) = self.descend() else { break };
-            let extent = self.segment().memory.extent(at - HEADERS);
-            if at - HEADERS + room <= extent.hi {
-                return Some(at);
-            }
-            self.last = ((extent.hi - room + HEADERS) & !7) + self.pitch;
-        }
-        // Pieces too small for a frame: it is bounced, if it may be.
-        self.last = before;
-        if self.bounded { None } else { self.descend() }
-    }
-
-    /// Bytes that a device may write from a frame's start.
-    fn frame_room(&self) -> usize {
-        self.room.max(self.stride + HEADERS)
-    }
-
-    /// Where the next slot goes, its chunk being entered if it is another one.
-    fn descend(&mut self) -> Option<usize> {
-        let segment = self.segment();
-        let mut at = self.last - self.pitch;
-        let wraps = at < segment.base + FLOOR;
-        if wraps && segment.memory.is_mirrored() {
-            at += segment.len;
-        }
-        let chunk = segment.chunk_of(at.max(segment.base));
-        let goes_on = !wraps || segment.memory.is_mirrored();
-        let found = if goes_on && (chunk == self.chunk || self.enter(self.segment, chunk)) {
-            Some(at)
-        } else {
-            self.jump()
-        };
-        self.stats.wraps += u64::from(wraps && found.is_some());
-        found
-    }
-
-    /// Begins anew at the top of the next free chunk below, in whatever segment.
-    fn jump(&mut self) -> Option<usize> {
-        let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
-        self.stats.jumps += 1;
-        Some(self.highest(self.grounds[s].segment.base + c * CHUNK))
-    }
-
-    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
-    fn highest(&self, at: usize) -> usize {
-        let base = self.segment().base;
-        let top = base + ((at - base) / CHUNK + 1) * CHUNK;
-        (top - 64 - self.frame_room()) & !7
-    }
-
-    /// All chunks in the order in which the cursor would come to them.
-    fn chunks_below(&self) -> Vec<(usize, usize)> {
-        let segments = self.grounds.len();
-        let mut order = Vec::new();
-        order.extend((0..self.chunk).rev().map(|c| (self.segment, c)));
-        for k in 1..segments {
-            let s = (self.segment + k) % segments;
-            order.extend((0..self.grounds[s].books.len()).rev().map(|c| (s, c)));
-        }
-        order.extend((self.chunk..self.grounds[self.segment].books.len()).rev().map(|c| (self.segment, c)));
-        order
-    }
-
-    /// Moves the cursor to a chunk if nobody needs it, nor the one below, where its lowest headers go.
-    fn enter(&mut self, s: usize, c: usize) -> bool {
-        let ground = &self.grounds[s];
-        let chunks = ground.books.len();
-        let below = if c > 0 { Some(c - 1) } else { ground.segment.memory.is_mirrored().then(|| chunks - 1) };
-        if !ground.is_idle(c) || below.is_some_and(|b| !ground.is_idle(b)) {
-            return false;
-        }
-        let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
-        self.pressed |= further.is_some_and(|f| !ground.is_idle(f));
-        ground.segment.returns.enter(c);
-        let ground = &mut self.grounds[s];
-        ground.books[c] = Books::default();
-        self.books = &raw mut ground.books[c];
-        (self.segment, self.chunk) = (s, c);
-        true
-    }
-
-    /// Adds a segment; the cursor goes there when it finds nothing free before.
-    pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
-        self.grounds.push(Ground::new(segment));
-        self.stats.grown += 1;
-        // The books moved with the vector, not their boxes: the pointer holds.
-    }
-
-    /// Takes added segments out that nobody uses.
-    pub(crate) fn shrink(&mut self) -> Vec<Ground> {
-        let mut gone = Vec::new();
-        let mut s = self.grounds.len();
-        while s > 1 {
-            s -= 1;
-            if s != self.segment && self.grounds[s].all_idle() {
-                gone.push(self.grounds.remove(s));
-                if self.segment > s {
-                    self.segment -= 1;
-                }
-            }
-        }
-        gone
-    }
-
-    /// Whether `len` bytes at `at` lie in the first segment, where nearly everything is.
-    #[inline(always)]
-    pub(crate) fn home_covers(&self, at: usize, len: usize) -> bool {
-        self.home.covers(at, len)
-    }
-
-    /// Whether `len` bytes at `at` lie in the region.
-    #[inline(always)]
-    pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
-        self.home.covers(at, len) || self.covers_elsewhere(at, len)
-    }
-
-    #[cold]
-    fn covers_elsewhere(&self, at: usize, len: usize) -> bool {
-        self.grounds.iter().any(|g| g.segment.covers(at, len))
-    }
-
-    /// The segment that a slot is in.
-    #[inline(always)]
-    pub(crate) fn segment_of(&self, at: usize) -> Option<&Arc<Segment>> {
-        // The first one is never taken out.
-        let first = self.grounds.first().filter(|_| self.home.covers(at, 1));
-        first.or_else(|| self.ground_elsewhere(at)).map(|g| &g.segment)
-    }
-
-    #[cold]
-    fn ground_elsewhere(&self, at: usize) -> Option<&Ground> {
-        self.grounds.iter().find(|g| g.segment.covers(at, 1))
-    }
-
-    /// One slot is back, on the queue's lcore.
-    #[inline(always)]
-    pub(crate) fn back(&mut self, at: usize, n: u32) {
-        for ground in &mut self.grounds {
-            if ground.segment.covers(at, 1) {
-                let here = ground.segment.in_lower_chunk(at, n, self.stride);
-                ground.books[ground.segment.chunk_of(at)].back += here;
-                if here < n {
-                    let above = at + here as usize * self.stride;
-                    ground.books[ground.segment.chunk_of(above)].back += n - here;
-                }
-                return;
-            }
-        }
-    }
-
-    /// Takes mbufs back whose slots are accounted for.
-    ///
-    /// # Safety
-    /// The mbufs are of this pool, and nobody uses them any more.
-    #[inline(always)]
-    pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
-        // The capacity is the pool's size.
-        self.stack.extend(mbufs.iter().rev());
-    }
-
-    /// The payload address of an mbuf's slot.
-    #[inline(always)]
-    pub(crate) fn payload_of(&self, buf_addr: usize) -> usize {
-        self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
-    }
-}
-
-/// An mbuf gets its slot.
-///
-/// # Safety
-/// It is one of a landing pool's, and nobody else uses it.
-#[inline(always)]
-unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*mbuf).buf_addr = buf as *mut c_void;
-        (*mbuf).buf_iova = iova;
-        (*mbuf).buf_len = buf_len;
+        &self.segments[self.segment].segment
     }
 }
 
@@ -611,14 +225,14 @@ unsafe impl Handler for Landing {
             pitch: 0,
             delta: 0,
             buf_len: 0,
-            books: std::ptr::null_mut(),
-            home: Span { base: segment.memory.base(), len: segment.memory.span() },
+            counts: std::ptr::null_mut(),
+            first: Span { base: segment.memory.base(), len: segment.memory.span() },
             segment: 0,
             chunk: segment.returns.chunks() - 1,
             stride: setup.stride,
             room: setup.room,
             layout: SlotLayout::Overlapping,
-            grounds: vec![Ground::new(segment)],
+            segments: vec![CountedSegment::new(segment)],
             bounded: setup.bounded,
             ready: false,
             closing: false,
@@ -637,7 +251,7 @@ unsafe impl Handler for Landing {
             owed: None,
         };
         this.set_layout(setup.layout);
-        this.books = &raw mut this.grounds[0].books[this.chunk];
+        this.counts = &raw mut this.segments[0].counts[this.chunk];
         // The first slot leaves room above for a device that fills all it was given.
         this.last = (top - setup.room.next_multiple_of(64) - 64) & !7;
         Ok(this)
@@ -652,7 +266,7 @@ unsafe impl Handler for Landing {
                 // A driver gives a posted mbuf back: its slot will not be used.
                 // SAFETY: once ready, all objects are mbufs of this pool, whose address `dequeue` set.
                 let at = unsafe { this.payload_of((*mbuf).buf_addr as usize) };
-                this.back(at, 1);
+                this.return_slots(at, 1);
             }
             this.stack.push(mbuf);
         }
@@ -666,7 +280,7 @@ unsafe impl Handler for Landing {
         // SAFETY: Handler's contract: one call at a time, room for `n` objects.
         let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts_mut(objs, n as usize)) };
         let Some(left) = this.stack.len().checked_sub(objs.len()) else { return -libc::ENOENT };
-        if this.ready && !this.cut_above(left) {
+        if this.ready && !this.issue_above(left) {
             this.stats.starved += u64::from(order == Order::FirstFirst);
             this.pressed = true;
             return -libc::ENOENT;
@@ -685,11 +299,13 @@ unsafe impl Handler for Landing {
         // SAFETY: Handler's contract: one call at a time, `n` objects.
         let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts(objs, n as usize)) };
         // SAFETY: once ready, all objects are mbufs of this pool; these nobody used.
-        let uncut =
-            objs.iter().take_while(|object| this.ready && unsafe { this.uncut(object.cast()) }).count();
-        this.stack.extend(objs[..uncut].iter().map(|object| object.cast::<rte_mbuf>()));
+        let unused = objs
+            .iter()
+            .take_while(|object| this.ready && unsafe { this.take_back_newest(object.cast()) })
+            .count();
+        this.stack.extend(objs[..unused].iter().map(|object| object.cast::<rte_mbuf>()));
         // SAFETY: Handler's contract.
-        unsafe { Self::enqueue(this, objs[uncut..].as_ptr(), n - uncut as u32) };
+        unsafe { Self::enqueue(this, objs[unused..].as_ptr(), n - unused as u32) };
     }
 
     unsafe fn count(this: *const Self) -> u32 {
@@ -706,131 +322,5 @@ unsafe impl Handler for Landing {
             this.settle_debt();
         }
         this.keeps_posted
-    }
-}
-
-impl Landing {
-    /// All objects are mbufs now, and slots can be cut.
-    pub(crate) fn set_ready(&mut self, ready: bool) {
-        self.ready = ready;
-    }
-
-    /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
-    fn cut_above(&mut self, left: usize) -> bool {
-        let before = (self.last, self.books);
-        let top = self.stack.len();
-        let mut n = top;
-        while n > left {
-            // What is left of this piece of ground takes no second thought.
-            let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
-            let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
-            let mut buf = self.last - TO_PAYLOAD;
-            for &mbuf in self.stack[n - here..n].iter().rev() {
-                buf -= pitch;
-                // SAFETY: one of the pool's mbufs, which nobody else uses, and a chunk has been entered.
-                unsafe { place(mbuf, buf, (buf as u64).wrapping_add(delta), buf_len) };
-            }
-            if self.layout == SlotLayout::Overlapping {
-                // SAFETY: these slots, of a chunk that has been entered.
-                unsafe { self.sentinel.mark(self.last, here, pitch) };
-            }
-            self.last -= here * self.pitch;
-            self.slots += here as u64;
-            // SAFETY: the current chunk's entry in a box that lives as long as its ground.
-            unsafe { (*self.books).cut += here as u32 };
-            n -= here;
-            if n > left {
-                let Some((buf, iova)) = self.edge() else {
-                    self.undo(n..top, before);
-                    return false;
-                };
-                n -= 1;
-                self.slots += 1;
-                // SAFETY: as above.
-                unsafe {
-                    place(self.stack[n], buf, iova, self.buf_len);
-                    (*self.books).cut += 1;
-                }
-            }
-        }
-        true
-    }
-
-    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the
-    /// chunk that the cursor is in, their places are cut again next time; else they are never used.
-    #[cold]
-    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut Books)) {
-        if cut.is_empty() {
-            // Of a pool that is gone, there may be no books any more.
-            return;
-        }
-        if self.books == before.1 {
-            self.rewind(before.0, cut.len() as u32);
-            return;
-        }
-        for i in cut {
-            // SAFETY: an mbuf of this pool with the address that was just set.
-            let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
-            self.back(at, 1);
-        }
-    }
-
-    /// Takes back the slot that was cut last, if it is this mbuf's and of the layout in force.
-    ///
-    /// # Safety
-    /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
-    unsafe fn uncut(&mut self, mbuf: *mut rte_mbuf) -> bool {
-        // SAFETY: the caller's promise.
-        let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
-        let at = self.payload_of(buf);
-        let Some(s) = self.grounds.iter().position(|g| g.segment.covers(at, 1)) else { return false };
-        let c = self.grounds[s].segment.chunk_of(at);
-        // SAFETY: the current chunk's books.
-        let cut = unsafe { (*self.books).cut };
-        // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
-        let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
-        if !newest || len != self.buf_len {
-            return false;
-        }
-        (self.segment, self.chunk) = (s, c);
-        self.books = &raw mut self.grounds[s].books[c];
-        self.rewind(at + self.pitch, 1);
-        true
-    }
-
-    /// The cursor goes back over `n` slots of the chunk that it is in, which nobody has.
-    fn rewind(&mut self, last: usize, n: u32) {
-        self.last = last;
-        // There may be an IOVA break between: the next slot takes a second thought.
-        self.floor = usize::MAX;
-        // SAFETY: the current chunk's books, in a box that lives as long as its ground; these slots were cut from it.
-        unsafe { (*self.books).cut -= n };
-    }
-
-    /// Takes back those mbufs that are out.
-    ///
-    /// # Safety
-    /// Nobody uses them.
-    pub(crate) unsafe fn reclaim(&mut self) {
-        let home: std::collections::HashSet<_> = self.stack.iter().copied().collect();
-        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !home.contains(mbuf)).collect();
-        for mbuf in out {
-            // SAFETY: the caller's promise; `cut` gave it its address.
-            unsafe {
-                let at = self.payload_of((*mbuf).buf_addr as usize);
-                (*mbuf).next = std::ptr::null_mut();
-                (*mbuf).nb_segs = 1;
-                self.back(at, 1);
-            }
-            self.stack.push(mbuf);
-        }
-    }
-
-    /// Slots that are neither free nor posted: messages and frames that wait.
-    pub(crate) fn held(&self) -> u64 {
-        let out = self.grounds.iter().flat_map(|g| {
-            g.books.iter().enumerate().map(|(c, b)| u64::from(b.cut - b.back - g.segment.returns.returned(c)))
-        });
-        out.sum::<u64>().saturating_sub((self.stack.capacity() - self.stack.len()) as u64)
     }
 }

@@ -8,13 +8,13 @@ use crate::send::{Contiguous, SendSlot, show};
 
 /// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
 pub struct Payload {
-    home: Home,
+    storage: Storage,
     /// Address in landed memory; offset in a buffer.
     at: usize,
     len: usize,
 }
 
-enum Home {
+enum Storage {
     Landed(Hold),
     Copied(SendSlot),
 }
@@ -24,27 +24,27 @@ impl Payload {
     #[inline]
     pub fn landed(hold: Hold, at: usize, len: usize) -> Option<Self> {
         hold.bytes(at, len)?;
-        Some(Self { home: Home::Landed(hold), at, len })
+        Some(Self { storage: Storage::Landed(hold), at, len })
     }
 
     /// `len` bytes from `start` on of a buffer; `None`, and it is given back, if it is shorter.
     pub fn copied(buffer: SendSlot, start: usize, len: usize) -> Option<Self> {
         buffer.bytes().get(start..)?.get(..len)?;
-        Some(Self { home: Home::Copied(buffer), at: start, len })
+        Some(Self { storage: Storage::Copied(buffer), at: start, len })
     }
 
     /// Whether it was copied.
     #[inline]
     pub fn is_copied(&self) -> bool {
-        matches!(self.home, Home::Copied(_))
+        matches!(self.storage, Storage::Copied(_))
     }
 
     /// The bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        let bytes = match &self.home {
-            Home::Landed(hold) => hold.bytes(self.at, self.len),
-            Home::Copied(buffer) => buffer.bytes().get(self.at..).and_then(|rest| rest.get(..self.len)),
+        let bytes = match &self.storage {
+            Storage::Landed(hold) => hold.bytes(self.at, self.len),
+            Storage::Copied(buffer) => buffer.bytes().get(self.at..).and_then(|rest| rest.get(..self.len)),
         };
         // They are there: it was looked when this was made.
         bytes.unwrap_or_default()
@@ -71,9 +71,9 @@ unsafe impl Contiguous for Payload {
     }
 
     fn iova(&self, offset: usize, len: usize) -> Option<u64> {
-        match &self.home {
-            Home::Landed(hold) => hold.iova(self.at + offset, len),
-            Home::Copied(buffer) => Some(buffer.iova(self.at + offset)),
+        match &self.storage {
+            Storage::Landed(hold) => hold.iova(self.at + offset, len),
+            Storage::Copied(buffer) => Some(buffer.iova(self.at + offset)),
         }
     }
 }

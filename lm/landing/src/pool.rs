@@ -1,89 +1,31 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
+//!
+//! A receive queue asks it what a received mbuf holds ([`LandingPool::landed`]), reads the bytes (`read`), and gives the slot
+//! back or holds it. `config` is what a pool is made of, `error` why it cannot be made.
+
+mod config;
+mod error;
+mod read;
+
+pub use self::config::{PoolConfig, RegionKind, Writes};
+pub use self::error::LandingError;
 
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::{error, fmt, io};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::ground::Below;
 use lm_proto::wire::HEADERS;
 use rte::Eal;
-use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolError, PoolRef};
-use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
-use rte::port::{PortId, RxQueue};
+use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef};
+use rte::memzone::{Memzone, MemzoneFlags};
+use rte::port::RxQueue;
 
+use self::config::{IN_ADVANCE, MOST_STRIDE};
 use crate::landing::{BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD};
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
 use crate::region::{CHUNK, Hold, Segment, let_go};
-use crate::shared::copy_words;
-
-/// Where the landing region lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegionKind {
-    /// In DPDK's memory: any device can land there. A datagram across its end is copied.
-    Dpdk,
-    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`] names.
-    Mirrored,
-}
-
-/// What a device that writes into the region itself demands of it; by default, none does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Writes {
-    /// Bytes that the driver is to be told a slot has; 0, or less than the room: the room.
-    pub declared: usize,
-    /// No slot crosses a multiple of this, in the device's addresses; 0: any may. Slots never overlap then.
-    pub boundary: usize,
-    /// The port whose device it is: memory mapped twice is made known to it.
-    pub port: Option<PortId>,
-    /// It writes at any time, not only inside the receive call: slots are marked, so that [`LandingPool::below`] can tell.
-    pub at_any_time: bool,
-}
-
-/// What a landing pool is made of.
-#[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// Unique in the process, at most 16 bytes.
-    pub name: String,
-    /// Descriptors of the queue that it feeds.
-    pub descriptors: u16,
-    /// mbufs beyond the descriptors: what a driver or a burst has in hand.
-    pub spare_mbufs: u32,
-    /// Bytes of landing region.
-    pub region: usize,
-    /// Bytes that it may grow to while the application holds messages.
-    pub max_region: usize,
-    /// Where it lies.
-    pub kind: RegionKind,
-    /// IP payload of a full fragment, bytes, a multiple of 8.
-    pub stride: usize,
-    /// Bytes that the device may write into a slot, from the frame's start.
-    pub room: usize,
-    /// How slots are laid first.
-    pub layout: SlotLayout,
-    /// NUMA node; `None`: any.
-    pub socket: Option<u32>,
-    /// What the device demands that writes there.
-    pub writes: Writes,
-}
-
-impl PoolConfig {
-    /// The least region for a queue: its ring and what the lcore gets in advance, the datagram that is being put together, what
-    /// separate slots leave at breaks between pages, four chunks. With less, a ring whose every slot is posted finds no place for
-    /// the next one, which drivers want before they hand over the frame that would make room: it never goes on.
-    pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
-        let pitch = stride.max(room + 128);
-        let slots = usize::from(descriptors) + IN_ADVANCE as usize + (64 << 10) / stride.max(1) + 1;
-        let breaks = slots * pitch / PAGE + 1;
-        ((slots + breaks) * pitch + 4 * CHUNK).next_multiple_of(CHUNK)
-    }
-
-    /// Slots that must not cross a boundary lie apart: overlapping ones lie where they must.
-    fn allowed(&self, layout: SlotLayout) -> SlotLayout {
-        if self.writes.boundary == 0 { layout } else { SlotLayout::Separate }
-    }
-}
 
 /// A frame in its slot, in the driver's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +42,6 @@ pub struct Landed {
     pub bounce: u16,
 }
 
-/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as matching
-/// a frame.
-const IN_ADVANCE: u32 = 32;
-
-/// The longest stride: an mbuf tells its buffer's length in 16 bits.
-const MOST_STRIDE: usize = 65_368;
-
 /// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest IPv4 header, UDP, and
 /// some payload.
 pub const SNAPSHOT: usize = 128;
@@ -116,9 +51,6 @@ const BEYOND: usize = 8;
 
 /// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
 pub const HEAD: usize = HEADERS + BEYOND;
-
-/// Physical memory may break off at the end of a page this large.
-const PAGE: usize = 2 << 20;
 
 /// Where the pool's handler is: looked up once.
 struct Handle(NonNull<Landing>);
@@ -385,7 +317,7 @@ impl LandingPool {
     /// reads its bytes any more.
     #[inline]
     pub unsafe fn release(&mut self, at: usize) {
-        self.landing().back(at, 1);
+        self.landing().return_slots(at, 1);
     }
 
     /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the hold is
@@ -410,146 +342,6 @@ impl LandingPool {
         unsafe { Hold::new(segment, lowest, n, self.config.stride, reach) }
     }
 
-    /// `len` bytes of region at `at`; `None` if they are not in it.
-    ///
-    /// # Safety
-    /// No device writes these bytes while they are borrowed: they are payload of frames that [`LandingPool::landed`]
-    /// told of, in place, whose slots were not given back, and that no frame which a device may still be writing reaches. Up
-    /// to 8 bytes of a payload in an overlapping slot may be reached by the frame below: that is known to be received.
-    #[inline(always)]
-    pub unsafe fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        if !self.landing().covers(at, len) {
-            return None;
-        }
-        // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the kernel give
-        // zeroes). The caller promises that nobody writes it.
-        Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
-    }
-
-    /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may have
-    /// overwritten them, or be doing so. Little-endian words. `None` if they are neither in the region nor in a bounce slot.
-    #[inline(always)]
-    pub fn header_words(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
-        let start = at.wrapping_sub(24);
-        if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, 24) {
-            let words = start as *const u64;
-            // SAFETY: in the region and aligned. A device may be writing these bytes: each word is read once, and what they
-            // say is believed only as the matcher's rules allow.
-            Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
-        } else {
-            self.header_words_bytewise(at, bounce)
-        }
-    }
-
-    /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::header_words`] gives them. `None` if they are
-    /// not in the region, or not aligned.
-    #[inline(always)]
-    pub fn front(&self, at: usize) -> Option<[u64; 4]> {
-        let start = at.wrapping_sub(24);
-        if !at.is_multiple_of(8) || !self.landing().home_covers(start, 32) {
-            return None;
-        }
-        let words = start as *const u64;
-        // SAFETY: in the region and aligned. As in `header_words`.
-        Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
-    }
-
-    /// The same from any address.
-    #[cold]
-    #[inline(never)]
-    fn header_words_bytewise(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
-        let mut front = [0; HEADERS];
-        if self.copy_frame(at, HEADERS as u16, bounce, &mut front)? != HEADERS {
-            return None;
-        }
-        let words = front.last_chunk::<24>()?.as_chunks::<8>().0;
-        Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
-    }
-
-    /// The 34 bytes in front of a frame's payload and its first 8, as they are now, each word read once; else as
-    /// [`LandingPool::copy_frame`].
-    #[inline(always)]
-    pub fn head(&self, at: usize, bounce: u16) -> Option<[u8; HEAD]> {
-        const BEFORE: usize = HEADERS.next_multiple_of(8);
-        const ROOM: usize = BEFORE + 8;
-        let start = at.wrapping_sub(BEFORE);
-        if bounce == 0 && at.is_multiple_of(8) && self.landing().home_covers(start, ROOM) {
-            let words = start as *const u64;
-            // SAFETY: in the region and aligned. As in `header_words`.
-            let words: [u64; ROOM / 8] = std::array::from_fn(|i| unsafe { ptr::read_volatile(words.add(i)) });
-            let mut bytes = [0; ROOM];
-            for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-                *to = word.to_ne_bytes();
-            }
-            return bytes.last_chunk().copied();
-        }
-        self.head_elsewhere(at, bounce)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn head_elsewhere(&self, at: usize, bounce: u16) -> Option<[u8; HEAD]> {
-        let mut head = [0; HEAD];
-        self.copy_frame(at, HEAD as u16, bounce, &mut head).map(|_| head)
-    }
-
-    /// What is known of the slot below that of one of the newest frames. What was read *before* of that frame's headers, and of
-    /// the first bytes of its payload, was intact if this says that nothing has come there.
-    #[inline]
-    pub fn below(&self, at: usize, bounce: u16) -> Below {
-        // In a bounce slot nothing reaches it.
-        if bounce != 0 { Below::Untouched } else { self.landing().below(at, u64::from(self.size())) }
-    }
-
-    /// Copies the first bytes of a frame of `len` bytes, as they are now, as many as `into` has room for: how many. `None`
-    /// if the frame is neither in the region nor in a bounce slot.
-    ///
-    /// A device may be writing them: then the copy is of bytes that never were there at one time.
-    pub fn copy_frame(&self, at: usize, len: u16, bounce: u16, into: &mut [u8]) -> Option<usize> {
-        let start = self.landing().frame_start(at, len.into(), bounce)?;
-        let n = into.len().min(len.into());
-        // SAFETY: `frame_start` gives the address of as many bytes, in memory that lives as long as the pool.
-        unsafe { copy_words(start as *const u8, &mut into[..n]) };
-        Some(n)
-    }
-
-    /// Copies what is at `start` now, as much as `into` has room for; false, and nothing is copied, if that is not all in the
-    /// region or in bounce slots. As [`LandingPool::copy_frame`] otherwise.
-    pub fn copy_part(&self, start: usize, into: &mut [u8]) -> bool {
-        let landing = self.landing();
-        let fits = landing.covers(start, into.len()) || landing.bounces.covers(start, into.len());
-        if fits {
-            // SAFETY: as many bytes of memory that lives as long as the pool.
-            unsafe { copy_words(start as *const u8, into) };
-        }
-        fits
-    }
-
-    /// The first bytes of a frame, up to [`SNAPSHOT`], as they are now: its headers, with options, and what tells what it is.
-    /// Else as [`LandingPool::copy_frame`].
-    #[inline]
-    pub fn snapshot<'a>(
-        &self,
-        at: usize,
-        len: u16,
-        bounce: u16,
-        into: &'a mut [u8; SNAPSHOT],
-    ) -> Option<&'a [u8]> {
-        let n = self.copy_frame(at, len, bounce, into)?;
-        Some(&into[..n])
-    }
-
-    /// A whole frame; `None` if it is neither in the region nor in a bounce slot.
-    ///
-    /// # Safety
-    /// No device writes it while it is borrowed: [`LandingPool::landed`] told of it, its slot was not given back, and no
-    /// frame that a device may still be writing reaches it or, for a bounced one, has been given its bounce slot.
-    pub unsafe fn frame(&self, at: usize, len: u16, bounce: u16) -> Option<&[u8]> {
-        let start = self.landing().frame_start(at, len.into(), bounce)?;
-        // SAFETY: in memory that lives as long as the pool; the caller promises that nobody writes it.
-        Some(unsafe { std::slice::from_raw_parts(start as *const u8, len.into()) })
-    }
-
     /// Between bursts: grows the region when messages that the application holds leave no room ahead, and
     /// gives back what it grew by when that is over.
     #[inline(always)]
@@ -563,10 +355,10 @@ impl LandingPool {
     fn relieve(&mut self) {
         let landing = self.landing();
         landing.pressed = false;
-        landing.grounds.iter().for_each(|ground| ground.segment.returns.settle());
-        for ground in landing.shrink() {
-            self.region -= ground.segment.len;
-            let_go(ground.segment, ground.books);
+        landing.segments.iter().for_each(|counted| counted.segment.returns.claim());
+        for counted in landing.shrink() {
+            self.region -= counted.segment.len;
+            let_go(counted.segment, counted.counts);
         }
         let room = self.config.max_region.saturating_sub(self.region);
         let step = self.config.region.min(room / CHUNK * CHUNK);
@@ -579,7 +371,7 @@ impl LandingPool {
         match segment(&self.eal, &self.config, step) {
             Ok(added) => {
                 self.region += step;
-                added.returns.settle();
+                added.returns.claim();
                 self.landing().grow(added);
             }
             Err(e) => log::warn!("the landing region stays at {} bytes: {e}", self.region),
@@ -596,56 +388,3 @@ impl Drop for LandingPool {
         self.landing().close();
     }
 }
-
-/// A landing pool can't be made.
-#[derive(Debug)]
-pub enum LandingError {
-    /// The region is smaller than the queue needs.
-    TooSmall {
-        /// Bytes asked for.
-        region: usize,
-        /// Bytes needed.
-        least: usize,
-        /// Descriptors of the queue.
-        descriptors: u16,
-    },
-    /// A stride that is no multiple of 8, or none, or a stride or a room of nearly 64 KiB.
-    Stride(usize, usize),
-    /// The kernel has no membarrier(2) for this process.
-    Barrier(io::Error),
-    /// No memory for the region.
-    Memory(MemoryError),
-    /// No memory for bounce slots.
-    Bounce(MemzoneError),
-    /// No mbufs.
-    Pool(PoolError),
-}
-
-impl fmt::Display for LandingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooSmall { region, least, descriptors } => write!(
-                f,
-                "a landing region of {region} bytes is too small for {descriptors} descriptors: make it {least} or \
-                 more, or the ring shorter"
-            ),
-            Self::Stride(stride, room) => {
-                write!(
-                    f,
-                    "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from 8 to \
-                     {MOST_STRIDE}, and the room less than 64 KiB"
-                )
-            }
-            Self::Barrier(e) => write!(
-                f,
-                "messages cannot be given back safely: membarrier(2) cannot be registered: {e}; use Linux 4.14 or newer, \
-                 and let the container's filter of system calls (seccomp) allow membarrier"
-            ),
-            Self::Memory(e) => e.fmt(f),
-            Self::Bounce(e) => e.fmt(f),
-            Self::Pool(e) => e.fmt(f),
-        }
-    }
-}
-
-impl error::Error for LandingError {}

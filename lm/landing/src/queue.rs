@@ -5,7 +5,7 @@ use std::ptr;
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
-use lm_proto::ground::{Frame, Frames, Slot};
+use lm_proto::frame::{Frame, Frames, Slot};
 
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
@@ -20,20 +20,20 @@ const TO_MESSAGE: usize = TO_PAYLOAD + 8;
 /// Who takes the frames.
 ///
 /// # Safety
-/// A taker gives each slot that it took back once, by [`LandingPool::release`] or with a hold. The pool and the burst that
+/// A sink gives each slot that it took back once, by [`LandingPool::release`] or with a hold. The pool and the burst that
 /// it is lent stay where they are: it does not swap them for others.
-pub unsafe trait Take {
+pub unsafe trait FrameSink {
     /// A burst is about to be taken: what will be read of its frames can be fetched.
     fn prepare(&self, burst: &Burst<'_>);
 
     /// Takes the plain frames that a burst begins with.
     fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
 
-    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`Take::take`] gets
+    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`FrameSink::take`] gets
     /// its parts as damaged. What is behind it says whether the second part may have been overwritten.
     fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool;
 
-    /// Takes any frame. Its slot is the taker's until it is released, as are those of the others.
+    /// Takes any frame. Its slot is the sink's until it is released, as are those of the others.
     fn take(&mut self, pool: &mut LandingPool, landed: Landed);
 }
 
@@ -112,10 +112,24 @@ impl<'a> Burst<'a> {
 
 impl Frames for Burst<'_> {
     #[inline(always)]
-    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize {
+    fn count_contiguous(
+        &self,
+        at: usize,
+        stride: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        behind: usize,
+    ) -> usize {
         // SAFETY: `new`'s caller promised.
         unsafe {
-            march(self.rest.as_slice(), at.wrapping_sub(TO_PAYLOAD), stride, (full, ahead), (last, behind))
+            count_contiguous(
+                self.rest.as_slice(),
+                at.wrapping_sub(TO_PAYLOAD),
+                stride,
+                (full, ahead),
+                (last, behind),
+            )
         }
     }
 
@@ -138,35 +152,35 @@ impl Frames for Burst<'_> {
     }
 }
 
-/// Feeds what a driver handed over to `taker`, frame by frame in ring order, and takes the mbufs back. Their slots
-/// stay out: each is the taker's until it is released.
+/// Feeds what a driver handed over to `sink`, frame by frame in ring order, and takes the mbufs back. Their slots
+/// stay out: each is the sink's until it is released.
 ///
 /// # Safety
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
 #[inline(always)]
-pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], taker: &mut impl Take) {
+pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut impl FrameSink) {
     // SAFETY: the caller's promise.
     let mut burst = unsafe { Burst::new(mbufs, pool) };
-    taker.prepare(&burst);
+    sink.prepare(&burst);
     loop {
-        taker.take_plain(pool, &mut burst);
+        sink.take_plain(pool, &mut burst);
         let Some(&mbuf) = burst.rest.next() else { break };
         let behind = burst.rest.as_slice().first().copied();
         // SAFETY: as above.
-        unsafe { feed_one(pool, mbuf, behind, taker) };
+        unsafe { feed_one(pool, mbuf, behind, sink) };
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
     unsafe { pool.recycle(mbufs) };
 }
 
 /// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride` below the one
-/// before, and lengths as [`Burst::march_plain`] says. Where a slot of the region is expected there is no bounce slot, and
+/// before, and lengths as [`Burst::count_contiguous`] says. Where a slot of the region is expected there is no bounce slot, and
 /// no separate one a stride below an overlapping one.
 ///
 /// # Safety
 /// Valid mbufs, nobody else's.
 #[inline(never)]
-unsafe fn march(
+unsafe fn count_contiguous(
     mbufs: &[*mut rte_mbuf],
     mut buf: usize,
     stride: usize,
@@ -230,15 +244,15 @@ unsafe fn feed_one(
     pool: &mut LandingPool,
     mbuf: *mut rte_mbuf,
     behind: Option<*mut rte_mbuf>,
-    taker: &mut impl Take,
+    sink: &mut impl FrameSink,
 ) {
     // SAFETY: the caller's promise.
     let landed = unsafe { pool.landed(mbuf) };
     if landed.damaged {
         // SAFETY: as above.
-        unsafe { feed_damaged(pool, mbuf, behind, taker) };
+        unsafe { feed_damaged(pool, mbuf, behind, sink) };
     } else {
-        taker.take(pool, landed);
+        sink.take(pool, landed);
     }
 }
 
@@ -252,7 +266,7 @@ unsafe fn feed_damaged(
     pool: &mut LandingPool,
     head: *mut rte_mbuf,
     behind: Option<*mut rte_mbuf>,
-    taker: &mut impl Take,
+    sink: &mut impl FrameSink,
 ) {
     let mut part = |mbuf: *mut rte_mbuf| {
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
@@ -270,7 +284,7 @@ unsafe fn feed_damaged(
     };
     // SAFETY: as above.
     let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
-    let taken = parts.is_some_and(|parts| taker.take_two(pool, parts, behind));
+    let taken = parts.is_some_and(|parts| sink.take_two(pool, parts, behind));
     let mut mbuf = head;
     while !mbuf.is_null() {
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
@@ -281,7 +295,7 @@ unsafe fn feed_damaged(
             (*mbuf).nb_segs = 1;
             if !taken {
                 let landed = pool.landed(mbuf);
-                taker.take(pool, Landed { damaged: true, ..landed });
+                sink.take(pool, Landed { damaged: true, ..landed });
             }
             if mbuf != head {
                 pool.recycle(&[mbuf]);
@@ -312,15 +326,15 @@ impl LandingQueue {
         Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
     }
 
-    /// Receives at most `burst` frames and gives each to `taker`, in ring order; how many. Runs the port's RX
+    /// Receives at most `burst` frames and gives each to `sink`, in ring order; how many. Runs the port's RX
     /// callbacks as `rte_eth_rx_burst` does.
     #[inline(always)]
-    pub fn poll(&mut self, burst: usize, taker: &mut impl Take) -> usize {
+    pub fn poll(&mut self, burst: usize, sink: &mut impl FrameSink) -> usize {
         self.pool.maintain();
         let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);
         if n > 0 {
             // SAFETY: the queue is fed from this pool, and these mbufs were just received.
-            unsafe { feed(&mut self.pool, &self.mbufs[..n], taker) };
+            unsafe { feed(&mut self.pool, &self.mbufs[..n], sink) };
         }
         n
     }

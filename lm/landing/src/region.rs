@@ -1,7 +1,7 @@
 //! The memory that a queue lands in: segments cut into chunks, each of which knows who still needs it.
 //!
 //! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot cut
-//! from it has come back. Slots come back on the queue's lcore (in its books) or with a [`Hold`] that some thread
+//! from it has come back. Slots come back on the queue's lcore (in its counts) or with a [`Hold`] that some thread
 //! drops, by the protocol of `returns`.
 
 use std::sync::atomic::AtomicUsize;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rte::Eal;
 
 use crate::memory::Memory;
-use crate::returns::{Books, Orphans, Returns, Share};
+use crate::returns::{Orphans, Returns, Share, SlotCounts};
 
 /// Bytes of a chunk, the unit of reuse.
 pub const CHUNK: usize = 128 << 10;
@@ -163,8 +163,8 @@ impl Drop for Hold {
 static ORPHANS: Orphans<Arc<Segment>> = Orphans { list: Mutex::new(Vec::new()), count: AtomicUsize::new(0) };
 
 /// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
-pub(crate) fn let_go(segment: Arc<Segment>, books: Box<[Books]>) {
-    ORPHANS.let_go(segment, books);
+pub(crate) fn let_go(segment: Arc<Segment>, counts: Box<[SlotCounts]>) {
+    ORPHANS.let_go(segment, counts);
 }
 
 /// Regions that live only because messages in them do.

@@ -2,13 +2,13 @@
 //! gone is freed.
 //!
 //! Most messages are dropped on the lcore that polls the queue. A locked addition there would cost as much as matching
-//! three frames, so one thread, the segment's *home*, has counters of its own, which it alone writes. It is the thread that
+//! three frames, so one thread, the segment's *owner*, has counters of its own, which it alone writes. It is the thread that
 //! polled the queue first and stays it, even when the queue moves to another: then slots come back by atomic addition
 //! everywhere.
 //!
 //! | who | does, in this order |
 //! |---|---|
-//! | a holder at home | reads the slots; stores the home's count (release); [`light`]; looks whether there are orphans |
+//! | a holder on the owner thread | reads the slots; stores the owner's count (release); [`light`]; looks whether there are orphans |
 //! | a holder elsewhere | reads the slots; adds to the common count (a full barrier); looks whether there are orphans |
 //! | the pool, while it lives | loads both counts (acquire); gives the slots out again only if all are back |
 //! | the pool, at its end | lists the segment as an orphan; [`heavy`]; frees it if all are back |
@@ -31,33 +31,57 @@ use super::platform::{
 #[derive(Default)]
 #[repr(align(64))]
 struct Chunk {
-    /// From any thread but the home.
+    /// From any thread but the owner.
     remote: AtomicU32,
-    /// At home: only that thread writes it while a slot is out.
+    /// From the owner: only that thread writes it while a slot is out.
     local: AtomicU32,
 }
 
-/// The lcore's side of a chunk's books.
+/// What the queue's lcore counts of a chunk's slots.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Books {
-    /// Slots cut since the chunk was entered.
-    pub cut: u32,
+pub(crate) struct SlotCounts {
+    /// Slots issued since the chunk was entered.
+    pub issued: u32,
     /// Slots that came back on the queue's lcore.
-    pub back: u32,
+    pub returned: u32,
 }
 
 /// Nobody's number.
 const NOBODY: u64 = u64::MAX;
 
+/// The number of the one thread that counts without locked additions; [`NOBODY`] until a thread has polled.
+struct OwnerThread(AtomicU64);
+
+impl OwnerThread {
+    /// This thread becomes the owner. If another one was first, that one stays it.
+    fn claim(&self) {
+        let _ = self.0.compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn is_current(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == current()
+    }
+
+    /// Whether a thread other than this one is the owner.
+    fn is_another(&self) -> bool {
+        let owner = self.0.load(Ordering::Relaxed);
+        owner != NOBODY && owner != current()
+    }
+}
+
 /// What came back of a segment, chunk by chunk.
 pub(crate) struct Returns {
     chunks: Box<[Chunk]>,
-    home: AtomicU64,
+    owner: OwnerThread,
 }
 
 impl Returns {
     pub(crate) fn new(chunks: usize) -> Self {
-        Self { chunks: (0..chunks).map(|_| Chunk::default()).collect(), home: AtomicU64::new(NOBODY) }
+        Self {
+            chunks: (0..chunks).map(|_| Chunk::default()).collect(),
+            owner: OwnerThread(AtomicU64::new(NOBODY)),
+        }
     }
 
     /// How many chunks there are.
@@ -65,16 +89,9 @@ impl Returns {
         self.chunks.len()
     }
 
-    /// This thread becomes the home, if there is none. [`heavy`] has been made possible.
-    pub(crate) fn settle(&self) {
-        // If another thread was first, it has the place.
-        let _ = self.home.compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Whether a thread other than this one is the home.
-    fn is_elsewhere(&self) -> bool {
-        let home = self.home.load(Ordering::Relaxed);
-        home != NOBODY && home != current()
+    /// This thread becomes the owner, if there is none. [`heavy`] has been made possible.
+    pub(crate) fn claim(&self) {
+        self.owner.claim();
     }
 
     /// Slots that came back with holds since the chunk was entered.
@@ -92,9 +109,9 @@ impl Returns {
         self.chunks[chunk].local.store(0, Ordering::Relaxed);
     }
 
-    /// Whether every slot that was cut is back.
-    fn are_all_back(&self, books: &[Books]) -> bool {
-        books.iter().enumerate().all(|(i, b)| b.cut == b.back + self.returned(i))
+    /// Whether every issued slot is back.
+    fn are_all_back(&self, counts: &[SlotCounts]) -> bool {
+        counts.iter().enumerate().all(|(i, b)| b.issued == b.returned + self.returned(i))
     }
 
     /// `n` slots of the chunk `below` come back, and `rest` slots of the chunk `above`, if any. The caller then looks for
@@ -106,14 +123,13 @@ impl Returns {
     #[inline(always)]
     pub(crate) unsafe fn give_back(this: *const Self, below: usize, n: u32, above: usize, rest: u32) {
         // SAFETY: alive, as the slots are out; the references end here.
-        let (chunks, at_home) =
-            unsafe { ((*this).chunks.as_ptr(), (*this).home.load(Ordering::Relaxed) == current()) };
+        let (chunks, on_owner) = unsafe { ((*this).chunks.as_ptr(), (*this).owner.is_current()) };
         let count = |chunk: usize, n: u32| {
             // SAFETY: one of its chunks, alive until the last addition. A reference to an atomic alone may outlive what
             // it refers to by the rest of the call that it was passed to.
             unsafe {
                 let chunk = chunks.add(chunk);
-                if at_home {
+                if on_owner {
                     // Not a read-modify-write: there is one writer.
                     let local = &raw const (*chunk).local;
                     let sum = (*local).load(Ordering::Relaxed) + n;
@@ -141,8 +157,8 @@ pub(crate) trait Share {
 /// A segment whose pool is gone.
 pub(crate) struct Orphan<S> {
     segment: S,
-    books: Box<[Books]>,
-    /// Its home counts without barriers, and [`heavy`] was not done since it was listed.
+    counts: Box<[SlotCounts]>,
+    /// Its owner counts without barriers, and [`heavy`] was not done since it was listed.
     unfenced: bool,
 }
 
@@ -155,9 +171,9 @@ pub(crate) struct Orphans<S> {
 
 impl<S: Share> Orphans<S> {
     /// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
-    pub(crate) fn let_go(&self, segment: S, books: Box<[Books]>) {
-        let unfenced = segment.returns().is_elsewhere();
-        self.sweep(Some(Orphan { segment, books, unfenced }));
+    pub(crate) fn let_go(&self, segment: S, counts: Box<[SlotCounts]>) {
+        let unfenced = segment.returns().owner.is_another();
+        self.sweep(Some(Orphan { segment, counts, unfenced }));
     }
 
     /// What who has just given slots back does.
@@ -181,7 +197,7 @@ impl<S: Share> Orphans<S> {
             list.iter_mut().for_each(|orphan| orphan.unfenced = false);
         }
         let (free, held) = list.drain(..).partition::<Vec<_>, _>(|orphan| {
-            !orphan.unfenced && orphan.segment.returns().are_all_back(&orphan.books)
+            !orphan.unfenced && orphan.segment.returns().are_all_back(&orphan.counts)
         });
         *list = held;
         let left = list.len();

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr;
 use std::sync::atomic::{Ordering, fence};
 
-use lm_proto::ground::Below;
+use lm_proto::slot_memory::Below;
 
 /// Slots with none below them that are remembered: at the region's end, above a bounce slot, above a chunk in use, where the
 /// layout changes. A ring meets a few of them.

@@ -137,7 +137,7 @@ fn nothing_is_read_outside(eal: &Eal) -> Result<(), Failed> {
     let at = unsafe { (*objects[0].cast::<rte_mbuf>()).buf_addr as usize } + 128 + 34;
     let mut all = vec![0; usize::from(u16::MAX)];
     for outside in [0, 8, 24, 33, 0x1000, usize::MAX, usize::MAX - 7, at + (1 << 40)] {
-        ensure(pool.header_words(outside, 0).is_none() && pool.front(outside).is_none(), "words")?;
+        ensure(pool.raw_headers(outside, 0).is_none() && pool.front(outside).is_none(), "words")?;
         ensure(pool.copy_frame(outside, 64, 0, &mut all).is_none(), "a frame")?;
         // SAFETY: refused.
         ensure(unsafe { pool.bytes(outside, 1) }.is_none(), "bytes")?;
@@ -147,7 +147,7 @@ fn nothing_is_read_outside(eal: &Eal) -> Result<(), Failed> {
     for (len, bounce) in [(u16::MAX, 1), (64, 65), (64, u16::MAX), (1515 + 64, 1)] {
         ensure(pool.copy_frame(at, len, bounce, &mut all).is_none(), "a bounced frame")?;
     }
-    ensure(pool.header_words(at, 65).is_none() && pool.header_words(at, u16::MAX).is_none(), "words")?;
+    ensure(pool.raw_headers(at, 65).is_none() && pool.raw_headers(at, u16::MAX).is_none(), "words")?;
     ensure(pool.copy_frame(at, 1514, 64, &mut all) == Some(1514), "the last bounce slot")?;
     ensure(pool.copy_frame(at, 1514, 0, &mut all[..100]) == Some(100), "as much as there is room")?;
     // SAFETY: refused, all of them.

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::ffi::c_void;
 
 use lm_landing::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
-use lm_proto::ground::Below;
+use lm_proto::slot_memory::Below;
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ac::{Key, Policy};
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 
 /// A port, addresses, and what counts as proof.

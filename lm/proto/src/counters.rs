@@ -1,6 +1,6 @@
 //! A counter with a name for everything that can happen to a frame or a datagram.
 
-use crate::ground::Whole;
+use crate::policy::Whole;
 
 /// Why a datagram, or a frame, was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +188,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::WholeBy;
+    use crate::policy::WholeBy;
     use crate::wire::Flow;
 
     #[test]

@@ -8,12 +8,14 @@
 //! The crate in the order of a datagram's life:
 //!
 //! - [`wire`]: Ethernet, IPv4, UDP and ARP headers;
-//! - [`words`]: the same of a landed frame, in three loads;
+//! - [`raw_headers`]: the same of a landed frame, in three loads;
 //! - [`checksum`]: the UDP checksum and the order digest, in one pass, with or without a copy;
 //! - [`layout`]: how a payload is cut, where the holes, the guard and the end tag are;
 //! - [`tag`]: the end tag;
 //! - [`alf`]: a payload into a buffer with holes, headers into the holes;
-//! - [`ground`]: what a landed frame is, and what the matcher asks of the memory under it;
+//! - [`frame`]: a frame in the slot that it landed in;
+//! - [`slot_memory`]: what the matcher asks of the memory under the frames, and where its decisions go;
+//! - [`policy`]: what counts as proof, and whose datagrams are taken;
 //! - [`packet`]: what a frame is, by headers that are known to be intact;
 //! - [`matcher`]: finds whole datagrams among landed frames, in constant work per frame;
 //! - [`reassembler`]: classic reassembly, for frames whose headers are all intact;
@@ -27,7 +29,7 @@
 pub mod alf;
 pub mod checksum;
 pub mod counters;
-pub mod ground;
+pub mod frame;
 pub mod layout;
 pub mod matcher;
 #[cfg(any(test, feature = "mock"))]
@@ -35,9 +37,11 @@ pub mod mock;
 pub mod mtu_check;
 pub mod neighbours;
 pub mod packet;
+pub mod policy;
+pub mod raw_headers;
 pub mod reassembler;
+pub mod slot_memory;
 pub mod tag;
 pub mod wire;
-pub mod words;
 
 pub use neighbours::Neighbours;

@@ -17,7 +17,7 @@
 //! Frames of runs that did not close wait in the log, older than the run. When a first fragment shows up that
 //! needs them, `repair` tries to make the datagram whole with one copy. `forward` finds datagrams whose fragments came in
 //! the order in which kernels send them. Frames whose headers are intact go to the [`Reassembler`] when their datagram
-//! is not one that lands (`intact`). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the
+//! is not one that lands (`standalone`). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the
 //! oldest first, and counted. What all that may cost is bounded: `effort`.
 //!
 //! # Order of calls
@@ -25,16 +25,17 @@
 //! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
 
 use crate::counters::{Counters, Reason};
-use crate::ground::{Accept, Frame, Frames, Ground, Require, Slot};
+use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
 use crate::packet::{FRONT, Head, Kind, classify};
+use crate::policy::{Accept, Require};
 use crate::reassembler::{Limits, Reassembler};
+use crate::slot_memory::SlotMemory;
 
 mod close;
 mod effort;
 mod forward;
-mod intact;
 mod log;
 mod look;
 mod proof;
@@ -42,11 +43,12 @@ mod rejoin;
 mod repair;
 mod scratch;
 mod shed;
+mod standalone;
 mod stream;
 
 use effort::Effort;
 use log::{Log, Moment};
-use look::Glimpse;
+use look::HeaderSnapshot;
 use repair::Choice;
 use scratch::ScratchBuffers;
 use stream::Template;
@@ -126,7 +128,7 @@ pub struct Matcher<B> {
     /// Room for a payload that has to be put together.
     room: Vec<u8>,
     effort: Effort,
-    glimpse: Option<Glimpse>,
+    snapshot: Option<HeaderSnapshot>,
     /// Nanoseconds in which somebody looked.
     now: u64,
     /// The caller's clock at the last look.
@@ -178,7 +180,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             choice: Choice::default(),
             room: Vec::with_capacity(usize::from(Geometry::MAX_MTU)),
             effort: Effort::new(config.geometry, config.require),
-            glimpse: None,
+            snapshot: None,
             now: 0,
             clock: 0,
             counters: Counters::default(),
@@ -210,16 +212,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// [`Matcher::push`] for the plain frames that a burst begins with.
     #[inline(always)]
-    pub fn push_plain<F: Frames, G: Ground<Buf = B>>(&mut self, frames: &mut F, ground: &mut G) {
+    pub fn push_plain<F: Frames, M: SlotMemory<Buf = B>>(&mut self, frames: &mut F, memory: &mut M) {
         loop {
             let next = if self.is_stream() {
-                self.stream(frames, ground)
+                self.stream(frames, memory)
             } else {
                 self.push_expected(frames);
                 frames.next()
             };
             match next {
-                Some(frame) => self.push_unexpected(frame, ground),
+                Some(frame) => self.push_unexpected(frame, memory),
                 None => return,
             }
         }
@@ -232,7 +234,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return;
         }
         let stride = self.config.geometry.stride();
-        let n = frames.march(self.below, stride, self.full, usize::MAX, 0, 0);
+        let n = frames.count_contiguous(self.below, stride, self.full, usize::MAX, 0, 0);
         frames.skip(n);
         self.fresh |= n > 0;
         self.counters.frames += n as u64;
@@ -285,37 +287,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The next frame in ring order.
-    pub fn push<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+    pub fn push<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
-            self.push_plain(&mut Some(frame), ground);
+            self.push_plain(&mut Some(frame), memory);
         } else {
-            self.push_unexpected(frame, ground);
+            self.push_unexpected(frame, memory);
         }
     }
 
     /// A frame that does not go on where the one before it ended.
     #[inline(never)]
-    fn push_unexpected<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+    fn push_unexpected<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
         self.fresh = true;
         self.counters.frames += 1;
         if frame.bounce != 0 {
             self.bounced = frame.at;
         }
         if frame.len == self.full && frame.slot == Slot::Overlapping && self.log.has_run() {
-            self.push_apart(frame, ground);
+            self.push_apart(frame, memory);
         } else {
-            self.start(frame, ground);
+            self.start(frame, memory);
         }
     }
 
     /// A full frame that is not where the run was expected to go on, or whose headers are somewhere else.
     #[cold]
     #[inline(never)]
-    fn push_apart<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+    fn push_apart<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
         self.unfold();
         let newest = self.log[self.log.len() - 1];
         if frame.at + self.config.geometry.stride() != newest.at {
-            self.jump(&frame, &newest, ground);
+            self.jump(&frame, &newest, memory);
         }
         self.gap = false;
         self.below = self.under(frame.at);
@@ -324,7 +326,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out.
     #[cold]
-    fn jump<G: Ground<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, ground: &mut G) {
+    fn jump<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, memory: &mut M) {
         let stride = self.config.geometry.stride();
         if self.config.mirror != 0 && frame.at + stride == newest.at + self.config.mirror && !self.gap {
             return; // the same place under its other address
@@ -334,7 +336,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !self.gap
             && !self.config.reaches(frame, newest)
             && self.log.packet(index).is_none()
-            && let Kind::Fragment(packet) = classify(&ground.head(newest), newest, ground)
+            && let Kind::Fragment(packet) = classify(&memory.head(newest), newest, memory)
         {
             self.log.note(index, packet);
         }
@@ -342,27 +344,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A frame that starts a run, so the one before it has to close.
     #[inline(always)]
-    fn start<G: Ground<Buf = B>>(&mut self, frame: Frame, ground: &mut G) {
+    fn start<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
         if frame.slot != Slot::Separate && frame.len > self.full && !self.is_below_bounced(&frame) {
             // Before anything is made of the frame above: its first bytes are gone.
-            self.lose_overwritten(&frame, ground);
+            self.lose_overwritten(&frame, memory);
         }
         if self.log.has_run() {
             let newest = self.newest();
             if self.gap || self.config.reaches(&frame, &newest) {
-                self.wait(None, ground);
-            } else if !self.close_alike(ground) {
-                let head = ground.head(&newest);
-                if !self.close(&head, ground) {
-                    self.wait(Some(&head), ground);
+                self.wait(None, memory);
+            } else if !self.close_alike(memory) {
+                let head = memory.head(&newest);
+                if !self.close(&head, memory) {
+                    self.wait(Some(&head), memory);
                 }
             }
         }
         match frame.slot {
             Slot::Overlapping if frame.len <= self.full => self.begin(frame),
             Slot::Separate => {
-                let head = ground.head(&frame);
-                self.intact(&frame, classify(&head, &frame, ground), &head, ground);
+                let head = memory.head(&frame);
+                self.standalone(&frame, classify(&head, &frame, memory), &head, memory);
             }
             Slot::Overlapping if frame.len <= self.longest && !self.is_below_bounced(&frame) => {
                 self.begin(frame);
@@ -370,7 +372,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             _ => {
                 self.counters.drop_one(Reason::Oversize);
                 self.open_gap();
-                ground.release(&frame);
+                memory.release(&frame);
             }
         }
     }
@@ -394,7 +396,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A frame that exceeds its slot has overwritten the first bytes of the payload above, whatever was known of that.
     #[cold]
-    fn lose_overwritten<G: Ground<Buf = B>>(&mut self, frame: &Frame, ground: &mut G) {
+    fn lose_overwritten<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, memory: &mut M) {
         self.unfold();
         let Some(&above) = self.log.last() else { return };
         let (mirror, mut at) = (self.config.mirror, above.at);
@@ -411,27 +413,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 // What is gone of it was kept with its header.
                 Some(packet) if end <= at + FRONT => {
                     self.reached = true;
-                    self.reassemble(&above, &packet, ground);
+                    self.reassemble(&above, &packet, memory);
                     self.reached = false;
                 }
                 _ => self.counters.drop_one(Reason::LostFrame),
             }
-            ground.release(&above);
+            memory.release(&above);
         }
     }
 
     /// A frame that was spread over two slots, because it is longer than one and yet no longer than the MTU allows. `bytes` is a
     /// copy of it, `slots` are where its parts lie.
-    pub fn push_gathered<G: Ground<Buf = B>>(&mut self, bytes: &[u8], slots: &[Frame], ground: &mut G) {
+    pub fn push_gathered<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], slots: &[Frame], memory: &mut M) {
         self.fresh = true;
         self.counters.frames += slots.len() as u64;
         if self.log.has_run() {
             // The first part fills its slot, and so reaches the headers above.
-            self.wait(None, ground);
+            self.wait(None, memory);
         }
         self.open_gap();
-        self.gathered(bytes, ground);
-        slots.iter().for_each(|slot| ground.release(slot));
+        self.standalone_bytes(bytes, memory);
+        slots.iter().for_each(|slot| memory.release(slot));
     }
 
     /// What is in the log belongs to no run any more: it waits.
@@ -451,28 +453,28 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// then let it wait.
     #[cold]
     #[inline(never)]
-    fn wait<G: Ground<Buf = B>>(&mut self, intact: Option<&Head>, ground: &mut G) {
+    fn wait<M: SlotMemory<Buf = B>>(&mut self, intact: Option<&Head>, memory: &mut M) {
         self.unfold();
         if intact.is_none() || self.run_len() > 1 {
             // Nobody will know the header of the frame that the run begins with.
-            self.find_forward(ground);
+            self.find_forward(memory);
         }
         if let Some(head) = intact.filter(|_| self.log.has_run()) {
-            self.examine(head, ground);
+            self.examine(head, memory);
         }
         self.log.begin_run(self.log.len(), self.moment());
         self.below = NOWHERE;
     }
 
     /// Hands back everything: before the queue stops.
-    pub fn clear<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+    pub fn clear<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         self.unfold();
         self.leave();
-        self.drop_oldest(self.log.len(), ground);
+        self.drop_oldest(self.log.len(), memory);
         let counters = &mut self.counters;
-        self.reassembler.clear(ground, |_, reason| counters.drop_one(reason));
-        self.glimpse = None;
-        self.scratch.clear(ground);
+        self.reassembler.clear(memory, |_, reason| counters.drop_one(reason));
+        self.snapshot = None;
+        self.scratch.clear(memory);
     }
 }
 

@@ -5,10 +5,11 @@
 //! is the slot's own, and is read in place.
 
 use crate::checksum;
-use crate::ground::{Frame, Ground, Slot};
+use crate::frame::{Frame, Slot};
+use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
+use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
-use crate::words::{HeaderWords, WORDS};
 
 /// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
 pub type Head = [u8; HEAD];
@@ -26,10 +27,10 @@ const TYPE_VLAN: u16 = 0x8100;
 const VLAN_ID: u16 = 0x0fff;
 
 /// The same as words.
-pub(crate) fn words(head: &Head) -> HeaderWords {
-    let mut bytes = [0; WORDS];
-    bytes.copy_from_slice(&head[HEADERS - WORDS..HEADERS]);
-    HeaderWords::of(bytes)
+pub(crate) fn raw_headers(head: &Head) -> RawHeaders {
+    let mut bytes = [0; RAW_HEADERS];
+    bytes.copy_from_slice(&head[HEADERS - RAW_HEADERS..HEADERS]);
+    RawHeaders::of(bytes)
 }
 
 /// The first bytes of the payload.
@@ -83,18 +84,23 @@ impl Packet {
     }
 
     /// The IP payload where it landed.
-    pub(crate) fn payload<'g>(&self, frame: &Frame, ground: &'g impl Ground) -> &'g [u8] {
-        ground.bytes(frame.at + self.skew, self.ip.payload_len.into())
+    pub(crate) fn payload<'m>(&self, frame: &Frame, memory: &'m impl SlotMemory) -> &'m [u8] {
+        memory.bytes(frame.at + self.skew, self.ip.payload_len.into())
     }
 
     /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by now: those are taken
     /// from where they were kept, and all of it is put together in `room`.
-    pub(crate) fn mended<'a>(&self, frame: &Frame, room: &'a mut Vec<u8>, ground: &impl Ground) -> &'a [u8] {
+    pub(crate) fn mended<'a>(
+        &self,
+        frame: &Frame,
+        room: &'a mut Vec<u8>,
+        memory: &impl SlotMemory,
+    ) -> &'a [u8] {
         let len = usize::from(self.ip.payload_len);
         let behind = (self.skew + len).saturating_sub(FRONT);
         room.clear();
         room.extend_from_slice(&self.front);
-        room.extend_from_slice(ground.bytes(frame.at + FRONT, behind));
+        room.extend_from_slice(memory.bytes(frame.at + FRONT, behind));
         room.get(self.skew..self.skew + len).unwrap_or_default()
     }
 
@@ -103,14 +109,14 @@ impl Packet {
         &self,
         frame: &Frame,
         room: &'a mut Vec<u8>,
-        ground: &'a impl Ground,
+        memory: &'a impl SlotMemory,
     ) -> Option<(Udp, &'a [u8])> {
         if self.skew == 0 {
             let behind = usize::from(self.ip.payload_len).checked_sub(UDP)?;
-            let first = if frame.slot == Slot::Separate { ground.bytes(frame.at, UDP) } else { &self.front };
-            return Some((Udp::parse(first)?, ground.bytes(frame.at + UDP, behind)));
+            let first = if frame.slot == Slot::Separate { memory.bytes(frame.at, UDP) } else { &self.front };
+            return Some((Udp::parse(first)?, memory.bytes(frame.at + UDP, behind)));
         }
-        let payload = self.mended(frame, room, ground);
+        let payload = self.mended(frame, room, memory);
         Some((Udp::parse(payload)?, payload.get(UDP..)?))
     }
 }
@@ -129,12 +135,12 @@ pub(crate) enum Kind {
 }
 
 /// What a frame with these intact bytes in front of its payload is.
-pub(crate) fn classify(head: &Head, frame: &Frame, ground: &impl Ground) -> Kind {
+pub(crate) fn classify(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> Kind {
     // Nearly always all headers are in the head.
-    if words(head).are_plain() && usize::from(frame.len) >= HEAD {
+    if raw_headers(head).are_plain() && usize::from(frame.len) >= HEAD {
         return classify_bytes(head, frame.len.into());
     }
-    let (bytes, n) = beginning(head, frame, ground);
+    let (bytes, n) = beginning(head, frame, memory);
     classify_bytes(&bytes[..n], frame.len.into())
 }
 
@@ -174,17 +180,17 @@ fn is_priority_tagged(frame: &[u8]) -> bool {
 }
 
 /// Whether a frame is of a kind that makes sense here: IPv4 with a good checksum, IPv6, ARP.
-pub(crate) fn is_known(head: &Head, frame: &Frame, ground: &impl Ground) -> bool {
-    let (bytes, n) = beginning(head, frame, ground);
+pub(crate) fn is_known(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> bool {
+    let (bytes, n) = beginning(head, frame, memory);
     wire::is_known(&bytes[..n], frame.len.into())
 }
 
 /// The bytes that a frame begins with, and how many: as many as headers can have.
-fn beginning(head: &Head, frame: &Frame, ground: &impl Ground) -> ([u8; LONGEST], usize) {
+fn beginning(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> ([u8; LONGEST], usize) {
     let mut bytes = [0; LONGEST];
     bytes[..HEAD].copy_from_slice(head);
     let behind = frame.payload_len().min(LONGEST - HEADERS).saturating_sub(FRONT);
-    bytes[HEAD..HEAD + behind].copy_from_slice(ground.bytes(frame.at + FRONT, behind));
+    bytes[HEAD..HEAD + behind].copy_from_slice(memory.bytes(frame.at + FRONT, behind));
     (bytes, LONGEST.min(frame.len.into()))
 }
 

@@ -8,8 +8,8 @@
 //! frames is the device's work and not timed, and what reading the clock takes is taken off; a block in which the thread lost
 //! its CPU is measured again. The last line says whether none costs more than ten times as much as LM's own datagrams of 7168 bytes do.
 
-#[path = "../../../lm/proto/tests/attacks/ground.rs"]
-mod ground;
+#[path = "../../../lm/proto/tests/attacks/counting.rs"]
+mod counting;
 #[path = "../../../lm/proto/tests/attacks/hand.rs"]
 mod hand;
 #[path = "../../../lm/proto/tests/attacks/hostile.rs"]
@@ -18,11 +18,12 @@ mod streams;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use ground::Counting;
-use lm_proto::ground::{Frame, Require, Slot};
+use counting::Counting;
+use lm_proto::frame::{Frame, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::mock::config;
+use lm_proto::policy::Require;
 use lm_proto::wire::Flow;
 use streams::{DEVICES, Device, Stream, good, hostile};
 
@@ -50,7 +51,7 @@ struct Run<'a> {
     /// The next frame.
     at: usize,
     device: Device,
-    ground: Counting,
+    memory: Counting,
     matcher: Matcher<Vec<u8>>,
     now: u64,
     blocks: usize,
@@ -69,12 +70,12 @@ struct Cost {
 impl<'a> Run<'a> {
     fn new(geometry: Geometry, require: Require, device: Device, stream: &'a Stream) -> Self {
         let matcher = Matcher::new(Config { require, ..config(geometry, device.synchronous) });
-        let ground = Counting::new(geometry, device.slot);
+        let memory = Counting::new(geometry, device.slot);
         Self {
             frames: &stream.frames,
             at: 0,
             device,
-            ground,
+            memory,
             matcher,
             now: 0,
             blocks: 0,
@@ -104,16 +105,16 @@ impl<'a> Run<'a> {
         while done < BLOCK {
             landed.clear();
             for _ in 0..self.device.burst {
-                landed.push(self.ground.arrive(&self.frames[self.at]));
+                landed.push(self.memory.arrive(&self.frames[self.at]));
                 self.at = (self.at + 1) % self.frames.len();
             }
             done += landed.len();
             self.now += 12_000 * landed.len() as u64;
             let start = Instant::now();
             for &frame in &landed {
-                self.matcher.push(frame, &mut self.ground);
+                self.matcher.push(frame, &mut self.memory);
             }
-            self.matcher.look(self.now, landed.len(), &mut self.ground);
+            self.matcher.look(self.now, landed.len(), &mut self.memory);
             spent += start.elapsed().as_nanos() as f64 - clock;
         }
         self.blocks += 1;
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
 
     fn cost(&mut self) -> Cost {
         let frames = (self.blocks * BLOCK) as f64;
-        Cost { ns: median(&mut self.samples), work: 1.0 + self.ground.work() as f64 / frames }
+        Cost { ns: median(&mut self.samples), work: 1.0 + self.memory.work() as f64 / frames }
     }
 }
 
@@ -175,7 +176,7 @@ fn measure(mtu: u16, rounds: usize) -> Result<f64, String> {
                     }
                 }
             }
-            if runs[0].ground.delivered == 0 && (require.checksum || device.slot == Slot::Separate) {
+            if runs[0].memory.delivered == 0 && (require.checksum || device.slot == Slot::Separate) {
                 return Err(format!("MTU {mtu}, {policy}: nothing of {} was delivered", all[0].name));
             }
             columns.push(runs.iter_mut().map(Run::cost).collect::<Vec<Cost>>());

@@ -4,7 +4,7 @@ use std::ptr;
 
 use lm_engine::{Lander, ReceiverConfig};
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use pmd_e1000::device::traits_of;
 use rte::Eal;
 use rte::mempool::Mempool;

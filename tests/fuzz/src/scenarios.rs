@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// What a scenario of it achieved, or what went wrong; and what that is called.
-pub(crate) type Ground = (fn(&[u8]) -> Result<usize, String>, &'static str);
+pub(crate) type Target = (fn(&[u8]) -> Result<usize, String>, &'static str);
 
 /// The matcher.
-pub(crate) const LM: Ground =
+pub(crate) const LM: Target =
     (lm_proto::mock::scenario::run, "datagrams delivered, every one of them as it was sent");
 /// Admission control.
-pub(crate) const AC: Ground = (ac::mock::scenario::run, "grants, none of them of a queue that another held");
+pub(crate) const AC: Target = (ac::mock::scenario::run, "grants, none of them of a queue that another held");
 
-fn fails((ground, _): Ground, input: &[u8]) -> Option<String> {
-    match catch_unwind(|| ground(input)) {
+fn fails((target, _): Target, input: &[u8]) -> Option<String> {
+    match catch_unwind(|| target(input)) {
         Ok(Ok(_)) => None,
         Ok(Err(e)) => Some(e),
         Err(_) => Some("a panic".to_owned()),
@@ -23,14 +23,14 @@ fn fails((ground, _): Ground, input: &[u8]) -> Option<String> {
 }
 
 /// The shortest part of `input` found that still fails.
-fn shorten(ground: Ground, mut input: Vec<u8>) -> Vec<u8> {
+fn shorten(target: Target, mut input: Vec<u8>) -> Vec<u8> {
     let mut step = input.len() / 2;
     while step > 0 {
         let mut at = 0;
         while at + step <= input.len() {
             let mut less = input.clone();
             less.drain(at..at + step);
-            if fails(ground, &less).is_some() {
+            if fails(target, &less).is_some() {
                 input = less;
             } else {
                 at += step;
@@ -41,15 +41,15 @@ fn shorten(ground: Ground, mut input: Vec<u8>) -> Vec<u8> {
     input
 }
 
-fn report(ground: Ground, input: Vec<u8>, why: &str) -> ExitCode {
+fn report(target: Target, input: Vec<u8>, why: &str) -> ExitCode {
     eprintln!("FAILED: {why}");
-    let short = shorten(ground, input);
+    let short = shorten(target, input);
     eprintln!("shortest input found ({} bytes): {short:?}", short.len());
     ExitCode::FAILURE
 }
 
 /// Scenarios for so many seconds.
-pub(crate) fn fuzz(ground: Ground, seconds: Option<u64>, seed: u64) -> ExitCode {
+pub(crate) fn fuzz(target: Target, seconds: Option<u64>, seed: u64) -> ExitCode {
     let seconds = seconds.unwrap_or_default();
     println!("scenarios out of bytes for {seconds} s, --seed {seed}");
     let mut random = Random::new(seed);
@@ -66,28 +66,28 @@ pub(crate) fn fuzz(ground: Ground, seconds: Option<u64>, seed: u64) -> ExitCode 
                 input[at] = (random.word() >> 24) as u8;
             }
         }
-        match catch_unwind(|| ground.0(&input)) {
+        match catch_unwind(|| target.0(&input)) {
             Ok(Ok(n)) => {
                 achieved += n;
                 if n > 2 && corpus.len() < 500 {
                     corpus.push(input);
                 }
             }
-            Ok(Err(e)) => return report(ground, input, &e),
-            Err(_) => return report(ground, input, "a panic"),
+            Ok(Err(e)) => return report(target, input, &e),
+            Err(_) => return report(target, input, "a panic"),
         }
         runs += 1;
     }
-    println!("{runs} scenarios, {achieved} {}", ground.1);
+    println!("{runs} scenarios, {achieved} {}", target.1);
     ExitCode::SUCCESS
 }
 
 /// Scenarios out of files.
-pub(crate) fn run(ground: Ground, files: &[String]) -> ExitCode {
+pub(crate) fn run(target: Target, files: &[String]) -> ExitCode {
     for file in files {
         match std::fs::read(file) {
             Ok(input) => {
-                if let Some(why) = fails(ground, &input) {
+                if let Some(why) = fails(target, &input) {
                     eprintln!("{file}: {why}");
                     return ExitCode::FAILURE;
                 }

@@ -10,8 +10,8 @@ mod returns;
 const BARRIER: platform::Barrier = platform::Barrier::Fences;
 
 #[test]
-fn dropped_at_home() {
-    model::dropped_at_home();
+fn dropped_on_the_owner_thread() {
+    model::dropped_on_the_owner_thread();
 }
 
 #[test]

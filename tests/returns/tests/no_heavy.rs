@@ -12,5 +12,5 @@ const BARRIER: platform::Barrier = platform::Barrier::NoHeavy;
 #[test]
 #[should_panic(expected = "freed once, and without anybody who comes to look")]
 fn a_segment_is_never_freed() {
-    model::dropped_at_home();
+    model::dropped_on_the_owner_thread();
 }

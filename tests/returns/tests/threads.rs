@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use platform::{AtomicUsize, Mutex, number};
-use returns::{Books, Orphans, Returns, Share};
+use returns::{Orphans, Returns, Share, SlotCounts};
 
 #[path = "../../../lm/landing/src/returns.rs"]
 #[allow(dead_code, reason = "the pool's side is not all used here")]
@@ -96,7 +96,7 @@ impl Drop for Hold {
     }
 }
 
-/// The pool goes when its last slot has just come back, or a moment before, on a thread that is the home or is not.
+/// The pool goes when its last slot has just come back, or a moment before, on a thread that is the owner or is not.
 #[test]
 fn the_last_holder_and_the_pool_race() {
     let live = Arc::new(AtomicUsize::new(0));
@@ -110,12 +110,12 @@ fn the_last_holder_and_the_pool_race() {
         });
         let hold = |rest| Hold { segment: Arc::as_ptr(&segment), n: 1, rest, orphans: Arc::clone(&orphans) };
         let holds = [hold(0), hold(1), hold(0)];
-        let books = [Books { cut: 3, back: 0 }, Books { cut: 1, back: 0 }];
-        // One of the droppers is at home in every other round, the pool in the others.
-        let dropper_is_home = round % 2 == 0;
-        if !dropper_is_home {
+        let counts = [SlotCounts { issued: 3, returned: 0 }, SlotCounts { issued: 1, returned: 0 }];
+        // One of the droppers is on the owner thread in every other round, the pool in the others.
+        let dropper_is_owner = round % 2 == 0;
+        if !dropper_is_owner {
             number();
-            segment.returns.settle();
+            segment.returns.claim();
         }
         let settled = Arc::new(AtomicUsize::new(0));
         let mut droppers = Vec::new();
@@ -123,8 +123,8 @@ fn the_last_holder_and_the_pool_race() {
             let settled = Arc::clone(&settled);
             let segment = Arc::clone(&segment);
             droppers.push(thread::spawn(move || {
-                if i == 0 && dropper_is_home {
-                    segment.returns.settle();
+                if i == 0 && dropper_is_owner {
+                    segment.returns.claim();
                 }
                 drop(segment);
                 settled.fetch_add(1, SeqCst);
@@ -139,7 +139,7 @@ fn the_last_holder_and_the_pool_race() {
         {
             thread::yield_now();
         }
-        orphans.let_go(segment, books.into());
+        orphans.let_go(segment, counts.into());
         droppers.into_iter().for_each(|dropper| dropper.join().expect("the dropper"));
         assert_eq!(live.load(SeqCst), 0, "round {round}: the segment is freed, once");
         assert_eq!(orphans.sweep(None), 0);

@@ -8,35 +8,36 @@ use super::stream::Template;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest};
 use crate::counters::{Counters, Reason};
-use crate::ground::{Ground, Whole, WholeBy};
 use crate::layout::{Layout, TAG};
 use crate::packet::{self, Head, Packet};
+use crate::policy::{Whole, WholeBy};
+use crate::raw_headers::RawHeaders;
+use crate::slot_memory::SlotMemory;
 use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
-use crate::words::HeaderWords;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment that makes a datagram
     /// whole.
     #[inline(always)]
-    pub(super) fn close<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) -> bool {
+    pub(super) fn close<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
-        let headers = packet::words(head);
+        let headers = packet::raw_headers(head);
         if !headers.look_first() {
             return false;
         }
         let front = packet::front(head);
-        self.close_by_tag(headers, front, ground) || self.close_any(headers, front, ground)
+        self.close_by_tag(headers, front, memory) || self.close_any(headers, front, memory)
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag that agrees, and
     /// that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
-    fn close_by_tag<G: Ground<Buf = B>>(
+    fn close_by_tag<M: SlotMemory<Buf = B>>(
         &mut self,
-        headers: HeaderWords,
+        headers: RawHeaders,
         front: [u8; wire::UDP],
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
         if !self.config.require.tags || self.split {
@@ -58,7 +59,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let (src, dst) = (headers.src(), headers.dst());
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        let Some(tag) = ground.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
+        let Some(tag) = memory.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
         if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
             return false;
         }
@@ -68,18 +69,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
         self.template = Template::new(self.config.geometry, headers, front, first.len, from, whole);
-        hand_over(&whole, lowest.at, &mut self.counters, ground);
+        hand_over(&whole, lowest.at, &mut self.counters, memory);
         self.truncate(run);
         true
     }
 
     /// [`Self::close`] for headers that look like a first fragment's, whatever the run is.
     #[inline(never)]
-    fn close_any<G: Ground<Buf = B>>(
+    fn close_any<M: SlotMemory<Buf = B>>(
         &mut self,
-        headers: HeaderWords,
+        headers: RawHeaders,
         front: [u8; wire::UDP],
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         self.unfold();
         let z = self.log.len() - 1;
@@ -93,7 +94,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let key = packet.key();
         let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         let identity = identity(flow, key.id, &udp);
-        let Some((layout, tag)) = self.shape(&identity, ground) else { return false };
+        let Some((layout, tag)) = self.shape(&identity, memory) else { return false };
         let n = layout.fragments();
         // A frame that is a datagram of its own needs nothing but its headers.
         if n == 1 || !packet.is_piece(&key, 0, layout.ip_fragment_len(0), true) {
@@ -102,19 +103,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !self.config.accept.takes(&flow) {
             let reason = Reason::NotOurs;
             // Without a tag nobody knows whether the others are of the same datagram.
-            self.give_up(if matches!(tag, TagState::Good(_)) { z + 1 - n } else { z }, reason, ground);
+            self.give_up(if matches!(tag, TagState::Good(_)) { z + 1 - n } else { z }, reason, memory);
             return true;
         }
-        match self.prove(&First { packet, udp, identity, layout, tag, z }, ground) {
+        match self.prove(&First { packet, udp, identity, layout, tag, z }, memory) {
             Ok(by) => {
                 let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
-                self.deliver(&whole, &layout, z, ground);
+                self.deliver(&whole, &layout, z, memory);
                 true
             }
             // A stranger as long as the last fragment may have come behind that.
             Err(Doubt::Certain(reason)) => {
-                if !self.assemble(&packet, ground) {
-                    self.give_up(z + 1 - n, reason, ground);
+                if !self.assemble(&packet, memory) {
+                    self.give_up(z + 1 - n, reason, memory);
                 }
                 true
             }
@@ -123,13 +124,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
-    fn deliver<G: Ground<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, ground: &mut G) {
+    fn deliver<M: SlotMemory<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, memory: &mut M) {
         let first = z + 1 - layout.fragments();
         if self.split && !self.is_in_one_piece(first, z) {
-            self.copy_out(whole, layout, |i| z - i, ground);
-            self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+            self.copy_out(whole, layout, |i| z - i, memory);
+            self.log.iter().skip(first).for_each(|frame| memory.release(frame));
         } else {
-            hand_over(whole, self.log[z].at, &mut self.counters, ground);
+            hand_over(whole, self.log[z].at, &mut self.counters, memory);
         }
         self.truncate(first);
     }
@@ -143,37 +144,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index` says.
     #[cold]
     #[inline(never)]
-    pub(super) fn copy_out<G: Ground<Buf = B>>(
+    pub(super) fn copy_out<M: SlotMemory<Buf = B>>(
         &mut self,
         whole: &Whole,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
-        ground: &mut G,
+        memory: &mut M,
     ) {
-        let Some(mut buf) = ground.take() else {
+        let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
         let mut to = 0;
         for i in 0..layout.fragments() {
             let piece = layout.piece(i);
-            let from = ground.bytes(self.log[index(i)].at + piece.start, piece.len());
+            let from = memory.bytes(self.log[index(i)].at + piece.start, piece.len());
             buf.as_mut()[to..to + from.len()].copy_from_slice(from);
             to += from.len();
         }
-        self.deliver_buffer(whole, buf, ground);
+        self.deliver_buffer(whole, buf, memory);
     }
 
     /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece `i` lies in the frame
     /// that `index` says, the last one in `last` if that is given.
-    pub(super) fn copy_and_sum<G: Ground<Buf = B>>(
+    pub(super) fn copy_and_sum<M: SlotMemory<Buf = B>>(
         &mut self,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
         last: Option<&[u8]>,
-        ground: &mut G,
+        memory: &mut M,
     ) -> Option<(B, Digest)> {
-        let Some(mut buf) = ground.take() else {
+        let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return None;
         };
@@ -182,7 +183,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             let piece = layout.piece(i);
             let from = match last.filter(|_| i + 1 == layout.fragments()) {
                 Some(last) => last.get(piece).unwrap_or_default(),
-                None => ground.bytes(self.log[index(i)].at + piece.start, piece.len()),
+                None => memory.bytes(self.log[index(i)].at + piece.start, piece.len()),
             };
             digest.push(checksum::copy_piece(&mut buf.as_mut()[to..to + from.len()], from));
             to += from.len();
@@ -191,9 +192,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers a datagram that was copied to the start of a buffer.
-    pub(super) fn deliver_buffer<G: Ground<Buf = B>>(&mut self, whole: &Whole, buf: B, ground: &mut G) {
+    pub(super) fn deliver_buffer<M: SlotMemory<Buf = B>>(&mut self, whole: &Whole, buf: B, memory: &mut M) {
         self.count_copied(whole.len);
-        ground.copied(*whole, buf, 0);
+        memory.copied(*whole, buf, 0);
     }
 
     pub(super) fn count_copied(&mut self, len: usize) {
@@ -212,9 +213,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Drops `log[first..]`, a datagram.
-    fn give_up<G: Ground<Buf = B>>(&mut self, first: usize, reason: Reason, ground: &mut G) {
+    fn give_up<M: SlotMemory<Buf = B>>(&mut self, first: usize, reason: Reason, memory: &mut M) {
         self.counters.drop_one(reason);
-        self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+        self.log.iter().skip(first).for_each(|frame| memory.release(frame));
         self.truncate(first);
     }
 
@@ -238,10 +239,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
 /// Delivers a datagram in place.
 #[inline(always)]
-pub(super) fn hand_over<G: Ground>(whole: &Whole, lowest: usize, counters: &mut Counters, ground: &mut G) {
+pub(super) fn hand_over<M: SlotMemory>(
+    whole: &Whole,
+    lowest: usize,
+    counters: &mut Counters,
+    memory: &mut M,
+) {
     counters.datagrams += 1;
     counters.bytes += whole.len as u64;
-    ground.landed(*whole, lowest + wire::UDP, lowest);
+    memory.landed(*whole, lowest + wire::UDP, lowest);
 }
 
 #[inline(always)]

@@ -5,8 +5,8 @@
 //! is saved up to a bound. Who sends frames so that each of them is searched and summed for in vain soon finds that the
 //! matcher has stopped trying: then datagrams that need a repair are lost, and counted, and all others go on.
 
-use crate::ground::Require;
 use crate::layout::Geometry;
+use crate::policy::Require;
 
 /// A unit is about a nanosecond on a machine of today: a comparison, or what a sum over 32 bytes costs.
 #[derive(Clone, Copy, Debug)]

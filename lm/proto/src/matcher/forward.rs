@@ -13,9 +13,11 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
-use crate::ground::{Ground, Slot, Whole, WholeBy};
+use crate::frame::Slot;
 use crate::layout::Layout;
 use crate::packet::{Packet, Remains};
+use crate::policy::{Whole, WholeBy};
+use crate::slot_memory::SlotMemory;
 use crate::wire::{self, Flow, HEADERS, Udp};
 
 /// Fragments of a datagram whose order is proven by their lengths.
@@ -24,18 +26,23 @@ const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order? True: they were,
     /// and are done with.
-    pub(super) fn forward<G: Ground<Buf = B>>(&mut self, last: &Packet, ground: &mut G) -> bool {
+    pub(super) fn forward<M: SlotMemory<Buf = B>>(&mut self, last: &Packet, memory: &mut M) -> bool {
         let before = self.log.len().checked_sub(2);
         if !before.is_some_and(|before| self.is_full(before)) {
             return false;
         }
         let mut room = std::mem::take(&mut self.room);
-        let done = self.forward_in(last, &mut room, ground);
+        let done = self.forward_in(last, &mut room, memory);
         self.room = room;
         done
     }
 
-    fn forward_in<G: Ground<Buf = B>>(&mut self, last: &Packet, room: &mut Vec<u8>, ground: &mut G) -> bool {
+    fn forward_in<M: SlotMemory<Buf = B>>(
+        &mut self,
+        last: &Packet,
+        room: &mut Vec<u8>,
+        memory: &mut M,
+    ) -> bool {
         let stride = self.config.geometry.stride();
         let (offset, z) = (last.ip.offset as usize, self.log.len() - 1);
         let (n, end) = (offset / stride + 1, offset + usize::from(last.ip.payload_len));
@@ -43,7 +50,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         let first = z + 1 - n;
-        let Some(udp) = self.udp_of_first(first, end, ground) else { return false };
+        let Some(udp) = self.udp_of_first(first, end, memory) else { return false };
         let flow =
             Flow { src: last.ip.src, dst: last.ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         if !self.config.accept.takes(&flow) || !self.can_sum(n) {
@@ -61,7 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     unseen += 1;
                     let contradicts =
                         |left: Remains| !left.may_be_of(last, place as u32, stride as u16, true);
-                    if self.remains(i, ground).is_some_and(contradicts) {
+                    if self.remains(i, memory).is_some_and(contradicts) {
                         return false;
                     }
                 }
@@ -71,31 +78,31 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
         }
         let layout = Layout::plain(self.config.geometry, end);
-        last.mended(&self.log[z], room, ground);
-        let copied = self.copy_and_sum(&layout, |i| first + i, Some(room), ground);
+        last.mended(&self.log[z], room, memory);
+        let copied = self.copy_and_sum(&layout, |i| first + i, Some(room), memory);
         let Some((buf, digest)) = copied else { return false };
         if !checksum::udp_ok(&flow, &udp, digest.sum()) {
-            ground.give(buf);
+            memory.give(buf);
             return false;
         }
         if wire::marks_clash(marks) {
             self.counters.drop_one(Reason::Ecn);
-            ground.give(buf);
+            memory.give(buf);
         } else if unseen > usize::from(self.is_order_forced(n, z)) {
             self.counters.drop_one(Reason::OrderUnproven);
-            ground.give(buf);
+            memory.give(buf);
         } else {
             let whole = Whole { flow, len: end - wire::UDP, fragments: n as u16, by: WholeBy::Checksum };
-            self.deliver_buffer(&whole, buf, ground);
+            self.deliver_buffer(&whole, buf, memory);
             self.sum_was_good(n);
         }
-        self.log.iter().skip(first).for_each(|frame| ground.release(frame));
+        self.log.iter().skip(first).for_each(|frame| memory.release(frame));
         self.truncate(first);
         true
     }
 
     /// The frame that the run begins with has lost its header: was it the last fragment of what came before it?
-    pub(super) fn find_forward<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+    pub(super) fn find_forward<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         let last = self.log.run();
         if last == 0
             || !self.log.has_run()
@@ -109,10 +116,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             if !self.is_full(first) {
                 return;
             }
-            if let Some((whole, buf)) = self.forward_of(first, last, ground) {
-                self.deliver_buffer(&whole, buf, ground);
+            if let Some((whole, buf)) = self.forward_of(first, last, memory) {
+                self.deliver_buffer(&whole, buf, memory);
                 self.sum_was_good(n);
-                (first..=last).for_each(|i| ground.release(&self.log[i]));
+                (first..=last).for_each(|i| memory.release(&self.log[i]));
                 self.log.remove(first..last + 1);
                 return;
             }
@@ -120,15 +127,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The datagram that `log[first..=last]` are in forward order, if they can be proven to be one.
-    fn forward_of<G: Ground<Buf = B>>(
+    fn forward_of<M: SlotMemory<Buf = B>>(
         &mut self,
         first: usize,
         last: usize,
-        ground: &mut G,
+        memory: &mut M,
     ) -> Option<(Whole, B)> {
         let stride = self.config.geometry.stride();
         let n = last + 1 - first;
-        let udp = Udp::parse(ground.bytes(self.log[first].at, wire::UDP))?;
+        let udp = Udp::parse(memory.bytes(self.log[first].at, wire::UDP))?;
         let len = usize::from(udp.len);
         let layout = Layout::plain(self.config.geometry, len.min(wire::MAX_IP_PAYLOAD));
         let fits = udp.checksum != 0
@@ -136,16 +143,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             && layout.fragments() == n
             && layout.ends_with(self.log[last].len.into())
             // What is there else is a tag, so that this is a fragment of LM's.
-            && self.is_padded_with_zeroes(&layout, last, ground);
+            && self.is_padded_with_zeroes(&layout, last, memory);
         if !fits || !self.is_order_forced(n, last) {
             return None;
         }
         // The fragment before the last names the source: its header is intact where the last one does not reach it.
         let place = (n - 2) * stride;
         let known = self.log.packet(last - 1).copied();
-        let left = if known.is_none() { self.remains(last - 1, ground) } else { None };
+        let left = if known.is_none() { self.remains(last - 1, memory) } else { None };
         let (end, rest) = ((n - 1) * stride, len - (n - 1) * stride);
-        let left_of_last = self.remains(last, ground);
+        let left_of_last = self.remains(last, memory);
         if left.is_some_and(|left| !left.may_be_at(place as u32, stride as u16, true))
             || left_of_last.is_some_and(|left| !left.may_be_at(end as u32, rest as u16, false))
         {
@@ -173,9 +180,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !(first..last - 1).all(agrees) || !self.config.accept.takes(&flow) || !self.can_sum(n) {
             return None;
         }
-        let (buf, digest) = self.copy_and_sum(&layout, |i| first + i, None, ground)?;
+        let (buf, digest) = self.copy_and_sum(&layout, |i| first + i, None, memory)?;
         if !checksum::udp_ok(&flow, &udp, digest.sum()) {
-            ground.give(buf);
+            memory.give(buf);
             return None;
         }
         let by = WholeBy::Checksum;
@@ -183,8 +190,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end` bytes.
-    fn udp_of_first<G: Ground<Buf = B>>(&self, first: usize, end: usize, ground: &G) -> Option<Udp> {
-        let udp = Udp::parse(ground.bytes(self.log[first].at, self.log[first].payload_len().min(wire::UDP)))?;
+    fn udp_of_first<M: SlotMemory<Buf = B>>(&self, first: usize, end: usize, memory: &M) -> Option<Udp> {
+        let udp = Udp::parse(memory.bytes(self.log[first].at, self.log[first].payload_len().min(wire::UDP)))?;
         (usize::from(udp.len) == end && udp.checksum != 0).then_some(udp)
     }
 
@@ -200,7 +207,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What is left of a frame's header behind the one that landed below it.
-    fn remains<G: Ground<Buf = B>>(&self, index: usize, ground: &G) -> Option<Remains> {
+    fn remains<M: SlotMemory<Buf = B>>(&self, index: usize, memory: &M) -> Option<Remains> {
         let frame = &self.log[index];
         if frame.bounce == 0 && (index + 1 >= self.log.len() || !self.follows(index + 1)) {
             return None;
@@ -211,6 +218,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         } else {
             0
         };
-        Some(Remains::new(ground.head(frame), gone))
+        Some(Remains::new(memory.head(frame), gone))
     }
 }

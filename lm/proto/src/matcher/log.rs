@@ -6,7 +6,7 @@
 use std::ops::{Index, Range};
 
 use crate::checksum::mix;
-use crate::ground::{Frame, Slot};
+use crate::frame::{Frame, Slot};
 use crate::packet::Packet;
 use crate::reassembler::Key;
 

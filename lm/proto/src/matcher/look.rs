@@ -5,13 +5,14 @@
 //! frame, which tells by its length whether it reaches that far.
 
 use super::Matcher;
-use crate::ground::{Below, Frame, Ground};
+use crate::frame::Frame;
 use crate::packet::{self, Head};
+use crate::slot_memory::{Below, SlotMemory};
 use crate::wire;
 
 /// What stood in front of the newest frame's payload at the first look that could not close its run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Glimpse {
+pub(super) struct HeaderSnapshot {
     head: Head,
     since: u64,
     /// It was looked at again, and made no sense.
@@ -27,56 +28,56 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never falls.
     #[inline]
-    pub fn look<G: Ground<Buf = B>>(&mut self, clock: u64, taken: usize, ground: &mut G) {
+    pub fn look<M: SlotMemory<Buf = B>>(&mut self, clock: u64, taken: usize, memory: &mut M) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
         self.clock = clock;
         let now = self.now;
         if self.fresh && taken >= Self::MANY && !self.config.synchronous {
             // What is whole by now is closed by the next frame, or by the look of a poll that finds fewer.
-            self.glimpse = None;
+            self.snapshot = None;
         } else if self.fresh {
             self.fresh = false;
-            self.glimpse = None;
+            self.snapshot = None;
             if self.log.has_run() && !self.gap {
                 if self.config.synchronous {
-                    self.look_synchronous(ground);
+                    self.look_synchronous(memory);
                 } else {
-                    self.look_asynchronous(ground);
+                    self.look_asynchronous(memory);
                 }
             }
-        } else if let Some(glimpse) = self.glimpse {
-            let wait = if glimpse.doubted { Self::DOUBT } else { self.config.quiet.unwrap_or(u64::MAX) };
-            if now.saturating_sub(glimpse.since) > wait {
-                self.glimpse = self.settle(glimpse, ground);
+        } else if let Some(snapshot) = self.snapshot {
+            let wait = if snapshot.doubted { Self::DOUBT } else { self.config.quiet.unwrap_or(u64::MAX) };
+            if now.saturating_sub(snapshot.since) > wait {
+                self.snapshot = self.settle(snapshot, memory);
             }
         }
         if !self.log.is_empty() {
-            self.shed(ground);
+            self.shed(memory);
         }
         let counters = &mut self.counters;
-        self.reassembler.expire(now, ground, |_, reason| counters.drop_one(reason));
+        self.reassembler.expire(now, memory, |_, reason| counters.drop_one(reason));
     }
 
     /// The newest header is as it arrived.
     #[inline(always)]
-    fn look_synchronous<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
-        if !self.close_alike(ground) {
-            let head = ground.head(&self.newest());
-            if !self.close_late(&head, ground) {
-                self.miss(&head, ground);
+    fn look_synchronous<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+        if !self.close_alike(memory) {
+            let head = memory.head(&self.newest());
+            if !self.close_late(&head, memory) {
+                self.miss(&head, memory);
             }
         }
     }
 
     /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was intact.
     #[inline(always)]
-    fn look_asynchronous<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+    fn look_asynchronous<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         let newest = self.newest();
-        let head = ground.head(&newest);
-        let headers = packet::words(&head);
-        let below = ground.below(&newest);
+        let head = memory.head(&newest);
+        let headers = packet::raw_headers(&head);
+        let below = memory.below(&newest);
         let untouched = below == Below::Untouched;
-        if untouched && self.close_late(&head, ground) {
+        if untouched && self.close_late(&head, memory) {
             return;
         }
         // A datagram's last fragment in front of its others, and one in its midst, wait for what comes next.
@@ -84,16 +85,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let waits = headers.look_middle(total)
             || (headers.look_behind() && self.run_len() == 1 && !self.is_behind_full());
         if untouched && !waits {
-            self.miss(&head, ground);
+            self.miss(&head, memory);
         } else if below != Below::Touched {
-            self.glimpse = Some(Glimpse { head, since: self.now, doubted: false });
+            self.snapshot = Some(HeaderSnapshot { head, since: self.now, doubted: false });
         }
     }
 
     /// [`Self::close`], once a poll.
     #[inline(never)]
-    fn close_late<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) -> bool {
-        self.close(head, ground)
+    fn close_late<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) -> bool {
+        self.close(head, memory)
     }
 
     /// Whether the run begins right behind a full frame that waits, as a last fragment does in forward order.
@@ -105,29 +106,33 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame, whose header is intact, closes nothing.
     #[cold]
     #[inline(never)]
-    fn miss<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) {
+    fn miss<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
         self.unfold();
         if self.run_len() > 1 {
-            self.find_forward(ground);
+            self.find_forward(memory);
         }
-        self.examine(head, ground);
+        self.examine(head, memory);
     }
 
     /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they make no sense,
     /// that is doubted, and looked at once more.
     #[cold]
-    fn settle<G: Ground<Buf = B>>(&mut self, glimpse: Glimpse, ground: &mut G) -> Option<Glimpse> {
+    fn settle<M: SlotMemory<Buf = B>>(
+        &mut self,
+        snapshot: HeaderSnapshot,
+        memory: &mut M,
+    ) -> Option<HeaderSnapshot> {
         self.unfold();
         let newest: Frame = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
         // The next frame may have come just now, and be overwriting them: what was read first counts.
-        if ground.head(&newest) != glimpse.head {
+        if memory.head(&newest) != snapshot.head {
             return None;
         }
-        if !glimpse.doubted && !packet::is_known(&glimpse.head, &newest, ground) {
-            return Some(Glimpse { doubted: true, ..glimpse });
+        if !snapshot.doubted && !packet::is_known(&snapshot.head, &newest, memory) {
+            return Some(HeaderSnapshot { doubted: true, ..snapshot });
         }
-        if !self.close(&glimpse.head, ground) {
-            self.miss(&glimpse.head, ground);
+        if !self.close(&snapshot.head, memory) {
+            self.miss(&snapshot.head, memory);
         }
         None
     }

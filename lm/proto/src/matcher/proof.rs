@@ -13,9 +13,10 @@
 use super::Matcher;
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
-use crate::ground::{Ground, WholeBy};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
+use crate::policy::WholeBy;
+use crate::slot_memory::SlotMemory;
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, FCS, MIN_FRAME, Udp};
 
@@ -57,10 +58,10 @@ pub(super) enum Doubt {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The layout under which the end of the run is one datagram, and what is behind it: LM's own layout first, if there is
     /// anything where its tag would be; then any stack's.
-    pub(super) fn shape<G: Ground<Buf = B>>(
+    pub(super) fn shape<M: SlotMemory<Buf = B>>(
         &self,
         identity: &Identity,
-        ground: &G,
+        memory: &M,
     ) -> Option<(Layout, TagState)> {
         let geometry = self.config.geometry;
         let (len, z) = (usize::from(identity.udp_len), self.log.len() - 1);
@@ -73,33 +74,33 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         };
         let ours = Layout::of_udp(geometry, len);
         if fits(&ours) {
-            let state = self.tag_of(&ours, identity, z, ground);
+            let state = self.tag_of(&ours, identity, z, memory);
             if state != TagState::Absent {
                 return Some((ours, state));
             }
         }
         let plain = Layout::plain(geometry, len);
-        (fits(&plain) && self.is_padded_with_zeroes(&plain, z + 1 - plain.fragments(), ground))
+        (fits(&plain) && self.is_padded_with_zeroes(&plain, z + 1 - plain.fragments(), memory))
             .then_some((plain, TagState::Absent))
     }
 
     /// What stands where the tag of a datagram that ends with `log[z]` would be.
-    fn tag_of<G: Ground<Buf = B>>(
+    fn tag_of<M: SlotMemory<Buf = B>>(
         &self,
         layout: &Layout,
         identity: &Identity,
         z: usize,
-        ground: &G,
+        memory: &M,
     ) -> TagState {
         let Some(at) = layout.tag() else { return TagState::NoRoom };
         let stride = self.config.geometry.stride();
         // It is the end of the last fragment, so of the frame that came first.
         let index = layout.fragments() - 1;
         let start = self.log[z - index].at + (at - index * stride);
-        let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+        let tag = memory.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
         match identity.check(tag) {
             Some(tag) => TagState::Good(tag),
-            None if tag == [0; TAG] && self.is_padded_with_zeroes(layout, z - index, ground) => {
+            None if tag == [0; TAG] && self.is_padded_with_zeroes(layout, z - index, memory) => {
                 TagState::Absent
             }
             None => TagState::Bad,
@@ -108,11 +109,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Whether nothing but zeroes stands behind the UDP datagram whose last fragment is `log[index]`, but for a frame check
     /// sequence.
-    pub(super) fn is_padded_with_zeroes<G: Ground<Buf = B>>(
+    pub(super) fn is_padded_with_zeroes<M: SlotMemory<Buf = B>>(
         &self,
         layout: &Layout,
         index: usize,
-        ground: &G,
+        memory: &M,
     ) -> bool {
         let (frame, end) = (&self.log[index], layout.piece(layout.fragments() - 1).end);
         let mut len = frame.payload_len();
@@ -121,12 +122,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             len -= FCS;
         }
-        ground.bytes(frame.at + end, len.saturating_sub(end)).iter().all(|&b| b == 0)
+        memory.bytes(frame.at + end, len.saturating_sub(end)).iter().all(|&b| b == 0)
     }
 
     /// Whether the datagram is whole, and by what the policy accepts.
     #[inline(never)]
-    pub(super) fn prove<G: Ground<Buf = B>>(&mut self, first: &First, ground: &G) -> Result<WholeBy, Doubt> {
+    pub(super) fn prove<M: SlotMemory<Buf = B>>(
+        &mut self,
+        first: &First,
+        memory: &M,
+    ) -> Result<WholeBy, Doubt> {
         let First { packet, udp, identity, layout, tag, z } = first;
         let (n, require) = (layout.fragments(), self.config.require);
         let Some(known) = self.known(first) else { return Err(Doubt::Other) };
@@ -160,7 +165,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !bound && !self.can_sum(n) {
             return Err(Doubt::Other);
         }
-        let digest = self.digest(layout, |i| z - i, ground);
+        let digest = self.digest(layout, |i| z - i, memory);
         if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
             return Err(certain(Reason::BadChecksum));
         }
@@ -182,16 +187,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The digest of a datagram whose piece `i` lies in the frame that `index` says.
-    fn digest<G: Ground<Buf = B>>(
+    fn digest<M: SlotMemory<Buf = B>>(
         &self,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
-        ground: &G,
+        memory: &M,
     ) -> Digest {
         let mut digest = Digest::new();
         for i in 0..layout.fragments() {
             let piece = layout.piece(i);
-            digest.push(checksum::piece(ground.bytes(self.log[index(i)].at + piece.start, piece.len())));
+            digest.push(checksum::piece(memory.bytes(self.log[index(i)].at + piece.start, piece.len())));
         }
         digest
     }

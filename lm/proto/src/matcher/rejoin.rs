@@ -7,10 +7,12 @@ use super::Matcher;
 use super::repair::{Wanted, is_ordered};
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
-use crate::ground::{Frame, Ground, Slot, Whole};
+use crate::frame::{Frame, Slot};
 use crate::layout::TAG;
 use crate::packet::Packet;
+use crate::policy::Whole;
 use crate::reassembler::{Fragment, Outcome};
+use crate::slot_memory::SlotMemory;
 use crate::tag::Tag;
 use crate::wire::{self, Udp};
 
@@ -27,18 +29,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// counted.
     #[cold]
     #[inline(never)]
-    pub(super) fn rejoin<G: Ground<Buf = B>>(
+    pub(super) fn rejoin<M: SlotMemory<Buf = B>>(
         &mut self,
         frame: &Frame,
         packet: &Packet,
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         let key = packet.key();
         if self.log.is_empty() || !self.config.require.checksum || !self.reassembler.contains(&key) {
             return false;
         }
         let mut room = std::mem::take(&mut self.room);
-        let udp = Udp::parse(packet.mended(frame, &mut room, ground));
+        let udp = Udp::parse(packet.mended(frame, &mut room, memory));
         self.room = room;
         let Some(udp) = udp else { return false };
         let Some(wanted) = self.wanted_by(packet, udp, self.log.len()) else { return false };
@@ -46,38 +48,38 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !self.can_sum(2 * wanted.layout.fragments()) {
             return false;
         }
-        let outcome = self.add_part(frame, &wanted, &part, ground);
+        let outcome = self.add_part(frame, &wanted, &part, memory);
         match outcome {
             Outcome::Whole(a) if is_proven(&wanted, &a.buf.as_ref()[..a.len]) => {
                 let whole = Whole { fragments: a.fragments, ..wanted.whole() };
                 self.count_copied(whole.len);
-                ground.copied(whole, a.buf, wire::UDP);
+                memory.copied(whole, a.buf, wire::UDP);
             }
             other => {
                 if let Outcome::Whole(a) = other {
-                    ground.give(a.buf);
+                    memory.give(a.buf);
                 }
                 self.reassembler.discard(&key, &mut self.scratch);
                 self.counters.drop_one(Reason::LostFrame);
             }
         }
-        self.scratch.empty(ground);
+        self.scratch.empty(memory);
         let part = part.from..part.from + part.count;
-        part.clone().for_each(|i| ground.release(&self.log[i]));
+        part.clone().for_each(|i| memory.release(&self.log[i]));
         self.log.remove(part);
         self.leave();
         true
     }
 
     /// The part first, then the frame, as long as that leaves something to be desired.
-    fn add_part<G: Ground<Buf = B>>(
+    fn add_part<M: SlotMemory<Buf = B>>(
         &mut self,
         frame: &Frame,
         wanted: &Wanted,
         part: &Part,
-        ground: &mut G,
+        memory: &mut M,
     ) -> Outcome<B> {
-        self.scratch.fill(ground);
+        self.scratch.fill(memory);
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let (key, ecn) = (wanted.packet.key(), wanted.packet.ecn());
         for i in 0..=part.count {
@@ -85,9 +87,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let position = part.position + part.count - 1 - i;
                 let len = wanted.layout.ip_fragment_len(position);
                 let known = self.log.packet(part.from + i).map_or(ecn, Packet::ecn);
-                (ground.bytes(self.log[part.from + i].at, len), position, known)
+                (memory.bytes(self.log[part.from + i].at, len), position, known)
             } else {
-                (wanted.packet.mended(frame, &mut self.room, ground), 0, ecn)
+                (wanted.packet.mended(frame, &mut self.room, memory), 0, ecn)
             };
             let fragment = Fragment { offset: (position * stride) as u32, more: position + 1 < n, ecn, data };
             let outcome = self.reassembler.insert(self.now, key, fragment, &mut self.scratch);

@@ -10,9 +10,11 @@ use super::close::identity;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest, Piece};
 use crate::counters::Reason;
-use crate::ground::{Ground, Slot, Whole, WholeBy};
+use crate::frame::Slot;
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
+use crate::policy::{Whole, WholeBy};
+use crate::slot_memory::SlotMemory;
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, Flow, Udp};
 
@@ -63,17 +65,17 @@ impl Choice {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
     /// the frames that wait. True: it is done with.
-    pub(super) fn assemble<G: Ground<Buf = B>>(&mut self, packet: &Packet, ground: &mut G) -> bool {
+    pub(super) fn assemble<M: SlotMemory<Buf = B>>(&mut self, packet: &Packet, memory: &mut M) -> bool {
         let Some(wanted) = self.wanted(packet) else { return false };
         let mut choice = std::mem::take(&mut self.choice);
-        let found = self.choose(&wanted, &mut choice, ground);
+        let found = self.choose(&wanted, &mut choice, memory);
         if found {
             // Chosen are the newest first; they are met oldest first.
             let mut next = choice.chosen.iter().rev().peekable();
             self.log.take_out(|i, frame, _| {
                 let ours = next.next_if(|&&c| c == i).is_some();
                 if ours {
-                    ground.release(frame);
+                    memory.release(frame);
                 }
                 ours
             });
@@ -123,11 +125,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Chooses the fragments, if a choice can be proven, and delivers them.
-    fn choose<G: Ground<Buf = B>>(&mut self, wanted: &Wanted, choice: &mut Choice, ground: &mut G) -> bool {
+    fn choose<M: SlotMemory<Buf = B>>(
+        &mut self,
+        wanted: &Wanted,
+        choice: &mut Choice,
+        memory: &mut M,
+    ) -> bool {
         if !self.can_afford(2 * effort::looking(wanted.z)) {
             return false;
         }
-        self.find_lasts(wanted, &mut choice.lasts, ground);
+        self.find_lasts(wanted, &mut choice.lasts, memory);
         let n = wanted.layout.fragments();
         let blocks = if wanted.layout.tag().is_some() { BLOCK } else { 0 };
         for at in 0..choice.lasts.len() {
@@ -137,9 +144,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
             let extra = choice.middle.len() - (n - 2);
             let found = if extra == 0 {
-                self.take_all(wanted, last, order, choice, ground)
+                self.take_all(wanted, last, order, choice, memory)
             } else {
-                self.search(wanted, last, order, choice, ground)
+                self.search(wanted, last, order, choice, memory)
             };
             if found {
                 return true;
@@ -149,42 +156,42 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// All of the full frames are the datagram's middle: they are copied and summed in one pass.
-    fn take_all<G: Ground<Buf = B>>(
+    fn take_all<M: SlotMemory<Buf = B>>(
         &mut self,
         wanted: &Wanted,
         last: usize,
         order: Option<u32>,
         choice: &mut Choice,
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         choice.choose(wanted.z, choice.middle.len(), 0, last);
         let (n, chosen) = (wanted.layout.fragments(), &choice.chosen);
         if !(1..n - 1).all(|place| self.may_be(chosen[place], place, wanted)) || !self.can_sum(n) {
             return false;
         }
-        let copied = self.copy_and_sum(&wanted.layout, |i| chosen[i], None, ground);
+        let copied = self.copy_and_sum(&wanted.layout, |i| chosen[i], None, memory);
         let Some((buf, digest)) = copied else { return false };
         if !is_ordered(wanted, order, &digest) {
-            ground.give(buf);
+            memory.give(buf);
             return false;
         }
         if self.marks_of_choice_clash(wanted, &choice.chosen) {
             self.counters.drop_one(Reason::Ecn);
-            ground.give(buf);
+            memory.give(buf);
         } else {
-            self.deliver_buffer(&wanted.whole(), buf, ground);
+            self.deliver_buffer(&wanted.whole(), buf, memory);
         }
         true
     }
 
     /// Some of the full frames are strangers', in one block: each place of it is tried.
-    fn search<G: Ground<Buf = B>>(
+    fn search<M: SlotMemory<Buf = B>>(
         &mut self,
         wanted: &Wanted,
         last: usize,
         order: Option<u32>,
         choice: &mut Choice,
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let extra = choice.middle.len() - (n - 2);
@@ -196,21 +203,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         for (i, piece) in &mut choice.middle {
-            *piece = checksum::piece(ground.bytes(self.log[*i].at, stride));
+            *piece = checksum::piece(memory.bytes(self.log[*i].at, stride));
         }
-        let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, ground));
+        let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, memory));
         for skip in 0..n - 1 {
             let (newer, older) = choice.middle.split_at(skip);
             let middle = || newer.iter().chain(older.get(extra..).unwrap_or_default());
             if middle().zip(1..).all(|(&(i, _), place)| self.may_be(i, place, wanted))
-                && self.is_proven(wanted, order, ends, middle(), ground)
+                && self.is_proven(wanted, order, ends, middle(), memory)
             {
                 choice.choose(wanted.z, skip, extra, last);
                 let chosen = &choice.chosen;
                 if self.marks_of_choice_clash(wanted, chosen) {
                     self.counters.drop_one(Reason::Ecn);
                 } else {
-                    self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], ground);
+                    self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], memory);
                 }
                 return true;
             }
@@ -220,18 +227,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one, the newest few
     /// of its length.
-    fn find_lasts<G: Ground<Buf = B>>(
+    fn find_lasts<M: SlotMemory<Buf = B>>(
         &self,
         wanted: &Wanted,
         lasts: &mut Vec<(usize, Option<u32>)>,
-        ground: &G,
+        memory: &M,
     ) {
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let candidates = (0..wanted.z).rev().filter(|&i| self.may_be(i, n - 1, wanted));
         let agree = candidates.filter_map(|i| {
             let Some(at) = wanted.layout.tag() else { return Some((i, None)) };
             let start = self.log[i].at + (at - (n - 1) * stride);
-            let tag = ground.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+            let tag = memory.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
             match wanted.identity.check(tag) {
                 Some(Tag::Ordered(order)) => Some((i, Some(order))),
                 _ => None,
@@ -270,26 +277,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What the piece at `place` sums up to if it lies in frame `index`.
-    fn sum<G: Ground<Buf = B>>(&self, wanted: &Wanted, index: usize, place: usize, ground: &G) -> Piece {
+    fn sum<M: SlotMemory<Buf = B>>(&self, wanted: &Wanted, index: usize, place: usize, memory: &M) -> Piece {
         let range = wanted.layout.piece(place);
-        checksum::piece(ground.bytes(self.log[index].at + range.start, range.len()))
+        checksum::piece(memory.bytes(self.log[index].at + range.start, range.len()))
     }
 
     /// Whether these frames are the middle of the datagram with these ends.
-    fn is_proven<'c, G: Ground<Buf = B>>(
+    fn is_proven<'c, M: SlotMemory<Buf = B>>(
         &self,
         wanted: &Wanted,
         order: Option<u32>,
         [first, last]: [Piece; 2],
         middle: impl Iterator<Item = &'c (usize, Piece)>,
-        ground: &G,
+        memory: &M,
     ) -> bool {
         let stride = self.config.geometry.stride();
         let mut digest = Digest::new();
         digest.push(first);
         for (&(i, piece), place) in middle.zip(1..) {
             let whole = wanted.layout.piece(place).len() == stride;
-            digest.push(if whole { piece } else { self.sum(wanted, i, place, ground) });
+            digest.push(if whole { piece } else { self.sum(wanted, i, place, memory) });
         }
         digest.push(last);
         is_ordered(wanted, order, &digest)

@@ -3,13 +3,13 @@
 use super::Matcher;
 use super::log::Moment;
 use crate::counters::Reason;
-use crate::ground::Ground;
+use crate::slot_memory::SlotMemory;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Drops what has waited too long, and a run that can no longer be one.
-    pub(super) fn shed<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+    pub(super) fn shed<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         if self.log.run() > 0 {
-            self.shed_waiting(ground);
+            self.shed_waiting(memory);
         }
         let most = self.config.geometry.max_fragments();
         if self.run_len() > 2 * most {
@@ -22,11 +22,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         } else if self.log.has_run() && self.now.saturating_sub(self.stale.1) > Self::PATIENCE {
             self.unfold();
             self.leave();
-            self.drop_oldest(self.log.len(), ground);
+            self.drop_oldest(self.log.len(), memory);
         }
     }
 
-    fn shed_waiting<G: Ground<Buf = B>>(&mut self, ground: &mut G) {
+    fn shed_waiting<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         let Moment { frames, now } = self.moment();
         let due = self.log.older_than(Moment {
             frames: frames.saturating_sub(Self::WINDOW),
@@ -36,16 +36,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             .log
             .older_than(Moment { frames: 0, now: now.saturating_sub(Self::PATIENCE + Self::GAP / 2) });
         if due >= Self::SHED || due == self.log.run() || late > 0 {
-            self.drop_oldest(due, ground);
+            self.drop_oldest(due, memory);
         }
     }
 
     /// Drops the oldest frames of the log.
-    pub(super) fn drop_oldest<G: Ground<Buf = B>>(&mut self, n: usize, ground: &mut G) {
+    pub(super) fn drop_oldest<M: SlotMemory<Buf = B>>(&mut self, n: usize, memory: &mut M) {
         if n == 0 {
             return;
         }
-        self.log.iter().take(n).for_each(|frame| ground.release(frame));
+        self.log.iter().take(n).for_each(|frame| memory.release(frame));
         self.counters.drop_many(Reason::LostFrame, n as u64);
         self.log.remove(0..n);
         if self.log.is_empty() {

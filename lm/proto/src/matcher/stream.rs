@@ -8,11 +8,13 @@
 
 use super::Matcher;
 use super::close::hand_over;
-use crate::ground::{Frame, Frames, Ground, Slot, Whole};
+use crate::frame::{Frame, Frames, Slot};
 use crate::layout::{Geometry, TAG};
+use crate::policy::Whole;
+use crate::raw_headers::RawHeaders;
+use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
 use crate::wire::UDP;
-use crate::words::HeaderWords;
 
 /// The bytes of a UDP header, as a little-endian word, that datagrams of a stream share: ports and length.
 const SHARED: u64 = (1 << 48) - 1;
@@ -21,7 +23,7 @@ const SHARED: u64 = (1 << 48) - 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Template {
     /// Its first fragment's.
-    headers: HeaderWords,
+    headers: RawHeaders,
     /// Its UDP header without the checksum.
     udp: u64,
     /// Length of the frame that came first: the last fragment's.
@@ -37,7 +39,7 @@ impl Template {
     /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at each.
     pub(super) fn new(
         geometry: Geometry,
-        headers: HeaderWords,
+        headers: RawHeaders,
         udp: [u8; UDP],
         len: u16,
         tag: usize,
@@ -53,12 +55,12 @@ impl Template {
     /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one whose payload
     /// is at `lowest`.
     #[inline(always)]
-    fn is_alike<G: Ground>(&self, first: usize, lowest: usize, ground: &G) -> bool {
-        let Some((headers, udp)) = ground.front(lowest) else { return false };
+    fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
+        let Some((headers, udp)) = memory.front(lowest) else { return false };
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return false;
         }
-        let Some(tag) = ground.bytes(first + self.tag, TAG).first_chunk::<TAG>() else { return false };
+        let Some(tag) = memory.bytes(first + self.tag, TAG).first_chunk::<TAG>() else { return false };
         tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
     }
 }
@@ -84,10 +86,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so, if there
     /// are more.
     #[inline(always)]
-    pub(super) fn stream<F: Frames, G: Ground<Buf = B>>(
+    pub(super) fn stream<F: Frames, M: SlotMemory<Buf = B>>(
         &mut self,
         frames: &mut F,
-        ground: &mut G,
+        memory: &mut M,
     ) -> Option<Frame> {
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { config, full, log, folded, below, fresh, begun, counters, template, .. } = self;
@@ -100,16 +102,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             _ => (usize::MAX, 0),
         };
         let under = oldest.at.wrapping_sub((*folded + 1) * stride);
-        let taken = frames.march(under, stride, *full, ahead, last, n - 1);
+        let taken = frames.count_contiguous(under, stride, *full, ahead, last, n - 1);
         // Each run that began closed the one before, and left its headers alone.
         let (mut end, mut unlike, mut whole) = (ahead, None, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            if !template.is_alike(at + n * stride, at + stride, ground) {
+            if !template.is_alike(at + n * stride, at + stride, memory) {
                 unlike = Some(Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 });
                 break;
             }
-            ground.landed(template.whole, at + stride + UDP, at + stride);
+            memory.landed(template.whole, at + stride + UDP, at + stride);
             end += n;
             whole += 1;
         }
@@ -139,7 +141,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Closes the run if it is a datagram like the one before.
     #[inline(always)]
-    pub(super) fn close_alike<G: Ground<Buf = B>>(&mut self, ground: &mut G) -> bool {
+    pub(super) fn close_alike<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) -> bool {
         if !self.is_stream() {
             return false;
         }
@@ -147,11 +149,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
         if first.len != template.len
             || self.folded + 1 != usize::from(template.whole.fragments)
-            || !template.is_alike(first.at, lowest, ground)
+            || !template.is_alike(first.at, lowest, memory)
         {
             return false;
         }
-        hand_over(&template.whole, lowest, &mut self.counters, ground);
+        hand_over(&template.whole, lowest, &mut self.counters, memory);
         self.truncate(0);
         true
     }

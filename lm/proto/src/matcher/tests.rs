@@ -3,8 +3,8 @@
 use super::*;
 use crate::alf::ChecksumMode;
 use crate::checksum;
-use crate::ground::WholeBy;
 use crate::mock::{self, Delivered, Mock, fragment, lm_frames, plain_frames};
+use crate::policy::WholeBy;
 use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, Udp};
 use std::collections::VecDeque;
 

@@ -4,9 +4,10 @@ use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
 use super::{Mock, Work, config, lm_frames};
 use crate::alf::ChecksumMode;
-use crate::ground::{Accept, Require, Slot};
+use crate::frame::Slot;
 use crate::layout::Geometry;
 use crate::matcher::Matcher;
+use crate::policy::{Accept, Require};
 use crate::wire::Flow;
 
 /// Something that happens.

@@ -2,14 +2,15 @@
 //! good one does.
 //!
 //! A stream is a [`Recipe`] played over and over. Some are known attacks; [`search`] looks for worse ones by changing the
-//! worst it has found so far. What is counted is what the matcher asks of its ground ([`Work`]), so a busy machine cannot
+//! worst it has found so far. What is counted is what the matcher asks of its slot memory ([`Work`]), so a busy machine cannot
 //! hide it, nor a fast one.
 
 use super::random::Random;
 use super::{Mock, Work, config};
-use crate::ground::{Require, Slot};
+use crate::frame::Slot;
 use crate::layout::Geometry;
 use crate::matcher::Matcher;
+use crate::policy::Require;
 use std::time::Instant;
 
 mod recipe;
@@ -25,7 +26,7 @@ const FRAMES: u64 = 30_000;
 /// Frames between two samples.
 const SAMPLE: u64 = 1000;
 
-/// What the matcher tried without asking the ground for anything, if it counts that.
+/// What the matcher tried without asking the memory for anything, if it counts that.
 const CANDIDATES: Option<Candidates> = Some(Matcher::effort);
 
 /// How often a matcher tried something.

@@ -1,13 +1,19 @@
 //! Cases out of numbers: what senders of every kind send, what happens to it on the way, and what others send between.
 
+mod disturb;
+mod stack;
+
+pub use self::stack::Stack;
+pub(super) use self::stack::{keeps_guard, names_its_source};
+
+use self::disturb::{accident, interleave, lose, unusual};
 use super::case::{Arrival, Case, Must, Step};
-use super::frames::{self, fragment, lm_frames, plain_frames, without_checksum};
-use super::hostile::{self, ATTACKER};
+use super::hostile;
 use super::random::Random;
-use crate::alf::ChecksumMode;
-use crate::ground::{Accept, Require, Slot};
-use crate::layout::{Geometry, Layout};
-use crate::wire::{self, Arp, Flow, HEADERS, MAX_PAYLOAD, UDP};
+use crate::frame::Slot;
+use crate::layout::Geometry;
+use crate::policy::{Accept, Require};
+use crate::wire::{self, Flow, HEADERS, MAX_PAYLOAD, UDP};
 
 /// MTUs of links, and their neighbours: a stride is a multiple of 8, so that up to 7 bytes are left over.
 pub(super) const MTUS: [u16; 20] = [
@@ -17,83 +23,6 @@ pub(super) const MTUS: [u16; 20] = [
 
 /// Bytes of a case at most, so that all take about as long.
 const BYTES: usize = 400_000;
-
-/// How a sender sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stack {
-    /// LM, with a UDP checksum and an order digest.
-    Lm,
-    /// LM, without.
-    LmZero,
-    /// A kernel: in forward order.
-    Kernel,
-    /// The same, without a UDP checksum.
-    KernelZero,
-    /// Another stack: last fragment first, no tag.
-    Reverse,
-}
-
-impl Stack {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Lm, Self::LmZero, Self::Kernel, Self::KernelZero, Self::Reverse];
-
-    /// The frames of a datagram, in the order in which they are sent.
-    pub fn frames(self, geometry: Geometry, flow: Flow, id: u16, payload: &[u8]) -> Vec<Vec<u8>> {
-        match self {
-            Self::Lm => lm_frames(geometry, flow, id, payload, ChecksumMode::Full),
-            Self::LmZero => lm_frames(geometry, flow, id, payload, ChecksumMode::Zero),
-            Self::Kernel => plain_frames(geometry, flow, id, payload),
-            Self::KernelZero => without_checksum(plain_frames(geometry, flow, id, payload)),
-            Self::Reverse => plain_frames(geometry, flow, id, payload).into_iter().rev().collect(),
-        }
-    }
-
-    fn is_lm(self) -> bool {
-        matches!(self, Self::Lm | Self::LmZero)
-    }
-
-    fn has_checksum(self) -> bool {
-        !matches!(self, Self::LmZero | Self::KernelZero)
-    }
-
-    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream are as long.
-    pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
-        let Require { headers, checksum, tags } = case.require;
-        let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
-        let fits = len + UDP + wire::IPV4 <= usize::from(case.geometry.mtu());
-        let fragments = if fits { 1 } else { (len + UDP).div_ceil(case.geometry.stride()) };
-        let checked = checksum && self.has_checksum();
-        match case.slot {
-            Slot::Separate => headers || checked || (tags && tagged),
-            _ if self.is_lm() => keeps_guard(case.geometry, len) && (checked || (tags && tagged)),
-            // Headers tell the order, where each is read in time.
-            _ if case.synchronous && case.burst == 1 => headers || checked,
-            _ => {
-                checked
-                    && alike
-                    && self == Self::Kernel
-                    && fragments == 2
-                    && names_its_source(case.geometry, len)
-            }
-        }
-    }
-}
-
-/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507 bytes there may be
-/// no room for what makes it so.
-pub(super) fn keeps_guard(geometry: Geometry, len: usize) -> bool {
-    Layout::new(geometry, len).is_some_and(|l| {
-        let last = l.fragment_len(l.fragments() - 1);
-        last + HEADERS <= geometry.stride()
-    })
-}
-
-/// Whether enough is left of a first fragment's header when the second of two has landed below it.
-pub(super) fn names_its_source(geometry: Geometry, len: usize) -> bool {
-    const BEFORE_ADDRESSES: usize = 26;
-    let stride = geometry.stride();
-    len + UDP - stride <= stride - HEADERS + BEFORE_ADDRESSES
-}
 
 /// A sender, and how far it is.
 struct Sender {
@@ -255,29 +184,6 @@ fn arrival(bytes: Vec<u8>) -> Arrival {
     Arrival { bytes, ..Arrival::default() }
 }
 
-/// One frame is lost, or a ring overruns: what is lost begins in one datagram and ends in another.
-fn lose(random: &mut Random, all: &mut Vec<Arrival>) {
-    let at = random.below(all.len());
-    let n = if random.once_in(2) { 1 } else { random.within(1, 50) };
-    all.drain(at..all.len().min(at + n));
-}
-
-/// Trains of frames, each in its own order.
-fn interleave(random: &mut Random, mut trains: Vec<Vec<Arrival>>) -> Vec<Arrival> {
-    let fair = random.once_in(2);
-    trains.iter_mut().for_each(|t| t.reverse());
-    let mut out = Vec::new();
-    while !trains.is_empty() {
-        let at = random.below(trains.len());
-        let some = if fair { 0..trains.len() } else { at..at + 1 };
-        for train in &mut trains[some] {
-            out.extend(train.pop());
-        }
-        trains.retain(|t| !t.is_empty());
-    }
-    out
-}
-
 /// Everything together.
 fn storm(case: &mut Case, random: &mut Random) {
     let mut all: Vec<Arrival> = Vec::new();
@@ -375,112 +281,6 @@ fn halves(random: &mut Random, geometry: Geometry, sender: &mut Sender) -> Vec<V
     out.truncate(cut);
     out.extend(b.split_off(cut.min(b.len())));
     out
-}
-
-/// Frames as no LM sends them, but somebody may: the same datagram in other clothes.
-fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u8>>) -> Vec<Arrival> {
-    let room = usize::from(geometry.mtu()) + 18;
-    let (kind, alike) = (random.below(9), random.once_in(2));
-    let mut all: Vec<Arrival> = frames.into_iter().map(arrival).collect();
-    for Arrival { bytes: frame, originals, .. } in &mut all {
-        let some = alike || random.once_in(2);
-        match kind {
-            0 if some => {
-                let words = random.within(1, 10) as u8;
-                if frame.len() + usize::from(words) * 4 <= usize::from(geometry.mtu()) + 14 {
-                    frames::with_options(frame, words);
-                }
-            }
-            // A frame check sequence, or whatever else is behind a packet.
-            1 if some && frame.len() + 4 <= room => frame.extend(random.bytes(4)),
-            2 if some => frame.extend(random.bytes(8)),
-            3 if some => frames::with_priority(frame, random.below(8) as u8),
-            4 => frames::with_ecn(frame, random.pick(&[0, 1, 2, 3])),
-            // A packet that is shorter than its frame, by eights.
-            5 if random.once_in(3) => {
-                originals.push(frame.clone());
-                let total = wire::be16(frame, 16);
-                let less = 8 * random.within(1, 1 + usize::from(total / 16)) as u16;
-                frame[16..18].copy_from_slice(&total.saturating_sub(less).max(28).to_be_bytes());
-                frames::mend(frame);
-            }
-            // Another place, or another end.
-            6 if random.once_in(3) => {
-                originals.push(frame.clone());
-                let word = random.pick(&[8, 1480 / 8, wire::MORE as usize, wire::MORE as usize | 1]) as u16;
-                let place = wire::be16(frame, 20) ^ word;
-                frame[20..22].copy_from_slice(&place.to_be_bytes());
-                frames::mend(frame);
-            }
-            // Another length of the datagram.
-            7 if wire::be16(frame, 20) & 0x1fff == 0 && frame.len() > HEADERS + UDP => {
-                let len = wire::be16(frame, HEADERS + 4);
-                let stride = geometry.stride() as u16;
-                let other = random.pick(&[len - 1, len + 1, len ^ 8, len.wrapping_sub(stride), 8, 7, 0]);
-                frame[HEADERS + 4..HEADERS + 6].copy_from_slice(&other.to_be_bytes());
-            }
-            _ if frame.len() < wire::MIN_FRAME => {
-                frame.resize(wire::MIN_FRAME, random.pick(&[0, 0x10, 0x11]));
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// Something goes wrong on the way, or somebody else sends.
-fn accident(random: &mut Random, all: &mut Vec<Arrival>) {
-    if all.is_empty() {
-        return;
-    }
-    let at = random.below(all.len());
-    match random.below(12) {
-        0 | 1 => lose(random, all),
-        2 => {
-            let again = all[at].clone();
-            let to = random.within(at, (at + 4).min(all.len()));
-            all.insert(to, again);
-        }
-        3 => {
-            let other = random.below(all.len());
-            all.swap(at, other);
-        }
-        4 => {
-            let n = all.len().min(at + random.within(2, 50));
-            all[at..n].reverse();
-        }
-        5 => {
-            let was = all[at].bytes.clone();
-            let to =
-                if random.once_in(2) { random.below(was.len().min(42)) } else { random.below(was.len()) };
-            all[at].bytes[to] ^= 1 << random.below(8);
-            all[at].originals.push(was);
-        }
-        6 => {
-            let was = all[at].bytes.clone();
-            all[at].bytes.truncate(1 + random.below(was.len()));
-            all[at].originals.push(was);
-        }
-        7 => {
-            let a = Arp { operation: 1, sender_mac: [2; 6], sender: 9, target_mac: [0; 6], target: 10 };
-            all.insert(at, arrival(a.frame(wire::BROADCAST).to_vec()));
-        }
-        8 | 9 => {
-            let longest = all[at].bytes.len();
-            let any = 60 + random.below(longest);
-            let len = random.pick(&[HEADERS + 10, longest, any, longest + 4]);
-            let contents = random.bytes(len);
-            all.insert(at, arrival(frames::of_protocol(ATTACKER, 6, len, &contents)));
-        }
-        10 => all[at].bounce = true,
-        _ => {
-            let data = random.bytes(8);
-            all.insert(at, arrival(fragment(ATTACKER, 60_000, 8, false, &data)));
-        }
-    }
-    if all.is_empty() {
-        all.push(arrival(fragment(ATTACKER, 1, 0, false, &[0; 8])));
-    }
 }
 
 /// When the queue is polled, and how much is then written and not reported.

@@ -4,8 +4,9 @@
 
 use super::case::{Arrival, Case, Must, Step};
 use super::grammar::{MTUS, Stack, keeps_guard, names_its_source};
-use crate::ground::{Accept, Require, Slot};
+use crate::frame::Slot;
 use crate::layout::Geometry;
+use crate::policy::{Accept, Require};
 use crate::wire::{Flow, IPV4, MAX_PAYLOAD, UDP};
 
 /// The cases of a name.

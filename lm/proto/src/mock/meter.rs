@@ -1,4 +1,4 @@
-//! What a matcher asks of its ground, counted: work that no clock of a busy machine can hide.
+//! What a matcher asks of its slot memory, counted: work that no clock of a busy machine can hide.
 
 use std::cell::Cell;
 use std::ops::Sub;
@@ -52,7 +52,7 @@ impl Work {
     }
 }
 
-/// The counters behind [`Work`]; a ground is asked through `&self`.
+/// The counters behind [`Work`]; it is asked through `&self`.
 #[derive(Default)]
 pub(super) struct Meter(Cell<Work>);
 

@@ -10,22 +10,23 @@ pub mod cost;
 mod flight;
 pub mod frames;
 pub mod grammar;
-mod ground;
 pub mod hostile;
 pub mod live;
 mod meter;
 pub mod oracle;
 pub mod random;
 pub mod scenario;
+mod slot_memory;
 
 pub use self::frames::{fragment, lm_frames, plain_frames};
 pub use self::meter::Work;
 
 use self::flight::Flight;
 use self::meter::Meter;
-use crate::ground::{Accept, Frame, Frames, Require, Slot, Whole};
+use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
+use crate::policy::{Accept, Require, Whole};
 use crate::reassembler::Limits;
 use crate::wire::{ETHERNET, HEADERS, MIN_FRAME};
 use std::cell::{Cell, RefCell};
@@ -53,7 +54,7 @@ struct Held {
     given: bool,
 }
 
-/// The ground, its device and its driver.
+/// The slot memory, its device and its driver.
 pub struct Mock {
     mem: Vec<u8>,
     geometry: Geometry,
@@ -367,7 +368,15 @@ impl Burst {
 }
 
 impl Frames for Burst {
-    fn march(&self, at: usize, stride: usize, full: u16, ahead: usize, last: u16, behind: usize) -> usize {
+    fn count_contiguous(
+        &self,
+        at: usize,
+        stride: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        behind: usize,
+    ) -> usize {
         let len_of = |i: usize| match i.checked_sub(ahead) {
             Some(i) if i.is_multiple_of(behind + 1) => last,
             _ => full,

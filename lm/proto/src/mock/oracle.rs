@@ -18,8 +18,8 @@
 
 use super::Delivered;
 use crate::checksum;
-use crate::ground::{Accept, Require, WholeBy};
 use crate::layout::{Geometry, Layout, TAG};
+use crate::policy::{Accept, Require, WholeBy};
 use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, MIN_FRAME, UDP, Udp};
 use std::collections::{BTreeMap, HashMap, HashSet};

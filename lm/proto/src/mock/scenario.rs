@@ -6,8 +6,9 @@
 use super::case::{Arrival, Case, Step};
 use super::{fragment, lm_frames, plain_frames};
 use crate::alf::ChecksumMode;
-use crate::ground::{Accept, Require, Slot};
+use crate::frame::Slot;
 use crate::layout::Geometry;
+use crate::policy::{Accept, Require};
 use crate::wire::{self, Arp, Flow};
 
 /// Bytes that run out into zeroes.

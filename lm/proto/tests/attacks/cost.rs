@@ -2,10 +2,10 @@
 //!
 //! Work is counted and not timed: headers looked at, bytes asked for, frames. `make bench` has the nanoseconds.
 
-use crate::ground::Counting;
+use crate::counting::Counting;
 use crate::hostile::{DEVICES, Device, good, hostile};
 use crate::stage::Policy;
-use lm_proto::ground::{Frame, Slot};
+use lm_proto::frame::{Frame, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::Matcher;
 use lm_proto::mock::config;
@@ -19,31 +19,31 @@ const STEP: usize = 2000;
 
 /// Work a frame, of the worst span; and datagrams delivered.
 fn work(g: Geometry, require: Policy, device: Device, frames: &[Vec<u8>]) -> (f64, u64) {
-    let mut ground = Counting::new(g, device.slot);
+    let mut memory = Counting::new(g, device.slot);
     let mut matcher =
         Matcher::new(lm_proto::matcher::Config { require: require.into(), ..config(g, device.synchronous) });
     let mut done = vec![0];
     let (mut now, mut n) = (0, 0);
     let mut sent = frames.iter().cycle();
     while n < FRAMES {
-        let landed: Vec<Frame> = sent.by_ref().take(device.burst).map(|f| ground.arrive(f)).collect();
+        let landed: Vec<Frame> = sent.by_ref().take(device.burst).map(|f| memory.arrive(f)).collect();
         // Time goes as at a gigabit per second.
         now += 12_000 * landed.len() as u64;
         n += landed.len();
-        landed.iter().for_each(|&f| matcher.push(f, &mut ground));
-        matcher.look(now, landed.len(), &mut ground);
+        landed.iter().for_each(|&f| matcher.push(f, &mut memory));
+        matcher.look(now, landed.len(), &mut memory);
         if n / STEP >= done.len() {
-            done.push(ground.work() + n as u64);
+            done.push(memory.work() + n as u64);
         }
     }
     let worst = done.windows(SPAN / STEP + 1).map(|w| w[SPAN / STEP] - w[0]).max().expect("a span");
     for _ in 0..12 {
         now += 250_000_000;
-        matcher.look(now, 0, &mut ground);
+        matcher.look(now, 0, &mut memory);
     }
-    matcher.clear(&mut ground);
-    assert_eq!(ground.out, 0, "every slot comes back");
-    (worst as f64 / SPAN as f64, ground.delivered)
+    matcher.clear(&mut memory);
+    assert_eq!(memory.out, 0, "every slot comes back");
+    (worst as f64 / SPAN as f64, memory.delivered)
 }
 
 /// Times as much as LM's own costs, at most. Ten is missed by tags at MTU 9000: a stranger's single frame of 9000 bytes has to be summed

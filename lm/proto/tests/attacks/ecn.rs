@@ -39,7 +39,7 @@ fn mixtures_that_lose_a_mark_are_dropped_and_counted() {
                         let Some(seen) = faults.watch(play(G, require, way, &frames), name) else { continue };
                         let ecn = seen.dropped("ecn");
                         // What lands in place is not asked for its marks: docs/strangers.md says so.
-                        let lands = way.slot == lm_proto::ground::Slot::Overlapping && order == "last first";
+                        let lands = way.slot == lm_proto::frame::Slot::Overlapping && order == "last first";
                         if is_allowed(&words) {
                             let whole = seen.has(VICTIM, &payload);
                             faults.check(whole && ecn == 0, || format!("{}: {whole}, ecn {ecn}", name()));

@@ -1,9 +1,9 @@
-//! Streams of frames, good and hostile: what [`crate::ground`] counts the work of, and `make bench` measures.
+//! Streams of frames, good and hostile: what [`crate::counting`] counts the work of, and `make bench` measures.
 
 use crate::hand::{self, Packet, bytes};
 use crate::{SENDER, VICTIM};
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Slot;
+use lm_proto::frame::Slot;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::mock::lm_frames;
 use lm_proto::tag::Identity;

@@ -6,10 +6,10 @@
 //! test but the types.
 
 mod cost;
+mod counting;
 mod ecn;
 mod flows;
 mod forged;
-mod ground;
 mod halves;
 mod hand;
 mod hostile;

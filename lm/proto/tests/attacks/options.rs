@@ -46,7 +46,7 @@ fn run(
 
 /// Where each header is read the datagram has to come out, if headers are what is asked for.
 fn all_read(way: Way, require: Policy) -> bool {
-    require.headers && (way.slot == lm_proto::ground::Slot::Separate || (way.synchronous && way.burst == 1))
+    require.headers && (way.slot == lm_proto::frame::Slot::Separate || (way.synchronous && way.burst == 1))
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn frame_check_sequences_are_tolerated() {
             for require in policies() {
                 let name = || format!("LM's of {len} bytes, {require:?}, {way:?}");
                 let seen = faults.watch(play(G, require, way, &frames), name);
-                let due = way.slot == lm_proto::ground::Slot::Separate && require.headers;
+                let due = way.slot == lm_proto::frame::Slot::Separate && require.headers;
                 if let Some(seen) = seen.filter(|_| due) {
                     faults.check(seen.has(VICTIM, &bytes(len, 3)), || format!("{}: not delivered", name()));
                 }

@@ -4,7 +4,7 @@ use crate::VICTIM;
 use crate::hand::{self, bytes};
 use crate::stage::{CARD, DEFAULT, Faults, HEADERS, VIRTUAL, Way, play};
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Slot;
+use lm_proto::frame::Slot;
 use lm_proto::layout::Geometry;
 use lm_proto::mock::lm_frames;
 

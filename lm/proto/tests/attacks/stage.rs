@@ -3,10 +3,11 @@
 use crate::hand;
 use lm_proto::alf::ChecksumMode;
 use lm_proto::counters::Counters;
-use lm_proto::ground::{Require, Slot};
+use lm_proto::frame::Slot;
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::Matcher;
 use lm_proto::mock::{Delivered, Mock, config, lm_frames};
+use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, MIN_FRAME, UDP};
 use std::fmt;
 

@@ -176,8 +176,7 @@ fn young_frames_do_not_die_with_old_ones() {
                 let before = [&old[..left], &[hand::arp(6)]].concat();
                 let acts = [(before, apart), (begun, second + late - apart), (frames[cut..].to_vec(), 0)];
                 for way in [VIRTUAL, VIRTUAL.burst(32), CARD, VIRTUAL.separate()] {
-                    let require =
-                        if way.slot == lm_proto::ground::Slot::Separate { HEADERS } else { DEFAULT };
+                    let require = if way.slot == lm_proto::frame::Slot::Separate { HEADERS } else { DEFAULT };
                     let name = || {
                         format!("{left} old frames, {cut} young {apart} ns later, {late} ns late, {way:?}")
                     };

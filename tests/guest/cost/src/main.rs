@@ -28,8 +28,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use lm_proto::alf::ChecksumMode;
-use lm_proto::ground::Require;
 use lm_proto::layout::{Geometry, Layout};
+use lm_proto::policy::Require;
 use rte::Eal;
 
 use crate::sender::Source;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lm_engine::{Receiver as Messages, ReceiverConfig};
-use lm_proto::ground::Require;
+use lm_proto::policy::Require;
 use pmd_e1000::{LandingPort, PortSetup};
 use rte::mempool::Mempool;
 use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, TxConf};

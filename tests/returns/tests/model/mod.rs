@@ -10,10 +10,10 @@ use loom::cell::UnsafeCell;
 use loom::thread;
 
 use crate::platform::{AtomicUsize, Mutex, be};
-use crate::returns::{Books, Orphans, Returns, Share};
+use crate::returns::{Orphans, Returns, Share, SlotCounts};
 
 /// The thread that polled the queue first.
-const HOME: u64 = 1;
+const OWNER: u64 = 1;
 
 struct Segment {
     returns: Returns,
@@ -45,8 +45,8 @@ impl Drop for Pools {
 impl Segment {
     fn new(chunks: usize) -> Arc<Self> {
         let returns = Returns::new(chunks);
-        be(HOME);
-        returns.settle();
+        be(OWNER);
+        returns.claim();
         be(0);
         Arc::new(Self { returns, memory: UnsafeCell::new(0), freed: Tally::new(0) })
     }
@@ -103,37 +103,40 @@ fn pool_goes(here: u64, holds: &'static [(u64, u32, u32)], preemptions: Option<u
             .map(|&(on, n, rest)| Hold { segment: Arc::clone(&segment), n, rest }.drop_on(on, &orphans))
             .collect();
         let sum = |f: fn(&(u64, u32, u32)) -> u32| holds.iter().map(f).sum();
-        let books = [Books { cut: sum(|h| h.1) + 1, back: 1 }, Books { cut: sum(|h| h.2), back: 0 }];
-        orphans.let_go(Pools(Arc::clone(&segment)), books.into());
+        let counts = [
+            SlotCounts { issued: sum(|h| h.1) + 1, returned: 1 },
+            SlotCounts { issued: sum(|h| h.2), returned: 0 },
+        ];
+        orphans.let_go(Pools(Arc::clone(&segment)), counts.into());
         droppers.into_iter().for_each(|dropper| dropper.join().expect("the dropper"));
         assert_eq!(segment.freed.load(Relaxed), 1, "freed once, and without anybody who comes to look");
         assert_eq!(orphans.sweep(None), 0, "nothing is left");
     });
 }
 
-/// A message is dropped at home, where no barrier is paid, while the pool goes elsewhere.
-pub(crate) fn dropped_at_home() {
-    pool_goes(2, &[(HOME, 1, 0)], None);
+/// A message is dropped on the owner thread, where no barrier is paid, while the pool goes elsewhere.
+pub(crate) fn dropped_on_the_owner_thread() {
+    pool_goes(2, &[(OWNER, 1, 0)], None);
 }
 
-/// A message is dropped elsewhere while the pool goes at home.
+/// A message is dropped elsewhere while the pool goes on the owner thread.
 pub(crate) fn dropped_elsewhere() {
-    pool_goes(HOME, &[(3, 1, 0)], None);
+    pool_goes(OWNER, &[(3, 1, 0)], None);
 }
 
 /// Messages are dropped in both places, and one lies over two chunks.
 pub(crate) fn dropped_everywhere() {
-    pool_goes(2, &[(HOME, 2, 1), (3, 1, 0)], Some(3));
+    pool_goes(2, &[(OWNER, 2, 1), (3, 1, 0)], Some(3));
 }
 
-/// Slots come back at home and elsewhere while the pool lives: they are given out again only behind all reads.
+/// Slots come back on the owner thread and elsewhere while the pool lives: they are given out again only behind all reads.
 pub(crate) fn slots_are_used_again() {
     loom::model(|| {
         let segment = Segment::new(1);
         let orphans = orphanage();
         be(2);
         let hold = || Hold { segment: Arc::clone(&segment), n: 1, rest: 0 };
-        let droppers = [hold().drop_on(HOME, &orphans), hold().drop_on(3, &orphans)];
+        let droppers = [hold().drop_on(OWNER, &orphans), hold().drop_on(3, &orphans)];
         let entered = segment.returns.returned(0) == 2;
         if entered {
             segment.returns.enter(0);
@@ -144,7 +147,7 @@ pub(crate) fn slots_are_used_again() {
     });
 }
 
-/// Two pools go at once, on two threads, while a message of each is dropped at home.
+/// Two pools go at once, on two threads, while a message of each is dropped on the owner thread.
 pub(crate) fn two_pools_go() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
@@ -152,12 +155,12 @@ pub(crate) fn two_pools_go() {
         let segments = [Segment::new(1), Segment::new(1)];
         let orphans = orphanage();
         let [first, second] = segments.each_ref().map(|s| Hold { segment: Arc::clone(s), n: 1, rest: 0 });
-        let books = || [Books { cut: 1, back: 0 }].into();
+        let counts = || [SlotCounts { issued: 1, returned: 0 }].into();
         let (a, b) = (Pools(Arc::clone(&segments[0])), Pools(Arc::clone(&segments[1])));
         let dropper = {
             let orphans = Arc::clone(&orphans);
             thread::spawn(move || {
-                be(HOME);
+                be(OWNER);
                 for hold in [first, second] {
                     hold.segment.read();
                     // SAFETY: as in `drop_on`.
@@ -170,11 +173,11 @@ pub(crate) fn two_pools_go() {
             let orphans = Arc::clone(&orphans);
             thread::spawn(move || {
                 be(3);
-                orphans.let_go(a, books());
+                orphans.let_go(a, counts());
             })
         };
         be(2);
-        orphans.let_go(b, books());
+        orphans.let_go(b, counts());
         dropper.join().expect("the dropper");
         other.join().expect("the other pool");
         assert!(segments.iter().all(|s| s.freed.load(Relaxed) == 1), "each is freed once");

@@ -5,10 +5,10 @@ use crate::layout::{Layout, TAG};
 use crate::tag::Identity;
 
 mod forward;
-mod intact;
 mod landed;
 mod moments;
 mod repair;
+mod standalone;
 mod untagged;
 
 const TEXT: &str = include_str!("../../../../../docs/proof.md");

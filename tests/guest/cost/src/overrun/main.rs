@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use lm_engine::{Message, Receiver, ReceiverConfig};
 use lm_landing::{LandingPool, LandingQueue, SlotLayout};
 use lm_proto::counters::{Counters, Reason};
-use lm_proto::ground::{Require, WholeBy};
 use lm_proto::layout::Geometry;
+use lm_proto::policy::{Require, WholeBy};
 use pmd_e1000::{LandingPort, PortSetup};
 use rte::mempool::Mempool;
 use rte::port::{PortId, TxQueue};
@@ -148,7 +148,7 @@ impl Out {
 
 /// What was delivered, held against what was sent.
 #[derive(Default)]
-struct Judge {
+struct Verifier {
     expected: Vec<u8>,
     delivered: u64,
     by_tags: u64,
@@ -161,7 +161,7 @@ struct Judge {
     first_wrong: Option<String>,
 }
 
-impl Judge {
+impl Verifier {
     fn take(&mut self, message: &mut Message, size: usize) {
         self.delivered += 1;
         self.by_tags += u64::from(message.proof() == WholeBy::Tags);
@@ -220,26 +220,26 @@ fn run() -> Result<(), Failure> {
     let ends = [out.port.port().mac()?.0, port.port().mac()?.0];
     let mut source = Source::new(Geometry::ETHERNET, o.size, ends, rough, Random(!o.seed));
     // Behind what waited on the wire nothing is late yet.
-    let mut judge = Judge::default();
+    let mut verifier = Verifier::default();
 
     let begun = Instant::now();
-    while judge.delivered == 0 {
+    while verifier.delivered == 0 {
         if begun.elapsed() > WARM {
             return Err(format!("nothing arrives: {:?}", messages.counters()).into());
         }
         out.send(&mut source, OUT)?;
-        while messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {}
+        while messages.receive(32, |mut m| verifier.take(&mut m, o.size)) > 0 {}
     }
     let mut heard = Instant::now();
     while heard.elapsed() < QUIET {
-        if messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {
+        if messages.receive(32, |mut m| verifier.take(&mut m, o.size)) > 0 {
             heard = Instant::now();
         }
     }
     let first = source.datagrams();
-    (judge.ordered, judge.last) = (o.ordered, first.checked_sub(2));
+    (verifier.ordered, verifier.last) = (o.ordered, first.checked_sub(2));
     let mut pause = 0;
-    while source.datagrams() - first < o.datagrams && judge.wrong < ENOUGH {
+    while source.datagrams() - first < o.datagrams && verifier.wrong < ENOUGH {
         out.send(&mut source, 1 + random.below(OUT as u64) as usize)?;
         if pause > 0 {
             pause -= 1;
@@ -250,10 +250,10 @@ fn run() -> Result<(), Failure> {
         }
         let want = random.below(IN + 1) as usize;
         if want > 0 {
-            messages.receive(want, |mut m| judge.take(&mut m, o.size));
+            messages.receive(want, |mut m| verifier.take(&mut m, o.size));
         }
     }
-    while messages.receive(32, |mut m| judge.take(&mut m, o.size)) > 0 {}
+    while messages.receive(32, |mut m| verifier.take(&mut m, o.size)) > 0 {}
     let counters = messages.counters();
     let missed = port.port().stats().map_or(0, |stats| stats.imissed);
     let (halves, swapped) = refused(&counters);
@@ -263,9 +263,9 @@ fn run() -> Result<(), Failure> {
         source.datagrams() - first,
         source.frames(),
         counters.frames,
-        judge.delivered,
-        judge.by_tags,
-        judge.wrong,
+        verifier.delivered,
+        verifier.by_tags,
+        verifier.wrong,
     );
     let (pool, _) = messages.close().ok_or("closed before")?;
     port.stop(pool)?;
@@ -273,8 +273,10 @@ fn run() -> Result<(), Failure> {
     port.close()?;
     out.close()?;
     eal.cleanup().map_err(|(_, e)| e.to_string())?;
-    if let Some(what) = judge.first_wrong {
-        return Err(format!("{} of {} datagrams are wrong: {what}", judge.wrong, judge.delivered).into());
+    if let Some(what) = verifier.first_wrong {
+        return Err(
+            format!("{} of {} datagrams are wrong: {what}", verifier.wrong, verifier.delivered).into()
+        );
     }
     if now != level {
         return Err(format!("{now} of {level} mbufs came back").into());

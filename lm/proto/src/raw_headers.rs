@@ -1,4 +1,4 @@
-//! [`HeaderWords`]: what stands in front of a payload, as three words.
+//! [`RawHeaders`]: what stands in front of a payload, as three words.
 
 use crate::checksum;
 use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
@@ -12,17 +12,17 @@ use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
 /// | 1 | identification (2), flags and offset (2), TTL (1), protocol (1), checksum (2) |
 /// | 2 | source (4), destination (4) |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeaderWords([u64; 3]);
+pub struct RawHeaders([u64; 3]);
 
 /// Bytes of them.
-pub const WORDS: usize = 24;
+pub const RAW_HEADERS: usize = 24;
 
 /// A 16-bit field in network order, as it stands in a little-endian word.
 const fn wire16(field: u16) -> u64 {
     field.swap_bytes() as u64
 }
 
-impl HeaderWords {
+impl RawHeaders {
     /// The little-endian words at 24, 16 and 8 bytes in front of the payload.
     #[inline(always)]
     pub fn new(words: [u64; 3]) -> Self {
@@ -30,7 +30,7 @@ impl HeaderWords {
     }
 
     /// The same from the bytes.
-    pub fn of(bytes: [u8; WORDS]) -> Self {
+    pub fn of(bytes: [u8; RAW_HEADERS]) -> Self {
         let (words, _) = bytes.as_chunks::<8>();
         Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
@@ -138,8 +138,8 @@ mod tests {
         bytes
     }
 
-    fn words(headers: &[u8; HEADERS]) -> HeaderWords {
-        HeaderWords::of(headers[HEADERS - WORDS..].try_into().expect("24 bytes"))
+    fn words(headers: &[u8; HEADERS]) -> RawHeaders {
+        RawHeaders::of(headers[HEADERS - RAW_HEADERS..].try_into().expect("24 bytes"))
     }
 
     proptest! {

@@ -1,11 +1,13 @@
 //! The mock as the matcher sees it: memory, and a ledger of what came back.
 
 use super::{Delivered, Mock};
-use crate::ground::{Below, Frame, Ground, Slot, Whole};
+use crate::frame::{Frame, Slot};
 use crate::packet::{HEAD, Head};
+use crate::policy::Whole;
+use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Store;
+use crate::slot_memory::{Below, SlotMemory};
 use crate::wire::{HEADERS, UDP};
-use crate::words::{HeaderWords, WORDS};
 
 impl Store for Mock {
     type Buf = Vec<u8>;
@@ -42,7 +44,7 @@ impl Mock {
     }
 }
 
-impl Ground for Mock {
+impl SlotMemory for Mock {
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         self.meter.count(|w| {
             w.reads += 1;
@@ -51,14 +53,14 @@ impl Ground for Mock {
         self.check_read(at, len);
         self.read(at, len)
     }
-    fn headers(&self, frame: &Frame) -> HeaderWords {
+    fn headers(&self, frame: &Frame) -> RawHeaders {
         self.check_headers(frame.at);
         let bytes = match frame.bounce {
             0 if self.is_torn() => &self.torn[..],
-            0 => self.read(frame.at - WORDS, WORDS),
-            number => &self.in_bounce(number)[HEADERS - WORDS..],
+            0 => self.read(frame.at - RAW_HEADERS, RAW_HEADERS),
+            number => &self.in_bounce(number)[HEADERS - RAW_HEADERS..],
         };
-        HeaderWords::of(*bytes.first_chunk().expect("margin"))
+        RawHeaders::of(*bytes.first_chunk().expect("margin"))
     }
     fn head(&self, frame: &Frame) -> Head {
         self.check_headers(frame.at);
@@ -88,9 +90,9 @@ impl Ground for Mock {
         let written = self.flight.written(at - HEADERS).unwrap_or(next.len.into());
         if written > middle { Below::Touched } else { Below::Untouched }
     }
-    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+    fn front(&self, at: usize) -> Option<(RawHeaders, u64)> {
         self.check_headers(at);
-        let words = HeaderWords::of(*self.read(at - WORDS, WORDS).first_chunk()?);
+        let words = RawHeaders::of(*self.read(at - RAW_HEADERS, RAW_HEADERS).first_chunk()?);
         Some((words, u64::from_le_bytes(*self.read(at, 8).first_chunk()?)))
     }
     fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {

@@ -7,19 +7,21 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
-use crate::ground::{Frame, Ground, Slot, Whole, WholeBy};
+use crate::frame::{Frame, Slot};
 use crate::layout::{Layout, TAG};
 use crate::packet::{Head, Kind, Packet, classify, classify_bytes};
+use crate::policy::{Whole, WholeBy};
 use crate::reassembler::{Fragment, Key, Outcome};
+use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
 use crate::wire::{self, Flow, HEADERS, Udp};
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
-    pub(super) fn examine<G: Ground<Buf = B>>(&mut self, head: &Head, ground: &mut G) {
+    pub(super) fn examine<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
         let z = self.log.len() - 1;
         let frame = self.log[z];
-        let kind = classify(head, &frame, ground);
+        let kind = classify(head, &frame, memory);
         if let Kind::Fragment(Packet { ip, .. }) = kind {
             self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
         }
@@ -31,22 +33,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             {
                 self.log.note(z, packet);
                 let done = match (packet.ip.offset, packet.ip.more) {
-                    (0, _) => self.assemble(&packet, ground),
+                    (0, _) => self.assemble(&packet, memory),
                     (_, true) => false,
-                    (_, false) => self.forward(&packet, ground),
+                    (_, false) => self.forward(&packet, memory),
                 };
                 if !done && self.is_out_of_order(z, &packet) {
-                    self.gather(&packet.key(), ground);
+                    self.gather(&packet.key(), memory);
                 }
             }
             kind => {
                 self.log.pop();
                 self.open_gap();
-                self.intact(&frame, kind, head, ground);
+                self.standalone(&frame, kind, head, memory);
                 if let Kind::Fragment(packet) = kind
                     && self.has_seen(&packet.key())
                 {
-                    self.gather(&packet.key(), ground);
+                    self.gather(&packet.key(), memory);
                 }
             }
         }
@@ -70,16 +72,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
-    pub(super) fn intact<G: Ground<Buf = B>>(
+    pub(super) fn standalone<M: SlotMemory<Buf = B>>(
         &mut self,
         frame: &Frame,
         kind: Kind,
         head: &Head,
-        ground: &mut G,
+        memory: &mut M,
     ) {
         match kind {
             Kind::Single(packet) => {
-                if self.single(frame, &packet, head, ground) {
+                if self.single(frame, &packet, head, memory) {
                     return;
                 }
             }
@@ -88,18 +90,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     let ip = &packet.ip;
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
                 }
-                if packet.ip.offset != 0 || !self.rejoin(frame, &packet, ground) {
-                    self.reassemble(frame, &packet, ground);
+                if packet.ip.offset != 0 || !self.rejoin(frame, &packet, memory) {
+                    self.reassemble(frame, &packet, memory);
                 }
             }
-            Kind::Stranger => self.hand_out(frame, head, ground),
+            Kind::Stranger => self.hand_out(frame, head, memory),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
-        ground.release(frame);
+        memory.release(frame);
     }
 
     /// A frame, whole in `bytes`, that lies in no slot.
-    pub(super) fn gathered<G: Ground<Buf = B>>(&mut self, bytes: &[u8], ground: &mut G) {
+    pub(super) fn standalone_bytes<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], memory: &mut M) {
         match classify_bytes(bytes, bytes.len()) {
             Kind::Single(packet) => {
                 let start = (HEADERS + packet.skew).min(bytes.len());
@@ -108,9 +110,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 match self.check_udp(&packet.key(), split) {
                     Ok(Some((flow, len, by))) => {
                         let whole = Whole { flow, len, fragments: 1, by };
-                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + len], ground);
+                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + len], memory);
                     }
-                    Ok(None) => self.hand_out_bytes(bytes, ground),
+                    Ok(None) => self.hand_out_bytes(bytes, memory),
                     Err(reason) => self.counters.drop_one(reason),
                 }
             }
@@ -123,27 +125,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     ecn: packet.ecn(),
                     data: payload,
                 };
-                self.scratch.fill(ground);
+                self.scratch.fill(memory);
                 let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
-                self.scratch.empty(ground);
-                self.obey(outcome, ground);
+                self.scratch.empty(memory);
+                self.obey(outcome, memory);
                 // It lies in no slot, so its datagram cannot land: those that wait for it follow it.
                 if self.log.seen() > 0 {
-                    self.gather(&packet.key(), ground);
+                    self.gather(&packet.key(), memory);
                 }
             }
-            Kind::Stranger => self.hand_out_bytes(bytes, ground),
+            Kind::Stranger => self.hand_out_bytes(bytes, memory),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
     }
 
-    pub(super) fn hand_out<G: Ground<Buf = B>>(&mut self, frame: &Frame, head: &Head, ground: &mut G) {
-        let taken = ground.stranger(frame, head);
+    pub(super) fn hand_out<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, head: &Head, memory: &mut M) {
+        let taken = memory.stranger(frame, head);
         self.count_stranger(taken);
     }
 
-    fn hand_out_bytes<G: Ground<Buf = B>>(&mut self, bytes: &[u8], ground: &mut G) {
-        let taken = ground.stranger_copy(bytes);
+    fn hand_out_bytes<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], memory: &mut M) {
+        let taken = memory.stranger_copy(bytes);
         self.count_stranger(taken);
     }
 
@@ -156,29 +158,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// A datagram in one frame. True: its slot was handed over.
-    fn single<G: Ground<Buf = B>>(
+    fn single<M: SlotMemory<Buf = B>>(
         &mut self,
         frame: &Frame,
         packet: &Packet,
         head: &Head,
-        ground: &mut G,
+        memory: &mut M,
     ) -> bool {
         let mut room = std::mem::take(&mut self.room);
-        let checked = self.check_udp(&packet.key(), packet.split_udp(frame, &mut room, ground));
+        let checked = self.check_udp(&packet.key(), packet.split_udp(frame, &mut room, memory));
         self.room = room;
         match checked {
-            Ok(None) => self.hand_out(frame, head, ground),
+            Ok(None) => self.hand_out(frame, head, memory),
             Ok(Some((flow, len, by))) => {
                 let whole = Whole { flow, len, fragments: 1, by };
                 let start = packet.skew + wire::UDP;
                 if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
                     // Its end lies in the slot above, which may be given out again while the message is held.
-                    self.copy_single(whole, frame.at + start, ground);
+                    self.copy_single(whole, frame.at + start, memory);
                     return false;
                 }
                 self.counters.datagrams += 1;
                 self.counters.bytes += len as u64;
-                ground.landed(whole, frame.at + start, frame.at);
+                memory.landed(whole, frame.at + start, frame.at);
                 return true;
             }
             Err(reason) => self.counters.drop_one(reason),
@@ -187,26 +189,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     #[cold]
-    fn copy_single<G: Ground<Buf = B>>(&mut self, whole: Whole, at: usize, ground: &mut G) {
-        let Some(mut buf) = ground.take() else {
+    fn copy_single<M: SlotMemory<Buf = B>>(&mut self, whole: Whole, at: usize, memory: &mut M) {
+        let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
-        let from = ground.bytes(at, whole.len);
+        let from = memory.bytes(at, whole.len);
         buf.as_mut()[..from.len()].copy_from_slice(from);
         self.count_copied(whole.len);
-        ground.copied(whole, buf, 0);
+        memory.copied(whole, buf, 0);
     }
 
     #[cold]
-    fn deliver_copy<G: Ground<Buf = B>>(&mut self, whole: Whole, payload: &[u8], ground: &mut G) {
-        let Some(mut buf) = ground.take() else {
+    fn deliver_copy<M: SlotMemory<Buf = B>>(&mut self, whole: Whole, payload: &[u8], memory: &mut M) {
+        let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
         buf.as_mut()[..payload.len()].copy_from_slice(payload);
         self.count_copied(whole.len);
-        ground.copied(whole, buf, 0);
+        memory.copied(whole, buf, 0);
     }
 
     /// The flow and payload length of a datagram all of whose headers were seen, and what the policy takes as proof of
@@ -292,7 +294,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Moves all frames of a datagram whose headers are intact to the reassembler.
-    fn gather<G: Ground<Buf = B>>(&mut self, key: &Key, ground: &mut G) {
+    fn gather<M: SlotMemory<Buf = B>>(&mut self, key: &Key, memory: &mut M) {
         if !self.can_afford(self.log.len()) {
             return;
         }
@@ -300,8 +302,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let mut log = std::mem::replace(&mut self.log, super::Log::empty());
         log.take_out(|_, frame, packet| match packet {
             Some(packet) if packet.key() == *key => {
-                self.reassemble(frame, packet, ground);
-                ground.release(frame);
+                self.reassemble(frame, packet, memory);
+                memory.release(frame);
                 true
             }
             _ => false,
@@ -311,24 +313,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// A fragment with an intact header joins its datagram in the reassembler.
-    pub(super) fn reassemble<G: Ground<Buf = B>>(&mut self, frame: &Frame, packet: &Packet, ground: &mut G) {
-        self.scratch.fill(ground);
+    pub(super) fn reassemble<M: SlotMemory<Buf = B>>(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        memory: &mut M,
+    ) {
+        self.scratch.fill(memory);
         // What landed above the newest frame of a device that writes at any time is known to be written.
         let reached = frame.slot != Slot::Separate && (self.reached || !self.config.synchronous);
         let data = if reached {
-            packet.mended(frame, &mut self.room, ground)
+            packet.mended(frame, &mut self.room, memory)
         } else {
-            packet.payload(frame, ground)
+            packet.payload(frame, memory)
         };
         let Packet { ip, .. } = packet;
         let fragment = Fragment { offset: ip.offset, more: ip.more, ecn: packet.ecn(), data };
         let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
-        self.scratch.empty(ground);
-        self.obey(outcome, ground);
+        self.scratch.empty(memory);
+        self.obey(outcome, memory);
     }
 
     /// What the reassembler made of a fragment whose header was seen, as all others of its datagram.
-    fn obey<G: Ground<Buf = B>>(&mut self, outcome: Outcome<B>, ground: &mut G) {
+    fn obey<M: SlotMemory<Buf = B>>(&mut self, outcome: Outcome<B>, memory: &mut M) {
         match outcome {
             Outcome::Pending => {}
             Outcome::Duplicate => self.counters.duplicates += 1,
@@ -344,15 +351,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                     Ok(Some((flow, len, by))) => {
                         let whole = Whole { flow, len, fragments: a.fragments, by };
                         self.count_copied(len);
-                        ground.copied(whole, a.buf, wire::UDP);
+                        memory.copied(whole, a.buf, wire::UDP);
                     }
                     Ok(None) => {
                         self.counters.drop_one(Reason::NotOurs);
-                        ground.give(a.buf);
+                        memory.give(a.buf);
                     }
                     Err(reason) => {
                         self.counters.drop_one(reason);
-                        ground.give(a.buf);
+                        memory.give(a.buf);
                     }
                 }
             }

@@ -1,11 +1,13 @@
-//! A ground that counts what is asked of it: memory in which slots descend, and nothing else.
+//! Slot memory that counts what is asked of it: memory in which slots descend, and nothing else.
 
-use lm_proto::ground::{Below, Frame, Ground, Slot, Whole};
+use lm_proto::frame::{Frame, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::packet::Head;
+use lm_proto::policy::Whole;
+use lm_proto::raw_headers::{RAW_HEADERS, RawHeaders};
 use lm_proto::reassembler::Store;
+use lm_proto::slot_memory::{Below, SlotMemory};
 use lm_proto::wire::{HEADERS, MIN_FRAME};
-use lm_proto::words::{HeaderWords, WORDS};
 use std::cell::Cell;
 
 /// Room above the highest slot and below the lowest.
@@ -83,15 +85,15 @@ impl Store for Counting {
     }
 }
 
-impl Ground for Counting {
+impl SlotMemory for Counting {
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         // To ask for any costs something.
-        self.look(0, len.max(WORDS));
+        self.look(0, len.max(RAW_HEADERS));
         &self.mem[at..at + len]
     }
-    fn headers(&self, frame: &Frame) -> HeaderWords {
+    fn headers(&self, frame: &Frame) -> RawHeaders {
         self.look(1, 0);
-        HeaderWords::of(*self.mem[frame.at - WORDS..].first_chunk().expect("margin"))
+        RawHeaders::of(*self.mem[frame.at - RAW_HEADERS..].first_chunk().expect("margin"))
     }
     fn head(&self, frame: &Frame) -> Head {
         self.look(1, 0);
@@ -102,9 +104,9 @@ impl Ground for Counting {
         self.look(1, 0);
         Below::Untouched
     }
-    fn front(&self, at: usize) -> Option<(HeaderWords, u64)> {
+    fn front(&self, at: usize) -> Option<(RawHeaders, u64)> {
         self.look(1, 0);
-        let words = HeaderWords::of(*self.mem[at - WORDS..].first_chunk()?);
+        let words = RawHeaders::of(*self.mem[at - RAW_HEADERS..].first_chunk()?);
         Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
     }
     fn landed(&mut self, whole: Whole, _: usize, _: usize) {

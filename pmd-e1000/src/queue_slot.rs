@@ -7,14 +7,14 @@ use crate::port::PortError;
 use lm_landing::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 
 /// A landing queue's place in its port.
-pub(crate) struct Seat {
+pub(crate) struct QueueSlot {
     /// The pool, while the queue is not out.
     pub pool: Option<LandingPool>,
     /// What the pool is known by.
     name: String,
 }
 
-impl Seat {
+impl QueueSlot {
     pub(crate) fn new(pool: LandingPool) -> Self {
         let name = pool.config().name.clone();
         Self { pool: Some(pool), name }

@@ -1,4 +1,4 @@
-//! [`Judge`]: whether datagrams may land in overlapping slots on a port, and why.
+//! [`OverlapPolicy`]: whether datagrams may land in overlapping slots on a port, and why.
 //!
 //! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no erratum
 //! forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes beyond its stride
@@ -21,7 +21,7 @@ const SPARE: usize = 8;
 
 /// What is known of a port's device, and how its slots may be laid.
 #[derive(Clone, Debug)]
-pub struct Judge {
+pub struct OverlapPolicy {
     traits: Traits,
     ids: Option<Ids>,
     card: Option<&'static Card>,
@@ -29,7 +29,7 @@ pub struct Judge {
     mtu: u16,
 }
 
-/// A judgement.
+/// What the policy comes to.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// What may be done with the device.
@@ -55,8 +55,8 @@ pub(crate) fn stride(mtu: u16) -> usize {
     usize::from(mtu.saturating_sub(20)) & !7
 }
 
-impl Judge {
-    /// The judge of a port with these device arguments and this MTU. `assume`: see [`OrderGuard::new`].
+impl OverlapPolicy {
+    /// The policy of a port with these device arguments and this MTU. `assume`: see [`OrderGuard::new`].
     ///
     /// # Errors
     /// [`Refused`]: nothing can land on the device.
@@ -122,14 +122,14 @@ impl Judge {
             };
             return Verdict { traits: Traits { allowed, ..self.traits }, why: why.to_owned() };
         }
-        let (allowed, why) = match self.judge_card(ask) {
+        let (allowed, why) = match self.check_card(ask) {
             Ok(why) => (Allowed::Both, why),
             Err((short, why)) => (Allowed::SeparateOnly(short), why),
         };
         Verdict { traits: Traits { allowed, ..self.traits }, why }
     }
 
-    fn judge_card(
+    fn check_card(
         &mut self,
         ask: impl Fn(&mut OrderGuard) -> Result<Proof, Doubt>,
     ) -> Result<String, (&'static str, String)> {
@@ -169,22 +169,22 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn judge(id: u16, mtu: u16, assume: bool) -> Judge {
+    fn policy(id: u16, mtu: u16, assume: bool) -> OverlapPolicy {
         let card = find(0x8086, id);
         let driver = card.map_or("net_e1000_igb", |c| c.driver);
         let traits = traits_of(driver, "").expect("known");
         let ids = Ids { vendor: 0x8086, device: id, revision: 1 };
         // No such function: nothing can be proven of it.
         let function = Function::under(Path::new("/nonexistent"), "0000:01:00.0");
-        Judge::new(traits, card, Some(function), Some(ids), mtu, assume)
+        OverlapPolicy::new(traits, card, Some(function), Some(ids), mtu, assume)
     }
 
     #[test]
     fn without_proof_of_order_slots_are_separate_and_the_reason_is_told() {
-        let verdict = judge(0x10c9, 1500, false).settle();
+        let verdict = policy(0x10c9, 1500, false).settle();
         assert!(matches!(verdict.traits.allowed, Allowed::SeparateOnly(_)));
         assert!(verdict.why.contains("0000:01:00.0") && verdict.why.contains("relaxed ordering"));
-        let verdict = judge(0x10c9, 1500, true).settle();
+        let verdict = policy(0x10c9, 1500, true).settle();
         assert_eq!(verdict.traits.allowed, Allowed::Both);
         assert!(verdict.why.contains("on your word"), "{}", verdict.why);
     }
@@ -192,18 +192,18 @@ mod tests {
     #[test]
     fn erratum_23_forbids_overlap_whatever_is_assumed() {
         for id in [0x100f, 0x1011, 0x1010, 0x1012, 0x101d] {
-            let verdict = judge(id, 1500, true).settle();
+            let verdict = policy(id, 1500, true).settle();
             assert!(
                 matches!(verdict.traits.allowed, Allowed::SeparateOnly(why) if why.contains("erratum 23"))
             );
             assert_eq!(verdict.traits.boundary, 64 << 10);
         }
-        assert_eq!(judge(0x10c9, 1500, true).settle().traits.boundary, 0);
+        assert_eq!(policy(0x10c9, 1500, true).settle().traits.boundary, 0);
     }
 
     #[test]
     fn overlap_needs_a_length_filter_that_ends_frames_within_their_slots() {
-        let allowed = |id, mtu| judge(id, mtu, true).settle().traits.allowed == Allowed::Both;
+        let allowed = |id, mtu| policy(id, mtu, true).settle().traits.allowed == Allowed::Both;
         // 1518 bytes are let in below MTU 1500 too; without a register, any length is above.
         for (id, mtu, expected) in [
             (0x100e, 1500, true),
@@ -221,14 +221,14 @@ mod tests {
         ] {
             assert_eq!(allowed(id, mtu), expected, "{id:#x} at {mtu}");
         }
-        let told = |id, mtu| judge(id, mtu, true).settle().why;
+        let told = |id, mtu| policy(id, mtu, true).settle().why;
         assert!(told(0x100e, 9000).ends_with("use MTU 1500"));
         assert!(told(0x10ca, 9000).ends_with("use MTU 8996"));
     }
 
     #[test]
     fn a_card_that_is_not_in_the_table_is_separate() {
-        let verdict = judge(0x1572, 1500, true).settle();
+        let verdict = policy(0x1572, 1500, true).settle();
         assert!(verdict.why.contains("8086:1572"), "{}", verdict.why);
         assert!(matches!(verdict.traits.allowed, Allowed::SeparateOnly(_)));
     }

@@ -1,0 +1,32 @@
+//! [`SenderConfig`] and [`SenderStats`]: what a sender is told, and what it counted.
+
+use lm_proto::alf::ChecksumMode;
+use lm_proto::layout::Geometry;
+
+/// How a sender is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderConfig {
+    /// Fragment sizes.
+    pub geometry: Geometry,
+    /// Whether UDP checksums are computed. Without one a kernel can't tell a wrong reassembly (RFC 4963).
+    pub checksum: ChecksumMode,
+    /// mbufs in flight at most, for devices that must not be filled to the brim; counted in `headers`.
+    pub in_flight: Option<u32>,
+}
+
+/// What a sender counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderStats {
+    /// Datagrams given to the queue.
+    pub datagrams: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+    /// Frames that the queue took.
+    pub frames: u64,
+    /// Datagrams so small that they were copied behind their headers.
+    pub inlined: u64,
+    /// Times that it was full.
+    pub would_block: u64,
+    /// Datagrams that were given up because a frame would not have had the length that its headers say: a defect, logged.
+    pub malformed: u64,
+}

@@ -1,0 +1,85 @@
+//! The way to the queue: what it does not take at once waits, in order, and urgent frames go before the next datagram.
+
+use rte::Burst;
+
+use super::Sender;
+
+impl Sender {
+    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the cache of every
+    /// lcore that DPDK could have, only when those that were free the last time may all be in flight.
+    pub(super) fn has_room(&mut self) -> bool {
+        let Some(max) = self.config.in_flight else { return true };
+        if self.room == 0 {
+            self.room = max.saturating_sub(self.headers.in_use());
+        }
+        self.room > 0
+    }
+
+    /// Whether another datagram can be staged.
+    pub(super) fn is_clear(&mut self) -> bool {
+        let mut clear = self.flush() == 0;
+        if clear && !self.has_room() {
+            self.reclaim();
+            clear = self.has_room();
+        }
+        self.stats.would_block += u64::from(!clear);
+        clear
+    }
+
+    pub(super) fn stage(&mut self, bytes: usize) {
+        self.stats.datagrams += 1;
+        self.stats.bytes += bytes as u64;
+        if self.config.in_flight.is_some() {
+            let segments = self.made.iter().map(|mbuf| u32::from(mbuf.nb_segs())).sum();
+            self.room = self.room.saturating_sub(segments);
+        }
+        self.flush();
+    }
+
+    /// Nothing of the datagram that was just made is sent.
+    #[cold]
+    pub(super) fn give_up(&mut self) {
+        self.made.clear();
+        self.stats.malformed += 1;
+        log::error!("a datagram was given up: its frames have not the lengths that their headers say");
+    }
+
+    /// Gives the queue what it did not take before; frames that still wait.
+    pub fn flush(&mut self) -> usize {
+        self.push();
+        // Room is looked for last: to count mbufs is expensive.
+        while !self.urgent.is_empty()
+            && self.staged.is_empty()
+            && self.made.is_empty()
+            && self.has_room()
+            && let Some(frame) = self.urgent.pop_front()
+        {
+            self.room = self.room.saturating_sub(1);
+            // The stage is empty.
+            drop(self.staged.push(frame));
+            self.push();
+        }
+        self.staged.len() + self.made.len() + self.urgent.len()
+    }
+
+    /// Gives the queue what is staged, and what did not fit there before.
+    pub(super) fn push(&mut self) {
+        self.staged.take_from(&mut self.made);
+        while !self.staged.is_empty() {
+            let taken = self.tx.send(&mut self.staged);
+            self.stats.frames += taken as u64;
+            if taken == 0 || self.made.is_empty() {
+                return;
+            }
+            self.staged.take_from(&mut self.made);
+        }
+    }
+
+    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send something, if
+    /// only nothing.
+    pub(super) fn reclaim(&mut self) {
+        if self.tx.done_cleanup(0).is_err() {
+            self.tx.send(&mut Burst::<1>::new());
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! [`CountedSegment`]: a segment of the region, and which of its chunks nobody needs.
+
+use std::sync::Arc;
+
+use crate::region::Segment;
+use crate::returns::SlotCounts;
+
+/// A segment, and the lcore's counts of its slots.
+pub(crate) struct CountedSegment {
+    pub segment: Arc<Segment>,
+    pub counts: Box<[SlotCounts]>,
+}
+
+impl CountedSegment {
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        let counts = vec![SlotCounts::default(); segment.returns.chunks()].into();
+        Self { segment, counts }
+    }
+
+    pub(super) fn is_idle(&self, chunk: usize) -> bool {
+        let b = self.counts[chunk];
+        b.issued == b.returned + self.segment.returns.returned(chunk)
+    }
+
+    pub(crate) fn all_idle(&self) -> bool {
+        (0..self.counts.len()).all(|c| self.is_idle(c))
+    }
+}

@@ -1,0 +1,203 @@
+//! The cursor: where the next slot goes.
+//!
+//! It descends by one pitch a slot. An IOVA break, the end of a chunk and the end of the region are its edges: there it
+//! bounces a slot, enters another chunk or jumps. It enters a chunk only when nobody needs that chunk any more, so no slot is
+//! given out twice.
+
+use std::sync::Arc;
+
+use lm_proto::wire::HEADERS;
+
+use super::{BOUNCES, CountedSegment, FLOOR, HEADROOM, Landing, STEPS, SlotLayout, TO_PAYLOAD};
+use crate::region::{CHUNK, Segment};
+use crate::returns::SlotCounts;
+
+impl Landing {
+    /// Bytes between separate slots.
+    fn separate_pitch(&self) -> usize {
+        (self.room + 2 * 64).next_multiple_of(8)
+    }
+
+    /// Lays the next slots so.
+    pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
+        self.sentinel.alone(self.last, self.slots);
+        if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
+            // The headers above must survive the first payload below them.
+            self.last -= HEADERS.next_multiple_of(8);
+        }
+        let next = self.last.wrapping_sub(self.pitch);
+        self.layout = layout;
+        // What lies ahead was judged by the other pitch: the next slot takes a second thought.
+        self.floor = usize::MAX;
+        match layout {
+            SlotLayout::Overlapping => {
+                self.pitch = self.stride;
+                self.buf_len = self.overlapping_len();
+            }
+            SlotLayout::Separate => {
+                self.pitch = self.separate_pitch();
+                // Never the overlapping length, even if the room is the same: that is how a frame tells how
+                // its slot lies.
+                self.buf_len = ((HEADROOM + self.room) as u16).max(self.overlapping_len()) + 1;
+            }
+        }
+        // SAFETY: once ready, the current chunk's counts.
+        if self.ready && unsafe { (*self.counts).issued } == 0 {
+            // The cursor came here for a slot of the other size.
+            self.last = self.last.min(self.highest(next) + self.pitch);
+        }
+    }
+
+    /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
+    /// the region's end. Nothing has changed on `None`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn edge(&mut self) -> Option<(usize, u64)> {
+        if self.closing {
+            return None;
+        }
+        let above = self.last;
+        let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
+        let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
+        let segment = self.segment();
+        let extent = segment.memory.extent(start);
+        let chunk_base = segment.base + (at - segment.base) / CHUNK * CHUNK;
+        let lowest = chunk_base.max(extent.lo + HEADERS).max(segment.base + FLOOR);
+        self.last = at;
+        if self.layout == SlotLayout::Overlapping {
+            // SAFETY: the slot's place in the region, whether it is bounced or not; its chunk was entered.
+            unsafe { self.sentinel.mark(at + self.stride, 1, self.stride) };
+        }
+        let bounced = end > extent.hi;
+        if bounced || (at != above.wrapping_sub(self.stride) && !self.is_mirrored_below(at, above)) {
+            self.sentinel.alone(above, self.slots);
+        }
+        // A slot that starts right below a break leaves the next one across it, too.
+        self.floor = if end > extent.hi + self.pitch { at } else { lowest };
+        self.delta = extent.delta;
+        if end <= extent.hi {
+            return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
+        }
+        let index = self.bounce_next;
+        self.bounce_next = (index + 1) % BOUNCES;
+        self.targets[index] = at;
+        self.stats.bounced += 1;
+        let buf = self.bounces.base + index * self.bounce_len;
+        Some((buf, self.bounce.iova() + (index * self.bounce_len) as u64))
+    }
+
+    /// Whether a slot at `at` is right below `above` under the region's other address.
+    fn is_mirrored_below(&self, at: usize, above: usize) -> bool {
+        let segment = self.segment();
+        segment.memory.is_mirrored() && at == above.wrapping_sub(self.stride) + segment.len
+    }
+
+    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
+    fn descend_clear(&mut self) -> Option<usize> {
+        let (before, room) = (self.last, self.frame_room());
+        for _ in 0..STEPS {
+            let Some(at) = self.descend() else { break };
+            let extent = self.segment().memory.extent(at - HEADERS);
+            if at - HEADERS + room <= extent.hi {
+                return Some(at);
+            }
+            self.last = ((extent.hi - room + HEADERS) & !7) + self.pitch;
+        }
+        // Pieces too small for a frame: it is bounced, if it may be.
+        self.last = before;
+        if self.bounded { None } else { self.descend() }
+    }
+
+    /// Bytes that a device may write from a frame's start.
+    fn frame_room(&self) -> usize {
+        self.room.max(self.stride + HEADERS)
+    }
+
+    /// Where the next slot goes, its chunk being entered if it is another one.
+    fn descend(&mut self) -> Option<usize> {
+        let segment = self.segment();
+        let mut at = self.last - self.pitch;
+        let wraps = at < segment.base + FLOOR;
+        if wraps && segment.memory.is_mirrored() {
+            at += segment.len;
+        }
+        let chunk = segment.chunk_of(at.max(segment.base));
+        let goes_on = !wraps || segment.memory.is_mirrored();
+        let found = if goes_on && (chunk == self.chunk || self.enter(self.segment, chunk)) {
+            Some(at)
+        } else {
+            self.jump()
+        };
+        self.stats.wraps += u64::from(wraps && found.is_some());
+        found
+    }
+
+    /// Begins anew at the top of the next free chunk below, in whatever segment.
+    fn jump(&mut self) -> Option<usize> {
+        let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
+        self.stats.jumps += 1;
+        Some(self.highest(self.segments[s].segment.base + c * CHUNK))
+    }
+
+    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
+    fn highest(&self, at: usize) -> usize {
+        let base = self.segment().base;
+        let top = base + ((at - base) / CHUNK + 1) * CHUNK;
+        (top - 64 - self.frame_room()) & !7
+    }
+
+    /// All chunks in the order in which the cursor would come to them.
+    fn chunks_below(&self) -> Vec<(usize, usize)> {
+        let segments = self.segments.len();
+        let mut order = Vec::new();
+        order.extend((0..self.chunk).rev().map(|c| (self.segment, c)));
+        for k in 1..segments {
+            let s = (self.segment + k) % segments;
+            order.extend((0..self.segments[s].counts.len()).rev().map(|c| (s, c)));
+        }
+        order.extend((self.chunk..self.segments[self.segment].counts.len()).rev().map(|c| (self.segment, c)));
+        order
+    }
+
+    /// Moves the cursor to a chunk if nobody needs it, nor the one below, where its lowest headers go.
+    fn enter(&mut self, s: usize, c: usize) -> bool {
+        let counted = &self.segments[s];
+        let chunks = counted.counts.len();
+        let below =
+            if c > 0 { Some(c - 1) } else { counted.segment.memory.is_mirrored().then(|| chunks - 1) };
+        if !counted.is_idle(c) || below.is_some_and(|b| !counted.is_idle(b)) {
+            return false;
+        }
+        let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
+        self.pressed |= further.is_some_and(|f| !counted.is_idle(f));
+        counted.segment.returns.enter(c);
+        let counted = &mut self.segments[s];
+        counted.counts[c] = SlotCounts::default();
+        self.counts = &raw mut counted.counts[c];
+        (self.segment, self.chunk) = (s, c);
+        true
+    }
+
+    /// Adds a segment; the cursor goes there when it finds nothing free before.
+    pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
+        self.segments.push(CountedSegment::new(segment));
+        self.stats.grown += 1;
+        // The counts moved with the vector, not their boxes: the pointer holds.
+    }
+
+    /// Takes added segments out that nobody uses.
+    pub(crate) fn shrink(&mut self) -> Vec<CountedSegment> {
+        let mut gone = Vec::new();
+        let mut s = self.segments.len();
+        while s > 1 {
+            s -= 1;
+            if s != self.segment && self.segments[s].all_idle() {
+                gone.push(self.segments.remove(s));
+                if self.segment > s {
+                    self.segment -= 1;
+                }
+            }
+        }
+        gone
+    }
+}

@@ -1,0 +1,165 @@
+//! mbufs get their slots, and come back.
+//!
+//! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back, so that the
+//! cursor knows which chunks are free.
+
+use std::ffi::c_void;
+
+use dpdk_sys::rte_mbuf;
+
+use super::{Landing, SlotLayout, TO_PAYLOAD};
+use crate::returns::SlotCounts;
+
+/// An mbuf gets its slot.
+///
+/// # Safety
+/// It is one of a landing pool's, and nobody else uses it.
+#[inline(always)]
+unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*mbuf).buf_addr = buf as *mut c_void;
+        (*mbuf).buf_iova = iova;
+        (*mbuf).buf_len = buf_len;
+    }
+}
+
+impl Landing {
+    /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
+    #[inline]
+    pub(super) fn issue_above(&mut self, left: usize) -> bool {
+        let before = (self.last, self.counts);
+        let top = self.stack.len();
+        let mut n = top;
+        while n > left {
+            // What is left of this stretch takes no second thought.
+            let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
+            let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
+            let mut buf = self.last - TO_PAYLOAD;
+            for &mbuf in self.stack[n - here..n].iter().rev() {
+                buf -= pitch;
+                // SAFETY: one of the pool's mbufs, which nobody else uses, and a chunk has been entered.
+                unsafe { place(mbuf, buf, (buf as u64).wrapping_add(delta), buf_len) };
+            }
+            if self.layout == SlotLayout::Overlapping {
+                // SAFETY: these slots, of a chunk that has been entered.
+                unsafe { self.sentinel.mark(self.last, here, pitch) };
+            }
+            self.last -= here * self.pitch;
+            self.slots += here as u64;
+            // SAFETY: the current chunk's entry in a box that lives as long as its segment.
+            unsafe { (*self.counts).issued += here as u32 };
+            n -= here;
+            if n > left {
+                let Some((buf, iova)) = self.edge() else {
+                    self.undo(n..top, before);
+                    return false;
+                };
+                n -= 1;
+                self.slots += 1;
+                // SAFETY: as above.
+                unsafe {
+                    place(self.stack[n], buf, iova, self.buf_len);
+                    (*self.counts).issued += 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the
+    /// chunk that the cursor is in, their places are cut again next time; else they are never used.
+    #[cold]
+    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut SlotCounts)) {
+        if cut.is_empty() {
+            // Of a pool that is gone, there may be no counts any more.
+            return;
+        }
+        if self.counts == before.1 {
+            self.rewind(before.0, cut.len() as u32);
+            return;
+        }
+        for i in cut {
+            // SAFETY: an mbuf of this pool with the address that was just set.
+            let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
+            self.return_slots(at, 1);
+        }
+    }
+
+    /// Takes back the slot that was cut last, if it is this mbuf's and of the layout in force.
+    ///
+    /// # Safety
+    /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
+    pub(super) unsafe fn take_back_newest(&mut self, mbuf: *mut rte_mbuf) -> bool {
+        // SAFETY: the caller's promise.
+        let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
+        let at = self.payload_of(buf);
+        let Some(s) = self.segments.iter().position(|g| g.segment.covers(at, 1)) else { return false };
+        let c = self.segments[s].segment.chunk_of(at);
+        // SAFETY: the current chunk's counts.
+        let cut = unsafe { (*self.counts).issued };
+        // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
+        let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
+        if !newest || len != self.buf_len {
+            return false;
+        }
+        (self.segment, self.chunk) = (s, c);
+        self.counts = &raw mut self.segments[s].counts[c];
+        self.rewind(at + self.pitch, 1);
+        true
+    }
+
+    /// The cursor goes back over `n` slots of the chunk that it is in, which nobody has.
+    fn rewind(&mut self, last: usize, n: u32) {
+        self.last = last;
+        // There may be an IOVA break between: the next slot takes a second thought.
+        self.floor = usize::MAX;
+        // SAFETY: the current chunk's counts, in a box that lives as long as its segment; these slots were cut from it.
+        unsafe { (*self.counts).issued -= n };
+    }
+
+    /// Takes back those mbufs that are out.
+    ///
+    /// # Safety
+    /// Nobody uses them.
+    pub(crate) unsafe fn reclaim(&mut self) {
+        let free: std::collections::HashSet<_> = self.stack.iter().copied().collect();
+        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect();
+        for mbuf in out {
+            // SAFETY: the caller's promise; `cut` gave it its address.
+            unsafe {
+                let at = self.payload_of((*mbuf).buf_addr as usize);
+                (*mbuf).next = std::ptr::null_mut();
+                (*mbuf).nb_segs = 1;
+                self.return_slots(at, 1);
+            }
+            self.stack.push(mbuf);
+        }
+    }
+
+    /// One slot is back, on the queue's lcore.
+    #[inline(always)]
+    pub(crate) fn return_slots(&mut self, at: usize, n: u32) {
+        for counted in &mut self.segments {
+            if counted.segment.covers(at, 1) {
+                let here = counted.segment.in_lower_chunk(at, n, self.stride);
+                counted.counts[counted.segment.chunk_of(at)].returned += here;
+                if here < n {
+                    let above = at + here as usize * self.stride;
+                    counted.counts[counted.segment.chunk_of(above)].returned += n - here;
+                }
+                return;
+            }
+        }
+    }
+
+    /// Takes mbufs back whose slots are accounted for.
+    ///
+    /// # Safety
+    /// The mbufs are of this pool, and nobody uses them any more.
+    #[inline(always)]
+    pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
+        // The capacity is the pool's size.
+        self.stack.extend(mbufs.iter().rev());
+    }
+}

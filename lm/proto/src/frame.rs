@@ -1,0 +1,88 @@
+//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not taken yet.
+//!
+//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It never sees an
+//! mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of a frame until it asks
+//! [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
+
+use crate::wire::HEADERS;
+
+/// How the slot of a frame was laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Slot {
+    /// One stride below the one before: the frame's payload overwrites that one's headers.
+    Overlapping,
+    /// Wider than any frame: nothing reaches its headers.
+    Separate,
+    /// Part of a frame that does not fit its slot: bytes around may be damaged.
+    Damaged,
+}
+
+/// A frame in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Address of the IP payload (of a packet without options): the slot's identity. The frame starts
+    /// [`HEADERS`] bytes below.
+    pub at: usize,
+    /// Bytes of frame.
+    pub len: u16,
+    /// How the slot lies.
+    pub slot: Slot,
+    /// 0: the frame is in place. Else it was received in that bounce slot, where its headers still are, and
+    /// its payload was copied into place.
+    pub bounce: u16,
+}
+
+impl Frame {
+    /// Bytes behind the headers.
+    #[inline(always)]
+    pub fn payload_len(&self) -> usize {
+        usize::from(self.len).saturating_sub(HEADERS)
+    }
+
+    /// Whether this frame, received right after `above`, reached its headers.
+    #[inline(always)]
+    pub fn reaches(&self, above: &Self) -> bool {
+        above.bounce == 0 && self.at < above.at && self.at + self.payload_len() > above.at - HEADERS
+    }
+}
+
+/// Frames of a burst that are not taken yet, in ring order.
+pub trait Frames {
+    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the other, the first
+    /// with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes and one of `last`, and then again
+    /// and again `behind` full ones and one of `last`. They are not taken.
+    fn count_contiguous(
+        &self,
+        at: usize,
+        stride: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        behind: usize,
+    ) -> usize;
+
+    /// Takes the next `n` frames; there are as many.
+    fn skip(&mut self, n: usize);
+
+    /// Takes the next frame if it is plain.
+    fn next(&mut self) -> Option<Frame>;
+}
+
+/// One plain frame.
+impl Frames for Option<Frame> {
+    fn count_contiguous(&self, at: usize, _: usize, full: u16, ahead: usize, last: u16, _: usize) -> usize {
+        let len = if ahead > 0 { full } else { last };
+        usize::from(self.is_some_and(|frame| (frame.at, frame.len) == (at, len)))
+    }
+
+    fn skip(&mut self, n: usize) {
+        if n > 0 {
+            *self = None;
+        }
+    }
+
+    fn next(&mut self) -> Option<Frame> {
+        self.take()
+    }
+}

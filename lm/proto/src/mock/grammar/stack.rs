@@ -1,0 +1,86 @@
+//! [`Stack`]: how a sender cuts its datagrams, and in which order their fragments go.
+
+use super::super::case::Case;
+use super::super::frames::{lm_frames, plain_frames, without_checksum};
+use crate::alf::ChecksumMode;
+use crate::frame::Slot;
+use crate::layout::{Geometry, Layout};
+use crate::policy::Require;
+use crate::wire::{self, Flow, HEADERS, UDP};
+
+/// How a sender sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// LM, with a UDP checksum and an order digest.
+    Lm,
+    /// LM, without.
+    LmZero,
+    /// A kernel: in forward order.
+    Kernel,
+    /// The same, without a UDP checksum.
+    KernelZero,
+    /// Another stack: last fragment first, no tag.
+    Reverse,
+}
+
+impl Stack {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Lm, Self::LmZero, Self::Kernel, Self::KernelZero, Self::Reverse];
+
+    /// The frames of a datagram, in the order in which they are sent.
+    pub fn frames(self, geometry: Geometry, flow: Flow, id: u16, payload: &[u8]) -> Vec<Vec<u8>> {
+        match self {
+            Self::Lm => lm_frames(geometry, flow, id, payload, ChecksumMode::Full),
+            Self::LmZero => lm_frames(geometry, flow, id, payload, ChecksumMode::Zero),
+            Self::Kernel => plain_frames(geometry, flow, id, payload),
+            Self::KernelZero => without_checksum(plain_frames(geometry, flow, id, payload)),
+            Self::Reverse => plain_frames(geometry, flow, id, payload).into_iter().rev().collect(),
+        }
+    }
+
+    pub(super) fn is_lm(self) -> bool {
+        matches!(self, Self::Lm | Self::LmZero)
+    }
+
+    pub(super) fn has_checksum(self) -> bool {
+        !matches!(self, Self::LmZero | Self::KernelZero)
+    }
+
+    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream are as long.
+    pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
+        let Require { headers, checksum, tags } = case.require;
+        let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
+        let fits = len + UDP + wire::IPV4 <= usize::from(case.geometry.mtu());
+        let fragments = if fits { 1 } else { (len + UDP).div_ceil(case.geometry.stride()) };
+        let checked = checksum && self.has_checksum();
+        match case.slot {
+            Slot::Separate => headers || checked || (tags && tagged),
+            _ if self.is_lm() => keeps_guard(case.geometry, len) && (checked || (tags && tagged)),
+            // Headers tell the order, where each is read in time.
+            _ if case.synchronous && case.burst == 1 => headers || checked,
+            _ => {
+                checked
+                    && alike
+                    && self == Self::Kernel
+                    && fragments == 2
+                    && names_its_source(case.geometry, len)
+            }
+        }
+    }
+}
+
+/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507 bytes there may be
+/// no room for what makes it so.
+pub(in crate::mock) fn keeps_guard(geometry: Geometry, len: usize) -> bool {
+    Layout::new(geometry, len).is_some_and(|l| {
+        let last = l.fragment_len(l.fragments() - 1);
+        last + HEADERS <= geometry.stride()
+    })
+}
+
+/// Whether enough is left of a first fragment's header when the second of two has landed below it.
+pub(in crate::mock) fn names_its_source(geometry: Geometry, len: usize) -> bool {
+    const BEFORE_ADDRESSES: usize = 26;
+    let stride = geometry.stride();
+    len + UDP - stride <= stride - HEADERS + BEFORE_ADDRESSES
+}

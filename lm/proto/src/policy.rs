@@ -1,0 +1,76 @@
+//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a datagram that
+//! met both.
+//!
+//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the proofs that the
+//! policy names: `docs/proof.md` has the rules.
+
+use crate::wire::Flow;
+
+/// How a datagram is known to be whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WholeBy {
+    /// Every fragment's header was seen.
+    Headers,
+    /// The UDP checksum agrees, and so does what proves the fragments' order.
+    Checksum,
+    /// The end tag ties the last fragment to the first, on a queue that is kept clean.
+    Tags,
+}
+
+impl WholeBy {
+    /// Its name in logs and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Checksum => "checksum",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+/// What counts as proof that a datagram is whole: any one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// Every header seen (and the UDP checksum good where there is one).
+    pub headers: bool,
+    /// UDP checksum and order digest.
+    pub checksum: bool,
+    /// End tags; only on a granted or steered queue.
+    pub tags: bool,
+}
+
+impl Default for Require {
+    fn default() -> Self {
+        Self { headers: true, checksum: true, tags: false }
+    }
+}
+
+/// Whose datagrams a receiver takes; what it doesn't take is a stranger's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accept {
+    /// Only this destination address.
+    pub address: Option<u32>,
+    /// Only this destination port.
+    pub port: Option<u16>,
+}
+
+impl Accept {
+    /// Whether a datagram of this flow is taken.
+    #[inline(always)]
+    pub fn takes(&self, flow: &Flow) -> bool {
+        self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)
+    }
+}
+
+/// A datagram that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Who sent it to whom.
+    pub flow: Flow,
+    /// Bytes of UDP payload.
+    pub len: usize,
+    /// In how many fragments it came.
+    pub fragments: u16,
+    /// How that is known.
+    pub by: WholeBy,
+}

@@ -1,0 +1,77 @@
+//! What a port's pools and slots become of its setup and of what its device allows.
+
+use lm_landing::device::Allowed;
+use lm_landing::landing::SlotLayout;
+use lm_landing::pool::{PoolConfig, RegionKind, Writes};
+use rte::port::{PortId, PortInfo};
+
+use super::PortSetup;
+use crate::overlap::{Verdict, stride};
+
+/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices without one of
+/// their own (net_memif) refuse all others; frames are cut to it all the same.
+pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
+    let too_long = u32::from(mtu) + FRAMING > info.max_rx_pktlen;
+    Some(mtu).filter(|&m| m != 1500 && !(info.bus == "vdev" && too_long))
+}
+
+/// Ethernet header and check sequence.
+const FRAMING: u32 = 18;
+/// A VLAN tag.
+const VLAN: usize = 4;
+
+/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to twice as much).
+pub const MOST_REGION: usize = 1 << 36;
+
+/// The smallest MTU that IPv4 can do with.
+pub(super) const LEAST_MTU: u16 = 68;
+
+/// What a landing pool of the port is to be, of whose mbufs the device keeps so many `posted`.
+pub(super) fn pool_plan(
+    id: PortId,
+    info: &PortInfo,
+    verdict: &Verdict,
+    setup: &PortSetup,
+    posted: u32,
+) -> PoolConfig {
+    let traits = verdict.traits;
+    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place for that.
+    let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
+    let more = u32::from(descriptors - setup.rxd);
+    let stride = stride(setup.mtu);
+    // A separate slot takes whatever the MTU allows, with a VLAN tag and a frame check sequence.
+    let room = traits.reach.max(usize::from(setup.mtu) + FRAMING as usize + VLAN);
+    PoolConfig {
+        name: String::new(),
+        descriptors,
+        spare_mbufs: setup.spare_mbufs.saturating_sub(more),
+        region: setup.region,
+        max_region: setup.max_region,
+        kind: RegionKind::Dpdk,
+        stride,
+        room,
+        layout: choose(verdict, setup.layout),
+        socket: info.socket,
+        writes: Writes {
+            declared: traits.declared_room.max(room),
+            boundary: traits.boundary,
+            port: traits.dma.then_some(id),
+            at_any_time: !traits.synchronous,
+        },
+    }
+}
+
+/// The layout that is asked for, or suits the device, if it may be.
+pub(super) fn choose(verdict: &Verdict, asked: Option<SlotLayout>) -> SlotLayout {
+    match verdict.traits.allowed {
+        Allowed::SeparateOnly(_) => SlotLayout::Separate,
+        Allowed::Both => asked.unwrap_or(verdict.traits.preferred),
+    }
+}
+
+pub(super) fn warn_if_separate(id: PortId, driver: &str, verdict: &Verdict, asked: Option<SlotLayout>) {
+    let wanted = asked.unwrap_or(verdict.traits.preferred);
+    if wanted == SlotLayout::Overlapping && choose(verdict, asked) == SlotLayout::Separate {
+        log::warn!("port {id} ({driver}) lands in separate slots, with a copy: {}", verdict.why);
+    }
+}

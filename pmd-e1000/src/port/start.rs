@@ -1,0 +1,152 @@
+//! Starts and stops: what has to be so before the rings are filled, and again after the driver has reset its card.
+
+use lm_landing::pool::LandingPool;
+use lm_landing::queue::LandingQueue;
+use rte::Errno;
+use rte::port::{InterruptError, RxInterrupt, RxQueue, StartError, StopError, TxQueue};
+
+use super::LandingPort;
+use super::plan::{choose, warn_if_separate};
+use crate::overlap::Verdict;
+use crate::steer::Steering;
+
+/// The queues of a started port.
+pub struct Queues {
+    /// What is steered nowhere; `None`: there is no steering, everything lands.
+    pub ordinary: Option<RxQueue>,
+    /// The landing queues, in the order of their addresses.
+    pub landing: Vec<LandingQueue>,
+    /// The way out.
+    pub tx: TxQueue,
+    /// Of each receive queue, the ordinary one too, with [`PortSetup::interrupts`]; else none.
+    pub interrupts: Vec<RxInterrupt>,
+}
+
+impl LandingPort {
+    /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
+    /// port is steered: see [`LandingPort::start_all`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(&mut self) -> Result<Option<(LandingQueue, TxQueue)>, StartError> {
+        if self.steering.is_some() {
+            return Ok(None);
+        }
+        let queues = self.start_all()?;
+        Ok(queues.and_then(|mut queues| Some((queues.landing.pop()?, queues.tx))))
+    }
+
+    /// Starts the port and hands its queues out. `None` for the queues if they are out already.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_all(&mut self) -> Result<Option<Queues>, StartError> {
+        if self.queue_slots.iter().any(|queue_slot| queue_slot.pool.is_none()) {
+            return Ok(None);
+        }
+        // The rings are filled by the start: slots must lie right before.
+        let verdict = self.policy.settle();
+        self.lay(verdict);
+        self.port.start()?;
+        // Drivers reset their cards when they start them: what was put right may not be so any more.
+        let verdict = self.policy.verify();
+        if verdict.traits.allowed == self.verdict.traits.allowed {
+            self.verdict = verdict;
+        } else {
+            self.port.stop().map_err(|e| match e {
+                StopError::Refused(id, errno) => StartError::Refused(id, errno),
+                StopError::QueuesOut(id, _) => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
+            })?;
+            self.lay(verdict);
+            self.port.start()?;
+        }
+        if let Some(steering) = &mut self.steering
+            && let Err(e) = steering.apply(&mut self.port)
+        {
+            self.port.stop().unwrap_or_else(|e| log::error!("{e}"));
+            return Err(e);
+        }
+        if self.setup.promiscuous
+            && let Err(e) = self.port.set_promiscuous(true)
+        {
+            log::debug!("{e}");
+        }
+        let interrupts = match self.interrupts() {
+            Ok(interrupts) => interrupts,
+            Err(e) => {
+                self.port.stop().unwrap_or_else(|e| log::error!("{e}"));
+                return Err(e);
+            }
+        };
+        Ok(self.hand_out(interrupts))
+    }
+
+    /// The interrupts of all receive queues, with nothing to hold them back.
+    fn interrupts(&mut self) -> Result<Vec<RxInterrupt>, StartError> {
+        let Some(wake) = &self.wake else { return Ok(Vec::new()) };
+        let id = self.port.id();
+        let no = |why: String| StartError::NoInterrupt(id, why);
+        wake.prepare()
+            .map_err(|e| no(format!("the register that holds its interrupts back cannot be cleared: {e}")))?;
+        let queues = self.steering.as_ref().map_or(0, Steering::first_queue) + self.queue_slots.len() as u16;
+        let all = (0..queues).map(|queue| self.port.rx_interrupt(queue));
+        all.collect::<Result<_, InterruptError>>().map_err(|e| no(e.to_string()))
+    }
+
+    fn hand_out(&mut self, interrupts: Vec<RxInterrupt>) -> Option<Queues> {
+        let first = self.steering.as_ref().map_or(0, Steering::first_queue);
+        let ordinary = if first > 0 { Some(self.port.take_rx(0)?) } else { None };
+        let tx = self.port.take_tx(0)?;
+        let mut landing = Vec::new();
+        for (i, queue_slot) in self.queue_slots.iter_mut().enumerate() {
+            let rx = self.port.take_rx(first + i as u16)?;
+            // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the traits are its
+            // driver's.
+            landing.push(unsafe { LandingQueue::new(rx, queue_slot.pool.take()?, self.verdict.traits) });
+        }
+        Some(Queues { ordinary, landing, tx, interrupts })
+    }
+
+    /// Lays the slots that the port is started with.
+    fn lay(&mut self, verdict: Verdict) {
+        if verdict.traits.allowed != self.verdict.traits.allowed {
+            warn_if_separate(self.port.id(), &self.info.driver, &verdict, self.setup.layout);
+        }
+        self.layout = choose(&verdict, self.setup.layout);
+        self.verdict = verdict;
+        for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
+            pool.set_layout(self.layout);
+        }
+    }
+
+    /// Stops the port. `pool` is what [`LandingQueue::into_pool`] gave.
+    ///
+    /// # Errors
+    /// As [`LandingPort::stop_all`].
+    pub fn stop(&mut self, pool: LandingPool) -> Result<(), StopError> {
+        self.stop_all([pool])
+    }
+
+    /// Stops the port. `pools` are what [`LandingQueue::into_pool`] gave of each queue.
+    ///
+    /// # Errors
+    /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
+    pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
+        for mut pool in pools {
+            // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from here on.
+            unsafe { pool.end_lease() };
+            match self.queue_slots.iter_mut().find(|queue_slot| queue_slot.is_of(&pool)) {
+                Some(queue_slot) => queue_slot.pool = Some(pool),
+                None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),
+            }
+        }
+        self.port.stop()?;
+        if self.verdict.traits.keeps_posted {
+            for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
+                // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
+                unsafe { pool.reclaim() };
+            }
+        }
+        Ok(())
+    }
+}
