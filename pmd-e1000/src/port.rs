@@ -7,7 +7,7 @@
 //! `setup` is what its user asks for, `plan` what the pools become of it, `start` its starts and stops, `error` why there is
 //! no such port.
 
-mod error;
+pub(crate) mod error;
 mod plan;
 mod setup;
 mod start;

@@ -16,7 +16,40 @@ use std::time::{Duration, Instant};
 
 use rte::port::MacAddr;
 
-use crate::steer::Proof;
+/// What live frames say of a steered address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// None was seen yet.
+    #[default]
+    Unseen,
+    /// Frames for it came to its queue, none elsewhere.
+    Steered,
+    /// A frame for it came to the ordinary queue: the card does not steer.
+    Refuted,
+}
+
+impl Proof {
+    /// A frame for the address came to its landing queue.
+    pub fn landed(&mut self) {
+        if *self == Self::Unseen {
+            *self = Self::Steered;
+        }
+    }
+
+    /// A frame for the address came to the ordinary queue. Whether that is news.
+    pub fn strayed(&mut self) -> bool {
+        std::mem::replace(self, Self::Refuted) != Self::Refuted
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unseen => "no frame seen yet",
+            Self::Steered => "proven by live frames",
+            Self::Refuted => "refuted: frames for it came to queue 0",
+        }
+    }
+}
 
 /// What live frames say of each landing address. Any thread may tell and ask.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use rte::Eal;
 use rte::port::PortId;
 
-use crate::port::PortError;
+use crate::port::error::PortError;
 use lm_landing::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 
 /// A landing queue's place in its port.

@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::probe::Probing;
-    use crate::steer::Proof;
+    use crate::probe::Proof;
 
     const MACS: [MacAddr; 3] =
         [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 3])];

@@ -211,19 +211,22 @@ impl SendSlot {
     }
 }
 
-/// Parts of a buffer, each of which an mbuf can show.
+/// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that no two packets
+/// show the same one.
 struct Cut(Vec<(usize, u16)>);
 
 impl Cut {
     /// Parts of `within` bytes. `None`: there are none, or more than DPDK can count, or one is not within, or is too long for
-    /// an mbuf.
+    /// an mbuf, or they are not in order.
     fn of(parts: impl IntoIterator<Item = Range<usize>>, within: usize) -> Option<Self> {
         let part = |part: Range<usize>| {
             let len = part.end.checked_sub(part.start)?;
             Some((part.start, u16::try_from(len).ok().filter(|_| part.end <= within)?))
         };
         let parts = parts.into_iter().map(part).collect::<Option<Vec<_>>>()?;
-        (1..=usize::from(u16::MAX)).contains(&parts.len()).then_some(Self(parts))
+        let above = |&(low, len): &(usize, u16), &(high, _): &(usize, u16)| low + usize::from(len) <= high;
+        let apart = parts.is_sorted_by(above) || parts.is_sorted_by(|a, b| above(b, a));
+        (apart && (1..=usize::from(u16::MAX)).contains(&parts.len())).then_some(Self(parts))
     }
 
     /// How many there are, as DPDK counts them.
@@ -362,3 +365,30 @@ impl fmt::Display for SendError {
 }
 
 impl error::Error for SendError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_within_in_order_and_apart() {
+        let of = |parts: &[Range<usize>]| Cut::of(parts.iter().cloned(), 100).is_some();
+        assert!(
+            of(&[0..100]) && of(&[0..0]) && of(&[0..10, 10..20, 30..100]) && of(&[60..100, 20..60, 0..20])
+        );
+        assert!(!of(&[]) && !of(&[0..101]) && !of(&[Range { start: 5, end: 4 }]));
+        for shared in [
+            &[0..10, 9..20][..],
+            &[9..20, 0..10],
+            &[0..10, 0..10],
+            &[0..10, 20..30, 5..15],
+            &[0..10, 20..30, 10..20],
+        ] {
+            assert!(!of(shared), "{shared:?}");
+        }
+        assert!(
+            Cut::of([0..1 << 16], 1 << 17).is_none()
+                && Cut::of((0..70_000).map(|i| i..i + 1), 1 << 17).is_none()
+        );
+    }
+}

@@ -20,9 +20,14 @@
 //! with `+`; those of 2^31 pieces don't overflow.
 
 mod level;
+pub(crate) mod ones;
+mod udp;
 
 use self::level::{COLUMNS, Columns, Level, Pass, ROW, arch, dispatch};
-use crate::wire::{Flow, PROTO_UDP, Udp};
+pub use self::ones::header;
+pub(crate) use self::ones::is_all_ones;
+use self::ones::{halves, words};
+pub use self::udp::{udp, udp_ok};
 
 /// 2^64 divided by the golden ratio: the increment of splitmix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -81,44 +86,6 @@ pub fn sum(b: &[u8]) -> u64 {
     dispatch(arch(), Sum(b))
 }
 
-/// The checksum of a short header (RFC 1071), complemented: what goes into its checksum field when that is
-/// zero, and 0 for a header that is good. Meant for the 20 bytes of IPv4; any length is right.
-#[inline]
-pub fn header(b: &[u8]) -> u16 {
-    // The same for both, but the compiler unrolls what is known to be 20 bytes.
-    match <&[u8; 20]>::try_from(b) {
-        Ok(b) => !fold(words(b).map(halves).sum()),
-        Err(_) => !fold(words(b).map(halves).sum()),
-    }
-}
-
-/// Whether a sum of at most 2^35 that is not folded is that of a good header: all ones.
-#[inline(always)]
-pub(crate) fn is_all_ones(sum: u64) -> bool {
-    fold(sum) == 0xffff
-}
-
-/// The checksum to write into the header of a datagram of `udp_len` bytes (header and payload) whose payload
-/// has the sum `payload`: never 0, which would mean that there is none (RFC 768).
-#[inline]
-pub fn udp(flow: &Flow, udp_len: u16, payload: u64) -> u16 {
-    let header = u64::from(flow.src_port) + u64::from(flow.dst_port) + u64::from(udp_len);
-    match !fold_host(pseudo(flow, udp_len) + header + u64::from(fold(payload))) {
-        0 => 0xffff,
-        checksum => checksum,
-    }
-}
-
-/// Whether the checksum of a UDP header agrees with its pseudo header (addresses from `flow`, ports and
-/// length from `udp`) and a payload whose sum is `payload`. A checksum of 0 says that the sender computed
-/// none, which verifies nothing: false.
-#[inline]
-pub fn udp_ok(flow: &Flow, udp: &Udp, payload: u64) -> bool {
-    let header =
-        u64::from(udp.src_port) + u64::from(udp.dst_port) + u64::from(udp.len) + u64::from(udp.checksum);
-    udp.checksum != 0 && fold_host(pseudo(flow, udp.len) + header + u64::from(fold(payload))) == 0xffff
-}
-
 /// The digest of a payload: its pieces, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest {
@@ -166,40 +133,6 @@ impl Default for Digest {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Addresses, protocol and length of the pseudo header (RFC 768), in host order.
-#[inline(always)]
-fn pseudo(flow: &Flow, udp_len: u16) -> u64 {
-    u64::from(flow.src) + u64::from(flow.dst) + u64::from(PROTO_UDP) + u64::from(udp_len)
-}
-
-/// A sum in 16 bits, host order in and out: 0 only for 0.
-#[inline(always)]
-fn fold_host(sum: u64) -> u16 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 16) + (sum & 0xffff); // < 2^18
-    let sum = (sum >> 16) + (sum & 0xffff); // < 2^16 + 3
-    ((sum >> 16) + (sum & 0xffff)) as u16
-}
-
-/// A sum from little-endian order in 16 bits of host order.
-#[inline(always)]
-fn fold(sum: u64) -> u16 {
-    fold_host(sum).swap_bytes()
-}
-
-#[inline(always)]
-fn halves(x: u64) -> u64 {
-    (x & 0xffff_ffff) + (x >> 32)
-}
-
-/// Little-endian words of 64 bits, the last one padded with zeros.
-#[inline(always)]
-fn words(b: &[u8]) -> impl Iterator<Item = u64> {
-    let (words, rest) = b.as_chunks::<8>();
-    let last = rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte));
-    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then_some(last))
 }
 
 /// Sums for the columns of rows, and the sum of their upper halves.

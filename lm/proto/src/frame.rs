@@ -4,7 +4,15 @@
 //! mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of a frame until it asks
 //! [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
 
-use crate::wire::HEADERS;
+use crate::wire::{HEADERS, UDP};
+
+/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
+pub type Head = [u8; HEAD];
+
+/// Bytes of a head.
+pub const HEAD: usize = HEADERS + FRONT;
+/// Bytes at the start of a payload that another frame can reach.
+pub(crate) const FRONT: usize = UDP;
 
 /// How the slot of a frame was laid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

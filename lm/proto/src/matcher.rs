@@ -25,15 +25,17 @@
 //! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
 
 use crate::counters::{Counters, Reason};
+use crate::frame::{FRONT, Head};
 use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
-use crate::packet::{FRONT, Head, Kind, classify};
+use crate::packet::{Kind, classify};
 use crate::policy::{Accept, Require};
 use crate::reassembler::{Limits, Reassembler};
 use crate::slot_memory::SlotMemory;
 
 mod close;
+mod deliver;
 mod effort;
 mod forward;
 mod log;

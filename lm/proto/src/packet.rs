@@ -5,19 +5,11 @@
 //! is the slot's own, and is read in place.
 
 use crate::checksum;
-use crate::frame::{Frame, Slot};
+use crate::frame::{FRONT, Frame, HEAD, Head, Slot};
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
-
-/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
-pub type Head = [u8; HEAD];
-
-/// Bytes of a head.
-pub const HEAD: usize = HEADERS + FRONT;
-/// Bytes at the start of a payload that another frame can reach.
-pub(crate) const FRONT: usize = UDP;
 
 /// Bytes of the longest headers: Ethernet, a VLAN tag, IPv4 with all its options.
 const LONGEST: usize = ETHERNET + VLAN + 60;

@@ -4,7 +4,7 @@
 //! was given and has not handed back, and hands each of them back once.
 
 use crate::frame::Frame;
-use crate::packet::Head;
+use crate::frame::Head;
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
 use crate::reassembler::Store;

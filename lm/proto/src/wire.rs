@@ -4,7 +4,7 @@
 //! hand. All integers are in host order once parsed; addresses are `u32`s with the first octet on top, as
 //! `std::net::Ipv4Addr::to_bits` has them.
 
-use crate::checksum;
+use crate::checksum::ones;
 
 /// Bytes of an Ethernet II header.
 pub const ETHERNET: usize = 14;
@@ -124,7 +124,7 @@ impl Ipv4 {
         if b.len() < header_len || available < header_len {
             return Err(NotIpv4::Truncated);
         }
-        if checksum::header(&b[..header_len]) != 0 {
+        if ones::header(&b[..header_len]) != 0 {
             return Err(NotIpv4::Checksum);
         }
         let total = usize::from(be16(b, 2));
@@ -166,7 +166,7 @@ impl Ipv4 {
         b[10..12].fill(0);
         b[12..16].copy_from_slice(&self.src.to_be_bytes());
         b[16..20].copy_from_slice(&self.dst.to_be_bytes());
-        let sum = checksum::header(b);
+        let sum = ones::header(b);
         b[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 
@@ -195,7 +195,7 @@ impl Fragments {
         Ipv4 { more: false, offset: 0, payload_len: 0, ..*ip }.emit(&mut header);
         header[2..4].fill(0);
         header[10..12].fill(0);
-        Self { header, sum: !checksum::header(&header) }
+        Self { header, sum: !ones::header(&header) }
     }
 
     /// What [`Ipv4::emit`] writes.

@@ -1,3 +1,5 @@
+use ac::Policy;
+
 use super::*;
 
 fn setup(address: u32, policy: Policy) -> Setup {

@@ -11,6 +11,8 @@ use pulp::Arch;
 use pulp::x86::{V3, V4};
 
 use super::*;
+use crate::checksum::ones::fold;
+use crate::wire::{Flow, Udp};
 
 /// Every level that this machine has.
 fn levels() -> Vec<(&'static str, Arch)> {

@@ -3,13 +3,15 @@
 //!
 //! All of this is asked only where the newest header is known to be intact.
 
+use super::deliver::hand_over;
 use super::proof::{Doubt, First, TagState};
 use super::stream::Template;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest};
-use crate::counters::{Counters, Reason};
+use crate::counters::Reason;
+use crate::frame::Head;
 use crate::layout::{Layout, TAG};
-use crate::packet::{self, Head, Packet};
+use crate::packet::{self, Packet};
 use crate::policy::{Whole, WholeBy};
 use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
@@ -235,19 +237,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     fn sum_of(&self, n: usize) -> usize {
         n * (4 + effort::summing(self.config.geometry.stride()))
     }
-}
-
-/// Delivers a datagram in place.
-#[inline(always)]
-pub(super) fn hand_over<M: SlotMemory>(
-    whole: &Whole,
-    lowest: usize,
-    counters: &mut Counters,
-    memory: &mut M,
-) {
-    counters.datagrams += 1;
-    counters.bytes += whole.len as u64;
-    memory.landed(*whole, lowest + wire::UDP, lowest);
 }
 
 #[inline(always)]

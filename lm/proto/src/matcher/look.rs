@@ -6,7 +6,8 @@
 
 use super::Matcher;
 use crate::frame::Frame;
-use crate::packet::{self, Head};
+use crate::frame::Head;
+use crate::packet;
 use crate::slot_memory::{Below, SlotMemory};
 use crate::wire;
 

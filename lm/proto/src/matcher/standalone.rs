@@ -7,9 +7,10 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
+use crate::frame::Head;
 use crate::frame::{Frame, Slot};
 use crate::layout::{Layout, TAG};
-use crate::packet::{Head, Kind, Packet, classify, classify_bytes};
+use crate::packet::{Kind, Packet, classify, classify_bytes};
 use crate::policy::{Whole, WholeBy};
 use crate::reassembler::{Fragment, Key, Outcome};
 use crate::slot_memory::SlotMemory;

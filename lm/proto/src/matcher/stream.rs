@@ -7,7 +7,7 @@
 //! whatever does not fit is left to it.
 
 use super::Matcher;
-use super::close::hand_over;
+use super::deliver::hand_over;
 use crate::frame::{Frame, Frames, Slot};
 use crate::layout::{Geometry, TAG};
 use crate::policy::Whole;

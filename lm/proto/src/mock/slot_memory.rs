@@ -2,7 +2,7 @@
 
 use super::{Delivered, Mock};
 use crate::frame::{Frame, Slot};
-use crate::packet::{HEAD, Head};
+use crate::frame::{HEAD, Head};
 use crate::policy::Whole;
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Store;

@@ -1,8 +1,8 @@
 //! Slot memory that counts what is asked of it: memory in which slots descend, and nothing else.
 
+use lm_proto::frame::Head;
 use lm_proto::frame::{Frame, Slot};
 use lm_proto::layout::Geometry;
-use lm_proto::packet::Head;
 use lm_proto::policy::Whole;
 use lm_proto::raw_headers::{RAW_HEADERS, RawHeaders};
 use lm_proto::reassembler::Store;
