@@ -155,6 +155,16 @@ impl Probing {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_card_that_steers_in_fact_is_told_from_one_that_does_not() {
+        let mut proof = Proof::default();
+        proof.landed();
+        assert_eq!(proof, Proof::Steered);
+        assert!(proof.strayed() && !proof.strayed(), "news only once");
+        proof.landed();
+        assert_eq!(proof, Proof::Refuted, "what was refuted stays so");
+    }
+
     const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
 
     #[test]

@@ -191,16 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_steers_in_fact_is_told_from_one_that_does_not() {
-        let mut proof = Proof::default();
-        proof.landed();
-        assert_eq!(proof, Proof::Steered);
-        assert!(proof.strayed() && !proof.strayed(), "news only once");
-        proof.landed();
-        assert_eq!(proof, Proof::Refuted, "what was refuted stays so");
-    }
-
-    #[test]
     fn the_plan_is_told_queue_by_queue() {
         let steering = Steering { macs: vec![mac(1), mac(2)], way: Way::Pools(8) };
         assert_eq!(
