@@ -63,7 +63,13 @@ impl Geometry {
     /// Plain Ethernet.
     pub const ETHERNET: Self = Self { mtu: 1500, stride: 1480 };
 
-    /// The geometry of an MTU.
+    /// The geometry of an MTU, in bytes of IP packet: 576 to 9216.
+    ///
+    /// ```
+    /// use lm_proto::layout::Geometry;
+    /// assert_eq!(Geometry::new(1500).map(Geometry::stride), Ok(1480));
+    /// assert!(Geometry::new(500).unwrap_err().to_string().contains("576"));
+    /// ```
     pub fn new(mtu: u16) -> Result<Self, BadMtu> {
         if !(Self::MIN_MTU..=Self::MAX_MTU).contains(&mtu) {
             return Err(BadMtu(mtu));
@@ -138,6 +144,13 @@ pub struct Layout {
 
 impl Layout {
     /// The layout of `payload` bytes as LM sends them; `None` above 65,507.
+    ///
+    /// ```
+    /// use lm_proto::layout::{Geometry, Layout};
+    /// let layout = Layout::new(Geometry::ETHERNET, 7168).expect("it is no longer than a datagram");
+    /// let pieces: Vec<_> = (0..layout.fragments()).map(|i| layout.piece(i).len()).collect();
+    /// assert_eq!(pieces, [1472, 1480, 1480, 1480, 1256], "as in the paper");
+    /// ```
     pub fn new(geometry: Geometry, payload: usize) -> Option<Self> {
         (payload <= MAX_PAYLOAD).then(|| Self::of_udp(geometry, payload + UDP))
     }

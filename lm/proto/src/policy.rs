@@ -56,6 +56,13 @@ pub struct Accept {
 
 impl Accept {
     /// Whether a datagram of this flow is taken.
+    ///
+    /// ```
+    /// use lm_proto::{policy::Accept, wire::Flow};
+    /// let flow = Flow { src: 1, dst: 2, src_port: 3, dst_port: 4 };
+    /// assert!(Accept::default().takes(&flow));
+    /// assert!(!Accept { port: Some(5), ..Accept::default() }.takes(&flow));
+    /// ```
     #[inline(always)]
     pub fn takes(&self, flow: &Flow) -> bool {
         self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)

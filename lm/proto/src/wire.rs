@@ -57,6 +57,12 @@ pub struct Flow {
 
 impl Flow {
     /// The flow of an answer.
+    ///
+    /// ```
+    /// use lm_proto::wire::Flow;
+    /// let flow = Flow { src: 1, dst: 2, src_port: 3, dst_port: 4 };
+    /// assert_eq!(flow.reversed(), Flow { src: 2, dst: 1, src_port: 4, dst_port: 3 });
+    /// ```
     pub fn reversed(self) -> Self {
         Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port }
     }

@@ -2,6 +2,14 @@
 
 /// The checksum of a short header (RFC 1071), complemented: what goes into its checksum field when that is
 /// zero, and 0 for a header that is good. Meant for the 20 bytes of IPv4; any length is right.
+///
+/// ```
+/// use lm_proto::checksum::header;
+/// let mut ip = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+/// let sum = header(&ip);
+/// ip[10..12].copy_from_slice(&sum.to_be_bytes());
+/// assert_eq!(header(&ip), 0);
+/// ```
 #[inline]
 pub fn header(b: &[u8]) -> u16 {
     // The same for both, but the compiler unrolls what is known to be 20 bytes.
