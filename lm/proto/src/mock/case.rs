@@ -10,6 +10,9 @@ use crate::matcher::Matcher;
 use crate::policy::{Accept, Require};
 use crate::wire::Flow;
 
+/// Nanoseconds in which the frames of a datagram that has to be delivered arrive: well below the second that they are kept.
+const IN_TIME: u64 = 800_000_000;
+
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -347,13 +350,21 @@ impl Running<'_> {
 
     /// Each datagram is delivered that has to be.
     fn lives(&self, count: &impl Fn(&Must, usize) -> usize) -> Result<(), String> {
-        let mut here = vec![0; self.case.must.len()];
+        // Frames that arrived, and when the first and the last one did.
+        let (mut here, mut now) = (vec![0; self.case.must.len()], 0);
+        let mut times = vec![(0, 0); self.case.must.len()];
         for step in &self.case.steps {
-            if let Step::Frame(Arrival { of: Some(i), .. }) = step {
-                here[*i] += 1;
+            match step {
+                Step::Frame(Arrival { of: Some(i), .. }) => {
+                    times[*i] = (if here[*i] == 0 { now } else { times[*i].0 }, now);
+                    here[*i] += 1;
+                }
+                Step::Wait(ns) => now += ns,
+                _ => {}
             }
         }
-        let due = |i: &usize| here[*i] > 0 && here[*i] == self.case.must[*i].frames;
+        let in_time = |i: usize| times[i].1 - times[i].0 < IN_TIME;
+        let due = |i: &usize| here[*i] > 0 && here[*i] == self.case.must[*i].frames && in_time(*i);
         let all = (0..self.case.must.len()).filter(due);
         let lost: Vec<usize> = all.clone().filter(|&i| count(&self.case.must[i], 0) == 0).collect();
         match lost.first() {

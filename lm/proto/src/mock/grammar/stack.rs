@@ -23,6 +23,9 @@ pub enum Stack {
     Reverse,
 }
 
+/// Bytes of payload behind which an IP packet has room for a tag.
+const IN_PACKET: usize = 65_499;
+
 impl Stack {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Lm, Self::LmZero, Self::Kernel, Self::KernelZero, Self::Reverse];
@@ -54,7 +57,8 @@ impl Stack {
         let fragments = if fits { 1 } else { (len + UDP).div_ceil(case.geometry.stride()) };
         let checked = checksum && self.has_checksum();
         match case.slot {
-            Slot::Separate => headers || checked || (tags && tagged),
+            // A tag in the trailer is read of frames that landed alone.
+            Slot::Separate => headers || checked || (tags && tagged && len <= IN_PACKET),
             _ if self.is_lm() => keeps_guard(case.geometry, len) && (checked || (tags && tagged)),
             // Headers tell the order, where each is read in time.
             _ if case.synchronous && case.burst == 1 => headers || checked,
