@@ -51,12 +51,12 @@ pub(crate) fn run(
                         return Ok(());
                     }
                     let (cell, transport) = (results.cell(i, size), transport.as_mut());
-                    transport.rest(false);
+                    transport.set_in_round(true);
                     let done = match test {
                         Test::PingPong => ping_pong::measure(&mut rounds, transport, size, &mut cell.ping),
                         Test::Stream => stream::measure(&mut rounds, transport, size, &mut cell.stream),
                     };
-                    transport.rest(true);
+                    transport.set_in_round(false);
                     // A responder that was there and is gone ends the run, not what was measured.
                     if let Err(e) = done {
                         return Err(format!("{e}, at {size} bytes, block {}", block + 1));

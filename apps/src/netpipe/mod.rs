@@ -70,7 +70,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         return Err(Failure::Refused(why.to_owned()));
     }
     let rate = Rate::measured();
-    let mut transports = match transport::open(eal.as_ref(), &options) {
+    let mut transports = match transport::open(eal.as_ref(), &options.transport, &options.settings()) {
         Ok(transports) => transports,
         Err(e) => {
             let told = logging::complaints();

@@ -14,7 +14,7 @@ use super::meter::Meter;
 use super::order::Task;
 use super::results::{Ping, PingBlock};
 use super::rounds::Rounds;
-use super::transport::{Then, Transport};
+use super::transport::{Action, Transport};
 use crate::signals;
 
 /// Fewest round trips of a block, however long they take.
@@ -84,7 +84,7 @@ fn round_trip(
     let sent = meter.mark();
     while !transport.send(payload) {
         let now = meter.lap(false);
-        transport.poll(&mut |_| Then::Drop);
+        transport.poll(&mut |_| Action::Drop);
         if now - sent > patience {
             return None;
         }
@@ -105,7 +105,7 @@ fn round_trip(
                 block.wrong += 1;
             }
             back |= same_start;
-            Then::Drop
+            Action::Drop
         });
         let now = meter.lap(found > 0);
         if back {

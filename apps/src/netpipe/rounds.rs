@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::meter::Rate;
 use super::options::Options;
 use super::order::{Account, Order, Task};
-use super::transport::{Then, Transport};
+use super::transport::{Action, Transport};
 use crate::pattern::Pattern;
 use crate::signals;
 
@@ -82,7 +82,7 @@ impl<'a> Rounds<'a> {
                 let mut answer = None;
                 let found = transport.poll(&mut |payload| {
                     answer = Order::parse(payload).and_then(&mut answered).or(answer.take());
-                    Then::Drop
+                    Action::Drop
                 });
                 if let Some(answer) = answer {
                     return Ok(answer);
@@ -105,7 +105,7 @@ impl<'a> Rounds<'a> {
 pub(crate) fn tell(transport: &mut dyn Transport, order: &Order) {
     let began = Instant::now();
     while !transport.send(&order.bytes()) && began.elapsed() < RETRY {
-        transport.poll(&mut |_| Then::Drop);
+        transport.poll(&mut |_| Action::Drop);
         thread::yield_now();
     }
 }

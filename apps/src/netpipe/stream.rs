@@ -7,7 +7,7 @@ use super::meter::Meter;
 use super::order::Task;
 use super::results::Stream;
 use super::rounds::Rounds;
-use super::transport::{Then, Transport};
+use super::transport::{Action, Transport};
 use crate::signals;
 
 /// What the bucket holds that paces a stream, bytes on the wire. It is as much as a card's transmit ring,
@@ -41,7 +41,7 @@ pub(crate) fn measure(
             // A receive that waits would wait too long. A transport that waits for frames need not wait for
             // the clock with the CPU either.
             if transport.is_polled() {
-                transport.poll(&mut |_| Then::Drop);
+                transport.poll(&mut |_| Action::Drop);
             } else {
                 thread::sleep(Duration::from_nanos(rate.ns(due - now)));
             }
@@ -54,7 +54,7 @@ pub(crate) fn measure(
         let mut is_sent = transport.send(payload);
         while !is_sent {
             now = meter.lap(false);
-            transport.poll(&mut |_| Then::Drop);
+            transport.poll(&mut |_| Action::Drop);
             refused += 1;
             if now - began > 4 * time || signals::is_ending() {
                 break;

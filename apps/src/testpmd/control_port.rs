@@ -43,7 +43,7 @@ impl ControlPort {
     pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), String> {
         let identity = options.identity()?;
         let config = options.config(self.port.id());
-        self.port.start(eal, &config, &identity, signals::is_ending).map_err(|e| explain_start(&e, options))
+        self.port.start(eal, &config, &identity, signals::is_ending).map_err(|e| explain_start(&e, &config))
     }
 
     /// Stops the port.
