@@ -102,7 +102,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         log::warn!("{e}");
     }
     done?;
-    flaws.judge()
+    flaws.into_result()
 }
 
 /// Puts this thread on a CPU.

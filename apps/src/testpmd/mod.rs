@@ -101,7 +101,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     let ended =
         if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, commands, &events, &inbox) };
     finish(session, summary, ended)?;
-    flaws.judge()
+    flaws.into_result()
 }
 
 /// The files that the options name.
