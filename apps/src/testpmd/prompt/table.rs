@@ -1,18 +1,17 @@
 //! All commands: a table, found by the longest name that a line begins with.
 
 use super::command::{Command, Hints, USAGE, none, nothing};
-use super::{forwarding, port, set, show};
 use crate::console::{complain, say};
 use crate::testpmd::event::Next;
 use crate::testpmd::session::Session;
 
 /// The lists of commands, in the order of `help`.
 static TABLE: &[&[Command]] = &[
-    forwarding::COMMANDS,
+    super::forwarding::COMMANDS,
     &[Command { name: "help", args: "", help: "list the commands", complete: nothing, run: help }],
-    port::COMMANDS,
-    show::COMMANDS,
-    set::COMMANDS,
+    super::port::COMMANDS,
+    super::show::COMMANDS,
+    super::set::COMMANDS,
 ];
 
 /// All commands.
