@@ -1,8 +1,9 @@
-//! The number of a node's last life, kept on disk (`--ac-state`): the next one is one more, whatever the clock says.
+//! The number of a node's last life, kept on disk (`--ac-state`). The next life has the number after it,
+//! whatever the clock says.
 //!
-//! A number that is new is all that is needed, for the others believe in a life when it answers a challenge, not for its number. So
-//! a file that is missing, or that a crash has left empty, costs nothing: a number is drawn, as without a file. What is no state file
-//! is not written over.
+//! A number must only be new: other nodes believe in a life because it answers a challenge, not because of
+//! its number. So a file that is missing, or that a crash has left empty, does no harm: a number is drawn, as
+//! without a file. A file that is no state file is not written over.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +22,7 @@ const MOST: u64 = 64;
 /// The number for the next life, which is in the file when this returns.
 pub(crate) fn next(path: &Path) -> Result<u64, String> {
     let next = match read(path)? {
-        // The end of the numbers is not the end of the lives.
+        // Behind the last number comes 1.
         Some(last) => last.checked_add(1).unwrap_or(1),
         None => Config::any_incarnation(),
     };
@@ -51,7 +52,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<u64>, String> {
     let digits = number.filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let number = digits.and_then(|n| n.parse().ok());
     number.map(Some).ok_or_else(|| {
-        wrong("not a state file of lm-testpmd (a line \"lm-ac-incarnation NUMBER\"): remove it, or name another")
+        wrong(
+            "not a state file of lm-testpmd (a line \"lm-ac-incarnation NUMBER\"): remove it, or name \
+             another",
+        )
     })
 }
 

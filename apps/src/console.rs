@@ -1,7 +1,8 @@
-//! Standard output and error: lines that nobody reads any more are no reason to fail, and the terminal is restored.
+//! Standard output and error, and the terminal. A reader that has gone away is no reason to fail.
 //!
-//! Who reads slowly holds up the threads that talk to people, as with any program. Threads that forward say
-//! [`never_wait`]: their lines go through a bounded queue to a thread of its own, and those that find no room are counted.
+//! A slow reader holds up the threads that write, as with any program. Threads that forward must not be held
+//! up, so they call [`never_wait`]. Their lines go through a bounded queue to a thread that writes them. A
+//! line that finds no room in the queue is lost and counted.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -21,7 +22,7 @@ pub(crate) use say;
 
 /// Lines of threads that never wait, at most.
 const QUEUE: usize = 1024;
-/// How long the end waits for those.
+/// How long the end of the program waits for those lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -43,7 +44,8 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 /// Why standard output cannot be written.
 static OUT_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Starts the thread that writes for those that never wait: before EAL, so that it is not on an lcore's CPU.
+/// Starts the thread that writes for those that never wait. Call it before EAL starts, or the thread is on an
+/// lcore's CPU.
 pub(crate) fn begin() {
     OUT_IS_TERMINAL.store(io::stdout().is_terminal(), Ordering::Relaxed);
     LINES.get_or_init(|| {
@@ -62,14 +64,15 @@ fn write_lines(queue: &Receiver<Line>) {
         match line {
             Line::Out(text) => out(&text),
             Line::Err(text) => err(&text),
-            // Who waited may have given up.
+            // The thread that waited may have given up.
             Line::Mark(reached) => drop(reached.try_send(())),
         }
     }
 }
 
-/// Puts a line into the queue, or counts it as lost, if this thread never waits: whether that is so.
-fn hurried(line: impl FnOnce() -> Line) -> bool {
+/// If this thread never waits: puts a line into the queue, or counts it as lost. Returns whether this thread
+/// never waits.
+fn queue_if_never_waits(line: impl FnOnce() -> Line) -> bool {
     let never_waits = NEVER_WAITS.get();
     if never_waits {
         let sent = LINES.get().and_then(Option::as_ref).is_some_and(|lines| lines.try_send(line()).is_ok());
@@ -87,7 +90,7 @@ pub(crate) fn settle() {
     }
 }
 
-/// The end. An error: standard output could not be written.
+/// Writes what is left at the program's end. An error: standard output could not be written.
 pub(crate) fn finish() -> Result<(), String> {
     settle();
     let lost = LOST.swap(0, Ordering::Relaxed);
@@ -102,7 +105,7 @@ pub(crate) fn finish() -> Result<(), String> {
 
 /// Writes a line to standard output; a closed pipe is ignored, any other error is told at the end.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    if !hurried(|| Line::Out(text.to_string())) {
+    if !queue_if_never_waits(|| Line::Out(text.to_string())) {
         out(&text.to_string());
     }
 }
@@ -118,7 +121,8 @@ pub(crate) fn print(text: &str) {
     note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// Whether standard output was a terminal at the start: one that is closed says that its input and output failed.
+/// Whether standard output was a terminal at the start. A terminal that was closed fails with EIO, which is
+/// no error here.
 static OUT_IS_TERMINAL: AtomicBool = AtomicBool::new(false);
 
 /// Remembers the first error, unless it means that the reader has gone.
@@ -143,12 +147,12 @@ pub(crate) fn set_program(name: &'static str) {
 pub(crate) fn complain(text: &str) {
     let one_line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
     let program = PROGRAM.get().copied().unwrap_or("lm");
-    if !hurried(|| Line::Err(format!("{program}: {one_line}"))) {
+    if !queue_if_never_waits(|| Line::Err(format!("{program}: {one_line}"))) {
         err(&format!("{program}: {one_line}"));
     }
 }
 
-/// There is no place left to say that this place is gone.
+/// Writes a line to standard error. An error is ignored: it could be told nowhere else.
 fn err(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Files that a command line names: none may be written and used for something else, too.
+//! Files that a command line names. A file that is written may not be used for anything else.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

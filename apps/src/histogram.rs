@@ -1,7 +1,8 @@
 //! [`Histogram`]: durations, counted in classes less than 1 % wide, for quantiles of runs of any length.
 //!
-//! The classes are HDR histogram's: powers of two, each cut into equal parts. They are kept in a map and not in an array as the
-//! crate `hdrhistogram` has it, because lm-testpmd keeps one for each of up to 65,507 sizes.
+//! The classes are HDR histogram's: powers of two, each cut into equal parts. They are kept in a map and not
+//! in an array as the crate `hdrhistogram` has it, because lm-testpmd keeps one for each of up to 65,507
+//! sizes.
 
 use std::collections::BTreeMap;
 

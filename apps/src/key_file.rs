@@ -24,11 +24,11 @@ pub(crate) fn read(path: &Path) -> Result<Key, String> {
 fn read_file(path: &Path) -> Result<Key, String> {
     let mut file = regular_file::open(path).map_err(|e| e.to_string())?;
     let mode = file.metadata().map_err(|e| e.to_string())?.permissions().mode() & 0o7777;
-    // As ssh has it: a key that others can read is no key.
+    // As ssh does, refuse a key that others can read.
     if mode & 0o077 != 0 {
         return Err(format!("others may use it (mode {mode:04o}), so it is no secret: chmod 600"));
     }
-    // Of a fixed size: a buffer that grows would leave copies behind.
+    // The buffer has a fixed size: one that grows leaves copies of the key behind.
     let mut bytes = Zeroizing::new([0; MOST]);
     let mut n = 0;
     while n < MOST {

@@ -1,15 +1,20 @@
-//! LM's programs: lm-testpmd and lm-netpipe.
+//! LM's programs: lm-testpmd and lm-netpipe, command lines and reports on top of `lm-node`.
 //!
-//! What both are made of, from the outside in:
+//! What both are made of, in the order in which a run meets it:
 //!
-//! - `start`, `port_options`, `parse`: the command line, and EAL's silent start;
-//! - `vdevs`, `capture`, `file_uses`, `regular_file`: what is looked at before EAL starts: devices and files;
-//! - `console`, `logging`, `quiet`, `signals`: the process's streams, terminal and signals;
-//! - `ac_policy`, `key_file`, `ac_state`: what `--ac` and its companions name; `pattern` makes payloads;
-//! - `explain`: what a node says, with the options that would change it;
-//! - `histogram`, `engine_tally`, `message_log`: what was done; `writer` writes files beside those who have something to say.
+//! - [`start`]: the command line is split and parsed, EAL starts in silence, and a failure is one line;
+//!   [`port_options`], [`parse`]: options and their values;
+//! - [`vdevs`], [`capture`]: the devices that EAL is to make; [`file_uses`], [`regular_file`]: the files that
+//!   are named. All of them are looked at before EAL starts;
+//! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, its log, EAL's own words, and
+//!   signals;
+//! - [`ac_policy`], [`key_file`], [`ac_state`]: what `--ac` and its companions name;
+//! - [`explain`]: what a node says, with the options that would change it;
+//! - [`pattern`]: payloads, of which every byte is known;
+//! - [`histogram`], [`engine_tally`], [`message_log`]: what was done; [`writer`]: writes it to files, beside
+//!   threads that must not wait.
 //!
-//! And the programs: `testpmd`, `netpipe`.
+//! The programs are [`netpipe`](mod@netpipe) and [`testpmd`](mod@testpmd).
 #![forbid(unsafe_code)]
 
 mod ac_policy;

@@ -1,4 +1,5 @@
-//! The log, on standard error. Until the start has succeeded records are held back: if it fails, one line says so.
+//! The log, on standard error. Records are held back until the start has succeeded. If it fails, its one line
+//! has them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,7 +42,7 @@ impl Log for Logger {
         }
         let dpdk = record.target().strip_prefix("dpdk").map(|t| t.trim_start_matches(':'));
         let mut state = self.lock();
-        // Telemetry warns at each start that nobody uses an interface of old.
+        // Telemetry warns at each start that an old interface is not in use.
         let usual = dpdk == Some("telemetry") && record.level() == Level::Warn;
         if dpdk.is_some() && (record.level() > state.dpdk || usual && state.dpdk == Level::Warn) {
             return;
@@ -51,7 +52,7 @@ impl Log for Logger {
             _ => record.args().to_string(),
         };
         let Some(held) = &mut state.held else {
-            // Who reads slowly holds up nobody who only wants to know whether records are held back.
+            // A slow reader of standard error must not hold up threads that only wait for this lock.
             drop(state);
             return console::complain(&text);
         };

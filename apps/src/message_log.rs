@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::parse;
 use crate::writer::Writer;
 
-/// A file of lines. Nobody waits for it: see [`Writer`].
+/// A file of lines, which [`Writer`] writes: no thread that forwards waits for it.
 pub(crate) struct MessageLog {
     out: Writer,
     line: Vec<u8>,
@@ -48,7 +48,7 @@ impl MessageLog {
         };
         self.line.clear();
         if let Err(e) = serde_json::to_writer(&mut self.line, &line) {
-            // Texts and numbers into memory: there is nothing that could fail.
+            // Texts and numbers are written into memory, which cannot fail.
             log::error!("a line of the message log is not written: {e}");
             return;
         }
@@ -98,7 +98,10 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&line).expect("a line"),
-            r#"{"src":"198.18.0.1:9","dst":"198.18.0.2:9","len":1,"sha256":"00","copied":0,"whole_by":"headers","fragments":1}"#
+            concat!(
+                r#"{"src":"198.18.0.1:9","dst":"198.18.0.2:9","len":1,"sha256":"00","copied":0,"#,
+                r#""whole_by":"headers","fragments":1}"#
+            )
         );
     }
 }

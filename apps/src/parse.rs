@@ -157,7 +157,8 @@ pub(crate) fn region(text: &str) -> Result<usize, String> {
     let fits = |n: &u64| (LEAST_REGION..=most).contains(n);
     bytes(text).filter(fits).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
         format!(
-            "a landing region has {LEAST_REGION} to {most} bytes on this machine (half of its memory), such as 4194304 or 4M"
+            "a landing region has {LEAST_REGION} to {most} bytes on this machine (half of its memory), \
+             such as 4194304 or 4M"
         )
     })
 }

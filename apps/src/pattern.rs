@@ -1,9 +1,9 @@
 //! [`Pattern`]: payloads in which every byte depends on the seed, the datagram's number and its place.
 //!
-//! Of a table of 131,072 bytes, which is SplitMix64's output for the seed in little-endian words, datagram `n` of
-//! `len` bytes holds, from 8 bytes on, its number (8 bytes, big-endian) and then the table's bytes from
-//! `n * 40503 % 65536` on; if it is shorter, only the latter. So a judge in any language can make it again, bytes
-//! from another place or datagram don't agree, and checking is one comparison.
+//! A table of 131,072 bytes is SplitMix64's output for the seed, in little-endian words. A datagram of 8
+//! bytes or more begins with its number `n` (8 bytes, big-endian). The rest of it, or all of a shorter one,
+//! is the table's bytes from `n * 40503 % 65536` on. So a checker in any language can make the payload again,
+//! bytes from another place or datagram do not agree, and checking is one comparison.
 
 /// Bytes of the number.
 const NUMBER: usize = 8;

@@ -40,24 +40,27 @@ impl From<Mode> for RxMode {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PortOptions {
     /// Descriptors to receive into
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub(crate) rxd: u16,
-    /// Descriptors to send from [default: 512; 64 on cards and virtio-user, where each keeps a send buffer of 64 KB until its
-    /// turn comes again]
+    /// Descriptors to send from [default: 512; 64 on cards and virtio-user, where each keeps a send buffer of
+    /// 64 KB until its turn comes again]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub(crate) txd: Option<u16>,
     /// Frames that one poll takes
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) burst: u16,
-    /// What a loop does that finds nothing: poll on; sleep until a frame interrupts; or poll under load and sleep after an idle
-    /// spell (igb on vfio-pci, em on uio_pci_generic, net_tap)
+    /// What a loop does that finds nothing: poll on; sleep until a frame interrupts; or poll under load and
+    /// sleep after an idle spell (igb on vfio-pci, em on uio_pci_generic, net_tap)
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Poll)]
     pub(crate) rx_mode: Mode,
     /// Microseconds without a frame after which adaptive sleeps
-    #[arg(long, value_name = "US", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    #[arg(long, value_name = "US", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub(crate) rx_idle: u64,
-    /// Polls in vain after which others may have the CPU between two polls; 0, where both ends of a wire share one CPU
-    /// [default: 256; lm-netpipe: 1024]
+    /// Polls in vain after which others may have the CPU between two polls; 0, where both ends of a wire
+    /// share one CPU [default: 256; lm-netpipe: 1024]
     #[arg(long, value_name = "N")]
     pub(crate) yield_after: Option<u32>,
     /// mbufs of each port's landing pool [default: rxd + 576]
@@ -67,57 +70,62 @@ pub(crate) struct PortOptions {
     #[arg(long, value_name = "PORT,MAC", value_parser = parse::peer)]
     pub(crate) eth_peer: Vec<Peer>,
     /// Our address, for which ARP is answered, and the peer's
-    #[arg(long, value_name = "SRC,DST", default_value = "198.18.0.1,198.18.0.2", value_parser = parse::addresses)]
+    #[arg(long, value_name = "SRC,DST", default_value = "198.18.0.1,198.18.0.2")]
+    #[arg(value_parser = parse::addresses)]
     pub(crate) tx_ip: Addresses,
     /// UDP ports
     #[arg(long, value_name = "SRC,DST", default_value = "9,9", value_parser = parse::udp_ports)]
     pub(crate) tx_udp: UdpPorts,
     /// Bytes of IP packet on the link, 576..=9216
-    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=9216))]
+    #[arg(long, value_name = "BYTES", default_value_t = 1500)]
+    #[arg(value_parser = clap::value_parser!(u16).range(576..=9216))]
     pub(crate) mtu: u16,
     /// UDP checksums of what is sent: full or zero
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
     pub(crate) checksum: ChecksumMode,
-    /// What proves that a datagram is whole, any of a set: headers, checksum, tags (tags only where no stranger's
-    /// frames arrive)
+    /// What proves that a datagram is whole, any of a set: headers, checksum, tags (tags only where no
+    /// stranger's frames arrive)
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
     pub(crate) require: Require,
-    /// Datagrams that each landing queue puts together from fragments at once, 1..=256, in a buffer of 64 KiB each: as many
-    /// senders may interleave theirs, and none of them gets more than its share
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Datagrams that each landing queue puts together from fragments at once, 1..=256, in a buffer of 64 KiB
+    /// each: as many senders may interleave theirs, and none of them gets more than its share
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) reassembly: u16,
     /// How frames land: overlapping or separate [default: overlapping where the device allows it]
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout)]
     pub(crate) slots: Option<SlotLayout>,
-    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off. Where it is
-    /// on, payloads are then damaged without a word
+    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off.
+    /// Where it is on, payloads are then damaged without a word
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
-    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others (82576)
+    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others
+    /// (82576)
     #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
     pub(crate) landing_mac: Vec<Mac>,
-    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or per-receiver.
-    /// All nodes of a cluster have the same
+    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or
+    /// per-receiver. All nodes of a cluster have the same
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ac_policy::policy)]
     pub(crate) ac: ac_policy::Choice,
-    /// The cluster's key, 32 bytes or 64 hexadecimal digits, in a file that nobody else may use; without one, control messages
-    /// are believed unsigned
+    /// The cluster's key, 32 bytes or 64 hexadecimal digits, in a file that nobody else may use; without one,
+    /// control messages are believed unsigned
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
-    /// Keep the number of this node's last life in this file, and begin the next one with the number after it. Without one
-    /// a number is drawn. Either is right, whatever the clock says
+    /// Keep the number of this node's last life in this file, and begin the next one with the number after
+    /// it. Without one a number is drawn. Either is right, whatever the clock says
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_state: Option<PathBuf>,
-    /// Microseconds that a receiver waits behind the end of a grant, or of its lease, where frames can be so late (several paths,
-    /// links below a gigabit)
-    /// [default: until the ring has been flushed, at most a microsecond for each flush frame and 50]
+    /// Microseconds that a receiver waits behind the end of a grant, or of its lease, where frames can be so
+    /// late (several paths, links below a gigabit) [default: until the ring has been flushed, at most a
+    /// microsecond for each flush frame and 50]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) ac_drain: Option<u64>,
-    /// Microseconds from 64 flush frames to the next 64, on all nodes of a cluster whose receivers share their CPUs with
-    /// others [default: none]
+    /// Microseconds from 64 flush frames to the next 64, on all nodes of a cluster whose receivers share
+    /// their CPUs with others [default: none]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) ac_flush_gap: Option<u64>,
-    /// Bytes of each port's landing region, at most half of the machine's memory; K, M and G may stand behind them
+    /// Bytes of each port's landing region, at most half of the machine's memory; K, M and G may stand behind
+    /// them
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = parse::region)]
     pub(crate) region: usize,
     /// Map the landing region once, also where it could be mapped twice: datagrams across its end are copied
@@ -128,6 +136,13 @@ pub(crate) struct PortOptions {
 impl PortOptions {
     /// What a node is told of this port.
     pub(crate) fn config(&self, port: PortId) -> PortConfig {
+        let mut config = self.every_port();
+        config.peer_mac = self.eth_peer.iter().rev().find(|peer| peer.port == port.0).map(|peer| peer.mac);
+        config
+    }
+
+    /// What a node is told of any port: all but the peer's MAC address.
+    pub(crate) fn every_port(&self) -> PortConfig {
         let flow = Flow {
             src: self.tx_ip.src,
             dst: self.tx_ip.dst,
@@ -140,7 +155,6 @@ impl PortOptions {
         config.burst = self.burst;
         config.interrupts = self.rx_mode != Mode::Poll;
         config.mbufs = self.total_num_mbufs;
-        config.peer_mac = self.eth_peer.iter().rev().find(|peer| peer.port == port.0).map(|peer| peer.mac);
         config.mtu = self.mtu;
         config.checksum = self.checksum;
         config.require = self.require;
@@ -181,11 +195,6 @@ impl PortOptions {
             return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));
         }
         Ok(())
-    }
-
-    /// Descriptors to send from where nothing is kept in them.
-    pub(crate) fn plain_txd(&self) -> u16 {
-        self.txd.unwrap_or(512)
     }
 
     /// What single values cannot tell.

@@ -1,5 +1,5 @@
-//! [`Quiet`]: EAL prints its usage and its fatal errors by itself. While it starts, both streams go into a file in
-//! memory, so that a failure remains one line.
+//! [`Quiet`]: keeps what EAL prints away from the terminal. EAL prints its usage and its fatal errors by
+//! itself. While it starts, both streams go into a file in memory, so that a failure remains one line.
 
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
-/// Standard output and error, led aside.
+/// Standard output and error, redirected into a file in memory.
 pub(crate) struct Quiet {
     out: OwnedFd,
     err: OwnedFd,
@@ -15,7 +15,7 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
-    /// Leads the streams aside; `None`, and nothing changes, if the system will not.
+    /// Redirects the streams. `None`: the system does not allow it, and nothing changes.
     pub(crate) fn begin() -> Option<Self> {
         let _ = io::stdout().flush();
         let out = rustix::io::dup(io::stdout()).ok()?;
@@ -29,14 +29,14 @@ impl Quiet {
         Some(Self { out, err, aside })
     }
 
-    /// All is well: leads the streams back, and writes what was led aside to standard error.
+    /// EAL has started: restores the streams, and writes what the file holds to standard error.
     pub(crate) fn end(mut self) {
         let _ = (dup2_stdout(&self.out), dup2_stderr(&self.err));
         let _ = io::stderr().write_all(&self.text());
     }
 
-    /// It failed: standard error is led back, and what was written to it is returned. Standard output stays aside, as
-    /// C may still have text for it that it writes when the process ends.
+    /// EAL has failed: restores standard error, and returns what the file holds. Standard output stays
+    /// redirected, as C's library may still have text for it, which it writes when the process ends.
     pub(crate) fn fail(mut self) -> String {
         let _ = dup2_stderr(&self.err);
         String::from_utf8_lossy(&self.text()).into_owned()

@@ -1,5 +1,5 @@
-//! Files that are read whole: regular ones, of a bounded size. A device, a pipe or a folder in their place is told at once, and
-//! nothing waits for it.
+//! Files that are read whole: regular ones, of a bounded size. A device, a pipe or a folder in their place is
+//! refused at once: opening or reading it could wait for ever.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 /// Opens a file if it is a regular one.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // A pipe that nobody writes to would be waited for, a terminal would become ours.
+    // Opening a pipe without a writer would wait, and a terminal would become the process's controlling one.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
     if file.metadata()?.is_file() {

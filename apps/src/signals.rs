@@ -17,12 +17,13 @@ use crate::console;
 /// A signal has come.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Whether a signal has come: what waits for others need not wait any more.
+/// Whether a signal has come. Loops that wait for somebody then end.
 pub(crate) fn is_ending() -> bool {
     ENDING.load(Ordering::Relaxed)
 }
 
-/// A second signal within this time is the first one's double: `timeout` signals a process and then its group.
+/// A second signal within this time is the first one's double: `timeout` signals a process and then its
+/// group.
 const DOUBLE: Duration = Duration::from_millis(10);
 
 /// Calls `first` at the first signal. After it, the next ends the process at once, with 128 and its number.
@@ -32,7 +33,7 @@ pub(crate) fn watch(first_one: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut ours = vec![SIGINT, SIGTERM];
     ours.extend((!is_ignored(&status, SIGHUP)).then_some(SIGHUP));
     for &signal in &ours {
-        // In the handler itself, so that nothing that hangs can be in the way.
+        // The handler itself ends the process, so that a thread that hangs cannot prevent it.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
     }
     let mut signals = Signals::new(ours)?;

@@ -1,4 +1,5 @@
-//! How both programs begin: the command line is split and parsed, EAL starts in silence, and what is wrong is one line.
+//! How both programs begin. The command line is split and parsed, EAL starts in silence, and a failure is one
+//! line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ impl From<String> for Failure {
     }
 }
 
-/// Runs a program: exit code 0 if it did what it should, else that of the [`Failure`]. Nor is what nobody could read, as
-/// standard output could not be written, done.
+/// Runs a program. The exit code is 0 if the program did what it should, else that of the [`Failure`]. If
+/// standard output could not be written, it is 1 at least.
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
     console::begin();
@@ -48,7 +49,7 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Fail
     ExitCode::from(code)
 }
 
-/// The command line as text. What is no text would be taken for another word, or another file.
+/// The command line as text. Words that are not UTF-8 are refused: converted, they could name another file.
 fn text_of(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure> {
     let word = |arg: OsString| {
         arg.into_string()
@@ -62,14 +63,14 @@ fn text_of(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure>
 pub(crate) struct Flaws(Vec<String>);
 
 impl Flaws {
-    /// Whether a program that has ended well has received all that there was to receive.
-    pub(crate) fn judge(self) -> Result<(), Failure> {
+    /// A failure if there are any: a program that has ended well did not receive all that there was.
+    pub(crate) fn into_result(self) -> Result<(), Failure> {
         if self.0.is_empty() { Ok(()) } else { Err(Failure::Failed(self.0)) }
     }
 }
 
-/// Looks at the devices that EAL is to make, and at the files that the program names besides, before either is touched. What is
-/// amiss and not refused is said.
+/// Looks at the devices that EAL is to make and at the files that the program names, before either is
+/// touched. An error refuses them. Flaws that are not refused are logged and returned.
 pub(crate) fn look(eal_args: &[String], ours: impl IntoIterator<Item = FileUse>) -> Result<Flaws, String> {
     let Vdevs { mut files, flaws } = Vdevs::of(eal_args)?;
     files.extend(ours);
@@ -95,8 +96,8 @@ pub(crate) enum NoOptions {
     Wrong(String),
 }
 
-/// Reads the command line, of which ours `parse`s what stands behind `--`: EAL's part and the options. `None`: it asked for
-/// help or the version, and has it.
+/// Reads the command line: EAL's part, and the options that `parse` reads behind `--`. `None`: help or the
+/// version was asked for, and is printed.
 pub(crate) fn options<'a, O>(
     program: &str,
     args: &'a [String],

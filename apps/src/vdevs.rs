@@ -1,5 +1,5 @@
-//! Virtual devices on EAL's part of the command line, looked at before EAL makes them: it says little of what is wrong, and by
-//! then a capture to write to is empty.
+//! Virtual devices on EAL's part of the command line. They are looked at before EAL makes them, for EAL says
+//! little of what is wrong with them, and it empties a capture that it is to write.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -44,7 +44,8 @@ impl Vdevs {
         let captures = args.all("rx_pcap").count();
         if captures > 1 {
             return Err(format!(
-                "{name} is given {captures} captures, of which one would be received: give each a --vdev of its own"
+                "{name} is given {captures} captures, of which one would be received: give each a \
+                 --vdev of its own"
             ));
         }
         for path in args.all("rx_pcap").filter(file) {
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn devices_are_found_as_getopt_finds_them() {
         let line = words(
-            "lm -l 0 --vdev net_null0 --vdev=net_tap0,iface=x --vd=net_null1 -a vdev:net_null2 -anet_null3 --allow=0000:01:00.0 \
+            "lm -l 0 --vdev net_null0 --vdev=net_tap0,iface=x --vd=net_null1 -a vdev:net_null2 \
+             -anet_null3 --allow=0000:01:00.0 \
              --version --vdev",
         );
         let found: Vec<_> = devices(&line).collect();

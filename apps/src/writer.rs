@@ -1,7 +1,8 @@
-//! [`Writer`]: a file that a thread of its own writes, so that who has something to say never waits for a disk, a FIFO or a pipe.
+//! [`Writer`]: a file that a thread of its own writes. Threads that push lines never wait for a disk, a FIFO
+//! or a pipe.
 //!
-//! What waits is bounded: a line for which there is no room is lost and counted. [`Writer::finish`] tells whether all of it is
-//! written; a file that is not complete is an error, never a shorter file.
+//! Lines that wait are bounded in number. A line for which there is no room is lost and counted.
+//! [`Writer::finish`] tells whether every line is written: a file that is not complete is an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -36,7 +37,7 @@ struct Progress {
     error: Mutex<Option<io::Error>>,
 }
 
-/// A file that is written beside.
+/// A file that a thread writes.
 pub(crate) struct Writer {
     path: PathBuf,
     queue: SyncSender<Vec<u8>>,
@@ -106,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Writes what waits, unless nobody takes it: then, or if something was lost before, an error of one line.
+    /// Writes what waits. An error of one line: the reader takes nothing, or lines were lost before.
     pub(crate) fn finish(mut self) -> Result<(), String> {
         let mut watch = Watch { progress: Arc::clone(&self.progress), seen: 0, since: Instant::now() };
         while !self.hand_over() && !watch.is_stuck() {
@@ -124,21 +125,24 @@ impl Writer {
         let error = progress.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         match error {
             Some(e) => Err(format!(
-                "{path} is not complete: {e}; {missing} of {pushed} lines are missing: make room and start again"
+                "{path} is not complete: {e}; {missing} of {pushed} lines are missing: make room and \
+                 start again"
             )),
             None if stuck => Err(format!(
-                "{path} is not complete: its reader has taken nothing for {} s; {missing} of {pushed} lines are missing",
+                "{path} is not complete: its reader has taken nothing for {} s; {missing} of {pushed} \
+                 lines are missing",
                 PATIENCE.as_secs()
             )),
             None if missing > 0 => Err(format!(
-                "{path} is not complete: {missing} of {pushed} lines are missing, as it was not written as fast as they came"
+                "{path} is not complete: {missing} of {pushed} lines are missing, as it was not written \
+                 as fast as they came"
             )),
             None => Ok(()),
         }
     }
 }
 
-/// Whether a thread gets on.
+/// Watches whether the thread makes progress.
 struct Watch {
     progress: Arc<Progress>,
     seen: u64,

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::contents::Cut;
+use super::pcapng::{ORDER, SECTION};
+use super::reader::MOST;
 use super::*;
 
 /// A dialect of pcap: its magic number, byte order, and bytes of a record's header.

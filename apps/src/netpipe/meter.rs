@@ -1,9 +1,9 @@
 //! [`Meter`]: what a loop spends on work and on polls that find nothing.
 //!
-//! A poll loop is always 100 % busy. So each poll is timed by the time-stamp counter: one that found something, or
-//! sent something, is work; one that found nothing is idle. (The paper counts how often an idle process gets round, for the
-//! same reason.) A transport whose receive blocks has no empty polls: its work is the CPU time of its thread.
-//! In QEMU's virtual time (`-icount shift=0`) a tick is an instruction.
+//! A poll loop is always 100 % busy. So each poll is timed by the time-stamp counter. A poll that found or
+//! sent something is work; one that found nothing is idle. (The paper counts the rounds of an idle process,
+//! for the same reason.) A transport whose receive blocks has no empty polls: its work is the CPU time of its
+//! thread. In QEMU's virtual time (`-icount shift=0`) a tick is an instruction.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// Held against the system's clock for a moment.
+    /// The rate, measured against the system's clock for 50 ms.
     pub(crate) fn measured() -> Self {
         let (began, ticks) = (Instant::now(), rte::ticks());
         while began.elapsed() < Duration::from_millis(50) {}
@@ -75,14 +75,15 @@ impl Meter {
         }
     }
 
-    /// What happens until the next lap belongs to something new; when that is.
+    /// Begins to time something new. Returns the present tick.
     #[inline]
     pub(crate) fn mark(&mut self) -> u64 {
         self.last = rte::ticks();
         self.last
     }
 
-    /// A poll, or an attempt to send, has ended: whether it came to something. When that is.
+    /// A poll, or an attempt to send, has ended; `worked`: it found or sent something. Returns the present
+    /// tick.
     #[inline]
     pub(crate) fn lap(&mut self, worked: bool) -> u64 {
         let now = rte::ticks();

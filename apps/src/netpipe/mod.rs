@@ -2,21 +2,27 @@
 //!
 //! - [`options`], [`sizes`]: the command line;
 //! - [`transport`]: what carries datagrams, behind one trait;
-//! - [`order`]: what the two ends tell each other; [`initiator`], [`responder`]: the ends; [`meter`]: work against empty
-//!   polls;
+//! - [`order`]: what the two ends tell each other; [`meter`]: work against empty polls;
+//! - [`responder`]: the end that answers;
+//! - [`initiator`]: the end that asks. It measures by [`ping_pong`] and [`stream`], in [`rounds`], and tells
+//!   of its [`progress`];
 //! - [`results`], [`output`]: what was measured, as a table, JSON and pictures.
 //!
-//! Both ends run in the main thread, which is EAL's main lcore, or pinned by `--core`. Kernel transports alone need no
-//! EAL. Exit codes are lm-testpmd's.
+//! Both ends run in the main thread, which is EAL's main lcore, or is pinned by `--core`. Kernel transports
+//! alone need no EAL. Exit codes are lm-testpmd's.
 
 mod initiator;
 mod meter;
 mod options;
 mod order;
 mod output;
+mod ping_pong;
+mod progress;
 mod responder;
 mod results;
+mod rounds;
 mod sizes;
+mod stream;
 mod transport;
 
 use std::path::Path;
@@ -64,7 +70,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         return Err(Failure::Refused(why.to_owned()));
     }
     let rate = Rate::measured();
-    let mut transports = match transport::open(eal.as_ref(), &options) {
+    let mut transports = match transport::open(eal.as_ref(), &options.transport, &options.settings()) {
         Ok(transports) => transports,
         Err(e) => {
             let told = logging::complaints();
@@ -96,7 +102,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         log::warn!("{e}");
     }
     done?;
-    flaws.judge()
+    flaws.into_result()
 }
 
 /// Puts this thread on a CPU.

@@ -4,29 +4,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use lm_proto::wire::MAX_PAYLOAD;
+use lm_proto::wire::{Flow, MAX_PAYLOAD};
 
 use super::sizes;
-use super::transport::{self, Kind};
+use super::transport::{self, Kind, Settings};
 use crate::parse::{self, Addresses};
 use crate::port_options::PortOptions;
 use crate::start::{self, NoOptions};
 
-/// Measures round trips, bandwidth and CPU over payload sizes, in NetPIPE's way: LM, LM with its zero-copy switched off,
-/// rte_ip_frag, kernel sockets and bare frames, by the same code in the same run.
+/// Measures round trips, bandwidth and CPU over payload sizes, in NetPIPE's way: LM, LM with its zero-copy
+/// switched off, rte_ip_frag, kernel sockets and bare frames, by the same code in the same run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "lm-netpipe", version, override_usage = "lm-netpipe [EAL options] -- [options]")]
-#[command(after_help = "\
-Two processes, one --role=responder, with the same list of transports. Each of lm, lm-copy, ip-frag and bare takes a port, \
-in the order of the list; udp uses the ports of --tx-udp, udp-busy the next ones. With kernel sockets alone there is no EAL: \
-lm-netpipe -- --transport=udp.
-EAL options are those of every DPDK application: lm-netpipe --help lists them.")]
+#[command(after_help = after_help())]
 pub(crate) struct Options {
     /// Who asks, and who answers
     #[arg(long, value_enum, default_value_t = Role::Initiator)]
     pub(crate) role: Role,
-    /// What is measured, any of: lm, lm-copy, ip-frag, bare, udp, udp-busy
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lm", value_parser = transport::kind)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lm")]
+    #[arg(value_parser = transport::kind)]
+    #[arg(help = format!("What is measured, any of: {}", transport::names()))]
     pub(crate) transport: Vec<&'static Kind>,
     /// How: round trips, a stream one way, or both
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "ping-pong,stream")]
@@ -47,22 +44,27 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repetitions: u64,
     /// Milliseconds for a size, transport and test at most
-    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) time: u64,
     /// In how many blocks a size is measured; the transports take turns
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) blocks: u64,
     /// Round trips before each block that do not count, but are compared byte by byte
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) warm_up: u64,
-    /// Bits a second that streams are held to, preamble, check sequence and gap of each frame counted, such as 1G
+    /// Bits a second that streams are held to, preamble, check sequence and gap of each frame counted, such
+    /// as 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) pace: Option<u64>,
     /// Milliseconds after which an echo is lost
-    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) patience: u64,
     /// Seconds that the responder is waited for
-    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "S", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) await_peer: u64,
     /// The CPU to run on, when there is no EAL (else: EAL's main lcore)
     #[arg(long, value_name = "CPU")]
@@ -89,7 +91,18 @@ pub(crate) struct Options {
     pub(crate) port: PortOptions,
 }
 
-/// Who one is.
+/// What help says behind the options.
+fn after_help() -> String {
+    format!(
+        "Two processes, one --role=responder, with the same list of transports. Each of {} takes a port, \
+         in the order of the list; udp uses the ports of --tx-udp, udp-busy the next ones. With kernel \
+         sockets alone there is no EAL: lm-netpipe -- --transport=udp.\n\
+         EAL options are those of every DPDK application: lm-netpipe --help lists them.",
+        transport::names_with_port()
+    )
+}
+
+/// Which end this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// Asks, measures and reports.
@@ -158,7 +171,7 @@ impl Options {
 
     /// Whether there is anything for DPDK to do.
     pub(crate) fn needs_eal(&self) -> bool {
-        self.transport.iter().any(|kind| kind.port)
+        self.transport.iter().any(|kind| kind.needs_port())
     }
 
     /// Empty polls after which others may have the CPU between two polls.
@@ -166,9 +179,17 @@ impl Options {
         self.port.yield_after.unwrap_or(1024)
     }
 
-    /// Addresses of kernel sockets.
-    pub(crate) fn kernel_ip(&self) -> Addresses {
-        self.kernel_ip.unwrap_or(self.port.tx_ip)
+    /// What transports are told.
+    pub(crate) fn settings(&self) -> Settings {
+        let port = self.port.every_port();
+        let ip = self.kernel_ip.unwrap_or(self.port.tx_ip);
+        Settings {
+            kernel_flow: Flow { src: ip.src, dst: ip.dst, ..port.flow },
+            port,
+            peers: self.port.eth_peer.iter().map(|peer| (peer.port, peer.mac)).collect(),
+            idler: self.port.idler(),
+            kernel_wire: self.kernel_wire.clone(),
+        }
     }
 
     /// Time for a block.

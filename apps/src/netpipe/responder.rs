@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::meter::{Meter, Rate};
 use super::options::Options;
 use super::order::{Account, Order, Task};
-use super::transport::{Then, Transport};
+use super::transport::{Action, Transport};
 use crate::console::say;
 use crate::signals;
 
-/// A round that nothing is heard of for so long, and twice as long as an echo is awaited, is over.
+/// A round is over when nothing was received for so long, and twice as long as an echo is awaited.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How often an answer is tried until it finds room.
 const ATTEMPTS: u32 = 10_000;
@@ -40,7 +40,7 @@ pub(crate) fn run(transports: &mut [Box<dyn Transport>], options: &Options, rate
             let mut next = match heard {
                 Some(Order::Begin(round, task)) => Next::Begin(round, task),
                 Some(Order::Bye) => Next::Bye,
-                // Our report was lost.
+                // The initiator asks again: the report was lost.
                 Some(Order::End(round)) => {
                     if let Some(report) = last.filter(|&(of, _)| of == round) {
                         answer(transport.as_mut(), &Order::Report(report.0, report.1));
@@ -50,9 +50,9 @@ pub(crate) fn run(transports: &mut [Box<dyn Transport>], options: &Options, rate
                 _ => Next::Rest,
             };
             while let Next::Begin(round, task) = next {
-                transport.rest(false);
+                transport.set_in_round(true);
                 next = serve(transport.as_mut(), round, task, options, rate, last);
-                transport.rest(true);
+                transport.set_in_round(false);
             }
             if matches!(next, Next::Bye) && options.once {
                 return;
@@ -69,9 +69,9 @@ pub(crate) fn run(transports: &mut [Box<dyn Transport>], options: &Options, rate
     }
 }
 
-fn take(payload: &[u8], heard: &mut Option<Order>) -> Then {
+fn take(payload: &[u8], heard: &mut Option<Order>) -> Action {
     *heard = Order::parse(payload).or(*heard);
-    Then::Drop
+    Action::Drop
 }
 
 /// Sends an answer, if there is room for it soon.
@@ -94,7 +94,7 @@ fn serve(
     last: &mut Option<(u64, Account)>,
 ) -> Next {
     answer(transport, &Order::Ready(round));
-    let then = if task == Task::Echo { Then::Echo } else { Then::Drop };
+    let then = if task == Task::Echo { Action::Echo } else { Action::Drop };
     let copied = transport.copied();
     let mut meter = Meter::begin(rate);
     let (mut heard, silence) =
@@ -110,7 +110,7 @@ fn serve(
             }
             some => {
                 order = some;
-                Then::Drop
+                Action::Drop
             }
         });
         let now = meter.lap(found > 0);
@@ -127,7 +127,7 @@ fn serve(
             thread::yield_now();
         }
         match order {
-            // Ready was lost.
+            // The initiator asks again: the answer was lost.
             Some(Order::Begin(again, _)) if again == round => answer(transport, &Order::Ready(round)),
             Some(Order::Begin(other, task)) => return Next::Begin(other, task),
             Some(Order::End(of)) if of == round => {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::initiator::Trip;
 use super::order::Account;
 use super::transport::{Kind, Transport};
 use crate::histogram::Histogram;
@@ -12,7 +11,7 @@ use crate::histogram::Histogram;
 pub(crate) struct Row {
     /// Its kind.
     pub(crate) kind: &'static Kind,
-    /// Its work is what polls that found something took; else, its thread's CPU time.
+    /// Its work is the time of polls that found something; if not polled, its thread's CPU time.
     pub(crate) is_polled: bool,
     /// The wire that it ran over.
     pub(crate) wire: String,
@@ -45,16 +44,29 @@ pub(crate) struct Ping {
     pub(crate) trips: Histogram,
     /// The median of each block, ns.
     pub(crate) medians: Vec<u64>,
-    /// No echo in time.
+    /// Echoes that did not come in time.
     pub(crate) lost: u64,
-    /// Not what was awaited.
+    /// Datagrams that were not the echo that was awaited.
     pub(crate) late: u64,
-    /// With other bytes, in the warm-up.
+    /// Echoes with other bytes, in the warm-up.
     pub(crate) wrong: u64,
     /// The initiator's account.
     pub(crate) ours: Account,
     /// The responder's.
     pub(crate) theirs: Account,
+}
+
+/// One block of round trips: the trips that count, and what went by beside them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PingBlock {
+    /// How long the round trips took, ns; those of the warm-up are left out.
+    pub(crate) trips: Histogram,
+    /// Echoes that did not come in time; those of the warm-up are left out.
+    pub(crate) lost: u64,
+    /// Datagrams that were not the echo that was awaited.
+    pub(crate) late: u64,
+    /// Echoes with other bytes. Only the warm-up compares every byte.
+    pub(crate) wrong: u64,
 }
 
 /// A stream.
@@ -95,19 +107,12 @@ impl Results {
 
 impl Ping {
     /// Adds a block.
-    pub(crate) fn add(
-        &mut self,
-        block: &Histogram,
-        lost: u64,
-        trip: &Trip,
-        ours: &Account,
-        theirs: &Account,
-    ) {
-        self.medians.extend(block.quantile(0.5));
-        self.trips.merge(block);
-        self.lost += lost;
-        self.late += trip.late;
-        self.wrong += trip.wrong;
+    pub(crate) fn add(&mut self, block: &PingBlock, ours: &Account, theirs: &Account) {
+        self.medians.extend(block.trips.quantile(0.5));
+        self.trips.merge(&block.trips);
+        self.lost += block.lost;
+        self.late += block.late;
+        self.wrong += block.wrong;
         self.ours.add(ours);
         self.theirs.add(theirs);
     }
@@ -157,9 +162,9 @@ mod tests {
     fn a_disturbed_block_does_not_count() {
         let mut ping = Ping::default();
         for ns in [100, 9000, 110] {
-            let mut block = Histogram::default();
-            block.add(ns);
-            ping.add(&block, 0, &Trip::default(), &Account::default(), &Account::default());
+            let mut block = PingBlock::default();
+            block.trips.add(ns);
+            ping.add(&block, &Account::default(), &Account::default());
         }
         assert_eq!((ping.median(), ping.trips.max()), (Some(110), Some(9000)));
         // 55 ns one way.

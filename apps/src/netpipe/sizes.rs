@@ -1,5 +1,5 @@
-//! Payload sizes in NetPIPE's way: powers of two, each with a neighbour below and above, where alignment and the borders
-//! of caches and fragments show.
+//! Payload sizes in NetPIPE's way: powers of two, each with a neighbour below and above, where alignment and
+//! the borders of caches and fragments show.
 
 use lm_proto::wire::MAX_PAYLOAD;
 
@@ -8,7 +8,8 @@ const PAPER: usize = 7168;
 /// The largest payload behind which an end tag has room.
 pub(crate) const TAGGED: usize = 65_499;
 
-/// Powers of two from `from` to `to`, those `perturbation` bytes off, the paper's 7168, and the largest two there are.
+/// Powers of two from `from` to `to`, those `perturbation` bytes off, the paper's 7168, and the largest two
+/// there are.
 pub(crate) fn netpipe(from: usize, to: usize, perturbation: usize) -> Vec<usize> {
     let near = |n: usize| [n.saturating_sub(perturbation), n, n.saturating_add(perturbation)];
     let powers = (0..=16).flat_map(|power| near(1 << power));

@@ -1,34 +1,13 @@
-//! The control thread: it owns the ports, and everything that happens reaches it as an [`Event`].
+//! The control thread's loop: it takes one [`Event`] after another, and does in between what is due.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::console::{complain, say};
-use crate::testpmd::prompt;
+use crate::console::say;
+use crate::testpmd::event::{Event, Next};
+use crate::testpmd::prompt::table;
 use crate::testpmd::report;
 use crate::testpmd::session::Session;
-
-/// Something that happened outside the control thread.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// SIGINT, SIGTERM or SIGHUP.
-    Signal,
-    /// A line at the prompt; the answer is awaited.
-    Line(String, SyncSender<Next>),
-    /// Enter, without a prompt.
-    Enter,
-    /// The forwarding loop of this number has ended.
-    Finished(u64),
-}
-
-/// What comes after a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The next one.
-    Command,
-    /// The end.
-    Quit,
-}
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +19,9 @@ pub(crate) enum End {
 }
 
 /// How often links that are down are looked at.
-const LOOK: Duration = Duration::from_millis(5);
+const LINK_PERIOD: Duration = Duration::from_millis(5);
 /// How often filters are looked at that may not steer.
-const WATCH: Duration = Duration::from_millis(50);
+const STEERING_PERIOD: Duration = Duration::from_millis(50);
 
 /// Runs until a command, a signal, Enter or the end of forwarding ends it. `period` is that of statistics.
 pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Option<Duration>) -> End {
@@ -51,15 +30,15 @@ pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Optio
     loop {
         let mut pause = Duration::from_secs(3600);
         if session.look_at_steering() {
-            pause = WATCH;
+            pause = STEERING_PERIOD;
         }
         if session.look_at_links() {
-            pause = LOOK;
+            pause = LINK_PERIOD;
         }
         if let (Some(period), Some(show)) = (period, &mut next_show) {
             let now = Instant::now();
             if now >= *show {
-                report::periodic(session);
+                show_statistics(session);
                 *show = now + period;
             }
             pause = pause.min(show.saturating_duration_since(now));
@@ -72,16 +51,18 @@ pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Optio
             }
             Ok(Event::Enter) | Err(RecvTimeoutError::Disconnected) => return End::Planned,
             Ok(Event::Line(line, answer)) => {
-                let next = command(session, &line);
-                // The prompt may be gone: then so are we.
+                let next = table::run(session, &line);
+                // A prompt that is gone sends no more lines: the program ends.
                 if answer.send(next).is_err() || next == Next::Quit {
                     return End::Planned;
                 }
             }
-            // Of an earlier loop that was told to stop: nothing new.
+            // An earlier loop that was told to stop has ended: nothing new.
             Ok(Event::Finished(run)) if !session.is_forwarding(run) => {}
             Ok(Event::Finished(_)) => {
-                session.stop_forwarding();
+                if let Some(runs) = session.stop_forwarding() {
+                    report::forwarding(&runs);
+                }
                 if !interactive {
                     return End::Planned;
                 }
@@ -90,10 +71,10 @@ pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Optio
     }
 }
 
-/// Runs one command, and says why if it fails.
-pub(crate) fn command(session: &mut Session, line: &str) -> Next {
-    prompt::run(session, line).unwrap_or_else(|e| {
-        complain(&e);
-        Next::Command
-    })
+/// What `--stats-period` shows.
+fn show_statistics(session: &mut Session) {
+    session.ports.iter_mut().for_each(report::nic);
+    for (port, (tally, _)) in session.ports.iter().zip(session.tallies()) {
+        report::lm(port.id(), &tally);
+    }
 }

@@ -1,7 +1,7 @@
 //! [`ControlPort`]: a port as the control thread has it: the node's, and what was done on it before.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lm_node::NodePort;
 use lm_node::tally::{self, DeviceTally};
@@ -43,7 +43,7 @@ impl ControlPort {
     pub(crate) fn start(&mut self, eal: &Eal, options: &PortOptions) -> Result<(), String> {
         let identity = options.identity()?;
         let config = options.config(self.port.id());
-        self.port.start(eal, &config, &identity, signals::is_ending).map_err(|e| explain_start(&e, options))
+        self.port.start(eal, &config, &identity, signals::is_ending).map_err(|e| explain_start(&e, &config))
     }
 
     /// Stops the port.
@@ -76,6 +76,20 @@ impl ControlPort {
     pub(crate) fn close(self) -> Result<u32, String> {
         self.port.close()
     }
+}
+
+/// What remains of a port.
+pub(crate) struct Closed {
+    /// What it did.
+    pub(crate) total: Tally,
+    /// mbufs in the landing pool before the start.
+    pub(crate) pool_before: u32,
+    /// And after it was closed.
+    pub(crate) pool_after: u32,
+    /// How long forwarding ran.
+    pub(crate) elapsed: Duration,
+    /// CPU time of its loop.
+    pub(crate) cpu: Duration,
 }
 
 impl Deref for ControlPort {

@@ -1,29 +1,38 @@
 //! lm-testpmd: sends, receives, echoes and measures UDP datagrams of up to 65,507 bytes on DPDK ports.
 //!
-//! Started as dpdk-testpmd is: `lm-testpmd [EAL options] -- [options]`. The modules, from the outside in:
+//! It is started as dpdk-testpmd is: `lm-testpmd [EAL options] -- [options]`. The modules, each above those
+//! that follow it:
 //!
-//! - [`options`], [`parse`], [`sizes`]: the command line;
-//! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, terminal and signals;
-//! - [`control`]: the thread that everything is reported to, and that owns the [`session`]: ports, settings, and the
-//!   forwarding loop;
-//! - [`prompt`]: a table of commands, and where lines come from;
-//! - [`control_port`]: a port as that thread has it, on `lm-node`;
-//! - [`forwarder`]: the loop, on an lcore, and the [`turn`] that it gives to each [`engine`], which is what is done with
-//!   datagrams; `pattern` makes payloads;
-//! - [`tally`], [`report`], [`summary`], [`message_log`]: what was done; [`verdict`]: whether that was enough.
+//! - [`control`]: the control thread's loop;
+//! - [`prompt`]: the table of commands, and where lines come from;
+//! - [`report`], [`summary`]: what was done, on standard output and as JSON;
+//! - [`session`]: ports, settings and the forwarding loop, which the control thread owns; [`session_error`]:
+//!   why there is none;
+//! - [`control_port`]: a port as that thread has it;
+//! - [`forwarder`]: the loop, on an lcore of its own;
+//! - [`event`]: what reaches the control thread, from the prompt, the loop and signals;
+//! - [`options`]: the command line; [`verdict`]: whether as many pings came back as it asks for;
+//! - [`engine`]: what is done with datagrams, an engine a file; [`sizes`]: of which sizes they are;
+//! - [`turn`]: what the loop shares with its engines; [`tally`]: what was counted.
 //!
-//! Exit codes: 0 when it ended in order, also by a first signal; 1 when it began and did not do what it should, with a line
-//! that says what: a file or standard output could not be written, a capture was cut, no ping came back, or fewer than
-//! `--max-loss` asks for; 2 when it could not begin, with one line that says what to do; 129, 130 and 143 by a second SIGHUP,
-//! SIGINT or SIGTERM.
+//! Exit codes:
+//!
+//! - 0: it ended in order, also by a first signal;
+//! - 1: it began and did not do what it should, with a line that says what: a file or standard output could
+//!   not be written, a capture was cut, no ping came back, or fewer than `--max-loss` asks for;
+//! - 2: it could not begin, with one line that says what to do;
+//! - 129, 130 and 143: it was ended by a second SIGHUP, SIGINT or SIGTERM.
+
 pub(crate) mod control;
 pub(crate) mod control_port;
 pub(crate) mod engine;
+pub(crate) mod event;
 pub(crate) mod forwarder;
 pub(crate) mod options;
 pub(crate) mod prompt;
 pub(crate) mod report;
 pub(crate) mod session;
+pub(crate) mod session_error;
 pub(crate) mod sizes;
 pub(crate) mod summary;
 pub(crate) mod tally;
@@ -38,7 +47,8 @@ use std::time::Duration;
 use crate::console::say;
 use crate::message_log::MessageLog;
 use crate::start::{self, Failure, FileUse};
-use crate::testpmd::control::{End, Event, Next};
+use crate::testpmd::control::End;
+use crate::testpmd::event::{Event, Next};
 use crate::testpmd::options::Options;
 use crate::testpmd::session::Session;
 use crate::testpmd::summary::SummaryFile;
@@ -72,7 +82,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     console::remember_terminal();
     let (events, inbox) = channel();
     let first = events.clone();
-    // The control thread may be gone: then the process ends by itself.
+    // The control thread may be gone. Then the process ends anyway.
     signals::watch(move || drop(first.send(Event::Signal)))
         .map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = start::eal("lm-testpmd", eal_args)?;
@@ -91,7 +101,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     let ended =
         if signals::is_ending() { Ok(End::Signal) } else { work(&mut session, commands, &events, &inbox) };
     finish(session, summary, ended)?;
-    flaws.judge()
+    flaws.into_result()
 }
 
 /// The files that the options name.
@@ -117,7 +127,7 @@ fn work(
     inbox: &Receiver<Event>,
 ) -> Result<End, String> {
     let options = session.options.clone();
-    if prompt::line::file(session, commands) == Next::Quit {
+    if prompt::table::run_all(session, commands) == Next::Quit {
         return Ok(End::Planned);
     }
     if (!options.interactive || options.auto_start) && !session.is_busy() {
@@ -140,11 +150,14 @@ fn finish(
     ended: Result<End, String>,
 ) -> Result<(), Failure> {
     console::restore_terminal();
-    let shown = session.stop_forwarding();
-    if matches!(ended, Ok(End::Signal)) && !shown {
-        let mut all = Tally::default();
-        session.tallies().iter().for_each(|(tally, _)| all.add(tally));
-        report::accumulated(&all);
+    match session.stop_forwarding() {
+        Some(runs) => report::forwarding(&runs),
+        None if matches!(ended, Ok(End::Signal)) => {
+            let mut all = Tally::default();
+            session.tallies().iter().for_each(|(tally, _)| all.add(tally));
+            report::accumulated(&all);
+        }
+        None => {}
     }
     let (mode, max_loss) = (session.options.forward_mode.name, session.options.max_loss);
     let log = session.take_log();
@@ -154,12 +167,12 @@ fn finish(
         summary.map_or(Ok(()), |summary| summary.write(mode, &closed)),
     ];
     let mut failures: Vec<_> = files.into_iter().filter_map(Result::err).collect();
-    // The prompt may have begun another line since.
+    // The prompt may have begun another line since, which changes the terminal again.
     console::restore_terminal();
     let planned = ended? == End::Planned;
     let mut all = Tally::default();
     closed.iter().for_each(|port| all.add(&port.total));
-    // A signal may have come before the first one could be sent.
+    // A signal may have come before the first ping could be sent.
     let began = mode == "ping"
         && (all.sent.datagrams > 0 || planned && !closed.iter().all(|port| port.elapsed.is_zero()));
     failures.extend(verdict::of_pings(&all.engine, began, max_loss));

@@ -33,23 +33,26 @@ pub(crate) struct Options {
     pub(crate) forward_mode: &'static Kind,
     #[command(flatten)]
     pub(crate) port: PortOptions,
-    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has them (with
-    /// --landing-mac, one steered port)
+    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has
+    /// them (with --landing-mac, one steered port)
     #[arg(long, value_name = "PORT", requires = "landing_mac")]
     pub(crate) ordinary_port: Option<u16>,
-    /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in steps)
+    /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in
+    /// steps)
     #[arg(long, value_name = "SIZES", default_value = "7168")]
     pub(crate) txsize: Sizes,
     /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
     #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
     pub(crate) tx_to: Vec<Ipv4Addr>,
     /// Microseconds between two datagrams of tx or ping, at least
-    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000_000))]
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=60_000_000))]
     pub(crate) tx_interval: u64,
     /// tx goes on receiving when --count is sent, until it is stopped
     #[arg(long)]
     pub(crate) tx_stay: bool,
-    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a port]
+    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a
+    /// port]
     #[arg(long, value_name = "N")]
     pub(crate) ac_lcore: Option<u32>,
     /// End after so many datagrams on each port: sent (tx), received (rx, echo), or pinged (ping)
@@ -61,7 +64,8 @@ pub(crate) struct Options {
     /// End when nothing has been received or sent for so long; a link that has not come up has 5 s more
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stop_after_idle: Option<u64>,
-    /// ping: end with exit code 1 if more of them than this did not come back as they were sent, 0 to 100 (if none did, always)
+    /// ping: end with exit code 1 if more of them than this did not come back as they were sent, 0 to 100 (if
+    /// none did, always)
     #[arg(long, value_name = "PERCENT", value_parser = verdict::percent)]
     pub(crate) max_loss: Option<Percent>,
     /// Write a JSON object about each received datagram to a file, one a line

@@ -7,7 +7,7 @@ use rte::port::PortId;
 
 use crate::console::{complain, say};
 use crate::parse::layout_text;
-use crate::testpmd::session::{ControlPort, Session};
+use crate::testpmd::control_port::ControlPort;
 use crate::testpmd::tally::Tally;
 use lm_node::tally::{DeviceTally, PoolView};
 
@@ -32,7 +32,8 @@ pub(crate) fn accumulated(all: &Tally) {
     say!("  ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++");
 }
 
-/// As testpmd has them: dropped are frames that the device lost. What LM drops has names of its own.
+/// As testpmd counts them: dropped are frames that the device lost. LM's drops are told by reason, see
+/// [`datagrams`].
 fn frames(t: &Tally) {
     let (rx, rx_dropped) = (t.counters.frames, t.device.rx_lost());
     let (tx, tx_dropped) = (t.sent.frames, t.engine.tx_dropped);
@@ -51,7 +52,7 @@ fn frames(t: &Tally) {
 }
 
 /// What LM counted, in lines.
-pub(crate) fn datagrams(t: &Tally) {
+fn datagrams(t: &Tally) {
     let c = &t.counters;
     say!("  LM-RX-datagrams: {:<12} bytes: {:<16} frames: {}", c.datagrams, c.bytes, c.frames);
     say!(
@@ -126,13 +127,10 @@ fn pings(t: &Tally) {
     }
 }
 
-/// What `--stats-period` shows.
-pub(crate) fn periodic(session: &mut Session) {
-    session.ports.iter_mut().for_each(nic);
-    for (port, (tally, _)) in session.ports.iter().zip(session.tallies()) {
-        say!("\n  LM statistics for port {}", port.id());
-        datagrams(&tally);
-    }
+/// What LM counted on a port.
+pub(crate) fn lm(id: PortId, tally: &Tally) {
+    say!("\n  LM statistics for port {id}");
+    datagrams(tally);
 }
 
 /// A port's basic counters, and its rates since they were shown last.

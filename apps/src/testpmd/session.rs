@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
-use std::{error, fmt};
 
 use rte::Eal;
 use rte::port::PortId;
@@ -14,16 +13,16 @@ use lm_node::Link;
 use lm_node::admission::View;
 use lm_node::exit::ExitPort;
 
-use crate::testpmd::control::Event;
-pub(crate) use crate::testpmd::control_port::ControlPort;
+use crate::testpmd::control_port::{Closed, ControlPort};
 use crate::testpmd::engine::Plan;
+use crate::testpmd::event::Event;
 use crate::testpmd::forwarder::{Ending, Forwarder, Lane, Limits, Order, PATIENCE, Report, Work};
 use crate::testpmd::options::Options;
-use crate::testpmd::report;
+use crate::testpmd::session_error::SessionError;
 use crate::testpmd::tally::Tally;
 use lm_node::tally::PoolView;
 
-/// Everything.
+/// What the control thread has.
 pub(crate) struct Session {
     /// The settings; commands change some of them.
     pub(crate) options: Options,
@@ -40,7 +39,7 @@ pub(crate) struct Session {
     runs: u64,
     log: Option<MessageLog>,
     events: Sender<Event>,
-    /// Last: EAL is cleaned up when all else is gone.
+    /// The last field: EAL is cleaned up when all else is dropped.
     eal: Eal,
 }
 
@@ -208,9 +207,10 @@ impl Session {
         Ok(())
     }
 
-    /// Ends forwarding, takes the links back and prints what was done. Says whether there was something to end.
-    pub(crate) fn stop_forwarding(&mut self) -> bool {
-        let Some((forwarder, _, since)) = self.forwarder.take() else { return false };
+    /// Ends forwarding and takes the links back: what was done on each port. `None`: there was nothing to
+    /// end.
+    pub(crate) fn stop_forwarding(&mut self) -> Option<Vec<(PortId, Tally)>> {
+        let (forwarder, _, since) = self.forwarder.take()?;
         let Work { lanes, turn, cpu } = forwarder.stop();
         console::settle();
         self.elapsed += since.elapsed();
@@ -227,8 +227,7 @@ impl Session {
             runs.push((port.id(), run));
             self.put_back(link);
         }
-        report::forwarding(&runs);
-        true
+        Some(runs)
     }
 
     fn put_back(&mut self, link: Link) {
@@ -260,7 +259,7 @@ impl Session {
             if let Some(link) = &port.link {
                 tally.port.add(&link.tally());
             } else if port.is_started() {
-                // With the loop, which reports its lanes in the order of the ports.
+                // The loop has the link. It reports its lanes in the order of the ports.
                 if let Some(Report { tally: now, pool: view, .. }) = reports.next() {
                     tally.add(&now);
                     pool = view;
@@ -288,7 +287,7 @@ impl Session {
         self.log.take()
     }
 
-    /// Stops everything and closes the ports. Each port's total, and its landing pool's level before and after.
+    /// Stops everything and closes the ports: what remains of each.
     pub(crate) fn close(mut self) -> Vec<Closed> {
         self.stop_forwarding();
         let (elapsed, cpu) = (self.elapsed, self.cpu);
@@ -316,60 +315,3 @@ impl Session {
         closed
     }
 }
-
-/// What remains of a port.
-pub(crate) struct Closed {
-    /// What it did.
-    pub(crate) total: Tally,
-    /// mbufs in the landing pool before the start.
-    pub(crate) pool_before: u32,
-    /// And after it was closed.
-    pub(crate) pool_after: u32,
-    /// How long forwarding ran.
-    pub(crate) elapsed: Duration,
-    /// CPU time of its loop.
-    pub(crate) cpu: Duration,
-}
-
-/// Why there is nothing to work with.
-#[derive(Debug)]
-pub(crate) enum SessionError {
-    /// EAL found no port; what it complained about.
-    NoPorts(String),
-    /// `--eth-peer` names a port that is not there.
-    UnknownPeer { port: u16, last: u16 },
-    /// `--ordinary-port` names a port that is not there, or there are more than it and another.
-    NoExit { port: u16, ports: usize },
-    /// `--ac-lcore` names none that could be had.
-    ControlLcore { lcore: u32, workers: Vec<u32> },
-    /// A port cannot be prepared.
-    Open(String),
-}
-
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPorts(why) if why.is_empty() => f.write_str(
-                "EAL found no ports: give it a device before --, such as --vdev net_memif0 or -a 0000:01:00.0",
-            ),
-            Self::NoPorts(why) => {
-                write!(f, "EAL found no ports: {why}; free the device, or correct it before -- (--vdev, -a)")
-            }
-            Self::UnknownPeer { port, last } => {
-                write!(f, "--eth-peer names port {port}, which is not there: the last one is {last}")
-            }
-            Self::NoExit { port, ports } => write!(
-                f,
-                "--ordinary-port={port} needs that port and one that is steered, and there are {ports} ports: give \
-                 --vdev=net_tap0 and one -a before --"
-            ),
-            Self::ControlLcore { lcore, workers } => write!(
-                f,
-                "--ac-lcore={lcore} is no worker lcore of EAL, which has {workers:?}: name it in -l, behind the main one"
-            ),
-            Self::Open(why) => f.write_str(why),
-        }
-    }
-}
-
-impl error::Error for SessionError {}

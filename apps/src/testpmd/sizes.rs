@@ -1,7 +1,7 @@
 //! [`Sizes`]: which payload sizes the tx and ping engines send, in which order.
 //!
-//! A list with commas is gone through in order, again and again. Its items are `BYTES`; `LO-HI`, a random size of
-//! these, drawn anew each time from the seed; or `LO-HI/STEP`, all sizes from `LO` to `HI` in steps.
+//! A list with commas is gone through in order, again and again. Its items are `BYTES`; `LO-HI`, a random
+//! size of these, drawn anew each time from the seed; or `LO-HI/STEP`, all sizes from `LO` to `HI` in steps.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,8 @@ fn parse(item: &str) -> Result<Item, String> {
     let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=MAX_PAYLOAD).contains(n));
     let bad = || {
         format!(
-            "{item:?} is no payload size: give BYTES, LO-HI or LO-HI/STEP within 1..={MAX_PAYLOAD}, with commas"
+            "{item:?} is no payload size: give BYTES, LO-HI or LO-HI/STEP within 1..={MAX_PAYLOAD}, \
+             with commas"
         )
     };
     let Some((lo, rest)) = item.split_once('-') else { return number(item).map(Item::One).ok_or_else(bad) };

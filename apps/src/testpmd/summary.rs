@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::testpmd::session::Closed;
+use crate::testpmd::control_port::Closed;
 use crate::testpmd::tally::Tally;
 use crate::writer::Writer;
 
@@ -24,7 +24,8 @@ struct Summary {
     foreign: u64,
     /// Frames that the devices found no room for.
     missed: u64,
-    /// Frames that came to the devices broken or too long, that there was no mbuf for, that could not be sent.
+    /// Frames that came to the devices broken or too long, that there was no mbuf for, that could not be
+    /// sent.
     rx_errors: u64,
     rx_nombuf: u64,
     tx_errors: u64,

@@ -23,7 +23,8 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Polls a link as [`Link::receive`] does; each datagram is written down and shown first, as the user wishes.
+    /// Polls a link as [`Link::receive`] does; each datagram is written down and shown first, as the user
+    /// wishes.
     #[inline]
     pub(crate) fn receive(
         &mut self,

@@ -1,4 +1,4 @@
-//! Whether a run did what it should: what a ping has lost.
+//! Whether enough pings came back for a run to be a success.
 
 use crate::engine_tally::EngineTally;
 
@@ -33,8 +33,8 @@ pub(crate) fn percent(text: &str) -> Result<Percent, String> {
     parse().ok_or_else(|| "give a percentage, 0 to 100, such as 0.5".to_owned())
 }
 
-/// Why the pings of a run are a failure, in one line; `None`: they are not. A datagram that came back with other bytes is
-/// lost, too. `began`: pings were to be sent.
+/// Why the pings of a run are a failure, in one line; `None`: they are not. A datagram that came back with
+/// other bytes counts as lost. `began`: pings were to be sent.
 pub(crate) fn of_pings(engine: &EngineTally, began: bool, most: Option<Percent>) -> Option<String> {
     let sum = |f: fn(&crate::engine_tally::PingTally) -> u64| engine.ping.values().map(f).sum::<u64>();
     let (answered, lost, other) = (sum(|p| p.round_trips.count()), sum(|p| p.lost), sum(|p| p.mismatched));
@@ -42,15 +42,18 @@ pub(crate) fn of_pings(engine: &EngineTally, began: bool, most: Option<Percent>)
     let asked = answered + gone;
     if answered == 0 {
         return (began || asked > 0).then(|| {
-            format!("not one ping came back: {lost} were lost, {other} came with other bytes; is the peer there, and does it echo?")
+            format!(
+                "not one ping came back: {lost} were lost, {other} came with other bytes; is the \
+                 peer there, and does it echo?"
+            )
         });
     }
     let most = most?;
     (u128::from(gone) * Percent::ALL > u128::from(asked) * u128::from(most.0)).then(|| {
         let share = 100.0 * gone as f64 / asked as f64;
         format!(
-            "{gone} of {asked} pings ({share:.2} %) did not come back as they were sent, --max-loss={most} may be: {lost} lost, \
-             {other} with other bytes"
+            "{gone} of {asked} pings ({share:.2} %) did not come back as they were sent, \
+             --max-loss={most} may be: {lost} lost, {other} with other bytes"
         )
     })
 }

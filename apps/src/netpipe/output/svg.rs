@@ -101,8 +101,9 @@ impl Chart {
         let (w, h) = (WIDTH - left - right, HEIGHT - top - bottom);
         let at = |p: (f64, f64)| (left + x.place(p.0) * w, top + h - y.place(p.1) * h);
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-             {FONT} font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+             viewBox=\"0 0 {WIDTH} {HEIGHT}\" {FONT} font-size=\"12\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
         );
         text(&mut out, (left, 24.0), "font-size=\"16\" font-weight=\"bold\"", &self.title);
         text(&mut out, (left, 43.0), "fill=\"#555555\"", &self.subtitle);
@@ -138,7 +139,8 @@ impl Chart {
             let (lx, ly) = (left + w + 16.0, top + 12.0 + 38.0 * i as f64);
             let _ = writeln!(
                 out,
-                "<line x1=\"{lx}\" y1=\"{ly}\" x2=\"{}\" y2=\"{ly}\" stroke=\"{colour}\" stroke-width=\"1.8\"/>",
+                "<line x1=\"{lx}\" y1=\"{ly}\" x2=\"{}\" y2=\"{ly}\" stroke=\"{colour}\" \
+                 stroke-width=\"1.8\"/>",
                 lx + 24.0
             );
             mark(&mut out, i, (lx + 12.0, ly), colour);

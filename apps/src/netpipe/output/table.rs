@@ -32,7 +32,8 @@ fn per(ns: u64, n: u64) -> String {
 pub(crate) fn show(results: &Results, options: &Options) {
     if options.test.contains(&Test::PingPong) {
         say!(
-            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. work: of both ends, a round trip. CPU: of the time, a mean of both ends"
+            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. \
+             work: of both ends, a round trip. CPU: of the time, a mean of both ends"
         );
         say!(
             "{:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9} {:>6}",
@@ -54,7 +55,8 @@ pub(crate) fn show(results: &Results, options: &Options) {
     }
     if options.test.contains(&Test::Stream) {
         say!(
-            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and of the receiver. CPU: of the time, the receiver's"
+            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and \
+             of the receiver. CPU: of the time, the receiver's"
         );
         say!(
             "{:>6} {:<9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>9} {:>9} {:>6}",

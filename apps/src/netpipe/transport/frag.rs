@@ -1,7 +1,7 @@
-//! `ip-frag`: what a DPDK application would do without LM: `rte_ip_frag`, and a copy out of the chain.
+//! `ip-frag`: what a DPDK application does without LM, `rte_ip_frag` and a copy out of the chain.
 //!
-//! It is the strongest form of that: the payload is copied once on each side, the checksums are computed by LM's own code,
-//! and what is echoed is sent from where it was copied to. A datagram in one frame is not copied.
+//! It is done as well as it can be. The payload is copied once on each side, LM's own code computes the
+//! checksums, and an echo is sent from where it was copied to. A datagram in one frame is not copied.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
@@ -11,9 +11,19 @@ use rte::mempool::Mempool;
 use rte::port::PortId;
 use rte::{Burst, Eal, Mbuf};
 
-use super::plain::{BURST, Plain, read_headers, write_headers};
-use super::{Kind, Then, Transport, frames, on_wire};
-use crate::netpipe::options::Options;
+use super::headers::{read_headers, write_headers};
+use super::interface::{Action, Kind, Open, Transport};
+use super::settings::Settings;
+use super::stock_port::{BURST, StockPort};
+use super::wire_bytes::{frames, on_wire};
+
+/// DPDK's own way.
+pub(super) static KIND: Kind = Kind {
+    name: "ip-frag",
+    help: "DPDK's rte_ip_frag and one copy out of the chain; up to 8 fragments",
+    is_polled: true,
+    open: Open::Port(|eal, id, settings| Ok(Box::new(Frag::open(eal, id, settings)?))),
+};
 
 /// Packets that are put together at a time, and for how long, s.
 const TABLE: (u32, u32) = (1024, 1);
@@ -26,8 +36,7 @@ const FRONT: usize = IPV4 + UDP;
 /// What DPDK leaves in front of a packet.
 const HEADROOM: usize = 128;
 
-pub(super) struct Frag {
-    kind: &'static Kind,
+struct Frag {
     table: Reassembler,
     burst: Burst<BURST>,
     made: Vec<Mbuf>,
@@ -36,44 +45,39 @@ pub(super) struct Frag {
     mtu: u16,
     checksum: ChecksumMode,
     in_flight: Option<u32>,
-    /// With that bound: mbufs that may be taken until they are counted again, which is expensive.
+    /// With that bound: mbufs that may be taken until those in flight are counted again. Counting is
+    /// expensive.
     room: u32,
     id: u16,
     copied: u64,
-    plain: Plain,
+    port: StockPort,
     whole: Mempool,
     direct: Mempool,
     indirect: Mempool,
 }
 
 impl Frag {
-    pub(super) fn open(
-        eal: &Eal,
-        id: PortId,
-        kind: &'static Kind,
-        options: &Options,
-    ) -> Result<Self, String> {
-        let plain = Plain::open(eal, id, options)?;
-        let limit = limit(options.port.mtu);
+    fn open(eal: &Eal, id: PortId, settings: &Settings) -> Result<Self, String> {
+        let port = StockPort::open(eal, id, settings)?;
+        let limit = limit(settings.port.mtu);
         let room = u16::try_from(HEADROOM + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
-        // facts.md, memif: a device whose peer reads the very buffers must not be filled to the brim.
-        let few = options.port.plain_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
+        // net_memif's peer reads the very buffers, so its ring must not be filled to the brim.
+        let few = settings.stock_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {
-            kind,
             table: Reassembler::new(eal, TABLE.0, TABLE.1).map_err(|e| e.to_string())?,
             burst: Burst::new(),
             made: Vec::new(),
             waiting: Vec::new(),
-            mtu: options.port.mtu,
-            checksum: options.port.checksum,
-            in_flight: (plain.driver == "net_memif").then_some(u32::from(few)),
+            mtu: settings.port.mtu,
+            checksum: settings.port.checksum,
+            in_flight: (port.driver == "net_memif").then_some(u32::from(few)),
             room: 0,
             id: 0,
             copied: 0,
-            plain,
+            port,
             whole: pool("frag_whole", WHOLE, room)?,
             direct: pool("frag_heads", PIECES, 256)?,
             indirect: pool("frag_pieces", PIECES, 128)?,
@@ -82,10 +86,10 @@ impl Frag {
 
     /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
     fn send_packet(&mut self, mut packet: Mbuf) -> Result<(), Mbuf> {
-        if !self.plain.flush() || !self.has_room() {
+        if !self.port.flush() || !self.has_room() {
             return Err(packet);
         }
-        let flow = self.plain.ours;
+        let flow = self.port.ours;
         let Some(bytes) = packet.data_mut() else { return Err(packet) };
         let len = bytes.len();
         self.id = self.id.wrapping_add(1);
@@ -102,7 +106,7 @@ impl Frag {
         }
         self.room = self.room.saturating_sub(self.made.len() as u32);
         for mut frame in self.made.drain(..) {
-            // Fragments come without one.
+            // `rte_ip_frag` leaves the checksum of the IP header to the card.
             if len > usize::from(self.mtu)
                 && let Some(ip) = frame.data_mut().and_then(|header| header.first_chunk_mut::<IPV4>())
             {
@@ -110,11 +114,11 @@ impl Frag {
                 ip[10..12].copy_from_slice(&sum.to_be_bytes());
             }
             if let Some(head) = frame.prepend(ETHERNET as u16).and_then(|head| head.first_chunk_mut()) {
-                ethernet(head, self.plain.peer, self.plain.mac, TYPE_IPV4);
-                self.plain.stage(frame);
+                ethernet(head, self.port.peer, self.port.mac, TYPE_IPV4);
+                self.port.stage(frame);
             }
         }
-        self.plain.flush();
+        self.port.flush();
         Ok(())
     }
 
@@ -125,7 +129,7 @@ impl Frag {
             self.room = max.saturating_sub(self.direct.in_use());
         }
         if self.room == 0 {
-            self.plain.reclaim();
+            self.port.reclaim();
             self.room = max.saturating_sub(self.direct.in_use());
         }
         self.room > 0
@@ -135,10 +139,10 @@ impl Frag {
     fn contiguous(&mut self, mut packet: Mbuf) -> Option<Mbuf> {
         let available = (packet.pkt_len() as usize).checked_sub(ETHERNET)?;
         let (flow, udp) = read_headers(packet.data(), available)?;
-        if flow != self.plain.ours.reversed() {
+        if flow != self.port.ours.reversed() {
             return None;
         }
-        self.plain.learn(packet.data());
+        self.port.learn(packet.data());
         let len = usize::from(udp.len) - UDP;
         if packet.nb_segs() == 1 {
             // Our peer adds nothing behind its datagrams.
@@ -159,7 +163,7 @@ impl Frag {
     }
 
     fn verify(&self, packet: &Mbuf, udp: &lm_proto::wire::Udp) -> bool {
-        let flow = self.plain.ours.reversed();
+        let flow = self.port.ours.reversed();
         udp.checksum == 0 || checksum::udp_ok(&flow, udp, checksum::sum(&packet.data()[FRONT..]))
     }
 }
@@ -171,11 +175,11 @@ fn limit(mtu: u16) -> usize {
 
 impl Transport for Frag {
     fn kind(&self) -> &'static Kind {
-        self.kind
+        &KIND
     }
 
     fn wire(&self) -> String {
-        self.plain.driver.clone()
+        self.port.driver.clone()
     }
 
     fn limit(&self) -> usize {
@@ -187,11 +191,11 @@ impl Transport for Frag {
     }
 
     fn send(&mut self, payload: &[u8]) -> bool {
-        if !self.plain.is_up() || !self.plain.flush() || !self.has_room() {
+        if !self.port.is_up() || !self.port.flush() || !self.has_room() {
             return false;
         }
         let Some(mut packet) = self.whole.alloc() else {
-            self.plain.reclaim();
+            self.port.reclaim();
             return false;
         };
         let Some(bytes) = packet.append((FRONT + payload.len()) as u16) else { return false };
@@ -199,7 +203,7 @@ impl Transport for Frag {
         self.send_packet(packet).is_ok()
     }
 
-    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         let mut found = 0;
         while let Some(packet) = self.waiting.pop() {
             if let Err(packet) = self.send_packet(packet) {
@@ -209,39 +213,39 @@ impl Transport for Frag {
             found += 1;
         }
         let mut burst = std::mem::take(&mut self.burst);
-        found += self.plain.receive(&mut burst);
+        found += self.port.receive(&mut burst);
         for frame in burst.drain() {
             let Some(packet) = self.table.take(frame).and_then(|packet| self.contiguous(packet)) else {
                 continue;
             };
-            if look(&packet.data()[FRONT..]) == Then::Echo
+            if look(&packet.data()[FRONT..]) == Action::Echo
                 && let Err(packet) = self.send_packet(packet)
             {
                 self.waiting.insert(0, packet);
             }
         }
         self.burst = burst;
-        self.plain.flush();
+        self.port.flush();
         found
     }
 
     fn flush(&mut self) {
-        self.plain.flush();
+        self.port.flush();
     }
 
     fn copied(&self) -> u64 {
         self.copied
     }
 
-    fn rest(&mut self, _: bool) {}
+    fn set_in_round(&mut self, _: bool) {}
 
     fn close(self: Box<Self>) {
-        let Self { table, waiting, plain, whole, direct, indirect, .. } = *self;
+        let Self { table, waiting, port, whole, direct, indirect, .. } = *self;
         drop((waiting, table));
-        let memif = plain.driver == "net_memif";
-        plain.close();
+        let memif = port.driver == "net_memif";
+        port.close();
         if memif {
-            // What its ring still shows is never given back.
+            // net_memif never gives back the mbufs that its ring still holds, so the pools stay.
             std::mem::forget((whole, direct, indirect));
         }
     }

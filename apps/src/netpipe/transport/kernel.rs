@@ -7,15 +7,32 @@ use std::time::Duration;
 use lm_proto::wire::MAX_PAYLOAD;
 use rustix::net::sockopt;
 
-use super::{Kind, Then, Transport, frames, on_wire};
-use crate::netpipe::options::Options;
+use super::interface::{Action, Kind, Open, Transport};
+use super::settings::Settings;
+use super::wire_bytes::{frames, on_wire};
 
-/// What the kernel may keep for us, so that streams are not lost for want of it.
+/// A socket whose receive waits.
+pub(super) static WAITING: Kind = Kind {
+    name: "udp",
+    help: "a kernel socket that waits",
+    is_polled: false,
+    open: Open::Kernel(|settings| Ok(Box::new(Kernel::open(&WAITING, settings)?))),
+};
+
+/// A socket whose receive never waits.
+pub(super) static BUSY: Kind = Kind {
+    name: "udp-busy",
+    help: "a kernel socket that is asked again and again",
+    is_polled: true,
+    open: Open::Kernel(|settings| Ok(Box::new(Kernel::open(&BUSY, settings)?))),
+};
+
+/// Bytes that the kernel may keep for us, so that streams are not lost for want of room.
 const BUFFER: usize = 4 << 20;
-/// A receive that waits looks around after so long.
+/// A receive that waits returns after so long, so that signals are seen.
 const WAIT: Duration = Duration::from_millis(50);
 
-pub(super) struct Kernel {
+struct Kernel {
     kind: &'static Kind,
     socket: UdpSocket,
     buffer: Box<[u8]>,
@@ -28,10 +45,10 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// `udp` has the UDP ports that are given, `udp-busy` the next ones.
-    pub(super) fn open(kind: &'static Kind, options: &Options) -> Result<Self, String> {
-        let (ip, udp, k) = (options.kernel_ip(), options.port.tx_udp, u16::from(kind.is_polled));
+    fn open(kind: &'static Kind, settings: &Settings) -> Result<Self, String> {
+        let (flow, k) = (settings.kernel_flow, u16::from(kind.is_polled));
         let at = |address, port: u16| SocketAddrV4::new(Ipv4Addr::from_bits(address), port.saturating_add(k));
-        let (ours, theirs) = (at(ip.src, udp.src), at(ip.dst, udp.dst));
+        let (ours, theirs) = (at(flow.src, flow.src_port), at(flow.dst, flow.dst_port));
         let fail = |what: &str, e: io::Error| format!("{}: {what}: {e}", kind.name);
         let socket = UdpSocket::bind(ours).map_err(|e| {
             fail(&format!("{ours} cannot be had (choose --kernel-ip and --tx-udp of this machine)"), e)
@@ -39,7 +56,7 @@ impl Kernel {
         socket.connect(theirs).map_err(|e| fail(&format!("no way to {theirs}"), e))?;
         socket.set_nonblocking(true).map_err(|e| fail("it cannot be made not to wait", e))?;
         socket.set_read_timeout(Some(WAIT)).map_err(|e| fail("no timeout", e))?;
-        // The first wants a privilege, the second is cut to what the system allows.
+        // The first call wants a privilege. The second one is cut to what the system allows.
         if sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER).is_err() {
             let _ = sockopt::set_socket_recv_buffer_size(&socket, BUFFER);
         }
@@ -49,17 +66,17 @@ impl Kernel {
             buffer: vec![0; MAX_PAYLOAD + 1].into(),
             waiting: None,
             copied: 0,
-            wire: options.kernel_wire.clone(),
-            mtu: options.port.mtu,
+            wire: settings.kernel_wire.clone(),
+            mtu: settings.port.mtu,
         })
     }
 }
 
-/// Whether it was sent, or is lost for good.
+/// Whether a datagram was sent, or is lost for good.
 fn is_gone(sent: &io::Result<usize>) -> bool {
     match sent {
         Ok(_) => true,
-        // Nobody listens there: the datagram is lost. All else is want of room.
+        // Nobody listens there, so the datagram is lost. All other errors are want of room.
         Err(e) => e.kind() == ErrorKind::ConnectionRefused,
     }
 }
@@ -85,7 +102,7 @@ impl Transport for Kernel {
         is_gone(&self.socket.send(payload))
     }
 
-    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         if let Some(n) = self.waiting.take() {
             if !is_gone(&self.socket.send(&self.buffer[..n])) {
                 self.waiting = Some(n);
@@ -95,7 +112,7 @@ impl Transport for Kernel {
         }
         let Ok(n) = self.socket.recv(&mut self.buffer) else { return 0 };
         self.copied += n as u64;
-        if look(&self.buffer[..n]) == Then::Echo && !is_gone(&self.socket.send(&self.buffer[..n])) {
+        if look(&self.buffer[..n]) == Action::Echo && !is_gone(&self.socket.send(&self.buffer[..n])) {
             self.waiting = Some(n);
         }
         1
@@ -107,8 +124,8 @@ impl Transport for Kernel {
         self.copied
     }
 
-    fn rest(&mut self, resting: bool) {
-        let _ = self.socket.set_nonblocking(resting || self.kind.is_polled);
+    fn set_in_round(&mut self, in_round: bool) {
+        let _ = self.socket.set_nonblocking(!in_round || self.kind.is_polled);
     }
 
     fn close(self: Box<Self>) {}

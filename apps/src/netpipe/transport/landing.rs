@@ -11,70 +11,91 @@ use lm_proto::wire::{Flow, MAX_PAYLOAD};
 use rte::port::{PortId, RxInterrupt};
 use rte::{Burst, Eal};
 
-use super::{Kind, Then, Transport, on_wire};
+use super::interface::{Action, Kind, Open, Transport};
+use super::settings::Settings;
+use super::wire_bytes::on_wire;
 use crate::explain::{explain_open, explain_start};
-use crate::netpipe::options::Options;
-use crate::port_options::PortOptions;
 use crate::signals;
 use lm_node::NodePort;
+use lm_node::config::Identity;
 use lm_node::receive_mode::{Idler, Sleeper};
 use lm_node::{Link, Outlet};
+
+/// LM with its zero-copy.
+pub(super) static ZERO_COPY: Kind = Kind {
+    name: "lm",
+    help: "datagrams land where they are read",
+    is_polled: true,
+    open: Open::Port(|eal, id, settings| {
+        Ok(Box::new(Landing::open(eal, id, &ZERO_COPY, settings, settings.port.layout)?))
+    }),
+};
+
+/// LM with its zero-copy switched off.
+pub(super) static COPY: Kind = Kind {
+    name: "lm-copy",
+    help: "the same stack, zero-copy switched off: one copy puts a datagram together",
+    is_polled: true,
+    open: Open::Port(|eal, id, settings| {
+        Ok(Box::new(Landing::open(eal, id, &COPY, settings, Some(SlotLayout::Separate))?))
+    }),
+};
 
 /// Polls between two looks at the clock.
 const PERIOD: u32 = 32;
 /// How long a peer that shares our rings has to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
 
-pub(super) struct Landing {
+struct Landing {
     kind: &'static Kind,
     link: Option<Link>,
     now: Instant,
     burst: usize,
-    /// Filled, but there was no room for it.
+    /// A buffer that is filled, but for which there was no room in the queue.
     filled: Option<SendBuffer>,
-    /// To be sent back when there is room.
+    /// Datagrams that are sent back when there is room.
     waiting: VecDeque<Message>,
     ours: Flow,
     geometry: Geometry,
     polls: u32,
     /// When a poll may wait for a frame.
     idler: Idler,
-    /// It is between two rounds: no poll waits.
-    resting: bool,
+    /// A round is under way; between two of them no poll waits.
+    in_round: bool,
     /// The last datagram could not be sent.
     refused: bool,
     port: NodePort,
 }
 
 impl Landing {
-    pub(super) fn open(
+    fn open(
         eal: &Eal,
         id: PortId,
         kind: &'static Kind,
-        options: &Options,
+        settings: &Settings,
+        layout: Option<SlotLayout>,
     ) -> Result<Self, String> {
-        let slots = if kind.name == "lm-copy" { Some(SlotLayout::Separate) } else { options.port.slots };
-        let options = PortOptions { slots, ..options.port.clone() };
-        let config = options.config(id);
+        let mut config = settings.node(id);
+        config.layout = layout;
         let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
-        port.start(eal, &config, &options.identity()?, signals::is_ending)
-            .map_err(|e| explain_start(&e, &options))?;
+        port.start(eal, &config, &Identity::default(), signals::is_ending)
+            .map_err(|e| explain_start(&e, &config))?;
         let link = port.link.take().ok_or("the port has no link")?;
-        let geometry = Geometry::new(options.mtu).map_err(|e| e.to_string())?;
+        let geometry = Geometry::new(config.mtu).map_err(|e| e.to_string())?;
         let ours = link.outlet.ours();
         let link = Some(link);
         Ok(Self {
             kind,
             link,
             now: Instant::now(),
-            burst: options.burst.into(),
+            burst: config.burst.into(),
             filled: None,
             waiting: VecDeque::new(),
             ours,
             geometry,
             polls: 0,
-            idler: options.idler(),
-            resting: true,
+            idler: settings.idler,
+            in_round: false,
             refused: false,
             port,
         })
@@ -86,7 +107,7 @@ impl Landing {
         let outlet = &mut link.outlet;
         let Some(ends) = outlet.ends(self.ours, self.now) else { return false };
         let buffer = self.filled.take().or_else(|| {
-            // What cannot go now need not be filled.
+            // A buffer that cannot be sent now need not be filled.
             let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
             buffer.fill(payload);
             Some(buffer)
@@ -102,7 +123,7 @@ impl Landing {
     }
 
     /// Receives once; how much was found.
-    fn turn_once(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+    fn turn_once(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         let Some(link) = &mut self.link else { return 0 };
         self.polls = self.polls.wrapping_add(1);
         if self.polls.is_multiple_of(PERIOD) {
@@ -115,7 +136,7 @@ impl Landing {
         let mut found = 0;
         while let Some(message) = waiting.pop_front() {
             if let Err(message) = answer(message, &mut link.outlet, now) {
-                // With nothing in its way, it is the place where it lies that it cannot go from.
+                // The queue is empty, so it is the datagram's memory that the device cannot send from.
                 if link.outlet.sender.flush() > 0 || !answer_copied(&message, &mut link.outlet, now) {
                     waiting.push_front(message);
                     break;
@@ -126,7 +147,7 @@ impl Landing {
         if waiting.is_empty() {
             found += link.receive(self.burst, now, |mut message, outlet| {
                 if message.flow() == theirs
-                    && look(message.contiguous()) == Then::Echo
+                    && look(message.contiguous()) == Action::Echo
                     && let Err(message) = answer(message, outlet, now)
                 {
                     waiting.push_back(message);
@@ -138,10 +159,10 @@ impl Landing {
     }
 
     /// Waits for frames, if it may, when a turn has found nothing; how much was found then.
-    fn wait(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+    fn wait(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         self.now = Instant::now();
-        // Who waits for room in the transmit queue is not told of it.
-        let awake = self.resting || self.refused || !self.waiting.is_empty();
+        // No interrupt tells of room in the transmit queue.
+        let awake = !self.in_round || self.refused || !self.waiting.is_empty();
         let rest = self.link.as_mut().filter(|_| !awake).and_then(Link::rest);
         let Some(most) = rest else { return 0 };
         let (mut idler, now) = (self.idler, self.now);
@@ -151,10 +172,10 @@ impl Landing {
     }
 }
 
-/// A transport, and who is shown what it receives.
+/// A transport, and the closure that is shown what it receives.
 struct Listening<'a> {
     landing: &'a mut Landing,
-    look: &'a mut dyn FnMut(&[u8]) -> Then,
+    look: &'a mut dyn FnMut(&[u8]) -> Action,
 }
 
 impl Sleeper for Listening<'_> {
@@ -209,7 +230,7 @@ impl Transport for Landing {
         gone
     }
 
-    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Then) -> usize {
+    fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         let found = self.turn_once(look);
         if self.idler.polls() {
             return found;
@@ -231,8 +252,8 @@ impl Transport for Landing {
         self.link.as_ref().map_or(0, |link| link.receivers.iter().map(|r| r.counters().copied_bytes).sum())
     }
 
-    fn rest(&mut self, resting: bool) {
-        self.resting = resting;
+    fn set_in_round(&mut self, in_round: bool) {
+        self.in_round = in_round;
     }
 
     fn close(mut self: Box<Self>) {

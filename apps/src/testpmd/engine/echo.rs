@@ -1,7 +1,8 @@
 //! `echo`: sends each datagram back to where it came from, out of the memory that it landed in.
 //!
-//! While the queue is full, no more are received: the peer feels a full ring. What cannot be sent for
-//! [`PATIENCE`] is dropped and counted. What devices cannot send from where it lies is copied, and counted, too.
+//! While the transmit queue is full, nothing is received, so the peer meets a full ring. A datagram that
+//! cannot be sent for [`PATIENCE`] is dropped and counted. A datagram that a device cannot send from where it
+//! lies is copied, and counted too.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use lm_engine::{Message, WouldBlock};
 use lm_proto::wire::Flow;
 
-use super::{Engine, Kind, Plan};
+use super::interface::{Engine, Kind, Plan};
 use crate::engine_tally::EngineTally;
 use crate::testpmd::turn::Turn;
 use lm_node::{Link, Outlet};
@@ -52,7 +53,7 @@ fn is_answerable(flow: &Flow) -> bool {
 enum Stuck {
     /// The queue is full: more of them would not help.
     Queue,
-    /// Nobody has said yet who has its address: the answer is among the frames to come.
+    /// Its receiver's MAC address is not known yet: the answer is among the frames to come.
     Address,
 }
 

@@ -1,13 +1,13 @@
 //! `ping`: sends a datagram, waits for its echo, compares every byte.
 //!
-//! A round trip lasts from before the payload is written into the send buffer until the echo is delivered; the
-//! comparison is not part of it. An echo that is not there after [`PATIENCE`] is lost.
+//! A round trip lasts from before the payload is written into the send buffer until the echo is delivered;
+//! the comparison is not part of it. An echo that is not there after [`PATIENCE`] is lost.
 
 use std::time::{Duration, Instant};
 
 use lm_engine::{Message, SendBuffer, WouldBlock};
 
-use super::{Engine, Kind, Plan};
+use super::interface::{Engine, Kind, Plan};
 use crate::engine_tally::EngineTally;
 use crate::pattern::Pattern;
 use crate::testpmd::sizes::Cycle;

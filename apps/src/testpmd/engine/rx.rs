@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Engine, Kind, Plan};
+use super::interface::{Engine, Kind, Plan};
 use crate::engine_tally::EngineTally;
 use crate::testpmd::turn::Turn;
 use lm_node::Link;

@@ -1,14 +1,14 @@
 //! `tx`: sends datagrams whose every byte depends on the seed, the datagram's number and its place.
 //!
-//! Several destinations (`--tx-to`) have their turns, [`RUN`] datagrams each; one that admits nobody is passed over after
-//! [`PATIENCE`].
+//! Several destinations (`--tx-to`) take turns of [`RUN`] datagrams. A destination that does not admit this
+//! node is passed over after [`PATIENCE`].
 
 use std::time::{Duration, Instant};
 
 use lm_engine::{SendBuffer, WouldBlock};
 use lm_proto::wire::Flow;
 
-use super::{Engine, Kind, Plan};
+use super::interface::{Engine, Kind, Plan};
 use crate::engine_tally::EngineTally;
 use crate::pattern::Pattern;
 use crate::testpmd::sizes::Cycle;

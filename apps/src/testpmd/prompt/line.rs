@@ -1,4 +1,4 @@
-//! Where lines come from: a terminal with history and completion, a pipe, a file.
+//! Where lines come from: a terminal with history and completion, or a pipe.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::mpsc::{Sender, sync_channel};
@@ -12,16 +12,17 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{Hints, complete};
+use super::command::Hints;
+use super::table;
 use crate::console;
 use crate::signals;
-use crate::testpmd::control::{Event, Next, command};
-use crate::testpmd::session::Session;
+use crate::testpmd::event::{Event, Next};
 
-/// testpmd's.
+/// The prompt of dpdk-testpmd.
 const PROMPT: &str = "testpmd> ";
 
-/// Reads lines in a thread of its own, and hands them to the control thread one by one. The end of input is `quit`.
+/// Reads lines in a thread of its own, and hands them to the control thread one by one. The end of input is
+/// `quit`.
 pub(crate) fn interactive(events: Sender<Event>, hints: Hints) -> io::Result<()> {
     thread::Builder::new()
         .name("lm-prompt".into())
@@ -47,12 +48,6 @@ pub(crate) fn wait_for_enter(events: Sender<Event>) -> io::Result<()> {
         .map(drop)
 }
 
-/// Runs the commands of a file. `Quit` if one of them is that.
-pub(crate) fn file(session: &mut Session, text: &str) -> Next {
-    let quits = text.lines().any(|line| command(session, line) == Next::Quit);
-    if quits { Next::Quit } else { Next::Command }
-}
-
 /// Has a line run, and waits for that. Whether there is a next one.
 fn submit(events: &Sender<Event>, line: &str) -> bool {
     let (answer, next) = sync_channel(1);
@@ -74,7 +69,7 @@ fn pipe(events: &Sender<Event>) {
 fn terminal(events: &Sender<Event>, hints: Hints) {
     let config = Config::builder()
         .completion_type(CompletionType::List)
-        // The terminal may have to be restored by another thread, which knows of modes, not of escape sequences.
+        // Another thread may have to restore the terminal. It restores modes, and sends no escape sequences.
         .bracketed_paste(false)
         .auto_add_history(true)
         .build();
@@ -107,7 +102,7 @@ impl Completer for Words {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let (start, words) = complete(&self.0, line.get(..at).unwrap_or_default());
+        let (start, words) = table::complete(&self.0, line.get(..at).unwrap_or_default());
         Ok((start, words.into_iter().map(|word| word + " ").collect()))
     }
 }

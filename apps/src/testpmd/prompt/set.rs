@@ -1,13 +1,13 @@
-//! Settings. What engines are made from counts from the next start; the rest at once.
+//! What can be set. What engines are made from counts from the next start on; the rest counts at once.
 
 use lm_landing::SlotLayout;
 use lm_landing::device::Allowed;
 
-use super::{Command, Hints, nothing, one, usage};
+use super::command::{Command, Hints, nothing, one, usage};
 use crate::console::say;
 use crate::parse;
-use crate::testpmd::control::Next;
 use crate::testpmd::engine;
+use crate::testpmd::event::Next;
 use crate::testpmd::forwarder::Order;
 use crate::testpmd::session::Session;
 

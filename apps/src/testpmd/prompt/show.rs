@@ -1,11 +1,11 @@
 //! What can be shown and cleared.
 
-use super::{Command, chosen, none, nothing, one, ports};
+use super::command::{Command, chosen, none, nothing, one, one_or_all, ports};
 use pmd_e1000::LandingPort;
 
 use crate::console::say;
 use crate::parse;
-use crate::testpmd::control::Next;
+use crate::testpmd::event::Next;
 use crate::testpmd::report;
 use crate::testpmd::session::Session;
 use lm_node::admission::View;
@@ -90,11 +90,6 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// One argument, or all ports.
-fn optional<'a>(args: &[&'a str]) -> Result<&'a str, String> {
-    if args.is_empty() { Ok("all") } else { one(args) }
-}
-
 fn port_info(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     chosen(session, one(args)?)?.into_iter().for_each(|i| report::info(&session.ports[i]));
     Ok(Next::Command)
@@ -170,16 +165,15 @@ fn config_rxtx(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 
 fn lm_stats(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let tallies = session.tallies();
-    for index in chosen(session, optional(args)?)? {
-        say!("\n  LM statistics for port {}", session.ports[index].id());
-        report::datagrams(&tallies[index].0);
+    for index in chosen(session, one_or_all(args)?)? {
+        report::lm(session.ports[index].id(), &tallies[index].0);
     }
     Ok(Next::Command)
 }
 
 fn lm_region(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let tallies = session.tallies();
-    for index in chosen(session, optional(args)?)? {
+    for index in chosen(session, one_or_all(args)?)? {
         report::region(session.ports[index].id(), tallies[index].1.as_ref());
     }
     Ok(Next::Command)
@@ -198,7 +192,7 @@ fn show_ac(session: &mut Session, args: &[&str], part: impl Fn(View) -> Vec<Stri
         return Err("Admission control is off: start with --ac=exclusive or --ac=per-receiver".to_owned());
     }
     let views = session.admissions();
-    for index in chosen(session, optional(args)?)? {
+    for index in chosen(session, one_or_all(args)?)? {
         say!("\n  Admission control of port {}", session.ports[index].id());
         for line in views.get(index).cloned().flatten().map(&part).unwrap_or_default() {
             say!("{line}");

@@ -1,8 +1,6 @@
-//! [`Plain`]: a port with stock mbufs, one queue each way, for the transports that are not LM's.
+//! [`StockPort`]: a port with DPDK's own mbufs, one queue each way, for the transports that are not LM's.
 
-use lm_proto::wire::{
-    BROADCAST, ETHERNET, Flow, HEADERS, Ipv4, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type,
-};
+use lm_proto::wire::{BROADCAST, Flow, Mac};
 use pmd_e1000::demands::{self, Wanted};
 use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::arguments;
@@ -10,7 +8,7 @@ use rte::mempool::Mempool;
 use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, StartError, TxConf, TxQueue};
 use rte::{Burst, Eal, Mbuf};
 
-use crate::netpipe::options::Options;
+use super::settings::Settings;
 use crate::signals;
 use lm_node::port::{self, Client};
 
@@ -18,52 +16,57 @@ use lm_node::port::{self, Client};
 pub(super) const BURST: usize = 32;
 /// Frames that wait for room in the queue.
 const STAGE: usize = 64;
-/// What one frame may have in its buffer behind the headroom.
+/// Bytes in front of a frame, as DPDK has them.
 const HEADROOM: u16 = 128;
 /// mbufs beyond the descriptors.
 const SPARE: u32 = 1024;
 
 /// A started port, and the ends of the wire.
-pub(super) struct Plain {
+pub(super) struct StockPort {
     // Queues go before the port, the port before the pool.
     rx: Option<RxQueue>,
     tx: Option<TxQueue>,
     staged: Box<Burst<STAGE>>,
     port: Port,
+    /// Of frames to receive into and to send from.
     pub(super) pool: Mempool,
+    /// The driver's name.
     pub(super) driver: String,
+    /// Our address.
     pub(super) mac: Mac,
-    /// Our peer's, once it was heard.
+    /// Our peer's address: broadcast until the peer was heard.
     pub(super) peer: Mac,
+    /// From us to the peer.
     pub(super) ours: Flow,
     up: bool,
     polls: u32,
 }
 
-impl Plain {
-    pub(super) fn open(eal: &Eal, id: PortId, options: &Options) -> Result<Self, String> {
-        let options = &options.port;
+impl StockPort {
+    /// Takes a port and starts it. A signal ends the wait for a net_memif server.
+    pub(super) fn open(eal: &Eal, id: PortId, settings: &Settings) -> Result<Self, String> {
+        let (mtu, rxd, txd) = (settings.port.mtu, settings.port.rxd, settings.stock_txd());
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut port = Port::open(eal, id).map_err(|e| text(&e))?;
         let info = port.info().map_err(|e| text(&e))?;
-        let (args, txd) = (arguments(id), options.plain_txd());
+        let args = arguments(id);
         let spare_mbufs = u32::from(txd) + SPARE;
-        let wanted = Wanted { mtu: options.mtu, rxd: options.rxd, spare_mbufs };
+        let wanted = Wanted { mtu, rxd, spare_mbufs };
         demands::check(&info, &Devargs::parse(&args), &wanted).map_err(|e| format!("port {id}: {e}"))?;
         let config = PortConfig {
-            mtu: pmd_e1000::port::told_mtu(&info, options.mtu),
+            mtu: pmd_e1000::port::told_mtu(&info, mtu),
             tx_offloads: info.tx_offload_capa & rte::sys::RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             ..PortConfig::default()
         };
-        let room = HEADROOM + (options.mtu + 64).max(2048);
-        let n = u32::from(options.rxd) + spare_mbufs;
+        let room = HEADROOM + (mtu + 64).max(2048);
+        let n = u32::from(rxd) + spare_mbufs;
         let pool = Mempool::pktmbuf(eal, &format!("plain_{id}"), n, 256, 0, room, info.socket)
             .map_err(|e| text(&e))?;
         port.configure(&config).map_err(|e| text(&e))?;
         // As LM's ports have it: cards tell of each frame at once.
         let igb = info.driver == "net_e1000_igb";
         let rx = RxConf { wthresh: igb.then_some(1), ..RxConf::default() };
-        port.rx_queue_setup(0, options.rxd, &rx, &pool).map_err(|e| text(&e))?;
+        port.rx_queue_setup(0, rxd, &rx, &pool).map_err(|e| text(&e))?;
         let tx = TxConf {
             offloads: config.tx_offloads & info.tx_queue_offload_capa,
             wthresh: igb.then_some(1),
@@ -88,7 +91,7 @@ impl Plain {
             std::mem::forget(pool.clone());
         }
         let missing = StartError::NotConfigured(id).to_string();
-        let peer = options.eth_peer.iter().rev().find(|peer| peer.port == id.0).map(|peer| peer.mac);
+        let peer = settings.peers.get(&id.0).copied();
         Ok(Self {
             rx: Some(port.take_rx(0).ok_or(missing.clone())?),
             tx: Some(port.take_tx(0).ok_or(missing)?),
@@ -98,12 +101,7 @@ impl Plain {
             driver: info.driver,
             mac: info.mac.0,
             peer: peer.unwrap_or(BROADCAST),
-            ours: Flow {
-                src: options.tx_ip.src,
-                dst: options.tx_ip.dst,
-                src_port: options.tx_udp.src,
-                dst_port: options.tx_udp.dst,
-            },
+            ours: settings.port.flow,
             up: false,
             polls: 0,
         })
@@ -141,7 +139,8 @@ impl Plain {
         }
     }
 
-    /// Puts a frame behind those that wait. There is room for those of one datagram after a [`Plain::flush`].
+    /// Puts a frame behind those that wait. There is room for those of one datagram after a
+    /// [`StockPort::flush`].
     pub(super) fn stage(&mut self, frame: Mbuf) {
         let _ = self.staged.push(frame);
     }
@@ -162,59 +161,5 @@ impl Plain {
         if let Err(e) = self.port.stop() {
             log::warn!("{e}");
         }
-    }
-}
-
-/// Writes the headers of a whole datagram, its Ethernet header apart, to the front of `packet`; its length is the
-/// packet's.
-pub(super) fn write_headers(packet: &mut [u8], flow: &Flow, id: u16, checksum: u16) {
-    let len = packet.len();
-    if let Some(to) = packet.first_chunk_mut() {
-        let (payload_len, protocol) = ((len - 20) as u16, PROTO_UDP);
-        let (src, dst) = (flow.src, flow.dst);
-        Ipv4 { src, dst, id, protocol, ttl: 64, more: false, offset: 0, header_len: 20, payload_len }
-            .emit(to);
-    }
-    let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len: (len - 20) as u16, checksum };
-    packet[20..20 + UDP].copy_from_slice(&udp.bytes());
-}
-
-/// Reads the headers of a frame that holds (the start of) a whole datagram of `available` bytes of IP packet: its flow
-/// and its UDP header, if the lengths agree. The IP header's checksum is not looked at: rte_ip_frag leaves none.
-pub(super) fn read_headers(frame: &[u8], available: usize) -> Option<(Flow, Udp)> {
-    if ether_type(frame) != Some(TYPE_IPV4) || frame.len() < HEADERS + UDP {
-        return None;
-    }
-    let ip = frame[ETHERNET..].first_chunk::<20>()?;
-    let udp = Udp::parse(&frame[HEADERS..])?;
-    let word = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
-    let address = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
-    let (total, is_whole) = (usize::from(word(2)), word(6) & 0x3fff == 0);
-    let fits = total <= available && (UDP + 20..=total).contains(&(usize::from(udp.len) + 20));
-    if ip[0] != 0x45 || ip[9] != PROTO_UDP || !is_whole || !fits {
-        return None;
-    }
-    Some((Flow { src: address(12), dst: address(16), src_port: udp.src_port, dst_port: udp.dst_port }, udp))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_there_and_back_and_lengths_that_lie() {
-        let flow = Flow { src: 0x0a00_0001, dst: 0x0a00_0002, src_port: 7, dst_port: 9 };
-        let mut frame = vec![0; ETHERNET + 28 + 10];
-        frame[12] = 8;
-        write_headers(&mut frame[ETHERNET..], &flow, 3, 0);
-        let (got, udp) = read_headers(&frame, 38).expect("headers");
-        assert_eq!((got, udp.len), (flow, 18));
-        assert!(read_headers(&frame, 37).is_none(), "less is there than it says");
-        for (at, value) in [(12, 9), (14, 0x46), (17, 20), (20, 0x20), (23, 6), (38, 1), (39, 7)] {
-            let mut bad = frame.clone();
-            bad[at] = value;
-            assert!(read_headers(&bad, 38).is_none(), "byte {at} is {value}");
-        }
-        assert!((0..42).all(|n| read_headers(&frame[..n], n).is_none()));
     }
 }

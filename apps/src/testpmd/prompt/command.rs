@@ -1,0 +1,82 @@
+//! [`Command`]: what a command is, and how its arguments are read.
+
+use crate::testpmd::event::Next;
+use crate::testpmd::session::Session;
+
+/// A command.
+pub(super) struct Command {
+    /// The words that it begins with.
+    pub(super) name: &'static str,
+    /// The words that follow, as help shows them.
+    pub(super) args: &'static str,
+    /// What it does.
+    pub(super) help: &'static str,
+    /// What may stand as the first word behind its name.
+    pub(super) complete: fn(&Hints) -> Vec<String>,
+    /// Does it.
+    pub(super) run: Run,
+}
+
+/// What a command does with the words behind its name; an error is one line.
+pub(super) type Run = fn(&mut Session, &[&str]) -> Result<Next, String>;
+
+/// What completion knows of the session. It is a copy: completion runs in the prompt's thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Hints {
+    /// The ports' numbers.
+    pub(crate) ports: Vec<u16>,
+}
+
+impl Hints {
+    /// What completion needs to know.
+    pub(crate) fn of(session: &Session) -> Self {
+        Self { ports: session.ports.iter().map(|port| port.id().0).collect() }
+    }
+}
+
+/// Completes nothing.
+pub(super) fn nothing(_: &Hints) -> Vec<String> {
+    Vec::new()
+}
+
+/// Completes a port's number, or all.
+pub(super) fn ports(hints: &Hints) -> Vec<String> {
+    hints.ports.iter().map(u16::to_string).chain(["all".to_owned()]).collect()
+}
+
+/// The error of a command whose arguments are not what its help says.
+pub(super) const USAGE: &str = "usage";
+
+/// Refuses the arguments.
+pub(super) fn usage<T>() -> Result<T, String> {
+    Err(USAGE.to_owned())
+}
+
+/// No arguments.
+pub(super) fn none(args: &[&str]) -> Result<(), String> {
+    if args.is_empty() { Ok(()) } else { usage() }
+}
+
+/// The one argument.
+pub(super) fn one<'a>(args: &[&'a str]) -> Result<&'a str, String> {
+    match args {
+        [arg] => Ok(arg),
+        _ => usage(),
+    }
+}
+
+/// The one argument; without one, all ports.
+pub(super) fn one_or_all<'a>(args: &[&'a str]) -> Result<&'a str, String> {
+    if args.is_empty() { Ok("all") } else { one(args) }
+}
+
+/// The indices of the ports that an argument means.
+pub(super) fn chosen(session: &Session, arg: &str) -> Result<Vec<usize>, String> {
+    if arg == "all" {
+        return Ok((0..session.ports.len()).collect());
+    }
+    match arg.parse() {
+        Ok(number) => session.port(number).map(|index| vec![index]),
+        Err(_) => usage(),
+    }
+}

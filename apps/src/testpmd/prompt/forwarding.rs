@@ -1,0 +1,36 @@
+//! Starting and stopping forwarding, and ending the program.
+
+use super::command::{Command, none, nothing};
+use crate::console::say;
+use crate::testpmd::event::Next;
+use crate::testpmd::report;
+use crate::testpmd::session::Session;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command { name: "start", args: "", help: "begin forwarding", complete: nothing, run: start },
+    Command {
+        name: "stop",
+        args: "",
+        help: "end forwarding and show what was done",
+        complete: nothing,
+        run: stop,
+    },
+    Command { name: "quit", args: "", help: "stop everything and end", complete: nothing, run: quit },
+];
+
+fn start(session: &mut Session, args: &[&str]) -> Result<Next, String> {
+    none(args)?;
+    session.start_forwarding().map(|()| Next::Command)
+}
+
+fn stop(session: &mut Session, args: &[&str]) -> Result<Next, String> {
+    none(args)?;
+    let runs = session.stop_forwarding().ok_or("Packet forwarding not started")?;
+    report::forwarding(&runs);
+    say!("\nDone.");
+    Ok(Next::Command)
+}
+
+fn quit(_: &mut Session, args: &[&str]) -> Result<Next, String> {
+    none(args).map(|()| Next::Quit)
+}
