@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::wire::HEADERS;
+use lm_proto::wire::{HEADERS, UDP};
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef};
 use rte::memzone::{Memzone, MemzoneFlags};
@@ -30,7 +30,7 @@ use crate::region::{CHUNK, Hold, Segment, let_go};
 /// A frame in its slot, in the driver's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Landed {
-    /// Address of its IP payload; the frame starts 34 bytes below.
+    /// Address of its IP payload; the frame starts [`HEADERS`] bytes below.
     pub at: usize,
     /// Bytes of frame.
     pub len: u16,
@@ -47,7 +47,7 @@ pub struct Landed {
 pub const SNAPSHOT: usize = 128;
 
 /// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what landed above.
-const BEYOND: usize = 8;
+const BEYOND: usize = UDP;
 
 /// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
 pub const HEAD: usize = HEADERS + BEYOND;

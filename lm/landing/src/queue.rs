@@ -6,6 +6,7 @@ use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
 use lm_proto::frame::{Frame, Frames, Slot};
+use lm_proto::wire::UDP;
 
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
@@ -15,7 +16,7 @@ use crate::pool::{Landed, LandingPool};
 pub const MAX_BURST: usize = 512;
 
 /// From a slot's buffer to the first byte behind a UDP header.
-const TO_MESSAGE: usize = TO_PAYLOAD + 8;
+const TO_MESSAGE: usize = TO_PAYLOAD + UDP;
 
 /// Who takes the frames.
 ///

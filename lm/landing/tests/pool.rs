@@ -7,11 +7,11 @@ use std::ffi::c_void;
 
 use lm_landing::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::slot_memory::Below;
+use lm_proto::wire::HEADERS;
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
 const STRIDE: usize = 1480;
-const HEADERS: usize = 34;
 
 type Failed = Box<dyn Error>;
 

@@ -55,13 +55,19 @@ impl std::fmt::Display for BadMtu {
 
 impl std::error::Error for BadMtu {}
 
+/// IP payload of a full fragment at this MTU, bytes: a multiple of 8, as offsets are told in units of 8 (RFC 791). For
+/// those who have no [`Geometry`], as their MTU need not be one that datagrams are sent at.
+pub const fn stride(mtu: u16) -> u16 {
+    mtu.saturating_sub(IPV4 as u16) & !7
+}
+
 impl Geometry {
     /// The smallest MTU taken: every IPv4 host accepts it (RFC 791).
     pub const MIN_MTU: u16 = 576;
     /// The largest: the usual jumbo frame of gigabit cards.
     pub const MAX_MTU: u16 = 9216;
     /// Plain Ethernet.
-    pub const ETHERNET: Self = Self { mtu: 1500, stride: 1480 };
+    pub const ETHERNET: Self = Self { mtu: 1500, stride: stride(1500) };
 
     /// The geometry of an MTU, in bytes of IP packet: 576 to 9216.
     ///
@@ -74,7 +80,7 @@ impl Geometry {
         if !(Self::MIN_MTU..=Self::MAX_MTU).contains(&mtu) {
             return Err(BadMtu(mtu));
         }
-        Ok(Self { mtu, stride: (mtu - IPV4 as u16) & !7 })
+        Ok(Self { mtu, stride: stride(mtu) })
     }
 
     /// Bytes of an IP packet at most.

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use crate::layout::stride;
 use crate::wire::IPV4;
 
 /// Peers that are watched at once.
@@ -75,7 +76,7 @@ pub struct MtuCheck {
 impl MtuCheck {
     /// At this MTU.
     pub fn new(mtu: u16) -> Self {
-        let stride = mtu.saturating_sub(IPV4 as u16) & !7;
+        let stride = stride(mtu);
         Self { mtu, stride, peers: [None; PEERS], oldest: 0, told: [0; TOLD], tellings: 0, found: None }
     }
 

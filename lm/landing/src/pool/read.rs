@@ -5,6 +5,7 @@
 
 use std::ptr;
 
+use lm_proto::raw_headers::RAW_HEADERS;
 use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 
@@ -32,8 +33,8 @@ impl LandingPool {
     /// overwritten them, or be doing so. Little-endian words. `None` if they are neither in the region nor in a bounce slot.
     #[inline(always)]
     pub fn raw_headers(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
-        let start = at.wrapping_sub(24);
-        if bounce == 0 && at.is_multiple_of(8) && self.landing().first_covers(start, 24) {
+        let start = at.wrapping_sub(RAW_HEADERS);
+        if bounce == 0 && at.is_multiple_of(8) && self.landing().first_covers(start, RAW_HEADERS) {
             let words = start as *const u64;
             // SAFETY: in the region and aligned. A device may be writing these bytes: each word is read once, and what they
             // say is believed only as the matcher's rules allow.
@@ -47,8 +48,8 @@ impl LandingPool {
     /// not in the region, or not aligned.
     #[inline(always)]
     pub fn front(&self, at: usize) -> Option<[u64; 4]> {
-        let start = at.wrapping_sub(24);
-        if !at.is_multiple_of(8) || !self.landing().first_covers(start, 32) {
+        let start = at.wrapping_sub(RAW_HEADERS);
+        if !at.is_multiple_of(8) || !self.landing().first_covers(start, RAW_HEADERS + 8) {
             return None;
         }
         let words = start as *const u64;
@@ -64,7 +65,7 @@ impl LandingPool {
         if self.copy_frame(at, HEADERS as u16, bounce, &mut front)? != HEADERS {
             return None;
         }
-        let words = front.last_chunk::<24>()?.as_chunks::<8>().0;
+        let words = front.last_chunk::<RAW_HEADERS>()?.as_chunks::<8>().0;
         Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
