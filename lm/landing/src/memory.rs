@@ -116,7 +116,7 @@ impl Memory {
     }
 
     /// Bytes of address space from the base: twice the length if it is mapped twice.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn span(&self) -> usize {
         self.span
     }

@@ -157,7 +157,7 @@ impl LandingPool {
 
     /// The handler; every use ends before the next call into DPDK.
     #[allow(clippy::mut_from_ref)]
-    #[inline(always)]
+    #[inline]
     fn landing(&self) -> &mut Landing {
         // SAFETY: the handler lives as long as the pool. This type is not Sync, so this is the one thread that
         // uses it; drivers reach it only from this thread, inside calls that no reference of ours spans: each
@@ -229,7 +229,7 @@ impl LandingPool {
     }
 
     /// What plain frames look like, and where those that are not in place are.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn plain(&self) -> (Plain, Span) {
         let landing = self.landing();
         (landing.plain(), landing.bounces)

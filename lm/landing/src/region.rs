@@ -34,27 +34,27 @@ impl Segment {
     }
 
     /// Whether `len` bytes at `at` lie in the memory, under either of its addresses.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
         at.wrapping_sub(self.memory.base()) <= self.memory.span().wrapping_sub(len)
             && len <= self.memory.span()
     }
 
     /// How far a slot's payload lies above the first chunk's start, whichever of its addresses this is.
-    #[inline(always)]
+    #[inline]
     fn offset(&self, at: usize) -> usize {
         let offset = at - self.base;
         if offset >= self.len { offset - self.len } else { offset }
     }
 
     /// The chunk in which a slot's payload starts.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn chunk_of(&self, at: usize) -> usize {
         self.offset(at) >> SHIFT
     }
 
     /// How many of `n` slots, `stride` apart upwards from `lowest`, lie in the chunk of the lowest.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn in_lower_chunk(&self, lowest: usize, n: u32, stride: usize) -> u32 {
         let offset = lowest - self.base;
         let top = (offset >> SHIFT << SHIFT) + CHUNK;
@@ -75,7 +75,7 @@ impl Segment {
     }
 
     /// The chunk of the lowest of `n` slots, how many are in it, and the chunk of the others.
-    #[inline(always)]
+    #[inline]
     fn chunks_of(&self, lowest: usize, n: u32, stride: usize) -> (usize, u32, usize) {
         let offset = self.offset(lowest);
         let below = offset >> SHIFT;

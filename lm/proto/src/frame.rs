@@ -43,13 +43,13 @@ pub struct Frame {
 
 impl Frame {
     /// Bytes behind the headers.
-    #[inline(always)]
+    #[inline]
     pub fn payload_len(&self) -> usize {
         usize::from(self.len).saturating_sub(HEADERS)
     }
 
     /// Whether this frame, received right after `above`, reached its headers.
-    #[inline(always)]
+    #[inline]
     pub fn reaches(&self, above: &Self) -> bool {
         above.bounce == 0 && self.at < above.at && self.at + self.payload_len() > above.at - HEADERS
     }

@@ -89,26 +89,26 @@ impl Geometry {
     }
 
     /// IP payload of every fragment but the last, bytes: a multiple of 8.
-    #[inline(always)]
+    #[inline]
     pub fn stride(self) -> usize {
         usize::from(self.stride)
     }
 
     /// Bytes of the frame around a full fragment.
-    #[inline(always)]
+    #[inline]
     pub fn full_frame(self) -> usize {
         HEADERS + self.stride()
     }
 
     /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one frame, may be a few bytes
     /// longer than a stride.
-    #[inline(always)]
+    #[inline]
     pub fn longest_frame(self) -> usize {
         ETHERNET + usize::from(self.mtu)
     }
 
     /// The longest frame that may follow below a slot without touching the headers of the frame in it.
-    #[inline(always)]
+    #[inline]
     pub fn reach(self) -> usize {
         self.stride()
     }
@@ -124,13 +124,13 @@ impl Geometry {
     }
 
     /// Where the IP payload of fragment `index` starts in a send buffer.
-    #[inline(always)]
+    #[inline]
     pub fn block(self, index: usize) -> usize {
         index * (self.stride() + HOLE) + HOLE
     }
 
     /// Whether IP payload of `len` bytes in a frame that starts a landing would reach the header above.
-    #[inline(always)]
+    #[inline]
     fn in_guard(self, len: usize) -> bool {
         len > self.stride() - HEADERS
     }
@@ -255,19 +255,19 @@ impl Layout {
     }
 
     /// How many fragments (1: not fragmented).
-    #[inline(always)]
+    #[inline]
     pub fn fragments(&self) -> usize {
         usize::from(self.fragments)
     }
 
     /// Where the end tag starts, from the start of the IP payload.
-    #[inline(always)]
+    #[inline]
     pub fn tag(&self) -> Option<usize> {
         self.tag.map(|t| t as usize)
     }
 
     /// Bytes behind the headers of fragment `index`: its IP payload, and a trailer if it has one.
-    #[inline(always)]
+    #[inline]
     pub fn fragment_len(&self, index: usize) -> usize {
         let stride = self.geometry.stride();
         (self.landed_len as usize).saturating_sub(index * stride).min(stride)
@@ -280,7 +280,7 @@ impl Layout {
     }
 
     /// Where the UDP payload of fragment `index` lies in it: nothing of headers, padding or tag.
-    #[inline(always)]
+    #[inline]
     pub fn piece(&self, index: usize) -> std::ops::Range<usize> {
         let stride = self.geometry.stride();
         let end = (self.udp_len as usize).saturating_sub(index * stride).min(stride);
@@ -290,7 +290,7 @@ impl Layout {
 
     /// Whether a frame of `len` bytes can be the last fragment's: exact, or padded to the minimum (less a
     /// stripped VLAN tag), either with a frame check sequence behind it or without.
-    #[inline(always)]
+    #[inline]
     pub fn ends_with(&self, len: usize) -> bool {
         let exact = HEADERS + self.fragment_len(self.fragments() - 1);
         len == exact || len == exact + FCS || (len > exact && len <= MIN_FRAME + FCS)

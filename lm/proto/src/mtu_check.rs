@@ -81,7 +81,7 @@ impl MtuCheck {
     }
 
     /// A fragment with an intact header: its source, the bytes of its IP payload, and whether more follow.
-    #[inline(always)]
+    #[inline]
     pub fn observe(&mut self, src: u32, payload: u16, more: bool) {
         if more && payload != self.stride {
             self.differs(src, payload);
@@ -112,7 +112,7 @@ impl MtuCheck {
     }
 
     /// A peer that was found out since the last call.
-    #[inline(always)]
+    #[inline]
     pub fn take(&mut self) -> Option<Mismatch> {
         self.found.take()
     }

@@ -63,7 +63,7 @@ impl Accept {
     /// assert!(Accept::default().takes(&flow));
     /// assert!(!Accept { port: Some(5), ..Accept::default() }.takes(&flow));
     /// ```
-    #[inline(always)]
+    #[inline]
     pub fn takes(&self, flow: &Flow) -> bool {
         self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)
     }

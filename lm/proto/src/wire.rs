@@ -69,12 +69,12 @@ impl Flow {
 }
 
 /// Big-endian 16 bits at `at`; the caller has checked the length.
-#[inline(always)]
+#[inline]
 pub(crate) fn be16(b: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([b[at], b[at + 1]])
 }
 
-#[inline(always)]
+#[inline]
 pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
@@ -234,7 +234,7 @@ pub struct Udp {
 
 impl Udp {
     /// Reads the 8 bytes at the start of `b`; `None` if there are fewer.
-    #[inline(always)]
+    #[inline]
     pub fn parse(b: &[u8]) -> Option<Self> {
         let b = b.first_chunk::<UDP>()?;
         Some(Self { src_port: be16(b, 0), dst_port: be16(b, 2), len: be16(b, 4), checksum: be16(b, 6) })
@@ -281,7 +281,7 @@ pub fn is_known(frame: &[u8], len: usize) -> bool {
 }
 
 /// The Ethernet type of a frame; `None` if it is too short to have one.
-#[inline(always)]
+#[inline]
 pub fn ether_type(frame: &[u8]) -> Option<u16> {
     (frame.len() >= ETHERNET).then(|| be16(frame, 12))
 }

@@ -43,7 +43,7 @@ pub use errno::Errno;
 pub use mbuf::{Burst, Mbuf};
 
 /// The time-stamp counter, which needs no EAL; 0 where there is none.
-#[inline(always)]
+#[inline]
 pub fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, and Linux lets user space execute it.

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// One step.
-#[inline(always)]
+#[inline]
 pub(super) fn step() {
     #[cfg(test)]
     STEPS.set(STEPS.get() + 1);

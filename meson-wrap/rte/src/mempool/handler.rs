@@ -149,7 +149,7 @@ struct Keeper<H> {
 ///
 /// # Safety
 /// `mp` points to a pool whose handler is `H`.
-#[inline(always)]
+#[inline]
 unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
     // SAFETY: the caller's promise; only this module writes `pool_data` of such a pool.
     unsafe { (*mp).__bindgen_anon_1.pool_data.cast() }
@@ -159,7 +159,7 @@ unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
 ///
 /// # Safety
 /// `mp` points to a pool whose handler is `H` and whose `alloc` succeeded.
-#[inline(always)]
+#[inline]
 pub(super) unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
     // SAFETY: the caller's promise.
     unsafe { &raw mut (*keeper::<H>(mp)).handler }

@@ -24,7 +24,7 @@ fn fast_ops(id: PortId) -> *const rte_eth_fp_ops {
 ///
 /// # Safety
 /// The queue exists, on a started port.
-#[inline(always)]
+#[inline]
 unsafe fn data(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe { *queues.data.add(usize::from(queue)) }
@@ -34,7 +34,7 @@ unsafe fn data(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
 ///
 /// # Safety
 /// The queue exists, on a started port.
-#[inline(always)]
+#[inline]
 unsafe fn callback(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
     // SAFETY: the caller's promise. Other threads add and remove callbacks with atomic stores; what is loaded is only
     // followed after the load, which is the order that C relies on, too.
