@@ -1,8 +1,9 @@
 //! [`OverlapPolicy`]: whether datagrams may land in overlapping slots on a port, and why.
 //!
-//! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no erratum
-//! forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes beyond its stride
-//! falls on the datagram above. The first three are the device's; the last one depends on the MTU.
+//! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no
+//! erratum forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes
+//! beyond its stride falls on the datagram above. The first three are the device's; the last one depends on
+//! the MTU.
 
 use std::fmt;
 
@@ -16,8 +17,8 @@ use lm_landing::device::{Allowed, Traits};
 use lm_proto::layout::stride;
 use lm_proto::wire::{HEADERS, UDP};
 
-/// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher then does
-/// not believe.
+/// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher
+/// then does not believe.
 const SPARE: usize = UDP;
 
 /// What is known of a port's device, and how its slots may be laid.

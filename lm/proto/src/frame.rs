@@ -1,12 +1,14 @@
-//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not taken yet.
+//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not
+//! taken yet.
 //!
-//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It never sees an
-//! mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of a frame until it asks
-//! [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
+//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It
+//! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
+//! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
 
 use crate::wire::{HEADERS, UDP};
 
-/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
+/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they
+/// were intact.
 pub type Head = [u8; HEAD];
 
 /// Bytes of a head.
@@ -57,9 +59,9 @@ impl Frame {
 
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
-    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the other, the first
-    /// with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes and one of `last`, and then again
-    /// and again `behind` full ones and one of `last`. They are not taken.
+    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
+    /// other, the first with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes
+    /// and one of `last`, and then again and again `behind` full ones and one of `last`. They are not taken.
     fn count_contiguous(
         &self,
         at: usize,

@@ -14,10 +14,10 @@
 //! 2. else at the next multiple of the stride, in a fragment of its own.
 //!
 //! The guard is the last [`HEADERS`] bytes of a stride: a last fragment that ends there would, when it lands,
-//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP payload
-//! (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's trailer, which
-//! Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too (never at MTU 1500) there
-//! is no tag.
+//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP
+//! payload (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's
+//! trailer, which Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too
+//! (never at MTU 1500) there is no tag.
 
 use crate::wire::{ETHERNET, FCS, HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
 
@@ -55,8 +55,8 @@ impl std::fmt::Display for BadMtu {
 
 impl std::error::Error for BadMtu {}
 
-/// IP payload of a full fragment at this MTU, bytes: a multiple of 8, as offsets are told in units of 8 (RFC 791). For
-/// those who have no [`Geometry`], as their MTU need not be one that datagrams are sent at.
+/// IP payload of a full fragment at this MTU, bytes: a multiple of 8, as offsets are told in units of 8 (RFC
+/// 791). For those who have no [`Geometry`], as their MTU need not be one that datagrams are sent at.
 pub const fn stride(mtu: u16) -> u16 {
     mtu.saturating_sub(IPV4 as u16) & !7
 }
@@ -100,8 +100,8 @@ impl Geometry {
         HEADERS + self.stride()
     }
 
-    /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one frame, may be a few bytes
-    /// longer than a stride.
+    /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one
+    /// frame, may be a few bytes longer than a stride.
     #[inline]
     pub fn longest_frame(self) -> usize {
         ETHERNET + usize::from(self.mtu)
@@ -187,8 +187,8 @@ impl Layout {
         }
     }
 
-    /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a division: the
-    /// matcher's question.
+    /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a
+    /// division: the matcher's question.
     #[inline(always)]
     pub fn fit_tag(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<usize> {
         let stride = geometry.stride();

@@ -1,9 +1,10 @@
 //! [`MtuCheck`]: whether a peer cuts its datagrams for another MTU than this end's.
 //!
-//! A datagram whose fragments are shorter than a slot does not land in one piece, and where the difference is a header's length
-//! or less (MTUs of 1467 to 1499 against 1500) each fragment spoils the header above it without closing the gap: within a burst
-//! nothing of it can be put together. What is counted then does not tell why; the length of a fragment that is not the last
-//! does. Only fragments with an intact header are looked at: of each poll, the newest frame at least.
+//! A datagram whose fragments are shorter than a slot does not land in one piece, and where the difference is
+//! a header's length or less (MTUs of 1467 to 1499 against 1500) each fragment spoils the header above it
+//! without closing the gap: within a burst nothing of it can be put together. What is counted then does not
+//! tell why; the length of a fragment that is not the last does. Only fragments with an intact header are
+//! looked at: of each poll, the newest frame at least.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -183,7 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// A sender of any MTU is told of if its fragments differ from ours, and its MTU is among those named.
+        /// A sender of any MTU is told of if its fragments differ from ours, and its MTU is among those
+        /// named.
         #[test]
         fn the_mtu_is_among_those_named(ours in 576_u16..=9216, theirs in 576_u16..=9216) {
             let stride = |mtu| Geometry::new(mtu).expect("in range").stride() as u16;

@@ -1,8 +1,8 @@
-//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a datagram that
-//! met both.
+//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a
+//! datagram that met both.
 //!
-//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the proofs that the
-//! policy names: `docs/proof.md` has the rules.
+//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the
+//! proofs that the policy names: `docs/proof.md` has the rules.
 
 use crate::wire::Flow;
 

@@ -258,16 +258,17 @@ pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
     b[12..14].copy_from_slice(&ether_type.to_be_bytes());
 }
 
-/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that the sender knows
-/// nothing of congestion marks, and another has one (RFC 3168, section 5.3).
+/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that
+/// the sender knows nothing of congestion marks, and another has one (RFC 3168, section 5.3).
 pub(crate) fn marks_clash(marks: u8) -> bool {
     const NOT_ECT: u8 = 1;
     const CE: u8 = 1 << 3;
     marks & NOT_ECT != 0 && marks & CE != 0
 }
 
-/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The end of a
-/// payload that lies where a header was hardly ever does. `frame` has its headers at least, `len` bytes in all.
+/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The
+/// end of a payload that lies where a header was hardly ever does. `frame` has its headers at least, `len`
+/// bytes in all.
 pub fn is_known(frame: &[u8], len: usize) -> bool {
     let Some(packet) = frame.get(ETHERNET..) else { return false };
     let available = len.saturating_sub(ETHERNET);

@@ -10,8 +10,8 @@ use rte::port::{PortId, PortInfo};
 use super::PortSetup;
 use crate::overlap::Verdict;
 
-/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices without one of
-/// their own (net_memif) refuse all others; frames are cut to it all the same.
+/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices
+/// without one of their own (net_memif) refuse all others; frames are cut to it all the same.
 pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
     let too_long = u32::from(mtu) + FRAMING as u32 > info.max_rx_pktlen;
     Some(mtu).filter(|&m| m != 1500 && !(info.bus == "vdev" && too_long))
@@ -20,7 +20,8 @@ pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
 /// Ethernet header and check sequence.
 const FRAMING: usize = ETHERNET + FCS;
 
-/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to twice as much).
+/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to
+/// twice as much).
 pub const MOST_REGION: usize = 1 << 36;
 
 /// The smallest MTU that IPv4 can do with.
@@ -35,7 +36,8 @@ pub(super) fn pool_plan(
     posted: u32,
 ) -> PoolConfig {
     let traits = verdict.traits;
-    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place for that.
+    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place
+    // for that.
     let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
     let more = u32::from(descriptors - setup.rxd);
     let stride = usize::from(stride(setup.mtu));

@@ -38,7 +38,8 @@ impl Landing {
         })
     }
 
-    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this number (from 1).
+    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this
+    /// number (from 1).
     #[inline]
     pub(crate) fn frame_start(&self, at: usize, len: usize, bounce: u16) -> Option<usize> {
         if bounce == 0 {
@@ -50,8 +51,8 @@ impl Landing {
         fits.then(|| self.bounces.base + index * self.bounce_len + HEADROOM)
     }
 
-    /// What is known of the slot below one of the newest that were handed over; slots are the same for as many as `window` that
-    /// are cut behind them.
+    /// What is known of the slot below one of the newest that were handed over; slots are the same for as
+    /// many as `window` that are issued behind them.
     #[inline]
     pub(crate) fn below(&self, at: usize, window: u64) -> Below {
         let Some(segment) = self.segment_of(at) else { return Below::Unknown };

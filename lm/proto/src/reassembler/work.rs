@@ -1,4 +1,5 @@
-//! Steps that the reassembler took, counted by tests only: links followed, words of bitmaps, entries looked at.
+//! Steps that the reassembler took, counted by tests only: links followed, words of bitmaps, entries looked
+//! at.
 
 #[cfg(test)]
 use std::cell::Cell;
