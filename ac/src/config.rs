@@ -13,8 +13,8 @@ use crate::wire::{HardwareAddress, NodeId, is_one_station};
 pub struct Config {
     /// This node: the identity that its messages carry in their payload.
     pub node: NodeId,
-    /// This life's number, other than in any earlier life of this node: one more than the last, kept on disk, or
-    /// [`Config::any_incarnation`]. A number that was used before is noticed, and costs one more exchange.
+    /// This life's number, other than in any earlier life of this node: one more than the last, kept on disk,
+    /// or [`Config::any_incarnation`]. A number that was used before is noticed, and costs one more exchange.
     pub incarnation: u64,
     /// What the nonces of this life's challenges are made of: nobody else's, and another one in each life.
     pub secret: Key,
@@ -22,15 +22,19 @@ pub struct Config {
     pub policy: Policy,
     /// Landing queues of this node, 1 … 64. `Exclusive` uses the first.
     pub queues: u8,
-    /// Where frames for each of them go, if that is not where messages go: behind steering. One a queue, or none.
+    /// Where frames for each of them go, if that is not where messages go: behind steering. One a queue, or
+    /// none.
     pub landing: Vec<HardwareAddress>,
-    /// Whether grants are announced to all nodes. A queue with steering of its own need not be (`PerReceiver` only).
+    /// Whether grants are announced to all nodes. A queue with steering of its own need not be (`PerReceiver`
+    /// only).
     pub announce: bool,
     /// The cluster key, if there is one.
     pub key: Option<Key>,
-    /// The longest that a holder which dies keeps a queue from the others. A grant is good for [`Config::granted`] of it.
+    /// The longest that a holder which dies keeps a queue from the others. A grant is good for
+    /// [`Config::granted`] of it.
     pub lease: Duration,
-    /// What a receiver waits at the end of a lease before the queue is anybody else's: the part that is not granted.
+    /// What a receiver waits at the end of a lease before the queue is anybody else's: the part that is not
+    /// granted.
     pub guard: Duration,
     /// A holder's frame is in the receiver's ring before this has passed since the call that sends it.
     pub flight: Duration,
@@ -38,8 +42,8 @@ pub struct Config {
     pub drift_ppm: u32,
     /// The longest that one request may hold a queue, renewals included.
     pub hold: Duration,
-    /// What a receiver waits behind `LM_ENDME` for frames and overlapping slots to be out, unless it is told sooner by
-    /// [`crate::Node::drained`]. At least `flight` where the data can be overtaken by `LM_ENDME`.
+    /// What a receiver waits behind `LM_ENDME` for frames and overlapping slots to be out, unless it is told
+    /// sooner by [`crate::Node::drained`]. At least `flight` where the data can be overtaken by `LM_ENDME`.
     pub drain: Duration,
     /// What an applicant waits for an answer before it repeats; doubled each time, up to 16 times as much.
     pub retry: Duration,
@@ -47,7 +51,8 @@ pub struct Config {
     pub tries: u8,
     /// What lies between two announcements of one grant. Who missed one hears the next.
     pub announce_every: Duration,
-    /// Minimum-size frames that a holder sends before its data and behind its `LM_ENDME`: this node's ring is then through.
+    /// Minimum-size frames that a holder sends before its data and behind its `LM_ENDME`: this node's ring is
+    /// then through.
     pub flush: u16,
     /// Nodes that are remembered at most.
     pub nodes: usize,
@@ -159,7 +164,8 @@ pub enum ConfigError {
     Announce,
     /// A table, a repetition or a number of tries that is zero or too large.
     Bounds,
-    /// The lease leaves nothing to use, does not fit its field, or is longer than the hold; or announcements without pause.
+    /// The lease leaves nothing to use, does not fit its field, or is longer than the hold; or announcements
+    /// without pause.
     Lease,
 }
 

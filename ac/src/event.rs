@@ -97,7 +97,8 @@ pub enum Event {
         /// The grant's number.
         grant: u64,
     },
-    /// Nobody may send to this queue any more: separate slots; [`crate::Node::drained`] when the ring is through.
+    /// Nobody may send to this queue any more: separate slots; [`crate::Node::drained`] when the ring is
+    /// through.
     Closed {
         /// The landing queue.
         queue: u8,

@@ -1,22 +1,26 @@
 //! Admission control: who may land on whom, and when.
 //!
-//! A datagram lands whole only if exactly its fragments reach the landing queue meanwhile. On a card with one receive
-//! queue a protocol has to see to that: the paper's section 3.3 of "LM". This crate is that protocol, sans-IO: no sockets, no
-//! clock, no threads, no DPDK. `docs/admission-control.md` specifies it; here is where things are.
+//! A datagram lands whole only if exactly its fragments reach the landing queue meanwhile. On a card with one
+//! receive queue a protocol has to see to that: the paper's section 3.3 of "LM". This crate is that protocol,
+//! sans-IO: no sockets, no clock, no threads, no DPDK. `docs/admission-control.md` specifies it; here is
+//! where things are.
 //!
 //! # The modules in order
-//! [`wire`] is the six messages as bytes, all of one layout, with the MAC of [`Key`]. `list` is the LM_RECV_ADDR list
-//! with the paper's flags. [`machine`] is the state machine: one table of transitions for both roles and both policies, and
-//! nothing that is not in it happens. `peers` remembers of every node its incarnation and the messages seen; `waiting` is the
-//! fair queue of `PerReceiver`. [`Node`] puts them together: `handle`, `request`, `release`, `poll_transmit`, `poll_timeout`,
-//! `poll_event`; its documentation is the contract. [`Config`] has the times that safety rests on, [`Event`] what comes
-//! out, [`Counters`] a name for every drop.
+//! [`wire`] is the six messages as bytes, all of one layout, with the MAC of [`Key`]. `list` is the
+//! LM_RECV_ADDR list with the paper's flags. [`machine`] is the state machine: one table of transitions for
+//! both roles and both policies, and nothing that is not in it happens. `peers` remembers of every node its
+//! incarnation and the messages seen; `waiting` is the fair queue of `PerReceiver`. [`Node`] puts them
+//! together: `handle`, `request`, `release`, `poll_transmit`, `poll_timeout`, `poll_event`; its documentation
+//! is the contract. [`Config`] has the times that safety rests on, [`Event`] what comes out, [`Counters`] a
+//! name for every drop.
 //!
-//! With the feature `mock`: a small world for the model checker and the fuzz harness, and a cluster in virtual time.
+//! With the feature `mock`: a small world for the model checker and the fuzz harness, and a cluster in
+//! virtual time.
 //!
 //! # Beside the data path
-//! A data lcore needs nothing of this crate but a [`Grant`], which is plain data: it compares `until` with its clock before each
-//! datagram and asks nobody. Frames to [`PORT`] and strays go to whoever pumps the node. `handle` allocates nothing.
+//! A data lcore needs nothing of this crate but a [`Grant`], which is plain data: it compares `until` with
+//! its clock before each datagram and asks nobody. Frames to [`PORT`] and strays go to whoever pumps the
+//! node. `handle` allocates nothing.
 //!
 //! # An example
 //! ```

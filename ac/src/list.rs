@@ -17,8 +17,8 @@ pub enum Flag {
 
 /// A member of the list.
 ///
-/// The paper's has an address, a flag and a pointer to the next; the rest is what lets an entry go when the message
-/// that should remove it was lost, and keeps a late message from bringing it back.
+/// The paper's has an address, a flag and a pointer to the next; the rest is what lets an entry go when the
+/// message that should remove it was lost, and keeps a late message from bringing it back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// The node with an active landing.
@@ -60,7 +60,8 @@ impl ReceiverList {
         self.entries.iter()
     }
 
-    /// Appends the entry, or renews that of its address. An older grant changes nothing; an older incarnation never gets here.
+    /// Appends the entry, or renews that of its address. An older grant changes nothing; an older incarnation
+    /// never gets here.
     pub(crate) fn append(&mut self, entry: Entry) {
         if let Some(old) = self.entries.iter_mut().find(|e| e.address == entry.address) {
             if entry.incarnation != old.incarnation || entry.grant > old.grant {

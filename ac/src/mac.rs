@@ -13,16 +13,16 @@ pub(crate) const MAC: usize = 16;
 
 /// The key that all nodes of a cluster share, 32 bytes.
 ///
-/// With it, every message is signed, and what is not is dropped before anything else is looked at. Without it, the
-/// protocol is open: whoever can send a frame can be granted, end a grant or list an address.
+/// With it, every message is signed, and what is not is dropped before anything else is looked at. Without
+/// it, the protocol is open: whoever can send a frame can be granted, end a grant or list an address.
 ///
 /// Its bytes are overwritten when it is dropped, and so is what a signature was made with.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// A key that nobody else has. The standard library keys its hash tables by the operating system's random numbers; this
-    /// one is made of them.
+    /// A key that nobody else has. The standard library keys its hash tables by the operating system's random
+    /// numbers; this one is made of them.
     pub(crate) fn unique() -> Self {
         let mut bytes = [0; 32];
         for (n, part) in bytes.chunks_exact_mut(8).enumerate() {
@@ -81,7 +81,8 @@ mod tests {
     use super::*;
 
     const fn is_wiped<T: ZeroizeOnDrop>() {}
-    /// Whoever holds a key's bytes wipes them: the key, and the hash that was begun with it (of two of which HMAC is made).
+    /// Whoever holds a key's bytes wipes them: the key, and the hash that was begun with it (of two of which
+    /// HMAC is made).
     const _: () = {
         is_wiped::<Key>();
         is_wiped::<Sha256>();

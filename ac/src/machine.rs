@@ -1,14 +1,15 @@
 //! The node's state machine: one table of transitions.
 //!
-//! A node plays two roles at once. As *applicant* it has one state per destination, as *receiver* one per landing queue.
-//! [`TABLE`] says for a state and an input which state follows and what is done; what is not in the table is ignored.
-//! The code elsewhere decides which input a message or a moment is, and carries actions out: it never changes a state.
-//! `docs/admission-control.md` shows the diagrams made of this table.
+//! A node plays two roles at once. As *applicant* it has one state per destination, as *receiver* one per
+//! landing queue. [`TABLE`] says for a state and an input which state follows and what is done; what is not
+//! in the table is ignored. The code elsewhere decides which input a message or a moment is, and carries
+//! actions out: it never changes a state. `docs/admission-control.md` shows the diagrams made of this table.
 
 /// How grants are given.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Policy {
-    /// Section 3.3 and Fig. 3: one node of the cluster lands at one instant, everybody else sends the ordinary way.
+    /// Section 3.3 and Fig. 3: one node of the cluster lands at one instant, everybody else sends the
+    /// ordinary way.
     Exclusive,
     /// Every receiver grants each of its landing queues to one applicant at a time, and queues the others.
     PerReceiver,
@@ -98,7 +99,8 @@ pub enum Input {
     Removed,
     /// The destination runs in a new incarnation, or this node does.
     Restarted,
-    /// The destination has not taken what was sent: it asks for a proof of this node's incarnation, which it has got.
+    /// The destination has not taken what was sent: it asks for a proof of this node's incarnation, which it
+    /// has got.
     Challenged,
     /// It is time to repeat.
     Retry,
@@ -220,7 +222,8 @@ pub enum Action {
     TellRevoked,
     /// Tell the caller: stop, the lease is over.
     TellLapsed,
-    /// Make the applicant of `LM_REQ`, or the next of the queue, the holder; list this node; tell the engine to land.
+    /// Make the applicant of `LM_REQ`, or the next of the queue, the holder; list this node; tell the engine
+    /// to land.
     Activate,
     /// Broadcast `LM_APPEND_ADDR` and come back when it is time to repeat it.
     SendAppend,
@@ -242,12 +245,13 @@ pub enum Action {
     StartDrain,
     /// Wait for the guard time, for a holder that never said it was done; then as [`Action::StartDrain`].
     StartGuard,
-    /// Wait until the lease and the guard are over, for a holder of whom another life was proven: the one before may not know
-    /// of it.
+    /// Wait until the lease and the guard are over, for a holder of whom another life was proven: the one
+    /// before may not know of it.
     AwaitLease,
     /// Rest as after a start, until the leases that were granted are over.
     Rest,
-    /// Nothing to wait for: the holder has stopped, its last frame has arrived, and the next one's flush pushes the ring through.
+    /// Nothing to wait for: the holder has stopped, its last frame has arrived, and the next one's flush
+    /// pushes the ring through.
     EndGrant,
     /// Tell the engine that the holder never ended.
     TellExpired,
@@ -278,7 +282,8 @@ pub use table::TABLE;
 const NONE: u8 = u8::MAX;
 const INDEX: [[[u8; Input::EVERY.len()]; State::EVERY.len()]; 2] = index();
 
-/// Where in the table a state and an input are; two rows for one place, or a row across the roles, do not compile.
+/// Where in the table a state and an input are; two rows for one place, or a row across the roles, do not
+/// compile.
 const fn index() -> [[[u8; Input::EVERY.len()]; State::EVERY.len()]; 2] {
     let mut index = [[[NONE; Input::EVERY.len()]; State::EVERY.len()]; 2];
     assert!(TABLE.len() < NONE as usize);

@@ -1,4 +1,5 @@
-//! What is remembered of every node heard: the incarnation that it has proven, and which of its messages were seen.
+//! What is remembered of every node heard: the incarnation that it has proven, and which of its messages were
+//! seen.
 
 use crate::time::Instant;
 #[cfg(any(test, feature = "mock"))]
@@ -45,7 +46,8 @@ impl Peer {
 }
 
 impl Peer {
-    /// Forgets what is over for so long that nothing comes as late: a number that a member made up must not count for ever.
+    /// Forgets what is over for so long that nothing comes as late: a number that a member made up must not
+    /// count for ever.
     fn expire(&mut self, now: Instant) {
         if self.over_until <= now {
             (self.ended, self.removed, self.over_until) = (0, 0, Instant::ZERO);
@@ -67,7 +69,8 @@ impl Peer {
         (self.top, self.seen) = (top, seen);
     }
 
-    /// Clears what tells nothing: which of its nonces is due, and what is over for good, or was never announced.
+    /// Clears what tells nothing: which of its nonces is due, and what is over for good, or was never
+    /// announced.
     pub(crate) fn forget(&mut self, announce: bool, now: Instant) {
         self.proofs = 0;
         self.expire(now);
@@ -114,8 +117,8 @@ impl Peers {
         Self { room, peers: Vec::with_capacity(room) }
     }
 
-    /// Takes note of `message`: each is fresh once. Only where the protocol is `open` the first that is heard of a node is
-    /// taken without a proof.
+    /// Takes note of `message`: each is fresh once. Only where the protocol is `open` the first that is heard
+    /// of a node is taken without a proof.
     pub(crate) fn arrive(&mut self, message: &Message, open: bool) -> Result<(), Refusal> {
         let at = match self.peers.binary_search_by_key(&message.from, |p| p.id) {
             Ok(at) => at,
@@ -145,8 +148,8 @@ impl Peers {
         Ok(())
     }
 
-    /// The sender of `message` has proven its incarnation by it. Nothing that it sent before is taken any more: that may be a
-    /// recording. There is room for it, as [`Peers::arrive`] said.
+    /// The sender of `message` has proven its incarnation by it. Nothing that it sent before is taken any
+    /// more: that may be a recording. There is room for it, as [`Peers::arrive`] said.
     pub(crate) fn adopt(&mut self, message: &Message) {
         let proven = |proofs| Peer { seen: u64::MAX, proofs, ..Peer::new(message) };
         match self.peers.binary_search_by_key(&message.from, |p| p.id) {
@@ -172,7 +175,8 @@ impl Peers {
         self.get(id).map_or((0, 0), |p| (p.incarnation, p.top))
     }
 
-    /// Whether it is time to challenge `id`, or to send again what it has not taken; if it is known, the next time is at `next`.
+    /// Whether it is time to challenge `id`, or to send again what it has not taken; if it is known, the next
+    /// time is at `next`.
     pub(crate) fn may_exchange(&mut self, id: NodeId, now: Instant, next: Instant) -> bool {
         self.find(id).is_none_or(|peer| {
             let due = now >= peer.exchange_at;

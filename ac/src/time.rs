@@ -6,7 +6,8 @@ use core::time::Duration;
 
 /// A moment on one node's monotonic clock, in nanoseconds since an epoch of the caller's choice.
 ///
-/// No two nodes share an epoch and nothing here reads a clock: a moment never goes on the wire, only durations do.
+/// No two nodes share an epoch and nothing here reads a clock: a moment never goes on the wire, only
+/// durations do.
 ///
 /// ```
 /// use ac::Instant;

@@ -48,7 +48,8 @@ impl WaitingRequests {
         self.waiting.len()
     }
 
-    /// Queues the request, or renews the applicant's place: how many go before it, `None` if there is no room.
+    /// Queues the request, or renews the applicant's place: how many go before it, `None` if there is no
+    /// room.
     pub(crate) fn push(&mut self, new: Waiting) -> Option<usize> {
         if let Some(old) = self.waiting.iter_mut().find(|w| w.node == new.node) {
             *old = Waiting { passed: old.passed, ..new };
@@ -135,7 +136,8 @@ mod tests {
     }
 
     proptest! {
-        /// A bystander of priority 0 is granted before the eighth of those who come after it, whatever their priority.
+        /// A bystander of priority 0 is granted before the eighth of those who come after it, whatever their
+        /// priority.
         #[test]
         fn nobody_starves(before in 0_usize..20, later in prop::collection::vec(0_u8..=7, 60)) {
             let mut queue = WaitingRequests::new(100);

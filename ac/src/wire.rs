@@ -1,7 +1,7 @@
 //! The control messages as they travel: one layout for all six, in the payload of one UDP datagram.
 //!
-//! `docs/admission-control.md` specifies it so that it can be implemented from the page; the test vectors there are
-//! checked by `tests/vectors.rs`. Nothing here decides anything.
+//! `docs/admission-control.md` specifies it so that it can be implemented from the page; the test vectors
+//! there are checked by `tests/vectors.rs`. Nothing here decides anything.
 
 use core::fmt;
 use core::time::Duration;
@@ -64,7 +64,8 @@ pub(crate) fn is_one_station(address: &HardwareAddress) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Kind {
-    /// `LM_REQ`: require LM_RECV traffic with specified data size. Repeated by its holder, it renews the lease.
+    /// `LM_REQ`: require LM_RECV traffic with specified data size. Repeated by its holder, it renews the
+    /// lease.
     Req = 1,
     /// `LM_ENDME`: LM_RECV traffic is finished, or no longer wanted.
     EndMe = 2,
@@ -76,7 +77,8 @@ pub enum Kind {
     AppendAddr = 5,
     /// `LM_REMOVE_ADDR`: remove the address from the list. To one node, it answers its `LM_ENDME`.
     RemoveAddr = 6,
-    /// `LM_CHALLENGE`, beyond the paper: asks a node to prove that it lives in the incarnation that it names, or proves it.
+    /// `LM_CHALLENGE`, beyond the paper: asks a node to prove that it lives in the incarnation that it names,
+    /// or proves it.
     Challenge = 16,
 }
 
@@ -110,7 +112,8 @@ impl Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[repr(u8)]
 pub enum Reason {
-    /// The sender's list is not empty: somebody else lands (the paper's only reason). Also: it rests after a restart.
+    /// The sender's list is not empty: somebody else lands (the paper's only reason). Also: it rests after a
+    /// restart.
     #[default]
     Busy = 0,
     /// The sender of the rejection lands itself, for another: list its address.
@@ -155,8 +158,8 @@ pub struct Message {
     pub echo_sequence: u64,
     /// The address listed, or the destination requested.
     pub address: NodeId,
-    /// Bytes that the sender wants to send; in `LM_ACQ_OK` see [`Message::landing`]. In `LM_CHALLENGE` the nonce that the
-    /// addressee is to send back, 0: none.
+    /// Bytes that the sender wants to send; in `LM_ACQ_OK` see [`Message::landing`]. In `LM_CHALLENGE` the
+    /// nonce that the addressee is to send back, 0: none.
     pub size: u64,
     /// The applicant's number of the request; in `LM_CHALLENGE` the nonce sent back, 0: none.
     pub request: u64,
@@ -199,7 +202,8 @@ impl Message {
         Duration::from_micros(self.lease as u64)
     }
 
-    /// Where frames for the queue granted go; `None`: where messages go. A hardware address is the low 48 bits of the field.
+    /// Where frames for the queue granted go; `None`: where messages go. A hardware address is the low 48
+    /// bits of the field.
     pub fn landing(&self) -> Option<HardwareAddress> {
         let [0, 0, address @ ..] = self.size.to_be_bytes() else { return None };
         is_one_station(&address).then_some(address)
@@ -240,10 +244,11 @@ impl Message {
         MAX_LENGTH
     }
 
-    /// Reads a message. With a `key`, only one that carries the right MAC; without, only one that carries none.
+    /// Reads a message. With a `key`, only one that carries the right MAC; without, only one that carries
+    /// none.
     ///
-    /// Bytes beyond the message are refused: a message is the whole UDP payload. Ethernet's padding lies behind
-    /// the UDP datagram and is the caller's to take off (by the UDP length).
+    /// Bytes beyond the message are refused: a message is the whole UDP payload. Ethernet's padding lies
+    /// behind the UDP datagram and is the caller's to take off (by the UDP length).
     pub fn decode(bytes: &[u8], key: Option<&Key>) -> Result<Self, DecodeError> {
         let (head, rest) = bytes.split_first_chunk::<8>().ok_or(DecodeError::Length)?;
         let [m0, m1, version, kind, flags, reason, priority, queue] = *head;

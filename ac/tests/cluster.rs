@@ -1,8 +1,8 @@
 //! Clusters in virtual time: 2, 16 and 256 nodes, loss, delay, crashes. Deterministic by seed.
 //!
-//! Every node wants to send 64 KB messages, each 8 in a row under one request, to nodes in turn. A gigabit link at each end is
-//! the capacity: a message takes 540 µs of both. `cargo test --release -p ac --test cluster -- --nocapture` prints the
-//! table of `docs/admission-control.md`.
+//! Every node wants to send 64 KB messages, each 8 in a row under one request, to nodes in turn. A gigabit
+//! link at each end is the capacity: a message takes 540 µs of both. `cargo test --release -p ac --test
+//! cluster -- --nocapture` prints the table of `docs/admission-control.md`.
 
 use std::time::Duration;
 
@@ -250,7 +250,8 @@ fn row(policy: Policy, nodes: usize, loss: u32, seed: u64) -> (Outcome, String) 
     (o, text)
 }
 
-/// Under `Exclusive` the whole cluster shares one landing at a time: longer, so that equal chances become equal counts.
+/// Under `Exclusive` the whole cluster shares one landing at a time: longer, so that equal chances become
+/// equal counts.
 fn length(policy: Policy, nodes: usize) -> Duration {
     match (policy, nodes) {
         (_, 256) => us(300_000),
@@ -298,7 +299,8 @@ fn table() {
     }
 }
 
-/// Every node crashes once, somewhere in the run, and comes back: nothing hangs, and all are granted afterwards.
+/// Every node crashes once, somewhere in the run, and comes back: nothing hangs, and all are granted
+/// afterwards.
 #[test]
 fn crashes_hang_nobody() {
     for policy in [Policy::Exclusive, Policy::PerReceiver] {
@@ -334,8 +336,9 @@ fn a_seed_is_a_run() {
     assert_eq!(run(), run());
 }
 
-/// Holders that send without pause up to the last moment, clocks as far apart as allowed, frames that take almost the
-/// whole flight time: the queue is never another's when a frame comes, though no holder ever ends its grant itself.
+/// Holders that send without pause up to the last moment, clocks as far apart as allowed, frames that take
+/// almost the whole flight time: the queue is never another's when a frame comes, though no holder ever ends
+/// its grant itself.
 #[test]
 fn leases_keep_holders_apart_on_frames() {
     const NODES: usize = 4;

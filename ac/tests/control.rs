@@ -126,7 +126,8 @@ fn the_loop_takes_turns_until_it_is_told_to_stop() {
     }
 }
 
-/// A node whose link has just come up, or that had no CPU, finds a request before it has seen that its rest is over.
+/// A node whose link has just come up, or that had no CPU, finds a request before it has seen that its rest
+/// is over.
 #[test]
 fn a_rest_that_is_over_refuses_nobody() {
     let (mut a, mut b) = (end(1), end(2));

@@ -1,4 +1,5 @@
-//! What the paper leaves open, hole by hole: the rules of `docs/admission-control.md` ("What a network adds").
+//! What the paper leaves open, hole by hole: the rules of `docs/admission-control.md` ("What a network
+//! adds").
 
 mod net;
 
@@ -26,7 +27,8 @@ fn has(events: &[(usize, Event)], who: usize, what: impl Fn(&Event) -> bool) -> 
     events.iter().any(|(n, e)| *n == who && what(e))
 }
 
-/// Rule 1: an applicant repeats until it is answered; the receiver answers each repetition with the same grant.
+/// Rule 1: an applicant repeats until it is answered; the receiver answers each repetition with the same
+/// grant.
 #[test]
 fn a_lost_request_and_a_lost_answer_are_repeated() {
     let mut net = exclusive();
@@ -221,7 +223,8 @@ fn messages_of_an_earlier_life_are_stale() {
     assert_eq!(net.handle(A, &old_ok), Err(HandleError::Stale));
 }
 
-/// Rule 6: a holder that restarts ends what it held, when the lease is over: whether the life before is, only the node knows.
+/// Rule 6: a holder that restarts ends what it held, when the lease is over: whether the life before is, only
+/// the node knows.
 #[test]
 fn a_restarted_holder_has_ended() {
     let mut net = exclusive();
@@ -237,7 +240,8 @@ fn a_restarted_holder_has_ended() {
     assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
 }
 
-/// Rule 7: two announcements cross; the receiver with the larger address withdraws, and the cluster settles on one.
+/// Rule 7: two announcements cross; the receiver with the larger address withdraws, and the cluster settles
+/// on one.
 #[test]
 fn crossing_grants_settle_on_one() {
     let mut net = Net::new(&config(Policy::Exclusive), 4);
@@ -262,7 +266,8 @@ fn crossing_grants_settle_on_one() {
     assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)), "the one that withdrew is free again");
 }
 
-/// Rule 8: a node that joins while a grant is out hears the next announcement, or is told when its frame strays in.
+/// Rule 8: a node that joins while a grant is out hears the next announcement, or is told when its frame
+/// strays in.
 #[test]
 fn who_missed_the_announcement_hears_it_again() {
     let mut net = exclusive();
@@ -358,8 +363,8 @@ fn a_key_is_everybodys_or_nobodys() {
     assert_eq!(net.handle(B, &bytes[..n]), Err(HandleError::Decode(DecodeError::Mac)));
 }
 
-/// Rule 11: a signed message that is recorded and played again is refused, also by a node that has restarted meanwhile and knows
-/// nothing.
+/// Rule 11: a signed message that is recorded and played again is refused, also by a node that has restarted
+/// meanwhile and knows nothing.
 #[test]
 fn replays_change_no_hands() {
     let mut net = Net::new(&keyed(1), 3);
@@ -413,8 +418,8 @@ fn is_served(net: &mut Net, from: usize, to: usize, time: std::time::Duration) -
     granted(&net.events(), from) == 1
 }
 
-/// Rule 6: a node that comes back is served whatever number it has: a clock that went back, a counter, the last number there
-/// is, and the very one of its life before.
+/// Rule 6: a node that comes back is served whatever number it has: a clock that went back, a counter, the
+/// last number there is, and the very one of its life before.
 #[test]
 fn a_restarted_node_is_served_under_any_number() {
     let open = || config(Policy::PerReceiver);
@@ -457,7 +462,8 @@ fn a_restarted_receiver_serves_under_any_number() {
     }
 }
 
-/// Rule 10: a member that has the key claims the last incarnation, sequence number, request and grant there are. It locks out nobody.
+/// Rule 10: a member that has the key claims the last incarnation, sequence number, request and grant there
+/// are. It locks out nobody.
 #[test]
 fn a_member_that_lies_locks_nobody_out() {
     let last = |kind, of, to| Message {
@@ -483,7 +489,8 @@ fn a_member_that_lies_locks_nobody_out() {
                 };
                 let life = if lives { 7 } else { u64::MAX };
                 for (of, to) in [(A, B), (B, A)] {
-                    // It is as if it answered: the echo is right, and in the last line, it knows more of us than there is.
+                    // It is as if it answered: the echo is right, and in the last line, it knows more of us
+                    // than there is.
                     let message = Message { incarnation: life, echo_incarnation: 7, ..last(kind, of, to) };
                     lie(&mut net, to, message);
                     lie(
@@ -507,8 +514,8 @@ fn a_member_that_lies_locks_nobody_out() {
     }
 }
 
-/// Rule 10: a member that hears the challenge and answers it for another life gets that believed. The node whose life it is takes it back by
-/// speaking, and its queue is nobody else's before its lease is over.
+/// Rule 10: a member that hears the challenge and answers it for another life gets that believed. The node
+/// whose life it is takes it back by speaking, and its queue is nobody else's before its lease is over.
 #[test]
 fn a_life_that_was_taken_is_taken_back() {
     let mut net = Net::new(&Config { key: Some(Key::new([1; 32])), ..config(Policy::PerReceiver) }, 3);
@@ -542,7 +549,8 @@ fn a_life_that_was_taken_is_taken_back() {
     );
 }
 
-/// Rule 11: of a life that is over nothing is taken, and nothing from before a proof; neither is an answer to a challenge that is over.
+/// Rule 11: of a life that is over nothing is taken, and nothing from before a proof; neither is an answer to
+/// a challenge that is over.
 #[test]
 fn recordings_of_any_life_are_refused() {
     let mut net = Net::new(&Config { key: Some(Key::new([1; 32])), ..config(Policy::PerReceiver) }, 3);

@@ -1,8 +1,8 @@
 //! The product's own state machine under stateright, judged by frames (`ac::mock::World`).
 //!
-//! Exhaustive within the bounds that each test prints: every order of arrival, every loss, duplicate, crash and restart that
-//! the bounds allow, every moment at which a timer can fire relative to what is on the wire. No depth is cut: requests, tries and
-//! leases are finite, so every run ends.
+//! Exhaustive within the bounds that each test prints: every order of arrival, every loss, duplicate, crash
+//! and restart that the bounds allow, every moment at which a timer can fire relative to what is on the wire.
+//! No depth is cut: requests, tries and leases are finite, so every run ends.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,15 +20,15 @@ struct Bounded {
     exact: bool,
 }
 
-/// Where nothing comes late, a message that is lost may be lost last of all those that are on the wire at that moment: until then
-/// it changes nothing, and time does not go on before the wire is empty. So it is enough to lose when all that are left
-/// can be lost. (`the_search_leaves_nothing_out` compares.)
+/// Where nothing comes late, a message that is lost may be lost last of all those that are on the wire at
+/// that moment: until then it changes nothing, and time does not go on before the wire is empty. So it is
+/// enough to lose when all that are left can be lost. (`the_search_leaves_nothing_out` compares.)
 fn may_lose(world: &World) -> bool {
     world.faults().late > 0 || world.in_flight() <= usize::from(world.faults().losses)
 }
 
-/// What can happen next. At rest nothing is left that a fault could change but a crash without consequence; who is down may
-/// come back, whether there is something on the wire that nobody takes or not.
+/// What can happen next. At rest nothing is left that a fault could change but a crash without consequence;
+/// who is down may come back, whether there is something on the wire that nobody takes or not.
 fn offered(world: &World, acts: &mut Vec<Act>) {
     world.progress(acts);
     let rests = acts.is_empty();
@@ -139,7 +139,8 @@ fn one_loss() {
     explore("PerReceiver", &per_receiver(), SHAPES[0], faults);
 }
 
-/// Two applicants of one receiver; requests that cross, so that two receivers land at once; a pair that asks each other.
+/// Two applicants of one receiver; requests that cross, so that two receivers land at once; a pair that asks
+/// each other.
 const SHAPES: [&[(usize, usize, u8)]; 3] =
     [&[(0, 2, 0), (1, 2, 0)], &[(2, 0, 0), (2, 1, 0)], &[(0, 1, 0), (1, 0, 0)]];
 
@@ -224,8 +225,8 @@ fn quiet(start: &World, reduced: bool) -> (BTreeMap<Form, World>, usize) {
     (quiet, known.len())
 }
 
-/// Worlds that behave alike are looked at once, and losses come last: that reaches whatever is reached without, but for worlds
-/// in which a message was lost that nobody would have taken.
+/// Worlds that behave alike are looked at once, and losses come last: that reaches whatever is reached
+/// without, but for worlds in which a message was lost that nobody would have taken.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "minutes without optimisation: make model")]
 fn the_search_leaves_nothing_out() {
@@ -260,7 +261,8 @@ fn nothing_is_left_out(policy: Policy, requests: &'static [(usize, usize, u8)], 
     assert!(few < many);
 }
 
-/// Every world as it is: for those in which numbers are compared, so that renaming them would change what happens.
+/// Every world as it is: for those in which numbers are compared, so that renaming them would change what
+/// happens.
 fn explore_exactly(name: &str, world: World) {
     let start = Instant::now();
     let bounds = (world.requests(), world.faults());
@@ -287,9 +289,9 @@ fn explore_exactly(name: &str, world: World) {
     assert!(checker.discovery("all granted").is_some(), "nobody was granted all");
 }
 
-/// A node comes back under a lower number, a higher one and the same, a member lies about numbers, somebody plays recordings: with
-/// and without a key no frame lands on another's, nobody whose messages get through is left without an answer, and of a
-/// recording nothing is taken. Who comes back asks again.
+/// A node comes back under a lower number, a higher one and the same, a member lies about numbers, somebody
+/// plays recordings: with and without a key no frame lands on another's, nobody whose messages get through is
+/// left without an answer, and of a recording nothing is taken. Who comes back asks again.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "a minute without optimisation: make model")]
 fn lives_lies_and_recordings() {

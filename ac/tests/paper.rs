@@ -21,8 +21,8 @@ fn granted(events: &[(usize, Event)], who: usize) -> bool {
     events.iter().any(|(n, e)| *n == who && matches!(e, Event::Granted { .. }))
 }
 
-/// "If the LM_RECV_ADDR list is null, node A sends a LM_REQ message to node B"; `LM_REQ` with a null list: broadcast
-/// `LM_APPEND_ADDR`, activate, `LM_ACQ_OK`; on `LM_ACQ_OK` begin to transmit.
+/// "If the LM_RECV_ADDR list is null, node A sends a LM_REQ message to node B"; `LM_REQ` with a null list:
+/// broadcast `LM_APPEND_ADDR`, activate, `LM_ACQ_OK`; on `LM_ACQ_OK` begin to transmit.
 #[test]
 fn a_null_list_asks_and_is_granted() {
     let mut net = cluster();
@@ -59,7 +59,8 @@ fn the_end_is_broadcast() {
     assert_eq!(net.nodes[B].landing(0), Some((State::Closed, None)));
 }
 
-/// "If the LM_RECV_ADDR list is not null and the address of node B is not listed": the ordinary way, without asking.
+/// "If the LM_RECV_ADDR list is not null and the address of node B is not listed": the ordinary way, without
+/// asking.
 #[test]
 fn an_unlisted_destination_is_sent_to_the_ordinary_way() {
     let mut net = cluster();
@@ -83,7 +84,8 @@ fn a_listed_destination_is_cancelled() {
     assert!(net.wire.is_empty());
 }
 
-/// `LM_REQ` with a list that is not null is rejected; `LM_ACQ_REJ` lets transmit if the destination is not listed.
+/// `LM_REQ` with a list that is not null is rejected; `LM_ACQ_REJ` lets transmit if the destination is not
+/// listed.
 #[test]
 fn a_rejection_by_an_unlisted_node_is_the_ordinary_way() {
     let mut net = cluster();
@@ -126,7 +128,8 @@ fn one_active_receiver() {
     assert_eq!(net.nodes[C].landing(0), Some((State::Closed, None)));
 }
 
-/// "The data transfer is not delayed at the sender side": the call returns, the answer is an event. The extensions are off.
+/// "The data transfer is not delayed at the sender side": the call returns, the answer is an event. The
+/// extensions are off.
 #[test]
 fn the_call_returns_at_once() {
     let mut net = cluster();

@@ -1,4 +1,5 @@
-//! The policy `PerReceiver`: many receivers at once, a fair queue at each, priorities and a bound on hold time.
+//! The policy `PerReceiver`: many receivers at once, a fair queue at each, priorities and a bound on hold
+//! time.
 
 mod net;
 
@@ -169,8 +170,8 @@ fn a_grant_is_for_many_datagrams() {
     assert_eq!(net.nodes[0].request(node(1), 1, 0, net.now), Err(RequestError::InProgress));
 }
 
-/// Where an answer takes longer than a sender waits before it asks again, as behind a queue full of datagrams, each renewal is
-/// asked for and answered more than once: the grant is held all the same.
+/// Where an answer takes longer than a sender waits before it asks again, as behind a queue full of
+/// datagrams, each renewal is asked for and answered more than once: the grant is held all the same.
 #[test]
 fn a_renewal_that_is_answered_twice() {
     let config = Config { announce: false, hold: ms(10_000), ..per_receiver() };
@@ -216,7 +217,8 @@ fn a_dead_waiter_is_forgotten() {
     assert_eq!(granted(&mut net), [2]);
 }
 
-/// `LM_ENDME` says how many flush frames follow it: as many as the grant named, bounded, and only behind the first.
+/// `LM_ENDME` says how many flush frames follow it: as many as the grant named, bounded, and only behind the
+/// first.
 #[test]
 fn flush_frames_follow_the_first_end() {
     for (named, sent) in [(288, 288), (u16::MAX, 8192)] {
@@ -237,7 +239,8 @@ fn flush_frames_follow_the_first_end() {
     }
 }
 
-/// A life before may still send, as far as its receiver knows: a ring that is through does not end that drain, the lease does.
+/// A life before may still send, as far as its receiver knows: a ring that is through does not end that
+/// drain, the lease does.
 #[test]
 fn the_guard_behind_a_restart_outlasts_the_ring() {
     let mut net = Net::new(&Config { guard: ms(5), drain: ms(1), ..per_receiver() }, 3);

@@ -42,7 +42,8 @@ fn every_state_and_input() {
     pinned(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transitions.txt"), &text);
 }
 
-/// A mermaid diagram of one role: arrows of one pair of states share a line; what changes no state is left out.
+/// A mermaid diagram of one role: arrows of one pair of states share a line; what changes no state is left
+/// out.
 fn diagram(applicant: bool) -> String {
     let mut text =
         format!("```mermaid\nstateDiagram-v2\n    [*] --> {}\n", if applicant { "Idle" } else { "Resting" });

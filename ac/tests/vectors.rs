@@ -124,7 +124,8 @@ proptest! {
         prop_assert_eq!(Message::decode(&bytes[..n], key.as_ref()), Ok(landing));
     }
 
-    /// Whatever bit of a signed message is turned, it is no message any more; and no bytes make the decoder panic.
+    /// Whatever bit of a signed message is turned, it is no message any more; and no bytes make the decoder
+    /// panic.
     #[test]
     fn a_turned_bit_is_noticed(at in 0_usize..MAX_LENGTH, bit in 0_u8..8, noise in prop::collection::vec(any::<u8>(), 0..200)) {
         let (message, _) = vectors()[6].clone();

@@ -1,4 +1,5 @@
-//! Finds libdpdk with pkg-config, generates the bindings, and compiles the inline functions that need a symbol.
+//! Finds libdpdk with pkg-config, generates the bindings, and compiles the inline functions that need a
+//! symbol.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -6,8 +7,8 @@ use std::{env, panic};
 
 use bindgen::callbacks::{IntKind, ParseCallbacks};
 
-/// The libraries that are linked, where the installed DPDK has them (`rte_log` is part of `rte_eal` before 23.11).
-/// PMDs, buses and mempool drivers are not: EAL loads them from its PMD directory at run time.
+/// The libraries that are linked, where the installed DPDK has them (`rte_log` is part of `rte_eal` before
+/// 23.11). PMDs, buses and mempool drivers are not: EAL loads them from its PMD directory at run time.
 const LIBRARIES: &[&str] = &[
     "rte_eal",
     "rte_log",

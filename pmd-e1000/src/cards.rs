@@ -1,8 +1,8 @@
 //! The cards that DPDK's e1000 drivers take, by PCI id: what each may be trusted with.
 //!
-//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000`: `em_ethdev.c` and `igb_ethdev.c` (tables of
-//! ids, `*_infos_get`), `base/e1000_api.c` (which id is which card). What a row says beyond that has its source in
-//! the row.
+//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000`: `em_ethdev.c` and `igb_ethdev.c`
+//! (tables of ids, `*_infos_get`), `base/e1000_api.c` (which id is which card). What a row says beyond that
+//! has its source in the row.
 
 use std::fmt;
 

@@ -1,7 +1,9 @@
-//! What a device's arguments and a port's setup demand of each other, and what is said where that does not hold.
+//! What a device's arguments and a port's setup demand of each other, and what is said where that does not
+//! hold.
 //!
-//! Drivers do not say it: one that meets a key that it does not know reads none at all (net_memif, net_tap, net_null), one whose
-//! buffers are shorter than a frame spreads frames, one whose ring is never filled receives nothing.
+//! Drivers do not say it: one that meets a key that it does not know reads none at all (net_memif, net_tap,
+//! net_null), one whose buffers are shorter than a frame spreads frames, one whose ring is never filled
+//! receives nothing.
 
 use std::{error, fmt, fs};
 

@@ -1,7 +1,8 @@
 //! [`Devargs`]: a device's arguments as DPDK's drivers read them.
 //!
-//! A rule on a device is worth nothing where it reads `infinite_rx=01` in another way than the driver does. So the text is cut
-//! as `rte_kvargs_parse` cuts it, numbers are read as `atoi` and `strtoul` read them, and words as the driver looks for them.
+//! A rule on a device is worth nothing where it reads `infinite_rx=01` in another way than the driver does.
+//! So the text is cut as `rte_kvargs_parse` cuts it, numbers are read as `atoi` and `strtoul` read them, and
+//! words as the driver looks for them.
 
 /// Pairs that DPDK takes (`RTE_KVARGS_MAX`); with more, no argument at all is read.
 pub const MOST: usize = 32;
@@ -11,8 +12,8 @@ pub const MOST: usize = 32;
 pub struct Devargs<'a>(Vec<(&'a str, Option<&'a str>)>);
 
 impl<'a> Devargs<'a> {
-    /// Cuts a text: pairs end at commas that are not within brackets, and of a pair the last two words between `=` are key and
-    /// value.
+    /// Cuts a text: pairs end at commas that are not within brackets, and of a pair the last two words
+    /// between `=` are key and value.
     pub fn parse(text: &'a str) -> Self {
         let mut pairs = Vec::new();
         let (mut start, mut key, mut in_list) = (0, None, false);
@@ -61,7 +62,8 @@ impl<'a> Devargs<'a> {
     }
 }
 
-/// A number's sign and its digits, as C's functions find them: behind blanks, up to the first byte that is no digit.
+/// A number's sign and its digits, as C's functions find them: behind blanks, up to the first byte that is no
+/// digit.
 fn number(text: &str) -> (bool, impl Iterator<Item = u8>) {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (minus, text) = match text.as_bytes().first() {
@@ -218,7 +220,8 @@ mod tests {
             let keys: Vec<_> = ours.keys().chain(["", "a", "b", "1"]).collect();
             for key in keys {
                 let k = std::ffi::CString::new(key).expect("no NUL");
-                // SAFETY: NUL-terminated strings that live; values live as long as the list, which is freed once.
+                // SAFETY: NUL-terminated strings that live; values live as long as the list, which is freed
+                // once.
                 let (n, first) = unsafe {
                     let list = dpdk_sys::rte_kvargs_parse(c.as_ptr(), std::ptr::null());
                     prop_assert!(!list.is_null());

@@ -29,7 +29,8 @@ impl std::error::Error for Refused {}
 /// One driver of the table.
 struct Row {
     driver: &'static str,
-    /// What virtual devices of it may be called by besides, and the keys that it knows; none: it is not asked for any.
+    /// What virtual devices of it may be called by besides, and the keys that it knows; none: it is not asked
+    /// for any.
     alias: &'static str,
     keys: &'static [&'static str],
     verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>,
@@ -110,7 +111,8 @@ const TABLE: &[Row] = &[
         driver: "net_tap",
         alias: "eth_tap",
         keys: &["iface", "remote", "mac"],
-        // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots copy.
+        // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots
+        // copy.
         verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }),
     },
     Row { driver: "net_null", alias: "eth_null", keys: &["size", "copy", "no-rx"], verdict: |_| Ok(VIRTUAL) },
@@ -144,7 +146,8 @@ const TABLE: &[Row] = &[
         ],
         // The driver reads it only where it is given once.
         verdict: |args| match args.only("mrg_rxbuf") {
-            // It asks for room for its own header and a VLAN tag, but posts what each buffer says that it has.
+            // It asks for room for its own header and a VLAN tag, but posts what each buffer says that it
+            // has.
             Some("0") => Ok(Traits {
                 allowed: Allowed::SeparateOnly(
                     "vhost puts copies of up to 256 bytes off, and so a last fragment over the end of the one before it",

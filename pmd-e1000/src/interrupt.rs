@@ -1,11 +1,11 @@
 //! Whether a port's receive queues can wake a sleeping thread, and what its card must be told for that.
 //!
-//! igb's driver routes each queue to a message of its own (MSI-X), which only vfio-pci passes on. Bound to anything else it
-//! would put the card into MSI-X mode all the same, and no interrupt would come; and the one line that it had would be held
-//! back by EITR(0) = 0xFFFF. em has one line for all, which uio_pci_generic passes on, and its driver writes
-//! ITR = 0xFFFF when it starts the card: at most one interrupt in 16.8 ms. DPDK has no function for this register, so it is
-//! written through the card's memory as sysfs shows it, after each start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's
-//! 8254x manual, 13.4.18.)
+//! igb's driver routes each queue to a message of its own (MSI-X), which only vfio-pci passes on. Bound to
+//! anything else it would put the card into MSI-X mode all the same, and no interrupt would come; and the one
+//! line that it had would be held back by EITR(0) = 0xFFFF. em has one line for all, which uio_pci_generic
+//! passes on, and its driver writes ITR = 0xFFFF when it starts the card: at most one interrupt in 16.8 ms.
+//! DPDK has no function for this register, so it is written through the card's memory as sysfs shows it,
+//! after each start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's 8254x manual, 13.4.18.)
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -14,7 +14,8 @@ use std::{io, ptr};
 
 use rte::port::PortInfo;
 
-/// Interrupt throttling of the 8254x and 8257x: least time between two interrupts, in units of 256 ns; 0: none.
+/// Interrupt throttling of the 8254x and 8257x: least time between two interrupts, in units of 256 ns; 0:
+/// none.
 const ITR: usize = 0x00c4;
 /// What is mapped of the registers.
 const PAGE: usize = 4096;
@@ -88,8 +89,8 @@ fn clear(file: &Path, register: usize) -> io::Result<()> {
     if mapped == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the register is 32 bits wide, aligned, within the page that was mapped and is ours until munmap. The driver
-    // writes it only when it starts the card, which has been.
+    // SAFETY: the register is 32 bits wide, aligned, within the page that was mapped and is ours until
+    // munmap. The driver writes it only when it starts the card, which has been.
     let left = unsafe {
         let register = mapped.cast::<u8>().add(register).cast::<u32>();
         register.write_volatile(0);

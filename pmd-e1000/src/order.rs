@@ -1,9 +1,10 @@
 //! [`OrderGuard`]: proof that a card's writes reach memory in the order in which frames arrived.
 //!
-//! PCI Express lets a function mark its writes as *relaxed*: they may then pass each other on their way to memory. A
-//! frame that lands right below the one before overwrites that one's headers; if the two are inverted, the headers
-//! end up in the payload, and nothing tells. Whether a function may do so is one bit of its configuration space. It is
-//! switched off before a port is started, and looked at again after, since drivers reset their cards on the way.
+//! PCI Express lets a function mark its writes as *relaxed*: they may then pass each other on their way to
+//! memory. A frame that lands right below the one before overwrites that one's headers; if the two are
+//! inverted, the headers end up in the payload, and nothing tells. Whether a function may do so is one bit of
+//! its configuration space. It is switched off before a port is started, and looked at again after, since
+//! drivers reset their cards on the way.
 
 use std::{error, fmt, io};
 
@@ -87,7 +88,8 @@ pub struct OrderGuard {
 }
 
 impl OrderGuard {
-    /// The guard of a card. With `assume`, what cannot be proven is believed; what is proven to be wrong is not.
+    /// The guard of a card. With `assume`, what cannot be proven is believed; what is proven to be wrong is
+    /// not.
     pub fn new(function: Function, card: &'static Card, assume: bool) -> Self {
         Self { function, card, assume, switched: false }
     }
@@ -131,7 +133,8 @@ impl OrderGuard {
         let space = read()?;
         let bit = relaxed_bit(&space).map_err(|e| Doubt::Config(at.clone(), e))?;
         let Some(bit) = bit else {
-            // PCI-X cards in a conventional slot show the capability all the same: one without it is emulated.
+            // PCI-X cards in a conventional slot show the capability all the same: one without it is
+            // emulated.
             return match self.card.bus {
                 Bus::Pci | Bus::PciX => Ok(Proof::Conventional),
                 Bus::Express | Bus::Chipset => Err(Doubt::NoBit(at, self.card.name)),

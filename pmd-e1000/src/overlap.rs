@@ -1,8 +1,9 @@
 //! [`OverlapPolicy`]: whether datagrams may land in overlapping slots on a port, and why.
 //!
-//! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no erratum
-//! forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes beyond its stride
-//! falls on the datagram above. The first three are the device's; the last one depends on the MTU.
+//! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no
+//! erratum forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes
+//! beyond its stride falls on the datagram above. The first three are the device's; the last one depends on
+//! the MTU.
 
 use std::fmt;
 
@@ -13,11 +14,12 @@ use crate::device::{Refused, traits_of};
 use crate::order::{Doubt, OrderGuard, Proof};
 use crate::pci::{Function, Ids};
 use lm_landing::device::{Allowed, Traits};
-use lm_proto::wire::HEADERS;
+use lm_proto::layout::stride;
+use lm_proto::wire::{HEADERS, UDP};
 
-/// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher then does
-/// not believe.
-const SPARE: usize = 8;
+/// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher
+/// then does not believe.
+const SPARE: usize = UDP;
 
 /// What is known of a port's device, and how its slots may be laid.
 #[derive(Clone, Debug)]
@@ -47,12 +49,7 @@ impl fmt::Display for Verdict {
 
 /// Whether the longest frame that is let in at this MTU ends within its slot.
 pub fn fits(longest: usize, mtu: u16) -> bool {
-    longest.saturating_sub(HEADERS) <= stride(mtu) + SPARE
-}
-
-/// IP payload of a full fragment.
-pub(crate) fn stride(mtu: u16) -> usize {
-    usize::from(mtu.saturating_sub(20)) & !7
+    longest.saturating_sub(HEADERS) <= usize::from(stride(mtu)) + SPARE
 }
 
 impl OverlapPolicy {
@@ -145,7 +142,7 @@ impl OverlapPolicy {
         let longest = card.longest(self.mtu);
         if !fits(longest, self.mtu) {
             let short = "longer frames than a slot has room for are let in at this MTU";
-            let slot = stride(self.mtu) + HEADERS;
+            let slot = usize::from(stride(self.mtu)) + HEADERS;
             let better = (1500..=self.mtu.max(1500)).rev().find(|&mtu| fits(card.longest(mtu), mtu));
             let why = format!(
                 "at MTU {} frames of {longest} bytes are let in, a slot has {slot}; use MTU {}",

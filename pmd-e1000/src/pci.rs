@@ -1,4 +1,5 @@
-//! A PCI function as Linux's sysfs shows it, and where its configuration space keeps the relaxed-ordering bit.
+//! A PCI function as Linux's sysfs shows it, and where its configuration space keeps the relaxed-ordering
+//! bit.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -72,8 +73,8 @@ const STATUS_CAPABILITIES: u16 = 1 << 4;
 const CAPABILITIES: usize = 0x34;
 const CAPABILITY_PCIX: u8 = 0x07;
 const CAPABILITY_PCIE: u8 = 0x10;
-/// PCI Express: Device Control is 8 bytes into the capability, Enable Relaxed Ordering is its bit 4 (PCIe base
-/// specification, 7.5.3.4).
+/// PCI Express: Device Control is 8 bytes into the capability, Enable Relaxed Ordering is its bit 4 (PCIe
+/// base specification, 7.5.3.4).
 const PCIE_CONTROL: (usize, u16) = (8, 1 << 4);
 /// PCI-X: the command register is 2 bytes in, Enable Relaxed Ordering is its bit 1 (PCI-X addendum, 7.2.3).
 const PCIX_COMMAND: (usize, u16) = (2, 1 << 1);
@@ -82,8 +83,8 @@ fn word(space: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes([*space.get(at)?, *space.get(at + 1)?]))
 }
 
-/// Where configuration space keeps the bit; `None`: the function is neither PCI Express nor PCI-X, and its writes
-/// cannot be marked.
+/// Where configuration space keeps the bit; `None`: the function is neither PCI Express nor PCI-X, and its
+/// writes cannot be marked.
 ///
 /// # Errors
 /// [`ConfigError`]: it cannot be told.
@@ -149,8 +150,8 @@ impl Function {
         self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The physical function behind a virtual one, if the system knows it: a guest that was given a virtual function
-    /// does not.
+    /// The physical function behind a virtual one, if the system knows it: a guest that was given a virtual
+    /// function does not.
     pub fn physical(&self) -> Option<Self> {
         let dir = fs::canonicalize(self.dir.join("physfn")).ok()?;
         Some(Self { dir })

@@ -1,11 +1,11 @@
 //! [`LandingPort`]: a port set up so that datagrams land on it.
 //!
 //! What drivers would spoil is settled here: the MTU, the room that buffers are declared with, no scattered
-//! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether slots may
-//! overlap is decided anew at every start, before it and after it.
+//! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether
+//! slots may overlap is decided anew at every start, before it and after it.
 //!
-//! `setup` is what its user asks for, `plan` what the pools become of it, `start` its starts and stops, `error` why there is
-//! no such port.
+//! `setup` is what its user asks for, `plan` what the pools become of it, `start` its starts and stops,
+//! `error` why there is no such port.
 
 pub(crate) mod error;
 mod plan;
@@ -38,8 +38,8 @@ use lm_landing::device::Traits;
 use lm_landing::landing::{HEADROOM, SlotLayout};
 use lm_landing::pool::{LandingPool, PoolConfig};
 
-/// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that frames are
-/// steered to.
+/// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that
+/// frames are steered to.
 pub struct LandingPort {
     // The port goes before the pools that feed it.
     port: Port,
@@ -68,8 +68,8 @@ impl LandingPort {
         Self::open_steered(eal, id, setup, &[])
     }
 
-    /// Takes a port and sets it up with a landing queue for each of these destination addresses, and an ordinary queue,
-    /// number 0, for all other frames. Without an address, it is [`LandingPort::open`].
+    /// Takes a port and sets it up with a landing queue for each of these destination addresses, and an
+    /// ordinary queue, number 0, for all other frames. Without an address, it is [`LandingPort::open`].
     ///
     /// # Errors
     /// [`PortError`]: also if the device can't steer so.
@@ -173,16 +173,18 @@ impl LandingPort {
             let Some(pool) = &mut queue_slot.pool else { continue };
             // SAFETY: the traits are those of this port's driver, and the pool feeds this port alone.
             unsafe { pool.set_keeps_posted(traits.keeps_posted) };
-            // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, which gives neither its
-            // mbufs nor the queue to anybody; this type hands out no queue by itself, nor the port. The port is stopped
-            // and started only when the queue is back, and that is when the pool is, or is gone (`LandingPool::lease`).
+            // SAFETY: queue and pool stay together in the LandingQueue that `start_all` hands out, which
+            // gives neither its mbufs nor the queue to anybody; this type hands out no queue by itself, nor
+            // the port. The port is stopped and started only when the queue is back, and that is when the
+            // pool is, or is gone (`LandingPool::lease`).
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
         }
         let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if mtu != 1500 {
-            // Virtual devices without an MTU of their own say so; frames are cut to it all the same, and were seen to fit.
+            // Virtual devices without an MTU of their own say so; frames are cut to it all the same, and were
+            // seen to fit.
             match port.set_mtu(mtu) {
                 Err(e) if e.errno.number() == libc::ENOTSUP => log::debug!("{e}"),
                 Err(e) => return Err(PortError::SetMtu(mtu, e)),
@@ -192,11 +194,12 @@ impl LandingPort {
         Ok(())
     }
 
-    /// Resets the device of a stopped port, and sets it up as it was. (Of the e1000 drivers, igb's has a reset; em's and that of virtual
-    /// functions have none.)
+    /// Resets the device of a stopped port, and sets it up as it was. (Of the e1000 drivers, igb's has a
+    /// reset; em's and that of virtual functions have none.)
     ///
     /// # Errors
-    /// [`PortError`]: `Out` and `Reset` with ENOTSUP have changed nothing. After any other the port is to be closed.
+    /// [`PortError`]: `Out` and `Reset` with ENOTSUP have changed nothing. After any other the port is to be
+    /// closed.
     pub fn reset(&mut self) -> Result<(), PortError> {
         if self.queue_slots.iter().any(|queue_slot| queue_slot.pool.is_none()) {
             return Err(PortError::Out(self.port.id()));
@@ -208,8 +211,9 @@ impl LandingPort {
         self.set_up()
     }
 
-    /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out or not: only
-    /// the way of frames to come changes. Whether there are rules that may still be refuted: look again then.
+    /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out
+    /// or not: only the way of frames to come changes. Whether there are rules that may still be refuted:
+    /// look again then.
     pub fn look_at_steering(&mut self) -> bool {
         self.steering.as_mut().is_some_and(|steering| steering.look(&self.proofs, &mut self.port))
     }
@@ -219,8 +223,8 @@ impl LandingPort {
         &self.proofs
     }
 
-    /// Stops and closes the port, then lets the pools go; how many mbufs were in them, which is all that there are unless
-    /// somebody lost one. Some drivers give back what they had posted only now.
+    /// Stops and closes the port, then lets the pools go; how many mbufs were in them, which is all that
+    /// there are unless somebody lost one. Some drivers give back what they had posted only now.
     ///
     /// # Errors
     /// [`StopError`].

@@ -1,14 +1,14 @@
 //! [`Proofs`] and [`Probing`]: live frames tell whether a card steers.
 //!
 //! Drivers take rules that their devices ignore, so nothing but a frame proves one. A landing address has a
-//! [`Proof`]: frames for it were seen on its landing queue, or on the ordinary one, which refutes it. While none was
-//! seen, somebody has to be asked for one: [`Probing::due`] says when, and for which addresses. (An ARP probe from the
-//! address, as of RFC 5227, has its answer sent there.)
+//! [`Proof`]: frames for it were seen on its landing queue, or on the ordinary one, which refutes it. While
+//! none was seen, somebody has to be asked for one: [`Probing::due`] says when, and for which addresses. (An
+//! ARP probe from the address, as of RFC 5227, has its answer sent there.)
 //!
 //! Who polls the queues tells the proofs what came: [`Proofs::landed`] for a landing queue that had frames,
 //! [`Proofs::strayed`] for each frame of the ordinary one. Who has the port calls
-//! [`LandingPort::look_at_steering`](crate::LandingPort::look_at_steering) now and then: rules that were refuted are
-//! taken out there.
+//! [`LandingPort::look_at_steering`](crate::LandingPort::look_at_steering) now and then: rules that were
+//! refuted are taken out there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +77,8 @@ impl Proofs {
         }
     }
 
-    /// This frame came to the ordinary queue: the address whose landing queue it should have come to, if that is news.
+    /// This frame came to the ordinary queue: the address whose landing queue it should have come to, if that
+    /// is news.
     #[inline]
     pub fn strayed(&self, frame: &[u8]) -> Option<MacAddr> {
         let to = frame.get(..6)?;
@@ -130,8 +131,8 @@ impl Probing {
         Self { proofs, left: PROBES, next: now }
     }
 
-    /// Asks, by `ask`, for a frame to each address, if it is time to: only as long as none was seen of any. (When there
-    /// is traffic, an answer could come in the midst of a datagram, and traffic is proof enough.)
+    /// Asks, by `ask`, for a frame to each address, if it is time to: only as long as none was seen of any.
+    /// (When there is traffic, an answer could come in the midst of a datagram, and traffic is proof enough.)
     #[inline]
     pub fn due(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
         if self.left == 0 || now < self.next {

@@ -1,4 +1,4 @@
-//! The pools of a port's landing queues.
+//! [`QueueSlot`]: the place of a landing queue in its port, which has the pool while the queue is not out.
 
 use rte::Eal;
 use rte::port::PortId;
@@ -41,8 +41,9 @@ pub(crate) fn make_pool(
     let least = PoolConfig::least_region(plan.descriptors, plan.stride, room);
     let sized = |kind, round| {
         let region = plan.region.max(least).next_multiple_of(round);
-        // What is sent on from where it landed stays in the transmit ring of a driver that keeps what it has sent. With every
-        // slot of a long ring posted, that may leave no place: there is always one region more to be had.
+        // What is sent on from where it landed stays in the transmit ring of a driver that keeps what it has
+        // sent. With every slot of a long ring posted, that may leave no place: there is always one region
+        // more to be had.
         PoolConfig { kind, region, max_region: plan.max_region.max(2 * region), ..plan.clone() }
     };
     let once = sized(RegionKind::Dpdk, 1 << 17);

@@ -18,9 +18,10 @@ pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
 
 /// Descriptors to send from, if nobody asks for a number.
 const USUAL_TXD: u16 = 512;
-/// The same where the driver frees what it has sent only when the descriptor's turn comes again: room for the largest
-/// datagram, in one segment a frame, and 0.8 ms of full frames at 1 Gb/s. Each descriptor keeps a send buffer, as one may be
-/// a datagram, or memory of the landing region that a message was sent on from: a longer ring is a matter of memory.
+/// The same where the driver frees what it has sent only when the descriptor's turn comes again: room for the
+/// largest datagram, in one segment a frame, and 0.8 ms of full frames at 1 Gb/s. Each descriptor keeps a
+/// send buffer, as one may be a datagram, or memory of the landing region that a message was sent on from: a
+/// longer ring is a matter of memory.
 const KEPT_TXD: u16 = 64;
 
 /// Descriptors to send from; `asked` may be 0: as suits the driver.

@@ -1,7 +1,8 @@
 //! [`Rules`]: the filters of a card that steers by them, until live frames refute them.
 //!
-//! A driver's word is not enough: it takes rules that its device ignores. So a rule is made, frames are asked for
-//! ([`crate::probe`]), and where one of them comes to the ordinary queue all rules are taken out, for good.
+//! A driver's word is not enough: it takes rules that its device ignores. So a rule is made, frames are asked
+//! for ([`crate::probe`]), and where one of them comes to the ordinary queue all rules are taken out, for
+//! good.
 
 use std::fmt::Debug;
 
@@ -47,8 +48,8 @@ impl<R> Rules<R> {
         Self { made: Vec::new(), retracted: false }
     }
 
-    /// Makes those that are not made yet, unless they were refuted: the first address leads to `first`, the others to the
-    /// queues behind it. (Drivers repeat rules at later starts themselves.)
+    /// Makes those that are not made yet, unless they were refuted: the first address leads to `first`, the
+    /// others to the queues behind it. (Drivers repeat rules at later starts themselves.)
     pub(crate) fn make(
         &mut self,
         macs: &[MacAddr],
@@ -103,7 +104,8 @@ mod tests {
     const MACS: [MacAddr; 3] =
         [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 3])];
 
-    /// A driver that takes rules, and its card, which does what they say for so many of them. Rules are numbered.
+    /// A driver that takes rules, and its card, which does what they say for so many of them. Rules are
+    /// numbered.
     struct Card {
         rules: Vec<(u32, MacAddr, u16)>,
         made: u32,

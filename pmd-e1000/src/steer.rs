@@ -1,14 +1,16 @@
 //! [`Steering`]: frames for an address of its own go to a landing queue of its own.
 //!
-//! What all fragments of a datagram carry is their destination address, so that is what they are steered by. The
-//! 82576 has pools: each takes the frames for its addresses, pool N is queue N, and what no pool claims goes to pool 0,
-//! the ordinary queue. Broadcasts would be copied to all pools or to none: it is none, so nobody can ask such a port
-//! for its address by ARP. A virtual function needs none of this: it is a queue with an address of its own.
+//! What all fragments of a datagram carry is their destination address, so that is what they are steered by.
+//! The 82576 has pools: each takes the frames for its addresses, pool N is queue N, and what no pool claims
+//! goes to pool 0, the ordinary queue. Broadcasts would be copied to all pools or to none: it is none, so
+//! nobody can ask such a port for its address by ARP. A virtual function needs none of this: it is a queue
+//! with an address of its own.
 //!
-//! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0, broadcasts too.
+//! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0,
+//! broadcasts too.
 //!
-//! Whether a card really steers is proven by live frames: [`crate::probe`] collects what was seen where. A filter that is
-//! seen not to work is taken out again.
+//! Whether a card really steers is proven by live frames: [`crate::probe`] collects what was seen where. A
+//! filter that is seen not to work is taken out again.
 
 use std::{error, fmt};
 
@@ -92,7 +94,8 @@ impl Steering {
         }
     }
 
-    /// Tells a started port of the addresses. (Drivers repeat addresses at later starts themselves, and take them twice.)
+    /// Tells a started port of the addresses. (Drivers repeat addresses at later starts themselves, and take
+    /// them twice.)
     pub(crate) fn apply(&mut self, port: &mut Port) -> Result<(), StartError> {
         let first = self.first_queue();
         for (queue, &mac) in (first..).zip(&self.macs) {
@@ -116,8 +119,8 @@ impl Steering {
         }
     }
 
-    /// Takes rules out that live frames refute, for good. Pools stay: they do no harm. Whether there are rules that may
-    /// still be refuted.
+    /// Takes rules out that live frames refute, for good. Pools stay: they do no harm. Whether there are
+    /// rules that may still be refuted.
     pub(crate) fn look(&mut self, proofs: &Proofs, port: &mut Port) -> bool {
         let Way::Rules(rules) = &mut self.way else { return false };
         let before = rules.are_retracted();

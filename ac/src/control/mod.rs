@@ -1,12 +1,13 @@
-//! The control lcore: a small pump around a [`Node`], and the channels that join it to data lcores and callers.
+//! The control lcore: a small pump around a [`Node`], and the channels that join it to data lcores and
+//! callers.
 //!
-//! - A data lcore has a [`Lane`]: control messages that it received go in, messages to transmit and orders about landing
-//!   queues come out. It never blocks and never allocates for it: what does not fit is lost, as a network loses it, and
-//!   counted.
+//! - A data lcore has a [`Lane`]: control messages that it received go in, messages to transmit and orders
+//!   about landing queues come out. It never blocks and never allocates for it: what does not fit is lost, as
+//!   a network loses it, and counted.
 //! - An application thread has a [`Caller`]: it asks, and hears what became of it.
-//! - [`Control`] is the pump. [`Control::turn`] does what there is to do and returns, so it can run inline on a data lcore
-//!   (small machines, tests). [`run`] takes turns until it is told to stop: on an EAL lcore or a thread that the application
-//!   makes. None is made here.
+//! - [`Control`] is the pump. [`Control::turn`] does what there is to do and returns, so it can run inline on
+//!   a data lcore (small machines, tests). [`run`] takes turns until it is told to stop: on an EAL lcore or a
+//!   thread that the application makes. None is made here.
 
 mod latency;
 
@@ -204,8 +205,8 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
-/// Takes turns until `stop` is set. `turn` says how much it did; after `patience` turns in a row that did nothing, others
-/// may have the CPU between two.
+/// Takes turns until `stop` is set. `turn` says how much it did; after `patience` turns in a row that did
+/// nothing, others may have the CPU between two.
 pub fn run(stop: &AtomicBool, patience: u32, mut turn: impl FnMut() -> usize) {
     let mut idle = 0_u32;
     while !stop.load(Ordering::Acquire) {

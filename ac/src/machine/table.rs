@@ -30,8 +30,8 @@ const fn row(
 /// Every transition there is.
 #[rustfmt::skip]
 pub const TABLE: &[Transition] = &[
-    // The applicant. Under `Exclusive` its own list decides first (section 3.3, last paragraph); under `PerReceiver`
-    // the receiver does.
+    // The applicant. Under `Exclusive` its own list decides first (section 3.3, last paragraph); under
+    // `PerReceiver` the receiver does.
     row(BOTH,         Idle,        I::RequestNull,     Asking,      &[SendReq, StartEarly]),
     row(EXCLUSIVE,    Idle,        I::RequestOther,    Idle,        &[TellOrdinary]),
     row(EXCLUSIVE,    Idle,        I::RequestListed,   Idle,        &[TellCancelled]),

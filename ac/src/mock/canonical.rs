@@ -1,19 +1,22 @@
 //! One world for all that behave alike: what makes the model checker's search end.
 //!
-//! Two worlds behave alike if every act that one of them offers leads to worlds that behave alike again, and the judges say
-//! the same of both. [`World::canonical`] changes a world only in ways that keep that:
+//! Two worlds behave alike if every act that one of them offers leads to worlds that behave alike again, and
+//! the judges say the same of both. [`World::canonical`] changes a world only in ways that keep that:
 //!
-//! - *Dead messages go*: those that their addressee refuses now and will refuse ever after. A node may forget what it has seen
-//!   only if it can still crash and come back; what answers an earlier life of it is dead in any case. Delivering such a message
-//!   changes nothing, and losing it only costs a loss. A search must not go on with one ([`World::bury`]): what delivers it
-//!   leads to a world that is known, and behind that nobody looks.
+//! - *Dead messages go*: those that their addressee refuses now and will refuse ever after. A node may forget
+//!   what it has seen only if it can still crash and come back; what answers an earlier life of it is dead in
+//!   any case. Delivering such a message changes nothing, and losing it only costs a loss. A search must not
+//!   go on with one ([`World::bury`]): what delivers it leads to a world that is known, and behind that
+//!   nobody looks.
 //! - *Dead fields go*: what the state at hand never reads again, such as the last holder of a closed queue.
-//! - *Sequence numbers* are compared for equality only, but for the window of 64, which no run of the model gets near (it is
-//!   checked). So the numbers that something still names become 1, 2, 3 … in their order, and the window says of each whether
-//!   it was seen.
-//! - *Frames* of those that hold a grant are on their way now, as they are when the next act begins, whatever it is.
+//! - *Sequence numbers* are compared for equality only, but for the window of 64, which no run of the model
+//!   gets near (it is checked). So the numbers that something still names become 1, 2, 3 … in their order,
+//!   and the window says of each whether it was seen.
+//! - *Frames* of those that hold a grant are on their way now, as they are when the next act begins, whatever
+//!   it is.
 //! - *Time* counts from now. A moment that has come and that is only ever compared with the present is now.
-//! - *Nodes* change names, under `PerReceiver`, where names decide nothing, if that makes the same requests of the requests.
+//! - *Nodes* change names, under `PerReceiver`, where names decide nothing, if that makes the same requests
+//!   of the requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -62,8 +65,9 @@ impl World {
         }
     }
 
-    /// What a canonical world is but for faults that cost nothing but themselves: a hash, the losses and duplicates that are left,
-    /// and whether nothing was lost so far. More of each is a world that can do more, or is judged more strictly.
+    /// What a canonical world is but for faults that cost nothing but themselves: a hash, the losses and
+    /// duplicates that are left, and whether nothing was lost so far. More of each is a world that can do
+    /// more, or is judged more strictly.
     pub fn form(&self) -> (u64, [u8; 3]) {
         let mut world = self.clone();
         let left = [world.faults.losses, world.faults.duplicates, world.unharmed.into()];
@@ -116,8 +120,8 @@ impl World {
         }
     }
 
-    /// A nonce is as good as another that is as good: 1 if it is the one that its maker wants to see, else 2, or nothing where it
-    /// is sent back in vain.
+    /// A nonce is as good as another that is as good: 1 if it is the one that its maker wants to see, else 2,
+    /// or nothing where it is sent back in vain.
     fn without_nonces(&self, m: Message) -> Message {
         let wants = |who: NodeId, of: NodeId, nonce: u64| {
             nonce != 0 && self.nodes[index(who)].as_ref().is_some_and(|n| n.nonce(of) == nonce)

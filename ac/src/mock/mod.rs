@@ -1,5 +1,5 @@
-//! Mocks to test on: a world of a few nodes where anything that may happen can be made to, step by step, for the model
-//! checker and the fuzz harness; and a cluster of many in virtual time, for figures.
+//! Mocks to test on: a world of a few nodes where anything that may happen can be made to, step by step, for
+//! the model checker and the fuzz harness; and a cluster of many in virtual time, for figures.
 
 mod attacker;
 mod canonical;

@@ -1,8 +1,9 @@
 //! A scenario out of bytes: what the property tests, the fuzz harness and its regressions all run.
 //!
-//! The bytes choose settings, then act after act of a [`World`], and now and then throw bytes of their own at a node: noise, or
-//! a message of the wire with some of it changed. Frames judge. Where the cluster has a key, noise must change nothing at all,
-//! so the judgement stands; without one, the protocol is open and only panics and loops are looked for.
+//! The bytes choose settings, then act after act of a [`World`], and now and then throw bytes of their own at
+//! a node: noise, or a message of the wire with some of it changed. Frames judge. Where the cluster has a
+//! key, noise must change nothing at all, so the judgement stands; without one, the protocol is open and only
+//! panics and loops are looked for.
 
 use core::time::Duration;
 

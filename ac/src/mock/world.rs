@@ -1,8 +1,9 @@
 //! A few nodes, one clock, and a wire on which anything may happen.
 //!
-//! A world offers the acts that can happen next and carries one out. It is judged by *frames*: a holder is taken to send
-//! data frames at every moment until its grant's last, each on its way for any time below the flight time. If one of them can
-//! reach a landing queue while another holds it, that is a violation, whatever anybody believes.
+//! A world offers the acts that can happen next and carries one out. It is judged by *frames*: a holder is
+//! taken to send data frames at every moment until its grant's last, each on its way for any time below the
+//! flight time. If one of them can reach a landing queue while another holds it, that is a violation,
+//! whatever anybody believes.
 //!
 //! `act` names what can happen, `check` says what must not have happened.
 
@@ -68,8 +69,8 @@ pub struct World {
 }
 
 impl World {
-    /// `nodes` nodes of these settings (numbered from 1), rested, and requests (from, to, priority) to be made in any
-    /// order.
+    /// `nodes` nodes of these settings (numbered from 1), rested, and requests (from, to, priority) to be
+    /// made in any order.
     pub fn new(
         config: &Config,
         nodes: usize,
@@ -286,7 +287,8 @@ impl World {
         self.wants.iter_mut().filter(|w| which(w)).for_each(|w| w.excused = true);
     }
 
-    /// Hands bytes to a node, as its UDP port would: whether it has taken them. Refused messages are part of the game.
+    /// Hands bytes to a node, as its UDP port would: whether it has taken them. Refused messages are part of
+    /// the game.
     pub fn deliver(&mut self, to: usize, bytes: &[u8]) -> bool {
         let Some(node) = &mut self.nodes[to] else { return false };
         let taken = node.handle(bytes, self.now).is_ok();

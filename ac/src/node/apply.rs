@@ -12,8 +12,8 @@ use crate::time::Instant;
 use crate::waiting::Waiting;
 use crate::wire::{Kind, Message, NodeId, Reason};
 
-/// Flush frames that a receiver gets at most: no ring of a gigabit card is longer, and nobody sends 65,535 frames because
-/// a message says so.
+/// Flush frames that a receiver gets at most: no ring of a gigabit card is longer, and nobody sends 65,535
+/// frames because a message says so.
 const MOST_FLUSH: u16 = 8192;
 
 /// An entry that only a message removes.
@@ -66,7 +66,8 @@ impl Node {
         let (to, request) = (a.to, a.request);
         match action {
             Action::SendReq => {
-                // No answer yet. The receiver may hold this life for another and drop what it says, or this node the receiver's.
+                // No answer yet. The receiver may hold this life for another and drop what it says, or this
+                // node the receiver's.
                 let known = self.peers.find(to).is_some_and(|p| p.knows_us);
                 if a.tries > u8::from(known) {
                     self.send_challenge(to, true, 0);
@@ -148,15 +149,16 @@ impl Node {
         a.tries = a.tries.saturating_add(1);
     }
 
-    /// The lease counts from the `LM_REQ` that was answered: the receiver cannot have granted before it was sent, however
-    /// late its answer comes.
+    /// The lease counts from the `LM_REQ` that was answered: the receiver cannot have granted before it was
+    /// sent, however late its answer comes.
     fn take_lease(&mut self, at: usize, ok: &Message, now: Instant) {
         let a = &mut self.applicants[at];
         let Some(sent) = a.sent_at(ok.echo_sequence) else { return };
         let until = (sent + self.config.usable(ok.lease().min(self.config.granted()))).max(a.grant.until);
         let left = until.since(now);
-        // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How much this answer
-        // adds does not tell: the one to a message that was repeated before its answer came adds next to nothing.)
+        // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How
+        // much this answer adds does not tell: the one to a message that was repeated before its answer came
+        // adds next to nothing.)
         let renew = self.config.hold > self.config.lease && left >= self.config.granted() / 4;
         a.timer = if renew { now + left / 2 } else { until };
         a.tries = 0;
@@ -374,7 +376,8 @@ impl Node {
         self.peers.end(holder, incarnation, request, now, drained + self.config.hold);
     }
 
-    /// The queue is free. When the last one is, all nodes are told, in one message that also answers the holder.
+    /// The queue is free. When the last one is, all nodes are told, in one message that also answers the
+    /// holder.
     fn send_remove(&mut self, at: usize) {
         self.landings[at].guarded = false;
         let (node, l) = (self.config.node, &self.landings[at]);

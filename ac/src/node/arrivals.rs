@@ -124,8 +124,8 @@ impl Node {
     }
 
     fn on_req(&mut self, message: &Message, now: Instant) {
-        // A rest that is over needs no timer to end: a node whose link has just come up, or that had no CPU, hears messages
-        // first.
+        // A rest that is over needs no timer to end: a node whose link has just come up, or that had no CPU,
+        // hears messages first.
         for at in 0..self.landings.len() {
             let l = &self.landings[at];
             if l.state == State::Resting && l.timer <= now {
@@ -230,8 +230,8 @@ impl Node {
         }
     }
 
-    /// The sender lands. If it goes before this node, whose grant has crossed its own, this one withdraws. Whatever tells of it
-    /// counts: `LM_APPEND_ADDR`, a rejection, or a grant to this node itself.
+    /// The sender lands. If it goes before this node, whose grant has crossed its own, this one withdraws.
+    /// Whatever tells of it counts: `LM_APPEND_ADDR`, a rejection, or a grant to this node itself.
     fn cross(&mut self, message: &Message, now: Instant) {
         if message.from < self.config.node && self.config.policy == Policy::Exclusive {
             for at in 0..self.landings.len() {

@@ -1,5 +1,5 @@
-//! What a node's behaviour to come does not depend on, taken out: for the model checker, which has to see two states that
-//! behave alike as one. `mock::World::canonical` says why each step is right.
+//! What a node's behaviour to come does not depend on, taken out: for the model checker, which has to see two
+//! states that behave alike as one. `mock::World::canonical` says why each step is right.
 
 use super::Node;
 use super::roles::{Applicant, Landing};
@@ -99,7 +99,8 @@ impl Node {
         }
     }
 
-    /// Sets what is remembered of each peer's messages: the highest sequence number, and which at and below it were seen.
+    /// Sets what is remembered of each peer's messages: the highest sequence number, and which at and below
+    /// it were seen.
     pub(crate) fn set_seen(&mut self, mut f: impl FnMut(NodeId, u64) -> (u64, u64)) {
         self.peers.each(|p| {
             let (top, seen) = f(p.id(), p.incarnation());

@@ -1,7 +1,8 @@
 //! Lives: which incarnation of a node is the one that lives now.
 //!
-//! Numbers do not tell. A clock goes back, a disk is restored, a member lies, and what was recorded of a life long over is as
-//! well signed as anything. So a node believes in another life of a node when that sends back a nonce, and in nothing else.
+//! Numbers do not tell. A clock goes back, a disk is restored, a member lies, and what was recorded of a life
+//! long over is as well signed as anything. So a node believes in another life of a node when that sends back
+//! a nonce, and in nothing else.
 
 use super::{HandleError, Node};
 use crate::machine::{Input, State};
@@ -15,15 +16,17 @@ impl Node {
         self.config.secret.nonce([self.config.incarnation, from.0, self.peers.proofs(from)])
     }
 
-    /// A message of a life of `from` that is not proven: it is asked to prove it, but not for each of many messages.
+    /// A message of a life of `from` that is not proven: it is asked to prove it, but not for each of many
+    /// messages.
     pub(super) fn challenge(&mut self, from: NodeId, now: Instant) {
         if self.peers.may_exchange(from, now, now + self.config.retry / 2) {
             self.send_challenge(from, true, 0);
         }
     }
 
-    /// Sends the nonce of `to` back, if there is one, and asks it to prove its life if `ask`. What this node knows of it goes
-    /// along: who has begun anew under a number that an earlier life used learns it from that.
+    /// Sends the nonce of `to` back, if there is one, and asks it to prove its life if `ask`. What this node
+    /// knows of it goes along: who has begun anew under a number that an earlier life used learns it from
+    /// that.
     pub(super) fn send_challenge(&mut self, to: NodeId, ask: bool, response: u64) {
         let (echo_incarnation, echo_sequence) = self.peers.known(to);
         self.send(Message {
@@ -120,8 +123,9 @@ impl Node {
         }
     }
 
-    /// An earlier life of this node had its number, too. It takes the next one, at most once per [`crate::Config::hold`]; the
-    /// sequence goes on. For the others that is a restart, and so it is for what this node has granted.
+    /// An earlier life of this node had its number, too. It takes the next one, at most once per
+    /// [`crate::Config::hold`]; the sequence goes on. For the others that is a restart, and so it is for what
+    /// this node has granted.
     fn renumber(&mut self, now: Instant) {
         self.counters.renumbered += 1;
         self.config.incarnation = self.config.incarnation.checked_add(1).unwrap_or(1);

@@ -29,20 +29,20 @@ use roles::{Applicant, Landing};
 /// The caller owns it and drives it from one thread:
 ///
 /// 1. It hands in what happened: [`handle`](Self::handle) for the UDP payload of a frame to [`crate::PORT`],
-///    [`request`](Self::request) and [`release`](Self::release) for the application, [`stray`](Self::stray) and
-///    [`drained`](Self::drained) for the engine, [`handle_timeout`](Self::handle_timeout) when the moment that
-///    [`poll_timeout`](Self::poll_timeout) named has come (earlier does nothing, later is late).
-/// 2. After each such call it polls, each until `None`: [`poll_transmit`](Self::poll_transmit) for messages to send,
-///    [`poll_event`](Self::poll_event) for answers and orders, and then `poll_timeout` once.
+///    [`request`](Self::request) and [`release`](Self::release) for the application, [`stray`](Self::stray)
+///    and [`drained`](Self::drained) for the engine, [`handle_timeout`](Self::handle_timeout) when the moment
+///    that [`poll_timeout`](Self::poll_timeout) named has come (earlier does nothing, later is late).
+/// 2. After each such call it polls, each until `None`: [`poll_transmit`](Self::poll_transmit) for messages
+///    to send, [`poll_event`](Self::poll_event) for answers and orders, and then `poll_timeout` once.
 ///
-/// `now` comes from one monotonic clock and never goes back. Whoever lets events lie loses none, but
-/// `handle` refuses messages ([`HandleError::Backlog`]) until they are fetched; a message that is not fetched in time is lost
-/// as a network loses it, and counted.
+/// `now` comes from one monotonic clock and never goes back. Whoever lets events lie loses none, but `handle`
+/// refuses messages ([`HandleError::Backlog`]) until they are fetched; a message that is not fetched in time
+/// is lost as a network loses it, and counted.
 ///
 /// # Guarantees
-/// No call blocks, panics on input or grows a table: rooms are made by [`new`](Self::new), and `handle`, the polls and the
-/// timers allocate nothing (`tests/allocation.rs`). Two applicants never hold one landing queue at once, as far as
-/// clocks, flight and guard of [`Config`] are true (`tests/model.rs`).
+/// No call blocks, panics on input or grows a table: rooms are made by [`new`](Self::new), and `handle`, the
+/// polls and the timers allocate nothing (`tests/allocation.rs`). Two applicants never hold one landing queue
+/// at once, as far as clocks, flight and guard of [`Config`] are true (`tests/model.rs`).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     config: Config,
@@ -71,10 +71,11 @@ pub struct Transmit {
     pub kind: Kind,
     /// Its bytes: the UDP payload.
     pub length: usize,
-    /// The address of a landing queue, if it has one of its own: in `LM_ENDME` where the flush frames go; in `LM_ACQ_OK` this
-    /// node's, to send the message from, so that switches learn where it is.
+    /// The address of a landing queue, if it has one of its own: in `LM_ENDME` where the flush frames go; in
+    /// `LM_ACQ_OK` this node's, to send the message from, so that switches learn where it is.
     pub landing: Option<HardwareAddress>,
-    /// Minimum-size frames to send right behind it, to the same node: they flush its ring of overlapping slots.
+    /// Minimum-size frames to send right behind it, to the same node: they flush its ring of overlapping
+    /// slots.
     pub flush: u16,
 }
 
@@ -87,8 +88,8 @@ fn room(config: &Config) -> usize {
 const EVENTS_OF_ONE: usize = 4;
 
 impl Node {
-    /// A node that has just started: it rests for a lease before it grants, for a grant of its life before may still be
-    /// used.
+    /// A node that has just started: it rests for a lease before it grants, for a grant of its life before
+    /// may still be used.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let room = config.nodes;
@@ -111,10 +112,11 @@ impl Node {
         })
     }
 
-    /// Asks to send `size` bytes to `to` for landing: the request's number. It returns at once; the answer is an
-    /// [`Event`] (section 3.3: "the data transfer is not delayed at the sender side").
+    /// Asks to send `size` bytes to `to` for landing: the request's number. It returns at once; the answer is
+    /// an [`Event`] (section 3.3: "the data transfer is not delayed at the sender side").
     ///
-    /// `priority` is 0 … 7, seven first; `Exclusive` has none. A grant serves any number of datagrams until it is released.
+    /// `priority` is 0 … 7, seven first; `Exclusive` has none. A grant serves any number of datagrams until
+    /// it is released.
     pub fn request(
         &mut self,
         to: NodeId,
@@ -148,8 +150,8 @@ impl Node {
         Ok(request)
     }
 
-    /// Ends the grant for `to`, or takes the request back: whether there was one. [`Transmit::flush`] says what goes
-    /// behind `LM_ENDME`.
+    /// Ends the grant for `to`, or takes the request back: whether there was one. [`Transmit::flush`] says
+    /// what goes behind `LM_ENDME`.
     pub fn release(&mut self, to: NodeId, now: Instant) -> bool {
         let Some(at) = self.applicant(to) else { return false };
         if self.applicants[at].state == State::Ending {
@@ -159,8 +161,8 @@ impl Node {
         true
     }
 
-    /// A frame of `from` has reached a landing queue that somebody else holds: it has missed the announcement, which
-    /// is repeated to it, at most once per [`Config::retry`].
+    /// A frame of `from` has reached a landing queue that somebody else holds: it has missed the
+    /// announcement, which is repeated to it, at most once per [`Config::retry`].
     pub fn stray(&mut self, from: NodeId, now: Instant) {
         let lands = |l: &Landing| matches!(l.state, State::Granted | State::Draining);
         let Some(at) = self.landings.iter().position(|l| lands(l) && l.holder != from) else { return };
@@ -172,8 +174,8 @@ impl Node {
         self.step_landing(at, Input::Stray, Some(&cause), now);
     }
 
-    /// The ring of `queue` is through: nothing overlapping is posted any more, no frame of a holder that sent `LM_ENDME` can
-    /// come.
+    /// The ring of `queue` is through: nothing overlapping is posted any more, no frame of a holder that sent
+    /// `LM_ENDME` can come.
     pub fn drained(&mut self, queue: u8, now: Instant) {
         let drains = |l: &Landing| l.queue == queue && l.state == State::Draining && !l.guarded;
         if let Some(at) = self.landings.iter().position(drains) {

@@ -63,8 +63,8 @@ impl Node {
         }
     }
 
-    /// What follows at once from what has happened: drains that are over, queues that are free for who waits, a list that is
-    /// null for who is deferred.
+    /// What follows at once from what has happened: drains that are over, queues that are free for who waits,
+    /// a list that is null for who is deferred.
     pub(super) fn settle(&mut self, now: Instant) {
         for at in 0..self.landings.len() {
             let l = &self.landings[at];

@@ -9,8 +9,8 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing (a const-initialised
-// thread-local without a destructor).
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing (a
+// const-initialised thread-local without a destructor).
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|n| n.set(n.get() + 1));

@@ -69,8 +69,8 @@ impl io::Write for SendBuffer {
     }
 }
 
-// SAFETY: `chunk_mut` is the room that `advance_mut` moves past, and `remaining_mut` what is left in all; they
-// change by the same bookkeeping.
+// SAFETY: `chunk_mut` is the room that `advance_mut` moves past, and `remaining_mut` what is left in all;
+// they change by the same bookkeeping.
 #[allow(unsafe_code)]
 unsafe impl BufMut for SendBuffer {
     fn remaining_mut(&self) -> usize {

@@ -1,4 +1,7 @@
 //! [`Engine`]: everything of a landing queue but the queue and its pool.
+//!
+//! A receiver has one. `MatcherFeed` gives its matcher the frames of a burst; `PoolMemory` is the landing
+//! pool as the matcher's slot memory, and makes messages of what the matcher finds.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,8 +36,9 @@ pub struct ReceiverConfig {
     pub accept: Accept,
     /// Limits of the reassembler.
     pub limits: Limits,
-    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are dropped. So
-    /// many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave these alone.
+    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are
+    /// dropped. So many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave
+    /// these alone.
     pub copies: usize,
     /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
     pub strangers: Option<Mempool>,
@@ -62,8 +66,8 @@ impl ReceiverConfig {
         self.limits.bounded().datagrams + self.copies.max(1)
     }
 
-    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in DPDK's memory,
-    /// and the reassembler's tables.
+    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in
+    /// DPDK's memory, and the reassembler's tables.
     pub fn memory(&self) -> usize {
         self.buffers() * COPY + self.limits.tables()
     }
@@ -111,12 +115,13 @@ pub struct Engine {
     read: (u64, u32),
     /// A frame that came in two slots.
     long: Vec<u8>,
-    /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That would be a defect
-    /// of this program's, which shows as frames that are lost.
+    /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That
+    /// would be a defect of this program's, which shows as frames that are lost.
     lost: Counters,
 }
 
-/// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does so for longer.
+/// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does
+/// so for longer.
 const UNTIMED: u32 = 15;
 
 struct Strangers {
@@ -228,14 +233,15 @@ impl Engine {
     }
 }
 
-/// An engine that takes frames, and where its messages go.
+/// Feeds an engine's matcher with the frames of a burst, and delivers its messages.
 pub(crate) struct MatcherFeed<'a, F> {
     pub engine: &'a mut Engine,
     pub deliver: &'a mut F,
 }
 
-// SAFETY: the matcher gives each slot back once (`SlotMemory`'s contract, which its tests hold it to against a mock memory that
-// counts): by `PoolMemory::release` or `PoolMemory::landed`. Nothing here assigns to the pool or the burst.
+// SAFETY: the matcher gives each slot back once (`SlotMemory`'s contract, which its tests hold it to against
+// a mock memory that counts): by `PoolMemory::release` or `PoolMemory::landed`. Nothing here assigns to the
+// pool or the burst.
 #[allow(unsafe_code)]
 unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     #[inline(always)]
@@ -308,9 +314,9 @@ unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     }
 }
 
-/// Whether a frame's second part, a few bytes at the start of its slot, had not been overwritten before this is asked: the rule for
-/// headers (`docs/proof.md`), which lie there else. `behind` was received next; if nothing was, `untouched` says whether no
-/// device had come to the slot below.
+/// Whether a frame's second part, a few bytes at the start of its slot, had not been overwritten before this
+/// is asked: the rule for headers (`docs/proof.md`), which lie there else. `behind` was received next; if
+/// nothing was, `untouched` says whether no device had come to the slot below.
 fn is_intact(part: &Part, behind: Option<Behind>, mirror: usize, untouched: impl FnOnce() -> bool) -> bool {
     let Landed { at, bounce, .. } = part.slot;
     if bounce != 0 {
@@ -343,7 +349,8 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[allow(unsafe_code)]
     #[inline(always)]
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        // SAFETY: `SlotMemory::bytes` is asked for payload of frames that the matcher has and has not handed back.
+        // SAFETY: `SlotMemory::bytes` is asked for payload of frames that the matcher has and has not handed
+        // back.
         unsafe { self.pool.bytes(at, len) }.unwrap_or_default()
     }
 

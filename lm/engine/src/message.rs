@@ -1,4 +1,4 @@
-//! [`Message`]: a datagram that is whole.
+//! [`Message`]: a datagram that is proven whole, and its memory, which goes back when it is dropped.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -12,8 +12,8 @@ use lm_proto::wire::Flow;
 
 /// A delivered datagram: its UDP payload where it landed, or, if it was copied, in a buffer.
 ///
-/// Any thread may have it. Its memory goes back to the landing region when it is dropped. A message that is kept for long
-/// makes the region grow, and exhausts it in the end.
+/// Any thread may have it. Its memory goes back to the landing region when it is dropped. A message that is
+/// kept for long makes the region grow, and exhausts it in the end.
 ///
 /// Nothing here copies unless its documentation says so.
 pub struct Message {
@@ -55,8 +55,8 @@ impl Message {
         self.len() == 0
     }
 
-    /// The payload where it landed, in order: one slice for what landed whole or was copied together. There may be any
-    /// number of slices, none of them empty; an empty message has none.
+    /// The payload where it landed, in order: one slice for what landed whole or was copied together. There
+    /// may be any number of slices, none of them empty; an empty message has none.
     #[inline]
     pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let bytes = Some(self.payload.bytes()).filter(|bytes| !bytes.is_empty());

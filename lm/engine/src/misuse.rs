@@ -1,5 +1,5 @@
-//! What safe code must not be able to do. Each program that does not compile stands beside one that differs from it only in
-//! what makes it unsafe, or right, and does: so it is refused for that and for nothing else.
+//! What safe code must not be able to do. Each program that does not compile stands beside one that differs
+//! from it only in what makes it unsafe, or right, and does: so it is refused for that and for nothing else.
 //!
 //! # A read of any address
 //! Bytes of region are borrowed only on the caller's word that nobody writes them.

@@ -1,8 +1,8 @@
 //! [`Receiver`]: messages from a landing queue; [`Lander`]: messages from what a loop of your own received.
 //!
-//! Both give everything back when they are dropped, whenever that is: slots of datagrams that are not whole, strangers that
-//! nobody took, buffers. Messages keep their memory until they are dropped themselves, and what is posted to a device stays
-//! until its port is closed ([`lm_landing::owed_by_devices`]).
+//! Both give everything back when they are dropped, whenever that is: slots of datagrams that are not whole,
+//! strangers that nobody took, buffers. Messages keep their memory until they are dropped themselves, and
+//! what is posted to a device stays until its port is closed ([`lm_landing::owed_by_devices`]).
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -30,15 +30,16 @@ impl Receiver {
     /// A receiver on a started port's landing queue.
     ///
     /// # Errors
-    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the queue's.
+    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the
+    /// queue's.
     pub fn new(eal: &Eal, queue: LandingQueue, config: &ReceiverConfig) -> Result<Self, ReceiverError> {
         let engine = Engine::new(eal, config, queue.pool(), queue.traits())?;
         Ok(Self { engine, queue: Some(queue) })
     }
 
-    /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns the
-    /// frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may wait for the next
-    /// call, whatever that finds: call it until it returns 0 before you sleep.
+    /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns
+    /// the frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may
+    /// wait for the next call, whatever that finds: call it until it returns 0 before you sleep.
     #[allow(unsafe_code)]
     #[inline(always)]
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
@@ -50,8 +51,8 @@ impl Receiver {
         n
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
-    /// effect.
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of
+    /// frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         if let Some(queue) = &mut self.queue {
             queue.set_layout(layout);
@@ -136,10 +137,12 @@ pub struct Lander {
 }
 
 impl Lander {
-    /// A lander over the pool that feeds the queue of a device with these traits ([`pmd_e1000::device::traits_of`]).
+    /// A lander over the pool that feeds the queue of a device with these traits
+    /// ([`pmd_e1000::device::traits_of`]).
     ///
     /// # Errors
-    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the pool's.
+    /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the
+    /// pool's.
     pub fn new(
         eal: &Eal,
         pool: LandingPool,
@@ -150,13 +153,14 @@ impl Lander {
         Ok(Self { engine, pool, traits })
     }
 
-    /// Takes a burst of received mbufs, which go back to the pool, and gives every datagram that became whole to
-    /// `deliver`. Call it for empty bursts too, so that time passes, and what 32 frames and more have completed is given out.
+    /// Takes a burst of received mbufs, which go back to the pool, and gives every datagram that became whole
+    /// to `deliver`. Call it for empty bursts too, so that time passes, and what 32 frames and more have
+    /// completed is given out.
     ///
     /// # Safety
-    /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them. The device is
-    /// one with the traits that [`Lander::new`] was told, and writes no more into a slot than the pool's room. The thread is
-    /// the one that polls the queue ([`LandingPool::as_ptr`]).
+    /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them.
+    /// The device is one with the traits that [`Lander::new`] was told, and writes no more into a slot than
+    /// the pool's room. The thread is the one that polls the queue ([`LandingPool::as_ptr`]).
     #[allow(unsafe_code)]
     #[inline(always)]
     pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {
@@ -172,8 +176,8 @@ impl Lander {
         &self.pool
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of frames to take
-    /// effect.
+    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of
+    /// frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         set_layout(&mut self.pool, &self.traits, layout);
     }

@@ -1,7 +1,8 @@
 //! [`Sender`]: datagrams onto a transmit queue, last fragment first.
 //!
-//! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or has a payload sent from where it lies. What the
-//! queue does not take at once waits in the sender. `frames` makes the frames of a datagram, `stage` brings them to the queue.
+//! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or has a payload sent from where
+//! it lies. What the queue does not take at once waits in the sender. `frames` makes the frames of a
+//! datagram, `stage` brings them to the queue.
 
 mod config;
 mod error;
@@ -31,11 +32,12 @@ const STAGE: usize = 128;
 /// Urgent frames that wait for room at most.
 const URGENT: usize = 32;
 
-/// Bytes of a frame that is copied as a whole into the mbuf that has its headers: showing the payload's memory would cost
-/// more.
+/// Bytes of a frame that is copied as a whole into the mbuf that has its headers: showing the payload's
+/// memory would cost more.
 const INLINE: usize = 192;
 
-/// Room that an mbuf for headers has at least: DPDK's headroom, and as many bytes for headers, padding and tag.
+/// Room that an mbuf for headers has at least: DPDK's headroom, and as many bytes for headers, padding and
+/// tag.
 const HEADERS_ROOM: usize = 256;
 
 /// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
@@ -56,8 +58,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender. `pool` has buffers of [`Geometry::buffer_len`](lm_proto::layout::Geometry::buffer_len) bytes; `headers` is a pool of its own whose mbufs
-    /// have room for 128 bytes of headers, behind as many of headroom.
+    /// A sender. `pool` has buffers of [`Geometry::buffer_len`](lm_proto::layout::Geometry::buffer_len)
+    /// bytes; `headers` is a pool of its own whose mbufs have room for 128 bytes of headers, behind as many
+    /// of headroom.
     ///
     /// # Errors
     /// [`SenderError`]: buffers or mbufs are too short.
@@ -99,8 +102,8 @@ impl Sender {
         let mut slot = self.pool.take();
         if slot.is_none() {
             self.flush();
-            // Some drivers free what they have sent only when its descriptor's turn comes again, a ring later.
-            // Those that cannot be asked either need more buffers than descriptors.
+            // Some drivers free what they have sent only when its descriptor's turn comes again, a ring
+            // later. Those that cannot be asked either need more buffers than descriptors.
             self.reclaim();
             slot = self.pool.take();
         }
@@ -108,11 +111,12 @@ impl Sender {
         Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
     }
 
-    /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer comes back to its pool when the device
-    /// is done with it.
+    /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer
+    /// comes back to its pool when the device is done with it.
     ///
     /// # Errors
-    /// [`WouldBlock`] with the buffer, if the queue hasn't taken all of the datagram before, or mbufs are short.
+    /// [`WouldBlock`] with the buffer, if the queue hasn't taken all of the datagram before, or mbufs are
+    /// short.
     pub fn send(&mut self, mut buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
         if !self.is_clear() {
             return Err(WouldBlock(buffer));
@@ -143,12 +147,12 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy but of frames of
-    /// up to 192 bytes. Its
-    /// memory goes back when the device is done with it.
+    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy but
+    /// of frames of up to 192 bytes. Its memory goes back when the device is done with it.
     ///
     /// # Errors
-    /// [`WouldBlock`] with the message, as for [`Sender::send`], or if a piece of it is not contiguous for devices.
+    /// [`WouldBlock`] with the message, as for [`Sender::send`], or if a piece of it is not contiguous for
+    /// devices.
     pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
         let (whole, payload) = message.into_parts();
         self.send_payload(payload, ends).map_err(|WouldBlock(p)| WouldBlock(Message::new(whole, p)))
@@ -208,12 +212,13 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later: what must not be lost
-    /// to a queue that others keep full, such as control messages. Up to 32 wait for room; call [`Sender::flush`] until none
-    /// does.
+    /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later:
+    /// what must not be lost to a queue that others keep full, such as control messages. Up to 32 wait for
+    /// room; call [`Sender::flush`] until none does.
     ///
     /// # Errors
-    /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or than the mbufs of `headers`.
+    /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or
+    /// than the mbufs of `headers`.
     pub fn send_urgent(&mut self, payload: &[u8], ends: &Ends) -> Result<(), WouldBlock<()>> {
         let frame = self.small(payload, ends).ok_or(WouldBlock(()))?;
         self.send_frame_urgent(frame).map_err(|_| WouldBlock(()))?;
@@ -222,7 +227,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends one frame as it is, before any datagram that is given to the sender later, as [`Sender::send_urgent`] does.
+    /// Sends one frame as it is, before any datagram that is given to the sender later, as
+    /// [`Sender::send_urgent`] does.
     ///
     /// # Errors
     /// The frame, if 32 wait.

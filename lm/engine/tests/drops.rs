@@ -1,6 +1,8 @@
-//! A receiver that is dropped gives everything back, whatever it was doing and whatever goes before it: port, EAL, messages.
+//! A receiver that is dropped gives everything back, whatever it was doing and whatever goes before it: port,
+//! EAL, messages.
 //!
-//! One EAL a process, and each order ends it: so this program runs itself again for each, and prints a line for it.
+//! One EAL a process, and each order ends it: so this program runs itself again for each, and prints a line
+//! for it.
 
 use std::error::Error;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! The engine on real DPDK devices: two net_memif ports of this process, cross-connected. One EAL a process, so this
-//! is one program that prints a line for each step, and not the usual harness.
+//! The engine on real DPDK devices: two net_memif ports of this process, cross-connected. One EAL a process,
+//! so this is one program that prints a line for each step, and not the usual harness.
 
 use std::error::Error;
 use std::io::Write as _;

@@ -26,7 +26,7 @@ impl Clock {
     }
 
     /// Nanoseconds since the clock was made.
-    #[inline(always)]
+    #[inline]
     pub fn now(&self) -> u64 {
         if self.scale == 0 {
             return self.since.elapsed().as_nanos() as u64;

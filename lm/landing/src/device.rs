@@ -1,4 +1,5 @@
-//! What landing has to know of a device: [`Traits`], which whoever knows the device fills in.
+//! [`Traits`]: what landing has to know of a device. A crate that knows devices, such as `pmd-e1000`, fills
+//! it in.
 
 use crate::landing::SlotLayout;
 
@@ -29,8 +30,8 @@ pub struct Traits {
     pub allowed: Allowed,
     /// Frames are written only inside the receive call.
     pub synchronous: bool,
-    /// Nanoseconds after which a frame that is being written would have been reported, by silicon at least; `None`: a peer
-    /// process writes it, which may be stopped at any moment.
+    /// Nanoseconds after which a frame that is being written would have been reported, by silicon at least;
+    /// `None`: a peer process writes it, which may be stopped at any moment.
     pub quiet_ns: Option<u64>,
     /// The layout that serves the device's usual peer best.
     pub preferred: SlotLayout,

@@ -24,7 +24,8 @@ unsafe impl Send for DmaMapping {}
 unsafe impl Sync for DmaMapping {}
 
 impl DmaMapping {
-    /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. They stay mapped longer than this lives.
+    /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. They stay mapped longer
+    /// than this lives.
     pub(crate) fn new(eal: &Eal, port: PortId, base: usize, len: usize) -> Result<Self, DmaError> {
         let device = device_of(port).ok_or(DmaError::NoDevice(port))?;
         let at = base as *mut c_void;
@@ -33,8 +34,8 @@ impl DmaMapping {
             let errno = if ret == -1 { Errno::last() } else { Errno::of_return(ret) };
             DmaError::Refused { port, what, len, errno }
         };
-        // SAFETY: a range of mapped pages that outlives the registration; without a table, addresses for devices are
-        // the virtual ones.
+        // SAFETY: a range of mapped pages that outlives the registration; without a table, addresses for
+        // devices are the virtual ones.
         let ret =
             unsafe { dpdk_sys::rte_extmem_register(at, len, ptr::null_mut(), (len / PAGE) as u32, PAGE) };
         if ret != 0 {
@@ -55,8 +56,8 @@ impl DmaMapping {
 impl Drop for DmaMapping {
     fn drop(&mut self) {
         let at = self.base as *mut c_void;
-        // SAFETY: mapped and registered by `new`. The device lives as long as EAL: this crate removes none. Nothing is
-        // posted in the range any more: a region is let go when it is idle.
+        // SAFETY: mapped and registered by `new`. The device lives as long as EAL: this crate removes none.
+        // Nothing is posted in the range any more: a region is let go when it is idle.
         unsafe {
             if dpdk_sys::rte_dev_dma_unmap(self.device, at, self.base as u64, self.len) != 0 {
                 log::warn!("{} bytes of landing region stay mapped for a device", self.len);

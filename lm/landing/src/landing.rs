@@ -1,14 +1,15 @@
-//! The mempool handler of a landing queue: each mbuf gets its address at the moment a driver takes it to post
-//! it.
+//! The mempool handler of a landing queue. It gives each mbuf its address when a driver takes the mbuf to
+//! post it.
 //!
-//! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with the
-//! next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in which
-//! frames land: one stride below the other. The mbufs themselves are few and always the same, last in first
-//! out, so that they stay in the cache; what descends is the address in them.
+//! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with
+//! the next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in
+//! which frames land: one stride below the other. The mbufs themselves are few and always the same, last in
+//! first out, so that they stay in the cache; what descends is the address in them.
 //!
-//! DPDK calls the handler through [`rte::mempool`]; [`LandingPool`](crate::LandingPool) calls the rest. `cursor` finds the
-//! place of the next slot, `issue` gives mbufs their slots and takes them back, `lookup` tells where an address lies,
-//! `plain` recognises mbufs with nothing special about them, `counted_segment` tells which chunks are idle.
+//! DPDK calls the handler through [`rte::mempool`]; [`LandingPool`](crate::LandingPool) calls the rest.
+//! `cursor` finds the place of the next slot, `issue` gives mbufs their slots and takes them back, `lookup`
+//! tells where an address lies, `plain` recognises mbufs with nothing special about them, `counted_segment`
+//! tells which chunks are idle.
 
 mod counted_segment;
 mod cursor;
@@ -89,9 +90,9 @@ pub(crate) struct Setup {
 pub(crate) struct Landing {
     // What every dequeue needs.
     stack: Vec<*mut rte_mbuf>,
-    /// Payload address of the last slot cut.
+    /// Payload address of the slot that was issued last.
     last: usize,
-    /// Payloads at this address and above need no second thought; out of reach until the pool is ready.
+    /// Slots down to this payload address are at no edge. `usize::MAX`: the next one has to be looked at.
     floor: usize,
     pitch: usize,
     /// IOVA minus address, in the current extent.
@@ -120,21 +121,23 @@ pub(crate) struct Landing {
     targets: [usize; BOUNCES],
     /// What tells whether a device has come to a slot.
     pub sentinel: Sentinel,
-    /// Slots cut so far.
+    /// Slots issued so far.
     slots: u64,
     pub stats: PoolStats,
-    /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to grow.
+    /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to
+    /// grow.
     pub pressed: bool,
     /// All mbufs, in the stack or out.
     pub mbufs: Vec<*mut rte_mbuf>,
-    /// The port that the pool feeds has a share of it for as long as it can use it, and its driver never gives back what
-    /// it has posted.
+    /// The port that the pool feeds has a share of it for as long as it can use it, and its driver never
+    /// gives back what it has posted.
     pub keeps_posted: bool,
     /// What is counted as a device's, once the pool is gone.
     owed: Option<Owed>,
 }
 
-// SAFETY: the raw pointers point into the pool that owns the handler and into its own boxes; they move with it.
+// SAFETY: the raw pointers point into the pool that owns the handler and into its own boxes; they move with
+// it.
 unsafe impl Send for Landing {}
 
 impl Landing {
@@ -143,7 +146,8 @@ impl Landing {
         (HEADROOM + room.max(stride + HEADERS)).next_multiple_of(64)
     }
 
-    /// No more slots are cut: the pool is about to go. mbufs still come back; until they have, their memory is a device's.
+    /// No more slots are issued: the pool is about to go. mbufs still come back; until they have, their
+    /// memory is a device's.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.floor = usize::MAX;
@@ -159,7 +163,8 @@ impl Landing {
         self.mbufs.len().saturating_sub(self.stack.len())
     }
 
-    /// Of a pool that is gone: what a device had has come back, all of it or some. Messages may still hold the region.
+    /// Of a pool that is gone: what a device had has come back, all of it or some. Messages may still hold
+    /// the region.
     #[cold]
     fn settle_debt(&mut self) {
         let out = self.out();
@@ -178,7 +183,7 @@ impl Landing {
         }
     }
 
-    /// All objects are mbufs now, and slots can be cut.
+    /// All objects are mbufs now, and slots can be issued.
     pub(crate) fn set_ready(&mut self, ready: bool) {
         self.ready = ready;
     }
@@ -205,8 +210,8 @@ impl Drop for Landing {
     }
 }
 
-// SAFETY: the stack has what was enqueued and is not out; `dequeue` takes off it what it writes, and gives each a slot that
-// nobody else has. Once `abandoned` says true, the port that had the mbufs is closed.
+// SAFETY: the stack has what was enqueued and is not out; `dequeue` takes off it what it writes, and gives
+// each a slot that nobody else has. Once `abandoned` says true, the port that had the mbufs is closed.
 unsafe impl Handler for Landing {
     const NAME: &'static CStr = c"lm_landing";
     type Config = Setup;
@@ -317,7 +322,8 @@ unsafe impl Handler for Landing {
         // SAFETY: Handler's contract: nobody else looks at it.
         let this = unsafe { &mut *this };
         if this.keeps_posted {
-            // SAFETY: the port had a share until it was closed, and frames of its queue were taken back at once.
+            // SAFETY: the port had a share until it was closed, and frames of its queue were taken back at
+            // once.
             unsafe { this.reclaim() };
             this.settle_debt();
         }

@@ -9,7 +9,9 @@
 //! - [`owed`]: what devices still have of pools that are gone;
 //! - `shared`: bytes that a device may be writing are copied out word by word;
 //! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
-//! - [`pool`]: the same as its owner sees it;
+//! - `sentinel`: a word in each slot, by which it is known that no device has come there yet;
+//! - [`pool`]: the handler as its owner sees it: configuration, reading what landed, holding and releasing
+//!   slots;
 //! - [`queue`]: a receive queue and its pool; [`queue::feed`] for applications with a loop of their own;
 //! - [`send`]: send buffers with holes, transmitted in place;
 //! - [`payload`]: the bytes of a delivered datagram, wherever they lie;

@@ -68,8 +68,9 @@ impl Memory {
         Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: Owner::Twice(twice) })
     }
 
-    /// The same for a port's device, which writes there itself. Where devices use virtual addresses, both mappings are
-    /// made known to it; where they use physical ones, the memory is in hugepages, each of which is a piece.
+    /// The same for a port's device, which writes there itself. Where devices use virtual addresses, both
+    /// mappings are made known to it; where they use physical ones, the memory is in hugepages, each of which
+    /// is a piece.
     pub(crate) fn twice_for(
         eal: &Eal,
         len: usize,
@@ -116,7 +117,7 @@ impl Memory {
     }
 
     /// Bytes of address space from the base: twice the length if it is mapped twice.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn span(&self) -> usize {
         self.span
     }
@@ -137,16 +138,17 @@ impl Memory {
         (e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
     }
 
-    /// Whether a device can read these bytes at one go: they are contiguous for it, and in one hugepage. (Behind an
-    /// emulated IOMMU, QEMU's igb and e1000e lose a frame that they find in two pages which are no neighbours.)
+    /// Whether a device can read these bytes at one go: they are contiguous for it, and in one hugepage.
+    /// (Behind an emulated IOMMU, QEMU's igb and e1000e lose a frame that they find in two pages which are no
+    /// neighbours.)
     pub(crate) fn is_sendable(&self, at: usize, len: usize) -> bool {
         let e = self.extent(at);
         at + len <= e.hi && at / HUGEPAGE == (at + len.max(1) - 1) / HUGEPAGE
     }
 }
 
-/// The pieces that are contiguous for devices and cross no multiple of `boundary` as devices count; `delta` tells
-/// how far a page's address for devices is from its own.
+/// The pieces that are contiguous for devices and cross no multiple of `boundary` as devices count; `delta`
+/// tells how far a page's address for devices is from its own.
 fn find_extents(
     base: usize,
     len: usize,

@@ -1,15 +1,15 @@
 //! What devices still have of landing pools that are gone.
 //!
-//! A device writes into posted slots until its port is closed, whoever has dropped the pool meanwhile. So the memory is
-//! kept until its driver has given back every mbuf, and is counted here.
+//! A device writes into posted slots until its port is closed, whoever has dropped the pool meanwhile. So the
+//! memory is kept until its driver has given back every mbuf, and is counted here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static SLOTS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Slots that devices may still write, of pools that are gone, and the bytes of region that are kept for them: all zero once
-/// the ports are closed.
+/// Slots that devices may still write, of pools that are gone, and the bytes of region that are kept for
+/// them: all zero once the ports are closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwedByDevices {
     /// Posted slots.

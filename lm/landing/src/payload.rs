@@ -1,4 +1,7 @@
-//! [`Payload`]: the bytes of a delivered datagram, wherever they lie.
+//! [`Payload`]: the bytes of a delivered datagram, in held slots of a region or in a buffer that they were
+//! copied to.
+//!
+//! `lm-engine` makes a message of it, and its sender transmits it from where it lies.
 
 use rte::Mbuf;
 use rte::mempool::Mempool;
@@ -20,7 +23,8 @@ enum Storage {
 }
 
 impl Payload {
-    /// `len` bytes at address `at` of held slots; `None`, and they are given back, if the bytes were not landed there.
+    /// `len` bytes at address `at` of held slots; `None`, and they are given back, if the bytes were not
+    /// landed there.
     #[inline]
     pub fn landed(hold: Hold, at: usize, len: usize) -> Option<Self> {
         hold.bytes(at, len)?;
@@ -63,8 +67,8 @@ impl Payload {
     }
 }
 
-// SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and this is
-// their only owner, who gives no mutable access. The IOVA is what DPDK told of the very address.
+// SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and
+// this is their only owner, who gives no mutable access. The IOVA is what DPDK told of the very address.
 unsafe impl Contiguous for Payload {
     fn payload(&self) -> &[u8] {
         self.bytes()

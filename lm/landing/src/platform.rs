@@ -1,12 +1,13 @@
-//! What [`returns`](crate::returns) takes from the machine: atomics, a number for each thread, and the two sides of an
-//! asymmetric memory barrier.
+//! What [`returns`](crate::returns) takes from the machine: atomics, a number for each thread, and the two
+//! sides of an asymmetric memory barrier.
 //!
-//! membarrier(2) with `PRIVATE_EXPEDITED` has every running thread of the process pass a full memory barrier before it
-//! returns, and a thread that is not running passed one when it was scheduled out. So the thread that calls [`heavy`]
-//! pays for both sides, and [`light`] need only keep the compiler from moving an access across it: wherever the barrier
-//! strikes the other thread, it strikes before or after that point of its program. Of the accesses before `light` and
-//! `heavy` and those behind them, what is ordered is therefore what two sequentially consistent fences would order, one in
-//! each thread; this is how the model checker is told of them.
+//! membarrier(2) with `PRIVATE_EXPEDITED` has every running thread of the process pass a full memory barrier
+//! before it returns, and a thread that is not running passed one when it was scheduled out. So the thread
+//! that calls [`heavy`] pays for both sides, and [`light`] need only keep the compiler from moving an access
+//! across it: wherever the barrier strikes the other thread, it strikes before or after that point of its
+//! program. Of the accesses before `light` and `heavy` and those behind them, what is ordered is therefore
+//! what two sequentially consistent fences would order, one in each thread; this is how the model checker is
+//! told of them.
 
 use std::cell::Cell;
 use std::io;
@@ -48,8 +49,8 @@ pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// The side that pays; whether it was done. What others stored before their [`light`] is seen now, or they see behind it
-/// what was stored before this.
+/// The side that pays; whether it was done. What others stored before their [`light`] is seen now, or they
+/// see behind it what was stored before this.
 pub(crate) fn heavy() -> bool {
     match membarrier(PRIVATE_EXPEDITED) {
         Ok(()) => true,

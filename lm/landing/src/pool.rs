@@ -1,7 +1,7 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 //!
-//! A receive queue asks it what a received mbuf holds ([`LandingPool::landed`]), reads the bytes (`read`), and gives the slot
-//! back or holds it. `config` is what a pool is made of, `error` why it cannot be made.
+//! A receive queue asks it what a received mbuf holds ([`LandingPool::landed`]), reads the bytes (`read`),
+//! and gives the slot back or holds it. `config` is what a pool is made of, `error` why it cannot be made.
 
 mod config;
 mod error;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::wire::HEADERS;
+use lm_proto::wire::{HEADERS, UDP};
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef};
 use rte::memzone::{Memzone, MemzoneFlags};
@@ -30,7 +30,7 @@ use crate::region::{CHUNK, Hold, Segment, let_go};
 /// A frame in its slot, in the driver's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Landed {
-    /// Address of its IP payload; the frame starts 34 bytes below.
+    /// Address of its IP payload; the frame starts [`HEADERS`] bytes below.
     pub at: usize,
     /// Bytes of frame.
     pub len: u16,
@@ -42,12 +42,13 @@ pub struct Landed {
     pub bounce: u16,
 }
 
-/// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest IPv4 header, UDP, and
-/// some payload.
+/// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest
+/// IPv4 header, UDP, and some payload.
 pub const SNAPSHOT: usize = 128;
 
-/// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what landed above.
-const BEYOND: usize = 8;
+/// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what
+/// landed above.
+const BEYOND: usize = UDP;
 
 /// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
 pub const HEAD: usize = HEADERS + BEYOND;
@@ -65,8 +66,8 @@ pub struct LandingPool {
     eal: Eal,
     config: PoolConfig,
     region: usize,
-    /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which would use the
-    /// pool from the port's thread, before the pool is back, or gone. The last to go.
+    /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which
+    /// would use the pool from the port's thread, before the pool is back, or gone. The last to go.
     pub(crate) lease: Option<RxQueue>,
 }
 
@@ -157,18 +158,19 @@ impl LandingPool {
 
     /// The handler; every use ends before the next call into DPDK.
     #[allow(clippy::mut_from_ref)]
-    #[inline(always)]
+    #[inline]
     fn landing(&self) -> &mut Landing {
-        // SAFETY: the handler lives as long as the pool. This type is not Sync, so this is the one thread that
-        // uses it; drivers reach it only from this thread, inside calls that no reference of ours spans: each
-        // method below makes its own and returns no part of it but through `&self`.
+        // SAFETY: the handler lives as long as the pool. This type is not Sync, so this is the one thread
+        // that uses it; drivers reach it only from this thread, inside calls that no reference of ours spans:
+        // each method below makes its own and returns no part of it but through `&self`.
         unsafe { &mut *self.landing.0.as_ptr() }
     }
 
-    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. Whoever follows it keeps
-    /// to this: the queue is polled, its port started, stopped and closed by the thread that has this pool (inside
-    /// [`Lander`](../../lm/struct.Lander.html) or not), which is dropped after the port was closed. If it is dropped before,
-    /// its memory is kept ([`owed_by_devices`](crate::owed_by_devices)), its mbufs for ever.
+    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. Whoever
+    /// follows it keeps to this: the queue is polled, its port started, stopped and closed by the thread that
+    /// has this pool (inside [`Lander`](../../lm/struct.Lander.html) or not), which is dropped after the port
+    /// was closed. If it is dropped before, its memory is kept ([`owed_by_devices`](crate::owed_by_devices)),
+    /// its mbufs for ever.
     pub fn as_ptr(&self) -> *mut rte_mempool {
         self.pool.as_ptr()
     }
@@ -218,7 +220,8 @@ impl LandingPool {
         self.landing().layout
     }
 
-    /// Lays the slots that are posted from now on so, if they may be. It takes a ring length of frames to take effect.
+    /// Lays the slots that are posted from now on so, if they may be. It takes a ring length of frames to
+    /// take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         let layout = self.config.allowed(layout);
         if self.layout() != layout {
@@ -229,7 +232,7 @@ impl LandingPool {
     }
 
     /// What plain frames look like, and where those that are not in place are.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn plain(&self) -> (Plain, Span) {
         let landing = self.landing();
         (landing.plain(), landing.bounces)
@@ -301,11 +304,12 @@ impl LandingPool {
         self.landing().keeps_posted = keeps;
     }
 
-    /// The queue that it fed, which [`LandingQueue::into_pool`](crate::LandingQueue::into_pool) left with it, goes back to its
-    /// port.
+    /// The queue that it fed, which [`LandingQueue::into_pool`](crate::LandingQueue::into_pool) left with it,
+    /// goes back to its port.
     ///
     /// # Safety
-    /// The thread that calls is the one that stops and closes the port, and keeps the pool as long as the port may use it.
+    /// The thread that calls is the one that stops and closes the port, and keeps the pool as long as the
+    /// port may use it.
     pub unsafe fn end_lease(&mut self) {
         self.lease = None;
     }
@@ -313,20 +317,21 @@ impl LandingPool {
     /// The slot at `at` is no longer needed.
     ///
     /// # Safety
-    /// [`LandingPool::landed`] told of the slot, and it was not given back since: not by this, nor is it held. Nobody
-    /// reads its bytes any more.
+    /// [`LandingPool::landed`] told of the slot, and it was not given back since: not by this, nor is it
+    /// held. Nobody reads its bytes any more.
     #[inline]
     pub unsafe fn release(&mut self, at: usize) {
         self.landing().return_slots(at, 1);
     }
 
-    /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the hold is
-    /// dropped, wherever that is. `None`, and nothing is held, if they do not lie in one piece of region, or are more than
-    /// any datagram takes.
+    /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the
+    /// hold is dropped, wherever that is. `None`, and nothing is held, if they do not lie in one piece of
+    /// region, or are more than any datagram takes.
     ///
     /// # Safety
-    /// [`LandingPool::landed`] told of each of the slots, a stride apart, and none was given back since. Their frames are
-    /// received whole and in place, and no device writes these bytes any more: not the frame below, either.
+    /// [`LandingPool::landed`] told of each of the slots, a stride apart, and none was given back since.
+    /// Their frames are received whole and in place, and no device writes these bytes any more: not the frame
+    /// below, either.
     #[inline]
     pub unsafe fn hold(&mut self, lowest: usize, n: u32, reach: usize) -> Option<Hold> {
         let segment = self.landing().segment_of(lowest)?;
@@ -383,8 +388,8 @@ impl Drop for LandingPool {
     fn drop(&mut self) {
         // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
         unsafe { self.pool.flush() };
-        // The handler goes with the pool, perhaps later than this: a port may still have a share. If a driver has mbufs, their
-        // memory is kept until they are back.
+        // The handler goes with the pool, perhaps later than this: a port may still have a share. If a driver
+        // has mbufs, their memory is kept until they are back.
         self.landing().close();
     }
 }

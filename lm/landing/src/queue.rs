@@ -1,4 +1,9 @@
 //! [`LandingQueue`]: a receive queue and the pool that feeds it, on one lcore.
+//!
+//! A poll takes a burst from the driver and gives each frame to a [`FrameSink`], in ring order: runs of plain
+//! frames many at once, through [`Burst`], all others one by one. [`feed`] does the same for an application
+//! that received the burst itself. mbufs go back to the pool at the end of the burst; the slot of each frame
+//! stays out until the sink releases it.
 
 use std::ptr;
 
@@ -6,6 +11,7 @@ use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
 use lm_proto::frame::{Frame, Frames, Slot};
+use lm_proto::wire::UDP;
 
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
@@ -15,13 +21,13 @@ use crate::pool::{Landed, LandingPool};
 pub const MAX_BURST: usize = 512;
 
 /// From a slot's buffer to the first byte behind a UDP header.
-const TO_MESSAGE: usize = TO_PAYLOAD + 8;
+const TO_MESSAGE: usize = TO_PAYLOAD + UDP;
 
-/// Who takes the frames.
+/// Takes the frames of a burst: an engine, or a test.
 ///
 /// # Safety
-/// A sink gives each slot that it took back once, by [`LandingPool::release`] or with a hold. The pool and the burst that
-/// it is lent stay where they are: it does not swap them for others.
+/// A sink gives each slot that it took back once, by [`LandingPool::release`] or with a hold. It does not
+/// replace the pool or the burst behind the references that it is passed.
 pub unsafe trait FrameSink {
     /// A burst is about to be taken: what will be read of its frames can be fetched.
     fn prepare(&self, burst: &Burst<'_>);
@@ -29,8 +35,9 @@ pub unsafe trait FrameSink {
     /// Takes the plain frames that a burst begins with.
     fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
 
-    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and [`FrameSink::take`] gets
-    /// its parts as damaged. What is behind it says whether the second part may have been overwritten.
+    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and
+    /// [`FrameSink::take`] gets its parts as damaged. What is behind it says whether the second part may have
+    /// been overwritten.
     fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool;
 
     /// Takes any frame. Its slot is the sink's until it is released, as are those of the others.
@@ -55,7 +62,8 @@ pub struct Behind {
     pub len: u16,
 }
 
-/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an overlapping slot.
+/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an
+/// overlapping slot.
 pub struct Burst<'a> {
     rest: std::slice::Iter<'a, *mut rte_mbuf>,
     plain: Plain,
@@ -71,9 +79,9 @@ impl<'a> Burst<'a> {
         Self { rest: mbufs.iter(), plain, bounces }
     }
 
-    /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on: the first
-    /// bytes of the message there, and the `tail`th byte of the payload that comes next. A driver fetches the frame's start; all
-    /// that is read of the headers lies in one of the two lines.
+    /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on:
+    /// the first bytes of the message there, and the `tail`th byte of the payload that comes next. A driver
+    /// fetches the frame's start; all that is read of the headers lies in one of the two lines.
     #[inline(always)]
     pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
         let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
@@ -88,7 +96,8 @@ impl<'a> Burst<'a> {
         }
     }
 
-    /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one that came first.
+    /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one
+    /// that came first.
     #[inline(always)]
     pub fn fetch_ends(&self, full: u16) {
         let mbufs = self.rest.as_slice();
@@ -152,8 +161,8 @@ impl Frames for Burst<'_> {
     }
 }
 
-/// Feeds what a driver handed over to `sink`, frame by frame in ring order, and takes the mbufs back. Their slots
-/// stay out: each is the sink's until it is released.
+/// Feeds what a driver handed over to `sink`, frame by frame in ring order, and takes the mbufs back. Their
+/// slots stay out: each is the sink's until it is released.
 ///
 /// # Safety
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
@@ -173,9 +182,9 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut i
     unsafe { pool.recycle(mbufs) };
 }
 
-/// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride` below the one
-/// before, and lengths as [`Burst::count_contiguous`] says. Where a slot of the region is expected there is no bounce slot, and
-/// no separate one a stride below an overlapping one.
+/// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride`
+/// below the one before, and lengths as [`Burst::count_contiguous`] says. Where a slot of the region is
+/// expected there is no bounce slot, and no separate one a stride below an overlapping one.
 ///
 /// # Safety
 /// Valid mbufs, nobody else's.
@@ -287,8 +296,8 @@ unsafe fn feed_damaged(
     let taken = parts.is_some_and(|parts| sink.take_two(pool, parts, behind));
     let mut mbuf = head;
     while !mbuf.is_null() {
-        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs back
-        // unchained.
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs
+        // back unchained.
         unsafe {
             let next = (*mbuf).next;
             (*mbuf).next = ptr::null_mut();
@@ -307,7 +316,8 @@ unsafe fn feed_damaged(
 
 /// A receive queue that lands. `Send`, not `Sync`: it belongs to one lcore at a time.
 pub struct LandingQueue {
-    // The pool goes before the queue: once the queue is back, its port may be stopped, on any thread, which uses the pool.
+    // The pool goes before the queue: once the queue is back, its port may be stopped, on any thread, which
+    // uses the pool.
     pool: LandingPool,
     rx: RxQueue,
     mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,

@@ -1,8 +1,8 @@
 //! The memory that a queue lands in: segments cut into chunks, each of which knows who still needs it.
 //!
-//! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot cut
-//! from it has come back. Slots come back on the queue's lcore (in its counts) or with a [`Hold`] that some thread
-//! drops, by the protocol of `returns`.
+//! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot
+//! issued from it has come back. Slots come back on the queue's lcore, which counts them, or with a [`Hold`]
+//! that some thread drops, by the protocol of `returns`.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -34,27 +34,27 @@ impl Segment {
     }
 
     /// Whether `len` bytes at `at` lie in the memory, under either of its addresses.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
         at.wrapping_sub(self.memory.base()) <= self.memory.span().wrapping_sub(len)
             && len <= self.memory.span()
     }
 
     /// How far a slot's payload lies above the first chunk's start, whichever of its addresses this is.
-    #[inline(always)]
+    #[inline]
     fn offset(&self, at: usize) -> usize {
         let offset = at - self.base;
         if offset >= self.len { offset - self.len } else { offset }
     }
 
     /// The chunk in which a slot's payload starts.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn chunk_of(&self, at: usize) -> usize {
         self.offset(at) >> SHIFT
     }
 
     /// How many of `n` slots, `stride` apart upwards from `lowest`, lie in the chunk of the lowest.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn in_lower_chunk(&self, lowest: usize, n: u32, stride: usize) -> u32 {
         let offset = lowest - self.base;
         let top = (offset >> SHIFT << SHIFT) + CHUNK;
@@ -65,7 +65,8 @@ impl Segment {
     /// `n` slots, `stride` apart upwards from `lowest`, come back.
     ///
     /// # Safety
-    /// The segment is alive; these slots of it are out, and nobody else gives them back. It may be gone when this returns.
+    /// The segment is alive; these slots of it are out, and nobody else gives them back. It may be gone when
+    /// this returns.
     #[inline(always)]
     unsafe fn give_back(this: *const Self, lowest: usize, n: u32, stride: usize) {
         // SAFETY: alive, as slots are out; the reference ends before the first of them is given back.
@@ -75,7 +76,7 @@ impl Segment {
     }
 
     /// The chunk of the lowest of `n` slots, how many are in it, and the chunk of the others.
-    #[inline(always)]
+    #[inline]
     fn chunks_of(&self, lowest: usize, n: u32, stride: usize) -> (usize, u32, usize) {
         let offset = self.offset(lowest);
         let below = offset >> SHIFT;
@@ -112,8 +113,8 @@ unsafe impl Send for Hold {}
 unsafe impl Sync for Hold {}
 
 impl Hold {
-    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed; `None` if they are not all in
-    /// the segment, or more than any datagram takes.
+    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed; `None` if they
+    /// are not all in the segment, or more than any datagram takes.
     ///
     /// # Safety
     /// The slots were landed whole, nobody else gives them back, and no device writes these bytes any more.
@@ -139,7 +140,8 @@ impl Hold {
         if len > (self.reach as usize).checked_sub(into)? {
             return None;
         }
-        // SAFETY: inside slots that were landed whole and are held: nobody writes them, and their memory lives.
+        // SAFETY: inside slots that were landed whole and are held: nobody writes them, and their memory
+        // lives.
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 

@@ -1,25 +1,25 @@
-//! The protocol by which held slots come back to their segment from any thread, and by which a segment whose pool is
-//! gone is freed.
+//! The protocol by which held slots come back to their segment from any thread, and by which a segment whose
+//! pool is gone is freed.
 //!
-//! Most messages are dropped on the lcore that polls the queue. A locked addition there would cost as much as matching
-//! three frames, so one thread, the segment's *owner*, has counters of its own, which it alone writes. It is the thread that
-//! polled the queue first and stays it, even when the queue moves to another: then slots come back by atomic addition
-//! everywhere.
+//! Most messages are dropped on the lcore that polls the queue. A locked addition there would cost as much as
+//! matching three frames, so one thread, the segment's *owner*, has counters of its own, which it alone
+//! writes. It is the thread that polled the queue first and stays it, even when the queue moves to another:
+//! then slots come back by atomic addition everywhere.
 //!
 //! | who | does, in this order |
 //! |---|---|
-//! | a holder on the owner thread | reads the slots; stores the owner's count (release); [`light`]; looks whether there are orphans |
-//! | a holder elsewhere | reads the slots; adds to the common count (a full barrier); looks whether there are orphans |
+//! | a holder on the owner | reads the slots; stores its count (release); [`light`]; looks for orphans |
+//! | a holder elsewhere | reads the slots; adds to the common count (a full barrier); looks for orphans |
 //! | the pool, while it lives | loads both counts (acquire); gives the slots out again only if all are back |
 //! | the pool, at its end | lists the segment as an orphan; [`heavy`]; frees it if all are back |
 //! | who sees orphans | frees those of which all are back |
 //!
-//! Either the holder sees the orphan, or whoever listed it sees the slots come back: so the last of the two frees it, and
-//! nobody before. After its last addition a holder touches nothing of the segment, nor has it a reference to it that is
-//! still alive: another thread may free it at that moment.
+//! Either the holder sees the orphan, or whoever listed it sees the slots come back: so the last of the two
+//! frees it, and nobody before. After its last addition a holder touches nothing of the segment, nor has it a
+//! reference to it that is still alive: another thread may free it at that moment.
 //!
-//! The file is compiled three times: here, with the machine's atomics; and by `tests/returns`, under the model checker and
-//! under Miri. So it uses nothing but [`platform`](super::platform).
+//! The file is compiled three times: here, with the machine's atomics; and by `tests/returns`, under the
+//! model checker and under Miri. So it uses nothing but [`platform`](super::platform).
 
 use std::sync::PoisonError;
 
@@ -114,19 +114,19 @@ impl Returns {
         counts.iter().enumerate().all(|(i, b)| b.issued == b.returned + self.returned(i))
     }
 
-    /// `n` slots of the chunk `below` come back, and `rest` slots of the chunk `above`, if any. The caller then looks for
-    /// orphans: [`Orphans::look`].
+    /// `n` slots of the chunk `below` come back, and `rest` slots of the chunk `above`, if any. The caller
+    /// then looks for orphans: [`Orphans::look`].
     ///
     /// # Safety
-    /// `this` is alive, both chunks are its own, and the slots are out and given back by nobody else. It may be gone
-    /// when this returns. (So this takes no reference, which would have to be valid until then.)
+    /// `this` is alive, both chunks are its own, and the slots are out and given back by nobody else. It may
+    /// be gone when this returns. (So this takes no reference, which would have to be valid until then.)
     #[inline(always)]
     pub(crate) unsafe fn give_back(this: *const Self, below: usize, n: u32, above: usize, rest: u32) {
         // SAFETY: alive, as the slots are out; the references end here.
         let (chunks, on_owner) = unsafe { ((*this).chunks.as_ptr(), (*this).owner.is_current()) };
         let count = |chunk: usize, n: u32| {
-            // SAFETY: one of its chunks, alive until the last addition. A reference to an atomic alone may outlive what
-            // it refers to by the rest of the call that it was passed to.
+            // SAFETY: one of its chunks, alive until the last addition. A reference to an atomic alone may
+            // outlive what it refers to by the rest of the call that it was passed to.
             unsafe {
                 let chunk = chunks.add(chunk);
                 if on_owner {
@@ -191,7 +191,8 @@ impl<S: Share> Orphans<S> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.extend(added);
         self.count.store(list.len(), Ordering::SeqCst);
-        // Either this sees slots that are being given back, or who gives them back sees the count and sweeps.
+        // Either this sees slots that are being given back, or who gives them back sees the count and looks,
+        // too.
         fence(Ordering::SeqCst);
         if list.iter().any(|orphan| orphan.unfenced) && heavy() {
             list.iter_mut().for_each(|orphan| orphan.unfenced = false);

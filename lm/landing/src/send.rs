@@ -1,4 +1,8 @@
-//! Send buffers in DPDK's memory, transmitted in place: one external-buffer mbuf, one descriptor, a fragment.
+//! Send buffers in DPDK's memory, transmitted in place: one external-buffer mbuf and one descriptor for each
+//! fragment.
+//!
+//! A sender takes a [`SendSlot`] from its [`SendPool`], fills it and makes packets of it. The slot is back
+//! when the device is done with the last of them, on whatever thread the driver frees it.
 
 use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ffi::c_void;
@@ -44,7 +48,8 @@ struct Info(NonNull<InFlight>);
 #[repr(C)]
 struct InFlight {
     info: rte_mbuf_ext_shared_info,
-    /// While there are any: the share of the pool that goes back with the last of them, from `Arc::into_raw`, and which slot it is.
+    /// While there are any: the share of the pool that goes back with the last of them, from `Arc::into_raw`,
+    /// and which slot it is.
     shared: *const Shared,
     index: usize,
 }
@@ -171,8 +176,8 @@ impl SendSlot {
     }
 
     /// Makes one packet for each of `frames`, in their order, out of mbufs from `headers`, and pushes them to
-    /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back, and
-    /// makes nothing, if there are not enough mbufs, no frames, or one that does not lie in the buffer.
+    /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back,
+    /// and makes nothing, if there are not enough mbufs, no frames, or one that does not lie in the buffer.
     ///
     /// # Errors
     /// The buffer itself.
@@ -191,8 +196,8 @@ impl SendSlot {
         }
         // The packets hold the buffer from now on; `freed` gives this share back.
         let this = ManuallyDrop::new(self);
-        // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info. The share leaves `this`, which is not
-        // dropped.
+        // SAFETY: nobody is attached: the slot was taken, so DPDK is done with its info. The share leaves
+        // `this`, which is not dropped.
         let info = unsafe {
             let f = in_flight.as_ptr();
             (*f).shared = Arc::into_raw(ptr::read(&raw const this.shared));
@@ -203,21 +208,22 @@ impl SendSlot {
             NonNull::new_unchecked(&raw mut (*f).info)
         };
         for (mbuf, (offset, len)) in packets[start..].iter_mut().zip(frames) {
-            // SAFETY: the frame lies in the buffer (`Cut`), which is contiguous for devices and unchanged until `freed`; the
-            // count is the number of packets; the info lives as long as the slot, which the share keeps.
+            // SAFETY: the frame lies in the buffer (`Cut`), which is contiguous for devices and unchanged
+            // until `freed`; the count is the number of packets; the info lives as long as the slot, which
+            // the share keeps.
             unsafe { show_part(mbuf, base.byte_add(offset), iova + offset as u64, len, info) };
         }
         Ok(())
     }
 }
 
-/// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that no two packets
-/// show the same one.
+/// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that
+/// no two packets show the same one.
 struct Cut(Vec<(usize, u16)>);
 
 impl Cut {
-    /// Parts of `within` bytes. `None`: there are none, or more than DPDK can count, or one is not within, or is too long for
-    /// an mbuf, or they are not in order.
+    /// Parts of `within` bytes. `None`: there are none, or more than DPDK can count, or one is not within, or
+    /// is too long for an mbuf, or they are not in order.
     fn of(parts: impl IntoIterator<Item = Range<usize>>, within: usize) -> Option<Self> {
         let part = |part: Range<usize>| {
             let len = part.end.checked_sub(part.start)?;
@@ -273,8 +279,8 @@ impl AsMut<[u8]> for SendSlot {
 
 /// DPDK freed the last packet of a buffer. Runs on whatever lcore did.
 unsafe extern "C" fn freed(_: *mut c_void, opaque: *mut c_void) {
-    // SAFETY: `into_packets` put the slot's own record here, and a share of the pool into it, which keeps the record; DPDK calls
-    // this once for it.
+    // SAFETY: `into_packets` put the slot's own record here, and a share of the pool into it, which keeps the
+    // record; DPDK calls this once for it.
     unsafe {
         let InFlight { shared, index, .. } = *opaque.cast::<InFlight>();
         drop(SendSlot { shared: Arc::from_raw(shared), index });
@@ -291,8 +297,8 @@ impl Drop for SendSlot {
 /// Memory that lies contiguous somewhere and can be sent from where it lies.
 ///
 /// # Safety
-/// `payload` stays where it is and doesn't change until the value is dropped, also when the value itself moves;
-/// `iova` tells true for DMA.
+/// `payload` stays where it is and doesn't change until the value is dropped, also when the value itself
+/// moves; `iova` tells true for DMA.
 pub unsafe trait Contiguous: Send + 'static {
     /// The bytes.
     fn payload(&self) -> &[u8];
@@ -312,11 +318,12 @@ unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
     drop(unsafe { Box::from_raw(opaque.cast::<Shown<T>>()) });
 }
 
-/// Attaches parts of `value` to fresh mbufs from `pool`, one each, pushed to `packets`; the value is dropped when
-/// the last of them is freed.
+/// Attaches parts of `value` to fresh mbufs from `pool`, one each, pushed to `packets`; the value is dropped
+/// when the last of them is freed.
 ///
 /// # Errors
-/// The value, if mbufs are missing, or a part is not in the payload, too long for an mbuf or not contiguous for devices.
+/// The value, if mbufs are missing, or a part is not in the payload, too long for an mbuf or not contiguous
+/// for devices.
 pub fn show<T: Contiguous>(
     value: T,
     parts: impl IntoIterator<Item = Range<usize>>,
@@ -340,8 +347,8 @@ pub fn show<T: Contiguous>(
         (info, NonNull::from((*shown).value.payload()).cast::<u8>())
     };
     for ((mbuf, (offset, len)), iova) in packets[start..].iter_mut().zip(parts).zip(iovas) {
-        // SAFETY: `shown` lives until the callback. The part lies in the payload, which stays where it is, and
-        // unchanged (`Contiguous`), and has this IOVA.
+        // SAFETY: `shown` lives until the callback. The part lies in the payload, which stays where it is,
+        // and unchanged (`Contiguous`), and has this IOVA.
         unsafe { show_part(mbuf, base.byte_add(offset), iova, len, info) };
     }
     Ok(())

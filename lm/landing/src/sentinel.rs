@@ -1,13 +1,14 @@
-//! A word in the middle of each overlapping slot, by which the receiver knows that no device has come there yet.
+//! A word in the middle of each overlapping slot, by which the receiver knows that no device has come there
+//! yet.
 //!
-//! On a card, or where another process writes, the headers of the newest frame can be overwritten at any moment by the frame
-//! below. Only that frame reaches them, with the end of its payload, and every device writes the middle of a frame before its
-//! end: a card from the start on, without relaxed ordering; `rte_memcpy` from the start on; the C library's `memcpy` of
-//! such a length the ends last. So a receiver that has read headers, and *then* finds the word below still there, has read them
-//! intact.
+//! On a card, or where another process writes, the headers of the newest frame can be overwritten at any
+//! moment by the frame below. Only that frame reaches them, with the end of its payload, and every device
+//! writes the middle of a frame before its end: a card from the start on, without relaxed ordering;
+//! `rte_memcpy` from the start on; the C library's `memcpy` of such a length the ends last. So a receiver
+//! that has read headers, and *then* finds the word below still there, has read them intact.
 //!
-//! The word is written when a slot is cut, before anybody gets its address. It is a random number of the pool's own, which
-//! nothing on the wire knows.
+//! The word is written when a slot is issued, before anybody gets its address. It is a random number of the
+//! pool's own, which nothing on the wire knows.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr;
@@ -15,8 +16,8 @@ use std::sync::atomic::{Ordering, fence};
 
 use lm_proto::slot_memory::Below;
 
-/// Slots with none below them that are remembered: at the region's end, above a bounce slot, above a chunk in use, where the
-/// layout changes. A ring meets a few of them.
+/// Slots with none below them that are remembered: at the region's end, above a bounce slot, above a chunk in
+/// use, where the layout changes. A ring meets a few of them.
 const LONE: usize = 64;
 
 /// The word, and slots with none below them.
@@ -37,7 +38,8 @@ impl Sentinel {
         Self { word, middle: (stride / 2) & !7, lone: [(0, 0); LONE], next: 0 }
     }
 
-    /// Marks `n` overlapping slots that were just cut, each one `stride` below the one before, the first below `above`.
+    /// Marks `n` overlapping slots that were just cut, each one `stride` below the one before, the first
+    /// below `above`.
     ///
     /// # Safety
     /// The slots lie in the region, and nobody knows of them yet.
@@ -49,7 +51,8 @@ impl Sentinel {
         let mut at = above + self.middle;
         for _ in 0..n {
             at -= stride;
-            // SAFETY: inside a slot, whose payload begins at a multiple of 8, as the stride and the middle are.
+            // SAFETY: inside a slot, whose payload begins at a multiple of 8, as the stride and the middle
+            // are.
             unsafe { ptr::write_volatile(at as *mut u64, self.word) };
         }
     }
@@ -65,8 +68,8 @@ impl Sentinel {
         (at + self.middle).wrapping_sub(stride)
     }
 
-    /// What `word`, read where [`Sentinel::below`] says behind the headers of a slot that was cut after the `oldest`th, tells;
-    /// `newest`: no slot was cut behind it.
+    /// What `word`, read where [`Sentinel::below`] says behind the headers of a slot that was cut after the
+    /// `oldest`th, tells; `newest`: no slot was cut behind it.
     pub(crate) fn tell(&self, at: usize, oldest: u64, word: Option<u64>, newest: bool) -> Below {
         let is_alone = || self.lone.iter().any(|&(lone, cut)| lone == at && cut >= oldest);
         if self.word == 0 {

@@ -1,11 +1,13 @@
-//! Bytes out of memory that a device, or another process, may be writing: by volatile words, never behind a `&[u8]`.
+//! Bytes out of memory that a device, or another process, may be writing: by volatile words, never behind a
+//! `&[u8]`.
 
 use std::ptr;
 
 /// Copies as many bytes as `to` has, each word and each byte at the ends once.
 ///
 /// # Safety
-/// The bytes at `from` are mapped and initialised, and no thread of this process writes them meanwhile. Others may.
+/// The bytes at `from` are mapped and initialised, and no thread of this process writes them meanwhile.
+/// Others may.
 #[inline]
 pub(crate) unsafe fn copy_words(from: *const u8, to: &mut [u8]) {
     const WORD: usize = size_of::<u64>();

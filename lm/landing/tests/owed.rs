@@ -1,5 +1,6 @@
-//! A pool that goes before the port that it feeds: what the device has is kept, and counted, until the driver gives it back.
-//! One EAL a process, which can't be cleaned up any more here: so this is one program that prints a line for each step.
+//! A pool that goes before the port that it feeds: what the device has is kept, and counted, until the driver
+//! gives it back. One EAL a process, which can't be cleaned up any more here: so this is one program that
+//! prints a line for each step.
 
 use std::error::Error;
 use std::ffi::c_void;

@@ -1,5 +1,6 @@
-//! The landing pool against a model: whatever is taken, given back and held in whatever order, a slot never covers what
-//! somebody still has. One EAL a process, so this is one program that prints a line for each step.
+//! The landing pool against a model: whatever is taken, given back and held in whatever order, a slot never
+//! covers what somebody still has. One EAL a process, so this is one program that prints a line for each
+//! step.
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -7,11 +8,11 @@ use std::ffi::c_void;
 
 use lm_landing::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::slot_memory::Below;
+use lm_proto::wire::HEADERS;
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
 const STRIDE: usize = 1480;
-const HEADERS: usize = 34;
 
 type Failed = Box<dyn Error>;
 
@@ -89,7 +90,8 @@ fn geometry(name: &str) -> PoolConfig {
     }
 }
 
-/// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the driver.
+/// Takes slots, lets some come back at once, some with holds dropped here or on another thread, some by the
+/// driver.
 fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
     // The model knows one pair of addresses only.
     let max_region = if kind == RegionKind::Mirrored { 2 << 20 } else { 6 << 20 };
@@ -128,7 +130,8 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
                 }
             }
             9..=15 if !posted.is_empty() => {
-                // A burst in ring order: frames landed. Their slots go one by one or, contiguous, with a hold.
+                // A burst in ring order: frames landed. Their slots go one by one or, contiguous, with a
+                // hold.
                 let n = (1 + random.below(12)).min(posted.len());
                 let burst: Vec<_> = posted.drain(..n).collect();
                 // SAFETY: received mbufs that nobody else has.
@@ -138,7 +141,8 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
                 let contiguous = slots.windows(2).all(|w| w[0] == w[1] + STRIDE);
                 if contiguous && random.below(3) > 0 {
                     let lowest = slots[n - 1];
-                    // SAFETY: a burst that landed in one piece, each slot once; nothing writes there in this test.
+                    // SAFETY: a burst that landed in one piece, each slot once; nothing writes there in this
+                    // test.
                     let hold = unsafe { pool.hold(lowest, n as u32, n * STRIDE) };
                     holds.push((hold.ok_or("not in the region")?, slots));
                 } else {
@@ -252,9 +256,9 @@ fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A ring that is always full, as a driver keeps it: it gets the next mbuf before it hands over a frame. In the least region
-/// there is always a place for it, also while a datagram is put together. `kept` datagrams are held for as long as others wait in
-/// a transmit ring for the same: then the region has to grow.
+/// A ring that is always full, as a driver keeps it: it gets the next mbuf before it hands over a frame. In
+/// the least region there is always a place for it, also while a datagram is put together. `kept` datagrams
+/// are held for as long as others wait in a transmit ring for the same: then the region has to grow.
 fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: usize) -> Result<(), Failed> {
     const DESCRIPTORS: u16 = 512;
     let region = PoolConfig::least_region(DESCRIPTORS, stride, room).next_multiple_of(2 << 20);

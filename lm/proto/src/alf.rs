@@ -181,8 +181,8 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Headers and tag of a datagram cut by `layout`. `digest` is that of its pieces, in order, if a checksum is
-    /// wanted; `id` as for [`Blocks::seal`].
+    /// Headers and tag of a datagram cut by `layout`. `digest` is that of its pieces, in order, if a checksum
+    /// is wanted; `id` as for [`Blocks::seal`].
     pub fn new(geometry: Geometry, layout: Layout, ends: &Ends, id: u16, digest: Option<&Digest>) -> Self {
         let flow = ends.flow;
         let len = layout.udp_len() as u16;
@@ -212,7 +212,8 @@ impl Seal {
         &self.layout
     }
 
-    /// What comes in front of fragment `index`'s payload, and how many bytes: the first has the UDP header too.
+    /// What comes in front of fragment `index`'s payload, and how many bytes: the first has the UDP header
+    /// too.
     #[inline]
     pub fn headers(&self, index: usize) -> ([u8; HEADERS + UDP], usize) {
         let mut b = [0; HEADERS + UDP];
@@ -228,8 +229,8 @@ impl Seal {
         (b, HEADERS + UDP)
     }
 
-    /// What comes behind fragment `index`'s payload: padding and, in the last one, the tag. `to` is all that is
-    /// left of the fragment.
+    /// What comes behind fragment `index`'s payload: padding and, in the last one, the tag. `to` is all that
+    /// is left of the fragment.
     pub fn tail(&self, index: usize, to: &mut [u8]) {
         to.fill(0);
         if self.layout.tag().is_some()

@@ -46,9 +46,11 @@ pub enum Reason {
     Discarded,
     /// A frame that isn't LM's and found no ordinary mbuf, or whose queue is full.
     StrangerLost,
-    /// Fragments of one datagram have ECN marks that exclude each other: CE and Not-ECT (RFC 3168, section 5.3).
+    /// Fragments of one datagram have ECN marks that exclude each other: CE and Not-ECT (RFC 3168, section
+    /// 5.3).
     Ecn,
-    /// A new datagram's fragment was refused: the reassembler was full of others that are nearer to being whole.
+    /// A new datagram's fragment was refused: the reassembler was full of others that are nearer to being
+    /// whole.
     ReassemblerFull,
     /// A repair was not tried: the frames received so far had not earned its work.
     OverBudget,

@@ -1,12 +1,14 @@
-//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not taken yet.
+//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not
+//! taken yet.
 //!
-//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It never sees an
-//! mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of a frame until it asks
-//! [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
+//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It
+//! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
+//! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
 
 use crate::wire::{HEADERS, UDP};
 
-/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they were intact.
+/// The bytes that a frame begins with, as they were at one moment: Ethernet, IPv4 and UDP headers, if they
+/// were intact.
 pub type Head = [u8; HEAD];
 
 /// Bytes of a head.
@@ -43,13 +45,13 @@ pub struct Frame {
 
 impl Frame {
     /// Bytes behind the headers.
-    #[inline(always)]
+    #[inline]
     pub fn payload_len(&self) -> usize {
         usize::from(self.len).saturating_sub(HEADERS)
     }
 
     /// Whether this frame, received right after `above`, reached its headers.
-    #[inline(always)]
+    #[inline]
     pub fn reaches(&self, above: &Self) -> bool {
         above.bounce == 0 && self.at < above.at && self.at + self.payload_len() > above.at - HEADERS
     }
@@ -57,9 +59,9 @@ impl Frame {
 
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
-    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the other, the first
-    /// with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes and one of `last`, and then again
-    /// and again `behind` full ones and one of `last`. They are not taken.
+    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
+    /// other, the first with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes
+    /// and one of `last`, and then again and again `behind` full ones and one of `last`. They are not taken.
     fn count_contiguous(
         &self,
         at: usize,

@@ -14,10 +14,10 @@
 //! 2. else at the next multiple of the stride, in a fragment of its own.
 //!
 //! The guard is the last [`HEADERS`] bytes of a stride: a last fragment that ends there would, when it lands,
-//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP payload
-//! (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's trailer, which
-//! Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too (never at MTU 1500) there
-//! is no tag.
+//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP
+//! payload (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's
+//! trailer, which Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too
+//! (never at MTU 1500) there is no tag.
 
 use crate::wire::{ETHERNET, FCS, HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
 
@@ -55,13 +55,19 @@ impl std::fmt::Display for BadMtu {
 
 impl std::error::Error for BadMtu {}
 
+/// IP payload of a full fragment at this MTU, bytes: a multiple of 8, as offsets are told in units of 8 (RFC
+/// 791). For those who have no [`Geometry`], as their MTU need not be one that datagrams are sent at.
+pub const fn stride(mtu: u16) -> u16 {
+    mtu.saturating_sub(IPV4 as u16) & !7
+}
+
 impl Geometry {
     /// The smallest MTU taken: every IPv4 host accepts it (RFC 791).
     pub const MIN_MTU: u16 = 576;
     /// The largest: the usual jumbo frame of gigabit cards.
     pub const MAX_MTU: u16 = 9216;
     /// Plain Ethernet.
-    pub const ETHERNET: Self = Self { mtu: 1500, stride: 1480 };
+    pub const ETHERNET: Self = Self { mtu: 1500, stride: stride(1500) };
 
     /// The geometry of an MTU, in bytes of IP packet: 576 to 9216.
     ///
@@ -74,7 +80,7 @@ impl Geometry {
         if !(Self::MIN_MTU..=Self::MAX_MTU).contains(&mtu) {
             return Err(BadMtu(mtu));
         }
-        Ok(Self { mtu, stride: (mtu - IPV4 as u16) & !7 })
+        Ok(Self { mtu, stride: stride(mtu) })
     }
 
     /// Bytes of an IP packet at most.
@@ -83,26 +89,26 @@ impl Geometry {
     }
 
     /// IP payload of every fragment but the last, bytes: a multiple of 8.
-    #[inline(always)]
+    #[inline]
     pub fn stride(self) -> usize {
         usize::from(self.stride)
     }
 
     /// Bytes of the frame around a full fragment.
-    #[inline(always)]
+    #[inline]
     pub fn full_frame(self) -> usize {
         HEADERS + self.stride()
     }
 
-    /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one frame, may be a few bytes
-    /// longer than a stride.
-    #[inline(always)]
+    /// Bytes of the longest frame that a packet of this MTU makes: a last fragment, or a datagram in one
+    /// frame, may be a few bytes longer than a stride.
+    #[inline]
     pub fn longest_frame(self) -> usize {
         ETHERNET + usize::from(self.mtu)
     }
 
     /// The longest frame that may follow below a slot without touching the headers of the frame in it.
-    #[inline(always)]
+    #[inline]
     pub fn reach(self) -> usize {
         self.stride()
     }
@@ -118,13 +124,13 @@ impl Geometry {
     }
 
     /// Where the IP payload of fragment `index` starts in a send buffer.
-    #[inline(always)]
+    #[inline]
     pub fn block(self, index: usize) -> usize {
         index * (self.stride() + HOLE) + HOLE
     }
 
     /// Whether IP payload of `len` bytes in a frame that starts a landing would reach the header above.
-    #[inline(always)]
+    #[inline]
     fn in_guard(self, len: usize) -> bool {
         len > self.stride() - HEADERS
     }
@@ -181,8 +187,8 @@ impl Layout {
         }
     }
 
-    /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a division: the
-    /// matcher's question.
+    /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a
+    /// division: the matcher's question.
     #[inline(always)]
     pub fn fit_tag(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<usize> {
         let stride = geometry.stride();
@@ -249,19 +255,19 @@ impl Layout {
     }
 
     /// How many fragments (1: not fragmented).
-    #[inline(always)]
+    #[inline]
     pub fn fragments(&self) -> usize {
         usize::from(self.fragments)
     }
 
     /// Where the end tag starts, from the start of the IP payload.
-    #[inline(always)]
+    #[inline]
     pub fn tag(&self) -> Option<usize> {
         self.tag.map(|t| t as usize)
     }
 
     /// Bytes behind the headers of fragment `index`: its IP payload, and a trailer if it has one.
-    #[inline(always)]
+    #[inline]
     pub fn fragment_len(&self, index: usize) -> usize {
         let stride = self.geometry.stride();
         (self.landed_len as usize).saturating_sub(index * stride).min(stride)
@@ -274,7 +280,7 @@ impl Layout {
     }
 
     /// Where the UDP payload of fragment `index` lies in it: nothing of headers, padding or tag.
-    #[inline(always)]
+    #[inline]
     pub fn piece(&self, index: usize) -> std::ops::Range<usize> {
         let stride = self.geometry.stride();
         let end = (self.udp_len as usize).saturating_sub(index * stride).min(stride);
@@ -284,7 +290,7 @@ impl Layout {
 
     /// Whether a frame of `len` bytes can be the last fragment's: exact, or padded to the minimum (less a
     /// stripped VLAN tag), either with a frame check sequence behind it or without.
-    #[inline(always)]
+    #[inline]
     pub fn ends_with(&self, len: usize) -> bool {
         let exact = HEADERS + self.fragment_len(self.fragments() - 1);
         len == exact || len == exact + FCS || (len > exact && len <= MIN_FRAME + FCS)

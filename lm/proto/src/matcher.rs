@@ -7,18 +7,19 @@
 //! header is read about once a datagram.
 //!
 //! # What is believed
-//! A header counts as *intact* only when the frame below is known not to reach it: it has arrived and is short
-//! enough, the device writes only inside the receive call (`synchronous`), the slot below was still untouched after the
-//! header had been read, or nothing came for so long that a frame under way would have been reported. Every other header
-//! is nothing but a reason to look again. Length and count alone never deliver. `docs/proof.md` has the whole table;
-//! `proof` is its code.
+//! A header counts as *intact* only when the frame below is known not to reach it: it has arrived and is
+//! short enough, the device writes only inside the receive call (`synchronous`), the slot below was still
+//! untouched after the header had been read, or nothing came for so long that a frame under way would have
+//! been reported. Every other header is nothing but a reason to look again. Length and count alone never
+//! deliver. `docs/proof.md` has the whole table; `proof` is its code.
 //!
 //! # What does not fit
 //! Frames of runs that did not close wait in the log, older than the run. When a first fragment shows up that
-//! needs them, `repair` tries to make the datagram whole with one copy. `forward` finds datagrams whose fragments came in
-//! the order in which kernels send them. Frames whose headers are intact go to the [`Reassembler`] when their datagram
-//! is not one that lands (`standalone`). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the
-//! oldest first, and counted. What all that may cost is bounded: `effort`.
+//! needs them, `repair` tries to make the datagram whole with one copy. `forward` finds datagrams whose
+//! fragments came in the order in which kernels send them. Frames whose headers are intact go to the
+//! [`Reassembler`] when their datagram is not one that lands (`standalone`). What helps nobody is dropped
+//! after [`Matcher::WINDOW`] frames or one second, the oldest first, and counted. What all that may cost is
+//! bounded: `effort`.
 //!
 //! # Order of calls
 //! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
@@ -66,9 +67,9 @@ pub struct Config {
     pub accept: Accept,
     /// The device writes frames only inside the receive call, so the newest header is as it arrived.
     pub synchronous: bool,
-    /// Nanoseconds after which a frame under way would have been reported, so that headers that did not change
-    /// meanwhile, with nothing received, are intact: for cards, whose DMA nobody preempts. `None`: waiting proves
-    /// nothing, as a peer process may be stopped in the middle of a frame.
+    /// Nanoseconds after which a frame under way would have been reported, so that headers that did not
+    /// change meanwhile, with nothing received, are intact: for cards, whose DMA nobody preempts. `None`:
+    /// waiting proves nothing, as a peer process may be stopped in the middle of a frame.
     pub quiet: Option<u64>,
     /// The region is mapped twice, back to back, and is this many bytes long; 0: mapped once.
     pub mirror: usize,
@@ -101,11 +102,13 @@ const NOWHERE: usize = usize::MAX;
 pub struct Matcher<B> {
     config: Config,
     full: u16,
-    /// The longest frame that a datagram of this MTU can have: a few bytes more than a full one where strides leave a rest.
+    /// The longest frame that a datagram of this MTU can have: a few bytes more than a full one where strides
+    /// leave a rest.
     longest: u16,
     log: Log,
-    /// Frames of the run that are younger than the log's newest: full, in place, each right below the one before. Most
-    /// runs close without anybody asking for more than their number; else [`Self::unfold`] enters them in the log.
+    /// Frames of the run that are younger than the log's newest: full, in place, each right below the one
+    /// before. Most runs close without anybody asking for more than their number; else [`Self::unfold`]
+    /// enters them in the log.
     folded: usize,
     /// Where the run's next frame lands if it goes on in place; [`NOWHERE`] if there is no run, or a gap.
     below: usize,
@@ -144,20 +147,22 @@ pub struct Matcher<B> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Frames that runs which did not close may wait for, counted in frames that come after them.
     pub const WINDOW: u64 = 256;
-    /// Frames that are dropped together when they have waited so long, at least: one by one would be expensive.
+    /// Frames that are dropped together when they have waited so long, at least: one by one would be
+    /// expensive.
     const SHED: usize = 64;
     /// Nanoseconds that anything may wait.
     pub const PATIENCE: u64 = 1_000_000_000;
-    /// Nanoseconds between two looks that count, at most: while nobody looks, the rest of a datagram may lie in the ring,
-    /// and must not be late because of that.
+    /// Nanoseconds between two looks that count, at most: while nobody looks, the rest of a datagram may lie
+    /// in the ring, and must not be late because of that.
     pub const GAP: u64 = 250_000_000;
     /// Nanoseconds after which a quiet queue's newest frame is looked at again.
     pub const QUIET: u64 = 1_000_000;
-    /// Nanoseconds after which it is believed to be no frame that is known here. Of a card a millisecond would prove as
-    /// much; an emulated one is a thread of the host, which can be stopped when it has written half a frame.
+    /// Nanoseconds after which it is believed to be no frame that is known here. Of a card a millisecond
+    /// would prove as much; an emulated one is a thread of the host, which can be stopped when it has written
+    /// half a frame.
     pub const DOUBT: u64 = 500_000_000;
-    /// A poll that finds so many frames is followed by another one at once: there is no need to ask behind it whether the newest
-    /// frame is a datagram's last.
+    /// A poll that finds so many frames is followed by another one at once: there is no need to ask behind it
+    /// whether the newest frame is a datagram's last.
     pub const MANY: usize = 32;
 
     /// A matcher with nothing in it.
@@ -396,7 +401,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.log.push(frame);
     }
 
-    /// A frame that exceeds its slot has overwritten the first bytes of the payload above, whatever was known of that.
+    /// A frame that exceeds its slot has overwritten the first bytes of the payload above, whatever was known
+    /// of that.
     #[cold]
     fn lose_overwritten<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, memory: &mut M) {
         self.unfold();
@@ -424,8 +430,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// A frame that was spread over two slots, because it is longer than one and yet no longer than the MTU allows. `bytes` is a
-    /// copy of it, `slots` are where its parts lie.
+    /// A frame that was spread over two slots, because it is longer than one and yet no longer than the MTU
+    /// allows. `bytes` is a copy of it, `slots` are where its parts lie.
     pub fn push_gathered<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], slots: &[Frame], memory: &mut M) {
         self.fresh = true;
         self.counters.frames += slots.len() as u64;
@@ -451,8 +457,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.below = NOWHERE;
     }
 
-    /// The run did not close and another begins: look at what is known of it, the newest frame's headers if they are intact,
-    /// then let it wait.
+    /// The run did not close and another begins: look at what is known of it, the newest frame's headers if
+    /// they are intact, then let it wait.
     #[cold]
     #[inline(never)]
     fn wait<M: SlotMemory<Buf = B>>(&mut self, intact: Option<&Head>, memory: &mut M) {

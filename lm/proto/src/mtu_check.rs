@@ -1,13 +1,15 @@
 //! [`MtuCheck`]: whether a peer cuts its datagrams for another MTU than this end's.
 //!
-//! A datagram whose fragments are shorter than a slot does not land in one piece, and where the difference is a header's length
-//! or less (MTUs of 1467 to 1499 against 1500) each fragment spoils the header above it without closing the gap: within a burst
-//! nothing of it can be put together. What is counted then does not tell why; the length of a fragment that is not the last
-//! does. Only fragments with an intact header are looked at: of each poll, the newest frame at least.
+//! A datagram whose fragments are shorter than a slot does not land in one piece, and where the difference is
+//! a header's length or less (MTUs of 1467 to 1499 against 1500) each fragment spoils the header above it
+//! without closing the gap: within a burst nothing of it can be put together. What is counted then does not
+//! tell why; the length of a fragment that is not the last does. Only fragments with an intact header are
+//! looked at: of each poll, the newest frame at least.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use crate::layout::stride;
 use crate::wire::IPV4;
 
 /// Peers that are watched at once.
@@ -75,12 +77,12 @@ pub struct MtuCheck {
 impl MtuCheck {
     /// At this MTU.
     pub fn new(mtu: u16) -> Self {
-        let stride = mtu.saturating_sub(IPV4 as u16) & !7;
+        let stride = stride(mtu);
         Self { mtu, stride, peers: [None; PEERS], oldest: 0, told: [0; TOLD], tellings: 0, found: None }
     }
 
     /// A fragment with an intact header: its source, the bytes of its IP payload, and whether more follow.
-    #[inline(always)]
+    #[inline]
     pub fn observe(&mut self, src: u32, payload: u16, more: bool) {
         if more && payload != self.stride {
             self.differs(src, payload);
@@ -111,7 +113,7 @@ impl MtuCheck {
     }
 
     /// A peer that was found out since the last call.
-    #[inline(always)]
+    #[inline]
     pub fn take(&mut self) -> Option<Mismatch> {
         self.found.take()
     }
@@ -182,7 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// A sender of any MTU is told of if its fragments differ from ours, and its MTU is among those named.
+        /// A sender of any MTU is told of if its fragments differ from ours, and its MTU is among those
+        /// named.
         #[test]
         fn the_mtu_is_among_those_named(ours in 576_u16..=9216, theirs in 576_u16..=9216) {
             let stride = |mtu| Geometry::new(mtu).expect("in range").stride() as u16;

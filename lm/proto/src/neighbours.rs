@@ -1,7 +1,8 @@
 //! [`Neighbours`]: who has which hardware address, fixed or learnt by ARP (RFC 826).
 //!
-//! Whoever is on the wire may send any ARP packet, so nothing that a packet says counts for more than its sender could
-//! have made up. An entry's states are those of RFC 4861, section 7.3.2, and of Linux, with one more:
+//! Whoever is on the wire may send any ARP packet, so nothing that a packet says counts for more than its
+//! sender could have made up. An entry's states are those of RFC 4861, section 7.3.2, and of Linux, with one
+//! more:
 //!
 //! | state | what is known | how it ends |
 //! |---|---|---|
@@ -11,13 +12,15 @@
 //! | probe | the same, and it is asked by unicast, three times, a second apart; it is used | an answer: reachable; none: gone, and incomplete if it is used |
 //! | contested | another hardware address claims this one: the old one is asked by unicast, three times within a second, and stays in use | an answer of the old one: reachable, the claim is void; none: the last claim's, stale |
 //!
-//! - **Whom we send to** (peers) has a part of the table of its own. A peer that was used in the last second is never
-//!   evicted, and one that was [pinned](Neighbours::pin) never at all.
-//! - **Strangers**, who asked for us although we send them nothing, share a part that is bounded, and evict only the oldest
-//!   of their own kind. No other packet creates an entry: no answer that nobody asked for, no announcement.
-//! - A **claim** moves an address only when the old owner was asked and is silent: an announcement after a fail-over counts
-//!   within 1.5 s, and a liar's costs a question every half a second.
-//! - Entries that are neither used nor heard of for two minutes are gone. Questions are bounded: 1000 a second, 100 at once.
+//! - **Whom we send to** (peers) has a part of the table of its own. A peer that was used in the last second
+//!   is never evicted, and one that was [pinned](Neighbours::pin) never at all.
+//! - **Strangers**, who asked for us although we send them nothing, share a part that is bounded, and evict
+//!   only the oldest of their own kind. No other packet creates an entry: no answer that nobody asked for, no
+//!   announcement.
+//! - A **claim** moves an address only when the old owner was asked and is silent: an announcement after a
+//!   fail-over counts within 1.5 s, and a liar's costs a question every half a second.
+//! - Entries that are neither used nor heard of for two minutes are gone. Questions are bounded: 1000 a
+//!   second, 100 at once.
 //!
 //! No clock: `now` is the time since any moment that stays the same.
 #![forbid(unsafe_code)]
@@ -142,9 +145,9 @@ impl ArpCounters {
 
 /// A table of neighbours, and our own addresses, for which it answers.
 ///
-/// [`hear`](Self::hear) takes each frame that may be ARP and returns the answer to send, if there is one. Whoever sends to
-/// an address calls [`resolve`](Self::resolve), and goes on calling it while it sends. [`poll`](Self::poll) sends the
-/// questions that are due: call it after either, and at [`due`](Self::due).
+/// [`hear`](Self::hear) takes each frame that may be ARP and returns the answer to send, if there is one.
+/// Whoever sends to an address calls [`resolve`](Self::resolve), and goes on calling it while it sends.
+/// [`poll`](Self::poll) sends the questions that are due: call it after either, and at [`due`](Self::due).
 #[derive(Clone, Debug)]
 pub struct Neighbours {
     mac: Mac,
@@ -397,7 +400,8 @@ impl Neighbours {
         moved.into_iter().for_each(|(address, old, new)| self.tell(Event::Moved { address, old, new }));
     }
 
-    /// Who is to be asked now, the most important first: pinned ones, peers, those who never answered, strangers.
+    /// Who is to be asked now, the most important first: pinned ones, peers, those who never answered,
+    /// strangers.
     fn due_questions(&self, now: Duration) -> Vec<(u8, Duration, u32)> {
         let is_due = |due: Option<Duration>| due.filter(|&due| due <= now);
         let rank = |address: &u32, rank: u8| if self.pinned.contains(address) { 0 } else { rank };
@@ -423,7 +427,8 @@ impl Neighbours {
         self.peers.get_mut(&address).or_else(|| self.strangers.get_mut(&address))
     }
 
-    /// A place among peers, at the cost of the one that was not used for longest, unless that is in use; else it comes back.
+    /// A place among peers, at the cost of the one that was not used for longest, unless that is in use; else
+    /// it comes back.
     fn admit_peer(&mut self, address: u32, known: Known, now: Duration) -> Option<(u32, Known)> {
         if self.peers.len() >= self.limits.peers {
             let idle = |known: &Known| now.saturating_sub(known.touched) > IN_USE;

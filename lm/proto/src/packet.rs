@@ -1,8 +1,8 @@
 //! What a frame is, by headers that are known to be intact.
 //!
-//! The 34 bytes in front of a payload and its first 8 are copied once, into a [`Head`], before anything is made of them: on a
-//! card they may be overwritten at any moment, the 8 by a frame that is a little longer than its slot. What lies behind them
-//! is the slot's own, and is read in place.
+//! The [`HEADERS`] bytes in front of a payload and its first 8 are copied once, into a [`Head`], before
+//! anything is made of them: on a card they may be overwritten at any moment, the 8 by a frame that is a
+//! little longer than its slot. What lies behind them is the slot's own, and is read in place.
 
 use crate::checksum;
 use crate::frame::{FRONT, Frame, HEAD, Head, Slot};
@@ -54,8 +54,9 @@ impl Packet {
         self.tos & 3
     }
 
-    /// Whether this header can be that of the fragment at `offset` of the datagram `key`, with `len` bytes of IP payload
-    /// and `more` to come, that landed in its place: with no option and no tag in front of its payload.
+    /// Whether this header can be that of the fragment at `offset` of the datagram `key`, with `len` bytes of
+    /// IP payload and `more` to come, that landed in its place: with no option and no tag in front of its
+    /// payload.
     pub(crate) fn is_piece(&self, key: &Key, offset: usize, len: usize, more: bool) -> bool {
         let Ipv4 { offset: at, payload_len, more: others, .. } = self.ip;
         self.skew == 0
@@ -80,8 +81,8 @@ impl Packet {
         memory.bytes(frame.at + self.skew, self.ip.payload_len.into())
     }
 
-    /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by now: those are taken
-    /// from where they were kept, and all of it is put together in `room`.
+    /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by
+    /// now: those are taken from where they were kept, and all of it is put together in `room`.
     pub(crate) fn mended<'a>(
         &self,
         frame: &Frame,
@@ -156,7 +157,8 @@ pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
     }
 }
 
-/// Where the UDP packet ends in a frame of `len` bytes that begins with these, all its headers among them; `None` if it holds none.
+/// Where the UDP packet ends in a frame of `len` bytes that begins with these, all its headers among them;
+/// `None` if it holds none.
 pub fn packet_end(frame: &[u8], len: usize) -> Option<usize> {
     match classify_bytes(frame, len) {
         Kind::Single(packet) | Kind::Fragment(packet) => {
@@ -210,8 +212,8 @@ impl Remains {
         (self.gone <= SOURCE).then(|| (field(SOURCE), field(DESTINATION)))
     }
 
-    /// What is left says it all: the IPv4 header of a fragment without options. (An Ethernet type that is gone was
-    /// IPv4's if a header with a good checksum stands behind it.)
+    /// What is left says it all: the IPv4 header of a fragment without options. (An Ethernet type that is
+    /// gone was IPv4's if a header with a good checksum stands behind it.)
     pub(crate) fn packet(&self, available: usize) -> Option<Packet> {
         let ip = Ipv4::parse(&self.head[ETHERNET..HEADERS], available).ok()?;
         let plain =
@@ -220,8 +222,8 @@ impl Remains {
         plain.then_some(Packet { ip, tos: self.head[ETHERNET + 1], skew: 0, front })
     }
 
-    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come, of
-    /// any datagram: in a header without options, that is good if all of it is left.
+    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with
+    /// `more` to come, of any datagram: in a header without options, that is good if all of it is left.
     pub(crate) fn may_be_at(&self, offset: u32, len: u16, more: bool) -> bool {
         let mut wanted = [0; IPV4];
         let (src, dst, id) = (0, 0, 0);
@@ -238,7 +240,8 @@ impl Remains {
         };
         ip.emit(&mut wanted);
         let here = &self.head[ETHERNET..HEADERS];
-        // Version and length, total length, flags (but for the one that forbids to cut it) and offset, protocol.
+        // Version and length, total length, flags (but for the one that forbids to cut it) and offset,
+        // protocol.
         let fields = [(0, 0xff), (2, 0xff), (3, 0xff), (6, 0xbf), (7, 0xff), (9, 0xff)];
         let agrees =
             |&(at, mask): &(usize, u8)| ETHERNET + at < self.gone || (here[at] ^ wanted[at]) & mask == 0;
@@ -246,9 +249,10 @@ impl Remains {
             && (self.gone > ETHERNET || Ipv4::parse(here, HEADERS + usize::from(len)).is_ok())
     }
 
-    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with `more` to come,
-    /// of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken to be the same, as one sender's
-    /// are: its checksum says more about the identification then than about a mark that was set on the way.
+    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with
+    /// `more` to come, of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken
+    /// to be the same, as one sender's are: its checksum says more about the identification then than about a
+    /// mark that was set on the way.
     pub(crate) fn may_be_of(&self, packet: &Packet, offset: u32, len: u16, more: bool) -> bool {
         let mut ip = [0; IPV4];
         Ipv4 { offset, more, payload_len: len, header_len: IPV4 as u8, ..packet.ip }.emit(&mut ip);

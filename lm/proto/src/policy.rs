@@ -1,8 +1,8 @@
-//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a datagram that
-//! met both.
+//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a
+//! datagram that met both.
 //!
-//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the proofs that the
-//! policy names: `docs/proof.md` has the rules.
+//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the
+//! proofs that the policy names: `docs/proof.md` has the rules.
 
 use crate::wire::Flow;
 
@@ -63,7 +63,7 @@ impl Accept {
     /// assert!(Accept::default().takes(&flow));
     /// assert!(!Accept { port: Some(5), ..Accept::default() }.takes(&flow));
     /// ```
-    #[inline(always)]
+    #[inline]
     pub fn takes(&self, flow: &Flow) -> bool {
         self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)
     }

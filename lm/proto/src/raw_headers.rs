@@ -1,10 +1,14 @@
-//! [`RawHeaders`]: what stands in front of a payload, as three words.
+//! [`RawHeaders`]: what stands in front of a payload, as three words that were read once.
+//!
+//! The matcher asks them what a frame may be before it parses anything. They may be half overwritten: what
+//! they look like is a reason to look again and no proof.
 
 use crate::checksum;
 use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
 
-/// The 24 bytes in front of a payload of IPv4 without options, as they were at one moment: two of the source's hardware
-/// address, the Ethernet type, the IPv4 header. Little-endian, so that a payload at 0 mod 8 has them in three loads.
+/// The 24 bytes in front of a payload of IPv4 without options, as they were at one moment: two of the
+/// source's hardware address, the Ethernet type, the IPv4 header. Little-endian, so that a payload at 0 mod 8
+/// has them in three loads.
 ///
 /// | word | bytes |
 /// |---|---|
@@ -14,7 +18,7 @@ use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawHeaders([u64; 3]);
 
-/// Bytes of them.
+/// Bytes of [`RawHeaders`].
 pub const RAW_HEADERS: usize = 24;
 
 /// A 16-bit field in network order, as it stands in a little-endian word.
@@ -49,8 +53,8 @@ impl RawHeaders {
         (self.0[0] >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
     }
 
-    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither first nor last, a
-    /// packet of `total` bytes.
+    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither
+    /// first nor last, a packet of `total` bytes.
     #[inline(always)]
     pub fn look_middle(self, total: usize) -> bool {
         let [a, b, _] = self.0;
@@ -66,8 +70,8 @@ impl RawHeaders {
             && b & (wire16(0x1fff) << 16) != 0
     }
 
-    /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total` bytes of
-    /// packet, with more to come or without.
+    /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total`
+    /// bytes of packet, with more to come or without.
     #[inline(always)]
     pub fn are_first(self, total: usize, more: bool) -> bool {
         let [a, b, c] = self.0;
@@ -78,7 +82,8 @@ impl RawHeaders {
             && checksum::is_all_ones(sum)
     }
 
-    /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other` has one.
+    /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other`
+    /// has one.
     #[inline(always)]
     pub fn are_alike(self, other: Self) -> bool {
         // Identification and checksum are a datagram's own, but not their sum.

@@ -19,15 +19,15 @@
 //! 1. an entry whose time is up;
 //! 2. the entry that has been without a new fragment for the longest time, [`Limits::STILL_NS`] at least;
 //! 3. the entry of the same source that has been without a new fragment for the longest time, if
-//!    [`Limits::OVERTAKEN`] other datagrams of that source became whole since: senders send one datagram behind the
-//!    other, so the rest of it was lost;
+//!    [`Limits::OVERTAKEN`] other datagrams of that source became whole since: senders send one datagram
+//!    behind the other, so the rest of it was lost;
 //! 4. if its source has less than its share, and another has more, an entry of a source that has the most: a
-//!    tombstone, else the one with the fewest bytes, the newest of several. A share is the number of entries by the
-//!    number of sources that have one, the new one among them, and at least one.
+//!    tombstone, else the one with the fewest bytes, the newest of several. A share is the number of entries
+//!    by the number of sources that have one, the new one among them, and at least one.
 //!
-//! So what is nearly whole is kept, and nobody's flood keeps the others out. A datagram that was refused, or lost
-//! its entry to another, can't become whole: its key is remembered for as long as an entry would have lasted, so
-//! that its other fragments begin none.
+//! So what is nearly whole is kept, and nobody's flood keeps the others out. A datagram that was refused, or
+//! lost its entry to another, can't become whole: its key is remembered for as long as an entry would have
+//! lasted, so that its other fragments begin none.
 
 mod bitmap;
 mod chains;
@@ -88,7 +88,8 @@ pub trait Store {
 /// Bounds of a reassembler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Datagrams at once, tombstones included: 1 to [`Limits::MAX_DATAGRAMS`], others are taken as the nearest.
+    /// Datagrams at once, tombstones included: 1 to [`Limits::MAX_DATAGRAMS`], others are taken as the
+    /// nearest.
     pub datagrams: usize,
     /// How long a datagram may stay incomplete, in ns: at most [`Limits::MAX_TIMEOUT_NS`], which more is
     /// taken as.
@@ -98,12 +99,12 @@ pub struct Limits {
 impl Limits {
     /// The most datagrams at once: so many steps takes the choice of one that makes room.
     pub const MAX_DATAGRAMS: usize = 256;
-    /// How long a datagram without a new fragment keeps its entry, when all are in use and another begins: 50 ms.
-    /// The longest datagram takes less than 6 ms at 100 Mb/s, and 64 of them at once 34 ms at 1 Gb/s.
+    /// How long a datagram without a new fragment keeps its entry, when all are in use and another begins: 50
+    /// ms. The longest datagram takes less than 6 ms at 100 Mb/s, and 64 of them at once 34 ms at 1 Gb/s.
     pub const STILL_NS: u64 = 50_000_000;
-    /// How many datagrams of the same source have to become whole before one that gets no new fragment gives its entry to
-    /// another of that source, when all are in use. Networks move frames by less. At a loss of one fragment in ten, entries
-    /// would else be full of what can't become whole.
+    /// How many datagrams of the same source have to become whole before one that gets no new fragment gives
+    /// its entry to another of that source, when all are in use. Networks move frames by less. At a loss of
+    /// one fragment in ten, entries would else be full of what can't become whole.
     pub const OVERTAKEN: u32 = 16;
     /// One second.
     pub const MAX_TIMEOUT_NS: u64 = 1_000_000_000;
@@ -213,11 +214,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
 
     /// Takes a fragment of the datagram `key`.
     ///
-    /// A fragment that is refused by itself ([`Reason::Empty`], [`Reason::Unaligned`], [`Reason::TooLong`]) leaves
-    /// no trace. [`Reason::ReassemblerFull`] and [`Reason::NoBuffer`] leave no entry, but what comes of the datagram
-    /// later has the same reason. [`Reason::Overlap`], [`Reason::Inconsistent`] and [`Reason::TooMany`] discard the
-    /// datagram; what comes of it later is [`Reason::Discarded`], as behind an eviction. [`Reason::Ecn`] is the end
-    /// of a datagram that would be whole: nothing of it is left.
+    /// A fragment that is refused by itself ([`Reason::Empty`], [`Reason::Unaligned`], [`Reason::TooLong`])
+    /// leaves no trace. [`Reason::ReassemblerFull`] and [`Reason::NoBuffer`] leave no entry, but what comes
+    /// of the datagram later has the same reason. [`Reason::Overlap`], [`Reason::Inconsistent`] and
+    /// [`Reason::TooMany`] discard the datagram; what comes of it later is [`Reason::Discarded`], as behind
+    /// an eviction. [`Reason::Ecn`] is the end of a datagram that would be whole: nothing of it is left.
     pub fn insert(
         &mut self,
         now_ns: u64,
@@ -291,8 +292,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
     /// Gives up what is incomplete after its time, one by one, the oldest first, and reports it with
     /// [`Reason::Timeout`]. Datagrams that `insert` took the entry of are reported too, mostly with
     /// [`Reason::Evicted`]: each once, but under the key of another when there were more than
-    /// [`Limits::datagrams`] since the last call. Tombstones go silently: they were reported when they were made.
-    /// Costs next to nothing when nothing is due.
+    /// [`Limits::datagrams`] since the last call. Tombstones go silently: they were reported when they were
+    /// made. Costs next to nothing when nothing is due.
     #[inline]
     pub fn expire(
         &mut self,
@@ -314,8 +315,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         }
     }
 
-    /// Gives back every buffer and forgets everything. What is incomplete is reported as if its time were up: it will not
-    /// become whole.
+    /// Gives back every buffer and forgets everything. What is incomplete is reported as if its time were up:
+    /// it will not become whole.
     pub fn clear(&mut self, store: &mut impl Store<Buf = B>, mut report: impl FnMut(Key, Reason)) {
         self.lost.drain(&mut report);
         while let Some((slot, &entry)) = self.entries.oldest() {
@@ -406,8 +407,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         }
     }
 
-    /// Takes an entry away. What was lost is noted, unless it was a tombstone, and remembered if it could have become
-    /// whole in time.
+    /// Takes an entry away. What was lost is noted, unless it was a tombstone, and remembered if it could
+    /// have become whole in time.
     fn lose(&mut self, slot: usize, reason: Reason) -> Option<B> {
         let (key, hash) = (self.entries.entry(slot).key, self.entries.hash_of(slot));
         if reason == Reason::Evicted {

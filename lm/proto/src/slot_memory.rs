@@ -1,7 +1,7 @@
 //! [`SlotMemory`]: the memory that frames land in, as the matcher asks for it, and where its decisions go.
 //!
-//! A landing pool implements it in `lm-engine`, and in tests [`crate::mock`] does. The matcher calls it with frames that it
-//! was given and has not handed back, and hands each of them back once.
+//! A landing pool implements it in `lm-engine`, and in tests [`crate::mock`] does. The matcher calls it with
+//! frames that it was given and has not handed back, and hands each of them back once.
 
 use crate::frame::Frame;
 use crate::frame::Head;
@@ -12,8 +12,8 @@ use crate::reassembler::Store;
 /// What is known of the slot below a frame's, the only one from which its headers can be overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Below {
-    /// No device had reached the middle of that slot yet, or no slot is there: what was read of the frame's headers
-    /// *before* this was asked was intact.
+    /// No device had reached the middle of that slot yet, or no slot is there: what was read of the frame's
+    /// headers *before* this was asked was intact.
     Untouched,
     /// A frame is there, or on its way.
     Touched,
@@ -23,7 +23,8 @@ pub enum Below {
 
 /// The memory under the frames, and where decisions go.
 ///
-/// The matcher hands back every slot exactly once: with [`SlotMemory::landed`] or with [`SlotMemory::release`].
+/// The matcher hands back every slot exactly once: with [`SlotMemory::landed`] or with
+/// [`SlotMemory::release`].
 pub trait SlotMemory: Store {
     /// `len` bytes of landed IP payload at `at`, which the matcher knows to lie inside frames it was given
     /// and has not handed back. No device writes them.
@@ -45,13 +46,15 @@ pub trait SlotMemory: Store {
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)>;
 
     /// A datagram lies whole at `payload`; the slots from the one whose payload is at `lowest` upwards,
-    /// `whole.fragments` of them, are its own from now on. One in a separate slot may be longer than a stride.
+    /// `whole.fragments` of them, are its own from now on. One in a separate slot may be longer than a
+    /// stride.
     fn landed(&mut self, whole: Whole, payload: usize, lowest: usize);
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.
     fn copied(&mut self, whole: Whole, buf: Self::Buf, start: usize);
 
-    /// A frame that isn't LM's: it begins with `head`, and the rest is its payload; false if it could not be taken.
+    /// A frame that isn't LM's: it begins with `head`, and the rest is its payload; false if it could not be
+    /// taken.
     fn stranger(&mut self, frame: &Frame, head: &Head) -> bool;
 
     /// The same of a frame that lies in no slot.

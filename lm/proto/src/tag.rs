@@ -9,8 +9,8 @@
 //! UDP checksum is a sum and doesn't notice fragments that changed places, and a middle fragment that landed
 //! has lost its header. Integers are big-endian. Test vectors: `docs/end-tag.md`.
 //!
-//! A datagram with no room for a tag, not even in a trailer ([`crate::layout`]), carries [`Digest::finish16`](crate::checksum::Digest::finish16) as its
-//! IP identification instead.
+//! A datagram with no room for a tag, not even in a trailer ([`crate::layout`]), carries
+//! [`Digest::finish16`](crate::checksum::Digest::finish16) as its IP identification instead.
 
 use crate::checksum::mix;
 use crate::layout::TAG;

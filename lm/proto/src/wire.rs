@@ -69,12 +69,12 @@ impl Flow {
 }
 
 /// Big-endian 16 bits at `at`; the caller has checked the length.
-#[inline(always)]
+#[inline]
 pub(crate) fn be16(b: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([b[at], b[at + 1]])
 }
 
-#[inline(always)]
+#[inline]
 pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
@@ -234,7 +234,7 @@ pub struct Udp {
 
 impl Udp {
     /// Reads the 8 bytes at the start of `b`; `None` if there are fewer.
-    #[inline(always)]
+    #[inline]
     pub fn parse(b: &[u8]) -> Option<Self> {
         let b = b.first_chunk::<UDP>()?;
         Some(Self { src_port: be16(b, 0), dst_port: be16(b, 2), len: be16(b, 4), checksum: be16(b, 6) })
@@ -258,16 +258,17 @@ pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
     b[12..14].copy_from_slice(&ether_type.to_be_bytes());
 }
 
-/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that the sender knows
-/// nothing of congestion marks, and another has one (RFC 3168, section 5.3).
+/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that
+/// the sender knows nothing of congestion marks, and another has one (RFC 3168, section 5.3).
 pub(crate) fn marks_clash(marks: u8) -> bool {
     const NOT_ECT: u8 = 1;
     const CE: u8 = 1 << 3;
     marks & NOT_ECT != 0 && marks & CE != 0
 }
 
-/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The end of a
-/// payload that lies where a header was hardly ever does. `frame` has its headers at least, `len` bytes in all.
+/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The
+/// end of a payload that lies where a header was hardly ever does. `frame` has its headers at least, `len`
+/// bytes in all.
 pub fn is_known(frame: &[u8], len: usize) -> bool {
     let Some(packet) = frame.get(ETHERNET..) else { return false };
     let available = len.saturating_sub(ETHERNET);
@@ -281,7 +282,7 @@ pub fn is_known(frame: &[u8], len: usize) -> bool {
 }
 
 /// The Ethernet type of a frame; `None` if it is too short to have one.
-#[inline(always)]
+#[inline]
 pub fn ether_type(frame: &[u8]) -> Option<u16> {
     (frame.len() >= ETHERNET).then(|| be16(frame, 12))
 }

@@ -8,11 +8,11 @@ use std::{error, fmt};
 
 use crate::{Errno, hugefiles, log};
 
-/// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is cleaned up only
-/// when nothing uses it any more.
+/// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is
+/// cleaned up only when nothing uses it any more.
 ///
-/// Any thread may hold, clone and drop it. The thread that calls [`Eal::init`] becomes the main lcore (and is pinned to
-/// it); let that thread also do the clean-up.
+/// Any thread may hold, clone and drop it. The thread that calls [`Eal::init`] becomes the main lcore (and is
+/// pinned to it); let that thread also do the clean-up.
 #[derive(Clone, Debug)]
 pub struct Eal(Arc<Environment>);
 
@@ -25,7 +25,8 @@ struct Environment {
 /// One environment in a process, as one `rte_eal_init`.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it should.
+/// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it
+/// should.
 const SLEEP: u32 = 1000;
 
 /// `rte_delay_us` as long as this is registered.
@@ -33,26 +34,29 @@ extern "C" fn delay(us: u32) {
     if us >= SLEEP {
         std::thread::sleep(Duration::from_micros(us.into()));
     } else {
-        // SAFETY: spins for so long on the clock that EAL has calibrated, or, before, not at all; it touches nothing.
+        // SAFETY: spins for so long on the clock that EAL has calibrated, or, before, not at all; it touches
+        // nothing.
         unsafe { dpdk_sys::rte_delay_us_block(us) }
     }
 }
 
 /// Replaces EAL's `rte_delay_us`, which always spins: others may have the CPU while a card resets.
 fn sleep_in_delays() {
-    // SAFETY: stores a pointer to a function that lives for ever, before EAL starts a thread or probes a device.
+    // SAFETY: stores a pointer to a function that lives for ever, before EAL starts a thread or probes a
+    // device.
     unsafe { dpdk_sys::rte_delay_us_callback_register(Some(delay)) }
 }
 
 impl Eal {
     /// Initialises EAL.
     ///
-    /// `args` are those of the command line, the program's name first, as [`std::env::args`] gives them. What EAL did
-    /// not take, which is what follows `--`, is given back, without the program's name. DPDK's log is
+    /// `args` are those of the command line, the program's name first, as [`std::env::args`] gives them. What
+    /// EAL did not take, which is what follows `--`, is given back, without the program's name. DPDK's log is
     /// [joined](crate::log::join) to the `log` crate first.
     ///
-    /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after an error,
-    /// where DPDK allows it. DPDK itself ends the process on `--help`, and prints fatal errors to stderr.
+    /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after
+    /// an error, where DPDK allows it. DPDK itself ends the process on `--help`, and prints fatal errors to
+    /// stderr.
     ///
     /// Drivers' delays of a millisecond and more, such as a reset needs, sleep instead of spinning.
     ///
@@ -105,12 +109,12 @@ impl Eal {
         Ok((eal, rest.collect()))
     }
 
-    /// Takes part in an EAL that the application has initialised itself (`liblm` inside a C program). Dropping it
-    /// leaves EAL alone.
+    /// Takes part in an EAL that the application has initialised itself (`liblm` inside a C program).
+    /// Dropping it leaves EAL alone.
     ///
     /// # Safety
-    /// `rte_eal_init` has succeeded in this process, which is a primary one, and `rte_eal_cleanup` is not called
-    /// before this value, its clones and all that was made with them are gone.
+    /// `rte_eal_init` has succeeded in this process, which is a primary one, and `rte_eal_cleanup` is not
+    /// called before this value, its clones and all that was made with them are gone.
     pub unsafe fn adopt() -> Self {
         TAKEN.store(true, Ordering::Release);
         Self(Arc::new(Environment { owned: false }))
@@ -201,24 +205,24 @@ impl Drop for Environment {
     }
 }
 
-/// Waits until DPDK's interrupt thread has done what it was told of so far. DPDK 22.11 closes a port while that
-/// thread may be working on it: a net_memif port whose peer has just closed is busy there (seen as a crash in
-/// `rte_free`).
+/// Waits until DPDK's interrupt thread has done what it was told of so far. DPDK 22.11 closes a port while
+/// that thread may be working on it: a net_memif port whose peer has just closed is busy there (seen as a
+/// crash in `rte_free`).
 pub(crate) fn settle_interrupts() {
-    // An event that was raised before the first of these is handled before the second at the latest; the third is
-    // for what handling it raised.
+    // An event that was raised before the first of these is handled before the second at the latest; the
+    // third is for what handling it raised.
     for _ in 0..3 {
         on_interrupt_thread(rang);
     }
 }
 
-/// Stops DPDK's interrupt thread for good, by not returning from a callback. `rte_eal_cleanup` of 22.11 wakes that
-/// thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a process. The
-/// callback hangs on a source of its own: EAL waits for the alarm's.
+/// Stops DPDK's interrupt thread for good, by not returning from a callback. `rte_eal_cleanup` of 22.11 wakes
+/// that thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a
+/// process. The callback hangs on a source of its own: EAL waits for the alarm's.
 fn park_interrupts() {
     let parked = Arc::new(AtomicBool::new(false));
-    // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as does the
-    // share of the flag.
+    // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as
+    // does the share of the flag.
     let ret = unsafe {
         let fd = libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         let instance = dpdk_sys::rte_intr_instance_alloc(0);

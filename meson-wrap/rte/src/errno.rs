@@ -14,8 +14,8 @@ impl Errno {
         Self(unsafe { dpdk_sys::dpdk_sys_errno() })
     }
 
-    /// From a function's return value, which is the number, negated. Functions that only return -1 set `rte_errno`
-    /// instead: see [`Errno::last`].
+    /// From a function's return value, which is the number, negated. Functions that only return -1 set
+    /// `rte_errno` instead: see [`Errno::last`].
     pub fn of_return(value: i32) -> Self {
         Self(value.saturating_abs())
     }
@@ -33,8 +33,9 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: rte_strerror accepts any number and returns a NUL-terminated string that is either static or belongs
-        // to the calling thread until its next call; it is copied out before this function returns.
+        // SAFETY: rte_strerror accepts any number and returns a NUL-terminated string that is either static
+        // or belongs to the calling thread until its next call; it is copied out before this function
+        // returns.
         let text = unsafe { CStr::from_ptr(dpdk_sys::rte_strerror(self.0)) };
         write!(f, "{} ({})", text.to_string_lossy(), self.0)
     }

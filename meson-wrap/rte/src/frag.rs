@@ -1,4 +1,5 @@
-//! DPDK's own IPv4 fragmentation: [`fragment`] cuts a packet, a [`Reassembler`] chains fragments together again.
+//! DPDK's own IPv4 fragmentation: [`fragment`] cuts a packet, a [`Reassembler`] chains fragments together
+//! again.
 //!
 //! Neither copies payload, and neither makes it contiguous: what comes out is a chain of segments, of at most
 //! [`MAX_FRAGMENTS`].
@@ -18,13 +19,13 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
 
-/// Cuts an IPv4 packet (without an Ethernet header, with an IPv4 header of 20 bytes) for an MTU, and pushes the
-/// fragments to `out`, first one first. Their headers are mbufs from `direct`, with headroom for an Ethernet header;
-/// their payload is the packet's own, shown through mbufs from `indirect`.
+/// Cuts an IPv4 packet (without an Ethernet header, with an IPv4 header of 20 bytes) for an MTU, and pushes
+/// the fragments to `out`, first one first. Their headers are mbufs from `direct`, with headroom for an
+/// Ethernet header; their payload is the packet's own, shown through mbufs from `indirect`.
 ///
 /// # Errors
-/// EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], or if an mbuf of `direct` has no room
-/// for both headers; ENOMEM if mbufs are short.
+/// EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], or if an mbuf of `direct`
+/// has no room for both headers; ENOMEM if mbufs are short.
 pub fn fragment(
     packet: &Mbuf,
     mtu: u16,
@@ -34,15 +35,16 @@ pub fn fragment(
 ) -> Result<(), Errno> {
     let mut made = [std::ptr::null_mut(); MAX_FRAGMENTS];
     let is_ipv4 = packet.data().first() == Some(&0x45) && packet.data().len() >= IPV4;
-    // DPDK counts the bytes in 16 bits when it looks whether the fragments are too many, and writes a header without a
-    // look at the room.
+    // DPDK counts the bytes in 16 bits when it looks whether the fragments are too many, and writes a header
+    // without a look at the room.
     let has_room = usize::from(direct.data_room()) >= HEADROOM + IPV4;
     if !is_ipv4 || !has_room || packet.pkt_len() > u32::from(u16::MAX) {
         return Err(Errno::of_return(-libc::EINVAL));
     }
-    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes and has no more bytes than DPDK can count, so that
-    // it stops at the places that `made` has; the pools live, and mbufs of `direct` have room for a header. The packet's
-    // segments are shared by reference count, so it may be dropped while fragments live.
+    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes and has no more bytes than DPDK can
+    // count, so that it stops at the places that `made` has; the pools live, and mbufs of `direct` have room
+    // for a header. The packet's segments are shared by reference count, so it may be dropped while fragments
+    // live.
     let n = unsafe {
         dpdk_sys::rte_ipv4_fragment_packet(
             packet.as_ptr(),
@@ -89,8 +91,9 @@ impl Reassembler {
         Ok(Self { table, dead, _eal: eal.clone() })
     }
 
-    /// Takes a frame (Ethernet, untagged, IPv4 without options, in one segment) and returns the packet that it made
-    /// whole: itself, if it is none of several. A frame that is no such thing, or whose lengths are wrong, is dropped.
+    /// Takes a frame (Ethernet, untagged, IPv4 without options, in one segment) and returns the packet that
+    /// it made whole: itself, if it is none of several. A frame that is no such thing, or whose lengths are
+    /// wrong, is dropped.
     pub fn take(&mut self, mut frame: Mbuf) -> Option<Mbuf> {
         let bytes = frame.data();
         let (ethernet, ip) = bytes.split_at_checked(ETHERNET)?;
@@ -104,7 +107,8 @@ impl Reassembler {
         let offset = u16::from_be_bytes([header[6], header[7]]);
         // DPDK writes into the headers of what it has put together.
         let at = frame.data_mut()?.get_mut(ETHERNET..)?.as_mut_ptr().cast::<rte_ipv4_hdr>();
-        // SAFETY: a packet of one segment (`burst` of a queue without scattered receive; checked below) of ours.
+        // SAFETY: a packet of one segment (`burst` of a queue without scattered receive; checked below) of
+        // ours.
         unsafe {
             let raw = &mut *frame.as_ptr();
             if raw.nb_segs != 1 {
@@ -118,8 +122,8 @@ impl Reassembler {
             return Some(frame);
         }
         let now = crate::ticks();
-        // SAFETY: the table and the row are ours; the frame is given away; `at` is its IPv4 header, in the first
-        // segment, and all its lengths were checked above.
+        // SAFETY: the table and the row are ours; the frame is given away; `at` is its IPv4 header, in the
+        // first segment, and all its lengths were checked above.
         let out = unsafe {
             let raw = frame.into_raw().as_ptr();
             let out = dpdk_sys::rte_ipv4_frag_reassemble_packet(

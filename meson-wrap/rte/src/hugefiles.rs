@@ -1,7 +1,9 @@
-//! The files of hugepages: EAL makes one a page, or one a segment, and leaves them behind. Their pages stay taken.
+//! The files of hugepages: EAL makes one a page, or one a segment, and leaves them behind. Their pages stay
+//! taken.
 //!
-//! [`Eal`](crate::Eal) removes those of its own process when it is cleaned up, or cannot be initialised. [`dead`] finds those
-//! of processes that ended without: EAL holds a lock on each of its files for as long as it lives.
+//! [`Eal`](crate::Eal) removes those of its own process when it is cleaned up, or cannot be initialised.
+//! [`dead`] finds those of processes that ended without: EAL holds a lock on each of its files for as long as
+//! it lives.
 
 use std::collections::BTreeMap;
 use std::fmt;

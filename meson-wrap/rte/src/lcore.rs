@@ -10,7 +10,8 @@ use std::{error, fmt};
 
 use crate::{Eal, Errno};
 
-/// The lcore of the calling thread; `None` in a thread that neither EAL started nor [`register_thread`] registered.
+/// The lcore of the calling thread; `None` in a thread that neither EAL started nor [`register_thread`]
+/// registered.
 pub fn current() -> Option<u32> {
     // SAFETY: reads a thread-local integer of libdpdk.
     let lcore = unsafe { dpdk_sys::rte_lcore_id() };
@@ -45,7 +46,8 @@ where
     let (sender, receiver) = sync_channel(1);
     let task = Box::into_raw(Box::new(Task { work, outcome: sender }));
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: EAL is initialised and `lcore` is one of its workers. On success `run` gets the task, exactly once.
+    // SAFETY: EAL is initialised and `lcore` is one of its workers. On success `run` gets the task, exactly
+    // once.
     let ret = unsafe { dpdk_sys::rte_eal_remote_launch(Some(run::<F, T>), task.cast(), lcore) };
     drop(guard);
     if ret != 0 {
@@ -71,8 +73,8 @@ unsafe extern "C" fn run<F: FnOnce() -> T, T>(task: *mut c_void) -> i32 {
     0
 }
 
-/// Work in progress on an lcore. Dropping it waits for the work to end, as [`Join::join`] does: nothing that runs
-/// on an lcore outlives its `Join`, nor EAL. Any thread may join.
+/// Work in progress on an lcore. Dropping it waits for the work to end, as [`Join::join`] does: nothing that
+/// runs on an lcore outlives its `Join`, nor EAL. Any thread may join.
 #[derive(Debug)]
 pub struct Join<T> {
     lcore: u32,
@@ -86,7 +88,8 @@ impl<T> Join<T> {
         self.lcore
     }
 
-    /// Waits for the work to end, without spinning, and returns what it returned. After that the lcore is idle.
+    /// Waits for the work to end, without spinning, and returns what it returned. After that the lcore is
+    /// idle.
     ///
     /// # Panics
     /// If the work panicked: the panic goes on here.
@@ -100,7 +103,8 @@ impl<T> Join<T> {
 
     fn wait(&mut self) -> Option<Outcome<T>> {
         let outcome = self.outcome.take()?.recv().ok();
-        // SAFETY: EAL is initialised and `lcore` is a worker. This spins for the moment between the outcome and idle.
+        // SAFETY: EAL is initialised and `lcore` is a worker. This spins for the moment between the outcome
+        // and idle.
         unsafe { dpdk_sys::rte_eal_wait_lcore(self.lcore) };
         outcome
     }

@@ -1,29 +1,30 @@
 //! Safe owners for the parts of DPDK that LM uses, and no more.
 //!
-//! DPDK's own rules are about time and threads: what must be initialised before what, who may call what at once, what
-//! must be gone before what is freed. Here they are ownership. In order of use:
+//! DPDK's own rules are about time and threads: what must be initialised before what, who may call what at
+//! once, what must be gone before what is freed. Here they are ownership. In order of use:
 //!
-//! * [`eal`]: [`Eal`] is the environment, one in a process. Every other owner holds a clone of it, so its clean-up
-//!   comes last by construction, or is refused.
+//! * [`eal`]: [`Eal`] is the environment, one in a process. Every other owner holds a clone of it, so its
+//!   clean-up comes last by construction, or is refused.
 //! * [`hugefiles`]: what EAL leaves behind of its memory, and whose it was.
-//! * [`log`]: DPDK's log becomes records of the `log` crate, and what DPDK complained about explains an [`EalError`].
-//! * [`lcore`]: closures on worker lcores. A [`Join`](lcore::Join) waits when it is dropped, so nothing that runs
-//!   outlives what it runs on.
+//! * [`log`]: DPDK's log becomes records of the `log` crate, and what DPDK complained about explains an
+//!   [`EalError`].
+//! * [`lcore`]: closures on worker lcores. A [`Join`](lcore::Join) waits when it is dropped, so nothing that
+//!   runs outlives what it runs on.
 //! * [`memzone`]: named memory that devices reach, and its addresses for them.
-//! * [`mempool`]: DPDK's stock pool of mbufs, and pools whose handler is written in Rust, which decides where each
-//!   received frame lands. A pool is not freed while mbufs of it are around.
+//! * [`mempool`]: DPDK's stock pool of mbufs, and pools whose handler is written in Rust, which decides where
+//!   each received frame lands. A pool is not freed while mbufs of it are around.
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
 //! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
-//! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped before they
-//!   are back.
+//! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
+//!   before they are back.
 //!
-//! The order of the end: join lcores, drop queues, stop and close ports, then pools, memzones, EAL. Rust's drop order
-//! may differ; then the later owner keeps the earlier thing alive.
+//! The order of the end: join lcores, drop queues, stop and close ports, then pools, memzones, EAL. Rust's
+//! drop order may differ; then the later owner keeps the earlier thing alive.
 //!
 //! Errors say what happened, with which values, and what to do. [`Errno`] is DPDK's number and text.
 //!
-//! What remains `unsafe` to call: adopting an EAL that somebody else initialised, raw mbufs, external buffers, and
-//! feeding a queue from a pool that belongs to one thread.
+//! What remains `unsafe` to call: adopting an EAL that somebody else initialised, raw mbufs, external
+//! buffers, and feeding a queue from a pool that belongs to one thread.
 
 pub mod eal;
 mod errno;
@@ -43,7 +44,7 @@ pub use errno::Errno;
 pub use mbuf::{Burst, Mbuf};
 
 /// The time-stamp counter, which needs no EAL; 0 where there is none.
-#[inline(always)]
+#[inline]
 pub fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, and Linux lets user space execute it.

@@ -1,9 +1,10 @@
 //! DPDK's log, joined to the [`log`] crate.
 //!
-//! DPDK writes its messages to a stdio stream. [`join`] gives it a stream of ours that cuts the text into lines and
-//! hands each to the `log` crate: `EAL: No free hugepages` becomes a record with the target `dpdk::eal`. Messages that
-//! come in pieces are kept, for each thread, until their newline arrives. [`Eal::init`](crate::Eal::init) joins the
-//! logs before anything else, so that nothing is lost; the stream stays for the life of the process.
+//! DPDK writes its messages to a stdio stream. [`join`] gives it a stream of ours that cuts the text into
+//! lines and hands each to the `log` crate: `EAL: No free hugepages` becomes a record with the target
+//! `dpdk::eal`. Messages that come in pieces are kept, for each thread, until their newline arrives.
+//! [`Eal::init`](crate::Eal::init) joins the logs before anything else, so that nothing is lost; the stream
+//! stays for the life of the process.
 //!
 //! What DPDK lets through is still DPDK's decision (`--log-level`), and the `log` crate filters once more.
 
@@ -40,16 +41,18 @@ impl Drop for Partial {
     }
 }
 
-/// Joins DPDK's log to the `log` crate. Any thread may call it, any number of times; only the first call counts.
+/// Joins DPDK's log to the `log` crate. Any thread may call it, any number of times; only the first call
+/// counts.
 ///
 /// [`Eal::init`](crate::Eal::init) does this. An application that initialises EAL itself and then
-/// [adopts](crate::Eal::adopt) it decides for itself. Without memory for the stream, DPDK's log stays where it was.
+/// [adopts](crate::Eal::adopt) it decides for itself. Without memory for the stream, DPDK's log stays where
+/// it was.
 pub fn join() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: `write` has the type that cookie streams ask for, uses no cookie, and lives for ever. The stream is
-        // never closed, so DPDK can hold it for ever. It is unbuffered: a message reaches `write` whole and in the
-        // thread that logs it.
+        // SAFETY: `write` has the type that cookie streams ask for, uses no cookie, and lives for ever. The
+        // stream is never closed, so DPDK can hold it for ever. It is unbuffered: a message reaches `write`
+        // whole and in the thread that logs it.
         unsafe {
             let stream = dpdk_sys::dpdk_sys_cookie_stream(std::ptr::null_mut(), Some(write));
             if !stream.is_null() {

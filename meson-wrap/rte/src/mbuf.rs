@@ -13,16 +13,17 @@ use dpdk_sys::{rte_mbuf, rte_mbuf_ext_shared_info};
 #[repr(transparent)]
 pub struct Mbuf(NonNull<rte_mbuf>);
 
-// SAFETY: an Mbuf is the only owner of its segments' headers, and their pools accept them on any thread: stock pools
-// do, and `from_raw` demands that its caller keeps others in their thread.
+// SAFETY: an Mbuf is the only owner of its segments' headers, and their pools accept them on any thread:
+// stock pools do, and `from_raw` demands that its caller keeps others in their thread.
 unsafe impl Send for Mbuf {}
 
 impl Mbuf {
     /// Takes a raw mbuf over.
     ///
     /// # Safety
-    /// `mbuf` is the valid first segment of a packet that nobody else owns, frees, or changes the data of. Its pools
-    /// live as long as it does, and if one of them belongs to one thread, this value stays in that thread.
+    /// `mbuf` is the valid first segment of a packet that nobody else owns, frees, or changes the data of.
+    /// Its pools live as long as it does, and if one of them belongs to one thread, this value stays in that
+    /// thread.
     pub unsafe fn from_raw(mbuf: NonNull<rte_mbuf>) -> Self {
         Self(mbuf)
     }
@@ -46,8 +47,8 @@ impl Mbuf {
         unsafe { bytes(self.as_ptr()) }
     }
 
-    /// The first segment's data, to change; `None` if this mbuf is not the only one that shows them, or if they lie in
-    /// a foreign buffer ([`Mbuf::attach_external`]).
+    /// The first segment's data, to change; `None` if this mbuf is not the only one that shows them, or if
+    /// they lie in a foreign buffer ([`Mbuf::attach_external`]).
     pub fn data_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: a valid segment of ours.
         let (owns, (start, len)) = unsafe { (owns_data(self.as_ptr()), window(self.as_ptr())) };
@@ -55,8 +56,8 @@ impl Mbuf {
         owns.then(|| unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
-    /// Lengthens the last segment's data by `len` bytes, whose values are whatever was there, and returns them; `None`
-    /// if there is no room, or as for [`Mbuf::data_mut`].
+    /// Lengthens the last segment's data by `len` bytes, whose values are whatever was there, and returns
+    /// them; `None` if there is no room, or as for [`Mbuf::data_mut`].
     pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
         // A packet's length has 32 bits, which only the sum of very many segments exceeds.
         self.pkt_len().checked_add(u32::from(len))?;
@@ -70,8 +71,8 @@ impl Mbuf {
         Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
-    /// Puts `len` bytes in front of the data, whose values are whatever was there, and returns them; `None` if there is
-    /// no room, or as for [`Mbuf::data_mut`].
+    /// Puts `len` bytes in front of the data, whose values are whatever was there, and returns them; `None`
+    /// if there is no room, or as for [`Mbuf::data_mut`].
     pub fn prepend(&mut self, len: u16) -> Option<&mut [u8]> {
         self.pkt_len().checked_add(u32::from(len))?;
         // SAFETY: a valid segment of ours.
@@ -96,8 +97,8 @@ impl Mbuf {
         let mut next = self.as_ptr();
         std::iter::from_fn(move || {
             let this = NonNull::new(next)?.as_ptr();
-            // SAFETY: segments of a packet that this value owns are valid, and unchanged while it is borrowed; their
-            // data as in `data`.
+            // SAFETY: segments of a packet that this value owns are valid, and unchanged while it is
+            // borrowed; their data as in `data`.
             unsafe {
                 next = (*this).next;
                 Some(bytes(this))
@@ -139,8 +140,8 @@ impl Mbuf {
         Ok(())
     }
 
-    /// Sets where the data of a packet of one segment begin in their buffer, and how long they are. Returns `false`,
-    /// and changes nothing, if that is not inside the buffer or there are more segments.
+    /// Sets where the data of a packet of one segment begin in their buffer, and how long they are. Returns
+    /// `false`, and changes nothing, if that is not inside the buffer or there are more segments.
     #[must_use]
     pub fn set_window(&mut self, offset: u16, len: u16) -> bool {
         let this = self.as_ptr();
@@ -156,14 +157,14 @@ impl Mbuf {
         true
     }
 
-    /// Attaches a foreign buffer to a fresh mbuf of one segment, in place of its own. Then [`Mbuf::set_window`] says
-    /// what the data are.
+    /// Attaches a foreign buffer to a fresh mbuf of one segment, in place of its own. Then
+    /// [`Mbuf::set_window`] says what the data are.
     ///
     /// # Safety
-    /// The mbuf is fresh from its pool. `len` bytes from `ptr` (for devices: from `iova`) are valid, and hold data that
-    /// nobody else changes, until `shinfo`'s callback is called, which happens on the thread that drops the last mbuf
-    /// attached to it. `shinfo` is initialised, its count says how many mbufs are attached, this one included, and it
-    /// lives until that callback.
+    /// The mbuf is fresh from its pool. `len` bytes from `ptr` (for devices: from `iova`) are valid, and hold
+    /// data that nobody else changes, until `shinfo`'s callback is called, which happens on the thread that
+    /// drops the last mbuf attached to it. `shinfo` is initialised, its count says how many mbufs are
+    /// attached, this one included, and it lives until that callback.
     pub unsafe fn attach_external(
         &mut self,
         ptr: NonNull<u8>,
@@ -187,8 +188,8 @@ impl Mbuf {
 /// Where a segment's data begin, and how many bytes they are.
 ///
 /// # Safety
-/// A valid segment, which nobody changes meanwhile. Its count of references others may change: no reference to the
-/// whole of it is made anywhere.
+/// A valid segment, which nobody changes meanwhile. Its count of references others may change: no reference
+/// to the whole of it is made anywhere.
 unsafe fn window(segment: *const rte_mbuf) -> (*mut u8, usize) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -206,8 +207,8 @@ unsafe fn window(segment: *const rte_mbuf) -> (*mut u8, usize) {
 /// # Safety
 /// As for [`window`]; and nobody changes the data for as long as the caller says that they live.
 unsafe fn bytes<'a>(segment: *const rte_mbuf) -> &'a [u8] {
-    // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, drivers and `set_window` keep it so. The
-    // rest is the caller's promise.
+    // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, drivers and `set_window` keep
+    // it so. The rest is the caller's promise.
     unsafe {
         let (start, len) = window(segment);
         slice::from_raw_parts(start, len)

@@ -10,15 +10,16 @@ use crate::{Eal, Errno};
 
 /// A named piece of DPDK's memory, freed on drop.
 ///
-/// Any thread may hold and drop it. It hands out addresses, not references: who writes where is its user's business.
+/// Any thread may hold and drop it. It hands out addresses, not references: who writes where is its user's
+/// business.
 #[derive(Debug)]
 pub struct Memzone {
     zone: NonNull<rte_memzone>,
     _eal: Eal,
 }
 
-// SAFETY: the descriptor is not modified between reserve and free, DPDK's calls on it take a lock, and the memory
-// behind it is reached through raw pointers only.
+// SAFETY: the descriptor is not modified between reserve and free, DPDK's calls on it take a lock, and the
+// memory behind it is reached through raw pointers only.
 unsafe impl Send for Memzone {}
 // SAFETY: as above.
 unsafe impl Sync for Memzone {}
@@ -26,7 +27,8 @@ unsafe impl Sync for Memzone {}
 /// What [`Memzone::reserve`] is to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemzoneFlags {
-    /// The zone must be contiguous for devices, too. Otherwise it may break at every page when IOVA is physical.
+    /// The zone must be contiguous for devices, too. Otherwise it may break at every page when IOVA is
+    /// physical.
     pub iova_contig: bool,
 }
 
@@ -81,8 +83,8 @@ impl Memzone {
         self.len() == 0
     }
 
-    /// The address of its first byte for devices. What follows is contiguous only if that was asked for, or if IOVA is
-    /// virtual: [`iova_of`] tells.
+    /// The address of its first byte for devices. What follows is contiguous only if that was asked for, or
+    /// if IOVA is virtual: [`iova_of`] tells.
     pub fn iova(&self) -> u64 {
         self.zone().iova
     }
@@ -98,12 +100,12 @@ impl Drop for Memzone {
     }
 }
 
-/// The address for devices of a byte of DPDK's memory; `None` if it isn't DPDK's (nor registered with it), or no
-/// device can reach it. Any thread; a search, not for the fast path.
+/// The address for devices of a byte of DPDK's memory; `None` if it isn't DPDK's (nor registered with it), or
+/// no device can reach it. Any thread; a search, not for the fast path.
 pub fn iova_of(_eal: &Eal, ptr: *const u8) -> Option<u64> {
     let address = ptr.cast::<c_void>();
-    // SAFETY: EAL is initialised; the address is looked up, never followed. The first question is needed because
-    // rte_mem_virt2iova takes any address for DPDK's when IOVA is virtual.
+    // SAFETY: EAL is initialised; the address is looked up, never followed. The first question is needed
+    // because rte_mem_virt2iova takes any address for DPDK's when IOVA is virtual.
     let iova = unsafe {
         if dpdk_sys::rte_mem_virt2memseg_list(address).is_null() {
             return None;

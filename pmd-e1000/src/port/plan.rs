@@ -3,24 +3,25 @@
 use lm_landing::device::Allowed;
 use lm_landing::landing::SlotLayout;
 use lm_landing::pool::{PoolConfig, RegionKind, Writes};
+use lm_proto::layout::stride;
+use lm_proto::wire::{ETHERNET, FCS, VLAN};
 use rte::port::{PortId, PortInfo};
 
 use super::PortSetup;
-use crate::overlap::{Verdict, stride};
+use crate::overlap::Verdict;
 
-/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices without one of
-/// their own (net_memif) refuse all others; frames are cut to it all the same.
+/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices
+/// without one of their own (net_memif) refuse all others; frames are cut to it all the same.
 pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
-    let too_long = u32::from(mtu) + FRAMING > info.max_rx_pktlen;
+    let too_long = u32::from(mtu) + FRAMING as u32 > info.max_rx_pktlen;
     Some(mtu).filter(|&m| m != 1500 && !(info.bus == "vdev" && too_long))
 }
 
 /// Ethernet header and check sequence.
-const FRAMING: u32 = 18;
-/// A VLAN tag.
-const VLAN: usize = 4;
+const FRAMING: usize = ETHERNET + FCS;
 
-/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to twice as much).
+/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to
+/// twice as much).
 pub const MOST_REGION: usize = 1 << 36;
 
 /// The smallest MTU that IPv4 can do with.
@@ -35,12 +36,13 @@ pub(super) fn pool_plan(
     posted: u32,
 ) -> PoolConfig {
     let traits = verdict.traits;
-    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place for that.
+    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place
+    // for that.
     let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
     let more = u32::from(descriptors - setup.rxd);
-    let stride = stride(setup.mtu);
+    let stride = usize::from(stride(setup.mtu));
     // A separate slot takes whatever the MTU allows, with a VLAN tag and a frame check sequence.
-    let room = traits.reach.max(usize::from(setup.mtu) + FRAMING as usize + VLAN);
+    let room = traits.reach.max(usize::from(setup.mtu) + FRAMING + VLAN);
     PoolConfig {
         name: String::new(),
         descriptors,

@@ -7,8 +7,8 @@ use lm_landing::landing::SlotLayout;
 pub struct PortSetup {
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// Descriptors to send from; 0: as suits the driver, 64 where it keeps what it has sent until the descriptor's turn
-    /// comes again, else 512.
+    /// Descriptors to send from; 0: as suits the driver, 64 where it keeps what it has sent until the
+    /// descriptor's turn comes again, else 512.
     pub txd: u16,
     /// Bytes of IP packet on the link.
     pub mtu: u16,
@@ -24,15 +24,17 @@ pub struct PortSetup {
     pub spare_mbufs: u32,
     /// Take frames for any address, as testpmd does.
     pub promiscuous: bool,
-    /// Where it cannot be proven that a card's writes keep their order, believe that they do: overlapping slots then
-    /// rest on your word.
+    /// Where it cannot be proven that a card's writes keep their order, believe that they do: overlapping
+    /// slots then rest on your word.
     pub assume_ordered: bool,
-    /// Receive queues can interrupt, so that a thread may sleep: [`Queues::interrupts`](super::Queues::interrupts).
+    /// Receive queues can interrupt, so that a thread may sleep:
+    /// [`Queues::interrupts`](super::Queues::interrupts).
     pub interrupts: bool,
 }
 
 impl Default for PortSetup {
-    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region that may grow to 16.
+    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region
+    /// that may grow to 16.
     fn default() -> Self {
         Self {
             rxd: 512,

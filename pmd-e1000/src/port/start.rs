@@ -1,4 +1,7 @@
-//! Starts and stops: what has to be so before the rings are filled, and again after the driver has reset its card.
+//! Starts and stops.
+//!
+//! The driver fills the rings when a port is started, so the layout of slots is chosen right before. Drivers
+//! reset their cards on the way, so what makes overlap safe is looked at again right after.
 
 use lm_landing::pool::LandingPool;
 use lm_landing::queue::LandingQueue;
@@ -18,13 +21,14 @@ pub struct Queues {
     pub landing: Vec<LandingQueue>,
     /// The way out.
     pub tx: TxQueue,
-    /// Of each receive queue, the ordinary one too, with [`PortSetup::interrupts`]; else none.
+    /// Of each receive queue, the ordinary one too, with
+    /// [`PortSetup::interrupts`](super::PortSetup::interrupts); else none.
     pub interrupts: Vec<RxInterrupt>,
 }
 
 impl LandingPort {
-    /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or if the
-    /// port is steered: see [`LandingPort::start_all`].
+    /// Starts a port that nothing is steered on, and hands its queues out. `None` if they are out already, or
+    /// if the port is steered: see [`LandingPort::start_all`].
     ///
     /// # Errors
     /// [`StartError`].
@@ -100,8 +104,8 @@ impl LandingPort {
         let mut landing = Vec::new();
         for (i, queue_slot) in self.queue_slots.iter_mut().enumerate() {
             let rx = self.port.take_rx(first + i as u16)?;
-            // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the traits are its
-            // driver's.
+            // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the
+            // traits are its driver's.
             landing.push(unsafe { LandingQueue::new(rx, queue_slot.pool.take()?, self.verdict.traits) });
         }
         Some(Queues { ordinary, landing, tx, interrupts })
@@ -133,7 +137,8 @@ impl LandingPort {
     /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
     pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
         for mut pool in pools {
-            // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from here on.
+            // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from
+            // here on.
             unsafe { pool.end_lease() };
             match self.queue_slots.iter_mut().find(|queue_slot| queue_slot.is_of(&pool)) {
                 Some(queue_slot) => queue_slot.pool = Some(pool),
@@ -143,7 +148,8 @@ impl LandingPort {
         self.port.stop()?;
         if self.verdict.traits.keeps_posted {
             for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
-                // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any more.
+                // SAFETY: the port is stopped, and this driver neither uses nor frees what it had posted any
+                // more.
                 unsafe { pool.reclaim() };
             }
         }

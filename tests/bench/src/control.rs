@@ -1,12 +1,13 @@
-//! What admission control costs: nanoseconds of `ac::Node::handle` for each kind of message, with and without a key.
+//! What admission control costs: nanoseconds of `ac::Node::handle` for each kind of message, with and without
+//! a key.
 //!
 //! ```text
 //! control [--rounds N]
 //! ```
 //!
-//! A round is a whole exchange: a request that is granted, another that is not, the announcement, the end of the grant. Each
-//! call is timed by itself, less what reading the clock takes; the median of all rounds counts, and the 99th
-//! percentile is next to it. It fails if anything was allocated.
+//! A round is a whole exchange: a request that is granted, another that is not, the announcement, the end of
+//! the grant. Each call is timed by itself, less what reading the clock takes; the median of all rounds
+//! counts, and the 99th percentile is next to it. It fails if anything was allocated.
 
 #[path = "../../../ac/tests/counting/mod.rs"]
 mod counting;

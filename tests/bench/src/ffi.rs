@@ -1,5 +1,5 @@
-//! The C side, owned safely: the simulated card and driver, the peers, and the application that takes datagrams.
-//! `c/bench.h` says what is shared.
+//! The C side, owned safely: the simulated card and driver, the peers, and the application that takes
+//! datagrams. `c/bench.h` says what is shared.
 
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -129,8 +129,8 @@ impl Queue {
     /// A queue of `n` descriptors; `None`: no memory, or too few mbufs.
     ///
     /// # Safety
-    /// The pool lives longer than the queue, and belongs to this thread. Its mbufs have room for a frame of 1514
-    /// bytes.
+    /// The pool lives longer than the queue, and belongs to this thread. Its mbufs have room for a frame of
+    /// 1514 bytes.
     pub(crate) unsafe fn new(pool: *mut rte_mempool, n: u32) -> Option<Self> {
         // SAFETY: the caller's promise; EAL is initialised, as there is a pool.
         NonNull::new(unsafe { queue_create(pool, n) }).map(Self)
@@ -181,7 +181,8 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        // SAFETY: made by `peers_create`; nothing waits in the table between rounds, whose datagrams are whole.
+        // SAFETY: made by `peers_create`; nothing waits in the table between rounds, whose datagrams are
+        // whole.
         unsafe { peers_destroy(self.0.as_ptr()) };
     }
 }

@@ -1,12 +1,14 @@
-//! What a hostile frame costs the matcher, next to a good one: the streams of `lm/proto/tests/attacks`, interleaved, in nanoseconds.
+//! What a hostile frame costs the matcher, next to a good one: the streams of `lm/proto/tests/attacks`,
+//! interleaved, in nanoseconds.
 //!
 //! ```text
 //! hostile [--rounds N] [--mtu N]
 //! ```
 //!
-//! A round is a block of 10,000 frames of each stream, one stream after the other; the median of all rounds counts. Writing
-//! frames is the device's work and not timed, and what reading the clock takes is taken off; a block in which the thread lost
-//! its CPU is measured again. The last line says whether none costs more than ten times as much as LM's own datagrams of 7168 bytes do.
+//! A round is a block of 10,000 frames of each stream, one stream after the other; the median of all rounds
+//! counts. Writing frames is the device's work and not timed, and what reading the clock takes is taken off;
+//! a block in which the thread lost its CPU is measured again. The last line says whether none costs more
+//! than ten times as much as LM's own datagrams of 7168 bytes do.
 
 #[path = "../../../lm/proto/tests/attacks/counting.rs"]
 mod counting;
@@ -216,7 +218,8 @@ fn run() -> Result<(), String> {
         most = most.max(measure(mtu, rounds)?);
     }
     let verdict = if most > MOST { "missed" } else { "met" };
-    // Time is printed and not tested: `lm/proto/tests/attacks/cost.rs` asserts the same of work that is counted.
+    // Time is printed and not tested: `lm/proto/tests/attacks/cost.rs` asserts the same of work that is
+    // counted.
     println!(
         "\nthe most expensive stream costs {most:.1} times as much as LM's own; the goal of {MOST} is {verdict}"
     );

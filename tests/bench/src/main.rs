@@ -1,17 +1,18 @@
-//! What receiving a datagram costs: LM's own pool, matcher and tag check, next to what else a DPDK application
-//! could do, interleaved in one run.
+//! What receiving a datagram costs: LM's own pool, matcher and tag check, next to what else a DPDK
+//! application could do, interleaved in one run.
 //!
 //! ```text
 //! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE]
 //!         [--set NAME] [--size BYTES] [--variants A,B] [--touch]
 //! ```
 //!
-//! A *round*: the simulated card receives as many datagrams as the ring holds (not measured), then the variant
-//! takes them, in bursts of 32, until the queue is empty (measured): the driver's loop with allocation and its
-//! writes into mbufs, matching or copying, delivery, release. A *block*: some rounds of one variant, the first
-//! ones to warm up; the mean of the others is a sample. Blocks of all variants take turns; the median of the
-//! samples counts, those apart during which the core was slower because of others. Before that, each variant delivers rounds of datagrams that all differ, and every byte of
-//! them is compared.
+//! A *round*: the simulated card receives as many datagrams as the ring holds (not measured), then the
+//! variant takes them, in bursts of 32, until the queue is empty (measured): the driver's loop with
+//! allocation and its writes into mbufs, matching or copying, delivery, release. A *block*: some rounds of
+//! one variant, the first ones to warm up; the mean of the others is a sample. Blocks of all variants take
+//! turns; the median of the samples counts, those apart during which the core was slower because of others.
+//! Before that, each variant delivers rounds of datagrams that all differ, and every byte of them is
+//! compared.
 //!
 //! - [`ffi`]: the card, the driver and the peers, in C;
 //! - [`traffic`]: the frames;

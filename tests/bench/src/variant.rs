@@ -100,7 +100,8 @@ impl Variant {
                 (pool.as_ptr(), Engine::Peer(peer, peers, pool))
             }
         };
-        // SAFETY: the pool is dropped after the queue and used by this thread; both kinds have 2048 bytes of room.
+        // SAFETY: the pool is dropped after the queue and used by this thread; both kinds have 2048 bytes of
+        // room.
         let queue = unsafe { Queue::new(pool, set.descriptors.into()) }.ok_or("the ring cannot be filled")?;
         Ok(Self { name, kind, queue, engine })
     }

@@ -1,9 +1,12 @@
-//! The fuzz harness, for a bounded time, on one core. `docs/fuzzing.md` says what it makes and what it asserts.
+//! The fuzz harness, for a bounded time, on one core. `docs/fuzzing.md` says what it makes and what it
+//! asserts.
 //!
-//! `lm-fuzz [--seconds S] [--frames N] [--seed N]` runs the cases of `lm_proto::mock::grammar` one after the other, from case N on, and
-//! what the byte scenarios of `lm_proto::mock::scenario` make between them; it ends at the first failure, which is made as small as it
-//! can be and printed, with the number that `--case N` runs again. `--keep-going` counts failures by kind and goes on.
-//! `--search-cost --seconds S` counts the work per frame of known attacks and looks for worse ones. `--ac` is `ac::mock::scenario` in the same way; `lm-fuzz [--ac] FILE…` runs byte scenarios out of files.
+//! `lm-fuzz [--seconds S] [--frames N] [--seed N]` runs the cases of `lm_proto::mock::grammar` one after the
+//! other, from case N on, and what the byte scenarios of `lm_proto::mock::scenario` make between them; it
+//! ends at the first failure, which is made as small as it can be and printed, with the number that `--case
+//! N` runs again. `--keep-going` counts failures by kind and goes on. `--search-cost --seconds S` counts the
+//! work per frame of known attacks and looks for worse ones. `--ac` is `ac::mock::scenario` in the same way;
+//! `lm-fuzz [--ac] FILE…` runs byte scenarios out of files.
 #![forbid(unsafe_code)]
 
 mod cost;

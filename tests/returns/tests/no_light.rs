@@ -1,4 +1,5 @@
-//! The protocol without the light side of its barrier: the model checker must find the segment that nobody frees.
+//! The protocol without the light side of its barrier: the model checker must find the segment that nobody
+//! frees.
 #![cfg(not(miri))]
 #![allow(dead_code, reason = "one scenario is enough")]
 

@@ -1,4 +1,5 @@
-//! The protocol under the model checker: every order of its steps, the barrier as nothing but what its two sides owe each other.
+//! The protocol under the model checker: every order of its steps, the barrier as nothing but what its two
+//! sides owe each other.
 #![cfg(not(miri))]
 
 mod model;

@@ -1,5 +1,5 @@
-//! The protocol on real threads, with memory that is really freed: Miri sees whoever touches it, or only refers to it, behind
-//! that.
+//! The protocol on real threads, with memory that is really freed: Miri sees whoever touches it, or only
+//! refers to it, behind that.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -12,7 +12,8 @@ use returns::{Orphans, Returns, Share, SlotCounts};
 #[allow(dead_code, reason = "the pool's side is not all used here")]
 mod returns;
 
-/// What the protocol takes from the machine. Where another thread may free the segment, this one gives it the time.
+/// What the protocol takes from the machine. Where another thread may free the segment, this one gives it the
+/// time.
 mod platform {
     use std::cell::Cell;
     pub(crate) use std::sync::Mutex;
@@ -96,7 +97,8 @@ impl Drop for Hold {
     }
 }
 
-/// The pool goes when its last slot has just come back, or a moment before, on a thread that is the owner or is not.
+/// The pool goes when its last slot has just come back, or a moment before, on a thread that is the owner or
+/// is not.
 #[test]
 fn the_last_holder_and_the_pool_race() {
     let live = Arc::new(AtomicUsize::new(0));

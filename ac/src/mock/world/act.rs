@@ -11,8 +11,8 @@ pub struct Faults {
     pub crashes: u8,
     /// Crashed nodes that may come back.
     pub restarts: u8,
-    /// Moments that may pass with control messages still on the wire: they come late, behind the timer. Otherwise they come
-    /// in any order, but before the next moment that matters.
+    /// Moments that may pass with control messages still on the wire: they come late, behind the timer.
+    /// Otherwise they come in any order, but before the next moment that matters.
     pub late: u8,
     /// Messages that a member may make up in the name of others, and sign.
     pub lies: u8,
@@ -59,7 +59,8 @@ pub enum Act {
     Replay(usize),
 }
 
-/// What a member that has the key may say in the name of another. All of it claims the end of some number space.
+/// What a member that has the key may say in the name of another. All of it claims the end of some number
+/// space.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Lie {
     /// `LM_REQ` of the last incarnation there is.

@@ -5,6 +5,7 @@
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
+use lm_proto::layout::stride;
 use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
 use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
 use rte::mempool::Mempool;
@@ -170,7 +171,7 @@ impl Frag {
 
 /// Bytes of payload in [`MAX_FRAGMENTS`] fragments, as far as one mbuf has room for them.
 fn limit(mtu: u16) -> usize {
-    (MAX_FRAGMENTS * (usize::from(mtu - 20) & !7) - UDP).min(usize::from(u16::MAX) - HEADROOM - FRONT)
+    (MAX_FRAGMENTS * usize::from(stride(mtu)) - UDP).min(usize::from(u16::MAX) - HEADROOM - FRONT)
 }
 
 impl Transport for Frag {

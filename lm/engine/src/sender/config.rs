@@ -27,6 +27,7 @@ pub struct SenderStats {
     pub inlined: u64,
     /// Times that it was full.
     pub would_block: u64,
-    /// Datagrams that were given up because a frame would not have had the length that its headers say: a defect, logged.
+    /// Datagrams that were given up because a frame would not have had the length that its headers say: a
+    /// defect, logged.
     pub malformed: u64,
 }

@@ -42,7 +42,8 @@ impl fmt::Display for SenderError {
 
 impl std::error::Error for SenderError {}
 
-/// The queue is full, or mbufs are short: what was to be sent comes back. Call [`Sender::flush`](super::Sender::flush) and try again.
+/// The queue is full, or mbufs are short: what was to be sent comes back. Call
+/// [`Sender::flush`](super::Sender::flush) and try again.
 pub struct WouldBlock<T>(pub T);
 
 impl<T> fmt::Debug for WouldBlock<T> {

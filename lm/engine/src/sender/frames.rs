@@ -25,8 +25,8 @@ impl Sender {
         Seal::new(self.config.geometry, layout, ends, id, digest.as_ref())
     }
 
-    /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is larger, or there is no
-    /// mbuf for it.
+    /// A datagram of one small frame as one mbuf, its payload copied behind the headers; `None`: it is
+    /// larger, or there is no mbuf for it.
     pub(super) fn small(&mut self, payload: &[u8], ends: &Ends) -> Option<Mbuf> {
         // Of any length, that of an urgent one: beyond a datagram's there is no layout.
         if payload.len() > INLINE {

@@ -1,12 +1,14 @@
-//! The way to the queue: what it does not take at once waits, in order, and urgent frames go before the next datagram.
+//! The way to the queue: what it does not take at once waits, in order, and urgent frames go before the next
+//! datagram.
 
 use rte::Burst;
 
 use super::Sender;
 
 impl Sender {
-    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the cache of every
-    /// lcore that DPDK could have, only when those that were free the last time may all be in flight.
+    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the
+    /// cache of every lcore that DPDK could have, only when those that were free the last time may all be in
+    /// flight.
     pub(super) fn has_room(&mut self) -> bool {
         let Some(max) = self.config.in_flight else { return true };
         if self.room == 0 {
@@ -75,8 +77,8 @@ impl Sender {
         }
     }
 
-    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send something, if
-    /// only nothing.
+    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send
+    /// something, if only nothing.
     pub(super) fn reclaim(&mut self) {
         if self.tx.done_cleanup(0).is_err() {
             self.tx.send(&mut Burst::<1>::new());

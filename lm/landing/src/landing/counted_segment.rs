@@ -18,8 +18,8 @@ impl CountedSegment {
     }
 
     pub(super) fn is_idle(&self, chunk: usize) -> bool {
-        let b = self.counts[chunk];
-        b.issued == b.returned + self.segment.returns.returned(chunk)
+        let here = self.counts[chunk];
+        here.issued == here.returned + self.segment.returns.returned(chunk)
     }
 
     pub(crate) fn all_idle(&self) -> bool {

@@ -1,8 +1,8 @@
 //! The cursor: where the next slot goes.
 //!
-//! It descends by one pitch a slot. An IOVA break, the end of a chunk and the end of the region are its edges: there it
-//! bounces a slot, enters another chunk or jumps. It enters a chunk only when nobody needs that chunk any more, so no slot is
-//! given out twice.
+//! It descends by one pitch a slot. An IOVA break, the end of a chunk and the end of the region are its
+//! edges: there it bounces a slot, enters another chunk or jumps. It enters a chunk only when nobody needs
+//! that chunk any more, so no slot is given out twice.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Landing {
         }
         let next = self.last.wrapping_sub(self.pitch);
         self.layout = layout;
-        // What lies ahead was judged by the other pitch: the next slot takes a second thought.
+        // The floor was found for the other pitch, so the next slot has to be looked at.
         self.floor = usize::MAX;
         match layout {
             SlotLayout::Overlapping => {
@@ -48,8 +48,8 @@ impl Landing {
         }
     }
 
-    /// Buffer address and IOVA of the next slot when it takes a second thought: another chunk, an IOVA break,
-    /// the region's end. Nothing has changed on `None`.
+    /// Buffer address and IOVA of the next slot at an edge: another chunk, an IOVA break, the region's end.
+    /// On `None` nothing has changed.
     #[cold]
     #[inline(never)]
     pub(super) fn edge(&mut self) -> Option<(usize, u64)> {
@@ -92,7 +92,8 @@ impl Landing {
         segment.memory.is_mirrored() && at == above.wrapping_sub(self.stride) + segment.len
     }
 
-    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over it.
+    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over
+    /// it.
     fn descend_clear(&mut self) -> Option<usize> {
         let (before, room) = (self.last, self.frame_room());
         for _ in 0..STEPS {
@@ -139,7 +140,8 @@ impl Landing {
         Some(self.highest(self.segments[s].segment.base + c * CHUNK))
     }
 
-    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of its lowest one.
+    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of
+    /// its lowest one.
     fn highest(&self, at: usize) -> usize {
         let base = self.segment().base;
         let top = base + ((at - base) / CHUNK + 1) * CHUNK;

@@ -1,7 +1,7 @@
 //! mbufs get their slots, and come back.
 //!
-//! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back, so that the
-//! cursor knows which chunks are free.
+//! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back,
+//! so that the cursor knows which chunks are free.
 
 use std::ffi::c_void;
 
@@ -32,7 +32,7 @@ impl Landing {
         let top = self.stack.len();
         let mut n = top;
         while n > left {
-            // What is left of this stretch takes no second thought.
+            // The slots down to the floor are at no edge.
             let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
             let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
             let mut buf = self.last - TO_PAYLOAD;
@@ -67,26 +67,27 @@ impl Landing {
         true
     }
 
-    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all cut from the
-    /// chunk that the cursor is in, their places are cut again next time; else they are never used.
+    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all
+    /// issued from the chunk that the cursor is in, their places are issued again next time; else they are
+    /// never used.
     #[cold]
-    fn undo(&mut self, cut: std::ops::Range<usize>, before: (usize, *mut SlotCounts)) {
-        if cut.is_empty() {
-            // Of a pool that is gone, there may be no counts any more.
+    fn undo(&mut self, issued: std::ops::Range<usize>, before: (usize, *mut SlotCounts)) {
+        if issued.is_empty() {
+            // A pool that is gone may have no counts any more.
             return;
         }
         if self.counts == before.1 {
-            self.rewind(before.0, cut.len() as u32);
+            self.rewind(before.0, issued.len() as u32);
             return;
         }
-        for i in cut {
+        for i in issued {
             // SAFETY: an mbuf of this pool with the address that was just set.
             let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
             self.return_slots(at, 1);
         }
     }
 
-    /// Takes back the slot that was cut last, if it is this mbuf's and of the layout in force.
+    /// Takes back the slot that was issued last, if it is this mbuf's and of the layout in force.
     ///
     /// # Safety
     /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
@@ -97,9 +98,10 @@ impl Landing {
         let Some(s) = self.segments.iter().position(|g| g.segment.covers(at, 1)) else { return false };
         let c = self.segments[s].segment.chunk_of(at);
         // SAFETY: the current chunk's counts.
-        let cut = unsafe { (*self.counts).issued };
-        // If nothing of this chunk is out any more, the one cut before it is of the chunk before.
-        let newest = if (s, c) == (self.segment, self.chunk) { at == self.last && cut > 0 } else { cut == 0 };
+        let issued = unsafe { (*self.counts).issued };
+        // If nothing of this chunk is out any more, the one issued before it is of the chunk before.
+        let newest =
+            if (s, c) == (self.segment, self.chunk) { at == self.last && issued > 0 } else { issued == 0 };
         if !newest || len != self.buf_len {
             return false;
         }
@@ -112,9 +114,10 @@ impl Landing {
     /// The cursor goes back over `n` slots of the chunk that it is in, which nobody has.
     fn rewind(&mut self, last: usize, n: u32) {
         self.last = last;
-        // There may be an IOVA break between: the next slot takes a second thought.
+        // There may be an IOVA break between, so the next slot has to be looked at.
         self.floor = usize::MAX;
-        // SAFETY: the current chunk's counts, in a box that lives as long as its segment; these slots were cut from it.
+        // SAFETY: the current chunk's counts, in a box that lives as long as its segment; these slots were
+        // issued from it.
         unsafe { (*self.counts).issued -= n };
     }
 
@@ -126,7 +129,7 @@ impl Landing {
         let free: std::collections::HashSet<_> = self.stack.iter().copied().collect();
         let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect();
         for mbuf in out {
-            // SAFETY: the caller's promise; `cut` gave it its address.
+            // SAFETY: the caller's promise; `issue_above` gave it its address.
             unsafe {
                 let at = self.payload_of((*mbuf).buf_addr as usize);
                 (*mbuf).next = std::ptr::null_mut();

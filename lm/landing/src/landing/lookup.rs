@@ -18,19 +18,19 @@ impl Landing {
     }
 
     /// What `buf_len` says of an overlapping slot.
-    #[inline(always)]
+    #[inline]
     pub(super) fn overlapping_len(&self) -> u16 {
         (TO_PAYLOAD + self.stride) as u16
     }
 
     /// What mbufs of overlapping slots look like.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn plain(&self) -> Plain {
         Plain { buf_len: self.overlapping_len() }
     }
 
     /// Whether an mbuf's buffer is a bounce slot: which, and where its payload belongs.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn bounced(&self, buf_addr: usize) -> Option<(usize, usize)> {
         self.bounces.covers(buf_addr, 1).then(|| {
             let index = (buf_addr - self.bounces.base) / self.bounce_len;
@@ -38,8 +38,9 @@ impl Landing {
         })
     }
 
-    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this number (from 1).
-    #[inline(always)]
+    /// Where a frame of `len` bytes starts, if it lies in the region, or within the bounce slot of this
+    /// number (from 1).
+    #[inline]
     pub(crate) fn frame_start(&self, at: usize, len: usize, bounce: u16) -> Option<usize> {
         if bounce == 0 {
             let start = at.wrapping_sub(HEADERS);
@@ -50,8 +51,8 @@ impl Landing {
         fits.then(|| self.bounces.base + index * self.bounce_len + HEADROOM)
     }
 
-    /// What is known of the slot below one of the newest that were handed over; slots are the same for as many as `window` that
-    /// are cut behind them.
+    /// What is known of the slot below one of the newest that were handed over; slots are the same for as
+    /// many as `window` that are issued behind them.
     #[inline]
     pub(crate) fn below(&self, at: usize, window: u64) -> Below {
         let Some(segment) = self.segment_of(at) else { return Below::Unknown };
@@ -74,7 +75,7 @@ impl Landing {
     }
 
     /// Whether `len` bytes at `at` lie in the region.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn covers(&self, at: usize, len: usize) -> bool {
         self.first.covers(at, len) || self.covers_elsewhere(at, len)
     }
@@ -85,7 +86,7 @@ impl Landing {
     }
 
     /// The segment that a slot is in.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn segment_of(&self, at: usize) -> Option<&Arc<Segment>> {
         // The first one is never taken out.
         let first = self.segments.first().filter(|_| self.first.covers(at, 1));
@@ -98,7 +99,7 @@ impl Landing {
     }
 
     /// The payload address of an mbuf's slot.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn payload_of(&self, buf_addr: usize) -> usize {
         self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
     }

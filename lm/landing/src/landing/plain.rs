@@ -1,4 +1,5 @@
-//! [`Plain`] and [`Single`]: what tells that a received mbuf has nothing special about it, in two comparisons.
+//! [`Plain`] and [`Single`]: what tells that a received mbuf has nothing special about it, in two
+//! comparisons.
 //!
 //! The receive queue asks for every frame. What is not plain takes the slow way through
 //! [`LandingPool::landed`](crate::LandingPool::landed).
@@ -24,7 +25,8 @@ impl Plain {
         unsafe { Self::single(mbuf).is_some() && (*mbuf).buf_len == self.buf_len }
     }
 
-    /// What all mbufs of a queue have in common that are one segment, with the usual headroom, if this is one.
+    /// What all mbufs of a queue have in common that are one segment, with the usual headroom, if this is
+    /// one.
     ///
     /// # Safety
     /// As for [`Plain::fits`].
@@ -64,7 +66,7 @@ impl Single {
 /// As for [`Plain::fits`].
 #[inline(always)]
 unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
-    // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they can be
-    // read together (`rearm_data`), aligned to 8 bytes.
+    // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they
+    // can be read together (`rearm_data`), aligned to 8 bytes.
     unsafe { (&raw const (*mbuf).rearm_data).cast::<u64>().read() }
 }

@@ -8,7 +8,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    #[inline(always)]
+    #[inline]
     pub(crate) fn covers(self, at: usize, len: usize) -> bool {
         len <= self.len && at.wrapping_sub(self.base) <= self.len - len
     }

@@ -10,7 +10,8 @@ use crate::region::CHUNK;
 pub enum RegionKind {
     /// In DPDK's memory: any device can land there. A datagram across its end is copied.
     Dpdk,
-    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`] names.
+    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`]
+    /// names.
     Mirrored,
 }
 
@@ -23,7 +24,8 @@ pub struct Writes {
     pub boundary: usize,
     /// The port whose device it is: memory mapped twice is made known to it.
     pub port: Option<PortId>,
-    /// It writes at any time, not only inside the receive call: slots are marked, so that [`LandingPool::below`] can tell.
+    /// It writes at any time, not only inside the receive call: slots are marked, so that
+    /// [`LandingPool::below`](crate::LandingPool::below) can tell.
     pub at_any_time: bool,
 }
 
@@ -55,9 +57,10 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// The least region for a queue: its ring and what the lcore gets in advance, the datagram that is being put together, what
-    /// separate slots leave at breaks between pages, four chunks. With less, a ring whose every slot is posted finds no place for
-    /// the next one, which drivers want before they hand over the frame that would make room: it never goes on.
+    /// The least region for a queue: its ring and what the lcore gets in advance, the datagram that is being
+    /// put together, what separate slots leave at breaks between pages, four chunks. With less, a ring whose
+    /// every slot is posted finds no place for the next one, which drivers want before they hand over the
+    /// frame that would make room: it never goes on.
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(room + 128);
         let slots = usize::from(descriptors) + IN_ADVANCE as usize + (64 << 10) / stride.max(1) + 1;
@@ -71,8 +74,8 @@ impl PoolConfig {
     }
 }
 
-/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as matching
-/// a frame.
+/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as
+/// matching a frame.
 pub(super) const IN_ADVANCE: u32 = 32;
 
 /// The longest stride: an mbuf tells its buffer's length in 16 bits.

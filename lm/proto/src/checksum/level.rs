@@ -1,8 +1,8 @@
 //! The instruction sets that a pass over bytes is compiled for, and the choice among them at run time.
 //!
 //! pulp proves that the machine has the instructions (its [`V3`] is x86-64-v3: AVX2; [`V4`] x86-64-v4:
-//! AVX-512), so nothing here is `unsafe`. The rows are spelt out per level, because the compiler left to itself
-//! finds vectors in them on no level (5 bytes a ns instead of 40).
+//! AVX-512), so nothing here is `unsafe`. The rows are spelt out per level, because the compiler left to
+//! itself finds vectors in them on no level (5 bytes a ns instead of 40).
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! A run that is a datagram: it closes, and the datagram is delivered, if its newest frame is a first fragment that makes it
-//! whole and something proves that it is.
+//! A run that is a datagram: it closes, and the datagram is delivered, if its newest frame is a first
+//! fragment that makes it whole and something proves that it is.
 //!
 //! All of this is asked only where the newest header is known to be intact.
 
@@ -19,8 +19,8 @@ use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment that makes a datagram
-    /// whole.
+    /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment
+    /// that makes a datagram whole.
     #[inline(always)]
     pub(super) fn close<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
@@ -32,8 +32,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.close_by_tag(headers, front, memory) || self.close_any(headers, front, memory)
     }
 
-    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag that agrees, and
-    /// that is proof enough. Else false, and nothing has happened.
+    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag
+    /// that agrees, and that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
     fn close_by_tag<M: SlotMemory<Buf = B>>(
         &mut self,
@@ -143,7 +143,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         span == (z - first) * self.config.geometry.stride()
     }
 
-    /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index` says.
+    /// Copies a datagram's pieces into a buffer and delivers it; piece `i` lies in the frame that `index`
+    /// says.
     #[cold]
     #[inline(never)]
     pub(super) fn copy_out<M: SlotMemory<Buf = B>>(
@@ -167,8 +168,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.deliver_buffer(whole, buf, memory);
     }
 
-    /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece `i` lies in the frame
-    /// that `index` says, the last one in `last` if that is given.
+    /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece
+    /// `i` lies in the frame that `index` says, the last one in `last` if that is given.
     pub(super) fn copy_and_sum<M: SlotMemory<Buf = B>>(
         &mut self,
         layout: &Layout,
@@ -226,8 +227,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.can_afford(self.sum_of(n))
     }
 
-    /// The datagram of `n` fragments that was summed is delivered. Where tags are proof a sum is more than ten good frames may
-    /// cost, so that it has to be earned in any case.
+    /// The datagram of `n` fragments that was summed is delivered. Where tags are proof a sum is more than
+    /// ten good frames may cost, so that it has to be earned in any case.
     pub(super) fn sum_was_good(&mut self, n: usize) {
         if !self.config.require.tags {
             self.effort.refund(self.sum_of(n));

@@ -1,9 +1,10 @@
 //! [`Effort`]: how much work the frames that came so far have earned.
 //!
-//! What a frame costs most often is constant. What does not fit may cost more: to look through the frames that wait, to sum
-//! their payloads, to try one choice after the other. Each frame earns the same small sum for that, and what is not spent
-//! is saved up to a bound. Who sends frames so that each of them is searched and summed for in vain soon finds that the
-//! matcher has stopped trying: then datagrams that need a repair are lost, and counted, and all others go on.
+//! What a frame costs most often is constant. What does not fit may cost more: to look through the frames
+//! that wait, to sum their payloads, to try one choice after the other. Each frame earns the same small sum
+//! for that, and what is not spent is saved up to a bound. Who sends frames so that each of them is searched
+//! and summed for in vain soon finds that the matcher has stopped trying: then datagrams that need a repair
+//! are lost, and counted, and all others go on.
 
 use crate::layout::Geometry;
 use crate::policy::Require;
@@ -28,8 +29,8 @@ impl Effort {
     /// Units that are saved at most: what it takes to put a few of the largest datagrams together.
     pub(crate) const SAVED: u64 = 40_000;
 
-    /// A frame earns in proportion to what a good one costs: less than one sum over it, and where its payload is summed anyhow
-    /// two. To begin with there is some to spare.
+    /// A frame earns in proportion to what a good one costs: less than one sum over it, and where its payload
+    /// is summed anyhow two. To begin with there is some to spare.
     pub(crate) fn new(geometry: Geometry, require: Require) -> Self {
         let sum = summing(geometry.stride());
         let summed = require.checksum && !require.tags;
@@ -52,15 +53,17 @@ impl Effort {
         }
     }
 
-    /// Takes `units` for a piece of work of which nobody knew what it would take, as far as there are as many.
+    /// Takes `units` for a piece of work of which nobody knew what it would take, as far as there are as
+    /// many.
     pub(crate) fn pay(&mut self, units: usize) {
         let paid = self.saved.min(units as u64);
         self.saved -= paid;
         self.spent += paid;
     }
 
-    /// Gives back what a datagram has cost that was delivered. Each frame is delivered once at most, so that this is bounded, too; and
-    /// a stream of good datagrams, however they came, does not use up what repairs need.
+    /// Gives back what a datagram has cost that was delivered. Each frame is delivered once at most, so that
+    /// this is bounded, too; and a stream of good datagrams, however they came, does not use up what repairs
+    /// need.
     pub(crate) fn refund(&mut self, units: usize) {
         self.saved = (self.saved + units as u64).min(Self::SAVED);
     }

@@ -1,12 +1,14 @@
 //! Datagrams whose fragments came in forward order, as kernels send them, into overlapping slots.
 //!
-//! Each fragment overwrites nothing but the header of the one before, so their payloads are all there, one above the other.
-//! They are copied into order if something proves it. Two cases:
+//! Each fragment overwrites nothing but the header of the one before, so their payloads are all there, one
+//! above the other. They are copied into order if something proves it. Two cases:
 //!
-//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to agree, and all have
-//!   to be known; of two or three fragments one may be missing, if what is left of it does not contradict;
-//! - the last fragment's header is gone, overwritten by the next datagram's first fragment ([`Matcher::find_forward`]): of
-//!   two or three fragments, whose lengths allow one order only. The header of the one before the last says who sent it.
+//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to
+//!   agree, and all have to be known; of two or three fragments one may be missing, if what is left of it
+//!   does not contradict;
+//! - the last fragment's header is gone, overwritten by the next datagram's first fragment
+//!   ([`Matcher::find_forward`]): of two or three fragments, whose lengths allow one order only. The header
+//!   of the one before the last says who sent it.
 //!
 //! In both cases the UDP checksum has to be there and good.
 
@@ -24,8 +26,8 @@ use crate::wire::{self, Flow, HEADERS, Udp};
 const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order? True: they were,
-    /// and are done with.
+    /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order?
+    /// True: they were, and are done with.
     pub(super) fn forward<M: SlotMemory<Buf = B>>(&mut self, last: &Packet, memory: &mut M) -> bool {
         let before = self.log.len().checked_sub(2);
         if !before.is_some_and(|before| self.is_full(before)) {
@@ -101,7 +103,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         true
     }
 
-    /// The frame that the run begins with has lost its header: was it the last fragment of what came before it?
+    /// The frame that the run begins with has lost its header: was it the last fragment of what came before
+    /// it?
     pub(super) fn find_forward<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         let last = self.log.run();
         if last == 0
@@ -147,7 +150,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !fits || !self.is_order_forced(n, last) {
             return None;
         }
-        // The fragment before the last names the source: its header is intact where the last one does not reach it.
+        // The fragment before the last names the source: its header is intact where the last one does not
+        // reach it.
         let place = (n - 2) * stride;
         let known = self.log.packet(last - 1).copied();
         let left = if known.is_none() { self.remains(last - 1, memory) } else { None };
@@ -189,7 +193,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         Some((Whole { flow, len: len - wire::UDP, fragments: n as u16, by }, buf))
     }
 
-    /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end` bytes.
+    /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end`
+    /// bytes.
     fn udp_of_first<M: SlotMemory<Buf = B>>(&self, first: usize, end: usize, memory: &M) -> Option<Udp> {
         let udp = Udp::parse(memory.bytes(self.log[first].at, self.log[first].payload_len().min(wire::UDP)))?;
         (usize::from(udp.len) == end && udp.checksum != 0).then_some(udp)

@@ -1,7 +1,7 @@
 //! [`Log`]: the frames that were received and not handed back, oldest first.
 //!
-//! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows since when.
-//! What is known of their headers is kept beside them.
+//! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows
+//! since when. What is known of their headers is kept beside them.
 
 use std::ops::{Index, Range};
 
@@ -24,8 +24,8 @@ pub(crate) struct Log {
     since: Vec<Moment>,
     /// Headers that are known to be intact, by index, ascending.
     seen: Vec<(u32, Packet)>,
-    /// How many of these are of the datagrams that fall into each bucket: whether there is another of the same one can nearly
-    /// always be told without a search.
+    /// How many of these are of the datagrams that fall into each bucket: whether there is another of the
+    /// same one can nearly always be told without a search.
     buckets: Vec<u16>,
 }
 
@@ -266,7 +266,8 @@ mod tests {
         Packet { ip, tos: 0, skew: 0, front: [0; 8] }
     }
 
-    /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30 waiting.
+    /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30
+    /// waiting.
     fn log() -> Log {
         let mut log = Log::new();
         for i in 0..30_usize {

@@ -1,8 +1,8 @@
 //! The end of a poll: is the newest frame the last of its datagram, and does its header count?
 //!
-//! On a device that writes at any time the newest header is intact if the slot below was still untouched *after* it was
-//! read, or if nothing was reported for so long that a frame under way would have been. Else it has to wait for the next
-//! frame, which tells by its length whether it reaches that far.
+//! On a device that writes at any time the newest header is intact if the slot below was still untouched
+//! *after* it was read, or if nothing was reported for so long that a frame under way would have been. Else
+//! it has to wait for the next frame, which tells by its length whether it reaches that far.
 
 use super::Matcher;
 use crate::frame::Frame;
@@ -27,7 +27,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.fresh
     }
 
-    /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never falls.
+    /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never
+    /// falls.
     #[inline]
     pub fn look<M: SlotMemory<Buf = B>>(&mut self, clock: u64, taken: usize, memory: &mut M) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
@@ -70,7 +71,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was intact.
+    /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was
+    /// intact.
     #[inline(always)]
     fn look_asynchronous<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
         let newest = self.newest();
@@ -115,8 +117,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.examine(head, memory);
     }
 
-    /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they make no sense,
-    /// that is doubted, and looked at once more.
+    /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they
+    /// make no sense, that is doubted, and looked at once more.
     #[cold]
     fn settle<M: SlotMemory<Buf = B>>(
         &mut self,

@@ -3,12 +3,13 @@
 //! The rules are a table in `docs/proof.md`. In short, for a datagram that landed last fragment first:
 //!
 //! 1. The first fragment's header is intact; without that nobody asks.
-//! 2. Every header of the others that is known has to be the one that belongs there: identification, addresses, place,
-//!    lengths. One that says otherwise refuses, whatever else agrees. So does a tag that is there and does not agree.
+//! 2. Every header of the others that is known has to be the one that belongs there: identification,
+//!    addresses, place, lengths. One that says otherwise refuses, whatever else agrees. So does a tag that is
+//!    there and does not agree.
 //! 3. *headers*: all of them are known.
 //! 4. *tags*: the tag agrees.
-//! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all headers have to be
-//!    known, too: a sum of 16 bits does not tell one sender from another.
+//! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all
+//!    headers have to be known, too: a sum of 16 bits does not tell one sender from another.
 
 use super::Matcher;
 use crate::checksum::{self, Digest};
@@ -56,8 +57,8 @@ pub(super) enum Doubt {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// The layout under which the end of the run is one datagram, and what is behind it: LM's own layout first, if there is
-    /// anything where its tag would be; then any stack's.
+    /// The layout under which the end of the run is one datagram, and what is behind it: LM's own layout
+    /// first, if there is anything where its tag would be; then any stack's.
     pub(super) fn shape<M: SlotMemory<Buf = B>>(
         &self,
         identity: &Identity,
@@ -107,8 +108,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// Whether nothing but zeroes stands behind the UDP datagram whose last fragment is `log[index]`, but for a frame check
-    /// sequence.
+    /// Whether nothing but zeroes stands behind the UDP datagram whose last fragment is `log[index]`, but for
+    /// a frame check sequence.
     pub(super) fn is_padded_with_zeroes<M: SlotMemory<Buf = B>>(
         &self,
         layout: &Layout,
@@ -160,8 +161,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if !by_headers && *tag == TagState::Absent {
             return Err(Doubt::Other);
         }
-        // Frames that a tag binds are summed once: then they are delivered or dropped. So that has nothing to do with what
-        // repairs may cost, and nobody who uses that up can keep a good datagram from being proven.
+        // Frames that a tag binds are summed once: then they are delivered or dropped. So that has nothing to
+        // do with what repairs may cost, and nobody who uses that up can keep a good datagram from being
+        // proven.
         if !bound && !self.can_sum(n) {
             return Err(Doubt::Other);
         }
@@ -201,7 +203,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         digest
     }
 
-    /// How many headers of the other fragments are known; `None`: one of them says that this is not the datagram.
+    /// How many headers of the other fragments are known; `None`: one of them says that this is not the
+    /// datagram.
     fn known(&self, first: &First) -> Option<usize> {
         let First { packet, layout, z, .. } = first;
         let (oldest, key) = (z + 1 - layout.fragments(), packet.key());
@@ -219,7 +222,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         Some(known)
     }
 
-    /// Whether the ECN marks of a first fragment and of the known others exclude each other (RFC 3168, section 5.3).
+    /// Whether the ECN marks of a first fragment and of the known others exclude each other (RFC 3168,
+    /// section 5.3).
     fn marks_clash(&self, oldest: usize, ecn: u8) -> bool {
         let marks = self.log.seen_from(oldest).iter().map(|(_, p)| p.ecn()).chain([ecn]);
         wire::marks_clash(marks.fold(0, |all, ecn| all | 1 << ecn))

@@ -1,7 +1,8 @@
 //! Slots were laid anew in the midst of a datagram of LM's.
 //!
-//! One part of it is in separate slots, and so in the reassembler; the other lies in overlapping ones, side by side, with one
-//! header left. That one says where they all belong, which is a guess until checksum and digest agree.
+//! One part of it is in separate slots, and so in the reassembler; the other lies in overlapping ones, side
+//! by side, with one header left. That one says where they all belong, which is a guess until checksum and
+//! digest agree.
 
 use super::Matcher;
 use super::repair::{Wanted, is_ordered};
@@ -16,7 +17,8 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::Tag;
 use crate::wire::{self, Udp};
 
-/// Where frames of the log belong in a datagram: the first of them, how many, and the position of the newest of them.
+/// Where frames of the log belong in a datagram: the first of them, how many, and the position of the newest
+/// of them.
 struct Part {
     from: usize,
     count: usize,
@@ -24,9 +26,9 @@ struct Part {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid anew while it
-    /// arrived, one part of it is in the reassembler and the other in the log. True: it was put together, or given up and
-    /// counted.
+    /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid
+    /// anew while it arrived, one part of it is in the reassembler and the other in the log. True: it was put
+    /// together, or given up and counted.
     #[cold]
     #[inline(never)]
     pub(super) fn rejoin<M: SlotMemory<Buf = B>>(
@@ -100,7 +102,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         Outcome::Pending
     }
 
-    /// Frames at the end of the log that lie side by side and can be the part of `wanted` that is missing elsewhere.
+    /// Frames at the end of the log that lie side by side and can be the part of `wanted` that is missing
+    /// elsewhere.
     fn part(&self, frame: &Frame, wanted: &Wanted) -> Option<Part> {
         let (stride, n) = (self.config.geometry.stride(), wanted.layout.fragments());
         let beside =
@@ -127,8 +130,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 }
 
-/// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or its
-/// identification where a tag has no room, proves the order.
+/// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or
+/// its identification where a tag has no room, proves the order.
 fn is_proven(wanted: &Wanted, payload: &[u8]) -> bool {
     let layout = &wanted.layout;
     if payload.len() < layout.ip_len().min(layout.udp_len()) {

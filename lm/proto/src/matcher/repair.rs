@@ -1,10 +1,11 @@
 //! One copy, and proof: datagrams of LM's that are all there but did not land in one piece.
 //!
-//! A first fragment shows up, and among the frames that wait there are enough to make its datagram, with strangers in
-//! between. Its last fragment is the one whose tag agrees. Of the frames between the two, those that are not full are
-//! strangers'; full ones may be, too, and are looked for as one block of up to eight. A choice is believed only if the
-//! tag's digest proves the order, and the UDP checksum is good: together 72 bits, however many choices were tried. Each
-//! frame is summed once, and what all that may cost is bounded ([`super::effort`]).
+//! A first fragment shows up, and among the frames that wait there are enough to make its datagram, with
+//! strangers in between. Its last fragment is the one whose tag agrees. Of the frames between the two, those
+//! that are not full are strangers'; full ones may be, too, and are looked for as one block of up to eight. A
+//! choice is believed only if the tag's digest proves the order, and the UDP checksum is good: together 72
+//! bits, however many choices were tried. Each frame is summed once, and what all that may cost is bounded
+//! ([`super::effort`]).
 
 use super::close::identity;
 use super::{Matcher, effort};
@@ -195,8 +196,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     ) -> bool {
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let extra = choice.middle.len() - (n - 2);
-        // Each frame is summed, and what is chosen is copied. Each place costs a step for each fragment, and where the tag has a
-        // fragment of its own one more sum.
+        // Each frame is summed, and what is chosen is copied. Each place costs a step for each fragment, and
+        // where the tag has a fragment of its own one more sum.
         if !self.can_sum(choice.middle.len() + 2 + n)
             || !self.can_afford((n - 1) * (2 * n + effort::summing(stride)))
         {
@@ -225,8 +226,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         false
     }
 
-    /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one, the newest few
-    /// of its length.
+    /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one,
+    /// the newest few of its length.
     fn find_lasts<M: SlotMemory<Buf = B>>(
         &self,
         wanted: &Wanted,
@@ -248,7 +249,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         lasts.extend(agree.take(LASTS));
     }
 
-    /// Full frames between the last fragment and the first one; false: there are not as many as are wanted, or too many.
+    /// Full frames between the last fragment and the first one; false: there are not as many as are wanted,
+    /// or too many.
     fn find_middle(
         &self,
         wanted: &Wanted,
@@ -303,8 +305,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 }
 
-/// Whether the order of its fragments is that of the tag, or of the identification where a tag has no room; and its sum is that
-/// of the UDP checksum.
+/// Whether the order of its fragments is that of the tag, or of the identification where a tag has no room;
+/// and its sum is that of the UDP checksum.
 pub(super) fn is_ordered(wanted: &Wanted, order: Option<u32>, digest: &Digest) -> bool {
     let ordered = match order {
         Some(order) => order == digest.finish(),

@@ -2,8 +2,9 @@
 
 use crate::reassembler::Store;
 
-/// A buffer to be taken, and those that came back meanwhile. The landed memory that a fragment is read from cannot give
-/// buffers at the same time, so one is taken out before, and what comes back is handed over behind it.
+/// A buffer to be taken, and those that came back meanwhile. The landed memory that a fragment is read from
+/// cannot give buffers at the same time, so one is taken out before, and what comes back is handed over
+/// behind it.
 pub(super) struct ScratchBuffers<B> {
     spare: Option<B>,
     back: Vec<B>,

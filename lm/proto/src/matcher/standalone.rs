@@ -1,8 +1,9 @@
-//! Frames whose headers are known to be intact: no guessing.
+//! Frames that stand alone: their headers are known to be intact, so each says what it is without its
+//! neighbours.
 //!
 //! They come from separate slots, or out of the log when their run closed nothing. A datagram in one frame is
-//! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the rest is a
-//! stranger's, or broken.
+//! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the
+//! rest is a stranger's, or broken.
 
 use super::Matcher;
 use crate::checksum;
@@ -212,9 +213,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         memory.copied(whole, buf, 0);
     }
 
-    /// The flow and payload length of a datagram all of whose headers were seen, and what the policy takes as proof of
-    /// it; `None`: not one that is taken here. `payload` is its UDP header, and what is behind that in the IP payload, tag
-    /// and all.
+    /// The flow and payload length of a datagram all of whose headers were seen, and what the policy takes as
+    /// proof of it; `None`: not one that is taken here. `payload` is its UDP header, and what is behind that
+    /// in the IP payload, tag and all.
     fn check_udp(
         &self,
         key: &Key,
@@ -258,8 +259,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         Ok(Some((flow, len - wire::UDP, by)))
     }
 
-    /// Whether a frame's header shows that its datagram does not land: its first fragment came before it; or this is the first
-    /// one, and another one that has been seen does not lie where it would have to.
+    /// Whether a frame's header shows that its datagram does not land: its first fragment came before it; or
+    /// this is the first one, and another one that has been seen does not lie where it would have to.
     fn is_out_of_order(&mut self, z: usize, packet: &Packet) -> bool {
         let (run, stride, key) = (self.log.run(), self.config.geometry.stride(), packet.key());
         let in_place = |i: usize, other: &Packet| {
@@ -273,7 +274,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             return false;
         }
-        // In forward order what was asked of the one before holds for this one, too: where the first fragment lies.
+        // In forward order what was asked of the one before holds for this one, too: where the first fragment
+        // lies.
         if packet.ip.offset != 0
             && packet.ip.more
             && let [.., (i, other), (_, _)] = self.log.seen_from(0)

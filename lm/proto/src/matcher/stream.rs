@@ -1,10 +1,10 @@
 //! A stream: datagrams of one kind, one behind the other, with nothing between them.
 //!
-//! That is what a landing queue is for, so it has a path of its own. What the last datagram that a tag proved had in its
-//! headers is kept as a [`Template`]; a datagram whose headers differ from it in nothing but what is any datagram's own
-//! (identification, checksums) has been looked at before, and only its own words are looked at again: the sum of
-//! identification and header checksum, and the tag. Nothing is believed that [`Matcher::close`] would not believe, and
-//! whatever does not fit is left to it.
+//! That is what a landing queue is for, so it has a path of its own. What the last datagram that a tag proved
+//! had in its headers is kept as a [`Template`]; a datagram whose headers differ from it in nothing but what
+//! is any datagram's own (identification, checksums) has been looked at before, and only its own words are
+//! looked at again: the sum of identification and header checksum, and the tag. Nothing is believed that
+//! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
 
 use super::Matcher;
 use super::deliver::hand_over;
@@ -36,7 +36,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at each.
+    /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at
+    /// each.
     pub(super) fn new(
         geometry: Geometry,
         headers: RawHeaders,
@@ -52,8 +53,8 @@ impl Template {
         (usize::from(len) <= geometry.stride()).then_some(Self { headers, udp, len, tag, base, whole })
     }
 
-    /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one whose payload
-    /// is at `lowest`.
+    /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one
+    /// whose payload is at `lowest`.
     #[inline(always)]
     fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
         let Some((headers, udp)) = memory.front(lowest) else { return false };
@@ -66,16 +67,16 @@ impl Template {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
-    /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a datagram like
-    /// the one before.
+    /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a
+    /// datagram like the one before.
     #[inline(always)]
     pub(super) fn is_stream(&self) -> bool {
         let alone = self.log.len() == 1 && self.log.run() == 0 && self.log.seen() == 0;
         alone && self.template.is_some() && !self.split && !self.gap
     }
 
-    /// Where datagrams end if the stream goes on: how many frames come before the next end, how many lie between that and
-    /// the one after it, and where a last fragment's payload has its tag.
+    /// Where datagrams end if the stream goes on: how many frames come before the next end, how many lie
+    /// between that and the one after it, and where a last fragment's payload has its tag.
     #[inline(always)]
     pub fn expected_ends(&self) -> Option<(usize, usize, usize)> {
         let template = self.template.as_ref()?;
@@ -83,8 +84,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         Some((n.saturating_sub(self.run_len() + 1), n, template.tag))
     }
 
-    /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so, if there
-    /// are more.
+    /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so,
+    /// if there are more.
     #[inline(always)]
     pub(super) fn stream<F: Frames, M: SlotMemory<Buf = B>>(
         &mut self,

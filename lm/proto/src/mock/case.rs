@@ -1,4 +1,5 @@
-//! A case: frames, what happens between them, and how the queue is polled. It runs on a mock and is judged by the oracle.
+//! A case: frames, what happens between them, and how the queue is polled. It runs on a mock and is judged by
+//! the oracle.
 
 use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
@@ -429,8 +430,8 @@ mod tests {
         }
     }
 
-    /// Found by case 936: the last fragment has a tag, and its headers are where it bounced: both tell that it is another
-    /// datagram's. The words of both datagrams have the same sum.
+    /// Found by case 936: the last fragment has a tag, and its headers are where it bounced: both tell that
+    /// it is another datagram's. The words of both datagrams have the same sum.
     #[test]
     fn halves_in_forward_order_of_which_one_bounced() {
         let g = Geometry::ETHERNET;

@@ -1,9 +1,9 @@
-//! What a stream of frames costs, counted: no stream that anybody can send makes the matcher work much more per frame than a
-//! good one does.
+//! What a stream of frames costs, counted: no stream that anybody can send makes the matcher work much more
+//! per frame than a good one does.
 //!
-//! A stream is a [`Recipe`] played over and over. Some are known attacks; [`search`] looks for worse ones by changing the
-//! worst it has found so far. What is counted is what the matcher asks of its slot memory ([`Work`]), so a busy machine cannot
-//! hide it, nor a fast one.
+//! A stream is a [`Recipe`] played over and over. Some are known attacks; [`search`] looks for worse ones by
+//! changing the worst it has found so far. What is counted is what the matcher asks of its slot memory
+//! ([`Work`]), so a busy machine cannot hide it, nor a fast one.
 
 use super::random::Random;
 use super::{Mock, Work, config};
@@ -49,8 +49,8 @@ pub struct Bounds {
     pub candidates: f64,
 }
 
-/// Bounds that every stream keeps. A good stream of 7168-byte datagrams reads a header and a tag for each five frames, and
-/// sums each byte once: ten times that time is more than any of these take.
+/// Bounds that every stream keeps. A good stream of 7168-byte datagrams reads a header and a tag for each
+/// five frames, and sums each byte once: ten times that time is more than any of these take.
 pub const BOUNDS: Bounds =
     Bounds { headers: 8.0, reads: 16.0, bytes: 4.0, whole: 4.0, takes: 1.0, candidates: 3.0 };
 
@@ -192,8 +192,9 @@ pub struct Found {
     pub bound: &'static str,
 }
 
-/// Looks for the stream that is nearest to a bound, or beyond it: changes the worst that it has, and begins anew when that
-/// does not help for a while. `each` is told of every one that is worse than all before; it ends the search with false.
+/// Looks for the stream that is nearest to a bound, or beyond it: changes the worst that it has, and begins
+/// anew when that does not help for a while. `each` is told of every one that is worse than all before; it
+/// ends the search with false.
 pub fn search(
     random: &mut Random,
     mut goes_on: impl FnMut() -> bool,
@@ -223,7 +224,8 @@ pub fn search(
     Ok(())
 }
 
-/// Each known attack, in each of some setups: what it costs. The first that exceeds a bound is an error unless `all`.
+/// Each known attack, in each of some setups: what it costs. The first that exceeds a bound is an error
+/// unless `all`.
 pub fn known(all: bool) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
     let mut errors = Vec::new();

@@ -1,7 +1,8 @@
 //! A frame that a device is writing while somebody reads.
 //!
-//! A card or another process writes whenever it likes: each read may find a little more of the frame than the one before.
-//! Frames are written from their start, in aligned words of 8 bytes, and a word once written stays.
+//! A card or another process writes whenever it likes: each read may find a little more of the frame than the
+//! one before. Frames are written from their start, in aligned words of 8 bytes, and a word once written
+//! stays.
 
 use super::random::Random;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -63,7 +64,8 @@ impl Flight {
         }
     }
 
-    /// How many bytes of the frame at `start` are written, a moment after what was read before; `None`: it is not under way.
+    /// How many bytes of the frame at `start` are written, a moment after what was read before; `None`: it is
+    /// not under way.
     pub(super) fn written(&self, start: usize) -> Option<usize> {
         let under = self.under.as_ref().filter(|under| under.start == start)?;
         under.go_on(&mut self.random.borrow_mut());

@@ -1,4 +1,5 @@
-//! Cases out of numbers: what senders of every kind send, what happens to it on the way, and what others send between.
+//! Cases out of numbers: what senders of every kind send, what happens to it on the way, and what others send
+//! between.
 
 mod disturb;
 mod stack;
@@ -123,7 +124,8 @@ fn setup(random: &mut Random) -> Case {
     }
 }
 
-/// One sender's datagrams of one size or several, or many senders' in separate slots; nothing else. All are delivered.
+/// One sender's datagrams of one size or several, or many senders' in separate slots; nothing else. All are
+/// delivered.
 fn undisturbed(case: &mut Case, random: &mut Random) {
     let geometry = case.geometry;
     let many = if case.slot == Slot::Separate && random.once_in(2) { random.within(2, 64) } else { 1 };
@@ -321,7 +323,8 @@ mod tests {
         }
     }
 
-    /// What the fuzzer found, by name. A seed makes the same case as long as nothing above changes what it draws.
+    /// What the fuzzer found, by name. A seed makes the same case as long as nothing above changes what it
+    /// draws.
     #[test]
     fn known_seeds() {
         for (name, seed) in [

@@ -1,8 +1,8 @@
 //! What somebody sends who wants something delivered that nobody sent.
 //!
-//! The headers of a landed frame are overwritten by the end of the frame below it. Whoever chooses that frame's contents,
-//! chooses what is found there: headers of an address that no frame has, in front of a payload that makes a datagram of
-//! them, with checksum, digest and tag.
+//! The headers of a landed frame are overwritten by the end of the frame below it. Whoever chooses that
+//! frame's contents, chooses what is found there: headers of an address that no frame has, in front of a
+//! payload that makes a datagram of them, with checksum, digest and tag.
 
 use super::frames::{self, fragment, lm_frames, plain_frames, without_checksum};
 use super::random::Random;
@@ -48,8 +48,8 @@ fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
     }
 }
 
-/// Frames of a datagram that the victim never sent, each in a packet of the attacker's own, and a last one that has the
-/// victim's headers where the first fragment's were.
+/// Frames of a datagram that the victim never sent, each in a packet of the attacker's own, and a last one
+/// that has the victim's headers where the first fragment's were.
 pub fn disguised(random: &mut Random, geometry: Geometry) -> Vec<Vec<u8>> {
     let (stride, id) = (geometry.stride(), random.word() as u16);
     let fragments = random.within(0, 4);
@@ -102,8 +102,9 @@ fn reversed(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Contents that an honest sender carries for somebody: wherever the headers of one of its frames will be overwritten, by this
-/// datagram's own next frame, they may be overwritten with headers; and behind them lies what makes a datagram of them.
+/// Contents that an honest sender carries for somebody: wherever the headers of one of its frames will be
+/// overwritten, by this datagram's own next frame, they may be overwritten with headers; and behind them lies
+/// what makes a datagram of them.
 pub fn contents(random: &mut Random, geometry: Geometry, len: usize, forward: bool) -> Vec<u8> {
     let stride = geometry.stride();
     let mut bytes = random.bytes(len + UDP);

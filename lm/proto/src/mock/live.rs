@@ -1,6 +1,8 @@
-//! What has to be delivered, all of it: undisturbed streams of every legal sender, and what comes behind a loss.
+//! What has to be delivered, all of it: undisturbed streams of every legal sender, and what comes behind a
+//! loss.
 //!
-//! [`ALL`] is the list. Each entry makes cases; `lm/proto/tests/liveness.rs` runs them, each as a test of its own.
+//! [`ALL`] is the list. Each entry makes cases; `lm/proto/tests/liveness.rs` runs them, each as a test of its
+//! own.
 
 use super::case::{Arrival, Case, Must, Step};
 use super::grammar::{MTUS, Stack, keeps_guard, names_its_source};
@@ -63,7 +65,8 @@ fn send(case: &mut Case, stack: Stack, flow: Flow, id: u16, len: usize) -> Vec<S
     frames.into_iter().map(|bytes| Step::Frame(Arrival { bytes, of, ..Arrival::default() })).collect()
 }
 
-/// A poll behind every burst, as many frames ahead as there may be; the driver finds the rest when it asks again.
+/// A poll behind every burst, as many frames ahead as there may be; the driver finds the rest when it asks
+/// again.
 fn polled(case: &mut Case, (_, burst, ahead): (bool, usize, usize)) {
     let steps = std::mem::take(&mut case.steps);
     for (i, step) in steps.into_iter().enumerate() {
@@ -182,8 +185,8 @@ fn kernel_pairs() -> Vec<Case> {
     cases
 }
 
-/// One frame is lost: the stream is in step again within two datagrams. The datagram before it may be lost with it: if it was a
-/// short frame that is lost, a full one comes instead, and overwrites the headers above.
+/// One frame is lost: the stream is in step again within two datagrams. The datagram before it may be lost
+/// with it: if it was a short frame that is lost, a full one comes instead, and overwrites the headers above.
 fn after_a_loss(stack: Stack, len: usize, lost: usize, mut case: Case, way: (bool, usize, usize)) -> Case {
     for id in 0..40 {
         let steps = send(&mut case, stack, FLOW, id, len);

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::ops::Sub;
 
-/// Work done since a mock was made. A mean per frame that grows with what waits is a cost that a sender can choose.
+/// Work done since a mock was made. A mean per frame that grows with what waits is a cost that a sender can
+/// choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Frames handed to the matcher.

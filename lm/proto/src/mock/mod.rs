@@ -67,8 +67,8 @@ pub struct Mock {
     pub slot: Slot,
     /// The next frame lands in a bounce slot.
     pub bounce: bool,
-    /// Headers of frames in place that can be read until the next frame overwrites them, while nobody has been told of it;
-    /// negative: any number.
+    /// Headers of frames in place that can be read until the next frame overwrites them, while nobody has
+    /// been told of it; negative: any number.
     pub untorn: Cell<i32>,
     torn: Vec<u8>,
     /// What lies in bounce slots, by number less 1.
@@ -78,8 +78,8 @@ pub struct Mock {
     owned: BTreeMap<usize, Held>,
     /// Nothing is known of the slot below the newest frame's.
     pub blind: bool,
-    /// A frame that arrives stays under way until the next one arrives, or until it is reported: whoever reads meanwhile
-    /// finds a part of it.
+    /// A frame that arrives stays under way until the next one arrives, or until it is reported: whoever
+    /// reads meanwhile finds a part of it.
     pub tearing: bool,
     flight: Flight,
     meter: Meter,
@@ -169,8 +169,9 @@ impl Mock {
         self.arrived.len()
     }
 
-    /// The longest frame that a slot takes whole. A device accepts an MTU, an Ethernet header and a VLAN tag; in overlapping
-    /// slots 8 bytes of one may lie over the payload above, where the spent UDP header of a datagram is.
+    /// The longest frame that a slot takes whole. A device accepts an MTU, an Ethernet header and a VLAN tag;
+    /// in overlapping slots 8 bytes of one may lie over the payload above, where the spent UDP header of a
+    /// datagram is.
     pub fn room(&self) -> usize {
         let accepted = usize::from(self.geometry.mtu()) + ETHERNET + 4;
         match self.slot {
@@ -333,7 +334,8 @@ impl Mock {
         self.broken.borrow_mut().get_or_insert_with(what);
     }
 
-    /// The slot that has the byte at `at` as payload, if the matcher has it; and where that is if the region is mapped twice.
+    /// The slot that has the byte at `at` as payload, if the matcher has it; and where that is if the region
+    /// is mapped twice.
     fn slot_of(&self, at: usize) -> Option<(usize, Frame)> {
         let there = |at: usize| {
             let (_, held) = self.owned.range(..=at).next_back()?;

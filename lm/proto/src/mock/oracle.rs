@@ -1,20 +1,24 @@
-//! What may be delivered, by a model that is too simple to be fooled: it knows every frame as it was on the wire, header and
-//! all, and overwrites nothing.
+//! What may be delivered, by a model that is too simple to be fooled: it knows every frame as it was on the
+//! wire, header and all, and overwrites nothing.
 //!
-//! A delivery is *sent* if frames on the wire make it by RFC 791: they agree in source, destination, identification and
-//! protocol, each carries at its offset the bytes that were delivered there, they follow each other without a gap, the last
-//! one says that no more follow, and the UDP checksum, if there is one, is good. Where several frames have one place (equal
-//! identifications, duplicates) any choice counts that is consistent.
+//! A delivery is *sent* if frames on the wire make it by RFC 791: they agree in source, destination,
+//! identification and protocol, each carries at its offset the bytes that were delivered there, they follow
+//! each other without a gap, the last one says that no more follow, and the UDP checksum, if there is one, is
+//! good. Where several frames have one place (equal identifications, duplicates) any choice counts that is
+//! consistent.
 //!
-//! What is not sent is *forged*, and a failure, but for two cases in which the matcher has nothing to tell it by. They are
-//! counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there was something:
+//! What is not sent is *forged*, and a failure, but for two cases in which the matcher has nothing to tell it
+//! by. They are counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there was
+//! something:
 //!
-//! - up to three pieces of untagged datagrams whose UDP checksum agrees (2⁻¹⁶ of all halves that meet by accident, all that
-//!   are made to), where headers had been overwritten before anybody could read them;
-//! - under the policy `tags`, on a queue that is not kept clean: tags tie the ends, nobody looks at the middle.
+//! - up to three pieces of untagged datagrams whose UDP checksum agrees (2⁻¹⁶ of all halves that meet by
+//!   accident, all that are made to), where headers had been overwritten before anybody could read them;
+//! - under the policy `tags`, on a queue that is not kept clean: tags tie the ends, nobody looks at the
+//!   middle.
 //!
-//! A false alarm needs a collision: 2⁻²⁴ for a tag with a digest under the policy `tags` (its other bits are not looked at),
-//! 2⁻³² for the 16-bit digest where no tag has room together with the checksum, 2⁻⁷² for tag, digest and checksum.
+//! A false alarm needs a collision: 2⁻²⁴ for a tag with a digest under the policy `tags` (its other bits are
+//! not looked at), 2⁻³² for the 16-bit digest where no tag has room together with the checksum, 2⁻⁷² for tag,
+//! digest and checksum.
 
 use super::Delivered;
 use crate::checksum;
@@ -54,12 +58,13 @@ pub struct Rules {
     pub require: Require,
     /// Whose datagrams are taken.
     pub accept: Accept,
-    /// Every header could be read before anything overwrote it: separate slots, or bursts of one from a device that writes
-    /// only when it is asked to.
+    /// Every header could be read before anything overwrote it: separate slots, or bursts of one from a
+    /// device that writes only when it is asked to.
     pub all_headers: bool,
     /// The queue is kept clean: one sender at a time, and frames get lost at most.
     pub clean: bool,
-    /// Every slot was separate, or the datagram was repaired from headers: what RFC 3168 wants dropped can be told.
+    /// Every slot was separate, or the datagram was repaired from headers: what RFC 3168 wants dropped can be
+    /// told.
     pub ecn: bool,
 }
 
@@ -73,8 +78,8 @@ pub struct Tally {
 }
 
 impl Wire {
-    /// A frame arrived as `frame`; `originals` are what it was before something damaged it: where its header was overwritten
-    /// before anybody could read it, what it had been counts.
+    /// A frame arrived as `frame`; `originals` are what it was before something damaged it: where its header
+    /// was overwritten before anybody could read it, what it had been counts.
     pub fn record(&mut self, frame: &[u8], originals: &[Vec<u8>]) {
         let mut padded = frame.to_vec();
         padded.resize(frame.len().max(MIN_FRAME), 0);

@@ -1,7 +1,8 @@
-//! A scenario out of bytes, for property tests that shrink what they find, and for what was found that way before.
+//! A scenario out of bytes, for property tests that shrink what they find, and for what was found that way
+//! before.
 //!
-//! The bytes say which frames there are, what happens to them on the way and how the queue is polled: they make a [`Case`].
-//! [`super::grammar`] makes more kinds of them, out of numbers.
+//! The bytes say which frames there are, what happens to them on the way and how the queue is polled: they
+//! make a [`Case`]. [`super::grammar`] makes more kinds of them, out of numbers.
 
 use super::case::{Arrival, Case, Step};
 use super::{fragment, lm_frames, plain_frames};

@@ -445,7 +445,8 @@ proptest! {
         }
     }
 
-    /// Whoever answers keeps its address, whatever others say; and whoever takes it over has it in two seconds.
+    /// Whoever answers keeps its address, whatever others say; and whoever takes it over has it in two
+    /// seconds.
     #[test]
     fn who_answers_keeps_its_address(
         lies in vec((0..3_u8, 0..4_u8, 0..400_u64), 1..60),

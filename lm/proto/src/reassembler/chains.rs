@@ -10,8 +10,9 @@ const NONE: u16 = u16::MAX;
 /// A hash function drawn at random. `h(x) = (s0 + s1*x1 + s2*x2 + s3*x3) mod 2^64 >> 32` of 32-bit words is
 /// strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast"): whatever keys somebody
 /// picks who does not know the seeds, two of them share a bucket with a probability of one in the number of
-/// buckets. A permutation of 32 bits behind it (MurmurHash3's last step) changes nothing of that, but keys that count up,
-/// as identifications do, are no longer an arithmetic progression of buckets, of which some are crowded.
+/// buckets. A permutation of 32 bits behind it (MurmurHash3's last step) changes nothing of that, but keys
+/// that count up, as identifications do, are no longer an arithmetic progression of buckets, of which some
+/// are crowded.
 pub(super) struct Seeds([u64; 4]);
 
 impl Seeds {

@@ -128,16 +128,16 @@ impl Entries {
         self.remove(slot);
     }
 
-    /// The entry of this source that has been without progress for the longest time, and how many datagrams of the source
-    /// became whole since.
+    /// The entry of this source that has been without progress for the longest time, and how many datagrams
+    /// of the source became whole since.
     pub(super) fn overtaken(&self, source: u32) -> Option<(usize, u32)> {
         let source = self.sources.find(source)?;
         let slot = self.by_source.first(source)?;
         Some((slot, self.sources.whole(source as u16).wrapping_sub(self.slots[slot].whole)))
     }
 
-    /// Where a datagram of this source may take the place of another source's: the slots of those that have the
-    /// most entries, the newest first. Empty: it has its share, or nobody has more.
+    /// Where a datagram of this source may take the place of another source's: the slots of those that have
+    /// the most entries, the newest first. Empty: it has its share, or nobody has more.
     pub(super) fn newest_displaceable(&self, source: u32) -> impl Iterator<Item = usize> + '_ {
         let newest = if self.sources.may_displace(source) { self.by_deadline.last(0) } else { None };
         std::iter::successors(newest, |&slot| self.by_deadline.before(slot)).filter(|&slot| {

@@ -2,8 +2,8 @@
 
 /// Slots 0 to `slots - 1`, each in one of the lists or in none, in the order in which they were added.
 pub(super) struct Lists {
-    /// Before and behind each slot. Behind all slots a place for each list, which is both its ends: before it is the
-    /// last slot, behind it the first.
+    /// Before and behind each slot. Behind all slots a place for each list, which is both its ends: before it
+    /// is the last slot, behind it the first.
     links: Box<[(u16, u16)]>,
     slots: usize,
 }

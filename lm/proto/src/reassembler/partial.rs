@@ -26,7 +26,8 @@ pub(super) struct Partial<B> {
     pub(super) fragments: u16,
     /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
     marks: u8,
-    /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through these.
+    /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through
+    /// these.
     maps: Box<Maps>,
 }
 
@@ -38,8 +39,8 @@ struct Maps {
     starts: Bitmap,
 }
 
-/// Marks that exclude each other (RFC 3168, section 5.3): 0b00, the sender does not understand them, and 0b11,
-/// a router that believed it does met congestion.
+/// Marks that exclude each other (RFC 3168, section 5.3): 0b00, the sender does not understand them, and
+/// 0b11, a router that believed it does met congestion.
 const CONFLICT: u8 = 1 << 0b00 | 1 << 0b11;
 
 impl<B> Partial<B> {

@@ -7,8 +7,8 @@ use super::chains::Chains;
 use super::{Key, work};
 use crate::counters::Reason;
 
-/// Keys that are remembered for each datagram that may be incomplete. Twice as many would help against senders
-/// that are more than five times too many, and no flood.
+/// Keys that are remembered for each datagram that may be incomplete. Twice as many would help against
+/// senders that are more than five times too many, and no flood.
 pub(super) const KEYS_PER_DATAGRAM: usize = 4;
 
 #[derive(Clone, Copy)]

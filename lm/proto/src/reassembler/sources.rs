@@ -44,7 +44,8 @@ impl Sources {
         self.chains.find(self.hash(address), |s| self.known[s].address == address)
     }
 
-    /// One entry more for this source, of which there are fewer than entries. Its number, until its last entry goes.
+    /// One entry more for this source, of which there are fewer than entries. Its number, until its last
+    /// entry goes.
     pub(super) fn add(&mut self, address: u32) -> Option<u16> {
         let slot = self.find(address).or_else(|| self.begin(address))?;
         let entries = &mut self.known[slot].entries;
@@ -83,9 +84,9 @@ impl Sources {
         }
     }
 
-    /// Whether this source may have one entry more at another's expense: it has less than its share, and another
-    /// has more. A share is what each source has of the entries if all get as many, the one that asks among them,
-    /// but at least one.
+    /// Whether this source may have one entry more at another's expense: it has less than its share, and
+    /// another has more. A share is what each source has of the entries if all get as many, the one that asks
+    /// among them, but at least one.
     pub(super) fn may_displace(&self, address: u32) -> bool {
         let found = self.find(address);
         let sources = self.known.len() - self.free.len() + usize::from(found.is_none());

@@ -1,4 +1,5 @@
-//! Steps that the reassembler took, counted by tests only: links followed, words of bitmaps, entries looked at.
+//! Steps that the reassembler took, counted by tests only: links followed, words of bitmaps, entries looked
+//! at.
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -9,7 +10,7 @@ thread_local! {
 }
 
 /// One step.
-#[inline(always)]
+#[inline]
 pub(super) fn step() {
     #[cfg(test)]
     STEPS.set(STEPS.get() + 1);

@@ -1,6 +1,8 @@
-//! What a frame may cost: no stream of frames costs more than ten times what LM's own costs, over any 10,000 of them.
+//! What a frame may cost: no stream of frames costs more than ten times what LM's own costs, over any 10,000
+//! of them.
 //!
-//! Work is counted and not timed: headers looked at, bytes asked for, frames. `make bench` has the nanoseconds.
+//! Work is counted and not timed: headers looked at, bytes asked for, frames. `make bench` has the
+//! nanoseconds.
 
 use crate::counting::Counting;
 use crate::hostile::{DEVICES, Device, good, hostile};
@@ -46,8 +48,8 @@ fn work(g: Geometry, require: Policy, device: Device, frames: &[Vec<u8>]) -> (f6
     (worst as f64 / SPAN as f64, memory.delivered)
 }
 
-/// Times as much as LM's own costs, at most. Ten is missed by tags at MTU 9000: a stranger's single frame of 9000 bytes has to be summed
-/// over its payload, while of LM's own only the tag is read.
+/// Times as much as LM's own costs, at most. Ten is missed by tags at MTU 9000: a stranger's single frame of
+/// 9000 bytes has to be summed over its payload, while of LM's own only the tag is read.
 fn most(mtu: u16, require: Policy) -> f64 {
     if mtu > 1500 && require.tags { 16.0 } else { 10.0 }
 }

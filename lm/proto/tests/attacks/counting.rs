@@ -63,7 +63,8 @@ impl Counting {
         Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 }
     }
 
-    /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by vectors.
+    /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by
+    /// vectors.
     pub(crate) fn work(&self) -> u64 {
         self.headers.get() * 16 + self.bytes.get() / 32
     }

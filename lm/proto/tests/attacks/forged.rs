@@ -1,7 +1,8 @@
 //! Payload that looks like headers of the frame above.
 //!
-//! A *phantom* is a list of frames that nobody sends. Their payload travels as the payload of other frames, their headers at the
-//! end of the frame that lands below: what is in memory then is what the phantom would have left there.
+//! A *phantom* is a list of frames that nobody sends. Their payload travels as the payload of other frames,
+//! their headers at the end of the frame that lands below: what is in memory then is what the phantom would
+//! have left there.
 
 use crate::hand::{self, Packet, bytes};
 use crate::stage::{ALL, DEFAULT, Faults, Policy, TAGS, everywhere, play, policies};
@@ -98,8 +99,8 @@ fn strangers(g: Geometry) -> Vec<Phantom> {
     .collect()
 }
 
-/// In frames that somebody made for the purpose. The lowest ends `short` bytes before the frame above begins: there
-/// that one's own header makes up what is missing.
+/// In frames that somebody made for the purpose. The lowest ends `short` bytes before the frame above begins:
+/// there that one's own header makes up what is missing.
 fn by_hand(g: Geometry, phantom: &Phantom, short: usize, behind: usize) -> Attack {
     let s = g.stride();
     let mut frames: Vec<Vec<u8>> = (0_u16..)
@@ -145,8 +146,8 @@ fn in_kernel_contents(g: Geometry, phantom: &Phantom, at: usize) -> Attack {
     Attack { name: format!("{}, from fragment {at} of a kernel's contents", phantom.name), frames }
 }
 
-/// A kernel's last fragment, which may be short and end in any tag, is the phantom's last; the next datagram has the rest. Its first
-/// fragment begins with its UDP header, so that is a part of the phantom.
+/// A kernel's last fragment, which may be short and end in any tag, is the phantom's last; the next datagram
+/// has the rest. Its first fragment begins with its UDP header, so that is a part of the phantom.
 fn across_two_datagrams(g: Geometry, checked: bool) -> Attack {
     let s = g.stride();
     let len = 4 * s + 50;

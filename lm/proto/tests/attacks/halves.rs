@@ -25,7 +25,8 @@ fn pair(len: usize, places: &[usize]) -> (Vec<u8>, Vec<u8>) {
     (one, two)
 }
 
-/// In every part of a payload two words change places, so any halves of the two are something that nobody sent.
+/// In every part of a payload two words change places, so any halves of the two are something that nobody
+/// sent.
 fn parts(len: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..=len / S).map(|i| i * S + 100).filter(|at| at + 4 <= len).collect();
     if len % S < 104 && len >= 1476 {
@@ -74,7 +75,8 @@ fn of_lms_datagrams() {
     faults.none();
 }
 
-/// Of a kernel's datagrams, and of a stack's that sends last fragments first and pads short frames with zeroes.
+/// Of a kernel's datagrams, and of a stack's that sends last fragments first and pads short frames with
+/// zeroes.
 #[test]
 fn of_others_datagrams_whose_headers_are_read() {
     let mut faults = Faults::default();
@@ -129,7 +131,8 @@ fn of_others_datagrams_in_bursts() {
     faults.none();
 }
 
-/// Offsets are a part of what a header says: a last fragment of a longer or shorter datagram is not this one's.
+/// Offsets are a part of what a header says: a last fragment of a longer or shorter datagram is not this
+/// one's.
 #[test]
 fn of_one_identification_but_another_place() {
     let mut faults = Faults::default();
@@ -151,8 +154,8 @@ fn of_one_identification_but_another_place() {
     faults.none();
 }
 
-/// A stranger's frame with his own address, as long as the victim's last, and of the same sum, lands between or
-/// behind the victim's.
+/// A stranger's frame with his own address, as long as the victim's last, and of the same sum, lands between
+/// or behind the victim's.
 #[test]
 fn a_strangers_tail() {
     let mut faults = Faults::default();

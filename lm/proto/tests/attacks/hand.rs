@@ -118,8 +118,8 @@ impl Packet {
     }
 }
 
-/// An IP payload in packets as a kernel cuts it, first fragment first: what is not the last is a multiple of 8, and the last is as
-/// long as the MTU lets it be.
+/// An IP payload in packets as a kernel cuts it, first fragment first: what is not the last is a multiple of
+/// 8, and the last is as long as the MTU lets it be.
 pub(crate) fn cut(mtu: usize, flow: Flow, id: u16, datagram: &[u8]) -> Vec<Packet> {
     let room = mtu - IPV4;
     let mut packets = Vec::new();

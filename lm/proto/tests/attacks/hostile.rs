@@ -1,4 +1,5 @@
-//! Streams of frames, good and hostile: what [`crate::counting`] counts the work of, and `make bench` measures.
+//! Streams of frames, good and hostile: what [`crate::counting`] counts the work of, and `make bench`
+//! measures.
 
 use crate::hand::{self, Packet, bytes};
 use crate::{SENDER, VICTIM};
@@ -55,7 +56,8 @@ fn fragment(g: Geometry, id: u16, offset: usize, more: bool, len: usize, start: 
     Packet::new(SENDER, id, offset, more, &body).frame()
 }
 
-/// A log full of full frames that nobody knows and of last fragments that fit, and then first fragments that close nothing.
+/// A log full of full frames that nobody knows and of last fragments that fit, and then first fragments that
+/// close nothing.
 fn unclosed(g: Geometry, len: usize, lasts: usize, tagged: bool, between: usize) -> Vec<Vec<u8>> {
     let s = g.stride();
     let layout = Layout::new(g, len).expect("a length");

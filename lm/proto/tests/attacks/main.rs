@@ -1,9 +1,9 @@
 //! What an attacker can send, and what must come of it.
 //!
-//! Each file is one kind of attack, run under every policy and on every kind of device that it concerns. The judge is
-//! [`stage`]: it knows the frames as they were on the wire, header and all, and asks of everything that was delivered or handed
-//! out whether one of them, or the fragments of one datagram among them, said so. It takes nothing from the code under
-//! test but the types.
+//! Each file is one kind of attack, run under every policy and on every kind of device that it concerns. The
+//! judge is [`stage`]: it knows the frames as they were on the wire, header and all, and asks of everything
+//! that was delivered or handed out whether one of them, or the fragments of one datagram among them, said
+//! so. It takes nothing from the code under test but the types.
 
 mod cost;
 mod counting;

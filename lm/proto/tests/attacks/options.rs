@@ -1,4 +1,5 @@
-//! Headers that were seen, but not their lengths: options, trailers, totals that lie, checksums of frames, priority tags.
+//! Headers that were seen, but not their lengths: options, trailers, totals that lie, checksums of frames,
+//! priority tags.
 
 use crate::VICTIM;
 use crate::hand::{self, Packet, bytes};
@@ -9,8 +10,8 @@ use lm_proto::layout::Geometry;
 
 const G: Geometry = Geometry::ETHERNET;
 
-/// A datagram in pieces of which each may have options: cut for a smaller MTU, or with full fragments and options only where a frame
-/// has room.
+/// A datagram in pieces of which each may have options: cut for a smaller MTU, or with full fragments and
+/// options only where a frame has room.
 fn pieces(len: usize, mtu: usize, checked: bool) -> Vec<Packet> {
     hand::cut(mtu, VICTIM, 1, &hand::udp(VICTIM, &bytes(len, 3), checked))
 }

@@ -149,8 +149,8 @@ pub(crate) type Act = (Vec<Vec<u8>>, u64);
 
 /// Receives these frames, and a good datagram of LM's behind them.
 ///
-/// An error: something was delivered, or handed out, that was not sent; the good datagram was not delivered; a slot or a buffer
-/// did not come back; what was counted is not what was seen.
+/// An error: something was delivered, or handed out, that was not sent; the good datagram was not delivered;
+/// a slot or a buffer did not come back; what was counted is not what was seen.
 pub(crate) fn play(
     geometry: Geometry,
     require: Policy,
@@ -280,8 +280,8 @@ fn fragment(frame: &[u8]) -> Option<Fragment> {
     })
 }
 
-/// Everything that was delivered is what the fragments of one datagram make, everything handed out is a frame, and
-/// neither more often than it was sent.
+/// Everything that was delivered is what the fragments of one datagram make, everything handed out is a
+/// frame, and neither more often than it was sent.
 fn judge(delivered: &[Delivered], strangers: &[Vec<u8>], sent: &[Vec<u8>]) -> Result<(), String> {
     let fragments: Vec<Fragment> = sent.iter().filter_map(|f| fragment(f)).collect();
     for d in delivered {

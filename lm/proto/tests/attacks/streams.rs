@@ -119,7 +119,8 @@ fn whose_headers_are_all_read_survive() {
     faults.none();
 }
 
-/// Nothing wrong comes of streams of any length; and where the middle one of three is all that order leaves, they come.
+/// Nothing wrong comes of streams of any length; and where the middle one of three is all that order leaves,
+/// they come.
 #[test]
 fn of_three_fragments_survive() {
     let mut faults = Faults::default();
@@ -133,8 +134,8 @@ fn of_three_fragments_survive() {
     faults.none();
 }
 
-/// A fragment in the midst of a datagram that is too short to land is looked at while its header is there: the next frame
-/// overwrites it.
+/// A fragment in the midst of a datagram that is too short to land is looked at while its header is there:
+/// the next frame overwrites it.
 #[test]
 fn a_short_fragment_between_others_survives() {
     let mut faults = Faults::default();
@@ -190,7 +191,8 @@ fn young_frames_do_not_die_with_old_ones() {
     faults.none();
 }
 
-/// The same where it is frames and not time that make others old: a datagram that is whole within the window is delivered.
+/// The same where it is frames and not time that make others old: a datagram that is whole within the window
+/// is delivered.
 #[test]
 fn young_frames_do_not_leave_the_window_with_old_ones() {
     let mut faults = Faults::default();
@@ -198,7 +200,8 @@ fn young_frames_do_not_leave_the_window_with_old_ones() {
     let old = lm_frames(G, VICTIM, 1, &bytes(7168, 1), ChecksumMode::Full);
     let frames = lm_frames(G, VICTIM, 2, &young, ChecksumMode::Full);
     for between in [240, 248, 252, 255] {
-        // One old frame, many good datagrams in one frame each, and a datagram with strangers inside when the old one's time comes.
+        // One old frame, many good datagrams in one frame each, and a datagram with strangers inside when the
+        // old one's time comes.
         let mut all = vec![old[0].clone()];
         for i in 0..between {
             all.extend(lm_frames(G, VICTIM, 100 + i, &bytes(300, u64::from(i)), ChecksumMode::Full));

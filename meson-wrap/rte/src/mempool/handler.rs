@@ -21,19 +21,21 @@ pub enum Order {
 
 /// What keeps a pool's free objects: `struct rte_mempool_ops` as a trait.
 ///
-/// DPDK calls these on whatever thread gets or puts objects; the owner of the [`HandlerPool`](super::HandlerPool)
-/// sees to it that this is one thread at a time. All of them may be called while the pool is created and freed:
+/// DPDK calls these on whatever thread gets or puts objects; the owner of the
+/// [`HandlerPool`](super::HandlerPool) sees to it that this is one thread at a time. All of them may be
+/// called while the pool is created and freed:
 ///
-/// * `enqueue` comes first, during populate, with objects that are *not yet mbufs*: it must not look inside them.
+/// * `enqueue` comes first, during populate, with objects that are *not yet mbufs*: it must not look inside
+///   them.
 /// * `dequeue` is called once for each object when the pool is freed, and what it hands out is dropped.
 /// * The handler is dropped after the objects' memory is gone: its `Drop` must not touch them.
 ///
 /// A panic in any of them but `alloc` ends the process: it cannot unwind through the driver that called.
 ///
 /// # Safety
-/// DPDK and drivers believe what a handler says. `dequeue` that returns 0 has written `n` objects of this pool, each of
-/// which was enqueued and was not handed out since; in a pinned pool they have a buffer that is theirs alone. `count`
-/// counts no object that is out. `abandoned` says true only if its own promise holds.
+/// DPDK and drivers believe what a handler says. `dequeue` that returns 0 has written `n` objects of this
+/// pool, each of which was enqueued and was not handed out since; in a pinned pool they have a buffer that is
+/// theirs alone. `count` counts no object that is out. `abandoned` says true only if its own promise holds.
 pub unsafe trait Handler: Sized + Send + 'static {
     /// The name that DPDK knows the handler by, unique in the process, at most 30 bytes.
     const NAME: &'static CStr;
@@ -49,19 +51,20 @@ pub unsafe trait Handler: Sized + Send + 'static {
     /// Takes `n` objects back. Zero, or a negative error number; it can't fail in a pool that works.
     ///
     /// # Safety
-    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has `n` objects of its
-    /// pool, that are given away.
+    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has `n` objects
+    /// of its pool, that are given away.
     unsafe fn enqueue(this: *mut Self, objs: *const *mut c_void, n: u32) -> i32;
 
-    /// Hands out `n` objects, or none and a negative error number such as `-libc::ENOENT`; then what `objs` points to
-    /// is as it was before.
+    /// Hands out `n` objects, or none and a negative error number such as `-libc::ENOENT`; then what `objs`
+    /// points to is as it was before.
     ///
     /// # Safety
-    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has room for `n` objects.
+    /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has room for `n`
+    /// objects.
     unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, order: Order) -> i32;
 
-    /// Takes `n` objects back that an lcore had in advance and that nobody used: the one first that was to be used
-    /// last. They are the ones that were handed out last.
+    /// Takes `n` objects back that an lcore had in advance and that nobody used: the one first that was to be
+    /// used last. They are the ones that were handed out last.
     ///
     /// # Safety
     /// As for `enqueue`.
@@ -76,8 +79,8 @@ pub unsafe trait Handler: Sized + Send + 'static {
     /// `this` is the handler that `alloc` made.
     unsafe fn count(this: *const Self) -> u32;
 
-    /// All shares of the pool are gone while objects are out. Whether nobody uses those any more, nor will: then the
-    /// pool is freed, else it is kept for ever.
+    /// All shares of the pool are gone while objects are out. Whether nobody uses those any more, nor will:
+    /// then the pool is freed, else it is kept for ever.
     ///
     /// # Safety
     /// `this` is the handler that `alloc` made, and no other call on it is under way.
@@ -99,7 +102,8 @@ pub(super) unsafe fn abandoned<H: Handler>(mp: *mut rte_mempool) -> bool {
 /// Which handlers are registered, and under which index. DPDK 22.11 does not check for doubles itself.
 static REGISTERED: Mutex<Vec<(TypeId, i32)>> = Mutex::new(Vec::new());
 
-/// Registers a handler with DPDK. Any thread, any number of times; [`HandlerPool`](super::HandlerPool) does it, too.
+/// Registers a handler with DPDK. Any thread, any number of times; [`HandlerPool`](super::HandlerPool) does
+/// it, too.
 ///
 /// # Errors
 /// [`RegisterError`]: DPDK has 16 places, of which its own handlers take about ten.
@@ -149,7 +153,7 @@ struct Keeper<H> {
 ///
 /// # Safety
 /// `mp` points to a pool whose handler is `H`.
-#[inline(always)]
+#[inline]
 unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
     // SAFETY: the caller's promise; only this module writes `pool_data` of such a pool.
     unsafe { (*mp).__bindgen_anon_1.pool_data.cast() }
@@ -159,7 +163,7 @@ unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
 ///
 /// # Safety
 /// `mp` points to a pool whose handler is `H` and whose `alloc` succeeded.
-#[inline(always)]
+#[inline]
 pub(super) unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
     // SAFETY: the caller's promise.
     unsafe { &raw mut (*keeper::<H>(mp)).handler }
@@ -170,8 +174,8 @@ pub(super) unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
 /// # Safety
 /// `mp` points to a pool that nobody uses yet.
 pub(super) unsafe fn only_refill(mp: *mut rte_mempool) {
-    // SAFETY: the caller's promise. DPDK keeps RTE_MAX_LCORE caches behind a pool that has a cache size. It puts past a
-    // cache whose threshold is less than what it is given.
+    // SAFETY: the caller's promise. DPDK keeps RTE_MAX_LCORE caches behind a pool that has a cache size. It
+    // puts past a cache whose threshold is less than what it is given.
     unsafe {
         let caches = if (*mp).cache_size == 0 { 0 } else { dpdk_sys::RTE_MAX_LCORE as usize };
         for i in 0..caches {
@@ -199,10 +203,11 @@ pub(super) unsafe fn flush<H: Handler>(mp: *mut rte_mempool) {
 }
 
 unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
-    // SAFETY: DPDK passes a pool that it is creating, with the configuration that was given to set_ops_byname.
+    // SAFETY: DPDK passes a pool that it is creating, with the configuration that was given to
+    // set_ops_byname.
     let config = unsafe { (*mp).pool_config.cast::<H::Config>().cast_const() };
-    // SAFETY: HandlerPool passes a reference that outlives this call. C code that chose this handler by name has none
-    // to pass: it gives null.
+    // SAFETY: HandlerPool passes a reference that outlives this call. C code that chose this handler by name
+    // has none to pass: it gives null.
     let Some(config) = (unsafe { config.as_ref() }) else { return -libc::EINVAL };
     match catch_unwind(AssertUnwindSafe(|| H::alloc(mp, config))) {
         Ok(Ok(handler)) => {
@@ -236,8 +241,8 @@ unsafe extern "C" fn enqueue<H: Handler>(mp: *mut rte_mempool, objs: *const *mut
 unsafe extern "C" fn dequeue<H: Handler>(mp: *mut rte_mempool, objs: *mut *mut c_void, n: u32) -> i32 {
     // SAFETY: DPDK passes a live pool with this handler, with room for `n` objects.
     unsafe {
-        // An lcore asks when it has nothing left in advance. So what is in a cache now is another lcore's: it is given
-        // back before younger objects go out.
+        // An lcore asks when it has nothing left in advance. So what is in a cache now is another lcore's: it
+        // is given back before younger objects go out.
         flush::<H>(mp);
         let order = match cache_of(mp, objs) {
             Some(cache) => {

@@ -32,13 +32,13 @@ pub struct HandlerPoolConfig<'a> {
     pub socket: Option<u32>,
 }
 
-/// A pool of mbufs whose free ones a [`Handler`] keeps. Every put reaches the handler. So does every get, unless an
-/// lcore gets some [in advance](HandlerPoolConfig::in_advance): those it uses in the order in which the handler meant
-/// them, and what it does not use goes back before another lcore gets any.
+/// A pool of mbufs whose free ones a [`Handler`] keeps. Every put reaches the handler. So does every get,
+/// unless an lcore gets some [in advance](HandlerPoolConfig::in_advance): those it uses in the order in which
+/// the handler meant them, and what it does not use goes back before another lcore gets any.
 ///
-/// One thread at a time: it may move to another thread, but it, the RX queue fed from it and all of its mbufs stay
-/// together. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped keep it alive
-/// for ever.
+/// One thread at a time: it may move to another thread, but it, the RX queue fed from it and all of its mbufs
+/// stay together. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped
+/// keep it alive for ever.
 pub struct HandlerPool<H: Handler> {
     pool: PoolRef,
     /// Send if the handler is; never Sync.
@@ -46,8 +46,8 @@ pub struct HandlerPool<H: Handler> {
 }
 
 impl<H: Handler> HandlerPool<H> {
-    /// Creates the pool: makes the handler from `with`, fills it with objects, makes them mbufs, and calls `init` for
-    /// each of them with its number.
+    /// Creates the pool: makes the handler from `with`, fills it with objects, makes them mbufs, and calls
+    /// `init` for each of them with its number.
     ///
     /// # Errors
     /// [`PoolError`], with the handler's own error number if `alloc` refused.
@@ -87,8 +87,8 @@ impl<H: Handler> HandlerPool<H> {
         // From here on, dropping `owner` frees the pool, which has no objects before it is populated.
         let owner = Unfinished(pool);
         let mp = pool.as_ptr();
-        // SAFETY: the pool is empty and ours; the handler is registered; `with` outlives the populating below, which
-        // calls `alloc`, and DPDK does not look at it again.
+        // SAFETY: the pool is empty and ours; the handler is registered; `with` outlives the populating
+        // below, which calls `alloc`, and DPDK does not look at it again.
         unsafe {
             let ret = dpdk_sys::rte_mempool_set_ops_byname(
                 mp,
@@ -112,14 +112,15 @@ impl<H: Handler> HandlerPool<H> {
             only_refill(mp);
         }
         let mut each = Each { pinned: config.pinned, init: &mut init };
-        // SAFETY: the pool is populated; `each` outlives the iteration and `make_mbuf` gets it back as what it is.
+        // SAFETY: the pool is populated; `each` outlives the iteration and `make_mbuf` gets it back as what
+        // it is.
         unsafe { dpdk_sys::rte_mempool_obj_iter(mp, Some(make_mbuf), (&raw mut each).cast()) };
         std::mem::forget(owner);
         Ok(Self { pool: PoolRef::own(eal, pool, Some(abandoned::<H>)), _handler: PhantomData })
     }
 
-    /// The handler. It lives as long as the pool; whoever follows the pointer keeps to the rule of one thread, and
-    /// makes no reference that lives while the pool is used.
+    /// The handler. It lives as long as the pool; whoever follows the pointer keeps to the rule of one
+    /// thread, and makes no reference that lives while the pool is used.
     pub fn handler(&self) -> *mut H {
         // SAFETY: the pool lives and its `alloc` succeeded.
         unsafe { handler(self.as_ptr()) }
@@ -182,8 +183,8 @@ struct Each<'a> {
 }
 
 unsafe extern "C" fn make_mbuf(mp: *mut rte_mempool, each: *mut c_void, object: *mut c_void, number: u32) {
-    // SAFETY: `create` passes an `Each` that nobody else uses meanwhile, and objects with room for an mbuf and its
-    // private bytes, of which rte_pktmbuf_init writes no more.
+    // SAFETY: `create` passes an `Each` that nobody else uses meanwhile, and objects with room for an mbuf
+    // and its private bytes, of which rte_pktmbuf_init writes no more.
     unsafe {
         let each = &mut *each.cast::<Each<'_>>();
         dpdk_sys::rte_pktmbuf_init(mp, std::ptr::null_mut(), object, number);

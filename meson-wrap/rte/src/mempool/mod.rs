@@ -16,16 +16,17 @@ use crate::{Eal, Errno, Mbuf};
 
 /// DPDK's stock pool of mbufs with its per-lcore caches.
 ///
-/// Any thread may hold, clone, drop it and allocate from it; threads with an lcore id are faster, as they have a cache.
-/// The pool is freed with its last owner, ports included. If mbufs of it are still around then, pool and EAL are kept
-/// for ever instead, and the log says so: memory that a device or another thread may write to is not given back.
+/// Any thread may hold, clone, drop it and allocate from it; threads with an lcore id are faster, as they
+/// have a cache. The pool is freed with its last owner, ports included. If mbufs of it are still around then,
+/// pool and EAL are kept for ever instead, and the log says so: memory that a device or another thread may
+/// write to is not given back.
 #[derive(Clone, Debug)]
 pub struct Mempool(PoolRef);
 
 impl Mempool {
-    /// Creates a pool of `n` mbufs (2^k - 1 uses memory best) with `cache` of them kept per lcore (at most 512 and
-    /// `n / 1.5`), `priv_size` bytes for the application in each (a multiple of 8), and room for `data_room` bytes,
-    /// 128 bytes of headroom included, on NUMA node `socket` (`None`: any).
+    /// Creates a pool of `n` mbufs (2^k - 1 uses memory best) with `cache` of them kept per lcore (at most
+    /// 512 and `n / 1.5`), `priv_size` bytes for the application in each (a multiple of 8), and room for
+    /// `data_room` bytes, 128 bytes of headroom included, on NUMA node `socket` (`None`: any).
     ///
     /// # Errors
     /// [`PoolError`]; names are unique and shorter than 26 bytes.
@@ -55,7 +56,8 @@ impl Mempool {
         Ok(Self(PoolRef::own(eal, pool, None)))
     }
 
-    /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others allocate.
+    /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others
+    /// allocate.
     pub fn available(&self) -> u32 {
         self.0.available()
     }
@@ -94,8 +96,8 @@ impl Mempool {
     pub fn alloc_many(&self, n: u16, to: &mut Vec<Mbuf>) -> bool {
         to.reserve(n.into());
         let free = to.spare_capacity_mut().as_mut_ptr().cast();
-        // SAFETY: as in `alloc`. There is room for `n` pointers, which is what mbufs are (`Mbuf`); DPDK writes all of them if it
-        // says 0, and freshly allocated they have no other owner.
+        // SAFETY: as in `alloc`. There is room for `n` pointers, which is what mbufs are (`Mbuf`); DPDK
+        // writes all of them if it says 0, and freshly allocated they have no other owner.
         unsafe {
             let done = dpdk_sys::rte_pktmbuf_alloc_bulk(self.as_ptr(), free, n.into()) == 0;
             if done {
@@ -105,13 +107,15 @@ impl Mempool {
         }
     }
 
-    /// A share of the pool's life, for [`rx_queue_setup_unchecked`](crate::port::Port::rx_queue_setup_unchecked).
+    /// A share of the pool's life, for
+    /// [`rx_queue_setup_unchecked`](crate::port::Port::rx_queue_setup_unchecked).
     pub fn share(&self) -> PoolRef {
         self.0.clone()
     }
 }
 
-/// A share of a pool's life: the pool is freed when the last one is gone. Any thread may hold, clone and drop it.
+/// A share of a pool's life: the pool is freed when the last one is gone. Any thread may hold, clone and drop
+/// it.
 #[derive(Clone, Debug)]
 pub struct PoolRef(Arc<Pool>);
 
@@ -145,8 +149,8 @@ struct Pool {
     eal: Eal,
 }
 
-// SAFETY: stock pools are made for any thread. A pool with a Rust handler is used by one thread at a time: `HandlerPool`
-// is not Sync, those who let a queue use it promise so, and the handler itself is Send.
+// SAFETY: stock pools are made for any thread. A pool with a Rust handler is used by one thread at a time:
+// `HandlerPool` is not Sync, those who let a queue use it promise so, and the handler itself is Send.
 unsafe impl Send for Pool {}
 // SAFETY: as above; shared references reach the name, sizes and counters only.
 unsafe impl Sync for Pool {}

@@ -39,8 +39,8 @@ pub struct PortConfig {
     pub mtu: Option<u16>,
     /// `RTE_ETH_RX_OFFLOAD_*` for all RX queues.
     pub rx_offloads: u64,
-    /// `RTE_ETH_TX_OFFLOAD_*` for all TX queues, but for `MBUF_FAST_FREE`, which is refused: drivers then free mbufs
-    /// without a look at who else has them.
+    /// `RTE_ETH_TX_OFFLOAD_*` for all TX queues, but for `MBUF_FAST_FREE`, which is refused: drivers then
+    /// free mbufs without a look at who else has them.
     pub tx_offloads: u64,
     /// How arriving frames are spread over the RX queues.
     pub mq_mode: MqMode,
@@ -99,8 +99,8 @@ pub struct TxConf {
 
 impl PortConfig {
     fn to_dpdk(self) -> Option<rte_eth_conf> {
-        // SAFETY: the structure is plain data (numbers, optional pointers, unions of these): zeroes are a value of it,
-        // and the one that DPDK documents as the default.
+        // SAFETY: the structure is plain data (numbers, optional pointers, unions of these): zeroes are a
+        // value of it, and the one that DPDK documents as the default.
         let mut conf: rte_eth_conf = unsafe { std::mem::zeroed() };
         conf.rxmode.mtu = self.mtu.map_or(0, u32::from);
         conf.rxmode.offloads = self.rx_offloads;
@@ -155,8 +155,8 @@ impl Port {
         let ret = unsafe {
             dpdk_sys::rte_eth_dev_configure(id.0, config.rx_queues, config.tx_queues, &raw const conf)
         };
-        // Queues that are not configured any more are released by now, so their pools can go. After an error DPDK may
-        // still have some of them: then nothing goes.
+        // Queues that are not configured any more are released by now, so their pools can go. After an error
+        // DPDK may still have some of them: then nothing goes.
         Errno::check(ret).map_err(refused)?;
         state.rx.resize_with(usize::from(config.rx_queues), RxSlot::default);
         state.tx.resize_with(usize::from(config.tx_queues), TxSlot::default);
@@ -178,12 +178,13 @@ impl Port {
         unsafe { self.rx_queue_setup_unchecked(queue, descriptors, conf, pool.share()) }
     }
 
-    /// Sets an RX queue up that is fed from any pool of mbufs. The port keeps the pool while the queue needs it.
+    /// Sets an RX queue up that is fed from any pool of mbufs. The port keeps the pool while the queue needs
+    /// it.
     ///
     /// # Safety
-    /// If the pool's handler is made for one thread, then the queue, the packets received from it (`Burst` and `Mbuf`
-    /// are Send), the pool, and the port (whose start, stop and close fill and empty the queue) are used by one thread
-    /// at a time.
+    /// If the pool's handler is made for one thread, then the queue, the packets received from it (`Burst`
+    /// and `Mbuf` are Send), the pool, and the port (whose start, stop and close fill and empty the queue)
+    /// are used by one thread at a time.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -208,7 +209,8 @@ impl Port {
         rx.rx_drop_en = conf.drop.map_or(rx.rx_drop_en, u8::from);
         rx.offloads = conf.offloads;
         slot.ready = false;
-        // SAFETY: the port is valid, stopped and ours, and has this queue; the slot keeps the pool; DPDK copies `rx`.
+        // SAFETY: the port is valid, stopped and ours, and has this queue; the slot keeps the pool; DPDK
+        // copies `rx`.
         let ret = unsafe {
             dpdk_sys::rte_eth_rx_queue_setup(
                 id.0,

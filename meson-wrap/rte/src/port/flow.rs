@@ -13,8 +13,8 @@ use dpdk_sys::{
 use super::{Port, PortId, Shared};
 use crate::Errno;
 
-/// A rule of a port, in force until [`Port::flow_destroy`], or until the port is reset or closed. That a driver took it does
-/// not mean that its device does what it says.
+/// A rule of a port, in force until [`Port::flow_destroy`], or until the port is reset or closed. That a
+/// driver took it does not mean that its device does what it says.
 #[derive(Debug)]
 pub struct FlowRule {
     rule: NonNull<rte_flow>,
@@ -64,8 +64,8 @@ impl Port {
         (actions[0].type_, actions[0].conf) =
             (dpdk_sys::RTE_FLOW_ACTION_TYPE_QUEUE, (&raw const to).cast::<c_void>());
         actions[1].type_ = dpdk_sys::RTE_FLOW_ACTION_TYPE_END;
-        // SAFETY: the port is valid and ours; both lists end with END and point to what lives longer than the call,
-        // and to patterns of at least `length` bytes; drivers copy what they keep.
+        // SAFETY: the port is valid and ours; both lists end with END and point to what lives longer than the
+        // call, and to patterns of at least `length` bytes; drivers copy what they keep.
         let rule = unsafe {
             dpdk_sys::rte_flow_create(
                 port.0,
@@ -100,7 +100,8 @@ impl Port {
         }
         // SAFETY: plain data for which zeroes are a value.
         let mut told: rte_flow_error = unsafe { std::mem::zeroed() };
-        // SAFETY: a rule of this port, which is ours and was not reset since, destroyed once: it was moved here.
+        // SAFETY: a rule of this port, which is ours and was not reset since, destroyed once: it was moved
+        // here.
         let ret = unsafe { dpdk_sys::rte_flow_destroy(port.0, rule.as_ptr(), &raw mut told) };
         Errno::check(ret).map_err(|errno| failed(errno, text(&told)))
     }

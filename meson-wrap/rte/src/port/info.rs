@@ -102,8 +102,8 @@ impl Port {
     /// [`PortError`].
     pub fn info(&self) -> Result<PortInfo, PortError> {
         let info = self.raw_info()?;
-        // SAFETY: the device of a valid port lives as long as the port; its names and its bus are static or live
-        // as long as the device.
+        // SAFETY: the device of a valid port lives as long as the port; its names and its bus are static or
+        // live as long as the device.
         let (driver, device, bus) = unsafe {
             let driver = copy(info.driver_name);
             if info.device.is_null() {

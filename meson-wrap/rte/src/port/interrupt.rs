@@ -1,7 +1,7 @@
 //! [`RxInterrupt`]: a receive queue's interrupt, so that a thread can sleep until frames arrive.
 //!
-//! The order that loses no frame, as in DPDK's l3fwd-power: [`enable`](RxInterrupt::enable), poll the queue once more,
-//! and only if that found nothing [`wait`]; then [`disable`](RxInterrupt::disable) and poll.
+//! The order that loses no frame, as in DPDK's l3fwd-power: [`enable`](RxInterrupt::enable), poll the queue
+//! once more, and only if that found nothing [`wait`]; then [`disable`](RxInterrupt::disable) and poll.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use std::{error, fmt, io, ptr};
 use super::{Port, PortId, Shared};
 use crate::Errno;
 
-/// The interrupt of a receive queue. It may move to another thread, where one thread uses it, the one that polls the
-/// queue; dropping it gives it back to the port.
+/// The interrupt of a receive queue. It may move to another thread, where one thread uses it, the one that
+/// polls the queue; dropping it gives it back to the port.
 #[derive(Debug)]
 pub struct RxInterrupt {
     queue: u16,
@@ -23,7 +23,8 @@ pub struct RxInterrupt {
 
 impl Port {
     /// Hands the interrupt of an RX queue out, disabled. The port must have been configured with
-    /// [`PortConfig::rx_interrupts`](super::PortConfig) and be started; it can't be stopped before the interrupt is back.
+    /// [`PortConfig::rx_interrupts`](super::PortConfig) and be started; it can't be stopped before the
+    /// interrupt is back.
     ///
     /// # Errors
     /// [`InterruptError`].
@@ -52,8 +53,8 @@ impl Port {
 
 /// Adds the queue's event to an epoll instance, or takes it out.
 fn control(id: PortId, queue: u16, epoll: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
-    // SAFETY: the port is valid, and EAL keeps what it needs of the instance until the event is taken out, which
-    // `RxInterrupt::drop` does before it closes it.
+    // SAFETY: the port is valid, and EAL keeps what it needs of the instance until the event is taken out,
+    // which `RxInterrupt::drop` does before it closes it.
     let ret = unsafe {
         dpdk_sys::rte_eth_dev_rx_intr_ctl_q(id.0, queue, epoll.as_raw_fd(), operation, ptr::null_mut())
     };
@@ -76,7 +77,8 @@ impl RxInterrupt {
         self.queue
     }
 
-    /// From now on a received frame interrupts. What was received before may not: poll once more before you [`wait`].
+    /// From now on a received frame interrupts. What was received before may not: poll once more before you
+    /// [`wait`].
     ///
     /// # Errors
     /// What the driver says.
@@ -96,7 +98,8 @@ impl RxInterrupt {
 
     /// Takes note of an interrupt that has happened, so that the next one can be told from it.
     fn settle(&mut self) {
-        // SAFETY: zeroes are a value of this plain structure; EAL writes at most the one event that there is room for.
+        // SAFETY: zeroes are a value of this plain structure; EAL writes at most the one event that there is
+        // room for.
         unsafe {
             let mut event: dpdk_sys::rte_epoll_event = std::mem::zeroed();
             dpdk_sys::rte_epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, 0);
@@ -104,8 +107,8 @@ impl RxInterrupt {
     }
 }
 
-/// Sleeps until one of these interrupts happens, for `most` at the longest, or until a signal comes; how many have
-/// happened.
+/// Sleeps until one of these interrupts happens, for `most` at the longest, or until a signal comes; how many
+/// have happened.
 ///
 /// # Errors
 /// What ppoll(2) says.

@@ -1,9 +1,10 @@
 //! Ethernet ports.
 //!
 //! [`Port::open`] → [`configure`](Port::configure) → a [`rx_queue_setup`](Port::rx_queue_setup) and
-//! [`tx_queue_setup`](Port::tx_queue_setup) for every queue → [`start`](Port::start) → [`take_rx`](Port::take_rx) and
-//! [`take_tx`](Port::take_tx) hand the queues out, one owner each, who takes them to his lcore → they come back (are
-//! dropped) → [`stop`](Port::stop) → configure again, start again, or [`close`](Port::close).
+//! [`tx_queue_setup`](Port::tx_queue_setup) for every queue → [`start`](Port::start) →
+//! [`take_rx`](Port::take_rx) and [`take_tx`](Port::take_tx) hand the queues out, one owner each, who takes
+//! them to his lcore → they come back (are dropped) → [`stop`](Port::stop) → configure again, start again, or
+//! [`close`](Port::close).
 
 mod config;
 mod flow;
@@ -35,11 +36,13 @@ impl fmt::Display for PortId {
     }
 }
 
-/// All ports that are attached now and that no other part of DPDK owns (as a bonding device owns its members).
+/// All ports that are attached now and that no other part of DPDK owns (as a bonding device owns its
+/// members).
 pub fn ports(_eal: &Eal) -> impl Iterator<Item = PortId> + use<> {
     let mut next = 0_u16;
     std::iter::from_fn(move || {
-        // SAFETY: EAL was initialised when this began; the search reads a static table. Owner 0 is "no owner".
+        // SAFETY: EAL was initialised when this began; the search reads a static table. Owner 0 is "no
+        // owner".
         let found = unsafe { dpdk_sys::rte_eth_find_next_owned_by(next, 0) };
         let found = u16::try_from(found).ok().filter(|&p| u32::from(p) < dpdk_sys::RTE_MAX_ETHPORTS)?;
         next = found + 1;
@@ -55,7 +58,8 @@ pub fn find(eal: &Eal, device: &str) -> Option<PortId> {
 /// The name of a port's device; `None`: there is no such port.
 pub fn name_of(_eal: &Eal, id: PortId) -> Option<String> {
     let mut name = [0; dpdk_sys::RTE_ETH_NAME_MAX_LEN as usize];
-    // SAFETY: EAL is initialised; DPDK writes a NUL-terminated name of at most so many bytes, or says that there is none.
+    // SAFETY: EAL is initialised; DPDK writes a NUL-terminated name of at most so many bytes, or says that
+    // there is none.
     let ret = unsafe { dpdk_sys::rte_eth_dev_get_name_by_port(id.0, name.as_mut_ptr()) };
     if ret != 0 {
         return None;
@@ -66,8 +70,8 @@ pub fn name_of(_eal: &Eal, id: PortId) -> Option<String> {
 
 /// The driver of a port, such as `net_e1000_igb`; `None`: there is no such port.
 pub fn driver_of(_eal: &Eal, id: PortId) -> Option<String> {
-    // SAFETY: EAL is initialised. Zeroes are a value of this plain structure; DPDK fills it for a valid port and says so. A
-    // driver's name is a string that lives as long as the driver.
+    // SAFETY: EAL is initialised. Zeroes are a value of this plain structure; DPDK fills it for a valid port
+    // and says so. A driver's name is a string that lives as long as the driver.
     unsafe {
         let mut info: dpdk_sys::rte_eth_dev_info = std::mem::zeroed();
         let ok = dpdk_sys::rte_eth_dev_info_get(id.0, &raw mut info) == 0 && !info.driver_name.is_null();
@@ -77,9 +81,9 @@ pub fn driver_of(_eal: &Eal, id: PortId) -> Option<String> {
 
 /// An Ethernet port.
 ///
-/// It may move to any thread but is not shared: DPDK's port functions must not run at once for one port. The queues
-/// that it hands out belong to other threads. When it is dropped, the port is stopped and closed as soon as the last
-/// of its queues is dropped, too.
+/// It may move to any thread but is not shared: DPDK's port functions must not run at once for one port. The
+/// queues that it hands out belong to other threads. When it is dropped, the port is stopped and closed as
+/// soon as the last of its queues is dropped, too.
 #[derive(Debug)]
 pub struct Port {
     shared: Arc<Shared>,
@@ -220,12 +224,12 @@ impl Port {
         }
     }
 
-    /// Brings a stopped port's device into the state in which it was attached: it has no queues, no rules and no more addresses
-    /// than its own, and must be configured before it is started.
+    /// Brings a stopped port's device into the state in which it was attached: it has no queues, no rules and
+    /// no more addresses than its own, and must be configured before it is started.
     ///
     /// # Errors
-    /// [`PortError`]: EBUSY if the port is started, ENOTSUP if the driver has no reset; nothing has changed then. After any other the
-    /// port is to be closed.
+    /// [`PortError`]: EBUSY if the port is started, ENOTSUP if the driver has no reset; nothing has changed
+    /// then. After any other the port is to be closed.
     pub fn reset(&mut self) -> Result<(), PortError> {
         const WHAT: &str = "be reset";
         let mut state = self.shared.lock();

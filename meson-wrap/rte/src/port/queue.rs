@@ -1,7 +1,7 @@
 //! [`RxQueue`] and [`TxQueue`]: the fast path.
 //!
-//! The burst functions are what `rte_eth_rx_burst` and `rte_eth_tx_burst` are in C: a load from `rte_eth_fp_ops`, the
-//! driver's function, and the callbacks if there are any.
+//! The burst functions are what `rte_eth_rx_burst` and `rte_eth_tx_burst` are in C: a load from
+//! `rte_eth_fp_ops`, the driver's function, and the callbacks if there are any.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -24,7 +24,7 @@ fn fast_ops(id: PortId) -> *const rte_eth_fp_ops {
 ///
 /// # Safety
 /// The queue exists, on a started port.
-#[inline(always)]
+#[inline]
 unsafe fn data(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe { *queues.data.add(usize::from(queue)) }
@@ -34,14 +34,15 @@ unsafe fn data(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
 ///
 /// # Safety
 /// The queue exists, on a started port.
-#[inline(always)]
+#[inline]
 unsafe fn callback(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
-    // SAFETY: the caller's promise. Other threads add and remove callbacks with atomic stores; what is loaded is only
-    // followed after the load, which is the order that C relies on, too.
+    // SAFETY: the caller's promise. Other threads add and remove callbacks with atomic stores; what is loaded
+    // is only followed after the load, which is the order that C relies on, too.
     unsafe { AtomicPtr::from_ptr(queues.clbk.add(usize::from(queue))).load(Ordering::Relaxed) }
 }
 
-/// A receive queue. It may move to another thread, where one thread uses it; dropping it gives it back to the port.
+/// A receive queue. It may move to another thread, where one thread uses it; dropping it gives it back to the
+/// port.
 #[derive(Debug)]
 pub struct RxQueue {
     ops: *const rte_eth_fp_ops,
@@ -61,8 +62,8 @@ impl RxQueue {
     /// A queue of a port that the application has opened itself.
     ///
     /// # Safety
-    /// The port exists, its queue `queue` is set up, and it is started for as long as the queue is polled. Nobody else polls
-    /// this queue while this value lives.
+    /// The port exists, its queue `queue` is set up, and it is started for as long as the queue is polled.
+    /// Nobody else polls this queue while this value lives.
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
         // To us it is closed already: its end is the application's.
         let state = State { closed: true, ..State::default() };
@@ -80,13 +81,13 @@ impl RxQueue {
         self.queue
     }
 
-    /// Receives up to `out.len()` packets, runs the port's RX callbacks, and says how many packets were written to the
-    /// front of `out`. The caller owns them and frees them.
+    /// Receives up to `out.len()` packets, runs the port's RX callbacks, and says how many packets were
+    /// written to the front of `out`. The caller owns them and frees them.
     #[inline]
     pub fn burst(&mut self, out: &mut [*mut rte_mbuf]) -> usize {
         let room = out.len().min(usize::from(u16::MAX)) as u16;
-        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not change; this
-        // is the queue's only user; `out` has `room` places.
+        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
+        // change; this is the queue's only user; `out` has `room` places.
         unsafe {
             let ops = &*self.ops;
             let Some(receive) = ops.rx_pkt_burst else { return 0 };
@@ -145,7 +146,8 @@ pub enum TxDescriptor {
     Unavailable,
 }
 
-/// A transmit queue. It may move to another thread, where one thread uses it; dropping it gives it back to the port.
+/// A transmit queue. It may move to another thread, where one thread uses it; dropping it gives it back to
+/// the port.
 #[derive(Debug)]
 pub struct TxQueue {
     ops: *const rte_eth_fp_ops,
@@ -172,17 +174,18 @@ impl TxQueue {
         self.queue
     }
 
-    /// Runs the port's TX callbacks, then sends packets from the front of `packets`, and says how many were taken.
-    /// The rest stays the caller's. (Callbacks that drop packets change what `packets` holds, as in C.)
+    /// Runs the port's TX callbacks, then sends packets from the front of `packets`, and says how many were
+    /// taken. The rest stays the caller's. (Callbacks that drop packets change what `packets` holds, as in
+    /// C.)
     ///
     /// # Safety
-    /// `packets` are valid packets that the caller owns, and whose pools live until the driver frees them. If one of
-    /// the pools belongs to one thread, this is that thread.
+    /// `packets` are valid packets that the caller owns, and whose pools live until the driver frees them. If
+    /// one of the pools belongs to one thread, this is that thread.
     #[inline]
     pub unsafe fn burst(&mut self, packets: &mut [*mut rte_mbuf]) -> usize {
         let mut n = packets.len().min(usize::from(u16::MAX)) as u16;
-        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not change; this
-        // is the queue's only user; the packets are the caller's promise.
+        // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
+        // change; this is the queue's only user; the packets are the caller's promise.
         unsafe {
             let ops = &*self.ops;
             let Some(transmit) = ops.tx_pkt_burst else { return 0 };
@@ -203,7 +206,8 @@ impl TxQueue {
     /// Sends packets from the front of `burst`, and says how many were taken. The rest stays in it.
     #[inline]
     pub fn send<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
-        // SAFETY: the burst owns valid packets, and pools outlive their mbufs (`Pool::drop`, `Mbuf::from_raw`).
+        // SAFETY: the burst owns valid packets, and pools outlive their mbufs (`Pool::drop`,
+        // `Mbuf::from_raw`).
         let n = unsafe { self.burst(burst.as_mut_slice()) };
         burst.forget_first(n);
         n

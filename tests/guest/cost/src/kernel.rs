@@ -1,6 +1,7 @@
 //! Linux: a UDP socket over its own driver of the same card.
 //!
-//! **Receiving.** Most of it happens in interrupts while the sender is at work, so a round is measured in three parts:
+//! **Receiving.** Most of it happens in interrupts while the sender is at work, so a round is measured in
+//! three parts:
 //!
 //! 1. datagrams are sent to the socket's card, then a loop of fixed length runs: sender, loop and kernel;
 //! 2. the same to an address that no card has, so that the card drops it: sender and loop;

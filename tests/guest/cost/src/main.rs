@@ -1,4 +1,5 @@
-//! What receiving a datagram costs on a card, or sending it: LM, a bare receive-and-free loop and Linux, on the same frames.
+//! What receiving a datagram costs on a card, or sending it: LM, a bare receive-and-free loop and Linux, on
+//! the same frames.
 //!
 //! ```text
 //! lm-cost [EAL options] -- --receiver lm|lm-checksum|bare|kernel --size BYTES [--burst N] [--rounds N] [--checksum full|zero]
@@ -6,16 +7,18 @@
 //! lm-cost [EAL options] -- --sender lm|lm-copies|kernel --size BYTES [--rounds N] [--checksum full|zero] [--to A.B.C.D]
 //! ```
 //!
-//! **Receiving.** Port 0 sends, port 1 receives, on one wire. A *round*: as many datagrams as the receiver's ring holds are sent; when
-//! they have all arrived, taking them is measured. So the sender and the wire cost nothing, and no poll is empty but
-//! the last. In a guest in QEMU's virtual time (`-icount shift=0`) a tick of the time stamp counter is an instruction.
+//! **Receiving.** Port 0 sends, port 1 receives, on one wire. A *round*: as many datagrams as the receiver's
+//! ring holds are sent; when they have all arrived, taking them is measured. So the sender and the wire cost
+//! nothing, and no poll is empty but the last. In a guest in QEMU's virtual time (`-icount shift=0`) a tick
+//! of the time stamp counter is an instruction.
 //!
-//! With `kernel` there is one port, and a socket of this process on Linux's own driver receives at `--to`, `--mac`: see
-//! [`kernel`] for how that is measured.
+//! With `kernel` there is one port, and a socket of this process on Linux's own driver receives at `--to`,
+//! `--mac`: see [`kernel`] for how that is measured.
 //!
-//! **Sending.** As many datagrams go from port 0 (`kernel`: from a socket, to `--to`) to a hardware address that nobody has, then a
-//! loop of fixed length runs, in which interrupts of a card that is done are served. The cost is that less the loop. With `lm`
-//! the payload is in its buffer already, as an application leaves it that builds its messages there; `lm-copies` copies it in.
+//! **Sending.** As many datagrams go from port 0 (`kernel`: from a socket, to `--to`) to a hardware address
+//! that nobody has, then a loop of fixed length runs, in which interrupts of a card that is done are served.
+//! The cost is that less the loop. With `lm` the payload is in its buffer already, as an application leaves
+//! it that builds its messages there; `lm-copies` copies it in.
 //!
 //! A line of JSON at the end: the median of the rounds.
 

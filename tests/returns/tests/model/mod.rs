@@ -1,7 +1,7 @@
 //! Holders, pools and orphans, in every order of their steps.
 //!
-//! A segment's memory is a cell that the checker watches: holders read it before they give slots back; who frees the
-//! segment, or gives its slots out again, writes it.
+//! A segment's memory is a cell that the checker watches: holders read it before they give slots back; who
+//! frees the segment, or gives its slots out again, writes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as Tally, Ordering::Relaxed};
@@ -21,7 +21,8 @@ struct Segment {
     freed: Tally,
 }
 
-// SAFETY: the cell is what other threads reach; that they do so one behind the other is what the checker is asked.
+// SAFETY: the cell is what other threads reach; that they do so one behind the other is what the checker is
+// asked.
 unsafe impl Send for Segment {}
 // SAFETY: as above.
 unsafe impl Sync for Segment {}
@@ -89,8 +90,9 @@ impl Hold {
     }
 }
 
-/// The pool goes, on this thread, while messages are dropped on others: the segment is freed once, behind all reads.
-/// `holds`: where each is dropped, and its slots in two chunks. `here`: the number of the pool's thread.
+/// The pool goes, on this thread, while messages are dropped on others: the segment is freed once, behind all
+/// reads. `holds`: where each is dropped, and its slots in two chunks. `here`: the number of the pool's
+/// thread.
 fn pool_goes(here: u64, holds: &'static [(u64, u32, u32)], preemptions: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
@@ -129,7 +131,8 @@ pub(crate) fn dropped_everywhere() {
     pool_goes(2, &[(OWNER, 2, 1), (3, 1, 0)], Some(3));
 }
 
-/// Slots come back on the owner thread and elsewhere while the pool lives: they are given out again only behind all reads.
+/// Slots come back on the owner thread and elsewhere while the pool lives: they are given out again only
+/// behind all reads.
 pub(crate) fn slots_are_used_again() {
     loom::model(|| {
         let segment = Segment::new(1);

@@ -1,7 +1,8 @@
 //! What the protocol takes from the machine, as the model checker has it.
 //!
-//! membarrier(2) is a full barrier in the thread that calls it and, at some point of the call, in every other: `heavy` and
-//! `light` of `lm/landing/src/platform.rs` say why a fence where the other thread has [`light`] is what it gives.
+//! membarrier(2) is a full barrier in the thread that calls it and, at some point of the call, in every
+//! other: `heavy` and `light` of `lm/landing/src/platform.rs` say why a fence where the other thread has
+//! [`light`] is what it gives.
 
 use std::cell::Cell;
 
@@ -14,8 +15,8 @@ pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering,
 pub(crate) enum Barrier {
     /// As two sequentially consistent fences.
     Fences,
-    /// As two read-modify-writes of one word: whichever comes second sees all before the first. They order nothing
-    /// against any other fence.
+    /// As two read-modify-writes of one word: whichever comes second sees all before the first. They order
+    /// nothing against any other fence.
     Pairs,
     /// A mutant: fences, but the light side is forgotten.
     NoLight,

@@ -322,8 +322,8 @@ fn no_buffer_is_counted_and_recovers() {
     run.end();
 }
 
-/// Slots are laid anew in the midst of a datagram, at every place of it: it is put together with one copy, or lost and
-/// counted; those around it are delivered.
+/// Slots are laid anew in the midst of a datagram, at every place of it: it is put together with one copy, or
+/// lost and counted; those around it are delivered.
 #[test]
 fn slots_that_switch_in_the_midst_of_a_datagram() {
     for (burst, synchronous, ahead) in WAYS {
@@ -415,8 +415,8 @@ fn bursts_of_any_size() {
     }
 }
 
-/// A frame that was the newest for long enough is looked at, and just then the next one comes and overwrites its headers:
-/// whenever that is, the datagram lands.
+/// A frame that was the newest for long enough is looked at, and just then the next one comes and overwrites
+/// its headers: whenever that is, the datagram lands.
 #[test]
 fn the_next_frame_comes_while_a_quiet_one_is_looked_at() {
     let data = payload(16_384, 7);

@@ -123,8 +123,9 @@ fn a_frame_that_exceeds_its_slot_costs_the_one_above() {
     }
 }
 
-/// What asks for admission comes in the midst of a datagram: that is delivered with one copy, whenever somebody looked, and
-/// wherever a frame bounced. (Of 16,384 bytes the last fragment is as long as the request.)
+/// What asks for admission comes in the midst of a datagram: that is delivered with one copy, whenever
+/// somebody looked, and wherever a frame bounced. (Of 16,384 bytes the last fragment is as long as the
+/// request.)
 #[test]
 fn a_request_in_the_midst_of_a_datagram() {
     for (burst, synchronous, ahead) in WAYS {
@@ -158,7 +159,8 @@ fn a_request_in_the_midst_of_a_datagram() {
     }
 }
 
-/// A frame longer than its slot, below one that bounced: the copy of that one's payload lies over its end, so it is no datagram.
+/// A frame longer than its slot, below one that bounced: the copy of that one's payload lies over its end, so
+/// it is no datagram.
 #[test]
 fn a_long_frame_below_a_bounced_one() {
     let g = Geometry::new(1499).expect("an MTU");

@@ -137,8 +137,8 @@ impl Run {
     }
 }
 
-/// A datagram as LM sends it, last fragment first, but with a tag or an identification of this kind, and such a UDP checksum.
-/// Several, where there is more than one way to be so.
+/// A datagram as LM sends it, last fragment first, but with a tag or an identification of this kind, and such
+/// a UDP checksum. Several, where there is more than one way to be so.
 fn tagged(geometry: Geometry, data: &[u8], tag: &str, sum: &str) -> Vec<Vec<Vec<u8>>> {
     let mut frames = lm_frames(geometry, A, 77, data, ChecksumMode::Full);
     let has_tag = Layout::new(geometry, data.len()).expect("it fits").tag().is_some();

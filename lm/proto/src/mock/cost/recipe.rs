@@ -10,11 +10,13 @@ use crate::wire::{Flow, HEADERS, UDP, Udp};
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {
-    /// The last fragment of a datagram of `a` fragments, with a tag that the next first fragments agree with if `b` is odd.
+    /// The last fragment of a datagram of `a` fragments, with a tag that the next first fragments agree with
+    /// if `b` is odd.
     Last,
     /// A full frame that is neither first nor last: of one datagram, or (`a` odd) each of another one.
     Middle,
-    /// The first fragment of a datagram of `a` fragments; `each of another one. `b` odd: tags were sent for the first ones.
+    /// The first fragment of a datagram of `a` fragments; `each of another one. `b` odd: tags were sent for
+    /// the first ones.
     First,
     /// A fragment of 8 bytes at place `a`; `b`: of how many datagrams in turn.
     Tiny,

@@ -49,7 +49,8 @@ impl Stack {
         !matches!(self, Self::LmZero | Self::KernelZero)
     }
 
-    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream are as long.
+    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream
+    /// are as long.
     pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
         let Require { headers, checksum, tags } = case.require;
         let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
@@ -73,8 +74,8 @@ impl Stack {
     }
 }
 
-/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507 bytes there may be
-/// no room for what makes it so.
+/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507
+/// bytes there may be no room for what makes it so.
 pub(in crate::mock) fn keeps_guard(geometry: Geometry, len: usize) -> bool {
     Layout::new(geometry, len).is_some_and(|l| {
         let last = l.fragment_len(l.fragments() - 1);

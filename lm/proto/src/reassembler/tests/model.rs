@@ -1,5 +1,5 @@
-//! Against a model that is obviously right: a list of fragments, a map from byte to value, and a list of datagrams that
-//! is searched for each question.
+//! Against a model that is obviously right: a list of fragments, a map from byte to value, and a list of
+//! datagrams that is searched for each question.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 

@@ -198,7 +198,8 @@ fn what_is_overdue_makes_room_before_all_others() {
     assert_eq!(b.expire(SECOND + 1), [(key_of(1, 2), Reason::Timeout)]);
 }
 
-/// One sender on a path that loses a fragment in ten, as fast as can be: what is lost does not keep out what comes.
+/// One sender on a path that loses a fragment in ten, as fast as can be: what is lost does not keep out what
+/// comes.
 #[test]
 fn a_lossy_source_fills_no_entries_for_long() {
     let mut b = Bench::new(64, 64);

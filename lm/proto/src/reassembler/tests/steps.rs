@@ -21,8 +21,8 @@ fn cost(b: &mut Bench, n: u64, mut next: impl FnMut(u64) -> (u64, Key, u32, bool
 
 const N: u64 = if cfg!(miri) { 300 } else { 20_000 };
 
-/// Streams of all kinds that somebody can send, and what a fragment of each may cost on average: as many steps as its
-/// bytes need, and a few for look-ups, however many entries there are.
+/// Streams of all kinds that somebody can send, and what a fragment of each may cost on average: as many
+/// steps as its bytes need, and a few for look-ups, however many entries there are.
 #[test]
 fn a_fragment_costs_the_same_however_many_datagrams_are_incomplete() {
     const STILL: u64 = Limits::STILL_NS;

@@ -5,18 +5,21 @@
 //!            [--wire ordered|any]
 //! ```
 //!
-//! Port 0 sends, port 1 receives, on one wire, both from this thread: nothing but the seed decides when a few frames go
-//! out, wherever that cuts a datagram in two, and when a few are taken. More go out than are taken, so frames are lost at
-//! any place, and what lands as one run is often the end of one datagram and the beginning of a later one, of the right
-//! length and number of frames. Single frames of strangers shift what follows.
+//! Port 0 sends, port 1 receives, on one wire, both from this thread: nothing but the seed decides when a few
+//! frames go out, wherever that cuts a datagram in two, and when a few are taken. More go out than are taken,
+//! so frames are lost at any place, and what lands as one run is often the end of one datagram and the
+//! beginning of a later one, of the right length and number of frames. Single frames of strangers shift what
+//! follows.
 //!
-//! Every second datagram has the same UDP checksum as all others of its kind, whatever its number ([`source`]): what
-//! tells their halves apart are tags alone. With the default policy, two fragments of some datagrams change places on
-//! the way, which the digest of their order tells, alone; and some strangers' frames are full ones. (Tags prove that both
-//! ends are one datagram's: they are not for wires where either happens.)
+//! Every second datagram has the same UDP checksum as all others of its kind, whatever its number
+//! ([`source`]): what tells their halves apart are tags alone. With the default policy, two fragments of some
+//! datagrams change places on the way, which the digest of their order tells, alone; and some strangers'
+//! frames are full ones. (Tags prove that both ends are one datagram's: they are not for wires where either
+//! happens.)
 //!
-//! A line of JSON at the end. A wrong byte, a datagram that comes twice, or late on a wire that keeps the order of frames, or
-//! a buffer that is lost, ends the program with an error; so does a run in which nothing had to be refused, which would prove nothing.
+//! A line of JSON at the end. A wrong byte, a datagram that comes twice, or late on a wire that keeps the
+//! order of frames, or a buffer that is lost, ends the program with an error; so does a run in which nothing
+//! had to be refused, which would prove nothing.
 
 mod source;
 
@@ -48,8 +51,8 @@ const PAUSES: u64 = 64;
 const PAUSE: u64 = 40;
 /// A card hears nothing for a second after its start.
 const WARM: Duration = Duration::from_secs(10);
-/// Frames that were sent before the card heard anything may wait on the emulated wire, and come behind later ones. They have
-/// all come when none does for so long.
+/// Frames that were sent before the card heard anything may wait on the emulated wire, and come behind later
+/// ones. They have all come when none does for so long.
 const QUIET: Duration = Duration::from_millis(200);
 /// Tags and digests refuse thousands; fewer would be luck.
 const LEAST: u64 = 100;
@@ -187,8 +190,8 @@ impl Verifier {
     }
 }
 
-/// Frames of halves that were refused, and datagrams whose fragments had changed places. A fragment whose tag does not go with the
-/// others waits for those that do, and is lost with them.
+/// Frames of halves that were refused, and datagrams whose fragments had changed places. A fragment whose tag
+/// does not go with the others waits for those that do, and is lost with them.
 fn refused(counters: &Counters) -> (u64, u64) {
     let halves = [Reason::LostFrame, Reason::BadTag, Reason::BadChecksum]
         .map(|reason| counters.dropped(reason))

@@ -27,9 +27,9 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The payload of a datagram: its number, then words that depend on it and on their place. Behind each word of an
-/// even datagram comes its complement, so that the sum of every fragment, and with it the UDP checksum, is the same for
-/// all of them.
+/// The payload of a datagram: its number, then words that depend on it and on their place. Behind each word
+/// of an even datagram comes its complement, so that the sum of every fragment, and with it the UDP checksum,
+/// is the same for all of them.
 pub(crate) fn payload(number: u64, size: usize, out: &mut Vec<u8>) {
     out.clear();
     let even = number.is_multiple_of(2);

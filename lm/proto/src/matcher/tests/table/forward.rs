@@ -11,8 +11,8 @@ fn kernels(n: usize, rest: usize, sum: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
     (frames, data)
 }
 
-/// How a datagram comes to be known so: bytes of its last fragment, the fragments behind which nobody polls, and what is wrong
-/// with which header.
+/// How a datagram comes to be known so: bytes of its last fragment, the fragments behind which nobody polls,
+/// and what is wrong with which header.
 #[derive(Clone, Debug)]
 struct Way {
     rest: usize,
@@ -20,8 +20,8 @@ struct Way {
     wrong: Option<(usize, usize)>,
 }
 
-/// Bytes of a last fragment that leaves the header above it alone; leaves it all but the Ethernet header; leaves it what stands from
-/// the flags on; leaves it the addresses; leaves nothing of these.
+/// Bytes of a last fragment that leaves the header above it alone; leaves it all but the Ethernet header;
+/// leaves it what stands from the flags on; leaves it the addresses; leaves nothing of these.
 const SHORT: usize = 500;
 const LONG: usize = 1460;
 const FLAGS: usize = 1466;

@@ -15,7 +15,8 @@ fn device(kind: &str) -> Run {
     run
 }
 
-/// A frame that reaches the header above it, and one that does not but is long enough to overwrite the middle of its slot.
+/// A frame that reaches the header above it, and one that does not but is long enough to overwrite the middle
+/// of its slot.
 fn reaching() -> Vec<u8> {
     tcp(1500)
 }
@@ -130,7 +131,8 @@ fn header(what: &str, kind: &str) -> &'static str {
     verdict(run, what, before, late.as_deref(), &data)
 }
 
-/// Whether the datagram was delivered at once, when other frames came, or never; `before`: so many were delivered before it.
+/// Whether the datagram was delivered at once, when other frames came, or never; `before`: so many were
+/// delivered before it.
 fn verdict(mut run: Run, what: &str, before: usize, late: Option<&[Vec<u8>]>, data: &[u8]) -> &'static str {
     let known = run.mock.delivered.len() > before;
     if let Some(next) = late {

@@ -1,4 +1,5 @@
-//! When a frame counts as untagged: the section of `docs/end-tag.md`, with all headers intact so that nothing else refuses.
+//! When a frame counts as untagged: the section of `docs/end-tag.md`, with all headers intact so that nothing
+//! else refuses.
 
 use super::*;
 
