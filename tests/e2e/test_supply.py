@@ -54,7 +54,7 @@ class Supply(unittest.TestCase):
         ours = {(one["name"], "v" + one["version"]) for one in [self.bom["metadata"]["component"], *self.bom["components"]]}
         self.assertEqual({one for one in ours if one[0] != "dpdk"}, cargo)
         self.assertEqual(len(ours), len(cargo) + 1, "libdpdk")
-        own = {"ac", "lm", "lm-apps", "rte", "dpdk-sys", "pmd-e1000", "dpdk"}
+        own = {"ac", "lm-apps", "lm-engine", "lm-landing", "lm-node", "lm-proto", "pmd-e1000", "rte", "dpdk-sys", "dpdk"}
         for one in self.bom["components"]:
             self.assertEqual("hashes" in one, one["name"] not in own, one["name"])
 
