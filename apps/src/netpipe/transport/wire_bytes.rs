@@ -1,21 +1,20 @@
 //! What datagrams take on a gigabit wire: frames of 64 bytes at least, each with its check sequence, preamble
 //! and gap.
 
-use lm_proto::wire::{HEADERS, IPV4, MIN_FRAME, UDP};
+use lm_proto::layout::stride;
+use lm_proto::wire::{FCS, HEADERS, MIN_FRAME, UDP};
 
-/// Bytes of a frame's check sequence.
-const CHECK_SEQUENCE: usize = 4;
 /// Bytes of preamble and gap.
 const GAP: usize = 20;
 
 /// Bytes that frames of these lengths take; their check sequences are not in the lengths.
 pub(super) fn on_wire(frames: impl Iterator<Item = usize>) -> usize {
-    frames.map(|len| len.max(MIN_FRAME) + CHECK_SEQUENCE + GAP).sum()
+    frames.map(|len| len.max(MIN_FRAME) + FCS + GAP).sum()
 }
 
 /// The lengths of a datagram's frames, as everybody but LM sends it.
 pub(super) fn frames(payload: usize, mtu: u16) -> impl Iterator<Item = usize> {
-    let (all, stride) = (payload + UDP, (usize::from(mtu) - IPV4) & !7);
+    let (all, stride) = (payload + UDP, usize::from(stride(mtu)));
     (0..all.div_ceil(stride)).map(move |i| HEADERS + stride.min(all - i * stride))
 }
 
