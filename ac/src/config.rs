@@ -153,6 +153,7 @@ impl Hash for Config {
 
 /// What is wrong with a [`Config`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The node's number stands for all nodes.
     Node,

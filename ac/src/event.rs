@@ -25,6 +25,7 @@ impl Grant {
 
 /// What has happened. The first group answers requests, the second is for the receiver's engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Send the flush frames, then the data; [`crate::Node::release`] when done.
     Granted {

@@ -111,6 +111,7 @@ impl Kind {
 /// Why an `LM_ACQ_REJ` was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Reason {
     /// The sender's list is not empty: somebody else lands (the paper's only reason). Also: it rests after a
     /// restart.
@@ -326,6 +327,7 @@ impl Fields<'_> {
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Not the length that its flags make it.
     Length,

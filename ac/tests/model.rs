@@ -99,7 +99,8 @@ fn explore(name: &str, config: &Config, requests: &[(usize, usize, u8)], faults:
         .spawn_dfs()
         .join();
     println!(
-        "{name}: 3 nodes, requests {requests:?}, {faults:?}, tries {}: {} states, {} generated, depth {}, {:.1} s, {}",
+        "{name}: 3 nodes, requests {requests:?}, {faults:?}, tries {}: {} states, {} generated, depth {}, \
+         {:.1} s, {}",
         config.tries,
         checker.unique_state_count(),
         checker.state_count(),

@@ -10,6 +10,7 @@ use lm_engine::{Message, SendBuffer};
 use lm_node::port::{OpenError, StartPortError};
 use lm_node::tally::Tally;
 use lm_node::{Link, NodePort};
+use rte::port::StopError;
 
 use crate::config::Config;
 use crate::eal::Eal;
@@ -230,17 +231,24 @@ impl error::Error for PortError {
 pub enum PollError {
     /// It is closed.
     Closed,
-    /// What its driver says.
-    Device(String),
+    /// The device is not stopped, and its driver says why.
+    Device(StopError),
 }
 
 impl fmt::Display for PollError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the port is closed: open another one"),
-            Self::Device(why) => f.write_str(why),
+            Self::Device(e) => e.fmt(f),
         }
     }
 }
 
-impl error::Error for PollError {}
+impl error::Error for PollError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Closed => None,
+            Self::Device(e) => Some(e),
+        }
+    }
+}

@@ -11,6 +11,7 @@ const VENDOR: u16 = 0x8086;
 
 /// How a card reaches memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bus {
     /// Conventional PCI: writes arrive in order.
     Pci,
@@ -24,6 +25,7 @@ pub enum Bus {
 
 /// Which frames are let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LengthFilter {
     /// On or off: off, all up to 16 KiB pass (`RCTL.LPE`).
     OnOff,
@@ -35,6 +37,7 @@ pub enum LengthFilter {
 
 /// How frames can be led to a queue by their destination address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Steering {
     /// There is one queue, or no way that the driver offers.
     None,
@@ -46,6 +49,7 @@ pub enum Steering {
 
 /// A defect that landing has to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Erratum {
     /// No write of the card may cross a boundary of 64 KiB.
     No64KCrossing,

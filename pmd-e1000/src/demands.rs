@@ -32,6 +32,7 @@ pub struct Wanted {
 
 /// A demand that is not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unmet {
     /// A key that the driver does not know.
     Key {
@@ -90,15 +91,15 @@ impl fmt::Display for Unmet {
                 let needed = u32::from(*mtu) + ETHERNET;
                 write!(
                     f,
-                    "net_memif's buffers of {bsize} bytes cut the frames of an MTU of {mtu} into pieces: give both ends \
-                     bsize={needed} or more"
+                    "net_memif's buffers of {bsize} bytes cut the frames of an MTU of {mtu} into pieces: \
+                     give both ends bsize={needed} or more"
                 )
             }
             Self::Pool { ring, mbufs, rxd } => {
                 write!(
                     f,
-                    "net_memif's ring of {ring} descriptors cannot be filled from a landing pool of {mbufs} mbufs, and would \
-                     receive nothing: it needs {} (--rxd={rxd}, or --total-num-mbufs)",
+                    "net_memif's ring of {ring} descriptors cannot be filled from a landing pool of {mbufs} \
+                     mbufs, and would receive nothing: it needs {} (--rxd={rxd}, or --total-num-mbufs)",
                     ring + LOT
                 )?;
                 match mbufs.saturating_sub(LOT).checked_ilog2() {

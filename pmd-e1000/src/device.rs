@@ -150,7 +150,8 @@ const TABLE: &[Row] = &[
             // has.
             Some("0") => Ok(Traits {
                 allowed: Allowed::SeparateOnly(
-                    "vhost puts copies of up to 256 bytes off, and so a last fragment over the end of the one before it",
+                    "vhost puts copies of up to 256 bytes off, and so a last fragment over the end of the \
+                     one before it",
                 ),
                 synchronous: false,
                 needs_dpdk_memory: true,

@@ -13,6 +13,7 @@ use crate::pci::{ConfigError, Function, RelaxedBit, relaxed_bit};
 
 /// Why writes are known to keep their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Proof {
     /// Conventional PCI has no other.
     Conventional,
@@ -40,6 +41,7 @@ impl fmt::Display for Proof {
 
 /// Why writes may not keep their order.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Doubt {
     /// The virtual function's physical one is out of sight, and its own bit proves nothing.
     NoPhysical(String),
@@ -75,7 +77,15 @@ impl fmt::Display for Doubt {
     }
 }
 
-impl error::Error for Doubt {}
+impl error::Error for Doubt {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Io(_, _, e) => Some(e),
+            Self::Config(_, e) => Some(e),
+            Self::NoPhysical(_) | Self::NoBit(..) | Self::StaysOn(_) => None,
+        }
+    }
+}
 
 /// What a port needs to prove the order of its card's writes.
 #[derive(Clone, Debug)]

@@ -34,6 +34,7 @@ pub struct RelaxedBit {
 
 /// Configuration space that does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// So many bytes are too few.
     Short(usize),

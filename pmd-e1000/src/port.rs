@@ -80,7 +80,7 @@ impl LandingPort {
         macs: &[MacAddr],
     ) -> Result<Self, PortError> {
         let port = Port::open(eal, id).map_err(PortError::Open)?;
-        let info = port.info().map_err(|e| PortError::Info(e.to_string()))?;
+        let info = port.info().map_err(PortError::Info)?;
         let args = arguments(id);
         let mut policy =
             OverlapPolicy::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;

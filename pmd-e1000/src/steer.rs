@@ -144,6 +144,7 @@ impl fmt::Display for Steering {
 
 /// Nothing can be steered, or not so.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SteerError {
     /// A device of this driver is not in the table of cards.
     Unknown(String),

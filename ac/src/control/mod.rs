@@ -187,6 +187,7 @@ impl Caller {
 
 /// The pump did not take an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Busy {
     /// Its channel is full: ask again.
     Full,

@@ -11,6 +11,7 @@ use crate::wire::{DecodeError, Kind, Message, NodeId, Reason};
 
 /// Why a message was not taken. Nothing has changed but a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum HandleError {
     /// No message, or not signed with this node's key.
     Decode(DecodeError),
@@ -42,7 +43,14 @@ impl fmt::Display for HandleError {
     }
 }
 
-impl core::error::Error for HandleError {}
+impl core::error::Error for HandleError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Decode(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl Node {
     /// Takes in the UDP payload of a frame that came to [`crate::PORT`].

@@ -274,6 +274,7 @@ impl Node {
 
 /// Why nothing was requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The destination is this node, or nobody.
     Destination,

@@ -49,7 +49,7 @@ impl ControlPort {
     /// Stops the port.
     pub(crate) fn stop(&mut self) -> Result<(), String> {
         self.base = tally::Tally::default();
-        self.port.stop()
+        self.port.stop().map_err(|e| e.to_string())
     }
 
     /// What the started port keeps for what it receives, in words.
@@ -67,14 +67,14 @@ impl ControlPort {
         &mut self,
         reset: impl FnOnce(&mut pmd_e1000::LandingPort) -> Result<(), PortError>,
     ) -> Result<(), String> {
-        self.port.clear(reset)?;
+        self.port.clear(reset).map_err(|e| e.to_string())?;
         self.shown = None;
         Ok(())
     }
 
     /// Stops and closes it; mbufs in the landing pool then.
     pub(crate) fn close(self) -> Result<u32, String> {
-        self.port.close()
+        self.port.close().map_err(|e| e.to_string())
     }
 }
 

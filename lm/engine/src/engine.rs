@@ -75,6 +75,7 @@ impl ReceiverConfig {
 
 /// There can be no receiver.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReceiverError {
     /// No memory for the buffers that repairs are made in.
     Buffers(SendError),
@@ -93,14 +94,21 @@ impl fmt::Display for ReceiverError {
             Self::Buffers(e) => e.fmt(f),
             Self::Stride { geometry, pool } => write!(
                 f,
-                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for {pool}: give both the \
-                 same MTU"
+                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for \
+                 {pool}: give both the same MTU"
             ),
         }
     }
 }
 
-impl std::error::Error for ReceiverError {}
+impl std::error::Error for ReceiverError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Buffers(e) => Some(e),
+            Self::Stride { .. } => None,
+        }
+    }
+}
 
 /// Frames of strangers that wait to be taken.
 const STRANGERS: usize = 256;

@@ -76,6 +76,7 @@ pub(crate) fn physical_of(_eal: &Eal, at: usize) -> Result<u64, DmaError> {
 
 /// A device can't be told of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DmaError {
     /// The port has none.
     NoDevice(PortId),
@@ -100,8 +101,8 @@ impl fmt::Display for DmaError {
             Self::NoDevice(port) => write!(f, "port {port} has no device that memory could be mapped for"),
             Self::NoPhysical(at) => write!(
                 f,
-                "the kernel does not tell where {at:#x} is in physical memory: run as root, or bind the device to \
-                 vfio-pci with an IOMMU"
+                "the kernel does not tell where {at:#x} is in physical memory: run as root, or bind the \
+                 device to vfio-pci with an IOMMU"
             ),
             Self::Refused { port, what, len, errno } => {
                 write!(
@@ -113,7 +114,14 @@ impl fmt::Display for DmaError {
     }
 }
 
-impl error::Error for DmaError {}
+impl error::Error for DmaError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NoDevice(_) | Self::NoPhysical(_) => None,
+            Self::Refused { errno, .. } => Some(errno),
+        }
+    }
+}
 
 /// The device behind a port.
 pub fn device_of(port: PortId) -> Option<*mut rte_device> {

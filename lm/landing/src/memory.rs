@@ -265,6 +265,7 @@ impl Drop for Twice {
 
 /// No memory for a landing region.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum MemoryError {
     /// DPDK has none.
     Zone(MemzoneError),
@@ -289,7 +290,15 @@ impl fmt::Display for MemoryError {
     }
 }
 
-impl error::Error for MemoryError {}
+impl error::Error for MemoryError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Zone(e) => Some(e),
+            Self::Twice(_, e) => Some(e),
+            Self::Dma(e) => Some(e),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

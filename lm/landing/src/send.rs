@@ -371,7 +371,11 @@ impl fmt::Display for SendError {
     }
 }
 
-impl error::Error for SendError {}
+impl error::Error for SendError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -148,7 +148,7 @@ impl Resolver {
                     MacAddr(old),
                     MacAddr(new)
                 ),
-                Event::Moved { .. } => {}
+                _ => {}
             }
         }
     }

@@ -1,8 +1,11 @@
 //! [`Exit`]: the port that a steered port's ordinary frames go out by, and come in. With a net_tap, the kernel has them.
 
+use std::{error, fmt};
+
 use rte::mempool::{Mempool, PoolError};
 use rte::port::{
-    ConfigureError, Port, PortConfig, PortId, QueueError, RxConf, RxQueue, StartError, TxConf, TxQueue,
+    ConfigureError, OpenError, Port, PortConfig, PortId, QueueError, RxConf, RxQueue, StartError, TxConf,
+    TxQueue,
 };
 use rte::{Burst, Eal, Mbuf};
 
@@ -20,12 +23,13 @@ pub struct ExitPort {
 impl ExitPort {
     /// Takes a port and starts it.
     pub fn open(eal: &Eal, id: PortId) -> Result<Self, ExitError> {
-        let mut port = Port::open(eal, id).map_err(|e| ExitError(e.to_string()))?;
-        port.configure(&PortConfig::default())?;
-        let pool = Mempool::pktmbuf(eal, &format!("exit_{id}"), MBUFS, 64, 0, 2048 + 128, None)?;
-        port.rx_queue_setup(0, DESCRIPTORS, &RxConf::default(), &pool)?;
-        port.tx_queue_setup(0, DESCRIPTORS, &TxConf::default())?;
-        port.start()?;
+        let mut port = Port::open(eal, id).map_err(ExitError::Open)?;
+        port.configure(&PortConfig::default()).map_err(ExitError::Configure)?;
+        let pool = Mempool::pktmbuf(eal, &format!("exit_{id}"), MBUFS, 64, 0, 2048 + 128, None)
+            .map_err(ExitError::Pool)?;
+        port.rx_queue_setup(0, DESCRIPTORS, &RxConf::default(), &pool).map_err(ExitError::Queue)?;
+        port.tx_queue_setup(0, DESCRIPTORS, &TxConf::default()).map_err(ExitError::Queue)?;
+        port.start().map_err(ExitError::Start)?;
         Ok(Self { port, _pool: pool })
     }
 
@@ -36,26 +40,45 @@ impl ExitPort {
     }
 }
 
-/// Why there is no such port.
-#[derive(Debug)]
-pub struct ExitError(String);
+/// Why a port cannot be an exit. Each says what DPDK refused, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitError {
+    /// There is no such port, or somebody has it.
+    Open(OpenError),
+    /// The driver refuses the configuration.
+    Configure(ConfigureError),
+    /// There is no memory for the mbufs.
+    Pool(PoolError),
+    /// The driver refuses a queue.
+    Queue(QueueError),
+    /// The port does not start.
+    Start(StartError),
+}
 
-impl std::fmt::Display for ExitError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl fmt::Display for ExitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(e) => e.fmt(f),
+            Self::Configure(e) => e.fmt(f),
+            Self::Pool(e) => e.fmt(f),
+            Self::Queue(e) => e.fmt(f),
+            Self::Start(e) => e.fmt(f),
+        }
     }
 }
 
-macro_rules! told {
-    ($($error:ty),*) => {
-        $(impl From<$error> for ExitError {
-            fn from(e: $error) -> Self {
-                Self(e.to_string())
-            }
-        })*
-    };
+impl error::Error for ExitError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Open(e) => Some(e),
+            Self::Configure(e) => Some(e),
+            Self::Pool(e) => Some(e),
+            Self::Queue(e) => Some(e),
+            Self::Start(e) => Some(e),
+        }
+    }
 }
-told!(ConfigureError, PoolError, QueueError, StartError);
 
 /// Frames that one turn takes.
 const BURST: usize = 32;

@@ -19,7 +19,7 @@ use pmd_e1000::device::arguments;
 use pmd_e1000::{LandingPort, PortSetup, Queues};
 use rte::Eal;
 use rte::mempool::Mempool;
-use rte::port::{MacAddr, PortId};
+use rte::port::{MacAddr, PortId, StopError};
 
 use crate::admission::pace::Pace;
 use crate::admission::{Admission, Setup};
@@ -78,7 +78,7 @@ pub struct NodePort {
 impl NodePort {
     /// Takes a port and prepares it.
     pub fn open(eal: &Eal, id: PortId, config: &PortConfig) -> Result<Self, OpenError> {
-        let geometry = Geometry::new(config.mtu).map_err(|e| OpenError::Mtu(e.to_string()))?;
+        let geometry = Geometry::new(config.mtu).map_err(OpenError::Mtu)?;
         let default = PortSetup::default();
         let setup = PortSetup {
             rxd: config.rxd,
@@ -200,7 +200,7 @@ impl NodePort {
                 buffers: receiving.buffers(),
                 cause,
             },
-            cause @ ReceiverError::Stride { .. } => StartPortError::Receiver(cause),
+            other => StartPortError::Receiver(other),
         })?;
         let exit = self.exit.as_mut().and_then(ExitPort::queues);
         let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
@@ -299,7 +299,7 @@ impl NodePort {
     }
 
     /// Takes the link apart and stops the port.
-    pub fn stop(&mut self) -> Result<(), String> {
+    pub fn stop(&mut self) -> Result<(), StopError> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
         // The port is stopped when nothing of it is out.
         link.interrupts.clear();
@@ -317,7 +317,7 @@ impl NodePort {
         }
         self.started = false;
         self.up.store(false, Ordering::Relaxed);
-        self.landing.stop_all(pools).map_err(|e| e.to_string())
+        self.landing.stop_all(pools)
     }
 
     /// Whether the link, once more asked if it was down, has come up since the start.
@@ -332,9 +332,9 @@ impl NodePort {
     }
 
     /// Stops and closes it; mbufs in the landing pool then.
-    pub fn close(mut self) -> Result<u32, String> {
+    pub fn close(mut self) -> Result<u32, StopError> {
         self.stop()?;
-        self.landing.close().map_err(|e| e.to_string())
+        self.landing.close()
     }
 
     /// The landing pool, unless it is with the forwarding loop.

@@ -5,6 +5,7 @@ use crate::policy::Whole;
 /// Why a datagram, or a frame, was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Reason {
     /// The UDP checksum disagrees with the payload.
     BadChecksum,

@@ -85,6 +85,7 @@ pub enum Resolution {
 
 /// Something that people should know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// Another node says that our address is its own. Told once, counted always.
     Conflict(Mac),

@@ -8,6 +8,7 @@ use crate::wire::Flow;
 
 /// How a datagram is known to be whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WholeBy {
     /// Every fragment's header was seen.
     Headers,

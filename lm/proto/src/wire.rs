@@ -81,6 +81,7 @@ pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
 
 /// Why bytes are not an IPv4 packet that can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NotIpv4 {
     /// Fewer bytes than the headers need, or than the total length claims.
     Truncated,

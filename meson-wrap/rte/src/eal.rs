@@ -295,7 +295,8 @@ impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "EAL is still used by {} other owners; drop the ports, pools, memzones and messages made with it first",
+            "EAL is still used by {} other owners; drop the ports, pools, memzones and messages made with \
+             it first",
             self.0
         )
     }
@@ -305,6 +306,7 @@ impl error::Error for InUse {}
 
 /// Why EAL could not be initialised. `log` is what DPDK complained about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EalError {
     /// EAL has been initialised in this process before.
     AlreadyInitialised,
@@ -367,22 +369,27 @@ impl EalError {
 impl fmt::Display for EalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyInitialised => {
-                f.write_str("EAL was initialised before; DPDK allows it once in a process: share the Eal by cloning it")
-            }
-            Self::Secondary => {
-                f.write_str("secondary processes are not supported (mempool handlers belong to one process): start without --proc-type=secondary")
-            }
+            Self::AlreadyInitialised => f.write_str(
+                "EAL was initialised before; DPDK allows it once in a process: share the Eal by cloning it",
+            ),
+            Self::Secondary => f.write_str(
+                "secondary processes are not supported (mempool handlers belong to one \
+                 process): start without --proc-type=secondary",
+            ),
             Self::Nul(arg) => write!(f, "EAL argument {arg:?} contains a NUL character: remove it"),
             Self::Arguments { log } => {
                 write!(f, "EAL rejects its arguments: {log}; check what stands before \"--\"")
             }
             Self::Hugepages { log } => write!(
                 f,
-                "EAL finds no hugepages: {log}; reserve some (dpdk-hugepages.py --setup 64M) or start with --no-huge -m 64"
+                "EAL finds no hugepages: {log}; reserve some (dpdk-hugepages.py --setup 64M) or start with \
+                 --no-huge -m 64"
             ),
             Self::Permission { log } => {
-                write!(f, "EAL lacks a permission: {log}; run as root or give access to hugepages and /dev/vfio")
+                write!(
+                    f,
+                    "EAL lacks a permission: {log}; run as root or give access to hugepages and /dev/vfio"
+                )
             }
             Self::PrefixBusy { log } => write!(
                 f,
@@ -393,4 +400,11 @@ impl fmt::Display for EalError {
     }
 }
 
-impl error::Error for EalError {}
+impl error::Error for EalError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Failed { errno, .. } => Some(errno),
+            _ => None,
+        }
+    }
+}

@@ -120,6 +120,7 @@ impl<T> Drop for Join<T> {
 
 /// Why [`launch`] did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LaunchError {
     /// This lcore is the main one, or not EAL's.
     NotAWorker(u32),
@@ -135,7 +136,8 @@ impl fmt::Display for LaunchError {
             Self::NotAWorker(lcore) => {
                 write!(
                     f,
-                    "lcore {lcore} is not a worker lcore: choose one of Eal::worker_lcores, or start EAL with -l"
+                    "lcore {lcore} is not a worker lcore: choose one of Eal::worker_lcores, or start EAL \
+                     with -l"
                 )
             }
             Self::Busy(lcore) => write!(f, "lcore {lcore} is still working: join it first"),
@@ -144,7 +146,14 @@ impl fmt::Display for LaunchError {
     }
 }
 
-impl error::Error for LaunchError {}
+impl error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NotAWorker(_) | Self::Busy(_) => None,
+            Self::Failed(_, errno) => Some(errno),
+        }
+    }
+}
 
 /// Gives the calling thread an lcore id, and with it the mempools' caches, until the guard is dropped.
 ///
@@ -178,6 +187,7 @@ impl Drop for Registered {
 
 /// Why [`register_thread`] did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// The thread is this lcore already.
     Already(u32),
@@ -196,4 +206,11 @@ impl fmt::Display for RegisterError {
     }
 }
 
-impl error::Error for RegisterError {}
+impl error::Error for RegisterError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Already(_) => None,
+            Self::Failed(errno) => Some(errno),
+        }
+    }
+}

@@ -141,4 +141,8 @@ impl fmt::Display for MemzoneError {
     }
 }
 
-impl error::Error for MemzoneError {}
+impl error::Error for MemzoneError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}

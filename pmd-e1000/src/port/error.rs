@@ -14,11 +14,12 @@ use crate::steer::SteerError;
 
 /// A port can't be prepared for landing.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum PortError {
     /// It can't be had.
     Open(OpenError),
     /// DPDK tells nothing about it.
-    Info(String),
+    Info(rte::port::PortError),
     /// Nothing can land on it.
     Refused(Refused),
     /// Its device's arguments and the setup do not go together.
@@ -89,4 +90,19 @@ impl fmt::Display for PortError {
     }
 }
 
-impl error::Error for PortError {}
+impl error::Error for PortError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Open(e) => Some(e),
+            Self::Refused(e) => Some(e),
+            Self::Unmet(_, e) => Some(e),
+            Self::Info(e) | Self::SetMtu(_, e) | Self::Reset(e) => Some(e),
+            Self::Pool(e) => Some(e),
+            Self::Ordinary(e) => Some(e),
+            Self::Steer(_, e) => Some(e),
+            Self::Configure(e) => Some(e),
+            Self::Queue(e) => Some(e),
+            Self::Region(..) | Self::Mtu { .. } | Self::NoInterrupt { .. } | Self::Out(_) => None,
+        }
+    }
+}

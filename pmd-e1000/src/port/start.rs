@@ -57,9 +57,11 @@ impl LandingPort {
         if verdict.traits.allowed == self.verdict.traits.allowed {
             self.verdict = verdict;
         } else {
+            let id = self.port.id();
             self.port.stop().map_err(|e| match e {
                 StopError::Refused(id, errno) => StartError::Refused(id, errno),
-                StopError::QueuesOut(id, _) => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
+                // Queues are out.
+                _ => StartError::Refused(id, Errno::of_return(-libc::EBUSY)),
             })?;
             self.lay(verdict);
             self.port.start()?;

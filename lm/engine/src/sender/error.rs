@@ -4,6 +4,7 @@ use std::fmt;
 
 /// There can be no sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SenderError {
     /// A buffer of the pool is too short for a datagram.
     Buffers {

@@ -7,6 +7,7 @@ use crate::region::CHUNK;
 
 /// Where the landing region lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RegionKind {
     /// In DPDK's memory: any device can land there. A datagram across its end is copied.
     Dpdk,

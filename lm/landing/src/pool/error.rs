@@ -10,6 +10,7 @@ use crate::memory::MemoryError;
 
 /// A landing pool can't be made.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum LandingError {
     /// The region is smaller than the queue needs.
     TooSmall {
@@ -37,20 +38,20 @@ impl fmt::Display for LandingError {
         match self {
             Self::TooSmall { region, least, descriptors } => write!(
                 f,
-                "a landing region of {region} bytes is too small for {descriptors} descriptors: make it {least} or \
-                 more, or the ring shorter"
+                "a landing region of {region} bytes is too small for {descriptors} descriptors: make it \
+                 {least} or more, or the ring shorter"
             ),
             Self::Stride(stride, room) => {
                 write!(
                     f,
-                    "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from 8 to \
-                     {MOST_STRIDE}, and the room less than 64 KiB"
+                    "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from \
+                     8 to {MOST_STRIDE}, and the room less than 64 KiB"
                 )
             }
             Self::Barrier(e) => write!(
                 f,
-                "messages cannot be given back safely: membarrier(2) cannot be registered: {e}; use Linux 4.14 or newer, \
-                 and let the container's filter of system calls (seccomp) allow membarrier"
+                "messages cannot be given back safely: membarrier(2) cannot be registered: {e}; use Linux \
+                 4.14 or newer, and let the container's filter of system calls (seccomp) allow membarrier"
             ),
             Self::Memory(e) => e.fmt(f),
             Self::Bounce(e) => e.fmt(f),
@@ -59,4 +60,14 @@ impl fmt::Display for LandingError {
     }
 }
 
-impl error::Error for LandingError {}
+impl error::Error for LandingError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::TooSmall { .. } | Self::Stride(..) => None,
+            Self::Barrier(e) => Some(e),
+            Self::Memory(e) => Some(e),
+            Self::Bounce(e) => Some(e),
+            Self::Pool(e) => Some(e),
+        }
+    }
+}

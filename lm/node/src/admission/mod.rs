@@ -135,12 +135,12 @@ fn clock(start: Instant, now: Instant) -> ac::Instant {
 
 impl Admission {
     /// Admission control of a port.
-    pub fn new(setup: Setup) -> Result<Self, String> {
+    pub fn new(setup: Setup) -> Result<Self, ac::ConfigError> {
         let (overlap, ring) = (setup.overlap, setup.ring);
         let rings = setup.drain.is_none().then(|| Rings::new(if overlap { ring } else { 0 }));
         let config = setup.config();
         let (room, queues) = (config.nodes, usize::from(config.queues));
-        let node = Node::new(config, ac::Instant::ZERO).map_err(|e| e.to_string())?;
+        let node = Node::new(config, ac::Instant::ZERO)?;
         let mut control = Control::new(node);
         let (lane, caller) = (control.lane(), control.caller());
         let now = Instant::now();

@@ -25,9 +25,9 @@ impl NodePort {
     pub fn clear(
         &mut self,
         reset: impl FnOnce(&mut LandingPort) -> Result<(), PortError>,
-    ) -> Result<(), String> {
+    ) -> Result<(), PortError> {
         self.count_device();
-        reset(&mut self.landing).map_err(|e| e.to_string())?;
+        reset(&mut self.landing)?;
         self.device =
             self.landing.port().stats().map_or_else(|_| DeviceTally::default(), |s| DeviceTally::of(&s));
         Ok(())

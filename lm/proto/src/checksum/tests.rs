@@ -274,7 +274,8 @@ fn speed() {
             let copied = to(&mut |d, s| _ = black_box(dispatch(arch, Copied(d, s))));
             let memcpy = to(&mut |d, s| black_box(d).copy_from_slice(black_box(s)));
             println!(
-                "{name:9} {len:4} B: sum {sum:5.1}  piece {read:5.1}  copy_piece {copied:5.1}  memcpy {memcpy:5.1} B/ns"
+                "{name:9} {len:4} B: sum {sum:5.1}  piece {read:5.1}  copy_piece {copied:5.1}  memcpy \
+                 {memcpy:5.1} B/ns"
             );
         }
     }

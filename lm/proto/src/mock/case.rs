@@ -11,7 +11,8 @@ use crate::matcher::Matcher;
 use crate::policy::{Accept, Require};
 use crate::wire::Flow;
 
-/// Nanoseconds in which the frames of a datagram that has to be delivered arrive: well below the second that they are kept.
+/// Nanoseconds in which the frames of a datagram that has to be delivered arrive: well below the second that
+/// they are kept.
 const IN_TIME: u64 = 800_000_000;
 
 /// Something that happens.
@@ -176,7 +177,8 @@ impl Case {
     pub fn describe(&self) -> String {
         let Self { name, geometry, mirrored, require, synchronous, tearing, quiet, burst, slot, .. } = self;
         let mut text = format!(
-            "{name}: MTU {}, mirrored {mirrored}, {require:?}, {:?}, synchronous {synchronous}, tearing {tearing}, quiet {quiet:?}, burst {burst}, {slot:?}\n",
+            "{name}: MTU {}, mirrored {mirrored}, {require:?}, {:?}, synchronous {synchronous}, tearing \
+             {tearing}, quiet {quiet:?}, burst {burst}, {slot:?}\n",
             geometry.mtu(),
             self.accept,
         );
@@ -371,7 +373,8 @@ impl Running<'_> {
         match lost.first() {
             None => Ok(()),
             Some(&i) => Err(format!(
-                "{} of {} datagrams of an undisturbed stream were not delivered, the first is number {i}, {} bytes in {} frames: {:?}",
+                "{} of {} datagrams of an undisturbed stream were not delivered, the first is number {i}, \
+                 {} bytes in {} frames: {:?}",
                 lost.len(),
                 all.count(),
                 self.case.must[i].payload.len(),

@@ -279,6 +279,7 @@ unsafe extern "C" fn count<H: Handler>(mp: *const rte_mempool) -> u32 {
 
 /// Why a handler cannot be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// The name has none or more than 30 bytes.
     Name(String),
@@ -301,11 +302,19 @@ impl fmt::Display for RegisterError {
             Self::Name(name) => write!(f, "mempool handler name {name:?} must have 1 to 30 bytes"),
             Self::Refused(name, errno) => write!(
                 f,
-                "mempool handler {name:?} cannot be registered: {errno}; DPDK has {} places, load fewer mempool drivers",
+                "mempool handler {name:?} cannot be registered: {errno}; DPDK has {} places, load fewer \
+                 mempool drivers",
                 dpdk_sys::RTE_MEMPOOL_MAX_OPS_IDX
             ),
         }
     }
 }
 
-impl error::Error for RegisterError {}
+impl error::Error for RegisterError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Name(_) => None,
+            Self::Refused(_, errno) => Some(errno),
+        }
+    }
+}

@@ -222,4 +222,8 @@ impl fmt::Display for PoolError {
     }
 }
 
-impl error::Error for PoolError {}
+impl error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}

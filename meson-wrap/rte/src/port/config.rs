@@ -285,6 +285,7 @@ fn socket_of(id: PortId) -> u32 {
 
 /// Why [`Port::configure`] did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigureError {
     /// The port is started.
     Started(PortId),
@@ -315,19 +316,27 @@ impl fmt::Display for ConfigureError {
                 } = config;
                 write!(
                     f,
-                    "port {port} cannot be configured with {rx_queues} RX and {tx_queues} TX queues, mtu {mtu:?}, \
-                     offloads {rx_offloads:#x} and {tx_offloads:#x}, {mq_mode:?}, interrupts {rx_interrupts}: {errno}; compare \
-                     Port::info"
+                    "port {port} cannot be configured with {rx_queues} RX and {tx_queues} TX queues, mtu \
+                     {mtu:?}, offloads {rx_offloads:#x} and {tx_offloads:#x}, {mq_mode:?}, interrupts \
+                     {rx_interrupts}: {errno}; compare Port::info"
                 )
             }
         }
     }
 }
 
-impl error::Error for ConfigureError {}
+impl error::Error for ConfigureError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Started(_) => None,
+            Self::Refused { errno, .. } => Some(errno),
+        }
+    }
+}
 
 /// Why a queue was not set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueueError {
     /// The port is started.
     Started(PortId),
@@ -358,14 +367,21 @@ impl fmt::Display for QueueError {
             }
             Self::Refused { port, queue, descriptors, errno } => write!(
                 f,
-                "queue {queue} of port {port} cannot have {descriptors} descriptors: {errno}; compare the limits, \
-                 offloads and the pool's data room with Port::info"
+                "queue {queue} of port {port} cannot have {descriptors} descriptors: {errno}; compare the \
+                 limits, offloads and the pool's data room with Port::info"
             ),
         }
     }
 }
 
-impl error::Error for QueueError {}
+impl error::Error for QueueError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Started(_) | Self::NoSuchQueue(..) => None,
+            Self::Refused { errno, .. } => Some(errno),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

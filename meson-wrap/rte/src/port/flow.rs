@@ -139,4 +139,8 @@ impl fmt::Display for FlowError {
     }
 }
 
-impl error::Error for FlowError {}
+impl error::Error for FlowError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}

@@ -156,6 +156,7 @@ impl Drop for RxInterrupt {
 
 /// Why there is no interrupt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InterruptError {
     /// The port is stopped, has no such queue, or somebody has the interrupt.
     Unavailable(PortId, u16),
@@ -170,18 +171,26 @@ impl fmt::Display for InterruptError {
         match self {
             Self::Unavailable(id, queue) => write!(
                 f,
-                "the interrupt of RX queue {queue} of port {id} cannot be had: start the port, or drop the one that is out"
+                "the interrupt of RX queue {queue} of port {id} cannot be had: start the port, or drop the \
+                 one that is out"
             ),
             Self::Epoll(id, why) => {
                 write!(f, "port {id}: no epoll instance: {why}; raise the limit of open files (ulimit -n)")
             }
             Self::Refused(id, queue, errno) => write!(
                 f,
-                "RX queue {queue} of port {id} has no interrupt: {errno}; its driver has none, or the device is bound to a \
-                 kernel driver that passes none on: poll it"
+                "RX queue {queue} of port {id} has no interrupt: {errno}; its driver has none, or the \
+                 device is bound to a kernel driver that passes none on: poll it"
             ),
         }
     }
 }
 
-impl error::Error for InterruptError {}
+impl error::Error for InterruptError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Unavailable(..) | Self::Epoll(..) => None,
+            Self::Refused(_, _, errno) => Some(errno),
+        }
+    }
+}

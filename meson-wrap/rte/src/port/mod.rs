@@ -315,6 +315,7 @@ impl Drop for Shared {
 
 /// Why [`Port::open`] did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OpenError {
     /// No port has this number.
     NoSuchPort(PortId),
@@ -339,6 +340,7 @@ impl error::Error for OpenError {}
 
 /// Why [`Port::start`] did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartError {
     /// The port has no configuration.
     NotConfigured(PortId),
@@ -372,10 +374,18 @@ impl fmt::Display for StartError {
     }
 }
 
-impl error::Error for StartError {}
+impl error::Error for StartError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Refused(_, errno) => Some(errno),
+            _ => None,
+        }
+    }
+}
 
 /// Why [`Port::stop`] or [`Port::close`] did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StopError {
     /// So many queues are out.
     QueuesOut(PortId, usize),
@@ -388,7 +398,8 @@ impl fmt::Display for StopError {
         match self {
             Self::QueuesOut(id, n) => write!(
                 f,
-                "port {id} cannot be stopped while {n} of its queues are out: join their lcores and drop the queues"
+                "port {id} cannot be stopped while {n} of its queues are out: join their lcores and drop \
+                 the queues"
             ),
             Self::Refused(id, errno) => {
                 write!(f, "port {id} cannot be stopped or closed: {errno}; the log of the driver says more")
@@ -397,4 +408,11 @@ impl fmt::Display for StopError {
     }
 }
 
-impl error::Error for StopError {}
+impl error::Error for StopError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::QueuesOut(..) => None,
+            Self::Refused(_, errno) => Some(errno),
+        }
+    }
+}

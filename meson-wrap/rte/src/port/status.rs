@@ -236,4 +236,8 @@ impl fmt::Display for PortError {
     }
 }
 
-impl error::Error for PortError {}
+impl error::Error for PortError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}
