@@ -7,7 +7,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let eal = lm::Eal::init(std::env::args())?;
-//! let mut port = lm::Port::open(&eal, "net_tap0", lm::Config::new(Ipv4Addr::new(10, 1, 0, 2)).udp_port(7000))?;
+//! let config = lm::Config::new(Ipv4Addr::new(10, 1, 0, 2)).udp_port(7000);
+//! let mut port = lm::Port::open(&eal, "net_tap0", config)?;
 //! while port.is_running() {
 //!     port.poll(|message, port| {
 //!         println!("{} bytes from {}", message.len(), message.from());
@@ -19,22 +20,46 @@
 //! # }
 //! ```
 //!
-//! - [`Eal`] is DPDK's environment.
-//! - [`Config`] says who the node is, and changes defaults that fit most.
-//! - [`Port`] receives and sends. [`Port::poll`] says what reaches its closure.
-//! - [`Outbound`] is the way out: [`Outbound::send`] copies, [`Outbound::forward`] and [`Outbound::send_buffer`] do not.
-//!   Nothing blocks. A full queue or an unknown peer is no error: the message waits, and [`Sent`] says so.
-//! - [`Message`] is a datagram that is whole. Any thread may have it.
-//! - [`Stopper`] ends a loop from another thread. The library installs no signal handler.
-//! - [`Landing`] and [`AdoptedQueue`] land in an application that has its own port and its own loop.
+//! # The types in the order of use
 //!
-//! A port has one receive queue, or, where a card can steer frames, one for each of [`Config::landing_macs`]; one poll looks at
-//! all of them. More lcores take more ports: a [`Port`] may be moved to another thread, such as a worker lcore
-//! ([`Eal::launch`]).
+//! [`Eal`] is DPDK's environment. A process has one, and everything else keeps it alive.
 //!
-//! This crate is a face. What it stands on, from the ground up: `rte` (owners for DPDK), `lm-proto` (wire format, matcher,
-//! reassembly; no DPDK), `lm-landing` (memory that descends), `pmd-e1000` (what is known of cards), `lm-engine` (messages on
-//! queues), `lm-node` (neighbours, admission, idling).
+//! [`Config`] says who the node is. Its defaults fit most nodes, and its methods change them, with units and
+//! ranges.
+//!
+//! [`Port`] receives and sends. [`Port::poll`] says which datagrams reach its closure. [`Port::counters`]
+//! says what became of all the others, by [`Reason`].
+//!
+//! [`Message`] is a datagram that is whole. It keeps the memory that it landed in until it is dropped. Any
+//! thread may have it. [`Require`] says what counts as proof that it is whole, and [`WholeBy`] what the proof
+//! was.
+//!
+//! [`Outbound`] is the way out. [`Outbound::send`] copies. [`Outbound::forward`] and
+//! [`Outbound::send_buffer`] do not. None of them blocks. A full queue or an unknown peer is no error: the
+//! message waits, and [`Sent`] says so.
+//!
+//! [`Stopper`] ends a loop from another thread. The library installs no signal handler.
+//!
+//! [`Landing`] and [`AdoptedQueue`] are for an application that has its own EAL, its own port and its own
+//! loop.
+//!
+//! # Several queues
+//!
+//! A port has one receive queue. Where a card can steer frames, it has one for each of
+//! [`Config::landing_macs`], and one poll looks at all of them. More lcores take more ports: a [`Port`] may
+//! be moved to another thread, such as a worker lcore ([`Eal::launch`]).
+//!
+//! # Errors
+//!
+//! Each operation has an error enum of its own. Its text names the value that is refused and the way out, and
+//! `source` is the error of the layer below.
+//!
+//! # The crates below
+//!
+//! This crate is a facade. From the bottom, it stands on `rte` (owners for DPDK), `lm-proto` (wire format,
+//! matcher and reassembly, without DPDK), `lm-landing` (the memory that datagrams land in), `pmd-e1000` (what
+//! is known of cards), `lm-engine` (messages on queues) and `lm-node` (neighbours, admission control,
+//! idling).
 #![deny(unsafe_code)]
 
 mod adopt;

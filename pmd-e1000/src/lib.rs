@@ -1,15 +1,30 @@
-//! What is known of e1000 and igb cards, and of the virtual devices that stand in for them: what may land on
-//! which, and ports that are set up for it.
+//! What is known of e1000 and igb cards, and of the virtual devices that stand in for them.
 //!
-//! - [`device`]: which drivers honour posted buffers, and how slots may be laid on them;
-//! - [`devargs`]: a device's arguments as its driver reads them; [`demands`]: what must hold between them and
-//!   a port's setup;
-//! - [`cards`]: the same of e1000 and igb cards, by PCI id; [`pci`] reads what a card says of itself, and
-//!   [`order`] proves that its writes keep their order; [`overlap`] puts all of this together for a port;
-//! - [`steer`]: which frames go to which landing queue; [`probe`]: whether they do; `rules` (private):
-//!   filters that do not are taken out;
-//! - [`port`]: a port, set up so that all of this is safe; `rings`, `queue_slot` and `interrupt` (private)
-//!   are parts of it.
+//! Landing is safe on a device only if the device writes where it was told to, in order, and no more than it
+//! was told. Whether that holds is a matter of the driver, the card, its bus and its settings. This crate
+//! finds it out, and sets ports up such that it does hold. It tells the result to `lm-landing`, which knows
+//! no card. `lm-node` opens its ports here.
+//!
+//! # From a device to a verdict
+//!
+//! [`device`] is a table of drivers: which of them honour posted buffers, and how slots may be laid on them.
+//! [`devargs`] reads a device's arguments as its driver does, since virtual devices change their behaviour by
+//! them. [`demands`] checks that these arguments and a port's setup go together.
+//!
+//! [`cards`] is the table of e1000 and igb cards, by PCI id, with their errata. [`pci`] reads what a card
+//! says of itself in its configuration space. [`order`] proves from this that the card's writes keep their
+//! order. [`overlap`] puts all of it together: how slots may be laid on this port, and why.
+//!
+//! # Steering
+//!
+//! [`steer`] plans which frames go to which landing queue. [`probe`] sees whether they really do. The private
+//! module `rules` takes filters out that do not work.
+//!
+//! # The port
+//!
+//! [`port`] is a port that is set up such that landing on it is safe. Its private parts are `rings` (how many
+//! descriptors), `queue_slot` (a queue's pool, in the port or out) and `interrupt` (whether the port can wake
+//! a sleeping thread).
 
 pub mod cards;
 pub mod demands;

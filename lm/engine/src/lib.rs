@@ -1,11 +1,33 @@
-//! The engine on DPDK ports.
+//! The engine: datagrams in and out of the queues of a DPDK port.
 //!
-//! - [`engine`]: matcher, buffers to repair in and a queue for strangers around a landing pool;
-//! - [`message`]: a delivered datagram;
-//! - [`receiver`]: an engine with its receive queue, and [`receiver::Lander`] for applications with a loop of
-//!   their own;
-//! - [`buffer`]: a send buffer with holes, filled in whatever way;
-//! - [`sender`]: seals and transmits it, last fragment first.
+//! `lm-proto` decides what is a whole datagram, and `lm-landing` owns the memory that frames land in. This
+//! crate joins the two on a port's queues. `lm-node` and `lm` stand on it. Programs with a loop of their own
+//! use it directly.
+//!
+//! # Receiving
+//!
+//! A [`Receiver`] is a receive queue together with its engine. The program polls it, and it calls a closure
+//! with each datagram that has become whole. The module [`engine`] is what happens in between: the matcher
+//! looks at the frames of a burst, datagrams that did not land whole are repaired in buffers of the engine's,
+//! and frames that are not LM's go to a queue for strangers.
+//!
+//! A [`Message`], in the module [`message`], is a delivered datagram. It holds the memory that it landed in
+//! until it is dropped. Any thread may have it.
+//!
+//! The module [`receiver`] has, beside the [`Receiver`], the [`Lander`]: an engine for an application that
+//! calls `rte_eth_rx_burst` itself and feeds the engine with what comes.
+//!
+//! # Sending
+//!
+//! A [`SendBuffer`], in the module [`buffer`], is memory with holes where the headers will be. The program
+//! writes its payload there, by [`std::io::Write`] or block by block. A [`Sender`], in the module [`sender`],
+//! fills the holes and sends the fragments, the last one first. It never blocks: what finds no room in the
+//! queue comes back in a [`WouldBlock`].
+//!
+//! # Threads
+//!
+//! Receivers and senders belong to the thread that polls them, and can be moved to another one. Memory comes
+//! back from any thread.
 
 #![deny(unsafe_code)]
 

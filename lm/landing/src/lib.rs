@@ -1,21 +1,39 @@
 //! The memory that datagrams land in, and the memory that they are sent from, on any DPDK device.
 //!
-//! Nothing here knows a card: what landing has to know of a device is told by [`device::Traits`].
+//! A receive queue takes its buffers from a mempool. The mempool of this crate gives each buffer an address
+//! one stride below the one before, so that fragments which come in descending order form one piece. The
+//! crate knows no card: [`device::Traits`] says what landing depends on in a device, and `pmd-e1000` fills it
+//! in. `lm-engine` builds messages on top.
 //!
-//! - [`device`]: how a device treats posted buffers, and how slots may be laid on it;
-//! - `memory` (private): DPDK's memory, or memory mapped twice; [`dma`] makes the latter known to devices;
-//! - [`region`]: chunks, and who still needs them; [`region::Hold`] is what a delivered message has of them;
-//! - `returns`: how what is held comes back, from any thread; `platform` is what it takes from the machine;
-//! - [`owed`]: what devices still have of pools that are gone;
-//! - `shared`: bytes that a device may be writing are copied out word by word;
-//! - [`landing`]: the mempool handler, which gives each posted mbuf its descending address;
-//! - `sentinel`: a word in each slot, by which it is known that no device has come there yet;
-//! - [`pool`]: the handler as its owner sees it: configuration, reading what landed, holding and releasing
-//!   slots;
-//! - [`queue`]: a receive queue and its pool; [`queue::feed`] for applications with a loop of their own;
-//! - [`send`]: send buffers with holes, transmitted in place;
-//! - [`payload`]: the bytes of a delivered datagram, wherever they lie;
-//! - [`clock`]: nanoseconds by the time-stamp counter.
+//! # Receiving
+//!
+//! [`device`] says how a device treats posted buffers, and how slots may be laid on it.
+//!
+//! A landing region is memory. The private module `memory` takes it from DPDK, or maps it twice in a row, so
+//! that a datagram may lie across its end; [`dma`] makes memory of the second kind known to a device.
+//! [`region`] cuts a region into chunks and knows who needs each of them: a delivered message has a [`Hold`].
+//! The private module `returns` brings back what was held, from any thread, and `platform` is what it needs
+//! of the machine.
+//!
+//! [`landing`] is the mempool handler that gives each posted mbuf its address. [`pool`] is the same handler
+//! as its owner sees it: the owner configures it, reads what landed, holds slots and releases them. A device
+//! may still be writing when frames are looked at. Therefore the private module `shared` copies such bytes
+//! out word by word, and `sentinel` keeps a word in each slot that tells whether a device has come there yet.
+//!
+//! [`queue`] is a receive queue with its pool. [`queue::feed`] serves applications that have a loop of their
+//! own.
+//!
+//! # Sending, and the rest
+//!
+//! [`send`] has buffers with holes, which are transmitted in place. [`payload`] is the bytes of a delivered
+//! datagram, wherever they lie. [`owed`] counts what devices still have of pools that are gone. [`clock`]
+//! measures nanoseconds by the time-stamp counter.
+//!
+//! # What is guaranteed
+//!
+//! No slot is posted to a device while somebody holds it. Memory that a device may still write to is kept
+//! until its driver has given back every mbuf, even if the pool is gone; [`owed_by_devices`] says how much
+//! that is.
 
 pub mod clock;
 pub mod device;

@@ -1,17 +1,34 @@
-//! What makes a DPDK port a node of an LM network, without a command line and without printing.
+//! What makes a DPDK port a node of an LM network.
 //!
-//! A port that lands (`pmd-e1000`) and an engine on it (`lm-engine`) move datagrams. A node also has neighbours, answers ARP, asks
-//! for admission, passes on what is not LM's, and may sleep when there is nothing to do. Programs make a [`NodePort`] from a
-//! [`PortConfig`], start it, and give its [`Link`] turns on one thread.
+//! `lm-engine` moves datagrams between a program and the queues of one port. A node has to do more than that.
+//! It finds out the hardware addresses of its peers, and answers when it is asked for its own. It asks for
+//! admission before it sends, where admission control is on. It passes on frames that are not LM's. It may
+//! sleep while there is nothing to do. All of this is here, without a command line and without printing, so
+//! that the facade (`lm`) and the programs (`lm-apps`) share it.
 //!
-//! - [`config`]: what a node is told;
-//! - [`port`]: the port, prepared, started, stopped;
-//! - [`link`]: a started port as a loop sees it: messages in, messages out;
-//! - [`arp`]: MAC addresses of the peers;
-//! - [`admission`]: who may send, by admission control;
-//! - [`ordinary`]: the queue that nothing lands on; [`exit`]: the port that its frames go on to;
-//! - [`receive_mode`]: how a loop passes the time in which it finds nothing;
-//! - [`tally`]: what a port did, as numbers that can be added and subtracted.
+//! # The modules in the order of use
+//!
+//! A program fills in a [`PortConfig`], which the module [`config`] explains, and opens a [`NodePort`] with
+//! it. The module [`port`] prepares the port, starts it, stops it and closes it. The thread that does so owns
+//! the port.
+//!
+//! A started port has a [`Link`], which the module [`link`] describes. One thread at a time polls it: each
+//! [`Link::receive`] gives it one turn. Its sending half, the [`Outlet`], is given to whoever handles a
+//! message.
+//!
+//! During a turn the link asks the other modules. [`arp`] knows the hardware addresses of peers.
+//! [`admission`] knows who may send to whom. [`ordinary`] is the queue that nothing lands on, where a card
+//! steers frames, and [`exit`] is the port that the frames of that queue go on to.
+//!
+//! [`receive_mode`] decides how a loop passes the time in which a turn finds nothing: it polls on, or it
+//! sleeps.
+//!
+//! [`tally`] has what a port did, as numbers that can be added and subtracted. Reports are made from it.
+//!
+//! # What is guaranteed
+//!
+//! Nothing here blocks, except where its documentation says for how long. Errors name the value that is
+//! refused and the way out. Each operation that fails has an enum of its own.
 #![forbid(unsafe_code)]
 
 pub mod admission;

@@ -1,29 +1,37 @@
 //! Lightweight Messages: UDP datagrams of up to 65,507 bytes over commodity gigabit NICs, without a copy.
 //!
-//! A sender cuts a payload into fragments *in place*: the buffer has holes where the headers go ([`layout`]).
-//! It sends the last fragment first. A receiver posts buffers that descend by one fragment, so each payload
-//! lands right below the one before and overwrites that one's headers, which are spent; when the first
-//! fragment arrives, the datagram lies whole in memory.
+//! A sender cuts a payload into fragments *in place*: its buffer has holes where the headers go. It sends the
+//! last fragment first. A receiver posts buffers that descend by one fragment, so each payload lands right
+//! below the one before and overwrites that one's headers, which are spent. When the first fragment arrives,
+//! the datagram lies whole in memory.
 //!
-//! The crate in the order of a datagram's life:
+//! This crate is the logic of that. It is pure: no DPDK, no `unsafe`, no clock, no threads. `lm-landing`
+//! provides the memory, and `lm-engine` runs the logic on DPDK ports.
 //!
-//! - [`wire`]: Ethernet, IPv4, UDP and ARP headers;
-//! - [`raw_headers`]: the same of a landed frame, in three loads;
-//! - [`checksum`]: the UDP checksum and the order digest, in one pass, with or without a copy;
-//! - [`layout`]: how a payload is cut, where the holes, the guard and the end tag are;
-//! - [`tag`]: the end tag;
-//! - [`alf`]: a payload into a buffer with holes, headers into the holes;
-//! - [`frame`]: a frame in the slot that it landed in;
-//! - [`slot_memory`]: what the matcher asks of the memory under the frames, and where its decisions go;
-//! - [`policy`]: what counts as proof, and whose datagrams are taken;
-//! - [`packet`]: what a frame is, by headers that are known to be intact;
-//! - [`matcher`]: finds whole datagrams among landed frames, in constant work per frame;
-//! - [`reassembler`]: classic reassembly, for frames whose headers are all intact;
-//! - [`mtu_check`]: peers that cut their datagrams for another MTU;
-//! - [`neighbours`]: hardware addresses, fixed or learnt by ARP;
-//! - [`counters`]: a name for everything that can go wrong.
+//! # Bytes on the wire
 //!
-//! All of that is pure: no DPDK, no `unsafe`, no clock. `lm-engine` runs it on DPDK ports.
+//! [`wire`] has the headers of Ethernet, IPv4, UDP and ARP. [`layout`] says how a payload is cut, and where
+//! the holes, the guard and the end tag are. [`tag`] is the end tag, by which a receiver recognises the last
+//! fragment. [`checksum`] is the UDP checksum and the order digest, computed in one pass, with or without a
+//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes.
+//!
+//! # Frames where they landed
+//!
+//! [`frame`] is a frame in the slot that it landed in. [`raw_headers`] are its headers, read in three loads.
+//! [`packet`] says what a frame is, for headers that are known to be intact. [`slot_memory`] is the trait by
+//! which the matcher reaches the memory under the frames, and by which it says what becomes of them.
+//!
+//! # From frames to datagrams
+//!
+//! [`policy`] says what counts as proof that a datagram is whole, and whose datagrams are taken. [`matcher`]
+//! finds whole datagrams among landed frames, in constant work per frame. [`reassembler`] is classic
+//! reassembly, for frames whose headers are all intact. [`mtu_check`] notices peers that cut their datagrams
+//! for another MTU.
+//!
+//! # Around the datagrams
+//!
+//! [`neighbours`] has the hardware addresses of peers, fixed or learnt by ARP. [`counters`] has a name for
+//! everything that can go wrong.
 #![forbid(unsafe_code)]
 
 pub mod alf;
