@@ -49,9 +49,10 @@ $(TEST_STEPS:%=step-%): step-%: | begin-steps
 begin-steps:
 	@tests/scripts/step.sh --begin
 
-lint: setup ## Format, clippy, documents, mutants that have gone stale, licences and advisories
+lint: setup ## Format, clippy, API documentation without warnings, documents, mutants that have gone stale, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@/usr/bin/python3 -B tests/scripts/docs.py
 	@tests/scripts/mutants.sh --check
 	@tests/scripts/core-mutants.sh --check

@@ -2,19 +2,19 @@
 //!
 //! What both are made of, in the order in which a run meets it:
 //!
-//! - [`start`]: the command line is split and parsed, EAL starts in silence, and a failure is one line;
-//!   [`port_options`], [`parse`]: options and their values;
-//! - [`vdevs`], [`capture`]: the devices that EAL is to make; [`file_uses`], [`regular_file`]: the files that
+//! - `start`: the command line is split and parsed, EAL starts in silence, and a failure is one line;
+//!   `port_options`, `parse`: options and their values;
+//! - `vdevs`, `capture`: the devices that EAL is to make; `file_uses`, `regular_file`: the files that
 //!   are named. All of them are looked at before EAL starts;
-//! - [`console`], [`logging`], [`quiet`], [`signals`]: the process's streams, its log, EAL's own words, and
+//! - `console`, `logging`, `quiet`, `signals`: the process's streams, its log, EAL's own words, and
 //!   signals;
-//! - [`ac_policy`], [`key_file`], [`ac_state`]: what `--ac` and its companions name;
-//! - [`explain`]: what a node says, with the options that would change it;
-//! - [`pattern`]: payloads, of which every byte is known;
-//! - [`histogram`], [`engine_tally`], [`message_log`]: what was done; [`writer`]: writes it to files, beside
+//! - `ac_policy`, `key_file`, `ac_state`: what `--ac` and its companions name;
+//! - `explain`: what a node says, with the options that would change it;
+//! - `pattern`: payloads, of which every byte is known;
+//! - `histogram`, `engine_tally`, `message_log`: what was done; `writer`: writes it to files, beside
 //!   threads that must not wait.
 //!
-//! The programs are [`netpipe`](mod@netpipe) and [`testpmd`](mod@testpmd).
+//! The programs are `netpipe` and `testpmd`.
 #![forbid(unsafe_code)]
 
 mod ac_policy;
