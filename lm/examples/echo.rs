@@ -1,4 +1,5 @@
-//! Two nodes in one process: one echoes each message from where it landed, the other one compares what comes back.
+//! Two nodes in one process. One echoes each message from where it landed, and the other one compares what
+//! comes back.
 //!
 //! ```sh
 //! cargo run --release -p lm --example echo -- --no-pci --no-huge -m 256 \

@@ -1,7 +1,8 @@
 //! An application that has its own EAL, its own port and its own loop adopts a landing queue.
 //!
-//! What it changed are the lines that end with `// LM`: three. Run it on anything that lands:
-//! `cargo run --release -p lm --example embed -- --no-huge --no-pci --vdev net_pcap0,rx_pcap=datagrams.pcap`
+//! The three lines that end with `// LM` are what such an application adds; the rest is plain DPDK. Run it on
+//! any device that datagrams can land on: `cargo run --release -p lm --example embed -- --no-huge --no-pci
+//! --vdev net_pcap0,rx_pcap=datagrams.pcap`
 
 use std::ffi::CString;
 use std::mem::zeroed;
@@ -33,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if failed {
         return Err("the port does not start".into());
     }
-    // SAFETY: queue 0 was set up with this memory, and this lcore alone polls it, stops the port and closes it.
+    // SAFETY: queue 0 was set up with this memory, and this lcore alone polls it, stops the port and closes
+    // it.
     let mut queue = unsafe { landing.adopt(0) }?; // LM
     let mut last = Instant::now();
     while last.elapsed() < Duration::from_millis(500) {

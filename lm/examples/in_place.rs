@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = lm::Port::open(&eal, "net_memif0", lm::Config::new(*to.ip()).udp_port(to.port()))?;
     let mut client = lm::Port::open(&eal, "net_memif1", lm::Config::new(Ipv4Addr::new(10, 1, 0, 1)))?;
 
-    // A table, as text: no string of it exists anywhere but in the send buffer.
+    // A table of text. It is formatted into the send buffer, and exists nowhere else.
     let mut buffer = client.buffer().ok_or("no send buffer is free")?;
     for n in 0..LINES {
         writeln!(buffer, "{n:>6} {:>12}", n * n)?;

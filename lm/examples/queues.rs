@@ -1,6 +1,7 @@
-//! Each port with its queues on an lcore of its own; another thread stops them.
+//! Runs each port on an lcore of its own, and stops them from another thread.
 //!
-//! The even ports send, the odd ones echo. There is one worker lcore for each port, behind the main one:
+//! Ports with an even number send, those with an odd number echo. EAL needs one worker lcore for each port,
+//! besides the main lcore:
 //! ```sh
 //! cargo run --release -p lm --example queues -- --lcores=0@0,1@0,2@1 --no-pci --no-huge -m 256 \
 //!   --vdev=net_memif0,role=server,id=0 --vdev=net_memif1,role=client,id=0
@@ -10,13 +11,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread;
 use std::time::Duration;
 
-/// Echoes what comes, and sends one message after the other to `to` if there is such a peer; how many came.
+/// Polls a port until it is stopped, and returns how many messages came. With a peer `to` it sends one
+/// message after the other there. Without one it echoes what comes.
 fn work(mut port: lm::Port, to: Option<SocketAddrV4>) -> Result<u64, lm::PollError> {
     let data = vec![7; 20_000];
     let mut came = 0;
     while port.is_running() {
         if let Some(to) = to.filter(|_| port.unsent().1 == 0) {
-            // It is no longer than a datagram can be.
+            // Sending fails only for a message that is too long, which this one is not.
             let _ = port.send(&data, to);
         }
         let found = port.poll(|message, port| {

@@ -1,4 +1,9 @@
-//! Landing in an application that has its own EAL, its own port and its own loop.
+//! [`Landing`] and [`AdoptedQueue`]: landing in an application that has its own EAL, its own port and its own
+//! loop.
+//!
+//! The application makes a [`Landing`], sets its queue up with the landing's mempool, starts its port, and
+//! gets an [`AdoptedQueue`] for it, which it polls instead of `rte_eth_rx_burst`. `examples/embed.rs` is such
+//! an application.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{error, fmt};
@@ -18,10 +23,10 @@ use crate::eal::Eal;
 /// mbufs of a landing pool beyond the descriptors of its ring.
 const SPARE: u32 = 576;
 
-/// The memory that a queue of the application's port lands in.
+/// The memory that a queue of the application's port is going to land in.
 ///
-/// It is made first. The application sets its queue up with [`Landing::mempool`], starts its port, and has the queue
-/// [adopted](Landing::adopt).
+/// The application makes it first. Then it sets its queue up with [`Landing::mempool`], starts its port, and
+/// has the queue [adopted](Landing::adopt).
 pub struct Landing {
     eal: Eal,
     port: PortId,
@@ -33,11 +38,13 @@ pub struct Landing {
 impl Landing {
     /// Memory for one queue of DPDK's port `port`, which has as many descriptors as `config` says.
     ///
-    /// Of `config` count MTU, proof, descriptors, region and reassembly. A card that the application opens itself is not
-    /// examined as [`Port::open`](crate::Port::open) does it: its slots do not overlap, and datagrams are copied once.
+    /// Only the MTU, the proof, the receive descriptors, the region and the reassembly of `config` matter
+    /// here. A card that the application opens itself is not examined as [`Port::open`](crate::Port::open)
+    /// examines it. Its slots do not overlap, and each datagram of more than one frame is copied once.
     ///
     /// # Errors
-    /// [`AdoptError`]: nothing can land on this device, the MTU is out of range, or there is too little memory.
+    /// [`AdoptError`]: nothing can land on this device, the MTU is out of range, or there is too little
+    /// memory.
     pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
         let id = PortId(port);
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
@@ -68,20 +75,21 @@ impl Landing {
         Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver })
     }
 
-    /// What `rte_eth_rx_queue_setup` is told.
+    /// The mempool to give to `rte_eth_rx_queue_setup`. It lives as long as this value, and then as long as
+    /// the queue that was adopted.
     pub fn mempool(&self) -> *mut rte::sys::rte_mempool {
         self.pool.as_ptr()
     }
 
-    /// The queue, set up with this memory, as a source of messages.
+    /// Takes the queue, which was set up with this memory, as a source of messages.
     ///
     /// # Safety
-    /// Queue `queue` of the port was set up with [`Landing::mempool`] and with as many descriptors as the configuration says,
-    /// and the port is started. As long as the result lives it stays so, and nobody else polls the queue. The thread that
-    /// polls the result is also the one that stops and closes the port.
+    /// Queue `queue` of the port was set up with [`Landing::mempool`] and with as many descriptors as the
+    /// configuration says, and the port is started. As long as the result lives it stays so, and nobody else
+    /// polls the queue. The thread that polls the result is also the one that stops and closes the port.
     ///
     /// # Errors
-    /// [`AdoptError::Receiver`]: no memory for the buffers that repairs are made in.
+    /// [`AdoptError::Receiver`]: there is no memory for the buffers that datagrams are put together in.
     #[allow(unsafe_code)]
     pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
         let Self { eal, port, pool, traits, receiver } = self;
@@ -92,31 +100,33 @@ impl Landing {
     }
 }
 
-/// Pools have names, and no two the same.
+/// Numbers the pools of this process, since no two may have the same name.
 static POOLS: AtomicU32 = AtomicU32::new(0);
 
-/// A queue of the application's port that gives messages.
+/// A queue of the application's port that gives messages. It belongs to the thread that polls it.
 pub struct AdoptedQueue {
     receiver: Receiver,
 }
 
 impl AdoptedQueue {
-    /// Polls once for at most `burst` frames and gives each message that became whole to `each`; how many frames came. Runs the
-    /// port's RX callbacks, as `rte_eth_rx_burst` does. Frames that are not LM's are dropped and counted.
+    /// Polls once for at most `burst` frames and gives each message that became whole to `each`. Returns how
+    /// many frames came. The port's RX callbacks run, as they do in `rte_eth_rx_burst`. Frames that are not
+    /// LM's are dropped and counted.
     ///
-    /// Behind 32 frames and more the newest message may wait for the next call.
+    /// If 32 frames or more came, the newest message may wait for the next call.
     #[inline]
     pub fn poll(&mut self, burst: usize, each: impl FnMut(Message)) -> usize {
         self.receiver.receive(burst, each)
     }
 
-    /// What was counted.
+    /// What was counted since the queue was adopted.
     pub fn counters(&self) -> Counters {
         self.receiver.counters()
     }
 }
 
-/// Why nothing can land on a port of the application's.
+/// Why nothing can land on a port of the application's: the error of [`Landing::create`] and
+/// [`Landing::adopt`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AdoptError {
@@ -126,9 +136,9 @@ pub enum AdoptError {
     Device(Refused),
     /// The MTU is out of range.
     Mtu(BadMtu),
-    /// No memory to land in.
+    /// There is no memory to land in.
     Memory(LandingError),
-    /// No memory to repair in.
+    /// There is no memory to put datagrams together in.
     Receiver(ReceiverError),
 }
 

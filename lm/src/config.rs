@@ -1,4 +1,7 @@
-//! [`Config`]: how a port is opened. Defaults fit most; each method changes one of them.
+//! [`Config`]: how a port is opened.
+//!
+//! The defaults fit most nodes, and each method changes one of them. [`Port::open`](crate::Port::open) and
+//! [`Landing::create`](crate::Landing::create) take a configuration, and refuse values that are out of range.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -12,7 +15,7 @@ use lm_proto::wire::{Flow, Mac};
 /// The UDP port that messages are sent from unless [`Config::udp_port`] says another.
 const EPHEMERAL: u16 = 49_152;
 
-/// How a port is opened.
+/// How a port is opened: the node's address, and what differs from the defaults.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -21,22 +24,22 @@ const EPHEMERAL: u16 = 49_152;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) node: PortConfig,
-    /// Who the node is to others, with admission control.
+    /// The key that control messages are signed with, if admission control is on and the cluster has a key.
     pub(crate) key: Option<Key>,
-    /// The UDP port whose datagrams are taken; `None`: all.
+    /// The UDP port whose datagrams are taken. `None`: datagrams to any port are.
     pub(crate) udp_port: Option<u16>,
 }
 
 impl Config {
-    /// A node of this address, for which it answers ARP: MTU 1500, 512 descriptors to receive into, a landing region of 4 MiB,
-    /// UDP checksums computed and verified, datagrams to any UDP port taken.
+    /// A node of this address, for which it answers ARP: MTU 1500, 512 descriptors to receive into, a landing
+    /// region of 4 MiB, UDP checksums computed and verified, datagrams to any UDP port taken.
     pub fn new(address: Ipv4Addr) -> Self {
         let flow = Flow { src: address.to_bits(), dst: 0, src_port: EPHEMERAL, dst_port: 0 };
         Self { node: PortConfig::new(flow), key: None, udp_port: None }
     }
 
-    /// Takes datagrams to this UDP port alone, and sends from it. Default: datagrams to any port are taken, and messages are
-    /// sent from port 49152.
+    /// Takes only datagrams to this UDP port, and sends from it. Default: datagrams to any port are taken,
+    /// and messages are sent from port 49152, the first of the dynamic ports (RFC 6335, section 6).
     #[must_use]
     pub fn udp_port(mut self, port: u16) -> Self {
         self.node.flow.src_port = port;
@@ -58,21 +61,22 @@ impl Config {
         self
     }
 
-    /// UDP checksums of what is sent. Default: computed.
+    /// Whether UDP checksums are computed for what is sent. Default: they are.
     #[must_use]
     pub fn checksum(mut self, mode: ChecksumMode) -> Self {
         self.node.checksum = mode;
         self
     }
 
-    /// Descriptors to receive into, 1 to 32,768 as the device allows. Default: 512.
+    /// Descriptors of each receive queue, 1 to 32,768 as the device allows. Default: 512.
     #[must_use]
     pub fn rx_descriptors(mut self, n: u16) -> Self {
         self.node.rxd = n;
         self
     }
 
-    /// Descriptors to send from. Default: 512, or 64 where each keeps a send buffer of 64 KB until its turn comes again.
+    /// Descriptors to send from. Default: 512, or 64 where each keeps a send buffer of 64 KB until its turn
+    /// comes again.
     #[must_use]
     pub fn tx_descriptors(mut self, n: u16) -> Self {
         self.node.txd = Some(n);
@@ -93,8 +97,8 @@ impl Config {
         self
     }
 
-    /// Datagrams that each queue puts together from interleaved fragments at once, 1 to 256, in a buffer of 64 KiB each.
-    /// Default: 64.
+    /// Datagrams that each queue can be putting together from interleaved fragments at the same time, 1 to
+    /// 256. Each takes a buffer of 64 KiB. Default: 64.
     #[must_use]
     pub fn reassembly(mut self, datagrams: u16) -> Self {
         self.node.reassembly = datagrams;
@@ -108,16 +112,16 @@ impl Config {
         self
     }
 
-    /// Steers frames for these hardware addresses to landing queues of their own, and leaves queue 0 to all others (82576).
-    /// Default: one queue for all.
+    /// Steers frames for these hardware addresses to landing queues of their own, and leaves queue 0 to all
+    /// other frames. Of the cards, the 82576 can do that. Default: one queue for all frames.
     #[must_use]
     pub fn landing_macs(mut self, macs: impl Into<Vec<Mac>>) -> Self {
         self.node.landing_macs = macs.into();
         self
     }
 
-    /// Admission control by this policy, with the cluster's key if it has one. All nodes of a cluster have the same.
-    /// Default: off.
+    /// Admission control by this policy, with the cluster's key if it has one. All nodes of a cluster have
+    /// the same. Default: off.
     ///
     /// ```
     /// use std::net::Ipv4Addr;
@@ -132,7 +136,7 @@ impl Config {
         self
     }
 
-    /// Where the node can be sent to, as far as it is told here.
+    /// Where the node can be sent to. The port is 0 if datagrams to any port are taken.
     ///
     /// ```
     /// use std::net::Ipv4Addr;
@@ -144,14 +148,15 @@ impl Config {
         SocketAddrV4::new(Ipv4Addr::from_bits(self.node.flow.src), self.udp_port.unwrap_or(0))
     }
 
-    /// Another life of this node.
+    /// The node's identity for its next life. Each call gives another incarnation.
     pub(crate) fn identity(&self) -> Identity {
         let mut identity = Identity::default();
         identity.key.clone_from(&self.key);
         identity
     }
 
-    /// Whether a datagram of this flow is for the node: to its address, or to a group, and to its UDP port.
+    /// Whether a datagram of this flow is for the node: to its address, a multicast group or the broadcast
+    /// address, and to its UDP port.
     #[inline]
     pub(crate) fn takes(&self, flow: &Flow) -> bool {
         let to = Ipv4Addr::from_bits(flow.dst);

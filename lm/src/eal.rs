@@ -1,9 +1,13 @@
 //! [`Eal`]: DPDK's environment.
+//!
+//! Every program makes one first, and [`Port::open`](crate::Port::open) takes it. It is `rte::Eal` with the
+//! application's own arguments beside it.
 
 use rte::EalError;
 use rte::lcore::{self, Join, LaunchError};
 
-/// DPDK's environment: memory, lcores, devices. There is one in a process, and everything that is made with it keeps it alive.
+/// DPDK's environment: memory, lcores, devices. There is one in a process, and everything that is made with
+/// it keeps it alive.
 #[derive(Clone, Debug)]
 pub struct Eal {
     inner: rte::Eal,
@@ -11,12 +15,13 @@ pub struct Eal {
 }
 
 impl Eal {
-    /// Initialises it from a command line as DPDK's programs have it, the program's name first: [`std::env::args`] will do.
+    /// Initialises it from a command line as DPDK's programs have it, the program's name first:
+    /// [`std::env::args`] will do.
     ///
     /// It works once in a process. The calling thread becomes the main lcore and is pinned to it.
     ///
     /// # Errors
-    /// What EAL says against the command line or the machine. [`EalError`] says what to do.
+    /// [`EalError`]: the command line or the machine does not allow it. Its text says what to do.
     pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, EalError> {
         let (inner, rest) = rte::Eal::init(args)?;
         Ok(Self { inner, rest })
@@ -25,15 +30,15 @@ impl Eal {
     /// The environment that the application has initialised itself, by `rte_eal_init`.
     ///
     /// # Safety
-    /// `rte_eal_init` has succeeded in this process, which is a primary one. `rte_eal_cleanup` is not called before this value
-    /// and all that was made with it are gone.
+    /// `rte_eal_init` has succeeded in this process, which is a primary one. `rte_eal_cleanup` is not called
+    /// before this value and all that was made with it are gone.
     #[allow(unsafe_code)]
     pub unsafe fn adopt() -> Self {
         // SAFETY: the caller's promise.
         Self { inner: unsafe { rte::Eal::adopt() }, rest: Vec::new() }
     }
 
-    /// The arguments behind `--`, which are the application's.
+    /// The arguments after `--`, which are the application's. Empty if the environment was adopted.
     pub fn args(&self) -> &[String] {
         &self.rest
     }
@@ -60,7 +65,7 @@ impl Eal {
         lcore::launch(&self.inner, lcore, work)
     }
 
-    /// The environment as the crates below this one have it.
+    /// The environment for functions of [`rte`].
     pub fn as_rte(&self) -> &rte::Eal {
         &self.inner
     }

@@ -1,4 +1,9 @@
 //! [`Outbound`]: the way out of a port, and what waits there.
+//!
+//! The closure of [`Port::poll`](crate::Port::poll) is given one, and
+//! [`Port::outbound`](crate::Port::outbound) makes one. Nothing here blocks. A message that cannot go now
+//! waits in the port's outbox, and later polls send it. Messages for the same peer keep their order, and do
+//! not hold up those for another.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -9,25 +14,26 @@ use lm_engine::{Message, SendBuffer, WouldBlock};
 use lm_node::Outlet;
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
 
-/// Messages that wait at most: for room in the transmit queue, for a hardware address, for admission.
+/// The most messages that wait, for room in the transmit queue, a hardware address or admission.
 const WAITING: usize = 256;
-/// How long one waits at most.
+/// The longest that a message waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What became of a message.
+/// What became of a message that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent {
     /// It is in the transmit queue.
     Now,
-    /// It waits, for room in the transmit queue, the peer's hardware address or admission; later polls send it. After 2 s it is
-    /// dropped and counted.
+    /// It waits for room in the transmit queue, for the peer's hardware address or for admission. Later polls
+    /// send it. After 2 s it is dropped, and counted in [`Outbound::dropped`].
     Waiting,
-    /// It was dropped, and counted in [`Outbound::dropped`]: 256 wait already, or there is no buffer to copy it to.
+    /// It was dropped: 256 messages wait already, there is no buffer to copy it to, or the port is closed.
+    /// The first two are counted in [`Outbound::dropped`].
     Dropped,
 }
 
-/// A message that cannot be sent at all.
+/// Why a message can never be sent.
 ///
 /// ```
 /// let error = lm::SendError::TooLong { len: 70_000 };
@@ -38,7 +44,7 @@ pub enum Sent {
 pub enum SendError {
     /// It is longer than any UDP datagram.
     TooLong {
-        /// Its bytes.
+        /// Its length in bytes.
         len: usize,
     },
 }
@@ -56,7 +62,7 @@ impl fmt::Display for SendError {
 
 impl error::Error for SendError {}
 
-/// Something that waits.
+/// What is to be sent.
 enum Content {
     Message(Message),
     Buffer(SendBuffer),
@@ -81,17 +87,17 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// What waits.
+    /// How many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What was dropped.
+    /// How many messages were dropped since the port was opened.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Drops what waits.
+    /// Drops the messages that wait, and counts them.
     pub(crate) fn clear(&mut self) {
         self.dropped += self.waiting.len() as u64;
         self.waiting.clear();
@@ -109,7 +115,8 @@ impl Outbound<'_> {
     /// Sends a copy of `data`, 65,507 bytes at most.
     ///
     /// # Errors
-    /// [`SendError::TooLong`]: it can never be sent. That the queue is full or the peer unknown is no error: see [`Sent`].
+    /// [`SendError::TooLong`]: `data` has more than 65,507 bytes. A full queue or an unknown peer is no
+    /// error: see [`Sent`].
     pub fn send(&mut self, data: &[u8], to: SocketAddrV4) -> Result<Sent, SendError> {
         if data.len() > MAX_PAYLOAD {
             return Err(SendError::TooLong { len: data.len() });
@@ -119,19 +126,20 @@ impl Outbound<'_> {
         Ok(self.send_buffer(buffer, to))
     }
 
-    /// An empty buffer to write a message in place: by [`std::io::Write`], by `bytes::BufMut`, or block by block. `None`: all
-    /// are in flight; poll, and ask again.
+    /// An empty buffer to write a message in place: by [`std::io::Write`], by `bytes::BufMut`, or block by
+    /// block. `None`: all buffers are in flight. Poll, and ask again.
     pub fn buffer(&mut self) -> Option<SendBuffer> {
         self.outlet.sender.buffer()
     }
 
-    /// Sends what was written, without a copy.
+    /// Sends what was written to a buffer, without a copy.
     pub fn send_buffer(&mut self, buffer: SendBuffer, to: SocketAddrV4) -> Sent {
         self.put(Content::Buffer(buffer), to)
     }
 
-    /// Sends a received message on from where it lies, without a copy, from this node's address and UDP port. (A message that
-    /// lies where a device cannot read it in one piece is copied.)
+    /// Sends a received message on from where it lies, without a copy. Its source is this node's address and
+    /// UDP port. A message that lies where a device cannot read it in one piece is copied, if a buffer is
+    /// free.
     pub fn forward(&mut self, message: Message, to: SocketAddrV4) -> Sent {
         self.put(Content::Message(message), to)
     }
@@ -141,7 +149,7 @@ impl Outbound<'_> {
         self.outbox.dropped
     }
 
-    /// Messages that wait.
+    /// Messages that wait now.
     pub fn waiting(&self) -> usize {
         self.outbox.waiting.len()
     }
@@ -167,7 +175,7 @@ impl Outbound<'_> {
         Sent::Waiting
     }
 
-    /// Sends what waits, as far as it can go now; how much went or was dropped.
+    /// Sends what waits, as far as it can go now. Returns how many messages went or were dropped.
     pub(crate) fn flush(&mut self) -> usize {
         let mut done = 0;
         let mut held: Vec<u32> = Vec::new();
@@ -199,7 +207,8 @@ impl Outbound<'_> {
             }
             Content::Message(message) => match self.outlet.send_message(message, &ends) {
                 Ok(()) => Ok(()),
-                // With nothing in its way, it is the place where it lies that it cannot go from.
+                // If the queue is empty and the message still does not go, the device cannot read it where it
+                // lies.
                 Err(WouldBlock(message)) => {
                     if self.outlet.sender.flush() == 0 && self.outlet.send_copy(&message, &ends) {
                         return Ok(());

@@ -1,4 +1,7 @@
 //! [`Port`]: a DPDK port as a node that receives and sends messages.
+//!
+//! Programs open one and poll it. It joins a `NodePort` and its `Link` (`lm-node`) with the messages that
+//! wait to be sent ([`Outbound`]).
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -16,14 +19,15 @@ use crate::config::Config;
 use crate::eal::Eal;
 use crate::outbound::{Outbound, Outbox, SendError, Sent};
 
-/// How long a port that closes waits for the device to take the last frames.
+/// How long [`Port::close`] waits for the device to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// A DPDK port that receives and sends messages. It belongs to the thread that polls it, and may be moved to another one.
+/// A DPDK port that receives and sends messages. It belongs to the thread that polls it, and may be moved to
+/// another one.
 ///
 /// Dropping it stops and closes the port. Messages that are still held keep their memory.
 pub struct Port {
-    // The queues go before the port.
+    // Dropped before the port, as its queues must be.
     link: Option<Link>,
     node: NodePort,
     config: Config,
@@ -37,17 +41,18 @@ pub struct Port {
 pub struct Stopper(Arc<AtomicBool>);
 
 impl Stopper {
-    /// The port's loop ends when it looks next.
+    /// Makes [`Port::is_running`] false. The port's loop ends when it asks next.
     pub fn stop(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
 impl Port {
-    /// Takes the port of a device, prepares it for landing and starts it. `device` is its name in EAL, such as `net_tap0` or
-    /// `0000:01:00.0`.
+    /// Takes the port of a device, prepares it for landing and starts it. `device` is its name in EAL, such
+    /// as `net_tap0` or `0000:01:00.0`.
     ///
-    /// A net_memif client waits up to 5 s for its server. A link that is down is no error: messages wait for it.
+    /// A net_memif client waits up to 5 s for its server. A link that is down is no error: messages wait for
+    /// it.
     ///
     /// # Errors
     /// [`PortError`]: there is no such device, nothing can land on it, or there is too little memory.
@@ -62,11 +67,13 @@ impl Port {
         Ok(Self { link, node, config, outbox: Outbox::default(), running, ignored: 0 })
     }
 
-    /// Polls each queue once. Every message to this node that became whole is given to `each`, with the way out; what waited to
-    /// be sent is sent. ARP is answered meanwhile. Returns what was found: 0 where there was nothing to do.
+    /// Polls each queue once, and gives every message to this node that became whole to `each`, with the way
+    /// out. Messages that waited to be sent are sent, and ARP is answered. Returns how much there was to do;
+    /// 0 means that the loop may rest. It does not block.
     ///
-    /// What reaches `each`: datagrams to the node's address, to a multicast group or to the broadcast address, and of these
-    /// only those to [`Config::udp_port`], if one was given. Others are counted in [`Port::ignored`].
+    /// Datagrams to the node's address, to a multicast group or to the broadcast address reach `each`. If
+    /// [`Config::udp_port`] was given, only those to that port do. All others are counted in
+    /// [`Port::ignored`].
     ///
     /// # Errors
     /// [`PollError::Closed`] after [`Port::close`].
@@ -91,51 +98,53 @@ impl Port {
         Ok(found)
     }
 
-    /// The way out, for messages that do not answer another; `None` after [`Port::close`].
+    /// The way out, for messages that are not sent during a poll. `None` after [`Port::close`].
     pub fn outbound(&mut self) -> Option<Outbound<'_>> {
         let outlet = &mut self.link.as_mut()?.outlet;
         Some(Outbound { outlet, outbox: &mut self.outbox, now: Instant::now() })
     }
 
-    /// [`Outbound::send`]. A port that was closed drops the message.
+    /// Sends a copy of `data`, 65,507 bytes at most: see [`Outbound::send`]. A port that was closed drops the
+    /// message, and does not count it.
     ///
     /// # Errors
-    /// [`SendError`].
+    /// [`SendError::TooLong`]: `data` has more than 65,507 bytes.
     pub fn send(&mut self, data: &[u8], to: SocketAddrV4) -> Result<Sent, SendError> {
         self.outbound().map_or(Ok(Sent::Dropped), |mut out| out.send(data, to))
     }
 
-    /// [`Outbound::buffer`].
+    /// An empty buffer to write a message in place: see [`Outbound::buffer`]. `None` also after
+    /// [`Port::close`].
     pub fn buffer(&mut self) -> Option<SendBuffer> {
         self.outbound()?.buffer()
     }
 
-    /// [`Outbound::send_buffer`]. A port that was closed drops it.
+    /// Sends what was written to a buffer: see [`Outbound::send_buffer`]. A port that was closed drops it.
     pub fn send_buffer(&mut self, buffer: SendBuffer, to: SocketAddrV4) -> Sent {
         self.outbound().map_or(Sent::Dropped, |mut out| out.send_buffer(buffer, to))
     }
 
-    /// Whether nobody has called [`Stopper::stop`].
+    /// Whether the loop should go on: nobody has called [`Stopper::stop`] or [`Port::close`].
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// What ends the loop, from another thread or a signal handler.
+    /// A handle that ends the loop from another thread or from a signal handler.
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.running))
     }
 
-    /// Whether the link has come up since the start.
+    /// Whether the link has come up since the port was opened.
     pub fn is_up(&self) -> bool {
         self.node.look_at_link()
     }
 
-    /// Where the node can be sent to. The port is 0 if it takes all.
+    /// Where the node can be sent to. The port is 0 if datagrams to any port are taken.
     pub fn address(&self) -> SocketAddrV4 {
         self.config.address()
     }
 
-    /// What the port did: datagrams, frames, and drops by reason.
+    /// What the port did since it was opened: datagrams, frames, and drops by reason.
     pub fn counters(&self) -> Tally {
         let mut tally = self.node.past.clone();
         if let Some(link) = &self.link {
@@ -144,20 +153,21 @@ impl Port {
         tally
     }
 
-    /// Datagrams that were for others, or for another UDP port.
+    /// Datagrams that arrived whole, but for another address or another UDP port.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// Messages that were dropped on the way out, and those that still wait there.
+    /// How many messages were dropped on the way out, and how many wait there now.
     pub fn unsent(&self) -> (u64, usize) {
         (self.outbox.dropped(), self.outbox.len())
     }
 
-    /// Stops the port. What waits is dropped; the device has 100 ms to take the last frames.
+    /// Stops the port. Messages that wait are dropped and counted. It waits up to 100 ms for the device to
+    /// take the last frames, and longer if grants have to be given back.
     ///
     /// # Errors
-    /// [`PollError`]: it is closed already, or its driver refuses.
+    /// [`PollError::Closed`]: it is closed already. [`PollError::Device`]: the driver refuses.
     pub fn close(&mut self) -> Result<(), PollError> {
         let mut link = self.link.take().ok_or(PollError::Closed)?;
         self.running.store(false, Ordering::Relaxed);
@@ -182,15 +192,15 @@ impl Drop for Port {
     }
 }
 
-/// Why there is no port.
+/// Why [`Port::open`] failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PortError {
     /// EAL has no device of this name.
     NoDevice {
-        /// The name.
+        /// The name that was asked for.
         device: String,
-        /// Those that it has.
+        /// The devices that EAL has.
         known: Vec<String>,
     },
     /// The port cannot be prepared.
@@ -204,7 +214,8 @@ impl fmt::Display for PortError {
         match self {
             Self::NoDevice { device, known } if known.is_empty() => write!(
                 f,
-                "EAL has no device {device}, and no other: give it one, such as --vdev={device} or -a 0000:01:00.0"
+                "EAL has no device {device}, and no other: give it one, such as --vdev={device} or -a \
+                 0000:01:00.0"
             ),
             Self::NoDevice { device, known } => {
                 write!(f, "EAL has no device {device}: there are {}", known.join(", "))
@@ -225,13 +236,13 @@ impl error::Error for PortError {
     }
 }
 
-/// Why a port is not polled, or not stopped.
+/// Why [`Port::poll`] or [`Port::close`] failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PollError {
-    /// It is closed.
+    /// The port is closed.
     Closed,
-    /// The device is not stopped, and its driver says why.
+    /// The device cannot be stopped.
     Device(StopError),
 }
 

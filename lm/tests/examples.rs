@@ -1,4 +1,4 @@
-//! The examples are run, as their first lines say: each says what it saw, and fails if that is not right.
+//! Runs each example as its first lines say. An example prints what it saw, and fails if that is not right.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Cargo builds a package's examples beside its tests.
+/// An example as a command. Cargo builds a package's examples beside its tests.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("this program has a path");
     let build = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
@@ -26,7 +26,7 @@ fn example(name: &str) -> Command {
     command
 }
 
-/// A file of this process's own.
+/// The path of a file of this process's own.
 fn file(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("lm-examples-{}-{name}", std::process::id()))
 }
@@ -37,7 +37,7 @@ fn said(output: &Output) -> String {
     text
 }
 
-/// Two ports of net_memif that are joined.
+/// Runs an example on two net_memif ports that are connected to each other. Returns what it printed.
 fn joined(name: &str, more: &[&str]) -> String {
     let socket = file(name);
     let vdev = |i: usize, role: &str| {
@@ -71,7 +71,7 @@ fn ports_run_on_lcores_of_their_own_and_are_stopped_by_another_thread() {
     assert!(text.contains("net_memif0 on lcore 1") && text.contains("net_memif1 on lcore 2"), "{text}");
 }
 
-/// A capture with one datagram of LM's, in two frames, the last one first.
+/// Writes a capture with one datagram of LM's, the last frame first.
 fn capture(path: &Path, len: usize) {
     let flow = lm_proto::wire::Flow { src: 0x0a01_0001, dst: 0x0a01_0002, src_port: 9, dst_port: 7000 };
     let ends = lm_proto::alf::Ends { src_mac: [2, 0, 0, 0, 0, 1], dst_mac: [2, 0, 0, 0, 0, 2], flow };
@@ -107,7 +107,7 @@ fn a_queue_of_the_applications_own_is_adopted() {
     assert!(text.contains("1 messages, 2000 bytes, copied 0"), "{text}");
 }
 
-/// A process that is ended whatever happens.
+/// A process that is killed when the test ends, however it ends.
 struct Running(Child);
 
 impl Drop for Running {

@@ -1,5 +1,5 @@
-//! The facade on two ports of net_memif that are joined: what its documentation promises, step by step in one process, since
-//! there is one EAL in each.
+//! What the documentation of `lm` promises, on two net_memif ports that are connected to each other. The
+//! steps share one process and one `main`, since a process has one EAL.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,7 +16,7 @@ fn ensure(ok: bool, what: &str) -> Result<(), Failed> {
     if ok { Ok(()) } else { Err(what.into()) }
 }
 
-/// Polls both ports until `done`, or for two seconds.
+/// Calls `done`, which polls both ports, until it says true, or for five seconds.
 fn until(
     a: &mut Port,
     b: &mut Port,
@@ -42,7 +42,7 @@ fn refusals(eal: &Eal) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Every length comes as it was sent, with its addresses; each was acknowledged.
+/// Messages of every kind of length arrive as they were sent, with their addresses, and are counted.
 fn messages(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     for len in [0, 1, 1472, 1473, 7168, 65_507] {
         let data: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
@@ -79,7 +79,7 @@ fn others(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(came == [b"ours"] && b.ignored() == 1, "the other one was ignored")
 }
 
-/// Messages for a peer that does not answer ARP yet wait, 256 of them, and do not hold up those for another.
+/// Messages for a peer that does not answer ARP wait, and do not hold up those for another peer.
 fn waiting(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     let nobody = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 99), 1);
     let sent = |a: &mut Port, buffers: usize| -> Result<Vec<Sent>, Failed> {
@@ -103,7 +103,7 @@ fn waiting(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(a.unsent() == (0, 0), "all of them went")
 }
 
-/// A message is sent on from where it landed; who holds it longer than the port lives keeps its memory.
+/// A message is sent on from where it landed. One that is held longer than its port lives keeps its memory.
 fn forwarded_and_kept(a: &mut Port, b: &mut Port) -> Result<lm::Message, Failed> {
     let data = vec![3; 20_000];
     a.send(&data, B)?;
