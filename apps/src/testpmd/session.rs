@@ -168,7 +168,7 @@ impl Session {
             let Some(mut link) = port.link.take() else { continue };
             port.base = link.tally();
             port.base_device = port.count_device();
-            self.options.tx_to.iter().for_each(|to| link.outlet.pin(to.to_bits()));
+            self.options.tx_to.iter().for_each(|&to| link.outlet.pin(to));
             let plan = Plan {
                 sizes: self.options.txsize.clone(),
                 seed: self.options.seed,

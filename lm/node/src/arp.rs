@@ -1,7 +1,11 @@
 //! [`Resolver`]: which MAC address a datagram goes to.
 //!
-//! A port's `--eth-peer` decides, if there is one. Else the address is asked for by ARP; `lm_proto::neighbours` says who is believed.
-//! Devices that are files never answer: after 200 ms datagrams go to the broadcast address, until an answer comes.
+//! A [`Link`](crate::Link) asks it before each datagram, and shows it every frame that is not LM's. If the
+//! configuration fixes the peer's MAC address, that one is used. Otherwise the address is asked for by ARP,
+//! and `lm_proto::neighbours` says whose answers are believed.
+//!
+//! A device that is a file never answers. Therefore datagrams go to the broadcast address when there was no
+//! answer for 200 ms, until one comes.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -11,41 +15,42 @@ use lm_proto::neighbours::{ArpCounters, Event, Resolution};
 use lm_proto::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 use rte::port::{MacAddr, PortId};
 
-/// How long nothing is sent while nobody answers.
+/// How long datagrams wait for an answer before they go to the broadcast address.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What a datagram's destination is.
+/// Where a datagram goes on the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// This MAC address.
+    /// To this MAC address.
     To(Mac),
-    /// Not known yet: try again.
+    /// The address is not known yet. Try again at the next turn.
     Wait,
 }
 
-/// The neighbours of a port.
+/// The neighbours of a port, and how they are asked.
 #[derive(Debug)]
 pub struct Resolver {
     port: PortId,
     neighbours: Neighbours,
     peer: Option<Mac>,
-    /// When time began for the table.
+    /// The table counts time from here.
     began: Instant,
-    /// Addresses of which it was said that nobody answers: those that the user named, and the first of all others. Strangers
-    /// can invent the rest.
+    /// Addresses for which the log says already that nobody answers. These are addresses that the user named.
+    /// Of all others only the first is logged, since strangers can invent any number of them.
     silent: Vec<u32>,
     others_said: bool,
 }
 
 impl Resolver {
-    /// A table for the node that has these addresses; `peer` is `--eth-peer`, `named` is whom the user wants to send to.
+    /// A table for the node with these addresses, in host byte order. `peer` is the MAC address that all
+    /// datagrams go to, if the user fixed one. `named` is the address that the user wants to send to.
     pub fn new(port: PortId, mac: Mac, address: u32, peer: Option<Mac>, named: u32) -> Self {
         let mut neighbours = Neighbours::new(mac, address);
         neighbours.pin(named);
         Self { port, neighbours, peer, began: Instant::now(), silent: Vec::new(), others_said: false }
     }
 
-    /// The user wants to send to this address, too.
+    /// The user wants to send to this address (host byte order), too. Its entry is never evicted.
     pub fn pin(&mut self, address: u32) {
         self.neighbours.pin(address);
     }
@@ -55,20 +60,20 @@ impl Resolver {
         self.neighbours.mac()
     }
 
-    /// What the table counted.
+    /// What the table counted since it was made.
     pub fn counters(&self) -> ArpCounters {
         self.neighbours.counters()
     }
 
-    /// A question for `address` whose answer goes to one of our other MAC addresses, `from`, and that nobody learns
-    /// anything from (RFC 5227's probe).
+    /// An ARP frame that asks for `address` and has the answer sent to `from`, one of our other MAC
+    /// addresses. Nobody learns an address from it: it is the probe of RFC 5227, section 1.1.
     pub fn probe(&self, from: Mac, address: u32) -> [u8; MIN_FRAME] {
         let question =
             Arp { operation: Arp::REQUEST, sender_mac: from, sender: 0, target_mac: [0; 6], target: address };
         question.frame(self.peer.unwrap_or(BROADCAST))
     }
 
-    /// Learns from a frame that is not LM's; what to answer, if something.
+    /// Learns from a frame that is not LM's. Returns the frame to answer with, if there is an answer.
     pub fn hear(&mut self, frame: &[u8], now: Instant) -> Option<[u8; MIN_FRAME]> {
         let now = self.since(now);
         let answer = self.neighbours.hear(frame, now);
@@ -76,7 +81,8 @@ impl Resolver {
         answer
     }
 
-    /// Asks whom it is time to ask, by `ask`, which says whether that worked.
+    /// Asks the neighbours that it is time to ask. `ask` sends a frame, and says whether there was room for
+    /// it.
     #[inline]
     pub fn poll(&mut self, now: Instant, ask: impl FnMut(&[u8; MIN_FRAME]) -> bool) {
         let Some(due) = self.neighbours.due() else { return };
@@ -87,7 +93,8 @@ impl Resolver {
         }
     }
 
-    /// Where to send what is for `address`. `ask` sends a frame that asks for it, and says whether that worked.
+    /// Where to send what is for `address` (host byte order). `ask` sends a frame, and says whether there was
+    /// room for it.
     pub fn route(&mut self, address: u32, now: Instant, ask: impl FnMut(&[u8; MIN_FRAME]) -> bool) -> Route {
         if let Some(mac) = self.peer.or_else(|| fixed(address)) {
             return Route::To(mac);
@@ -106,7 +113,7 @@ impl Resolver {
         }
     }
 
-    /// The table's time.
+    /// A moment as the table counts time.
     fn since(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.began)
     }
@@ -122,7 +129,8 @@ impl Resolver {
             self.others_said = true;
         }
         log::info!(
-            "port {}: nobody answers ARP for {}, so datagrams go to the broadcast address; --eth-peer={},MAC fixes one",
+            "port {}: nobody answers ARP for {}, so datagrams go to the broadcast address; \
+             --eth-peer={},MAC fixes one",
             self.port,
             Ipv4Addr::from_bits(address),
             self.port
@@ -135,8 +143,8 @@ impl Resolver {
             let port = self.port;
             match event {
                 Event::Conflict(theirs) => log::warn!(
-                    "port {port}: {} is our address ({}), and {} says that it is its own, too: give one of the two another \
-                     (--tx-ip); it is said once, and counted as arp conflicts",
+                    "port {port}: {} is our address ({}), and {} says that it is its own, too: give one of \
+                     the two another (--tx-ip); it is said once, and counted as arp conflicts",
                     Ipv4Addr::from_bits(self.neighbours.address()),
                     MacAddr(self.neighbours.mac()),
                     MacAddr(theirs)

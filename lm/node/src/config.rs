@@ -1,4 +1,7 @@
-//! [`PortConfig`]: what a node is told of a port, and of the ends of the wire.
+//! [`PortConfig`]: what a node is told of its port and of the link.
+//!
+//! A program fills it in from its own options; [`NodePort`](crate::NodePort) reads it when the port is opened
+//! and when it is started. Values are not checked here: the operation that uses a value refuses it.
 
 use std::time::Duration;
 
@@ -8,75 +11,78 @@ use lm_proto::alf::ChecksumMode;
 use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 
-/// A port, addresses, and what counts as proof.
+/// How a port is opened and started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PortConfig {
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// Descriptors to send from; `None`: what suits the device.
+    /// Descriptors to send from. `None`: as many as suit the device.
     pub txd: Option<u16>,
-    /// Frames that one poll takes.
+    /// Frames that one poll takes of a queue.
     pub burst: u16,
     /// Whether receive interrupts are set up, so that a loop may sleep.
     pub interrupts: bool,
-    /// mbufs of the landing pool; `None`: some more than `rxd`.
+    /// mbufs of the landing pool. `None`: `rxd` and some more.
     pub mbufs: Option<u32>,
-    /// The peer's MAC address; `None`: it is asked for by ARP.
+    /// The MAC address that everything is sent to. `None`: each peer is asked for its own by ARP.
     pub peer_mac: Option<Mac>,
-    /// From us to the peer: our address is the one that ARP is answered for.
+    /// The flow from this node to its peer. ARP is answered for its source address. It is the header's own
+    /// [`Flow`] rather than two socket addresses because the sender takes it as it is; `lm::Config` is where
+    /// users give `std::net` addresses.
     pub flow: Flow,
-    /// Bytes of IP packet on the link.
+    /// The MTU: bytes of IP packet on the link, 576 to 9216.
     pub mtu: u16,
-    /// UDP checksums of what is sent.
+    /// Whether UDP checksums are computed for what is sent.
     pub checksum: ChecksumMode,
     /// What proves that a datagram is whole.
     pub require: Require,
-    /// Datagrams that each landing queue puts together from fragments at once.
+    /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,
-    /// How frames land; `None`: overlapping where the device allows it.
+    /// How slots are laid. `None`: overlapping where the device allows it.
     pub layout: Option<SlotLayout>,
-    /// The user promises that relaxed ordering is off, where that cannot be proven.
+    /// Whether the user promises that PCIe relaxed ordering is off, where that cannot be proven.
     pub assume_ordered: bool,
-    /// Addresses that are steered to landing queues of their own; none: there is one queue, for all.
+    /// MAC addresses whose frames are steered to landing queues of their own. Empty: one queue takes all
+    /// frames.
     pub landing_macs: Vec<Mac>,
-    /// Admission control; `None`: off.
+    /// Admission control. `None`: it is off.
     pub admission: Option<AdmissionConfig>,
-    /// Bytes of the landing region.
+    /// Bytes of each queue's landing region.
     pub region: usize,
-    /// The landing region is mapped once, also where it could be mapped twice.
+    /// Whether the landing region is mapped only once, even where it could be mapped twice.
     pub no_mirror: bool,
 }
 
-/// Admission control. All nodes of a cluster have the same.
+/// How admission control works on a port. All nodes of a cluster are given the same.
 #[derive(Clone, Debug)]
 pub struct AdmissionConfig {
     /// How grants are given.
     pub policy: Policy,
-    /// How long a receiver waits behind the end of a grant; `None`: until its ring has been flushed.
+    /// How long a receiver waits after the end of a grant. `None`: until its ring has been flushed.
     pub drain: Option<Duration>,
-    /// Between two lots of flush frames.
+    /// The pause between two lots of flush frames.
     pub flush_gap: Duration,
 }
 
 /// Who a node is to the others of its cluster, for as long as its port is started.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The cluster's key; `None`: control messages are believed unsigned.
+    /// The cluster's key. `None`: control messages are not signed, and are believed.
     pub key: Option<Key>,
-    /// The number of this life: another one for each start.
+    /// The number of this life of the node. Each start takes another one.
     pub incarnation: u64,
 }
 
 impl Default for Identity {
-    /// No key, and any number.
+    /// No key, and an incarnation that no earlier life of the node is likely to have had.
     fn default() -> Self {
         Self { key: None, incarnation: ac::Config::any_incarnation() }
     }
 }
 
 impl PortConfig {
-    /// What suits most, for a node that sends and receives as `flow` says.
+    /// Defaults that suit most nodes. `flow` is the flow from this node to its peer.
     pub fn new(flow: Flow) -> Self {
         Self {
             rxd: 512,
@@ -99,12 +105,13 @@ impl PortConfig {
         }
     }
 
-    /// How frames land first, if it matters: separate until somebody is admitted.
+    /// How slots are laid at the start. With admission control they are separate until somebody is admitted.
+    /// `None`: as the device allows.
     pub fn first_layout(&self) -> Option<SlotLayout> {
         self.layout.or(self.admission.as_ref().map(|_| SlotLayout::Separate))
     }
 
-    /// Between two lots of flush frames.
+    /// The pause between two lots of flush frames; none without admission control.
     pub fn flush_gap(&self) -> Duration {
         self.admission.as_ref().map_or(Duration::ZERO, |admission| admission.flush_gap)
     }

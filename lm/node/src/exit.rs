@@ -1,4 +1,8 @@
-//! [`Exit`]: the port that a steered port's ordinary frames go out by, and come in. With a net_tap, the kernel has them.
+//! [`Exit`]: the port that the ordinary frames of a steered port are exchanged with.
+//!
+//! A card that steers gives frames that are not LM's to a queue of their own ([`crate::ordinary`]). They go
+//! out by an exit, and what comes in by the exit is sent on the steered port. If the exit is a net_tap, the
+//! kernel's network stack takes part that way. [`NodePort::set_exit`](crate::NodePort::set_exit) takes one.
 
 use std::{error, fmt};
 
@@ -9,19 +13,23 @@ use rte::port::{
 };
 use rte::{Burst, Eal, Mbuf};
 
-/// Descriptors each way, and mbufs that come in by it.
+/// Descriptors of each of its two rings.
 const DESCRIPTORS: u16 = 256;
+/// mbufs for frames that come in by it.
 const MBUFS: u32 = 1023;
 
-/// A port that nothing lands on.
+/// A started port that nothing lands on.
 pub struct ExitPort {
     port: Port,
-    // Its mbufs wait in other ports' rings, too: last.
+    // Dropped last: mbufs of this pool wait in other ports' rings, too.
     _pool: Mempool,
 }
 
 impl ExitPort {
-    /// Takes a port and starts it.
+    /// Takes a port, with one queue each way, and starts it.
+    ///
+    /// # Errors
+    /// [`ExitError`] says at which step DPDK refused.
     pub fn open(eal: &Eal, id: PortId) -> Result<Self, ExitError> {
         let mut port = Port::open(eal, id).map_err(ExitError::Open)?;
         port.configure(&PortConfig::default()).map_err(ExitError::Configure)?;
@@ -33,7 +41,7 @@ impl ExitPort {
         Ok(Self { port, _pool: pool })
     }
 
-    /// Its queues, for as long as the steered port runs; `None`: somebody has them.
+    /// Its queues, for as long as the steered port runs. `None`: they are out already.
     pub fn queues(&mut self) -> Option<Exit> {
         let (rx, tx) = (self.port.take_rx(0)?, self.port.take_tx(0)?);
         Some(Exit { rx, tx, inward: Burst::new(), outward: Burst::new(), lost: 0 })
@@ -83,7 +91,7 @@ impl error::Error for ExitError {
 /// Frames that one turn takes.
 const BURST: usize = 32;
 
-/// The queues of an exit.
+/// The queues of an exit. They belong to the thread that polls the steered port.
 pub struct Exit {
     rx: RxQueue,
     tx: TxQueue,
@@ -94,12 +102,14 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// A frame goes out, with others at the end of the turn; one too many is dropped, as on a full queue, and counted.
+    /// Keeps a frame until the end of the turn, when it goes out. A frame beyond what one turn takes is
+    /// dropped and counted in [`Exit::lost`].
     pub fn push(&mut self, frame: Mbuf) {
         self.lost += u64::from(self.outward.push(frame).is_err());
     }
 
-    /// The end of a turn: frames go out, and those that come in are given to `put`; how many did.
+    /// Ends a turn: the frames that were kept go out, and each that came in is given to `put`. Returns how
+    /// many came in.
     pub fn turn(&mut self, put: impl FnMut(Mbuf)) -> usize {
         if !self.outward.is_empty() {
             self.tx.send(&mut self.outward);

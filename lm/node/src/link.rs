@@ -1,5 +1,11 @@
-//! [`Link`]: a started port as forwarding uses it: messages in, messages out, ARP on the side.
+//! [`Link`]: a started port as a loop sees it: messages in, messages out.
+//!
+//! [`NodePort::start`](crate::NodePort::start) makes it. One thread polls it by [`Link::receive`], which
+//! answers ARP and takes admission control's turn besides. Its sending half, the [`Outlet`], goes to the
+//! closure that takes the messages. No function here blocks, but for [`Link::release_grants`], which says for
+//! how long.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,17 +25,17 @@ use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
 
-/// A started port. It belongs to the thread that forwards.
+/// A started port. It belongs to the thread that polls it, and can be moved to another one.
 pub struct Link {
     /// The port.
     pub port: PortId,
     /// The landing queues: one, unless frames are steered.
     pub receivers: Vec<Receiver>,
-    /// What is steered to none of them.
+    /// The queue for frames that are steered to none of them. `None`: nothing is steered.
     pub ordinary: Option<Ordinary>,
     /// The way out.
     pub outlet: Outlet,
-    /// Of its receive queues, where the loop may sleep.
+    /// The interrupts of its receive queues. Empty unless the loop may sleep.
     pub interrupts: Vec<RxInterrupt>,
 }
 
@@ -38,23 +44,23 @@ pub struct Outlet {
     /// The transmit queue.
     pub sender: Sender,
     resolver: Resolver,
-    /// From us to our peer.
+    /// The flow from this node to its peer.
     ours: Flow,
     /// Whether the link has been seen up since the port's start.
     up: Arc<AtomicBool>,
-    /// The last route, and when it was found.
+    /// The last route that was found: for which address, to which MAC address, and when.
     route: Option<(u32, Mac, Instant)>,
-    /// Admission control, with `--ac`.
+    /// Admission control. `None`: it is off.
     pub admission: Option<Box<Admission>>,
-    /// It was asked for somebody since the last look.
+    /// Whether admission control was asked for leave since [`Link::ends`] last looked.
     asking: bool,
-    /// How its flush frames go.
+    /// How many flush frames may go at a time.
     pace: Pace,
 }
 
-/// How long the end of grants may take when forwarding ends, since something went out.
+/// How long [`Link::release_grants`] waits after something last went out.
 const ENDING: Duration = Duration::from_millis(20);
-/// How long a route is taken as it was found.
+/// How long a route is used before the neighbours are asked for it again.
 const FRESH: Duration = Duration::from_millis(50);
 
 impl Link {
@@ -69,8 +75,12 @@ impl Link {
         Self { port, receivers, ordinary, outlet, interrupts }
     }
 
-    /// Polls once for at most `burst` frames a queue, `now`, and gives each datagram that became whole to `deliver`, together with the way out. Returns the
-    /// frames received, and what admission control did. ARP is answered and learnt from; other strangers are dropped, as the receiver counted them.
+    /// Polls each queue once, for at most `burst` frames, and gives each datagram that became whole to
+    /// `deliver`, together with the way out. `now` is the time of the poll. Returns how much was found:
+    /// frames received, and what admission control had to do.
+    ///
+    /// ARP is answered and learnt from. Other frames that are not LM's are dropped, and the receiver has
+    /// counted them.
     #[inline]
     pub fn receive(
         &mut self,
@@ -123,13 +133,14 @@ impl Link {
             frames += outlet.admission_turn(now, &mut self.receivers);
         }
         outlet.ask_neighbours(now);
-        // What is urgent has waited for room.
+        // Urgent frames may have waited for room in the queue.
         outlet.sender.flush();
         frames
     }
 
-    /// How long it may be left alone when a poll found nothing, unless frames come; `None`: no time at all, since frames wait
-    /// for others, or for room in the transmit queue.
+    /// How long the link may be left alone after a poll that found nothing, unless frames come. `None`: it
+    /// must be polled on, since received frames wait for the rest of their datagram, or sent ones for room in
+    /// the queue.
     pub fn rest(&mut self) -> Option<Duration> {
         let busy =
             self.receivers.iter().any(|receiver| receiver.waiting() > 0) || self.outlet.sender.flush() > 0;
@@ -137,7 +148,8 @@ impl Link {
         (!busy).then_some(if others { BRIEF } else { LONGEST })
     }
 
-    /// Where datagrams of this flow go to, as [`Outlet::ends`] says it. A request that is due goes out before this returns.
+    /// Where datagrams of this flow go to, as [`Outlet::ends`] says it. If that needs a request for
+    /// admission, the request goes out before this returns.
     pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let ends = self.outlet.ends(flow, now);
         if std::mem::take(&mut self.outlet.asking) {
@@ -146,8 +158,8 @@ impl Link {
         ends
     }
 
-    /// Forwarding ends: grants are given back. What goes out then, flush frames too, goes out before this returns, unless it
-    /// takes too long.
+    /// Gives all grants back, since forwarding ends. `LM_ENDME` and flush frames go out before this returns.
+    /// It blocks until they have gone, or until nothing went out for 20 ms.
     pub fn release_grants(&mut self) {
         let Some(admission) = &mut self.outlet.admission else { return };
         admission.release_all();
@@ -165,7 +177,7 @@ impl Link {
         }
     }
 
-    /// What receiver and sender have counted, and the pool as it is now.
+    /// What the receivers, the sender, ARP and the ordinary queue have counted since the start.
     pub fn tally(&self) -> Tally {
         let (ordinary, ordinary_lost) = self.ordinary.as_ref().map_or((0, 0), |o| (o.frames, o.lost()));
         let (sent, arp) = (self.outlet.sender.stats(), self.outlet.arp());
@@ -176,19 +188,19 @@ impl Link {
         tally
     }
 
-    /// Frames received and sent.
+    /// Frames received and sent since the start.
     pub fn frames(&self) -> u64 {
         let received: u64 = self.receivers.iter().map(|receiver| receiver.counters().frames).sum();
         let ordinary = self.ordinary.as_ref().map_or(0, |ordinary| ordinary.frames);
         received + ordinary + self.outlet.sender.stats().frames
     }
 
-    /// Datagrams received.
+    /// Datagrams received since the start.
     pub fn datagrams(&self) -> u64 {
         self.receivers.iter().map(|receiver| receiver.counters().datagrams).sum()
     }
 
-    /// The landing pools now, as one.
+    /// The landing pools at this moment, added up. `None`: there are none.
     pub fn pool(&self) -> Option<PoolView> {
         let waiting = self.receivers.iter().map(|receiver| receiver.waiting()).sum();
         let pool = PoolView::of_all(self.receivers.iter().filter_map(Receiver::pool))?;
@@ -197,7 +209,8 @@ impl Link {
 }
 
 impl Outlet {
-    /// The way out of a port; `up` tells whether its link has come up.
+    /// The way out of a port. `ours` is the flow from this node to its peer, and `up` tells whether the link
+    /// has come up.
     pub fn new(
         sender: Sender,
         resolver: Resolver,
@@ -209,7 +222,8 @@ impl Outlet {
         Self { sender, resolver, ours, up, route: None, admission, asking: false, pace }
     }
 
-    /// Admission control's turn: control messages go out, landing queues are laid. How much there was to do.
+    /// Gives admission control its turn: control messages go out, and landing queues change their layout.
+    /// Returns how much there was to do.
     fn admission_turn(&mut self, now: Instant, receivers: &mut [Receiver]) -> usize {
         let Some(mut admission) = self.admission.take() else { return 0 };
         let done =
@@ -218,19 +232,21 @@ impl Outlet {
         done
     }
 
-    /// A control message, from this address if there is one, else from the port's, before datagrams that are sent later: in a
-    /// stream that keeps the queue full a grant could not be renewed. If too many wait it is lost, and will be repeated.
+    /// Sends a control message. Its source is the MAC address `from`, or the port's if there is none. It goes
+    /// before datagrams that wait, or a stream that keeps the queue full could not renew its grant. If too
+    /// many urgent frames wait, it is lost, and the protocol repeats it.
     fn send_control(&mut self, to: ac::NodeId, from: Option<Mac>, payload: &[u8], now: Instant) {
         let flow = control_flow(self.ours.src, to);
-        // Whoever is not known yet hears it with all others.
+        // A peer whose MAC address is not known yet is reached by broadcast.
         let src_mac = self.resolver.mac();
         let mut ends = self.address(flow, now).unwrap_or(Ends { src_mac, dst_mac: BROADCAST, flow });
         ends.src_mac = from.unwrap_or(src_mac);
         let _ = self.sender.send_urgent(payload, &ends);
     }
 
-    /// Flush frames to where the datagrams go: how many went, of so many that are due. They are a ring full, and where no
-    /// wire paces them (virtual devices, emulated cards) a receiver on the same CPU has to have it now and then to take them.
+    /// Sends flush frames to where the datagrams go. Returns how many of the `frames` that are due went. They
+    /// come by the ring full. Where no wire paces them (virtual devices, emulated cards), a receiver on the
+    /// same CPU must have it between two lots, to take them.
     fn send_flush(&mut self, to: u32, ends: &Ends, frames: u16) -> u16 {
         let flow = control_flow(self.ours.src, ac::NodeId(to.into()));
         let frame = flush_frame(flow, ends.src_mac, ends.dst_mac);
@@ -246,7 +262,8 @@ impl Outlet {
         frames
     }
 
-    /// Where datagrams for `ends` may go now, if they may; flush frames go first, if any are due.
+    /// Where datagrams for `ends` may go now, by admission control. `None`: nowhere yet. Flush frames that
+    /// are due go first.
     fn admitted(&mut self, ends: Ends) -> Option<Ends> {
         let Some(admission) = &mut self.admission else { return Some(ends) };
         let to = |landing: Option<Mac>| Ends { dst_mac: landing.unwrap_or(ends.dst_mac), ..ends };
@@ -268,17 +285,24 @@ impl Outlet {
         }
     }
 
-    /// Sends a datagram where [`Outlet::ends`] said.
+    /// Sends a datagram to where [`Outlet::ends`] said.
+    ///
+    /// # Errors
+    /// [`WouldBlock`] with the buffer: the transmit queue is full.
     pub fn send(&mut self, buffer: SendBuffer, ends: &Ends) -> Result<(), WouldBlock<SendBuffer>> {
         self.sender.send(buffer, ends).map(|()| self.count(ends))
     }
 
-    /// Sends a datagram on, from where it landed.
+    /// Sends a received datagram on from where it landed, without a copy.
+    ///
+    /// # Errors
+    /// [`WouldBlock`] with the message: the transmit queue is full, or the message lies where the device
+    /// cannot read it.
     pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
         self.sender.send_message(message, ends).map(|()| self.count(ends))
     }
 
-    /// Sends a copy of a datagram, which cannot go from where it lies: whether there was room for it.
+    /// Sends a copy of a datagram that cannot go from where it lies. Returns whether there was room for it.
     pub fn send_copy(&mut self, message: &Message, ends: &Ends) -> bool {
         let Some(mut buffer) = self.sender.buffer() else { return false };
         message.pieces().for_each(|piece| {
@@ -293,19 +317,19 @@ impl Outlet {
         }
     }
 
-    /// Whether datagrams go to this address as soon as flush frames have gone there.
-    pub fn is_flushing(&self, address: u32) -> bool {
-        self.admission.as_ref().is_some_and(|admission| admission.is_flushing(address))
+    /// Whether datagrams may go to this address as soon as flush frames have gone there.
+    pub fn is_flushing(&self, address: Ipv4Addr) -> bool {
+        self.admission.as_ref().is_some_and(|admission| admission.is_flushing(address.to_bits()))
     }
 
-    /// No more datagrams go to this address for now.
-    pub fn release(&mut self, address: u32) {
+    /// Gives the grant for this address back, if there is one: no more datagrams go there for now.
+    pub fn release(&mut self, address: Ipv4Addr) {
         if let Some(admission) = &mut self.admission {
-            admission.release(address);
+            admission.release(address.to_bits());
         }
     }
 
-    /// The flow from us to our peer.
+    /// The flow from this node to its peer.
     pub fn ours(&self) -> Flow {
         self.ours
     }
@@ -315,14 +339,15 @@ impl Outlet {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Where datagrams of this flow go to; `None` while the link is down, the peer is asked for its address, or it has
-    /// not admitted us.
+    /// Where datagrams of this flow go to. `None`: the link is down, the peer's MAC address is being asked
+    /// for, or the peer has not admitted us. Try again after the next poll.
     pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let ends = self.address(flow, now)?;
         self.admitted(ends)
     }
 
-    /// Where packets of this flow go to; `None` while the link is down or the peer is asked for its address.
+    /// Where packets of this flow go to, whoever has admitted us. `None`: the link is down, or the MAC
+    /// address is being asked for.
     fn address(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let src_mac = self.resolver.mac();
         let fresh = |&(address, _, found): &(u32, Mac, Instant)| {
@@ -345,13 +370,13 @@ impl Outlet {
         }
     }
 
-    /// Asks our peer for a frame to one of our landing addresses.
+    /// Asks the peer for a frame to one of our landing addresses, to see whether the card steers it.
     fn probe(&mut self, mac: MacAddr) {
         let frame = self.resolver.probe(mac.0, self.ours.dst);
         send_bytes(&mut self.sender, &frame);
     }
 
-    /// Asks the neighbours whose turn it is.
+    /// Asks the neighbours that it is time to ask.
     #[inline]
     fn ask_neighbours(&mut self, now: Instant) {
         if self.is_up() {
@@ -360,12 +385,12 @@ impl Outlet {
         }
     }
 
-    /// The user wants to send to this address.
-    pub fn pin(&mut self, address: u32) {
-        self.resolver.pin(address);
+    /// The user wants to send to this address, so its entry in the ARP table is kept.
+    pub fn pin(&mut self, address: Ipv4Addr) {
+        self.resolver.pin(address.to_bits());
     }
 
-    /// What ARP counted.
+    /// What ARP counted since the start.
     pub fn arp(&self) -> ArpCounters {
         self.resolver.counters()
     }
@@ -375,13 +400,13 @@ impl Outlet {
         if let Some(answer) = self.resolver.hear(frame, now)
             && let Some(answer) = self.sender.frame(&answer)
         {
-            // If too many wait it is lost, and will be asked for again.
+            // If too many urgent frames wait, the answer is lost, and the neighbour asks again.
             drop(self.sender.send_frame_urgent(answer));
         }
     }
 }
 
-/// The way out as admission control uses it.
+/// The outlet, as admission control sends by it.
 struct Way<'a> {
     outlet: &'a mut Outlet,
     now: Instant,
@@ -399,25 +424,27 @@ impl Wire for Way<'_> {
                 ends.dst_mac = landing.unwrap_or(ends.dst_mac);
                 self.outlet.send_flush(flow.dst, &ends, frames)
             }
-            // Nobody knows where it is: nothing of ours is in its ring.
+            // The destination has no known MAC address, so nothing of ours is in its ring: the frames count
+            // as sent.
             None => frames,
         }
     }
 }
 
-/// Who a frame that is no datagram of LM's is from, if it is IPv4.
+/// The IPv4 source address of a frame that is no datagram of LM's, if it has one.
 fn source(frame: &[u8]) -> Option<u32> {
     let packet = frame.get(14..).filter(|_| frame[12..14] == lm_proto::wire::TYPE_IPV4.to_be_bytes())?;
     lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
 }
 
-/// Sends a question of ARP's before datagrams that wait, or a stream would never be interrupted for one; but not while another
-/// one waits, as silence would then be no answer: whether it goes.
+/// Sends a question of ARP's before datagrams that wait, since a stream would never let it pass. It does not
+/// go while another urgent frame waits: the question would be late, and silence would be taken for an answer.
+/// Returns whether it goes.
 fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
     sender.urgent() == 0 && sender.frame(frame).is_some_and(|frame| sender.send_frame_urgent(frame).is_ok())
 }
 
-/// Sends a frame of these bytes: whether there was room for it.
+/// Sends a frame of these bytes. Returns whether there was room for it.
 fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
     sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
 }

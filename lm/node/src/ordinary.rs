@@ -1,4 +1,9 @@
-//! [`Ordinary`]: the queue of a steered port that nothing lands on, and what is seen there of the steering.
+//! [`Ordinary`]: the queue of a steered port that nothing lands on.
+//!
+//! On a card that steers, queue 0 takes all frames that are not for a landing address. A
+//! [`Link`](crate::Link) polls it after the landing queues. Control messages and ARP are taken out, and the
+//! rest goes to the [`Exit`], if there is one. What arrives here also shows whether the card steers as it was
+//! told to.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,24 +14,24 @@ use rte::{Burst, Mbuf};
 
 use crate::exit::Exit;
 
-/// Frames that a poll of the ordinary queue takes: it must not keep the landing queues waiting.
+/// Frames that a poll of the ordinary queue takes. It is small, because the landing queues wait meanwhile.
 const BURST: usize = 32;
 
-/// The ordinary queue.
+/// The ordinary queue, and the exit that its frames go on to.
 pub struct Ordinary {
     queue: RxQueue,
     burst: Burst<BURST>,
     probing: Probing,
-    /// Where frames go that are not ours.
+    /// Where frames go that are not for us alone.
     exit: Option<Exit>,
-    /// Frames taken from it.
+    /// Frames taken from the queue.
     pub frames: u64,
-    /// Frames from the exit for which there was no room.
+    /// Frames from the exit for which the steered port had no room.
     lost: u64,
 }
 
 impl Ordinary {
-    /// The queue, where to tell what is seen, and where its frames go, if anywhere.
+    /// `proofs` is told what is seen of the steering. Frames go on to `exit`; without one they are dropped.
     pub fn new(queue: RxQueue, proofs: Arc<Proofs>, exit: Option<Exit>) -> Self {
         Self {
             queue,
@@ -38,20 +43,23 @@ impl Ordinary {
         }
     }
 
-    /// Asks, by `ask`, for a frame to each landing address, as long as none was seen of any.
+    /// Calls `ask` for each landing address that no frame has been seen for yet, when it is time to ask
+    /// again.
     #[inline]
     pub fn probe(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
         self.probing.due(now, ask);
     }
 
-    /// Takes what came and shows each frame to `hear`, which says whether it was for us alone; how many.
+    /// Takes what came and shows each frame to `hear`, which says whether the frame was for us alone. Returns
+    /// how many came.
     pub fn receive(&mut self, mut hear: impl FnMut(&[u8]) -> bool) -> usize {
         let n = self.queue.receive(&mut self.burst);
         for frame in self.burst.drain() {
             let data = frame.data();
             if let Some(mac) = self.probing.proofs().strayed(data) {
                 log::error!(
-                    "port {}: a frame for {mac} came to queue 0: this card does not steer it; leave --landing-mac out",
+                    "port {}: a frame for {mac} came to queue 0: this card does not steer it; leave \
+                     --landing-mac out",
                     self.queue.port()
                 );
             }
@@ -65,19 +73,20 @@ impl Ordinary {
         n
     }
 
-    /// Gives each frame to `send` that comes in by the exit; how many. What finds no room is lost, as on any full queue, and
-    /// counted.
+    /// Gives each frame that comes in by the exit to `send`, which says whether there was room for it.
+    /// Returns how many came. A frame without room is lost, as on any full queue, and counted in
+    /// [`Ordinary::lost`].
     pub fn outgoing(&mut self, mut send: impl FnMut(Mbuf) -> bool) -> usize {
         let lost = &mut self.lost;
         self.exit.as_mut().map_or(0, |exit| exit.turn(|frame| *lost += u64::from(!send(frame))))
     }
 
-    /// Frames between the exit and this port that found no room, either way.
+    /// Frames between the exit and this port that found no room, in both directions.
     pub fn lost(&self) -> u64 {
         self.lost + self.exit.as_ref().map_or(0, |exit| exit.lost)
     }
 
-    /// What is known of the steering.
+    /// What is known of the steering so far.
     pub fn proofs(&self) -> &Proofs {
         self.probing.proofs()
     }

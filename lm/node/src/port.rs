@@ -1,8 +1,13 @@
-//! [`NodePort`]: a port as the thread that owns it has it.
+//! [`NodePort`]: a port that can be prepared, started, stopped and closed.
+//!
+//! The thread that owns the programs' ports has it. While the port is started, its [`Link`] is here, or with
+//! the loop that polls it. A net_memif client is special: it connects only once when it is started, so
+//! [`persist`] starts it again until its server answers.
 
 mod failure;
 mod lost_by_device;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -32,51 +37,59 @@ use crate::tally::{DeviceTally, PoolView, Tally};
 
 pub use self::failure::{OpenError, StartPortError};
 
-/// Buffers to send from: as many of the largest datagrams can be in flight.
+/// Buffers to send from: this many datagrams can be in flight, however large they are.
 const SEND_BUFFERS: usize = 32;
-/// mbufs for headers, at least: four times those of the buffers, since a message that is sent on takes up to three a frame.
+/// The fewest mbufs for headers. A message that is sent on takes up to three a frame, so the number is four
+/// times what the buffers need.
 const HEADER_MBUFS: u32 = 4095;
-/// And beyond the descriptors, each of which may keep one: a datagram at the smallest MTU, and what lcores have in hand.
+/// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
+/// smallest MTU, and for what lcores keep in their caches.
 const MORE_HEADERS: u32 = 1023;
-/// mbufs for frames that are not LM's.
+/// mbufs that frames which are not LM's are copied to.
 const STRANGER_MBUFS: u32 = 511;
 
-/// How long a server is waited for.
+/// How long a net_memif client waits for its server.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a link may take to come up once the server is there, before it is asked again. It may be short of CPU; and where
-/// a client gives up in the midst of the handshake its server may crash (DPDK 22.11, in EAL's interrupt thread).
+/// How long a link may take to come up once the server is there, before the client is started again. The
+/// server may be short of CPU. It must not be cut off in the midst of the handshake, either: it may crash
+/// then (DPDK 22.11, in EAL's interrupt thread).
 const SOON: Duration = Duration::from_secs(2);
-/// The same where asking again would be in vain.
+/// The same for a client that cannot be started again.
 const AT_LAST: Duration = Duration::from_secs(10);
-/// Between two attempts.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A port: prepared for landing, started or not.
+/// A port that is prepared for landing, started or not.
 pub struct NodePort {
-    /// While it is started and nothing forwards. The queues go before the port.
+    /// The started port's link. `None`: the port is stopped, or a loop has the link. It is dropped before the
+    /// port, as its queues must be.
     pub link: Option<Link>,
     /// The port.
     pub landing: LandingPort,
-    /// What its links did before the present one.
+    /// What the links before the present one did, and what the device has lost so far.
     pub past: Tally,
     /// mbufs in the landing pool before the port was opened.
     pub pool_before: u32,
-    /// What the device said that it had lost when it was last asked; [`Self::past`] has it.
+    /// What the device had lost when it was last asked. [`Self::past`] includes it.
     device: DeviceTally,
     started: bool,
     up: Arc<AtomicBool>,
     geometry: Geometry,
-    /// What kind of net_memif client it is, if it is one.
+    /// Which kind of net_memif client it is. `None`: it is none.
     client: Option<Client>,
-    /// Where ordinary frames go.
+    /// The exit that ordinary frames go to, if there is one.
     exit: Option<ExitPort>,
-    // mbufs of these wait in the port's rings: they go after it.
+    // Dropped after the port: mbufs of these two wait in its rings.
     headers: Mempool,
     strangers: Mempool,
 }
 
 impl NodePort {
-    /// Takes a port and prepares it.
+    /// Takes a port and prepares it for landing.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the device cannot be set up like this, the MTU is out of range, or there is too little
+    /// memory.
     pub fn open(eal: &Eal, id: PortId, config: &PortConfig) -> Result<Self, OpenError> {
         let geometry = Geometry::new(config.mtu).map_err(OpenError::Mtu)?;
         let default = PortSetup::default();
@@ -110,7 +123,7 @@ impl NodePort {
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let client = Client::of(&landing.info().driver, &arguments(id));
-        // All that there are: some drivers post already when a queue is set up.
+        // The size and not what is available: some drivers post mbufs when a queue is set up.
         let pool_before = landing.pools().map(LandingPool::size).sum();
         Ok(Self {
             link: None,
@@ -128,25 +141,29 @@ impl NodePort {
         })
     }
 
-    /// Its ordinary frames go there and come from there.
+    /// Ordinary frames are exchanged with `exit` from the next start on.
     pub fn set_exit(&mut self, exit: ExitPort) {
         self.exit = Some(exit);
     }
 
-    /// Its number.
+    /// The port's number.
     pub fn id(&self) -> PortId {
         self.landing.port().id()
     }
 
-    /// Whether it is started.
+    /// Whether the port is started.
     pub fn is_started(&self) -> bool {
         self.started
     }
 
-    /// Starts the port and makes its link. A link that is still down then is not an error: a cable may be plugged in
-    /// later, too.
+    /// Starts the port and makes its link. A link that is still down then is not an error: a cable may be
+    /// plugged in later, too.
     ///
-    /// `give_up` is asked now and then while a net_memif server is waited for: true ends that.
+    /// A net_memif client waits up to 5 s for its server. Meanwhile `give_up` is asked again and again, and
+    /// true ends the waiting.
+    ///
+    /// # Errors
+    /// [`StartPortError`]: the driver does not start the device, or there is too little memory.
     pub fn start(
         &mut self,
         eal: &Eal,
@@ -174,8 +191,8 @@ impl NodePort {
     ) -> Result<(), StartPortError> {
         let id = self.id();
         let socket = self.landing.info().socket;
-        // Who asks for us learns an address that lands, and switches learn it from what we send. With admission control a grant
-        // says where to send to, and all else goes to queue 0.
+        // Where frames are steered, ARP answers name an address that lands, and switches learn it from what
+        // we send. With admission control a grant names that address, and everything else goes to queue 0.
         let steered = self.landing_macs().first().copied().filter(|_| config.admission.is_none());
         let mac = steered.unwrap_or(self.landing.info().mac.0);
         let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
@@ -237,7 +254,7 @@ impl NodePort {
         self.landing.steering().map_or(1, |steering| steering.macs().len())
     }
 
-    /// What the started port keeps for what it receives, in words.
+    /// A line about the memory that the started port keeps for what it receives.
     pub fn memory(&self, config: &PortConfig) -> String {
         let regions = self.link.as_ref().and_then(Link::pool).map_or(0, |pool| pool.region);
         let (queues, each) = (self.landing_queues(), self.receiver_config(config).memory());
@@ -245,12 +262,12 @@ impl NodePort {
         let n = config.reassembly;
         let plural = if queues == 1 { "" } else { "s" };
         format!(
-            "{queues} landing queue{plural}, region {regions} bytes; reassembly of {n} datagrams at once in each: at most \
-             {mib:.1} MiB"
+            "{queues} landing queue{plural}, region {regions} bytes; reassembly of {n} datagrams at once in \
+             each: at most {mib:.1} MiB"
         )
     }
 
-    /// Admission control, if it is asked for: nobody is admitted yet, so slots are separate.
+    /// Admission control, if the configuration has it. Nobody is admitted at first, so slots are separate.
     fn admission(
         &self,
         config: &PortConfig,
@@ -260,7 +277,7 @@ impl NodePort {
         let separate = config.layout == Some(SlotLayout::Separate);
         let setup = Setup {
             life: identity.incarnation,
-            address: config.flow.src,
+            address: Ipv4Addr::from_bits(config.flow.src),
             policy: admission.policy,
             key: identity.key.clone(),
             landing: self.landing_macs(),
@@ -274,13 +291,13 @@ impl NodePort {
         Ok(Some(Box::new(admission)))
     }
 
-    /// The addresses that frames are steered to landing queues by.
+    /// The MAC addresses whose frames are steered to landing queues.
     fn landing_macs(&self) -> Vec<Mac> {
         self.landing.steering().map_or_else(Vec::new, |s| s.macs().iter().map(|mac| mac.0).collect())
     }
 
-    /// Where the driver keeps what it has sent until the descriptor's turn comes again: while there are more buffers than
-    /// descriptors, one is free.
+    /// Buffers to send from. Some drivers keep what they have sent until the descriptor's turn comes again.
+    /// With one buffer more than descriptors, one is free all the same.
     fn send_buffers(&self) -> usize {
         if self.landing.traits().keeps_sent {
             usize::from(self.landing.setup().txd) + 1
@@ -289,8 +306,10 @@ impl NodePort {
         }
     }
 
-    /// A device whose peer reads the very buffers must not be filled to the brim (facts.md, memif): the largest
-    /// datagram, in three segments a frame, always finds room.
+    /// The most descriptors in use, where the peer reads the very buffers that are sent. net_memif's
+    /// zero-copy transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK
+    /// 22.11), so the ring must never be full. What is left free has room for the largest datagram, in three
+    /// segments a frame.
     fn in_flight(&self) -> Option<u32> {
         let room = self.landing.setup().txd.saturating_sub(3 * self.geometry.max_fragments() as u16);
         let traits = self.landing.traits();
@@ -298,17 +317,20 @@ impl NodePort {
             .then(|| u32::from(room.max(1)))
     }
 
-    /// Takes the link apart and stops the port.
+    /// Takes the link apart and stops the port. The link must be here; without one there is nothing to do.
+    ///
+    /// # Errors
+    /// [`StopError`]: queues are out, or the driver refuses.
     pub fn stop(&mut self) -> Result<(), StopError> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
-        // The port is stopped when nothing of it is out.
+        // The port stops only when none of its queues and interrupts is out.
         link.interrupts.clear();
         let unsent = link.outlet.sender.flush() as u64;
         let (sent, arp) = (link.outlet.sender.stats(), link.outlet.arp());
         drop(link.outlet);
         let (ordinary, ordinary_lost) = link.ordinary.take().map_or((0, 0), |o| (o.frames, o.lost()));
         self.past.add(&Tally { sent, arp, ordinary, ordinary_lost, unsent, ..Tally::default() });
-        // Some drivers forget it when they are stopped.
+        // The device is asked before it is stopped, since some drivers forget their counters then.
         self.count_device();
         let mut pools = Vec::new();
         for (pool, engine) in link.receivers.into_iter().filter_map(Receiver::close) {
@@ -320,47 +342,50 @@ impl NodePort {
         self.landing.stop_all(pools)
     }
 
-    /// Whether the link, once more asked if it was down, has come up since the start.
+    /// Whether the link has come up since the start. If it has not, the driver is asked again.
     pub fn look_at_link(&self) -> bool {
         if self.up.load(Ordering::Relaxed) {
             return true;
         }
-        // A driver that cannot tell is taken to be up.
+        // If the driver cannot tell, the link counts as down. It is asked again at the next look.
         let up = self.landing.port().link().is_ok_and(|link| link.up);
         self.up.store(up, Ordering::Relaxed);
         up
     }
 
-    /// Stops and closes it; mbufs in the landing pool then.
+    /// Stops and closes the port. Returns how many mbufs are in the landing pools then.
+    ///
+    /// # Errors
+    /// [`StopError`]: queues are out, or the driver refuses.
     pub fn close(mut self) -> Result<u32, StopError> {
         self.stop()?;
         self.landing.close()
     }
 
-    /// The landing pool, unless it is with the forwarding loop.
+    /// The landing pools at this moment. `None`: a loop has the link, and the pools with it.
     pub fn pool_view(&self) -> Option<PoolView> {
         self.link.as_ref().and_then(Link::pool).or_else(|| PoolView::of_all(self.landing.pools()))
     }
 }
 
-/// A net_memif client asks for its server once, when it is started.
+/// Which kind of net_memif client a port is. A client asks for its server once, when it is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// It can be stopped and started again until it is answered.
     Copying,
-    /// It connects once in a process: when it is cut off, in the midst of the handshake too, DPDK 22.11 closes files of EAL's
-    /// that it would have to show the server the next time.
+    /// It connects once in a process. When it is cut off, even in the midst of the handshake, DPDK 22.11
+    /// closes files of EAL's that the next handshake would need.
     ZeroCopy,
 }
 
 impl Client {
-    /// Of a port with these arguments.
+    /// The kind of a port with this driver and these device arguments. `None`: it is no client.
     pub fn of(driver: &str, args: &str) -> Option<Self> {
         let memif = (driver == "net_memif").then(|| Memif::of(&Devargs::parse(args)))?;
         (!memif.server).then_some(if memif.zero_copy { Self::ZeroCopy } else { Self::Copying })
     }
 
-    /// How long its link may take to come up once the server is there.
+    /// How long the client's link may take to come up once the server is there.
     fn handshake(self) -> Duration {
         match self {
             Self::Copying => SOON,
@@ -368,7 +393,7 @@ impl Client {
         }
     }
 
-    /// What to do if it does not.
+    /// What the user can do if the link does not come up.
     fn advice(self) -> &'static str {
         match self {
             Self::Copying => "stop and start the port when it does",
@@ -377,8 +402,12 @@ impl Client {
     }
 }
 
-/// Starts a port by `start`. A net_memif client is stopped and started again for as long as 5 s, if its server is not
-/// there or not ready yet, if it `may` be tried again, and until somebody gives up.
+/// Starts a port by `start`. If the port is a net_memif client whose server is not there or not ready yet, it
+/// is stopped by `stop` and started again, for up to 5 s, until the link `is_up`, or `give_up` says true.
+///
+/// # Errors
+/// What `stop` returns, and what `start` returns, unless `may` says that it may be tried again and there is
+/// time for that.
 pub fn persist<P, E>(
     port: &mut P,
     (id, client): (PortId, Option<Client>),
@@ -407,7 +436,7 @@ pub fn persist<P, E>(
     }
 }
 
-/// Whether the link comes up in this time.
+/// Whether the link comes up within this time.
 fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool, give_up: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while !is_up(port) {

@@ -1,11 +1,15 @@
 //! Receive modes: how a loop passes the time in which it finds nothing.
 //!
-//! - `poll`: it polls on, as DPDK's loops do: the least latency, a whole CPU;
-//! - `interrupt`: it sleeps as soon as a poll finds nothing, and a frame wakes it;
-//! - `adaptive`: it polls while there is traffic, and sleeps when none came for a while (`--rx-idle`).
+//! - `poll`: it polls on, as DPDK's loops do. This has the least latency, and takes a whole CPU.
+//! - `interrupt`: it sleeps as soon as a poll finds nothing, and a frame wakes it.
+//! - `adaptive`: it polls while there is traffic, and sleeps when none came for an idle spell (`--rx-idle`).
 //!
-//! DPDK's l3fwd-power does the same. A sleep ends with a frame, at the moment that somebody is due, or after [`LONGEST`]: what
-//! comes on other ways (orders, signals, the clock) is looked at that often. No frame is slept through: see `nap`.
+//! DPDK's l3fwd-power does the same. A sleep ends with a frame, at the moment that the loop says, or after
+//! [`LONGEST`]. What comes on other ways (orders, signals, the clock) is looked at that often. No frame is
+//! slept through, as `nap` explains.
+//!
+//! A loop has an [`Idler`], tells it what each turn found, and implements [`Sleeper`] over the ports that it
+//! polls.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,22 +19,23 @@ use rte::port::{RxInterrupt, wait};
 /// How a loop that finds nothing passes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxMode {
-    /// It polls on.
+    /// The loop polls on.
     Poll,
-    /// It sleeps until a frame interrupts.
+    /// The loop sleeps until a frame interrupts.
     Interrupt,
-    /// It polls under load, and sleeps after an idle spell.
+    /// The loop polls under load, and sleeps after an idle spell.
     Adaptive,
 }
 
 /// The longest sleep.
 pub const LONGEST: Duration = Duration::from_millis(10);
-/// The longest one where something else than our frames may want a turn: admission control's clock, or another port.
+/// The longest sleep where something besides frames may need a turn: admission control's clock, or another
+/// port.
 pub const BRIEF: Duration = Duration::from_millis(1);
-/// Falling asleep and waking up takes about as long: not worth it.
+/// A shorter sleep is not worth it: falling asleep and waking up take about as long.
 const SHORTEST: Duration = Duration::from_micros(20);
 
-/// When a loop may sleep.
+/// Decides when a loop may sleep, and lets it sleep.
 #[derive(Clone, Copy, Debug)]
 pub struct Idler {
     mode: RxMode,
@@ -40,24 +45,24 @@ pub struct Idler {
 }
 
 impl Idler {
-    /// In this mode; an idle spell is so long.
+    /// An idler for this mode. `spell` is how long nothing must come before an adaptive loop sleeps.
     pub fn new(mode: RxMode, spell: Duration) -> Self {
         Self { mode, spell, since: None }
     }
 
-    /// Whether it never sleeps.
+    /// Whether the loop never sleeps.
     pub fn polls(&self) -> bool {
         self.mode == RxMode::Poll
     }
 
-    /// A turn found something.
+    /// Tells that a turn found something.
     #[inline]
     pub fn worked(&mut self) {
         self.since = None;
     }
 
-    /// A turn that ended `now` found nothing: how long the loop may sleep, of the `most` that it could; `None`: it polls. A
-    /// sleep that no frame ends is followed by another one.
+    /// A turn that ended at `now` found nothing. Returns how long the loop may sleep, `most` at the longest.
+    /// `None`: it polls on. A sleep that no frame ends does not end the idle spell, so another one follows.
     fn idle(&mut self, now: Instant, most: Duration) -> Option<Duration> {
         let since = *self.since.get_or_insert(now);
         let may = match self.mode {
@@ -68,8 +73,9 @@ impl Idler {
         (may && most >= SHORTEST).then(|| most.min(LONGEST))
     }
 
-    /// Sleeps after a turn that ended `now` and found nothing, if that is in order, and for `most` at the longest; how much
-    /// was found then. A device that fails to interrupt is polled from now on.
+    /// Sleeps after a turn that ended at `now` and found nothing, if the mode allows it, and for `most` at
+    /// the longest. Returns how much was found then. If a device fails to interrupt, the loop polls from then
+    /// on.
     pub fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> usize {
         let Some(most) = self.idle(now, most) else { return 0 };
         match nap(sleeper, most) {
@@ -87,17 +93,18 @@ impl Idler {
     }
 }
 
-/// Whoever polls queues and may sleep meanwhile.
+/// A loop that polls queues and may sleep in between.
 pub trait Sleeper {
     /// The interrupts of all its queues.
     fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt>;
 
-    /// One more turn; how much it found.
+    /// Takes one turn. Returns how much it found.
     fn look(&mut self) -> usize;
 }
 
-/// Sleeps for `most` at the longest, and looks before and afterwards; how much was found. A frame that comes before interrupts
-/// are enabled is found by the look behind that, one that comes later interrupts.
+/// Sleeps for `most` at the longest, and looks before and afterwards. Returns how much was found. A frame
+/// that comes before interrupts are enabled is found by the look that follows. One that comes later
+/// interrupts.
 fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
     for interrupt in sleeper.interrupts() {
         interrupt.enable().map_err(|e| io::Error::other(e.to_string()))?;

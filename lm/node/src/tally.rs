@@ -1,4 +1,8 @@
 //! [`Tally`]: what a port did, as numbers that can be added and subtracted.
+//!
+//! A [`Link`](crate::Link) counts from its start. [`NodePort`](crate::NodePort) keeps the sum of the links
+//! before. Reports show the difference of two tallies. [`PoolView`] is a landing pool at one moment, which
+//! cannot be added up over time.
 
 use lm_engine::SenderStats;
 use lm_landing::{LandingPool, PoolStats, SlotLayout};
@@ -6,20 +10,20 @@ use lm_proto::counters::{Counters, Reason};
 use lm_proto::neighbours::ArpCounters;
 use rte::port::PortStats;
 
-/// Everything counted on a port, or on all of them.
+/// Everything that was counted on a port, or on several.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// By the receiver.
+    /// Counted by the receivers.
     pub counters: Counters,
-    /// By the sender.
+    /// Counted by the sender.
     pub sent: SenderStats,
-    /// By the device.
+    /// Counted by the device.
     pub device: DeviceTally,
-    /// By ARP.
+    /// Counted by ARP.
     pub arp: ArpCounters,
-    /// Frames of the ordinary queue, where frames are steered.
+    /// Frames that came by the ordinary queue, where frames are steered.
     pub ordinary: u64,
-    /// Frames between that queue's port and the one they are exchanged with that found no room.
+    /// Frames between the steered port and its exit that found no room.
     pub ordinary_lost: u64,
     /// Frames that still waited for the device when the port was stopped.
     pub unsent: u64,
@@ -28,18 +32,18 @@ pub struct Tally {
 /// What a device has lost, as far as it knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceTally {
-    /// Frames that it found no room for.
+    /// Received frames that the device found no room for.
     pub missed: u64,
-    /// Frames that came broken, or too long.
+    /// Received frames that were broken or too long.
     pub rx_errors: u64,
-    /// Frames for which there was no mbuf.
+    /// Received frames for which there was no mbuf.
     pub rx_nombuf: u64,
-    /// Frames that it could not send.
+    /// Frames that the device could not send.
     pub tx_errors: u64,
 }
 
 impl DeviceTally {
-    /// Out of all that a device counts.
+    /// The losses among all that a device counts.
     pub fn of(stats: &PortStats) -> Self {
         Self {
             missed: stats.imissed,
@@ -49,7 +53,7 @@ impl DeviceTally {
         }
     }
 
-    /// What came in addition to `before`; a counter that is smaller than then has begun anew.
+    /// What was lost since `before`. A counter that is smaller than it was has begun anew.
     pub fn since(&self, before: &Self) -> Self {
         let more = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
         Self {
@@ -68,7 +72,7 @@ impl DeviceTally {
         self.tx_errors += other.tx_errors;
     }
 
-    /// Received frames that nobody saw.
+    /// Received frames that were lost before any program saw them.
     pub fn rx_lost(&self) -> u64 {
         self.missed + self.rx_errors + self.rx_nombuf
     }
@@ -92,7 +96,7 @@ impl Tally {
         self.unsent += other.unsent;
     }
 
-    /// What was counted since `before`; what the device has lost stays as it is.
+    /// What was counted since `before`. The device's losses stay as they are.
     pub fn since(&self, before: &Self) -> Self {
         let (a, b) = (&self.sent, &before.sent);
         Self {
@@ -114,7 +118,7 @@ impl Tally {
     }
 }
 
-/// Counter by counter.
+/// Applies `f` to each counter of the two.
 fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
     let mut c = Counters::default();
     c.datagrams = f(a.datagrams, b.datagrams);
@@ -134,28 +138,28 @@ fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
 /// A landing pool at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolView {
-    /// mbufs that are not out.
+    /// mbufs that are in the pool.
     pub available: u32,
     /// mbufs in all.
     pub size: u32,
-    /// Bytes of region.
+    /// Bytes of landing region.
     pub region: usize,
-    /// It is mapped twice.
+    /// Whether the region is mapped twice.
     pub mirrored: bool,
-    /// Slots that messages and waiting frames hold.
+    /// Slots that messages and waiting frames hold at this moment.
     pub held: u64,
     /// Frames that wait for the rest of their datagrams.
     pub waiting: usize,
     /// How slots are laid.
     pub layout: SlotLayout,
-    /// Bytes from one overlapping slot to the next.
+    /// Bytes from one overlapping slot to the next: the stride.
     pub stride: usize,
     /// What the pool counted.
     pub stats: PoolStats,
 }
 
 impl PoolView {
-    /// The pool now.
+    /// The pool at this moment. [`PoolView::waiting`] is the receiver's to fill in.
     pub fn of(pool: &LandingPool) -> Self {
         Self {
             available: pool.available(),
@@ -170,7 +174,7 @@ impl PoolView {
         }
     }
 
-    /// Several pools, as one; `None` if there is none.
+    /// Several pools, added up. `None`: there are none. What cannot be added is taken of the first.
     pub fn of_all<'a>(pools: impl Iterator<Item = &'a LandingPool>) -> Option<Self> {
         pools.map(Self::of).reduce(|mut all, one| {
             all.available += one.available;

@@ -3,6 +3,7 @@
 //! Several destinations (`--tx-to`) take turns of [`RUN`] datagrams. A destination that does not admit this
 //! node is passed over after [`PATIENCE`].
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lm_engine::{SendBuffer, WouldBlock};
@@ -67,7 +68,7 @@ impl Tx {
     /// It is the next destination's turn.
     fn pass(&mut self, link: &mut Link, dst: u32) {
         if self.to.len() > 1 {
-            link.outlet.release(dst);
+            link.outlet.release(Ipv4Addr::from_bits(dst));
             self.turn = ((self.turn.0 + 1) % self.to.len(), None, 0);
         }
     }
@@ -100,7 +101,7 @@ impl Engine for Tx {
         let flow = self.flow(link.outlet.ours());
         let Some(ends) = link.ends(flow, now) else {
             let late = now.saturating_duration_since(*self.turn.1.get_or_insert(now)) > PATIENCE;
-            if late && !link.outlet.is_flushing(flow.dst) {
+            if late && !link.outlet.is_flushing(Ipv4Addr::from_bits(flow.dst)) {
                 self.pass(link, flow.dst);
             }
             return work;

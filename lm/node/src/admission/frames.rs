@@ -1,4 +1,7 @@
-//! The frames that admission control sends besides its messages.
+//! Frames of admission control: who a control message is for, flush frames, and control messages on the
+//! ordinary queue.
+//!
+//! Only [`crate::link`] uses them. `docs/admission-control.md` says why a ring has to be flushed.
 
 use ac::NodeId;
 use lm_proto::checksum;
@@ -6,13 +9,13 @@ use lm_proto::wire::{
     ETHERNET, Flow, IPV4, Ipv4, MIN_FRAME, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type, ethernet,
 };
 
-/// Who a control message comes from and goes to.
+/// The flow of a control message from `src` (host byte order) to a node, or to all of them by broadcast.
 pub fn control_flow(src: u32, to: NodeId) -> Flow {
     let dst = if to == NodeId::ALL { u32::MAX } else { u32::try_from(to.0).unwrap_or(u32::MAX) };
     Flow { src, dst, src_port: ac::PORT, dst_port: ac::PORT }
 }
 
-/// The shortest frame that there is: a datagram to [`ac::PORT`] with nothing in it.
+/// A flush frame: an empty datagram to [`ac::PORT`] in the shortest frame that Ethernet has.
 pub fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
     let mut frame = [0; MIN_FRAME];
     let (ether, rest) = frame.split_at_mut(ETHERNET);
@@ -38,7 +41,8 @@ pub fn flush_frame(flow: Flow, src: Mac, dst: Mac) -> [u8; MIN_FRAME] {
     frame
 }
 
-/// What a frame has in it if it is a whole datagram to [`ac::PORT`], on a queue where nothing lands.
+/// The payload of a frame that is a whole, undamaged datagram to [`ac::PORT`]. It is for queues where nothing
+/// lands, and no matcher has looked at the frame.
 pub fn control_payload(frame: &[u8]) -> Option<&[u8]> {
     let packet = frame.get(ETHERNET..).filter(|_| ether_type(frame) == Some(TYPE_IPV4))?;
     let ip = Ipv4::parse(packet, packet.len()).ok()?;
@@ -49,7 +53,7 @@ pub fn control_payload(frame: &[u8]) -> Option<&[u8]> {
     let udp = Udp::parse(datagram).filter(|udp| udp.dst_port == ac::PORT)?;
     let payload = datagram.get(UDP..udp.len.into())?;
     let flow = Flow { src: ip.src, dst: ip.dst, src_port: udp.src_port, dst_port: udp.dst_port };
-    // No checksum is no lie: with a key, messages are signed.
+    // Without a checksum there is nothing to verify here. With a key, the message itself is signed.
     (udp.checksum == 0 || checksum::udp_ok(&flow, &udp, checksum::sum(payload))).then_some(payload)
 }
 

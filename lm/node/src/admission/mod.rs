@@ -1,12 +1,19 @@
 //! [`Admission`]: admission control of one port.
 //!
-//! Before a datagram goes to a destination, it is asked for; until the answer is there nothing is sent to it. With a
-//! grant, flush frames go first: they push the receiver's ring on to the slots that overlap. They go again behind
-//! `LM_ENDME`, and push it back. Without a grant, datagrams go the ordinary way, each by leave of its own, or, where the
-//! destination lands for somebody else, not at all for a while.
+//! [`crate::link`] asks it before each datagram. A destination is asked for leave first, and nothing is sent
+//! to it until the answer is there. There are three answers:
 //!
-//! The pump, `ac::control`, runs inline, between two polls of the port, or on an lcore of its own: [`pump`]. [`frames`]
-//! is what goes out besides messages, `rings` knows when a ring is through, `view` is what can be shown.
+//! - A grant: datagrams land. Flush frames go before them, and fill the receiver's ring up to the slots that
+//!   overlap. They go again after `LM_ENDME`, and fill it up to the separate slots.
+//! - The ordinary way: one datagram goes, and is copied by its receiver. The next one needs leave of its own.
+//! - A refusal, since the destination lands for another sender: nothing goes for a while.
+//!
+//! `docs/admission-control.md` specifies the protocol, and the crate `ac` implements it. Here it is connected
+//! to a port's queues, wire and clock.
+//!
+//! The pump (`ac::control`) runs inline, between two polls of the port, or on an lcore of its own: [`pump`].
+//! [`frames`] makes the frames that go out besides messages, and [`pace`] spreads them. The private modules
+//! are `setup` (settings), `rings` (when a ring is through) and `view` (what can be shown).
 
 pub mod frames;
 pub mod pace;
@@ -28,99 +35,103 @@ use self::rings::Rings;
 pub use self::setup::Setup;
 pub use self::view::View;
 
-/// What became of a destination.
+/// How things stand with a destination.
 #[derive(Clone, Copy, Debug)]
 enum Standing {
-    /// It was asked for, since then; the answer may be lost with its channel.
+    /// Leave was asked for at this moment. The answer may be lost, if its channel is full.
     Asked(Instant),
-    /// Datagrams land. So many flush frames are still to go first.
+    /// Datagrams land. `flush` frames are still to go before them.
     Granted { grant: Grant, flush: u16 },
-    /// One datagram goes the ordinary way, if it goes before this moment: whom the destination lands for may change at any
-    /// time.
+    /// One datagram may go the ordinary way before this moment. Leave is good for a short time only, since
+    /// the destination may land for another sender at any time.
     Ordinary(Instant),
-    /// Nothing goes; it is asked for again at this moment.
+    /// Nothing may go. Leave is asked for again at this moment.
     Cancelled(Instant),
-    /// Its grant, used or not, was given back at this moment, and `LM_ENDME` has not gone yet.
+    /// The grant was given back at this moment, and `LM_ENDME` has not gone yet.
     Ending { since: Instant, used: bool },
 }
 
-/// A destination.
+/// A node that datagrams are sent to.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
     address: u32,
     standing: Standing,
-    /// When it was last asked whether datagrams may go there, as [`Admission::awake`] counts.
+    /// When a caller last asked whether datagrams may go there, as [`Admission::awake`] counts time.
     used: Duration,
 }
 
 /// What may be sent to a destination now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum May {
-    /// Datagrams, to this address on the link if there is one, else to the node's.
+    /// Datagrams. They go to this MAC address, or to the node's own if there is none.
     Send(Option<Mac>),
-    /// First so many flush frames, to the same: see [`Admission::flushed`].
+    /// So many flush frames first, to the same MAC address. [`Admission::flushed`] is told when they have
+    /// gone.
     Flush(Option<Mac>, u16),
-    /// Nothing yet: it has just been asked for.
+    /// Nothing yet. Leave has just been asked for, and [`Admission::turn`] sends the request.
     Ask,
-    /// Nothing.
+    /// Nothing. Ask again later.
     Wait,
 }
 
-/// How long leave to send the ordinary way is good.
+/// How long leave to send the ordinary way is good for.
 const ORDINARY: Duration = Duration::from_millis(1);
-/// After a refusal a destination is asked for again after this.
+/// How long after a refusal leave is asked for again.
 const AGAIN: Duration = Duration::from_millis(20);
-/// An answer that is later than this was lost.
+/// An answer that has not come after this time is taken to be lost.
 const LOST: Duration = Duration::from_secs(2);
-/// A grant that has not been used for so long is released.
+/// A grant that has not been used for this time is released.
 const IDLE: Duration = Duration::from_millis(5);
-/// Between two turns so much counts at most: no loop rests longer on purpose.
+/// The most that the time between two turns counts for. A loop never rests longer on purpose, so the rest of
+/// it is CPU time that others had.
 const AWAY: Duration = Duration::from_millis(1);
-/// What a request names as its size: a stream of unknown length.
+/// The size that a request names, in bytes. Streams are of unknown length, so it is only large.
 const SIZE: u64 = 1 << 20;
-/// Grants that end at one moment, at most: of others the flush frames are left out.
+/// Ended grants whose flush frames can wait at the same time. Flush frames of any more are left out.
 const FLUSHING: usize = 64;
 
-/// The way to the wire.
+/// How admission control sends. [`crate::link`] implements it.
 pub trait Wire {
-    /// Sends a control message, from this address on the link if there is one, else from the node's.
+    /// Sends a control message. Its source is the MAC address `from`, or the node's own if there is none.
     fn message(&mut self, to: NodeId, from: Option<Mac>, payload: &[u8]);
-    /// Sends so many flush frames, or as many as there is room for, to this address on the link if there is one, else to the
-    /// node's: how many.
+    /// Sends `frames` flush frames, or as many as there is room for, and returns how many went. They go to
+    /// the MAC address `landing`, or to the node's own if there is none.
     fn flush(&mut self, to: NodeId, landing: Option<Mac>, frames: u16) -> u16;
 }
 
-/// Admission control of a port.
+/// Admission control of a port. It belongs to the thread that polls the port.
 #[derive(Debug)]
 pub struct Admission {
     /// The pump, unless it runs on an lcore of its own.
     control: Option<Control>,
     lane: Lane,
     caller: Caller,
-    /// The node's clock begins here, and was read last then.
+    /// The node's clock counts from `start`. `latest` is the latest time that it was read.
     start: Instant,
     latest: Instant,
-    /// How long it has run. By the clock, who had lost the CPU would seem idle, and give back the grant that it is to use.
+    /// How long the node has run, without the time in which it did not have the CPU. By the clock, a node
+    /// that lost the CPU would seem idle, and would give back a grant that it is about to use.
     awake: Duration,
     /// Whether the device lets slots overlap.
     overlap: bool,
-    /// Who holds which landing queue.
+    /// The holder's address of each landing queue, if somebody holds it.
     holders: Vec<Option<u32>>,
-    /// A stray was reported in this turn: one is enough.
+    /// Whether a stray frame was reported in this turn. One report a turn is enough.
     strayed: bool,
-    /// The rings that are on their way back to separate slots. `None`: drains last as long as the user says.
+    /// The rings that are on their way back to separate slots. `None`: each drain lasts as long as the user
+    /// says.
     rings: Option<Rings>,
-    /// Destinations at most.
+    /// The most destinations that are kept.
     room: usize,
     destinations: Vec<Destination>,
-    /// Flush frames that go behind an `LM_ENDME`.
+    /// Flush frames that go after an `LM_ENDME`: to whom, to which MAC address, how many are left.
     flushing: Vec<(NodeId, Option<Mac>, u16)>,
     sent: Sent,
-    /// From a request to its grant.
+    /// The times from a request to its grant.
     latency: Latency,
 }
 
-/// Datagrams and flush frames that were sent.
+/// Datagrams that were sent with a grant and without, and flush frames.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
     landing: u64,
@@ -128,13 +139,16 @@ struct Sent {
     flush: u64,
 }
 
-/// The node's clock.
+/// A moment on the node's clock.
 fn clock(start: Instant, now: Instant) -> ac::Instant {
     ac::Instant::from_nanos(now.saturating_duration_since(start).as_nanos() as u64)
 }
 
 impl Admission {
-    /// Admission control of a port.
+    /// Admission control of a port that is set up like this, with its pump inline.
+    ///
+    /// # Errors
+    /// [`ac::ConfigError`]: the settings that follow from `setup` contradict each other.
     pub fn new(setup: Setup) -> Result<Self, ac::ConfigError> {
         let (overlap, ring) = (setup.overlap, setup.ring);
         let rings = setup.drain.is_none().then(|| Rings::new(if overlap { ring } else { 0 }));
@@ -163,25 +177,27 @@ impl Admission {
         })
     }
 
-    /// The pump goes elsewhere; `lane` is the port's number there.
+    /// Takes the pump out, to be run by a [`pump::Pump`]. `lane` is the port's number there. `None`: it is
+    /// out already.
     pub fn send_away(&mut self, lane: usize) -> Option<Away> {
         self.control.take().map(|control| Away { lane, control, start: self.start })
     }
 
-    /// It has come back.
+    /// Puts the pump back.
     pub fn take_back(&mut self, away: Away) {
         self.control = Some(away.control);
     }
 
-    /// A datagram to [`ac::PORT`] was received. Flush frames have nothing in them.
+    /// Tells of a datagram to [`ac::PORT`] that was received. One without payload is a flush frame, and is
+    /// ignored.
     pub fn received(&self, payload: &[u8]) {
         if !payload.is_empty() {
             self.lane.received(payload);
         }
     }
 
-    /// A frame of `from` that is no control message came to this landing queue. If another holds the queue, the sender has
-    /// missed that, and is told.
+    /// Tells that a frame of `from`, other than a control message, came to this landing queue. If another
+    /// node holds the queue, the sender has missed that, and a control message tells it.
     #[inline]
     pub fn heard(&mut self, queue: usize, from: u32) {
         let stray = matches!(self.holders.get(queue), Some(Some(holder)) if *holder != from);
@@ -191,7 +207,8 @@ impl Admission {
         }
     }
 
-    /// One turn: what the node has to say is obeyed. How much that was.
+    /// Takes one turn: runs the pump if it is here, obeys the node's orders, sends flush frames that are due,
+    /// and takes in answers. Returns how much there was to do.
     pub fn turn(&mut self, now: Instant, receivers: &mut [Receiver], wire: &mut impl Wire) -> usize {
         let mut done = 0;
         self.strayed = false;
@@ -242,7 +259,7 @@ impl Admission {
         done
     }
 
-    /// `LM_ENDME` has gone: the destination can be asked for again, and flush frames follow.
+    /// Notes that `LM_ENDME` has gone. The destination can be asked for again, and flush frames follow.
     fn end(&mut self, what: &Transmit, now: Instant) {
         let mut used = true;
         if let Some(standing) = self.standing_mut(what.to)
@@ -251,13 +268,13 @@ impl Admission {
             *standing = Standing::Cancelled(now);
             used = it_was;
         }
-        // Where no flush frame has gone the ring is as it was.
+        // If no flush frame has gone before, the receiver's ring is as it was.
         if used && what.flush > 0 && self.flushing.len() < FLUSHING {
             self.flushing.push((what.to, what.landing, what.flush));
         }
     }
 
-    /// Sends the flush frames that are due, as far as there is room: how many.
+    /// Sends the flush frames that are due, as far as there is room. Returns how many went.
     fn flush(&mut self, wire: &mut impl Wire) -> usize {
         let sent = &mut self.sent.flush;
         let before = *sent;
@@ -326,13 +343,16 @@ impl Admission {
         self.destinations.iter_mut().find(|d| u64::from(d.address) == to.0).map(|d| &mut d.standing)
     }
 
-    /// What may be sent to this address. It is asked for, if it was not: [`Admission::turn`] puts the request out.
+    /// What may be sent to this address now. If nothing is known of it, leave is asked for, and
+    /// [`Admission::turn`] sends the request.
     pub fn may(&mut self, address: u32) -> May {
-        // Read anew: a lease must not be overdrawn by what the caller did since it looked at the clock.
+        // The clock is read here and not by the caller: a lease must not be overdrawn by what the caller did
+        // meanwhile.
         let now = Instant::now();
         let known = self.destinations.iter().position(|d| d.address == address);
         if known.is_none() && self.destinations.len() >= self.room {
-            // Who echoes is asked by addresses that a stranger makes up.
+            // A node that echoes sends to addresses that a stranger can make up. The table must not grow with
+            // them.
             return May::Wait;
         }
         let at = known.unwrap_or_else(|| {
@@ -360,7 +380,7 @@ impl Admission {
         May::Wait
     }
 
-    /// Whether flush frames are on their way to a destination that has admitted us.
+    /// Whether this destination has admitted us, and flush frames have yet to go there.
     pub fn is_flushing(&self, address: u32) -> bool {
         let now = clock(self.start, self.latest);
         self.destinations.iter().any(|d| {
@@ -370,7 +390,7 @@ impl Admission {
         })
     }
 
-    /// So many flush frames have gone before the data.
+    /// Notes that so many flush frames have gone to this address before the data.
     pub fn flushed(&mut self, address: u32, frames: u16) {
         self.sent.flush += u64::from(frames);
         if let Some(Standing::Granted { flush, .. }) = self.standing_mut(NodeId(address.into())) {
@@ -378,7 +398,7 @@ impl Admission {
         }
     }
 
-    /// A datagram has gone.
+    /// Notes that a datagram has gone to this address.
     pub fn sent(&mut self, address: u32) {
         let now = self.latest;
         let standing = self.standing_mut(NodeId(address.into()));
@@ -389,10 +409,11 @@ impl Admission {
         *(if landing { &mut self.sent.landing } else { &mut self.sent.ordinary }) += 1;
     }
 
-    /// No more datagrams go to this address for now: the grant, or the request, is given back.
+    /// Gives the grant for this address back, or withdraws the request: no more datagrams go there for now.
     pub fn release(&mut self, address: u32) {
         let Some(d) = self.destinations.iter_mut().find(|d| d.address == address) else { return };
-        // With a pump elsewhere its grant may be on the way: then it is given back unused.
+        // A pump on another lcore may have sent the grant already. That one is given back unused when it
+        // comes.
         let inline = self.control.is_some();
         let asked = !release(&self.caller, d) && inline && matches!(d.standing, Standing::Asked(_));
         if asked && self.caller.release(NodeId(address.into())).is_ok() {
@@ -400,10 +421,10 @@ impl Admission {
         }
     }
 
-    /// Ends all grants: forwarding ends.
+    /// Gives all grants back, and withdraws all requests, since forwarding ends.
     pub fn release_all(&mut self) {
         for d in &mut self.destinations {
-            // If the channel is full the lease runs out.
+            // If the channel is full, the grant ends when its lease runs out.
             if !release(&self.caller, d) {
                 let _ = self.caller.release(NodeId(d.address.into()));
             }
@@ -411,20 +432,22 @@ impl Admission {
         self.destinations.retain(|d| matches!(d.standing, Standing::Ending { .. }));
     }
 
-    /// Whether grants were given back and some of what goes out then has not gone yet.
+    /// Whether a grant was given back, and its `LM_ENDME` or its flush frames have not gone yet.
     pub fn is_ending(&self) -> bool {
         !self.flushing.is_empty()
             || self.destinations.iter().any(|d| matches!(d.standing, Standing::Ending { .. }))
     }
 
-    /// What there is to show; of a pump that is elsewhere, [`pump::Pump::views`] tells.
+    /// What there is to show. It lacks what the pump knows, if that is on another lcore: see
+    /// [`pump::Pump::views`].
     pub fn view(&self) -> View {
         let now = clock(self.start, Instant::now());
         let mut view = self.control.as_ref().map(|control| View::of(control, now)).unwrap_or_default();
         let Sent { landing, ordinary, flush } = self.sent;
         let through = self.rings.as_ref().map_or(0, Rings::through);
         view.lines.push(format!(
-            "  datagrams sent: with a grant={landing} ordinary={ordinary}; flush frames={flush}; rings through={through}"
+            "  datagrams sent: with a grant={landing} ordinary={ordinary}; flush frames={flush}; rings \
+             through={through}"
         ));
         view.lines.push(format!("  time to grant: {}", self.latency));
         view.lines.extend(self.destinations.iter().map(|d| {
@@ -434,7 +457,7 @@ impl Admission {
     }
 }
 
-/// Gives a grant back: whether there was one, and the order was taken.
+/// Gives a grant back. Returns whether there was one and the pump's channel had room for the order.
 fn release(caller: &Caller, d: &mut Destination) -> bool {
     let Standing::Granted { grant, flush } = d.standing else { return false };
     let released = caller.release(NodeId(d.address.into())).is_ok();

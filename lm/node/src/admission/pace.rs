@@ -1,11 +1,14 @@
-//! [`Pace`]: flush frames, a few at a time.
+//! [`Pace`]: how many flush frames may go now.
+//!
+//! Flush frames come by the ring full. Where no wire paces them (virtual devices, emulated cards), the
+//! receiver may share a CPU with the sender. It needs that CPU between two lots, or its ring overflows.
 
 use std::time::{Duration, Instant};
 
-/// Flush frames between two moments in which others may have the CPU: a small part of any ring.
+/// Flush frames in one lot, after which others may have the CPU: a small part of any ring.
 pub const AT_ONCE: u16 = 64;
 
-/// When flush frames may go.
+/// Lets flush frames go in lots, with a pause between two of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     gap: Duration,
@@ -13,12 +16,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// [`AT_ONCE`] every `gap`; all at once where that is nothing.
+    /// A lot of [`AT_ONCE`] frames every `gap`. If `gap` is zero, there are no lots, and all go at once.
     pub fn new(gap: Duration) -> Self {
         Self { gap, next: None }
     }
 
-    /// How many of those that are `due` may go at `now`, and do.
+    /// How many of the `due` frames may go at `now`. They count as gone.
     pub fn take(&mut self, now: Instant, due: u16) -> u16 {
         if self.gap.is_zero() {
             return due;
@@ -30,7 +33,7 @@ impl Pace {
         due.min(AT_ONCE)
     }
 
-    /// How long so many take.
+    /// How long it takes to send so many frames in lots, at most.
     pub fn lasts(gap: Duration, frames: u16) -> Duration {
         gap * u32::from(frames.div_ceil(AT_ONCE))
     }
@@ -51,7 +54,7 @@ mod tests {
         }
         let took = now - start;
         assert!(took <= Pace::lasts(gap, 544) && took + gap > Pace::lasts(gap, 544), "{took:?}");
-        // The next one does not begin before its time.
+        // The next flush does not begin before its time.
         assert_eq!(pace.take(now, 10), 0);
         assert_eq!(
             (Pace::new(Duration::ZERO).take(start, 544), Pace::lasts(Duration::ZERO, 544)),

@@ -1,5 +1,8 @@
-//! [`Pump`]: the pumps of all ports on an lcore of their own (`--ac-lcore`). What joins them to the data lcore are the
-//! channels of `ac::control`.
+//! [`Pump`]: admission control of all ports on an lcore of its own (`--ac-lcore`).
+//!
+//! `ac::control` calls the part that runs a node's state machine the pump. It runs on the data lcore, between
+//! two polls, unless a program moves it here. The channels of `ac::control` connect it to the data lcore
+//! then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +15,16 @@ use rte::lcore::{self, Join, LaunchError};
 
 use super::{View, clock};
 
-/// A pump away from its port.
+/// The pump of one port, while it is not with the port. [`Admission::send_away`](super::Admission::send_away)
+/// makes it.
 pub struct Away {
-    /// The number of the port's lane.
+    /// The number of the port's lane, as the caller counts lanes.
     pub lane: usize,
     pub(crate) control: Control,
     pub(crate) start: Instant,
 }
 
-/// The pumps at work.
+/// The pumps at work on a worker lcore.
 pub struct Pump {
     join: Join<Vec<Away>>,
     stop: Arc<AtomicBool>,
@@ -28,11 +32,11 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Runs them on this worker lcore, which calls `begin` first, and which others may have between two turns after `patience`
-    /// idle ones.
+    /// Runs the pumps on this worker lcore, which calls `begin` first. After `patience` idle turns in a row
+    /// it gives its CPU to others between two turns.
     ///
     /// # Errors
-    /// It cannot be had. The pumps are gone with it.
+    /// [`LaunchError`]: the lcore is no worker, or it is busy. The pumps are dropped then.
     pub fn start(
         eal: &Eal,
         lcore: u32,
@@ -50,20 +54,21 @@ impl Pump {
         Ok(Self { join, stop, views })
     }
 
-    /// Where it runs.
+    /// The lcore that the pumps run on.
     pub fn lcore(&self) -> u32 {
         self.join.lcore()
     }
 
-    /// What there is to show, by lane.
+    /// What there is to show of each pump, with its lane. Waits 2 s at most; empty if the pumps do not
+    /// answer.
     pub fn views(&self) -> Vec<(usize, View)> {
         let (answer, views) = sync_channel(1);
-        // If it has ended there is nothing to show.
+        // Sending fails if the lcore's work has ended. Then there is nothing to show.
         let _ = self.views.send(answer);
         views.recv_timeout(Duration::from_secs(2)).unwrap_or_default()
     }
 
-    /// Ends it and gives the pumps back.
+    /// Ends the pumps' work, waits for that, and gives them back.
     pub fn stop(self) -> Vec<Away> {
         self.stop.store(true, Ordering::Release);
         self.join.join()

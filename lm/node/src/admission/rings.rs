@@ -1,26 +1,31 @@
-//! [`Rings`]: which landing queues are on their way back to separate slots, and when they are there.
+//! [`Rings`]: which landing queues are on their way back to separate slots.
+//!
+//! A change of layout concerns slots that are posted from then on. Those that are in the ring already keep
+//! their place until frames have filled them. [`Admission`](super::Admission) ends a drain when that has
+//! happened.
 
 /// Landing queues at most: [`ac::Config::queues`].
 const QUEUES: usize = 64;
 
-/// Rings of one length.
+/// The rings of a port's landing queues, which all have the same length.
 #[derive(Debug)]
 pub(crate) struct Rings {
     length: u64,
-    /// Frames that a queue had received when it was laid anew, where it is not through yet.
+    /// For each queue that is not through yet: the frames that it had received when its layout changed.
     since: [Option<u64>; QUEUES],
-    /// How many there are.
+    /// How many entries of `since` are not `None`.
     waiting: usize,
     through: u64,
 }
 
 impl Rings {
-    /// Rings of so many descriptors.
+    /// Rings of `length` descriptors.
     pub(crate) fn new(length: u16) -> Self {
         Self { length: length.into(), since: [None; QUEUES], waiting: 0, through: 0 }
     }
 
-    /// A queue is laid anew after so many frames; `None`: nobody waits for it any more.
+    /// The layout of a queue changes, after it has received so many frames. `None`: nobody waits for the
+    /// queue any more.
     pub(crate) fn begin(&mut self, queue: usize, frames: Option<u64>) {
         if let Some(since) = self.since.get_mut(queue) {
             self.waiting -= usize::from(since.is_some());
@@ -29,8 +34,8 @@ impl Rings {
         }
     }
 
-    /// Tells of each queue that is through: every descriptor of its ring was filled once since. `frames` is what it has
-    /// received.
+    /// Calls `through` once for each queue that is through: every descriptor of its ring was filled once
+    /// since its layout changed. `frames` says how many frames a queue has received.
     pub(crate) fn look(&mut self, frames: impl Fn(usize) -> Option<u64>, mut through: impl FnMut(u8)) {
         if self.waiting == 0 {
             return;
@@ -47,7 +52,7 @@ impl Rings {
         }
     }
 
-    /// Rings that have got through so far.
+    /// How often a ring has got through so far.
     pub(crate) fn through(&self) -> u64 {
         self.through
     }

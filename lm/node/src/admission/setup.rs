@@ -1,5 +1,9 @@
-//! [`Setup`]: how admission control of a port is set up, and what follows from it for the protocol.
+//! [`Setup`]: what admission control is told of a port, and the protocol's settings that follow from it.
+//!
+//! [`NodePort`](crate::NodePort) fills it in. The private functions here derive how many flush frames a ring
+//! takes, how long a drain may last, and how long leases are.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ac::{Config, Key, NodeId, Policy};
@@ -7,54 +11,58 @@ use lm_proto::wire::Mac;
 
 use super::pace::Pace;
 
-/// How admission control of a port is set up.
+/// What admission control of a port is told.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The node's address.
-    pub address: u32,
-    /// The number of its life: a new one for each start, whatever the clock says.
+    pub address: Ipv4Addr,
+    /// The number of the node's life. Each start takes a new one, whatever the clock says.
     pub life: u64,
     /// How grants are given.
     pub policy: Policy,
-    /// The cluster's key.
+    /// The cluster's key. `None`: control messages are not signed.
     pub key: Option<Key>,
-    /// The addresses of the landing queues behind steering; none: one queue, at the node's.
+    /// The MAC addresses of the landing queues, where frames are steered. Empty: one queue, at the node's own
+    /// address.
     pub landing: Vec<Mac>,
     /// Descriptors of each landing queue.
     pub ring: u16,
-    /// Frames that one poll takes.
+    /// Frames that one poll takes of a queue.
     pub burst: u16,
     /// Whether the device lets slots overlap.
     pub overlap: bool,
-    /// `--ac-drain`.
+    /// `--ac-drain`: how long a drain lasts. `None`: until the ring is through.
     pub drain: Option<Duration>,
-    /// `--ac-flush-gap`: the other nodes' as well as ours.
+    /// `--ac-flush-gap`: the pause between two lots of flush frames. The other nodes have the same.
     pub gap: Duration,
 }
 
 impl Setup {
-    /// Flush frames that a holder sends. `LM_ENDME` is obeyed when the poll that took it is over: a poll's frames more.
+    /// Flush frames that the holder of a queue sends: as many as the ring has descriptors, and those of one
+    /// poll. A receiver obeys `LM_ENDME` only when the poll that took it is over.
     pub(super) fn flush(&self) -> u16 {
         if self.overlap { self.ring.saturating_add(self.burst) } else { 0 }
     }
 
-    /// How long a drain lasts if the ring does not get through: what the flush frames take at 1 Gbit/s, a minimum-size
-    /// one 0.67 µs, and what lies between them, and something for the way.
+    /// How long a drain lasts if the ring does not get through. It is the sum of what the flush frames take
+    /// at 1 Gbit/s (0.67 µs for one of minimum size), the pauses between their lots, and an allowance for the
+    /// way.
     pub(super) fn drain(&self) -> Duration {
         let flush = self.flush();
         let own = || Duration::from_micros(50 + u64::from(flush)) + Pace::lasts(self.gap, flush);
         self.drain.unwrap_or_else(own)
     }
 
-    /// The node's settings.
+    /// The protocol's settings.
     pub(super) fn config(self) -> Config {
         let (flush, drain) = (self.flush(), self.drain());
-        // Who asks before each grant needs no announcements, and every broadcast gets in between others' fragments.
+        // Under `PerReceiver`, senders ask before each grant and need no announcements. Every broadcast would
+        // get in between other nodes' fragments.
         let announce = self.policy == Policy::Exclusive;
         let queues = u8::try_from(self.landing.len().max(1)).unwrap_or(u8::MAX);
         let (key, landing) = (self.key, self.landing);
-        let of_gigabit = Config::new(NodeId(self.address.into()), self.life, self.policy);
-        // Where the user says how late a frame can be, it can be behind a lease that ran out, too.
+        let of_gigabit = Config::new(NodeId(self.address.to_bits().into()), self.life, self.policy);
+        // The user's drain says how late a frame can be. It can be as late after a lease that ran out.
         let longer = self.drain.unwrap_or_default().saturating_sub(of_gigabit.guard);
         let lease = of_gigabit.lease + longer;
         Config {

@@ -1,10 +1,12 @@
+use std::net::Ipv4Addr;
+
 use ac::Policy;
 
 use super::*;
 
 fn setup(address: u32, policy: Policy) -> Setup {
     Setup {
-        address,
+        address: Ipv4Addr::from_bits(address),
         life: 1,
         policy,
         key: None,

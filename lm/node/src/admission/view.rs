@@ -1,19 +1,22 @@
-//! What a report shows of admission control.
+//! [`View`]: what a report shows of admission control, as lines of text.
+//!
+//! The programs print them as they are (`show ac`, `show ac list`). Of a pump on another lcore,
+//! [`Pump::views`](super::pump::Pump::views) gives the view.
 
 use ac::Instant;
 use ac::control::Control;
 
-/// Lines.
+/// Lines of text about one port's admission control.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// Of `show ac`.
+    /// The lines of `show ac`.
     pub lines: Vec<String>,
-    /// Of `show ac list`.
+    /// The lines of `show ac list`: the `LM_RECV_ADDR` list, an entry a line.
     pub list: Vec<String>,
 }
 
 impl View {
-    /// What the pump knows.
+    /// What the pump knows. `clock` is the node's time.
     pub(crate) fn of(control: &Control, clock: Instant) -> Self {
         let node = control.node();
         let (c, config) = (node.counters(), node.config());
@@ -26,7 +29,8 @@ impl View {
                 if config.key.is_some() { "set" } else { "none: whoever can send a frame is believed" }
             ),
             format!(
-                "  messages: received={} sent={} malformed={} forged={} replayed={} stale={} unproven={} misdirected={} ignored={}",
+                "  messages: received={} sent={} malformed={} forged={} replayed={} stale={} unproven={} \
+                 misdirected={} ignored={}",
                 c.received,
                 c.sent,
                 c.malformed,
@@ -38,7 +42,8 @@ impl View {
                 c.ignored
             ),
             format!(
-                "  as applicant: granted={}; as receiver: opened={} queued={} refused={} expired={} withdrawn={} strays={} waiting={}",
+                "  as applicant: granted={}; as receiver: opened={} queued={} refused={} expired={} \
+                 withdrawn={} strays={} waiting={}",
                 c.granted,
                 c.opened,
                 c.queued,
@@ -64,7 +69,7 @@ impl View {
         Self { lines, list: list.collect() }
     }
 
-    /// Adds what another knows.
+    /// Appends the lines of another view.
     pub fn add(&mut self, other: Self) {
         self.lines.extend(other.lines);
         self.list.extend(other.list);

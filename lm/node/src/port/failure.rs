@@ -1,4 +1,6 @@
-//! Why a port cannot be prepared or started.
+//! Why a port cannot be prepared ([`OpenError`]) or started ([`StartPortError`]).
+//!
+//! Each variant that wraps another error prints that error's text and gives it as its source.
 
 use std::{error, fmt};
 
@@ -8,24 +10,24 @@ use lm_proto::layout::BadMtu;
 use rte::mempool::PoolError;
 use rte::port::{PortId, StartError, StopError};
 
-/// A port cannot be prepared.
+/// Why [`NodePort::open`](super::NodePort::open) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// By its device.
+    /// The device cannot be set up for landing.
     Port(pmd_e1000::PortError),
     /// The MTU is out of range.
     Mtu(BadMtu),
-    /// Overlapping slots were asked for, and are not safe.
+    /// Overlapping slots were asked for, and are not safe on this device.
     Slots {
         /// The port.
         port: PortId,
         /// Its driver.
         driver: String,
-        /// Why they are not.
+        /// Why they are not safe.
         why: String,
     },
-    /// No mbufs.
+    /// There is no memory for mbufs.
     Pool(PoolError),
 }
 
@@ -36,8 +38,8 @@ impl fmt::Display for OpenError {
             Self::Mtu(e) => e.fmt(f),
             Self::Slots { port, driver, why } => write!(
                 f,
-                "overlapping slots are not safe on port {port} ({driver}): {why}; leave that out, or ask for separate \
-                 ones"
+                "overlapping slots are not safe on port {port} ({driver}): {why}; leave that out, or ask \
+                 for separate ones"
             ),
             Self::Pool(e) => e.fmt(f),
         }
@@ -55,32 +57,32 @@ impl error::Error for OpenError {
     }
 }
 
-/// A port cannot be started.
+/// Why [`NodePort::start`](super::NodePort::start) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartPortError {
-    /// It is started.
+    /// The port is started already.
     Started(PortId),
-    /// The driver refuses.
+    /// The driver does not start the device.
     Start(StartError),
-    /// It cannot be stopped to be started again.
+    /// A net_memif client has to be stopped to be started again, and cannot be.
     Again(StopError),
-    /// No memory for buffers to send from.
+    /// There is no memory for buffers to send from.
     Memory(SendError),
-    /// No memory for buffers to put datagrams together in.
+    /// There is no memory for the buffers that datagrams are put together in.
     Reassembly {
-        /// At once, in each queue.
+        /// Datagrams at once in each queue.
         datagrams: u16,
         /// Landing queues.
         queues: usize,
-        /// Buffers of a queue.
+        /// Buffers of each queue.
         buffers: usize,
         /// What is missing.
         cause: SendError,
     },
-    /// A queue has no receiver.
+    /// A queue cannot have a receiver.
     Receiver(ReceiverError),
-    /// There is no sender.
+    /// The port cannot have a sender.
     Sender(SenderError),
     /// Admission control cannot be set up.
     Admission(ac::ConfigError),
@@ -95,8 +97,8 @@ impl fmt::Display for StartPortError {
             Self::Memory(e) => e.fmt(f),
             Self::Reassembly { datagrams, queues, buffers, cause } => write!(
                 f,
-                "reassembly of {datagrams} datagrams at once takes {buffers} buffers of 64 KiB of DPDK's memory for \
-                 each of {queues} landing queues: {}; or reassemble fewer",
+                "reassembly of {datagrams} datagrams at once takes {buffers} buffers of 64 KiB of DPDK's \
+                 memory for each of {queues} landing queues: {}; or reassemble fewer",
                 cause.cause
             ),
             Self::Receiver(e) => e.fmt(f),

@@ -1,4 +1,7 @@
-//! What a port's device has lost: counted from its start to its end, however often its counters are cleared meanwhile.
+//! What a port's device has lost, from the opening of the port to its end.
+//!
+//! Devices lose their counters when somebody clears them, and some when they are stopped. Therefore
+//! [`NodePort`] asks before either, and keeps the sum.
 
 use pmd_e1000::LandingPort;
 use rte::port::PortError;
@@ -7,7 +10,8 @@ use super::NodePort;
 use crate::tally::DeviceTally;
 
 impl NodePort {
-    /// Asks the device what it has lost since it was last asked, and counts that among what is past. All of it so far.
+    /// Asks the device what it has lost since it was last asked, and adds that to [`NodePort::past`]. Returns
+    /// the sum so far.
     pub fn count_device(&mut self) -> DeviceTally {
         match self.landing.port().stats() {
             Ok(stats) => {
@@ -21,7 +25,10 @@ impl NodePort {
         self.past.device
     }
 
-    /// Clears the device's counters, by `reset`; what it has lost is not forgotten.
+    /// Clears the device's counters by `reset`. The sum of its losses is kept.
+    ///
+    /// # Errors
+    /// [`PortError`]: the driver cannot clear them.
     pub fn clear(
         &mut self,
         reset: impl FnOnce(&mut LandingPort) -> Result<(), PortError>,
