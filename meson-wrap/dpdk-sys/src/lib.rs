@@ -1,5 +1,5 @@
-//! Raw bindings to DPDK, generated when the crate is built from the headers of the installed libdpdk (22.11
-//! or later).
+//! Raw bindings to DPDK, generated when the crate is built from the headers of the installed libdpdk. Which
+//! releases are taken stands in `supported.txt`; others are refused.
 //!
 //! Nothing here is safe, and nothing here is more than what C has; the crate `rte` owns these things safely.
 //! Three points differ from C:
