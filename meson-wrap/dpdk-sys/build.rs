@@ -62,6 +62,7 @@ const FUNCTIONS: &[&str] = &[
 
 /// Constants.
 const VARIABLES: &[&str] = &[
+    "DPDK_SYS_.*",
     "RTE_VER_.*",
     "RTE_MAX_(LCORE|ETHPORTS|QUEUES_PER_PORT|MEMZONE|NUMA_NODES|MEMPOOL.*)",
     "RTE_CACHE_LINE_.*",
@@ -247,7 +248,11 @@ fn generate(clang_args: &[String], out: &Path) -> PathBuf {
         .wrap_static_fns(true)
         .wrap_static_fns_path(&wrappers)
         .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))
-        .parse_callbacks(Box::new(FlagTypes));
+        .parse_callbacks(Box::new(FlagTypes))
+        // One layout for all releases; wrapper.h compares it with DPDK's own.
+        .blocklist_type("rte_mbuf")
+        .allowlist_type("dpdk_sys_mbuf")
+        .raw_line("pub type rte_mbuf = dpdk_sys_mbuf;");
     for name in FUNCTIONS {
         builder = builder.allowlist_function(*name);
     }
