@@ -1,5 +1,6 @@
 -- LM admission control, version 1: the control messages on UDP port 19533, as docs/admission-control.md specifies them.
--- wireshark -X lua_script:ac/wireshark/lm-ac.lua   (or into the personal Lua plugins folder)
+-- wireshark -X lua_script:ac/wireshark/lm-ac.lua, or into the personal Lua plugins folder. From 4.4 on neither works for root:
+-- there it belongs into the global one (tshark -G folders names it).
 
 local lm = Proto("lm_ac", "LM Admission Control")
 

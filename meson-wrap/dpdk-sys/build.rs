@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
-use std::{env, panic};
+use std::{env, fs, panic};
 
 use bindgen::callbacks::{IntKind, ParseCallbacks};
 
@@ -62,6 +62,7 @@ const FUNCTIONS: &[&str] = &[
 
 /// Constants.
 const VARIABLES: &[&str] = &[
+    "DPDK_SYS_.*",
     "RTE_VER_.*",
     "RTE_MAX_(LCORE|ETHPORTS|QUEUES_PER_PORT|MEMZONE|NUMA_NODES|MEMPOOL.*)",
     "RTE_CACHE_LINE_.*",
@@ -106,46 +107,126 @@ impl ParseCallbacks for FlagTypes {
     }
 }
 
-/// Stops the build with a message and nothing around it.
+/// Every DPDK that is supported, one a line: its version and where it is found. README and docs name this file.
+const SUPPORTED: &str = include_str!("supported.txt");
+
+/// Set to anything, it lets another DPDK pass, for those who port to it.
+const ANY_VERSION: &str = "DPDK_SYS_ANY_VERSION";
+
+/// Variables that decide which DPDK, and which libclang, is found.
+const ENVIRONMENT: &[&str] = &[
+    "PKG_CONFIG",
+    "PKG_CONFIG_PATH",
+    "PKG_CONFIG_LIBDIR",
+    "PKG_CONFIG_SYSROOT_DIR",
+    "LIBCLANG_PATH",
+    "CC",
+    ANY_VERSION,
+];
+
+/// Stops the build with one line: what is wrong, and what to do about it.
 fn give_up(what: &str) -> ! {
-    eprintln!(
-        "dpdk-sys: {what}\n\
-         dpdk-sys needs DPDK 22.11 or later with its headers, pkg-config, libclang and a C compiler.\n\
-         On Debian and Ubuntu: apt install libdpdk-dev pkg-config libclang-dev gcc"
-    );
+    eprintln!("dpdk-sys: {what}");
     exit(1);
+}
+
+/// The first line of a text.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default().trim()
+}
+
+/// What pkg-config answers; `None` if it says no.
+fn ask_pkg_config(arguments: &[&str]) -> Option<String> {
+    let pkg_config = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".into());
+    match Command::new(&pkg_config).args(arguments).output() {
+        Ok(out) => out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned()),
+        Err(e) => give_up(&format!("cannot run {pkg_config} ({e}): apt install pkg-config")),
+    }
 }
 
 /// Compiler flags that are neither `-I` nor `-l`, such as `-march=corei7` and `-include rte_config.h`.
 fn other_cflags() -> Vec<String> {
-    let pkg_config = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".into());
-    match Command::new(&pkg_config).args(["--cflags-only-other", "libdpdk"]).output() {
-        Ok(out) if out.status.success() => {
-            String::from_utf8_lossy(&out.stdout).split_whitespace().map(str::to_owned).collect()
-        }
-        Ok(out) => give_up(&format!("{pkg_config} failed: {}", String::from_utf8_lossy(&out.stderr).trim())),
-        Err(e) => give_up(&format!("cannot run {pkg_config}: {e}")),
+    let flags = ask_pkg_config(&["--cflags-only-other", "libdpdk"]);
+    flags.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// `22.11` of `22.11.11`.
+fn release(version: &str) -> String {
+    version.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+/// Refuses a DPDK that is not in the table.
+fn check_version(version: &str, place: &str) {
+    let rows =
+        || SUPPORTED.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+    if rows().any(|(supported, _)| supported == release(version)) {
+        return;
+    }
+    let all: Vec<_> = rows().map(|(release, place)| format!("{release} ({})", place.trim())).collect();
+    let said = format!("DPDK {version} in {place} is not supported; supported: {}", all.join(", "));
+    if env::var_os(ANY_VERSION).is_none() {
+        give_up(&format!("{said}. docs/dpdk-versions.md says how to build with another than the system's"));
+    }
+    println!("cargo:warning={said} ({ANY_VERSION} is set)");
+}
+
+/// Says so if pkg-config could have found another DPDK: which one is taken, and how to take the other.
+fn tell_of_others(taken: &str) {
+    let built_in = ask_pkg_config(&["--variable=pc_path", "pkg-config"]).unwrap_or_default();
+    let mut folders: Vec<PathBuf> =
+        env::split_paths(&env::var_os("PKG_CONFIG_PATH").unwrap_or_default()).collect();
+    match env::var_os("PKG_CONFIG_LIBDIR") {
+        Some(instead) => folders.extend(env::split_paths(&instead)),
+        None => folders.extend(env::split_paths(&built_in)),
+    }
+    let mut found: Vec<PathBuf> =
+        folders.iter().filter_map(|folder| folder.join("libdpdk.pc").canonicalize().ok()).collect();
+    found.sort();
+    found.dedup();
+    if found.len() > 1 {
+        let all: Vec<_> = found.iter().map(|file| file.display().to_string()).collect();
+        println!(
+            "cargo:warning=there are {} DPDKs side by side ({}): {taken} is taken; PKG_CONFIG_PATH chooses another, and \
+             LD_LIBRARY_PATH must name the same",
+            all.len(),
+            all.join(", ")
+        );
+    }
+}
+
+/// Says so if DPDK's folder of drivers has none for e1000 and igb: EAL would find no card, without a word.
+fn look_for_drivers(folder: &Path) {
+    let Ok(plugins) = fs::read_dir(folder.join("dpdk")) else { return };
+    let plugins: Vec<PathBuf> = plugins.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    if !plugins.is_empty() && !plugins.iter().any(|plugin| plugin.join("librte_net_e1000.so").exists()) {
+        println!(
+            "cargo:warning=the DPDK in {} has no drivers for e1000 and igb cards (librte_net_e1000.so): apt install \
+             libdpdk-dev, or build DPDK with net/e1000 (net/intel/e1000 from 25.03 on)",
+            folder.display()
+        );
     }
 }
 
 fn probe() -> pkg_config::Library {
-    let found = pkg_config::Config::new().atleast_version("22.11").cargo_metadata(false).probe("libdpdk");
-    let library = found.unwrap_or_else(|e| {
-        let why = match e {
-            pkg_config::Error::ProbeFailure { .. } | pkg_config::Error::Failure { .. } => {
-                "pkg-config knows no libdpdk >= 22.11".to_owned()
-            }
-            other => {
-                let text = other.to_string();
-                format!("pkg-config cannot be asked for libdpdk: {}", text.lines().next().unwrap_or_default())
-            }
-        };
-        give_up(&why)
-    });
-    if !library.version.starts_with("22.11") {
-        println!("cargo:warning=found DPDK {}; only 22.11 is tested", library.version);
+    if ask_pkg_config(&["--version"]).is_none() {
+        give_up("pkg-config does not work: apt install pkg-config");
     }
-    library
+    let Some(version) = ask_pkg_config(&["--modversion", "libdpdk"]) else {
+        give_up(
+            "pkg-config knows no libdpdk: apt install libdpdk-dev, or PKG_CONFIG_PATH for one of your own",
+        );
+    };
+    let place = ask_pkg_config(&["--variable=libdir", "libdpdk"]).unwrap_or_default();
+    // Cargo shows this if it is asked to (-vv); `make build` says it, too.
+    println!("found DPDK {version} in {place}");
+    check_version(&version, &place);
+    tell_of_others(&format!("{version} in {place}"));
+    look_for_drivers(Path::new(&place));
+    let found = pkg_config::Config::new().cargo_metadata(false).probe("libdpdk");
+    found.unwrap_or_else(|e| {
+        let text = e.to_string();
+        give_up(&format!("pkg-config cannot say how to build with libdpdk: {}", first_line(&text)))
+    })
 }
 
 fn generate(clang_args: &[String], out: &Path) -> PathBuf {
@@ -167,7 +248,11 @@ fn generate(clang_args: &[String], out: &Path) -> PathBuf {
         .wrap_static_fns(true)
         .wrap_static_fns_path(&wrappers)
         .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))
-        .parse_callbacks(Box::new(FlagTypes));
+        .parse_callbacks(Box::new(FlagTypes))
+        // One layout for all releases; wrapper.h compares it with DPDK's own.
+        .blocklist_type("rte_mbuf")
+        .allowlist_type("dpdk_sys_mbuf")
+        .raw_line("pub type rte_mbuf = dpdk_sys_mbuf;");
     for name in FUNCTIONS {
         builder = builder.allowlist_function(*name);
     }
@@ -186,7 +271,10 @@ fn generate(clang_args: &[String], out: &Path) -> PathBuf {
         Ok(Err(e)) => give_up(&format!("bindgen cannot read DPDK's headers: {e}")),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map_or("no reason given", String::as_str);
-            give_up(&format!("bindgen cannot load libclang: {text}"))
+            give_up(&format!(
+                "bindgen cannot load libclang: apt install libclang-dev, or LIBCLANG_PATH ({})",
+                first_line(text)
+            ))
         }
     };
     if let Err(e) = bindings.write_to_file(out.join("bindings.rs")) {
@@ -198,6 +286,10 @@ fn generate(clang_args: &[String], out: &Path) -> PathBuf {
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=wrapper.h");
+    println!("cargo:rerun-if-changed=supported.txt");
+    for name in ENVIRONMENT {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_else(|| give_up("cargo sets no OUT_DIR")));
     let library = probe();
     let mut clang_args = other_cflags();

@@ -13,6 +13,7 @@
 #include <rte_launch.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_bus.h>
 #include <rte_memory.h>
 #include <rte_memzone.h>
@@ -36,6 +37,86 @@ static inline FILE *dpdk_sys_cookie_stream(void *cookie, dpdk_sys_write_fn write
 	cookie_io_functions_t io = { NULL, write, NULL, NULL };
 	return fopencookie(cookie, "w", io);
 }
+
+/* What differs from release to release ends here: Rust sees one struct rte_mbuf, flat, and functions for members of anonymous
+ * unions, whose names bindgen makes up by counting. */
+
+/* struct rte_mbuf without its markers (until 24.03) or anonymous unions and structures (from 24.07 on): build.rs gives Rust this
+ * one in its stead. The compiler compares below. */
+struct dpdk_sys_mbuf {
+	void *buf_addr;
+	rte_iova_t buf_iova;
+	/* 8 bytes that drivers write together: "rearm_data". */
+	uint16_t data_off;
+	uint16_t refcnt;
+	uint16_t nb_segs;
+	uint16_t port;
+	uint64_t ol_flags;
+	uint32_t packet_type;
+	uint32_t pkt_len;
+	uint16_t data_len;
+	uint16_t vlan_tci;
+	uint32_t hash[2];
+	uint16_t vlan_tci_outer;
+	uint16_t buf_len;
+	struct rte_mempool *pool;
+	struct rte_mbuf *next;
+	uint64_t tx_offload;
+	struct rte_mbuf_ext_shared_info *shinfo;
+	uint16_t priv_size;
+	uint16_t timesync;
+	uint32_t dynfield1[9];
+} __attribute__((__aligned__(RTE_CACHE_LINE_SIZE)));
+
+#define DPDK_SYS_SAME(field) \
+	_Static_assert(offsetof(struct dpdk_sys_mbuf, field) == offsetof(struct rte_mbuf, field) && \
+		sizeof(((struct dpdk_sys_mbuf *)0)->field) == sizeof(((struct rte_mbuf *)0)->field), \
+		"rte_mbuf." #field " is not where dpdk-sys has it")
+DPDK_SYS_SAME(buf_addr);
+DPDK_SYS_SAME(buf_iova);
+DPDK_SYS_SAME(data_off);
+DPDK_SYS_SAME(refcnt);
+DPDK_SYS_SAME(nb_segs);
+DPDK_SYS_SAME(port);
+DPDK_SYS_SAME(ol_flags);
+DPDK_SYS_SAME(packet_type);
+DPDK_SYS_SAME(pkt_len);
+DPDK_SYS_SAME(data_len);
+DPDK_SYS_SAME(vlan_tci);
+DPDK_SYS_SAME(hash);
+DPDK_SYS_SAME(vlan_tci_outer);
+DPDK_SYS_SAME(buf_len);
+DPDK_SYS_SAME(pool);
+DPDK_SYS_SAME(next);
+DPDK_SYS_SAME(tx_offload);
+DPDK_SYS_SAME(shinfo);
+DPDK_SYS_SAME(priv_size);
+DPDK_SYS_SAME(timesync);
+DPDK_SYS_SAME(dynfield1);
+_Static_assert(sizeof(struct dpdk_sys_mbuf) == sizeof(struct rte_mbuf), "rte_mbuf is of another size than dpdk-sys has it");
+_Static_assert(offsetof(struct rte_mbuf, data_off) % 8 == 0, "rearm_data cannot be read as one word");
+
+/* struct rte_eth_link: bit fields, from 24.07 on within an anonymous union. */
+struct dpdk_sys_link {
+	uint32_t speed;
+	uint8_t up, full_duplex, autoneg;
+};
+static inline int dpdk_sys_link_get_nowait(uint16_t port, struct dpdk_sys_link *out)
+{
+	struct rte_eth_link link = { 0 };
+	int ret = rte_eth_link_get_nowait(port, &link);
+	out->speed = link.link_speed;
+	out->up = link.link_status == RTE_ETH_LINK_UP;
+	out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
+	out->autoneg = link.link_autoneg == RTE_ETH_LINK_AUTONEG;
+	return ret;
+}
+
+/* Members of anonymous unions. */
+/* (pool_data is read in the fast path: its place, and no call.) */
+enum { DPDK_SYS_MEMPOOL_DATA = offsetof(struct rte_mempool, pool_data) };
+static inline void *dpdk_sys_memzone_addr(const struct rte_memzone *mz) { return mz->addr; }
+static inline const char *dpdk_sys_devargs_args(const struct rte_devargs *devargs) { return devargs->args; }
 
 /* Where an IPv4 packet's headers end: bit fields within anonymous unions. */
 static inline void dpdk_sys_mbuf_set_header_lens(struct rte_mbuf *m, uint16_t l2, uint16_t l3)
@@ -62,16 +143,16 @@ static inline void dpdk_sys_mbuf_offsets(size_t out[18])
 		out[i] = o[i];
 }
 
-static inline void dpdk_sys_other_offsets(size_t out[12])
+static inline void dpdk_sys_other_offsets(size_t out[11])
 {
-	const size_t o[12] = {
-		offsetof(struct rte_mempool, pool_data), offsetof(struct rte_mempool, pool_config),
+	const size_t o[11] = {
+		offsetof(struct rte_mempool, pool_config),
 		offsetof(struct rte_mempool, ops_index), offsetof(struct rte_mempool, populated_size),
 		sizeof(struct rte_mempool), offsetof(struct rte_mempool_ops, get_count),
 		sizeof(struct rte_mempool_ops), offsetof(struct rte_eth_fp_ops, rxq),
 		offsetof(struct rte_eth_fp_ops, tx_pkt_burst), offsetof(struct rte_eth_fp_ops, txq),
 		sizeof(struct rte_eth_fp_ops), sizeof(struct rte_eth_conf),
 	};
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < 11; i++)
 		out[i] = o[i];
 }

@@ -221,7 +221,7 @@ pub fn arguments(port: PortId) -> String {
         if devargs.is_null() {
             return String::new();
         }
-        let args = (*devargs).__bindgen_anon_1.args;
+        let args = dpdk_sys::dpdk_sys_devargs_args(devargs);
         if args.is_null() { String::new() } else { CStr::from_ptr(args).to_string_lossy().into_owned() }
     }
 }

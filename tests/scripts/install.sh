@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# install.sh build|test|lab|profile: installs the Debian packages that are missing, and nothing else.
+# install.sh build|test|lab|profile: installs the Debian packages that are missing, and nothing else; a compiler among them if
+# there is none that is new enough.
 set -euo pipefail
-build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make)
+least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
+# python3: the demo. libc6-dev, procps: a minimal system lacks them.
+build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
-test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping python3 ethtool tcpdump)
+test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
-lab=("${build[@]}" busybox-static iproute2 python3 ethtool)
+lab=("${build[@]}" busybox-static iproute2 ethtool)
 profile=("${test[@]}" linux-perf binutils)
 # The first QEMU that has the 82576.
 qemu=qemu-system-x86 qemu_least=1:8
@@ -25,54 +28,121 @@ must_be_root() {
   exit 1
 }
 
-install() { apt-get "${sources[@]}" install -y -qq --no-install-recommends "$@" >/dev/null; }
-
-qemu_is_new_enough() {
-  local version
-  version=$(dpkg-query -W -f '${Version}' "$qemu" 2>/dev/null) && dpkg --compare-versions "$version" ge "$qemu_least"
+# What apt-get has to say is shown if it fails.
+apt() {
+  local said
+  said=$(apt-get "${sources[@]}" "$@" 2>&1) && return
+  printf '%s\n' "$said" >&2
+  echo "install.sh: apt-get $* failed" >&2
+  return 1
 }
 
-candidate_is_new_enough() {
-  local version
-  version=$(apt-cache policy "$qemu" | sed -n 's/ *Candidate: //p')
-  [ -n "$version" ] && dpkg --compare-versions "$version" ge "$qemu_least"
+updated=
+update() {
+  [ -n "$updated" ] || apt update
+  updated=yes
 }
 
-# The machine's own sources and the backports of the same mirror, for this run alone: its configuration stays as it is.
-with_backports() {
-  local release mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
-  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+install() { apt install -y -qq --no-install-recommends "$@"; }
+
+version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null; }
+candidate() { apt-cache "${sources[@]}" policy "$1" 2>/dev/null | sed -n 's/ *Candidate: //p'; }
+# is_new_enough VERSION LEAST, as Debian compares them.
+is_new_enough() { [ -n "$1" ] && [ "$1" != "(none)" ] && dpkg --compare-versions "$1" ge "$2"; }
+
+# with_suite SUITE [AFFIX]: the machine's own sources and another suite of the same mirror (its address with AFFIX behind it),
+# for this run alone: its configuration stays as it is.
+with_suite() {
+  local suite=$1 release mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
     awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
-  [ -n "$mirror" ] || { echo "install.sh: no source of $release main, whose mirror would have backports" >&2; exit 1; }
-  parts=$(mktemp -d)
-  trap 'rm -rf "$parts"' EXIT
-  find /etc/apt/sources.list.d \( -name '*.sources' -o -name '*.list' \) -exec cp -t "$parts" {} +
+  [ -n "$mirror" ] || { echo "install.sh: no source of ${release:-Debian} main, whose mirror would have $suite" >&2; return 1; }
+  if [ -z "${parts:-}" ]; then
+    parts=$(mktemp -d)
+    trap 'rm -rf "$parts"' EXIT
+    find /etc/apt/sources.list.d \( -name '*.sources' -o -name '*.list' \) -exec cp -t "$parts" {} + 2>/dev/null || true
+  fi
   {
-    printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\n' "$mirror" "$release"
-    [ -e "$keys" ] && echo "Signed-By: $keys"
-  } >"$parts/lm-backports.sources"
+    printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "${mirror%/}${2:-}" "$release-$suite"
+    [ ! -e "$keys" ] || echo "Signed-By: $keys"
+  } >"$parts/lm-$suite.sources"
   chmod -R a+rX "$parts"
   sources=(-o "Dir::Etc::SourceParts=$parts")
-  apt-get "${sources[@]}" update -qq
-  install -t "$release-backports" "$qemu"
+  updated=
+  update
+}
+
+# rustc's version; nothing, if there is none or it does not run.
+rustc_version() { { rustc --version 2>/dev/null || true; } | sed -n 's/^rustc \([0-9.]*\).*/\1/p'; }
+
+# Debian's own compiler, as packages: the first that is new enough.
+debian_has_rust() {
+  local flavour
+  for flavour in "" -web; do
+    if is_new_enough "$(candidate "rustc$flavour")" "$least" && is_new_enough "$(candidate "cargo$flavour")" 0; then
+      rust=("rustc$flavour" "cargo$flavour")
+      return 0
+    fi
+  done
+  return 1
+}
+
+# Before anything is built: is there a compiler that can?
+check_compiler() {
+  local have how
+  have=$(rustc_version)
+  if command -v cargo >/dev/null && is_new_enough "$have" "$least"; then return 0; fi
+  how="install.sh: ${have:+rustc $have is too old: }Rust $least or newer is needed"
+  if command -v rustup >/dev/null; then
+    echo "$how: rustup toolchain install stable && rustup default stable" >&2
+    exit 1
+  fi
+  how="$how: install it with rustup (rustup.rs)"
+  if [ "$(id -u)" != 0 ]; then echo "$how, or run this once as root, for Debian may have it" >&2; exit 1; fi
+  update
+  debian_has_rust || { with_suite security -security && debian_has_rust; } 2>/dev/null ||
+    { echo "$how; Debian's here is older" >&2; exit 1; }
+  echo "installing ${rust[*]}${have:+ in place of rustc $have}"
+  install "${rust[@]}"
+  hash -r
+  have=$(rustc_version)
+  is_new_enough "$have" "$least" ||
+    { echo "install.sh: $(command -v rustc) is still ${have:-none that runs}: another stands before Debian's in PATH" >&2; exit 1; }
 }
 
 export DEBIAN_FRONTEND=noninteractive
 sources=()
+check_compiler
 missing=()
+# What `make lint` needs; with rustup they are components.
+if [ "$1" = test ] && dpkg-query -S "$(readlink -f "$(command -v rustc)")" >/dev/null 2>&1; then
+  for tool in "fmt rustfmt rustfmt-web" "clippy rust-clippy rust-web-clippy"; do
+    read -r command packages <<<"$tool"
+    cargo "$command" --version >/dev/null 2>&1 && continue
+    for p in $packages; do
+      if is_new_enough "$(candidate "$p")" "$least"; then want+=("$p"); break; fi
+    done
+  done
+fi
 for p in "${want[@]}"; do
   has "$p" || missing+=("$p")
 done
 if ((${#missing[@]})); then
   echo "installing ${missing[*]}"
   must_be_root "${missing[*]}"
-  apt-get update -qq
+  update
   install "${missing[@]}"
 fi
-if [ "$1" = lab ] && ! qemu_is_new_enough; then
+if [ "$1" = lab ] && ! is_new_enough "$(version "$qemu")" "$qemu_least"; then
   echo "installing $qemu"
   must_be_root "$qemu (${qemu_least#1:} or newer)"
-  if candidate_is_new_enough; then install "$qemu"; else with_backports; fi
+  update
+  if is_new_enough "$(candidate "$qemu")" "$qemu_least"; then
+    install "$qemu"
+  else
+    with_suite backports
+    install -t "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports" "$qemu"
+  fi
 fi
-command -v cargo >/dev/null || { echo "install.sh: no cargo: install Rust 1.89 or newer with rustup" >&2; exit 1; }
+[ "$1" != build ] || echo "DPDK $(pkg-config --modversion libdpdk), rustc $(rustc_version)"

@@ -1,13 +1,15 @@
-//! Raw bindings to DPDK, generated when the crate is built from the headers of the installed libdpdk (22.11
-//! or later).
+//! Raw bindings to DPDK, generated when the crate is built from the headers of the installed libdpdk. Which
+//! releases are taken stands in `supported.txt`; others are refused.
 //!
 //! Nothing here is safe, and nothing here is more than what C has; the crate `rte` owns these things safely.
-//! Three points differ from C:
+//! Four points differ from C:
 //!
 //! * `static inline` functions have no symbol. Those on the build script's list are compiled into small C
 //!   wrappers and look like any other function. The burst functions are not among them: call through
 //!   `rte_eth_fp_ops`, as the inline functions in C do, and save a call.
 //! * `rte_errno` is a thread-local variable that Rust cannot import: [`dpdk_sys_errno`] reads it.
+//! * [`rte_mbuf`] is flat, and members of anonymous unions are read through `dpdk_sys_*` functions: so what
+//!   is here is the same with every release of DPDK that is taken.
 //! * Enumerators are plain constants, without the enum's name in front.
 //!
 //! libdpdk is linked dynamically. Drivers are not linked at all: EAL loads buses, PMDs and mempool drivers

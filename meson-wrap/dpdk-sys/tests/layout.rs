@@ -17,7 +17,7 @@ fn mbuf_fields_are_where_c_puts_them() {
         offset_of!(rte_mbuf, nb_segs),
         offset_of!(rte_mbuf, port),
         offset_of!(rte_mbuf, ol_flags),
-        offset_of!(rte_mbuf, __bindgen_anon_1.packet_type),
+        offset_of!(rte_mbuf, packet_type),
         offset_of!(rte_mbuf, pkt_len),
         offset_of!(rte_mbuf, data_len),
         offset_of!(rte_mbuf, vlan_tci),
@@ -34,11 +34,10 @@ fn mbuf_fields_are_where_c_puts_them() {
 
 #[test]
 fn pool_port_and_configuration_fields_are_where_c_puts_them() {
-    let mut c = [0_usize; 12];
-    // SAFETY: the function fills exactly the 12 elements that its C prototype asks for.
+    let mut c = [0_usize; 11];
+    // SAFETY: the function fills exactly the 11 elements that its C prototype asks for.
     unsafe { dpdk_sys::dpdk_sys_other_offsets(c.as_mut_ptr().cast()) };
     let rust = [
-        offset_of!(rte_mempool, __bindgen_anon_1.pool_data),
         offset_of!(rte_mempool, pool_config),
         offset_of!(rte_mempool, ops_index),
         offset_of!(rte_mempool, populated_size),

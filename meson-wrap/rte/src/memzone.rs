@@ -69,8 +69,8 @@ impl Memzone {
 
     /// Where it begins.
     pub fn ptr(&self) -> NonNull<u8> {
-        // SAFETY: a reserved zone has memory (which is packed in the descriptor: read it by value).
-        unsafe { NonNull::new_unchecked(self.zone().__bindgen_anon_1.addr.cast()) }
+        // SAFETY: a reserved zone has memory.
+        unsafe { NonNull::new_unchecked(dpdk_sys::dpdk_sys_memzone_addr(self.zone()).cast()) }
     }
 
     /// Its length in bytes, at least what was asked for.

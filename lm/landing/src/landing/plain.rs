@@ -68,5 +68,5 @@ impl Single {
 unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
     // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they
     // can be read together (`rearm_data`), aligned to 8 bytes.
-    unsafe { (&raw const (*mbuf).rearm_data).cast::<u64>().read() }
+    unsafe { (&raw const (*mbuf).data_off).cast::<u64>().read() }
 }

@@ -149,6 +149,16 @@ struct Keeper<H> {
     filled: *mut rte_mempool_cache,
 }
 
+/// Where a pool keeps what belongs to its handler.
+///
+/// # Safety
+/// `mp` points to a pool.
+#[inline]
+unsafe fn pool_data(mp: *mut rte_mempool) -> *mut *mut c_void {
+    // SAFETY: the C compiler says how far into a pool `pool_data` is.
+    unsafe { mp.byte_add(dpdk_sys::DPDK_SYS_MEMPOOL_DATA as usize).cast() }
+}
+
 /// The keeper of a pool, null before `alloc` and when it failed.
 ///
 /// # Safety
@@ -156,7 +166,7 @@ struct Keeper<H> {
 #[inline]
 unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
     // SAFETY: the caller's promise; only this module writes `pool_data` of such a pool.
-    unsafe { (*mp).__bindgen_anon_1.pool_data.cast() }
+    unsafe { (*pool_data(mp.cast_mut())).cast() }
 }
 
 /// The handler of a pool.
@@ -213,7 +223,7 @@ unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
         Ok(Ok(handler)) => {
             let keeper = Keeper { handler, filled: std::ptr::null_mut() };
             // SAFETY: the pool is being created: nobody else looks at it. `free` takes the box back.
-            unsafe { (*mp).__bindgen_anon_1.pool_data = Box::into_raw(Box::new(keeper)).cast() };
+            unsafe { *pool_data(mp) = Box::into_raw(Box::new(keeper)).cast() };
             0
         }
         Ok(Err(errno)) => -errno.saturating_abs().max(1),
@@ -226,7 +236,7 @@ unsafe extern "C" fn free<H: Handler>(mp: *mut rte_mempool) {
     // SAFETY: DPDK passes a pool with this handler, for the last time.
     unsafe {
         let this = keeper::<H>(mp);
-        (*mp).__bindgen_anon_1.pool_data = std::ptr::null_mut();
+        *pool_data(mp) = std::ptr::null_mut();
         if !this.is_null() {
             drop(Box::from_raw(this));
         }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::{error, fmt};
 
-use dpdk_sys::{rte_eth_link, rte_eth_stats, rte_eth_xstat, rte_eth_xstat_name, rte_ether_addr};
+use dpdk_sys::{dpdk_sys_link, rte_eth_stats, rte_eth_xstat, rte_eth_xstat_name, rte_ether_addr};
 
 use super::{Port, PortId};
 use crate::Errno;
@@ -65,17 +65,17 @@ impl Port {
     /// # Errors
     /// [`PortError`].
     pub fn link(&self) -> Result<Link, PortError> {
-        let mut link = MaybeUninit::<rte_eth_link>::zeroed();
-        // SAFETY: the port is valid and ours; DPDK fills the structure, of which zeroes are a value.
+        let mut link = MaybeUninit::<dpdk_sys_link>::zeroed();
+        // SAFETY: the port is valid and ours; the wrapper fills the structure, of which zeroes are a value.
         let (ret, link) = unsafe {
-            (dpdk_sys::rte_eth_link_get_nowait(self.id().0, link.as_mut_ptr()), link.assume_init())
+            (dpdk_sys::dpdk_sys_link_get_nowait(self.id().0, link.as_mut_ptr()), link.assume_init())
         };
         self.check("tell its link", ret)?;
         Ok(Link {
-            up: u32::from(link.link_status()) == dpdk_sys::RTE_ETH_LINK_UP,
-            speed_mbps: (link.link_speed != u32::MAX).then_some(link.link_speed),
-            full_duplex: u32::from(link.link_duplex()) == dpdk_sys::RTE_ETH_LINK_FULL_DUPLEX,
-            autoneg: u32::from(link.link_autoneg()) == dpdk_sys::RTE_ETH_LINK_AUTONEG,
+            up: link.up != 0,
+            speed_mbps: (link.speed != u32::MAX).then_some(link.speed),
+            full_duplex: link.full_duplex != 0,
+            autoneg: link.autoneg != 0,
         })
     }
 
