@@ -30,7 +30,7 @@ use crate::frame::{FRONT, Head};
 use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
-use crate::packet::{Kind, classify};
+use crate::packet::classify;
 use crate::policy::{Accept, Require};
 use crate::reassembler::{Limits, Reassembler};
 use crate::slot_memory::SlotMemory;
@@ -326,12 +326,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if frame.at + self.config.geometry.stride() != newest.at {
             self.jump(&frame, &newest, memory);
         }
+        if !self.log.has_run() {
+            self.begin(frame);
+            return;
+        }
         self.gap = false;
         self.below = self.under(frame.at);
         self.log.push(frame);
     }
 
-    /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out.
+    /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out. Unless
+    /// it was over: behind a kernel's last fragment, say, comes the next datagram's first one.
     #[cold]
     fn jump<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, memory: &mut M) {
         let stride = self.config.geometry.stride();
@@ -339,13 +344,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return; // the same place under its other address
         }
         self.split = true;
-        let index = self.log.len() - 1;
-        if !self.gap
-            && !self.config.reaches(frame, newest)
-            && self.log.packet(index).is_none()
-            && let Kind::Fragment(packet) = classify(&memory.head(newest), newest, memory)
-        {
-            self.log.note(index, packet);
+        if !self.gap && !self.config.reaches(frame, newest) && self.log.packet(self.log.len() - 1).is_none() {
+            // Its header is intact for good, and this is the last time that anybody asks what it ends.
+            let head = memory.head(newest);
+            if !self.close(&head, memory) {
+                self.miss(&head, memory);
+            }
         }
     }
 
