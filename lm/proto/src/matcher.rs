@@ -30,7 +30,7 @@ use crate::frame::{FRONT, Head};
 use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
-use crate::packet::{Kind, classify};
+use crate::packet::{self, classify};
 use crate::policy::{Accept, Require};
 use crate::reassembler::{Limits, Reassembler};
 use crate::slot_memory::SlotMemory;
@@ -326,12 +326,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         if frame.at + self.config.geometry.stride() != newest.at {
             self.jump(&frame, &newest, memory);
         }
+        if !self.log.has_run() {
+            self.begin(frame);
+            return;
+        }
         self.gap = false;
         self.below = self.under(frame.at);
         self.log.push(frame);
     }
 
-    /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out.
+    /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out. Unless
+    /// it was over: behind a kernel's last fragment, say, comes the next datagram's first one.
     #[cold]
     fn jump<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, memory: &mut M) {
         let stride = self.config.geometry.stride();
@@ -339,20 +344,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return; // the same place under its other address
         }
         self.split = true;
-        let index = self.log.len() - 1;
-        if !self.gap
-            && !self.config.reaches(frame, newest)
-            && self.log.packet(index).is_none()
-            && let Kind::Fragment(packet) = classify(&memory.head(newest), newest, memory)
-        {
-            self.log.note(index, packet);
+        if !self.gap && !self.config.reaches(frame, newest) && self.log.packet(self.log.len() - 1).is_none() {
+            // Its header is intact for good, and this is the last time that anybody asks what it ends.
+            let head = memory.head(newest);
+            if !self.close(&head, memory) {
+                self.miss(&head, memory);
+            }
         }
     }
 
     /// A frame that starts a run, so the one before it has to close.
     #[inline(always)]
     fn start<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
-        if frame.slot != Slot::Separate && frame.len > self.full && !self.is_below_bounced(&frame) {
+        if frame.slot != Slot::Separate && frame.len > self.full {
             // Before anything is made of the frame above: its first bytes are gone.
             self.lose_overwritten(&frame, memory);
         }
@@ -413,6 +417,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let end = frame.at + frame.payload_len();
         if frame.at < at && end > at {
+            if above.bounce != 0 {
+                // Its headers are safe, and so is its payload if that was copied here behind this frame.
+                let head = memory.head(&above);
+                if memory.bytes(above.at, FRONT) == packet::front(&head) {
+                    return;
+                }
+                self.examine_overwritten(&head, memory);
+                if self.log.last() != Some(&above) {
+                    return;
+                }
+            }
             let known = self.log.packet(self.log.len() - 1).copied();
             self.log.pop();
             // It had reached the headers of the frame above it.
@@ -427,6 +442,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 _ => self.counters.drop_one(Reason::LostFrame),
             }
             memory.release(&above);
+        }
+    }
+
+    /// The newest frame bounced, and its first bytes are nowhere but in this head, now that another frame has
+    /// overwritten its payload's.
+    #[cold]
+    fn examine_overwritten<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
+        let known = self.log.packet(self.log.len() - 1).is_some();
+        if !known && self.log.has_run() && !self.gap {
+            self.reached = true;
+            if !self.close(head, memory) {
+                self.miss(head, memory);
+            }
+            self.reached = false;
         }
     }
 

@@ -109,7 +109,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame, whose header is intact, closes nothing.
     #[cold]
     #[inline(never)]
-    fn miss<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
+    pub(super) fn miss<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
         self.unfold();
         if self.run_len() > 1 {
             self.find_forward(memory);

@@ -331,6 +331,9 @@ mod tests {
             ("a long frame over the first bytes of a last fragment, which had the same sum", 46_045),
             ("a good datagram behind a stream that had used up the budget", 50_610),
             ("a long stream in forward order that used up the budget", 777_951),
+            ("a kernel's last fragment in front of the region's wrap", 61_849),
+            ("a long frame over the first bytes of a bounced fragment", 164_575),
+            ("a long frame over the UDP header of a bounced fragment", 181_443),
         ] {
             if let Err(e) = super::generate(seed).run() {
                 panic!("{name}: case {seed}: {e}");

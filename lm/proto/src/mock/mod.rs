@@ -154,6 +154,12 @@ impl Mock {
         }
     }
 
+    /// Slots until the region wraps, as they are laid now.
+    pub fn slots_left(&self) -> usize {
+        let pitch = self.pitch(self.slot, 0);
+        self.last.saturating_sub(MARGIN.max(pitch + HEADERS)) / pitch
+    }
+
     /// How much of a frame under way a read finds follows from this number.
     pub fn tear_by(&mut self, seed: u64) {
         self.flight.reseed(seed);

@@ -48,6 +48,50 @@ fn a_wrap_costs_one_copy_and_no_more() {
     assert_eq!(counters.copied_datagrams, 1, "1,001 frames over 708 slots");
 }
 
+/// The frame before a wrap keeps its header, and the frame behind it may be the first of something else: what
+/// ends there is done with as it is at the end of a burst.
+#[test]
+fn what_ends_at_a_wrap() {
+    let next = payload(2500, 50);
+    let (pair, triple, short) = (payload(2000, 51), payload(4000, 52), payload(300, 53));
+    let filler = payload(40, 54);
+    let kernel = |id, data: &[u8]| plain_frames(G, A, id, data);
+    let with_arp = |mut frames: Vec<Vec<u8>>, at| {
+        frames.insert(at, arp());
+        frames
+    };
+    let (last_first, tagged) = (lm(3, &triple), lm(3, &pair));
+    // What comes before the wrap, what is to be delivered of it, and how many strangers are in it.
+    let before: [(&str, Vec<Vec<u8>>, Option<&[u8]>, usize); 8] = [
+        ("two fragments of a kernel's", kernel(3, &pair), Some(&pair), 0),
+        ("three fragments of a kernel's", kernel(3, &triple), Some(&triple), 0),
+        ("two with a stranger between", with_arp(kernel(3, &pair), 1), Some(&pair), 1),
+        ("three with a stranger between", with_arp(kernel(3, &triple), 2), None, 1),
+        ("one frame", kernel(3, &short), Some(&short), 0),
+        ("a stranger", vec![arp()], None, 1),
+        ("a full stranger behind a last fragment", vec![tagged[0].clone(), tcp(1514)], None, 1),
+        ("all of LM's", last_first, Some(&triple), 0),
+    ];
+    for (burst, synchronous, ahead) in WAYS {
+        for (name, frames, sent, strangers) in &before {
+            let mut run = Run::new(burst, synchronous);
+            run.mock.wrap_after(20);
+            let lead = run.mock.slots_left() - frames.len();
+            run.arrive(&(0..lead).flat_map(|i| lm(100 + i as u16, &filler)).collect::<Vec<_>>());
+            run.mock.delivered.clear();
+            run.ahead = ahead;
+            run.arrive(&[&frames[..], &kernel(4, &next)].concat());
+            let (delivered, counters, out) = run.end();
+            let what = format!("{name}, burst {burst}, synchronous {synchronous}: {counters:?}");
+            only(&delivered, &[&pair, &triple, &short, &next]);
+            let of = |data: &[u8]| delivered.iter().filter(|d| d.payload == data).count();
+            assert_eq!(of(&next), 1, "{what}");
+            assert!(sent.is_none_or(|sent| of(sent) == 1), "{what}");
+            assert_eq!(out.len(), *strangers, "{what}");
+        }
+    }
+}
+
 #[test]
 fn strangers_between_the_fragments() {
     let data = payload(7168, 1);

@@ -188,3 +188,41 @@ fn a_long_frame_below_a_bounced_one() {
         }
     }
 }
+
+/// The same, but the copy came first: then the longer frame has overwritten the first bytes of a fragment,
+/// whatever is known of its header. Without a checksum nothing else would tell.
+#[test]
+fn a_long_frame_over_the_first_bytes_of_a_bounced_one() {
+    let data = payload(5000, 6);
+    let whole = lm(1, &data);
+    let all = [
+        lm_frames(G, A, 1, &data, ChecksumMode::Zero),
+        mock::frames::without_checksum(plain_frames(G, A, 1, &data)),
+        mock::frames::without_checksum(plain_frames(G, A, 1, &data)).into_iter().rev().collect(),
+        whole.clone(),
+    ];
+    for frames in &all {
+        let ways = WAYS.iter().flat_map(|way| [(way, false), (way, true)]);
+        for (&(burst, synchronous, ahead), blind) in ways {
+            for (at, longer) in (0..frames.len()).flat_map(|at| [(at, 1), (at, 4), (at, 8)]) {
+                let mut run = Run::new(burst, synchronous).ahead(ahead);
+                run.mock.blind = blind;
+                run.arrive(&frames[..at]);
+                run.mock.bounce = true;
+                run.arrive(&frames[at..=at]);
+                run.ahead = 0;
+                run.arrive(&[]);
+                run.arrive(&[tcp(G.full_frame() + longer)]);
+                run.mock.blind = false;
+                run.arrive(&frames[at + 1..]);
+                let (delivered, counters, _) = run.end();
+                let what = format!("{at}, burst {burst}, synchronous {synchronous}: {counters:?}");
+                let n = only(&delivered, &[&data]);
+                // What is kept with a header is enough of it, and so is what lies in the bounce slot.
+                let known = burst == 1 && synchronous;
+                let closed = *frames == whole && at + 1 == frames.len();
+                assert!(n == 1 || !(known || closed), "{what}");
+            }
+        }
+    }
+}
