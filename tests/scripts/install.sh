@@ -98,7 +98,7 @@ check_compiler() {
     echo "$how: rustup toolchain install stable && rustup default stable" >&2
     exit 1
   fi
-  how="$how: install it with rustup (rustup.rs)"
+  how="$how: install it with rustup"
   if [ "$(id -u)" != 0 ]; then echo "$how, or run this once as root, for Debian may have it" >&2; exit 1; fi
   update
   debian_has_rust || { with_suite security -security && debian_has_rust; } 2>/dev/null ||

@@ -50,6 +50,9 @@ fn a_wrap_costs_one_copy_and_no_more() {
 
 /// The frame before a wrap keeps its header, and the frame behind it may be the first of something else: what
 /// ends there is done with as it is at the end of a burst.
+/// A name, frames, what is to be delivered of them, and how many strangers are among them.
+type Before<'a> = (&'a str, Vec<Vec<u8>>, Option<&'a [u8]>, usize);
+
 #[test]
 fn what_ends_at_a_wrap() {
     let next = payload(2500, 50);
@@ -62,7 +65,7 @@ fn what_ends_at_a_wrap() {
     };
     let (last_first, tagged) = (lm(3, &triple), lm(3, &pair));
     // What comes before the wrap, what is to be delivered of it, and how many strangers are in it.
-    let before: [(&str, Vec<Vec<u8>>, Option<&[u8]>, usize); 8] = [
+    let before: [Before<'_>; 8] = [
         ("two fragments of a kernel's", kernel(3, &pair), Some(&pair), 0),
         ("three fragments of a kernel's", kernel(3, &triple), Some(&triple), 0),
         ("two with a stranger between", with_arp(kernel(3, &pair), 1), Some(&pair), 1),
