@@ -48,6 +48,9 @@ const MORE_HEADERS: u32 = 1023;
 /// mbufs that frames which are not LM's are copied to.
 const STRANGER_MBUFS: u32 = 511;
 
+/// Bytes of an mbuf for headers, and of its headroom.
+const HEADER_ROOM: u16 = 128 + 192;
+
 /// How long a net_memif client waits for its server.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a link may take to come up once the server is there, before the client is started again. The
@@ -119,7 +122,8 @@ impl NodePort {
         let socket = landing.info().socket;
         let room = config.mtu + 128 + 64;
         let n = HEADER_MBUFS.max(u32::from(landing.setup().txd) + MORE_HEADERS);
-        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, 128 + 192, socket);
+        let head_room = header_room(&landing.info().driver, &arguments(id), eal.release());
+        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, head_room, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
         let client = Client::of(&landing.info().driver, &arguments(id));
@@ -378,6 +382,15 @@ pub enum Client {
     ZeroCopy,
 }
 
+/// Bytes of a header's mbuf, and of its headroom, on a port with these arguments. net_memif of DPDK 23.03 and later gives each
+/// segment a buffer of its own where a burst's mbufs are all of one pool whose room is no larger than a buffer.
+fn header_room(driver: &str, args: &str, dpdk: (u32, u32)) -> u16 {
+    if driver != "net_memif" || dpdk < (23, 3) {
+        return HEADER_ROOM;
+    }
+    u16::try_from(Memif::of(&Devargs::parse(args)).bsize.saturating_add(128 + 64)).unwrap_or(u16::MAX)
+}
+
 impl Client {
     /// The kind of a port with this driver and these device arguments. `None`: it is no client.
     pub fn of(driver: &str, args: &str) -> Option<Self> {
@@ -451,6 +464,15 @@ fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool, give_up: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_have_more_room_than_a_buffer_of_memif_has() {
+        assert_eq!(header_room("net_memif", "id=0", (22, 11)), HEADER_ROOM);
+        assert_eq!(header_room("net_e1000_igb", "", (24, 11)), HEADER_ROOM);
+        assert!(header_room("net_memif", "id=0", (23, 3)) > 128 + 2048);
+        assert!(header_room("net_memif", "id=0,bsize=9014", (24, 11)) > 128 + 9014);
+        assert_eq!(header_room("net_memif", "bsize=99999", (24, 11)), u16::MAX);
+    }
 
     #[test]
     fn who_may_ask_its_server_again() {
