@@ -16,6 +16,8 @@ use crate::device::{driver_of, keys_of};
 const ETHERNET: u32 = 14;
 /// And of a check sequence.
 const FCS: u32 = 4;
+/// What a slot has room for beyond an IP packet: both of them and a VLAN tag.
+const SLOT: u32 = ETHERNET + FCS + 4;
 /// mbufs that net_memif posts at a time at least, once its ring is full.
 const LOT: u32 = 32;
 
@@ -50,6 +52,13 @@ pub enum Unmet {
     },
     /// Buffers shorter than a frame.
     Buffer {
+        /// Bytes of a buffer.
+        bsize: u64,
+        /// Bytes of IP packet.
+        mtu: u16,
+    },
+    /// Buffers no longer than a slot, where the driver takes more mbufs than it uses.
+    Slot {
         /// Bytes of a buffer.
         bsize: u64,
         /// Bytes of IP packet.
@@ -93,6 +102,14 @@ impl fmt::Display for Unmet {
                     f,
                     "net_memif's buffers of {bsize} bytes cut the frames of an MTU of {mtu} into pieces: \
                      give both ends bsize={needed} or more"
+                )
+            }
+            Self::Slot { bsize, mtu } => {
+                write!(
+                    f,
+                    "net_memif of DPDK 23.03 and later takes more mbufs than it uses where its buffers, here of {bsize} \
+                     bytes, are no longer than a slot: give both ends bsize={} or more",
+                    u32::from(*mtu) + SLOT + 1
                 )
             }
             Self::Pool { ring, mbufs, rxd } => {
@@ -161,6 +178,23 @@ pub fn check_sizes(driver: &str, args: &Devargs<'_>, wanted: &Wanted) -> Result<
     Ok(())
 }
 
+/// Whether nothing but what lands is taken from a landing pool, with this DPDK (year and month). What is taken and given back
+/// would leave holes.
+///
+/// # Errors
+/// [`Unmet::Slot`].
+pub fn check_landing(driver: &str, args: &Devargs<'_>, mtu: u16, dpdk: (u32, u32)) -> Result<(), Unmet> {
+    if driver != "net_memif" || dpdk < (23, 3) {
+        return Ok(());
+    }
+    let Memif { zero_copy, bsize, .. } = Memif::of(args);
+    if zero_copy || bsize > u64::from(u32::from(mtu) + SLOT) {
+        Ok(())
+    } else {
+        Err(Unmet::Slot { bsize, mtu })
+    }
+}
+
 /// mbufs that a device keeps posted where its port was set up with so many descriptors.
 pub fn posted(driver: &str, args: &Devargs<'_>, rxd: u16) -> u32 {
     let memif = (driver == "net_memif").then(|| Memif::of(args));
@@ -216,6 +250,19 @@ mod tests {
     fn sizes(args: &str, mtu: u16, rxd: u16, spare_mbufs: u32) -> Result<(), String> {
         let wanted = Wanted { mtu, rxd, spare_mbufs };
         check_sizes("net_memif", &Devargs::parse(args), &wanted).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn memif_of_23_03_needs_buffers_longer_than_a_slot() {
+        let at = |args, mtu, dpdk| {
+            check_landing("net_memif", &Devargs::parse(args), mtu, dpdk).map_err(|e| e.to_string())
+        };
+        assert_eq!(at("bsize=1514", 1500, (22, 11)), Ok(()));
+        assert!(at("bsize=1522", 1500, (23, 3)).expect_err("too short").contains("bsize=1523 or more"));
+        assert_eq!(at("bsize=1523", 1500, (24, 11)), Ok(()));
+        assert_eq!(at("bsize=1514,zero-copy=yes", 1500, (24, 11)), Ok(()), "another way to receive");
+        assert_eq!(at("", 1500, (24, 11)), Ok(()));
+        assert_eq!(check_landing("net_tap", &Devargs::parse("bsize=1"), 1500, (24, 11)), Ok(()));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use rte::mempool::Mempool;
 use rte::port::{MacAddr, MqMode, Port, PortConfig, PortId, PortInfo, RxConf, StopError, TxConf};
 
 use self::plan::{LEAST_MTU, choose, pool_plan, warn_if_separate};
-use crate::demands::{Wanted, check, posted};
+use crate::demands::{Wanted, check, check_landing, posted};
 use crate::devargs::Devargs;
 use crate::device::arguments;
 use crate::interrupt::{Wake, wake};
@@ -86,7 +86,9 @@ impl LandingPort {
             OverlapPolicy::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let args = Devargs::parse(&args);
         let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
-        check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(|e| PortError::Unmet(id, e))?;
+        let unmet = |e| PortError::Unmet(id, e);
+        check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(unmet)?;
+        check_landing(&info.driver, &args, mtu, eal.release()).map_err(unmet)?;
         if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
             return Err(PortError::Region(id, setup.region.max(setup.max_region)));
         }
