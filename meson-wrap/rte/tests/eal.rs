@@ -531,7 +531,8 @@ fn handlers_that_refuse(eal: &Eal) {
     let e = HandlerPool::<Lifo>::create(eal, &config("refused"), &libc::EDOM, |_, _| {}).unwrap_err();
     assert_eq!(e.errno.number(), libc::EDOM);
     let e = HandlerPool::<Impostor>::create(eal, &config("impostor"), &(), |_, _| {}).unwrap_err();
-    assert_eq!(e.errno.number(), libc::EEXIST);
+    // Debian's 24.11 has one place left for a handler, which Lifo has.
+    assert!([libc::EEXIST, libc::ENOSPC].contains(&e.errno.number()), "{e}");
     assert!(register::<Nameless>().is_err());
     // What failed is gone: the names are free.
     drop(HandlerPool::<Lifo>::create(eal, &config("refused"), &0, |_, _| {}).unwrap());
