@@ -334,6 +334,7 @@ mod tests {
             ("a kernel's last fragment in front of the region's wrap", 61_849),
             ("a long frame over the first bytes of a bounced fragment", 164_575),
             ("a long frame over the UDP header of a bounced fragment", 181_443),
+            ("a piece twice, in the place of another that is as it", 326_543),
         ] {
             if let Err(e) = super::generate(seed).run() {
                 panic!("{name}: case {seed}: {e}");

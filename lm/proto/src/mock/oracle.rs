@@ -7,14 +7,16 @@
 //! good. Where several frames have one place (equal identifications, duplicates) any choice counts that is
 //! consistent.
 //!
-//! What is not sent is *forged*, and a failure, but for two cases in which the matcher has nothing to tell it
-//! by. They are counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there was
+//! What is not sent is *forged*, and a failure, but for three cases in which the matcher has nothing to tell
+//! it by. They are counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there was
 //! something:
 //!
 //! - up to three pieces of untagged datagrams whose UDP checksum agrees (2⁻¹⁶ of all halves that meet by
 //!   accident, all that are made to), where headers had been overwritten before anybody could read them;
 //! - under the policy `tags`, on a queue that is not kept clean: tags tie the ends, nobody looks at the
-//!   middle.
+//!   middle;
+//! - a fragment that came twice, and lies in the place of a lost one of the same datagram that has the same
+//!   bytes.
 //!
 //! A false alarm needs a collision: 2⁻²⁴ for a tag with a digest under the policy `tags` (its other bits are
 //! not looked at), 2⁻³² for the 16-bit digest where no tag has room together with the checksum, 2⁻⁷² for tag,
@@ -201,7 +203,9 @@ impl Wire {
         let identity = Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum };
         let layout = Layout::of_udp(rules.geometry, d.payload.len() + UDP);
         let n = (d.payload.len() + UDP).div_ceil(stride);
-        let mut tagged = false;
+        // The tag is its own, and one of its pieces came twice, in place of another one that was as it: what
+        // is delivered is what was sent.
+        let (mut tagged, mut own) = (false, true);
         let full = |i: usize| d.payload.get(i * stride - UDP..(i + 1) * stride - UDP);
         // Where one piece is as the other, one in another's place changes nothing.
         let alike = (2..n - 1).all(|i| full(i) == full(1));
@@ -212,6 +216,7 @@ impl Wire {
             if carriers.clone().next().is_none() {
                 return Err(format!("no frame carried its piece {i} of {n}"));
             }
+            own &= fragments.iter().any(|f| f.ip.id == ip_id && f.data.starts_with(piece));
             // Its tag, or the tag of the datagram that it was a piece of.
             if let Some(at) = layout.tag().filter(|at| at / stride == i) {
                 tagged = carriers.all(|f| {
@@ -225,7 +230,7 @@ impl Wire {
             WholeBy::Tags => Ok(()),
             WholeBy::Headers => Err("headers are said to have been seen".to_owned()),
             WholeBy::Checksum if rules.all_headers => Err("headers told its pieces apart".to_owned()),
-            WholeBy::Checksum if tagged => Err("a tag told its pieces apart".to_owned()),
+            WholeBy::Checksum if tagged && !(own && alike) => Err("a tag told its pieces apart".to_owned()),
             WholeBy::Checksum if n > 3 && !alike => {
                 Err("nothing proves the order of so many pieces".to_owned())
             }
