@@ -81,39 +81,26 @@ impl DeviceTally {
 impl Tally {
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
-        self.counters = combine(&self.counters, &other.counters, u64::wrapping_add);
-        let (a, b) = (&mut self.sent, &other.sent);
-        a.datagrams += b.datagrams;
-        a.bytes += b.bytes;
-        a.frames += b.frames;
-        a.inlined += b.inlined;
-        a.would_block += b.would_block;
-        a.malformed += b.malformed;
-        self.device.add(&other.device);
-        self.arp = self.arp.combine(&other.arp, u64::wrapping_add);
-        self.ordinary += other.ordinary;
-        self.ordinary_lost += other.ordinary_lost;
-        self.unsent += other.unsent;
+        let mut device = self.device;
+        device.add(&other.device);
+        *self = Self { device, ..self.combine(other, u64::wrapping_add) };
     }
 
     /// What was counted since `before`. The device's losses stay as they are.
     pub fn since(&self, before: &Self) -> Self {
-        let (a, b) = (&self.sent, &before.sent);
+        self.combine(before, u64::wrapping_sub)
+    }
+
+    /// Counter by counter: both, by `f`. The device's losses are those of `self`.
+    fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
         Self {
-            counters: combine(&self.counters, &before.counters, u64::wrapping_sub),
-            sent: SenderStats {
-                datagrams: a.datagrams - b.datagrams,
-                bytes: a.bytes - b.bytes,
-                frames: a.frames - b.frames,
-                inlined: a.inlined - b.inlined,
-                would_block: a.would_block - b.would_block,
-                malformed: a.malformed - b.malformed,
-            },
+            counters: combine(&self.counters, &other.counters, f),
+            sent: self.sent.combine(&other.sent, f),
             device: self.device,
-            arp: self.arp.combine(&before.arp, u64::wrapping_sub),
-            ordinary: self.ordinary - before.ordinary,
-            ordinary_lost: self.ordinary_lost - before.ordinary_lost,
-            unsent: self.unsent - before.unsent,
+            arp: self.arp.combine(&other.arp, f),
+            ordinary: f(self.ordinary, other.ordinary),
+            ordinary_lost: f(self.ordinary_lost, other.ordinary_lost),
+            unsent: f(self.unsent, other.unsent),
         }
     }
 }

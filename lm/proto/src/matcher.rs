@@ -31,11 +31,12 @@ use crate::frame::{Frame, Frames, Slot};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
 use crate::packet::{self, classify};
-use crate::policy::{Accept, Require};
-use crate::reassembler::{Limits, Reassembler};
+use crate::policy::Require;
+use crate::reassembler::Reassembler;
 use crate::slot_memory::SlotMemory;
 
 mod close;
+mod config;
 mod deliver;
 mod effort;
 mod forward;
@@ -49,51 +50,13 @@ mod shed;
 mod standalone;
 mod stream;
 
+pub use config::Config;
 use effort::Effort;
 use log::{Log, Moment};
 use look::HeaderSnapshot;
 use repair::Choice;
 use scratch::ScratchBuffers;
 use stream::Template;
-
-/// How a matcher is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Fragment sizes.
-    pub geometry: Geometry,
-    /// What proves a datagram.
-    pub require: Require,
-    /// Whose datagrams are taken.
-    pub accept: Accept,
-    /// The device writes frames only inside the receive call, so the newest header is as it arrived.
-    pub synchronous: bool,
-    /// Nanoseconds after which a frame under way would have been reported, so that headers that did not
-    /// change meanwhile, with nothing received, are intact: for cards, whose DMA nobody preempts. `None`:
-    /// waiting proves nothing, as a peer process may be stopped in the middle of a frame.
-    pub quiet: Option<u64>,
-    /// The region is mapped twice, back to back, and is this many bytes long; 0: mapped once.
-    pub mirror: usize,
-    /// Limits of the reassembler.
-    pub limits: Limits,
-}
-
-impl Config {
-    /// Whether `below`, received right after `above`, reached its headers.
-    #[inline(always)]
-    fn reaches(&self, below: &Frame, above: &Frame) -> bool {
-        if self.mirror != 0 && below.at > above.at {
-            return below.reaches(&Frame { at: above.at + self.mirror, ..*above });
-        }
-        below.reaches(above)
-    }
-
-    /// Whether `below` lies one stride below `above`, under whichever of its addresses.
-    #[inline]
-    fn touches(&self, below: &Frame, above: &Frame) -> bool {
-        let at = below.at + self.geometry.stride();
-        at == above.at || (self.mirror != 0 && at == above.at + self.mirror)
-    }
-}
 
 /// No address: no frame is there.
 const NOWHERE: usize = usize::MAX;

@@ -31,3 +31,18 @@ pub struct SenderStats {
     /// defect, logged.
     pub malformed: u64,
 }
+
+impl SenderStats {
+    /// Counter by counter: both, by `f`.
+    #[must_use]
+    pub fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
+        Self {
+            datagrams: f(self.datagrams, other.datagrams),
+            bytes: f(self.bytes, other.bytes),
+            frames: f(self.frames, other.frames),
+            inlined: f(self.inlined, other.inlined),
+            would_block: f(self.would_block, other.would_block),
+            malformed: f(self.malformed, other.malformed),
+        }
+    }
+}

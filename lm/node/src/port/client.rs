@@ -1,0 +1,163 @@
+//! What is special about net_memif: a [`Client`] asks for its server once, when it is started, so that
+//! [`persist`] starts it again until it is answered. Its headers need room beyond a buffer.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pmd_e1000::devargs::{Devargs, Memif};
+use rte::port::PortId;
+
+/// Bytes of an mbuf for headers, and of its headroom.
+const HEADER_ROOM: u16 = 128 + 192;
+
+/// How long a net_memif client waits for its server.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a link may take to come up once the server is there, before the client is started again. The
+/// server may be short of CPU. It must not be cut off in the midst of the handshake, either: it may crash
+/// then (DPDK 22.11, in EAL's interrupt thread).
+const SOON: Duration = Duration::from_secs(2);
+/// The same for a client that cannot be started again.
+const AT_LAST: Duration = Duration::from_secs(10);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Which kind of net_memif client a port is. A client asks for its server once, when it is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// It can be stopped and started again until it is answered.
+    Copying,
+    /// It connects once in a process. When it is cut off, even in the midst of the handshake, DPDK 22.11
+    /// closes files of EAL's that the next handshake would need.
+    ZeroCopy,
+}
+
+/// Bytes of a header's mbuf, and of its headroom, on a port with these arguments. net_memif of DPDK 23.03 and
+/// later gives each segment a buffer of its own where a burst's mbufs are all of one pool whose room is no
+/// larger than a buffer.
+pub(super) fn header_room(driver: &str, args: &str, dpdk: (u32, u32)) -> u16 {
+    if driver != "net_memif" || dpdk < (23, 3) {
+        return HEADER_ROOM;
+    }
+    u16::try_from(Memif::of(&Devargs::parse(args)).bsize.saturating_add(128 + 64)).unwrap_or(u16::MAX)
+}
+
+impl Client {
+    /// The kind of a port with this driver and these device arguments. `None`: it is no client.
+    pub fn of(driver: &str, args: &str) -> Option<Self> {
+        let memif = (driver == "net_memif").then(|| Memif::of(&Devargs::parse(args)))?;
+        (!memif.server).then_some(if memif.zero_copy { Self::ZeroCopy } else { Self::Copying })
+    }
+
+    /// How long the client's link may take to come up once the server is there.
+    fn handshake(self) -> Duration {
+        match self {
+            Self::Copying => SOON,
+            Self::ZeroCopy => AT_LAST,
+        }
+    }
+
+    /// What the user can do if the link does not come up.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Copying => "stop and start the port when it does",
+            Self::ZeroCopy => "start it, then this program again (a zero-copy client connects once)",
+        }
+    }
+}
+
+/// Starts a port by `start`. If the port is a net_memif client whose server is not there or not ready yet, it
+/// is stopped by `stop` and started again, for up to 5 s, until the link `is_up`, or `give_up` says true.
+///
+/// # Errors
+/// What `stop` returns, and what `start` returns, unless `may` says that it may be tried again and there is
+/// time for that.
+pub fn persist<P, E>(
+    port: &mut P,
+    (id, client): (PortId, Option<Client>),
+    mut start: impl FnMut(&mut P) -> Result<(), E>,
+    mut stop: impl FnMut(&mut P) -> Result<(), E>,
+    is_up: impl Fn(&P) -> bool,
+    may: impl Fn(&E) -> bool,
+    give_up: impl Fn() -> bool,
+) -> Result<(), E> {
+    let Some(client) = client else { return start(port) };
+    let begun = Instant::now();
+    loop {
+        let started = start(port);
+        let up = started.is_ok() && comes_up(port, client.handshake(), &is_up, &give_up);
+        if up || begun.elapsed() > PATIENCE || give_up() {
+            if !up && started.is_ok() {
+                log::warn!("port {id}: no net_memif server answers: {}", client.advice());
+            }
+            return started;
+        }
+        match started {
+            Ok(()) => stop(port)?,
+            Err(e) if may(&e) => thread::sleep(PAUSE),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Whether the link comes up within this time.
+fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool, give_up: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_up(port) {
+        if begun.elapsed() > within || give_up() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_have_more_room_than_a_buffer_of_memif_has() {
+        assert_eq!(header_room("net_memif", "id=0", (22, 11)), HEADER_ROOM);
+        assert_eq!(header_room("net_e1000_igb", "", (24, 11)), HEADER_ROOM);
+        assert!(header_room("net_memif", "id=0", (23, 3)) > 128 + 2048);
+        assert!(header_room("net_memif", "id=0,bsize=9014", (24, 11)) > 128 + 9014);
+        assert_eq!(header_room("net_memif", "bsize=99999", (24, 11)), u16::MAX);
+    }
+
+    #[test]
+    fn who_may_ask_its_server_again() {
+        let of = |args| Client::of("net_memif", args);
+        assert_eq!(of("role=server,id=0"), None);
+        assert_eq!(of("id=0,role=client,role=the-server"), None, "as the driver reads it");
+        assert_eq!(of("role=client,zero-copy=no"), Some(Client::Copying));
+        assert_eq!(of("id=0"), Some(Client::Copying), "the driver's default");
+        assert_eq!(of("role=client,zero-copy=yes,id=0"), Some(Client::ZeroCopy));
+        assert_eq!(Client::of("net_tap", "zero-copy=yes"), None);
+    }
+
+    #[test]
+    fn a_zero_copy_client_is_not_stopped_in_its_handshake() {
+        // A server answers the second time that it is asked, or when it was asked for so long.
+        let answers = SOON + SOON / 4;
+        for (client, starts) in [(Client::Copying, 2), (Client::ZeroCopy, 1)] {
+            let mut starts_and_stops = (0, 0);
+            let begun = Instant::now();
+            let done = persist(
+                &mut starts_and_stops,
+                (PortId(0), Some(client)),
+                |(starts, _)| -> Result<(), ()> {
+                    *starts += 1;
+                    Ok(())
+                },
+                |(_, stops)| {
+                    *stops += 1;
+                    Ok(())
+                },
+                |&(starts, _)| starts == 2 || client == Client::ZeroCopy && begun.elapsed() > answers,
+                |()| false,
+                || false,
+            );
+            assert_eq!((done, starts_and_stops), (Ok(()), (starts, starts - 1)), "{client:?}");
+        }
+    }
+}
