@@ -9,19 +9,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{error, fmt};
 
 use lm_engine::{Message, Receiver, ReceiverConfig, ReceiverError};
-use lm_landing::device::{Allowed, Traits};
-use lm_landing::{LandingError, LandingPool, LandingQueue, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_landing::device::Traits;
+use lm_landing::{LandingError, LandingPool, LandingQueue, PoolConfig};
 use lm_proto::counters::Counters;
 use lm_proto::layout::{BadMtu, Geometry};
 use lm_proto::reassembler::Limits;
+use pmd_e1000::PortSetup;
+use pmd_e1000::demands::posted;
+use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::{Refused, arguments, traits_of};
+use pmd_e1000::port::{make_pool, pool_plan};
 use rte::port::{PortId, RxQueue};
 
 use crate::config::Config;
 use crate::eal::Eal;
-
-/// mbufs of a landing pool beyond the descriptors of its ring.
-const SPARE: u32 = 576;
 
 /// The memory that a queue of the application's port is going to land in.
 ///
@@ -48,27 +49,20 @@ impl Landing {
     pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
         let id = PortId(port);
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
-        let traits = traits_of(&driver, &arguments(id)).map_err(AdoptError::Device)?;
+        let arguments = arguments(id);
+        let traits = traits_of(&driver, &arguments).map_err(AdoptError::Device)?;
         let geometry = Geometry::new(config.node.mtu).map_err(AdoptError::Mtu)?;
-        let overlap = traits.allowed == Allowed::Both;
+        let args = Devargs::parse(&arguments);
+        let setup = PortSetup {
+            rxd: config.node.rxd,
+            mtu: config.node.mtu,
+            region: config.node.region,
+            max_region: PortSetup::default().max_region.max(config.node.region),
+            ..PortSetup::default()
+        };
         let name = format!("landing_{port}_{}", POOLS.fetch_add(1, Ordering::Relaxed));
-        let pool = LandingPool::create(
-            eal.as_rte(),
-            &PoolConfig {
-                name,
-                descriptors: config.node.rxd,
-                spare_mbufs: SPARE,
-                region: config.node.region,
-                max_region: config.node.region.max(64 << 20),
-                kind: if traits.needs_dpdk_memory { RegionKind::Dpdk } else { RegionKind::Mirrored },
-                stride: geometry.stride(),
-                room: traits.declared_room.max(geometry.longest_frame()),
-                layout: if overlap { SlotLayout::Overlapping } else { SlotLayout::Separate },
-                socket: None,
-                writes: Writes { at_any_time: !traits.synchronous, ..Writes::default() },
-            },
-        )
-        .map_err(AdoptError::Memory)?;
+        let plan = pool_plan(id, None, &traits, &setup, posted(&driver, &args, setup.rxd));
+        let pool = make_pool(eal.as_rte(), id, &PoolConfig { name, ..plan }).map_err(AdoptError::Memory)?;
         let limits = Limits { datagrams: config.node.reassembly.into(), ..Limits::default() };
         let require = config.node.require;
         let receiver = ReceiverConfig { geometry, require, limits, ..ReceiverConfig::default() };

@@ -13,9 +13,10 @@ mod setup;
 mod start;
 
 pub use self::error::PortError;
-pub use self::plan::{MOST_REGION, told_mtu};
+pub use self::plan::{MOST_REGION, pool_plan, told_mtu};
 pub use self::setup::PortSetup;
 pub use self::start::Queues;
+pub use crate::queue_slot::make_pool;
 
 use std::sync::Arc;
 
@@ -24,14 +25,14 @@ use rte::Eal;
 use rte::mempool::Mempool;
 use rte::port::{MacAddr, MqMode, Port, PortConfig, PortId, PortInfo, RxConf, StopError, TxConf};
 
-use self::plan::{LEAST_MTU, choose, pool_plan, warn_if_separate};
+use self::plan::{LEAST_MTU, choose, warn_if_separate};
 use crate::demands::{Wanted, check, check_landing, posted};
 use crate::devargs::Devargs;
 use crate::device::arguments;
 use crate::interrupt::{Wake, wake};
 use crate::overlap::{OverlapPolicy, Verdict};
 use crate::probe::Proofs;
-use crate::queue_slot::{QueueSlot, make_pool};
+use crate::queue_slot::QueueSlot;
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::steer::Steering;
 use lm_landing::device::Traits;
@@ -110,14 +111,14 @@ impl LandingPort {
         let setup = PortSetup { rxd, txd, ..*setup };
 
         let posted = posted(&info.driver, &args, rxd);
-        let plan = pool_plan(id, &info, &verdict, &setup, posted);
-        let mirror = setup.mirror && !verdict.traits.needs_dpdk_memory;
+        let plan = pool_plan(id, info.socket, &traits, &setup, posted);
         let queue_slots = (0..macs.len().max(1))
             .map(|i| {
                 let name = if i == 0 { format!("p{id}") } else { format!("p{id}q{i}") };
-                make_pool(eal, id, &PoolConfig { name, ..plan.clone() }, mirror).map(QueueSlot::new)
+                make_pool(eal, id, &PoolConfig { name, ..plan.clone() }).map(QueueSlot::new)
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(PortError::Pool)?;
         let region = queue_slots[0].pool.as_ref().map_or(setup.region, |pool| pool.config().region);
         let ordinary = if steering.is_some() {
             let (n, room) = (u32::from(rxd) + ORDINARY_SPARE, (HEADROOM + plan.writes.declared) as u16);
@@ -127,7 +128,7 @@ impl LandingPort {
             None
         };
         let setup = PortSetup { region, ..setup };
-        let layout = choose(&verdict, setup.layout);
+        let layout = choose(&traits, setup.layout);
         let proofs = Arc::new(Proofs::new(macs));
         let mut this = Self {
             port,

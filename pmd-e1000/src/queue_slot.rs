@@ -3,7 +3,6 @@
 use rte::Eal;
 use rte::port::PortId;
 
-use crate::port::error::PortError;
 use lm_landing::pool::{LandingError, LandingPool, PoolConfig, RegionKind};
 
 /// A landing queue's place in its port.
@@ -26,13 +25,12 @@ impl QueueSlot {
     }
 }
 
-/// The pool, in memory mapped twice if that can be had.
-pub(crate) fn make_pool(
-    eal: &Eal,
-    id: PortId,
-    plan: &PoolConfig,
-    mirror: bool,
-) -> Result<LandingPool, PortError> {
+/// The pool of a landing queue as it was planned: mapped twice if that is planned and can be had, its region as
+/// long as the ring needs it.
+///
+/// # Errors
+/// [`LandingError`]: there is too little memory.
+pub fn make_pool(eal: &Eal, id: PortId, plan: &PoolConfig) -> Result<LandingPool, LandingError> {
     // What a boundary leaves unused counts as room.
     let room = match plan.writes.boundary {
         0 => plan.room,
@@ -50,14 +48,14 @@ pub(crate) fn make_pool(
     if once.region > plan.region {
         log::info!("port {id}: the landing region is {} bytes, {} would not do", once.region, plan.region);
     }
-    if mirror {
+    if matches!(plan.kind, RegionKind::Mirrored) {
         match LandingPool::create(eal, &sized(RegionKind::Mirrored, 2 << 20)) {
             Ok(pool) => return Ok(pool),
             Err(LandingError::Memory(e)) if plan.writes.port.is_some() => {
                 log::warn!("port {id}: datagrams across the landing region's end are copied: {e}");
             }
-            Err(e) => return Err(PortError::Pool(e)),
+            Err(e) => return Err(e),
         }
     }
-    LandingPool::create(eal, &once).map_err(PortError::Pool)
+    LandingPool::create(eal, &once)
 }

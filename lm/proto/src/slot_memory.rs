@@ -1,6 +1,6 @@
 //! [`SlotMemory`]: the memory that frames land in, as the matcher asks for it, and where its decisions go.
 //!
-//! A landing pool implements it in `lm-engine`, and in tests [`crate::mock`] does. The matcher calls it with
+//! A landing pool implements it in `lm-engine`, and in tests `mock` does. The matcher calls it with
 //! frames that it was given and has not handed back, and hands each of them back once.
 
 use crate::frame::Frame;

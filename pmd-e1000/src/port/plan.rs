@@ -1,6 +1,6 @@
 //! What a port's pools and slots become of its setup and of what its device allows.
 
-use lm_landing::device::Allowed;
+use lm_landing::device::{Allowed, Traits};
 use lm_landing::landing::SlotLayout;
 use lm_landing::pool::{PoolConfig, RegionKind, Writes};
 use lm_proto::layout::stride;
@@ -27,15 +27,15 @@ pub const MOST_REGION: usize = 1 << 36;
 /// The smallest MTU that IPv4 can do with.
 pub(super) const LEAST_MTU: u16 = 68;
 
-/// What a landing pool of the port is to be, of whose mbufs the device keeps so many `posted`.
-pub(super) fn pool_plan(
+/// What a landing pool of a port with these traits is to be, of whose mbufs the device keeps so many `posted`.
+/// It has no name yet.
+pub fn pool_plan(
     id: PortId,
-    info: &PortInfo,
-    verdict: &Verdict,
+    socket: Option<u32>,
+    traits: &Traits,
     setup: &PortSetup,
     posted: u32,
 ) -> PoolConfig {
-    let traits = verdict.traits;
     // As many mbufs as the setup says, however long the device's own ring is; the region has to have place
     // for that.
     let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
@@ -49,11 +49,11 @@ pub(super) fn pool_plan(
         spare_mbufs: setup.spare_mbufs.saturating_sub(more),
         region: setup.region,
         max_region: setup.max_region,
-        kind: RegionKind::Dpdk,
+        kind: if setup.mirror && !traits.needs_dpdk_memory { RegionKind::Mirrored } else { RegionKind::Dpdk },
         stride,
         room,
-        layout: choose(verdict, setup.layout),
-        socket: info.socket,
+        layout: choose(traits, setup.layout),
+        socket,
         writes: Writes {
             declared: traits.declared_room.max(room),
             boundary: traits.boundary,
@@ -64,16 +64,16 @@ pub(super) fn pool_plan(
 }
 
 /// The layout that is asked for, or suits the device, if it may be.
-pub(super) fn choose(verdict: &Verdict, asked: Option<SlotLayout>) -> SlotLayout {
-    match verdict.traits.allowed {
+pub(super) fn choose(traits: &Traits, asked: Option<SlotLayout>) -> SlotLayout {
+    match traits.allowed {
         Allowed::SeparateOnly(_) => SlotLayout::Separate,
-        Allowed::Both => asked.unwrap_or(verdict.traits.preferred),
+        Allowed::Both => asked.unwrap_or(traits.preferred),
     }
 }
 
 pub(super) fn warn_if_separate(id: PortId, driver: &str, verdict: &Verdict, asked: Option<SlotLayout>) {
     let wanted = asked.unwrap_or(verdict.traits.preferred);
-    if wanted == SlotLayout::Overlapping && choose(verdict, asked) == SlotLayout::Separate {
+    if wanted == SlotLayout::Overlapping && choose(&verdict.traits, asked) == SlotLayout::Separate {
         log::warn!("port {id} ({driver}) lands in separate slots, with a copy: {}", verdict.why);
     }
 }
