@@ -71,7 +71,9 @@ class Supply(unittest.TestCase):
     def test_cargo_deny_is_pinned_and_exceptions_say_why(self):
         script = (ROOT / "tests/scripts/deny.sh").read_text()
         self.assertRegex(script, r"(?m)^version=\d+\.\d+\.\d+$")
-        self.assertIn('--locked --quiet --version "=$version"', script)
+        self.assertIn('pinned cargo-deny "$version"', script)
+        installer = (ROOT / "tests/scripts/tool.sh").read_text()
+        self.assertIn('--locked --quiet --version "=$version"', installer)
         deny = (ROOT / "deny.toml").read_text()
         ignored = re.search(r"(?ms)^ignore = \[(.*?)^\]", deny)[1]
         entries = re.findall(r"RUSTSEC-\d{4}-\d{4}", ignored)
