@@ -170,7 +170,7 @@
 //!
 //! # A pool's handler that hands out what it likes
 //! ```compile_fail,E0200
-//! use rte::mempool::{Handler, Order};
+//! use rte::mempool::Handler;
 //! use rte::sys::rte_mempool;
 //! use std::ffi::{CStr, c_void};
 //! struct Liar;
@@ -179,12 +179,12 @@
 //!     type Config = ();
 //!     fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> { Ok(Self) }
 //!     unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 { 0 }
-//!     unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 { 0 }
+//!     unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 { 0 }
 //!     unsafe fn count(_: *const Self) -> u32 { 1 }
 //! }
 //! ```
 //! ```no_run
-//! use rte::mempool::{Handler, Order};
+//! use rte::mempool::Handler;
 //! use rte::sys::rte_mempool;
 //! use std::ffi::{CStr, c_void};
 //! struct Liar;
@@ -193,7 +193,7 @@
 //!     type Config = ();
 //!     fn alloc(_: *mut rte_mempool, (): &()) -> Result<Self, i32> { Ok(Self) }
 //!     unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 { 0 }
-//!     unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 { 0 }
+//!     unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 { 0 }
 //!     unsafe fn count(_: *const Self) -> u32 { 1 }
 //! }
 //! ```

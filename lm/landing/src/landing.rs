@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use lm_proto::wire::HEADERS;
-use rte::mempool::{Handler, Order};
+use rte::mempool::Handler;
 use rte::memzone::Memzone;
 
 use crate::owed::Owed;
@@ -32,6 +32,7 @@ use crate::returns::SlotCounts;
 use crate::sentinel::Sentinel;
 
 pub(crate) use self::counted_segment::CountedSegment;
+pub(crate) use self::issue::AHEAD;
 pub(crate) use self::plain::{Plain, Single};
 pub(crate) use self::span::Span;
 
@@ -89,6 +90,8 @@ pub(crate) struct Setup {
 /// The handler. Everything in it belongs to the queue's lcore.
 pub(crate) struct Landing {
     // What every dequeue needs.
+    /// mbufs that have their slots and that no driver has: the last one goes out next.
+    ahead: Vec<*mut rte_mbuf>,
     stack: Vec<*mut rte_mbuf>,
     /// Payload address of the slot that was issued last.
     last: usize,
@@ -160,7 +163,12 @@ impl Landing {
 
     /// mbufs that a driver has.
     fn out(&self) -> usize {
-        self.mbufs.len().saturating_sub(self.stack.len())
+        self.mbufs.len().saturating_sub(self.free())
+    }
+
+    /// mbufs that no driver has.
+    fn free(&self) -> usize {
+        self.stack.len() + self.ahead.len()
     }
 
     /// Of a pool that is gone: what a device had has come back, all of it or some. Messages may still hold
@@ -224,6 +232,7 @@ unsafe impl Handler for Landing {
         let top = segment.base + segment.len;
         let bounce_len = Self::bounce_len(setup.stride, setup.room);
         let mut this = Self {
+            ahead: Vec::with_capacity(AHEAD as usize),
             stack: Vec::with_capacity(size),
             last: 0,
             floor: usize::MAX,
@@ -266,14 +275,9 @@ unsafe impl Handler for Landing {
         // SAFETY: Handler's contract: one call at a time, `n` objects.
         let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts(objs, n as usize)) };
         for &object in objs {
-            let mbuf = object.cast::<rte_mbuf>();
-            if this.ready {
-                // A driver gives a posted mbuf back: its slot will not be used.
-                // SAFETY: once ready, all objects are mbufs of this pool, whose address `dequeue` set.
-                let at = unsafe { this.payload_of((*mbuf).buf_addr as usize) };
-                this.return_slots(at, 1);
-            }
-            this.stack.push(mbuf);
+            // A driver gives a posted mbuf back, or DPDK a new object.
+            // SAFETY: once ready, all objects are mbufs of this pool, whose address `dequeue` set.
+            unsafe { this.take_unused(object.cast()) };
         }
         if this.owed.is_some() {
             this.settle_debt();
@@ -281,41 +285,22 @@ unsafe impl Handler for Landing {
         0
     }
 
-    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, order: Order) -> i32 {
+    #[inline]
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
         // SAFETY: Handler's contract: one call at a time, room for `n` objects.
         let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts_mut(objs, n as usize)) };
-        let Some(left) = this.stack.len().checked_sub(objs.len()) else { return -libc::ENOENT };
-        if this.ready && !this.issue_above(left) {
-            this.stats.starved += u64::from(order == Order::FirstFirst);
-            this.pressed = true;
-            return -libc::ENOENT;
-        }
-        for (to, mbuf) in objs.iter_mut().zip(&this.stack[left..]) {
+        if let [to] = objs
+            && let Some(mbuf) = this.ahead.pop()
+        {
             *to = mbuf.cast();
+            return 0;
         }
-        if order == Order::FirstFirst {
-            objs.reverse();
-        }
-        this.stack.truncate(left);
-        0
-    }
-
-    unsafe fn put_back(this: *mut Self, objs: *const *mut c_void, n: u32) {
-        // SAFETY: Handler's contract: one call at a time, `n` objects.
-        let (this, objs) = unsafe { (&mut *this, std::slice::from_raw_parts(objs, n as usize)) };
-        // SAFETY: once ready, all objects are mbufs of this pool; these nobody used.
-        let unused = objs
-            .iter()
-            .take_while(|object| this.ready && unsafe { this.take_back_newest(object.cast()) })
-            .count();
-        this.stack.extend(objs[..unused].iter().map(|object| object.cast::<rte_mbuf>()));
-        // SAFETY: Handler's contract.
-        unsafe { Self::enqueue(this, objs[unused..].as_ptr(), n - unused as u32) };
+        if this.hand_out(objs) { 0 } else { -libc::ENOENT }
     }
 
     unsafe fn count(this: *const Self) -> u32 {
         // SAFETY: Handler's contract; a count may be off by what is under way.
-        unsafe { &*this }.stack.len() as u32
+        unsafe { &*this }.free() as u32
     }
 
     unsafe fn abandoned(this: *mut Self) -> bool {

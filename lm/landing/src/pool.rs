@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex};
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use lm_proto::wire::{HEADERS, UDP};
 use rte::Eal;
-use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef};
+use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef, RegisterError};
 use rte::memzone::{Memzone, MemzoneFlags};
 use rte::port::RxQueue;
 
-use self::config::{IN_ADVANCE, MOST_STRIDE};
-use crate::landing::{BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD};
+use self::config::MOST_STRIDE;
+use crate::landing::{AHEAD, BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD};
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
 use crate::region::{CHUNK, Hold, Segment, let_go};
@@ -69,6 +69,15 @@ pub struct LandingPool {
     /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which
     /// would use the pool from the port's thread, before the pool is back, or gone. The last to go.
     pub(crate) lease: Option<RxQueue>,
+}
+
+/// Registers the handler of these pools with DPDK. Call it before EAL is initialised: the plug-ins that EAL
+/// loads may leave no place for it. [`LandingPool::create`] does it if that was not done.
+///
+/// # Errors
+/// [`RegisterError`]: DPDK's table of handlers is full.
+pub fn register() -> Result<(), RegisterError> {
+    rte::mempool::register::<Landing>()
 }
 
 static SEGMENTS: AtomicU32 = AtomicU32::new(0);
@@ -130,11 +139,10 @@ impl LandingPool {
             eal,
             &HandlerPoolConfig {
                 name: &format!("lm_{}", config.name),
-                n: u32::from(config.descriptors) + config.spare_mbufs,
+                n: u32::from(config.descriptors) + config.spare_mbufs + AHEAD,
                 priv_size: 0,
                 data_room: (HEADROOM + declared) as u16,
                 pinned: true,
-                in_advance: IN_ADVANCE,
                 socket: config.socket,
             },
             &setup,
@@ -225,8 +233,7 @@ impl LandingPool {
     pub fn set_layout(&mut self, layout: SlotLayout) {
         let layout = self.config.allowed(layout);
         if self.layout() != layout {
-            // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
-            unsafe { self.pool.flush() };
+            self.landing().take_back_ahead();
             self.landing().set_layout(layout);
         }
     }
@@ -290,10 +297,7 @@ impl LandingPool {
     /// Nobody uses an mbuf of this pool any more, nor will.
     pub unsafe fn reclaim(&mut self) {
         // SAFETY: the caller's promise.
-        unsafe {
-            self.pool.flush();
-            self.landing().reclaim();
-        }
+        unsafe { self.landing().reclaim() };
     }
 
     /// Its port, which has a share of it until it is closed, never gives back what it has posted.
@@ -386,8 +390,7 @@ impl LandingPool {
 
 impl Drop for LandingPool {
     fn drop(&mut self) {
-        // SAFETY: this type is not Sync, so this is the one thread that uses the pool.
-        unsafe { self.pool.flush() };
+        self.landing().take_back_ahead();
         // The handler goes with the pool, perhaps later than this: a port may still have a share. If a driver
         // has mbufs, their memory is kept until they are back.
         self.landing().close();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use dpdk_sys::{rte_mbuf, rte_mempool};
 use rte::frag::{Reassembler, fragment};
 use rte::lcore::{self, LaunchError};
-use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, Order, register};
+use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, register};
 use rte::memzone::{Memzone, MemzoneFlags, iova_of};
 use rte::port::{
     ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, StartError, StopError,
@@ -413,7 +413,7 @@ unsafe impl Handler for Lifo {
         0
     }
 
-    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, _: Order) -> i32 {
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32 {
         // SAFETY: the trait's promise.
         let (this, out) = unsafe { (&mut *this, std::slice::from_raw_parts_mut(objs, n as usize)) };
         let Some(left) = this.free.len().checked_sub(out.len()) else { return -libc::ENOENT };
@@ -436,7 +436,6 @@ fn config(name: &str) -> HandlerPoolConfig<'_> {
         priv_size: 16,
         data_room: 2176,
         pinned: false,
-        in_advance: 0,
         socket: None,
     }
 }
@@ -503,7 +502,7 @@ fn handlers_that_refuse(eal: &Eal) {
         unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 {
             0
         }
-        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 {
+        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 {
             0
         }
         unsafe fn count(_: *const Self) -> u32 {
@@ -521,7 +520,7 @@ fn handlers_that_refuse(eal: &Eal) {
         unsafe fn enqueue(_: *mut Self, _: *const *mut c_void, _: u32) -> i32 {
             0
         }
-        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32, _: Order) -> i32 {
+        unsafe fn dequeue(_: *mut Self, _: *mut *mut c_void, _: u32) -> i32 {
             0
         }
         unsafe fn count(_: *const Self) -> u32 {

@@ -2,6 +2,10 @@
 //!
 //! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back,
 //! so that the cursor knows which chunks are free.
+//!
+//! Most drivers ask for one mbuf at a time. To find a slot for each would cost as much as to match a frame, so
+//! some get theirs *ahead*. DPDK's own cache of a pool is not used for that: what it does with an mbuf that is
+//! put back differs between releases, and the order of landing must not depend on it.
 
 use std::ffi::c_void;
 
@@ -24,7 +28,67 @@ unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
     }
 }
 
+/// mbufs that get their slots ahead of a driver that asks for one at a time.
+pub(crate) const AHEAD: u32 = 32;
+
 impl Landing {
+    /// Hands out as many mbufs as there is room for in `objs`, the one first whose slot is next; or none.
+    pub(super) fn hand_out(&mut self, objs: &mut [*mut c_void]) -> bool {
+        if objs.len() == 1 && self.ahead.is_empty() {
+            self.place_ahead();
+        }
+        let ready = objs.len().min(self.ahead.len());
+        let Some(left) = (self.stack.len() + ready).checked_sub(objs.len()) else { return false };
+        if self.ready && !self.issue_above(left) {
+            self.stats.starved += 1;
+            self.pressed = true;
+            return false;
+        }
+        let kept = self.ahead.len() - ready;
+        let next = self.ahead.drain(kept..).rev().chain(self.stack.drain(left..).rev());
+        for (to, mbuf) in objs.iter_mut().zip(next) {
+            *to = mbuf.cast();
+        }
+        true
+    }
+
+    /// Gives mbufs their slots ahead, if there are enough of both.
+    fn place_ahead(&mut self) {
+        let left = self.stack.len().saturating_sub(AHEAD as usize);
+        if self.ready && self.issue_above(left) {
+            self.ahead.extend(self.stack.drain(left..));
+        }
+    }
+
+    /// Takes back what was placed ahead: its slots are issued again, if they are the newest.
+    pub(crate) fn take_back_ahead(&mut self) {
+        let mut newest = true;
+        for mbuf in std::mem::take(&mut self.ahead) {
+            // SAFETY: of this pool, and nobody else has it. The first has the slot that was issued last.
+            newest = newest && unsafe { self.take_back_newest(mbuf) };
+            if newest {
+                self.stack.push(mbuf);
+            } else {
+                // SAFETY: as above.
+                unsafe { self.take_unused(mbuf) };
+            }
+        }
+    }
+
+    /// Takes back an mbuf whose slot will not be used, if it has one.
+    ///
+    /// # Safety
+    /// An object of this pool that nobody uses; an mbuf with the address that `issue_above` gave it, once the
+    /// pool is ready.
+    pub(super) unsafe fn take_unused(&mut self, mbuf: *mut rte_mbuf) {
+        if self.ready {
+            // SAFETY: the caller's promise.
+            let at = self.payload_of(unsafe { (*mbuf).buf_addr } as usize);
+            self.return_slots(at, 1);
+        }
+        self.stack.push(mbuf);
+    }
+
     /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
     #[inline]
     pub(super) fn issue_above(&mut self, left: usize) -> bool {
@@ -91,7 +155,7 @@ impl Landing {
     ///
     /// # Safety
     /// An mbuf of this pool that was handed out, after all others that are out, and that nobody used or uses.
-    pub(super) unsafe fn take_back_newest(&mut self, mbuf: *mut rte_mbuf) -> bool {
+    unsafe fn take_back_newest(&mut self, mbuf: *mut rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
         let (buf, len) = unsafe { ((*mbuf).buf_addr as usize, (*mbuf).buf_len) };
         let at = self.payload_of(buf);
@@ -126,6 +190,7 @@ impl Landing {
     /// # Safety
     /// Nobody uses them.
     pub(crate) unsafe fn reclaim(&mut self) {
+        self.take_back_ahead();
         let free: std::collections::HashSet<_> = self.stack.iter().copied().collect();
         let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect();
         for mbuf in out {

@@ -2,7 +2,7 @@
 
 use rte::port::PortId;
 
-use crate::landing::SlotLayout;
+use crate::landing::{AHEAD, SlotLayout};
 use crate::region::CHUNK;
 
 /// Where the landing region lies.
@@ -58,13 +58,13 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// The least region for a queue: its ring and what the lcore gets in advance, the datagram that is being
+    /// The least region for a queue: its ring and the slots that are placed ahead, the datagram that is being
     /// put together, what separate slots leave at breaks between pages, four chunks. With less, a ring whose
     /// every slot is posted finds no place for the next one, which drivers want before they hand over the
     /// frame that would make room: it never goes on.
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(room + 128);
-        let slots = usize::from(descriptors) + IN_ADVANCE as usize + (64 << 10) / stride.max(1) + 1;
+        let slots = usize::from(descriptors) + AHEAD as usize + (64 << 10) / stride.max(1) + 1;
         let breaks = slots * pitch / PAGE + 1;
         ((slots + breaks) * pitch + 4 * CHUNK).next_multiple_of(CHUNK)
     }
@@ -74,10 +74,6 @@ impl PoolConfig {
         if self.writes.boundary == 0 { layout } else { SlotLayout::Separate }
     }
 }
-
-/// mbufs that a driver on an lcore gets at once, with their slots: a handler called for each costs as much as
-/// matching a frame.
-pub(super) const IN_ADVANCE: u32 = 32;
 
 /// The longest stride: an mbuf tells its buffer's length in 16 bits.
 pub(super) const MOST_STRIDE: usize = 65_368;

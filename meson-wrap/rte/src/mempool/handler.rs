@@ -6,18 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::{error, fmt};
 
-use dpdk_sys::{rte_mempool, rte_mempool_cache, rte_mempool_ops};
+use dpdk_sys::{rte_mempool, rte_mempool_ops};
 
 use crate::Errno;
-
-/// In which order objects that were asked for will be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The first one first.
-    FirstFirst,
-    /// The last one first: they go into an lcore's cache.
-    LastFirst,
-}
 
 /// What keeps a pool's free objects: `struct rte_mempool_ops` as a trait.
 ///
@@ -61,17 +52,7 @@ pub unsafe trait Handler: Sized + Send + 'static {
     /// # Safety
     /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has room for `n`
     /// objects.
-    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32, order: Order) -> i32;
-
-    /// Takes `n` objects back that an lcore had in advance and that nobody used: the one first that was to be
-    /// used last. They are the ones that were handed out last.
-    ///
-    /// # Safety
-    /// As for `enqueue`.
-    unsafe fn put_back(this: *mut Self, objs: *const *mut c_void, n: u32) {
-        // SAFETY: the same contract.
-        unsafe { Self::enqueue(this, objs, n) };
-    }
+    unsafe fn dequeue(this: *mut Self, objs: *mut *mut c_void, n: u32) -> i32;
 
     /// How many objects can be handed out.
     ///
@@ -103,10 +84,11 @@ pub(super) unsafe fn abandoned<H: Handler>(mp: *mut rte_mempool) -> bool {
 static REGISTERED: Mutex<Vec<(TypeId, i32)>> = Mutex::new(Vec::new());
 
 /// Registers a handler with DPDK. Any thread, any number of times; [`HandlerPool`](super::HandlerPool) does
-/// it, too.
+/// it, too. Best before EAL is initialised: DPDK's table has 16 places, and the plug-ins that EAL loads may
+/// take what is left of them.
 ///
 /// # Errors
-/// [`RegisterError`]: DPDK has 16 places, of which its own handlers take 14 (22.11) or 15 (24.11).
+/// [`RegisterError`]: the table is full. Of Debian's DPDK, the plug-ins take 14 (22.11) or 15 places (24.11).
 pub fn register<H: Handler>() -> Result<(), RegisterError> {
     index_of::<H>().map(|_| ())
 }
@@ -142,11 +124,16 @@ pub(super) fn index_of<H: Handler>() -> Result<i32, RegisterError> {
     Ok(index)
 }
 
-/// What a pool's `pool_data` points to.
-struct Keeper<H> {
-    handler: H,
-    /// The cache that was filled last: no other has anything.
-    filled: *mut rte_mempool_cache,
+/// The names of all handlers that are registered, DPDK's own too.
+pub(crate) fn handler_names() -> Vec<String> {
+    // SAFETY: the table is a static of libdpdk's to which handlers are only ever added, each before the number
+    // of them; their names end within their arrays.
+    unsafe {
+        let table = &raw const dpdk_sys::rte_mempool_ops_table;
+        let n = ((*table).num_ops as usize).min(dpdk_sys::RTE_MEMPOOL_MAX_OPS_IDX as usize);
+        let name = |i: usize| CStr::from_ptr((&raw const (*table).ops[i].name).cast());
+        (0..n).map(|i| name(i).to_string_lossy().into_owned()).collect()
+    }
 }
 
 /// Where a pool keeps what belongs to its handler.
@@ -159,57 +146,14 @@ unsafe fn pool_data(mp: *mut rte_mempool) -> *mut *mut c_void {
     unsafe { mp.byte_add(dpdk_sys::DPDK_SYS_MEMPOOL_DATA as usize).cast() }
 }
 
-/// The keeper of a pool, null before `alloc` and when it failed.
+/// The handler of a pool, null before `alloc` and when it failed.
 ///
 /// # Safety
 /// `mp` points to a pool whose handler is `H`.
 #[inline]
-unsafe fn keeper<H>(mp: *const rte_mempool) -> *mut Keeper<H> {
+pub(super) unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
     // SAFETY: the caller's promise; only this module writes `pool_data` of such a pool.
     unsafe { (*pool_data(mp.cast_mut())).cast() }
-}
-
-/// The handler of a pool.
-///
-/// # Safety
-/// `mp` points to a pool whose handler is `H` and whose `alloc` succeeded.
-#[inline]
-pub(super) unsafe fn handler<H>(mp: *const rte_mempool) -> *mut H {
-    // SAFETY: the caller's promise.
-    unsafe { &raw mut (*keeper::<H>(mp)).handler }
-}
-
-/// Sees to it that caches are filled by the handler alone: what is put back always reaches it.
-///
-/// # Safety
-/// `mp` points to a pool that nobody uses yet.
-pub(super) unsafe fn only_refill(mp: *mut rte_mempool) {
-    // SAFETY: the caller's promise. DPDK keeps RTE_MAX_LCORE caches behind a pool that has a cache size. It
-    // puts past a cache whose threshold is less than what it is given.
-    unsafe {
-        let caches = if (*mp).cache_size == 0 { 0 } else { dpdk_sys::RTE_MAX_LCORE as usize };
-        for i in 0..caches {
-            (*(*mp).local_cache.add(i)).flushthresh = 0;
-        }
-    }
-}
-
-/// Gives back to the handler what an lcore has in advance.
-///
-/// # Safety
-/// `mp` points to a pool whose handler is `H`, whose `alloc` succeeded, and no other call on it is under way.
-#[inline(always)]
-pub(super) unsafe fn flush<H: Handler>(mp: *mut rte_mempool) {
-    // SAFETY: the caller's promise: this is the one thread that uses the pool, so it may look into any cache.
-    unsafe {
-        let Keeper { handler, filled } = &mut *keeper::<H>(mp);
-        if let Some(cache) = filled.as_mut()
-            && cache.len > 0
-        {
-            H::put_back(handler, cache.objs.as_ptr(), cache.len);
-            cache.len = 0;
-        }
-    }
 }
 
 unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
@@ -221,9 +165,8 @@ unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
     let Some(config) = (unsafe { config.as_ref() }) else { return -libc::EINVAL };
     match catch_unwind(AssertUnwindSafe(|| H::alloc(mp, config))) {
         Ok(Ok(handler)) => {
-            let keeper = Keeper { handler, filled: std::ptr::null_mut() };
             // SAFETY: the pool is being created: nobody else looks at it. `free` takes the box back.
-            unsafe { *pool_data(mp) = Box::into_raw(Box::new(keeper)).cast() };
+            unsafe { *pool_data(mp) = Box::into_raw(Box::new(handler)).cast() };
             0
         }
         Ok(Err(errno)) => -errno.saturating_abs().max(1),
@@ -235,7 +178,7 @@ unsafe extern "C" fn alloc<H: Handler>(mp: *mut rte_mempool) -> i32 {
 unsafe extern "C" fn free<H: Handler>(mp: *mut rte_mempool) {
     // SAFETY: DPDK passes a pool with this handler, for the last time.
     unsafe {
-        let this = keeper::<H>(mp);
+        let this = handler::<H>(mp);
         *pool_data(mp) = std::ptr::null_mut();
         if !this.is_null() {
             drop(Box::from_raw(this));
@@ -250,40 +193,15 @@ unsafe extern "C" fn enqueue<H: Handler>(mp: *mut rte_mempool, objs: *const *mut
 
 unsafe extern "C" fn dequeue<H: Handler>(mp: *mut rte_mempool, objs: *mut *mut c_void, n: u32) -> i32 {
     // SAFETY: DPDK passes a live pool with this handler, with room for `n` objects.
-    unsafe {
-        // An lcore asks when it has nothing left in advance. So what is in a cache now is another lcore's: it
-        // is given back before younger objects go out.
-        flush::<H>(mp);
-        let order = match cache_of(mp, objs) {
-            Some(cache) => {
-                (*keeper::<H>(mp)).filled = cache;
-                Order::LastFirst
-            }
-            None => Order::FirstFirst,
-        };
-        H::dequeue(handler(mp), objs, n, order)
-    }
-}
-
-/// The cache that `objs` are the objects of, if they are.
-///
-/// # Safety
-/// `mp` points to a pool.
-#[inline(always)]
-unsafe fn cache_of(mp: *const rte_mempool, objs: *mut *mut c_void) -> Option<*mut rte_mempool_cache> {
-    // SAFETY: the caller's promise.
-    let (caches, size) = unsafe { ((*mp).local_cache, (*mp).cache_size) };
-    let index = (objs as usize).wrapping_sub(caches as usize) / size_of::<rte_mempool_cache>();
-    // SAFETY: a pool with a cache size has RTE_MAX_LCORE of them.
-    (size != 0 && index < dpdk_sys::RTE_MAX_LCORE as usize).then(|| unsafe { caches.add(index) })
+    unsafe { H::dequeue(handler(mp), objs, n) }
 }
 
 unsafe extern "C" fn count<H: Handler>(mp: *const rte_mempool) -> u32 {
     // SAFETY: DPDK passes a pool with this handler.
     unsafe {
-        let this = keeper::<H>(mp);
+        let this = handler::<H>(mp);
         // A pool that is not populated yet can be counted, too (`rte_mempool_dump`, telemetry).
-        if this.is_null() { 0 } else { H::count(&raw const (*this).handler) }
+        if this.is_null() { 0 } else { H::count(this) }
     }
 }
 

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use dpdk_sys::{rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
 
-use super::handler::{Handler, abandoned, flush, handler, index_of, only_refill};
+use super::handler::{Handler, abandoned, handler, index_of};
 use super::{PoolError, PoolRef, socket_id};
 use crate::{Eal, Errno};
 
@@ -26,15 +26,12 @@ pub struct HandlerPoolConfig<'a> {
     /// The mbufs have no room of their own: the handler gives them addresses
     /// (`RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF`). They start with none.
     pub pinned: bool,
-    /// mbufs that an lcore gets in advance when it needs one, at most 512; they are not among `n`. 0: none.
-    pub in_advance: u32,
     /// NUMA node; `None`: any.
     pub socket: Option<u32>,
 }
 
-/// A pool of mbufs whose free ones a [`Handler`] keeps. Every put reaches the handler. So does every get,
-/// unless an lcore gets some [in advance](HandlerPoolConfig::in_advance): those it uses in the order in which
-/// the handler meant them, and what it does not use goes back before another lcore gets any.
+/// A pool of mbufs whose free ones a [`Handler`] keeps. Every get and every put reaches the handler: the pool
+/// has none of DPDK's caches, which would reorder its mbufs.
 ///
 /// One thread at a time: it may move to another thread, but it, the RX queue fed from it and all of its mbufs
 /// stay together. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped
@@ -75,9 +72,9 @@ impl<H: Handler> HandlerPool<H> {
         let pool = unsafe {
             dpdk_sys::rte_mempool_create_empty(
                 name.as_ptr(),
-                config.n + config.in_advance,
+                config.n,
                 element as u32,
-                config.in_advance,
+                0,
                 private as u32,
                 socket_id(config.socket),
                 0,
@@ -109,7 +106,6 @@ impl<H: Handler> HandlerPool<H> {
             let ret = dpdk_sys::rte_mempool_populate_default(mp);
             (*mp).pool_config = std::ptr::null_mut();
             Errno::check(ret).map_err(failed)?;
-            only_refill(mp);
         }
         let mut each = Each { pinned: config.pinned, init: &mut init };
         // SAFETY: the pool is populated; `each` outlives the iteration and `make_mbuf` gets it back as what
@@ -124,15 +120,6 @@ impl<H: Handler> HandlerPool<H> {
     pub fn handler(&self) -> *mut H {
         // SAFETY: the pool lives and its `alloc` succeeded.
         unsafe { handler(self.as_ptr()) }
-    }
-
-    /// Gives back to the handler what an lcore has in advance.
-    ///
-    /// # Safety
-    /// No other call on the pool is under way, on any thread, nor a reference to its handler.
-    pub unsafe fn flush(&self) {
-        // SAFETY: the pool lives and its `alloc` succeeded; the caller promises the rest.
-        unsafe { flush::<H>(self.as_ptr()) };
     }
 
     /// The pool itself, valid while a share of it lives.

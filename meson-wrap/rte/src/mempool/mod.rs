@@ -10,7 +10,8 @@ use std::{error, fmt};
 
 use dpdk_sys::rte_mempool;
 
-pub use self::handler::{Handler, Order, RegisterError, register};
+pub(crate) use self::handler::handler_names;
+pub use self::handler::{Handler, RegisterError, register};
 pub use self::handler_pool::{HandlerPool, HandlerPoolConfig};
 use crate::{Eal, Errno, Mbuf};
 
@@ -157,7 +158,7 @@ unsafe impl Sync for Pool {}
 
 impl Pool {
     fn available(&self) -> u32 {
-        // SAFETY: the pool lives; counting reads its handler and its caches.
+        // SAFETY: the pool lives; counting reads its handler and, of stock pools, the caches.
         unsafe { dpdk_sys::rte_mempool_avail_count(self.raw.as_ptr()) }
     }
 
