@@ -4,9 +4,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
-use rte::Eal;
+use rte::{Eal, EalError};
 use rte::hugefiles::{self, Dead};
 
 use crate::console::{self, complain, say};
@@ -19,7 +20,7 @@ pub(crate) use crate::file_uses::FileUse;
 /// Why a program does not end well.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It could not begin: one line, exit code 2.
+    /// It could not begin: one line, exit code [`REFUSED`].
     Refused(String),
     /// It began, and did not do what it should: a line each, exit code 1.
     Failed(Vec<String>),
@@ -31,6 +32,9 @@ impl From<String> for Failure {
     }
 }
 
+/// The exit code of a program that could not begin.
+const REFUSED: u8 = 2;
+
 /// Runs a program. The exit code is 0 if the program did what it should, else that of the [`Failure`]. If
 /// standard output could not be written, it is 1 at least.
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
@@ -38,7 +42,7 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Fail
     console::begin();
     let (mut told, mut code) = match text_of(std::env::args_os()).and_then(|args| begin(&args)) {
         Ok(()) => (Vec::new(), 0),
-        Err(Failure::Refused(why)) => (vec![why], 2),
+        Err(Failure::Refused(why)) => (vec![why], REFUSED),
         Err(Failure::Failed(why)) => (why, 1),
     };
     if let Err(why) = console::finish() {
@@ -190,21 +194,40 @@ fn hugepages(args: &[String]) -> Vec<PathBuf> {
 }
 
 fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
-    let quiet = Quiet::begin();
-    let started = Eal::init(args).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
-        None => Ok(eal),
-        Some(stray) => Err(format!("EAL does not take {stray:?}: options of {program} stand behind --")),
+    lm_landing::pool::register().map_err(|e| e.to_string())?;
+    // Whoever learns of the end first ends the silence: this function, or what EAL calls in place of a return.
+    let quiet = Arc::new(Mutex::new(Quiet::begin()));
+    let (silence, words) = (Arc::clone(&quiet), args.to_vec());
+    let ended = move |e: EalError| {
+        complain(&explained(&words, e.to_string(), take(&silence)));
+        REFUSED
+    };
+    let started = Eal::init_or(args, ended).map_err(|e| e.to_string()).and_then(|(eal, rest)| {
+        match rest.first() {
+            None => Ok(eal),
+            Some(stray) => Err(format!("EAL does not take {stray:?}: options of {program} stand behind --")),
+        }
     });
-    match (quiet, started) {
-        (Some(quiet), Ok(eal)) => {
-            quiet.end();
+    match started {
+        Ok(eal) => {
+            if let Some(quiet) = take(&quiet) {
+                quiet.end();
+            }
             Ok(eal)
         }
-        (Some(quiet), Err(why)) => Err(match offence(args, &quiet.fail()) {
-            Some(option) => format!("{option}; {why}"),
-            None => why,
-        }),
-        (None, started) => started,
+        Err(why) => Err(explained(args, why, take(&quiet))),
+    }
+}
+
+fn take(quiet: &Mutex<Option<Quiet>>) -> Option<Quiet> {
+    quiet.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Why EAL has not started, and what it has written about an option meanwhile.
+fn explained(args: &[String], why: String, quiet: Option<Quiet>) -> String {
+    match quiet.and_then(|quiet| offence(args, &quiet.fail())) {
+        Some(option) => format!("{option}; {why}"),
+        None => why,
     }
 }
 

@@ -23,6 +23,8 @@ impl Eal {
     /// # Errors
     /// [`EalError`]: the command line or the machine does not allow it. Its text says what to do.
     pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, EalError> {
+        // If there is no place for it, the first pool says so.
+        let _ = lm_landing::pool::register();
         let (inner, rest) = rte::Eal::init(args)?;
         Ok(Self { inner, rest })
     }

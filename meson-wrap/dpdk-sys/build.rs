@@ -82,6 +82,7 @@ const VARIABLES: &[&str] = &[
     "RTE_INTR_EVENT_.*",
     "RTE_LIBRTE_IP_FRAG_MAX_FRAG",
     "rte_eth_fp_ops",
+    "rte_mempool_ops_table",
 ];
 
 /// Types that no function above mentions.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{error, fmt};
 
-use crate::{Errno, hugefiles, log};
+use crate::mempool::handler_names;
+use crate::{Errno, ending, hugefiles, log};
 
 /// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is
 /// cleaned up only when nothing uses it any more.
@@ -28,6 +29,9 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it
 /// should.
 const SLEEP: u32 = 1000;
+
+/// The handler of DPDK's own pools, if nothing else is asked for.
+const STOCK: &str = "ring_mp_mc";
 
 /// `rte_delay_us` as long as this is registered.
 extern "C" fn delay(us: u32) {
@@ -55,14 +59,34 @@ impl Eal {
     /// [joined](crate::log::join) to the `log` crate first.
     ///
     /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after
-    /// an error, where DPDK allows it. DPDK itself ends the process on `--help`, and prints fatal errors to
-    /// stderr.
+    /// an error, where DPDK allows it. DPDK itself ends the process on `--help`, and from 25.11 on for a wrong
+    /// option ([`Eal::init_or`] is told), and prints fatal errors to stderr.
     ///
     /// Drivers' delays of a millisecond and more, such as a reset needs, sleep instead of spinning.
     ///
     /// # Errors
     /// [`EalError`], with what DPDK logged while it failed.
     pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<(Self, Vec<String>), EalError> {
+        Self::start(args, None)
+    }
+
+    /// As [`Eal::init`]. If DPDK ends the process meanwhile, because it does not like an argument, `ended` is
+    /// called with the reason on this thread, and the process ends with the code that it returns. It must not
+    /// end the process itself.
+    ///
+    /// # Errors
+    /// As [`Eal::init`].
+    pub fn init_or(
+        args: impl IntoIterator<Item = impl Into<String>>,
+        ended: impl FnOnce(EalError) -> u8 + Send + 'static,
+    ) -> Result<(Self, Vec<String>), EalError> {
+        Self::start(args, Some(Box::new(move |log| ended(EalError::Arguments { log }))))
+    }
+
+    fn start(
+        args: impl IntoIterator<Item = impl Into<String>>,
+        ended: Option<ending::Ended>,
+    ) -> Result<(Self, Vec<String>), EalError> {
         let mut owned = Vec::new();
         for arg in args {
             let arg = arg.into();
@@ -82,8 +106,11 @@ impl Eal {
         let mut pointers: Vec<_> = owned.into_iter().map(CString::into_raw).collect();
         pointers.push(std::ptr::null_mut());
         let argv = pointers.leak();
-        // SAFETY: `argv` has `argc` NUL-terminated strings and a null at its end, writable and never freed.
-        let taken = unsafe { dpdk_sys::rte_eal_init(argc as i32, argv.as_mut_ptr()) };
+        let taken = ending::watched(ended, || {
+            // SAFETY: `argv` has `argc` NUL-terminated strings and a null at its end, writable and never
+            // freed.
+            unsafe { dpdk_sys::rte_eal_init(argc as i32, argv.as_mut_ptr()) }
+        });
         if taken < 0 {
             let errno = Errno::last();
             // SAFETY: reads a constant of EAL's configuration, which is there, initialised or not.
@@ -100,6 +127,10 @@ impl Eal {
         // SAFETY: EAL is initialised.
         if unsafe { dpdk_sys::rte_eal_process_type() } != dpdk_sys::RTE_PROC_PRIMARY {
             return Err(EalError::Secondary);
+        }
+        let handlers = handler_names();
+        if !handlers.iter().any(|name| name == STOCK) {
+            return Err(EalError::Handlers { registered: handlers });
         }
         // argv[taken] is the program's name again, where `--` was.
         let rest = argv[..argc].iter().skip(taken as usize + 1).map(|&arg| {
@@ -325,6 +356,12 @@ pub enum EalError {
         /// DPDK's complaints.
         log: String,
     },
+    /// DPDK's table of mempool handlers was full before `ring_mp_mc` was in it, without which there are no
+    /// stock pools.
+    Handlers {
+        /// The handlers that are in the table.
+        registered: Vec<String>,
+    },
     /// There are no, or not enough, free hugepages.
     Hugepages {
         /// DPDK's complaints.
@@ -383,6 +420,12 @@ impl fmt::Display for EalError {
                  process): start without --proc-type=secondary",
             ),
             Self::Nul(arg) => write!(f, "EAL argument {arg:?} contains a NUL character: remove it"),
+            Self::Handlers { registered } => write!(
+                f,
+                "DPDK's table of mempool handlers is full, and {STOCK}, which pools need, is not in it ({}); \
+                 load fewer mempool drivers: -d with the folder or the drivers that are wanted",
+                registered.join(", ")
+            ),
             Self::Arguments { log } => {
                 write!(f, "EAL rejects its arguments: {log}; check what stands before \"--\"")
             }

@@ -27,6 +27,7 @@
 //! buffers, and feeding a queue from a pool that belongs to one thread.
 
 pub mod eal;
+mod ending;
 mod errno;
 pub mod frag;
 pub mod hugefiles;

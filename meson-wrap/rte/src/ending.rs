@@ -1,0 +1,43 @@
+//! What happens if DPDK ends the process while EAL is initialised. From 25.11 on it does so for an option that
+//! it does not know: `exit(-EINVAL)`, which is 234 to whoever started the program, and perhaps not a word.
+
+use std::ffi::{c_int, c_void};
+use std::sync::{Mutex, Once, PoisonError};
+
+use crate::log;
+
+/// Told DPDK's complaints; gives the code to end with.
+pub(crate) type Ended = Box<dyn FnOnce(String) -> u8 + Send>;
+
+/// What to call, while somebody initialises EAL.
+static ENDED: Mutex<Option<Ended>> = Mutex::new(None);
+
+unsafe extern "C" {
+    /// glibc's: as `atexit`, and the function is told the code.
+    fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// Does `work`. If the process is ended meanwhile, with a code that is not 0, `ended` is called.
+pub(crate) fn watched<T>(ended: Option<Ended>, work: impl FnOnce() -> T) -> T {
+    static ONCE: Once = Once::new();
+    let set = |to| *ENDED.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    if ended.is_some() {
+        // SAFETY: the function lives for ever, and takes no argument. Without memory for it DPDK ends the
+        // process as it likes to.
+        ONCE.call_once(|| _ = unsafe { on_exit(at_exit, std::ptr::null_mut()) });
+    }
+    set(ended);
+    let done = work();
+    set(None);
+    done
+}
+
+/// The process ends. It may be in any state that DPDK leaves it in, so the rest of the clean-up is left out.
+extern "C" fn at_exit(code: c_int, _: *mut c_void) {
+    let ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Some(ended), true) = (ended, code != 0) {
+        let code = ended(log::complaints());
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(code.into()) };
+    }
+}
