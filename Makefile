@@ -10,9 +10,10 @@ FUZZ_SEED ?= 1
 export PROPTEST_RNG_SEED ?= 1
 
 # What `make test` consists of, in this order. tests/README.md says what each is.
-TEST_STEPS := setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short
+TEST_STEPS := setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short matrix-short
 
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
+.PHONY: matrix matrix-short
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
 
 help: ## This list
@@ -81,6 +82,13 @@ e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd agai
 lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost
 	@tests/scripts/lab.sh $(if $(FULL),--full) $(if $(ICOUNT),--icount) $(SCENARIO)
+
+matrix: setup ## The tests on another Debian suite's DPDK: SUITE=trixie or sid; STEPS="build unit vdev demo e2e lab"
+	@tests/scripts/matrix.sh "$(SUITE)" $(STEPS)
+
+# What of it is in `make test`: ten minutes at most.
+matrix-short: setup
+	@tests/scripts/matrix.sh --if-possible trixie build vdev demo
 
 mutants: setup-lab ## Take each guard out and see its scenario fail: half an hour; MUTANT=name
 	@tests/scripts/mutants.sh $(MUTANT)

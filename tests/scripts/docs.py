@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """docs.py: what can be seen of the documents without reading them. No line of prose is longer than 100 characters (tables and
-code are exempt), files that they name exist, and the book's table of contents has each page.
+code are exempt), files that they name exist, the book's table of contents has each page, and README names the releases of DPDK
+that the build takes.
 """
 
 import pathlib
@@ -46,11 +47,20 @@ def complaints():
             for path in sorted(set(NAMED.findall(text))):
                 if not (ROOT / path).exists():
                     yield f"{name}: there is no {path}"
+    if releases() not in " ".join((ROOT / "README.md").read_text().split()):
+        yield f"README.md: it does not say which releases of DPDK the build takes: {releases()}"
     summary = (ROOT / "docs/SUMMARY.md").read_text()
     for name in every:
         page = name.removeprefix("docs/")
         if name.startswith("docs/") and page != "SUMMARY.md" and f"({page})" not in summary:
             yield f"docs/SUMMARY.md: {page} is not in it"
+
+
+def releases():
+    """The releases of DPDK in the table, as README has to name them."""
+    rows = (line.split(" ", 1) for line in (ROOT / "meson-wrap/dpdk-sys/supported.txt").read_text().splitlines()
+            if not line.startswith("#"))
+    return ", ".join(f"{release} ({place.split(' (')[0]})" for release, place in rows)
 
 
 def main():

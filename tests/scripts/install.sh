@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh build|test|lab|profile: installs the Debian packages that are missing, and nothing else; a compiler among them if
+# install.sh build|test|lab|profile|matrix: installs the Debian packages that are missing, and nothing else; a compiler among them if
 # there is none that is new enough.
 set -euo pipefail
 least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
@@ -10,6 +10,7 @@ test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static iproute2 ethtool)
 profile=("${test[@]}" linux-perf binutils)
+matrix=(debootstrap)
 # The first QEMU that has the 82576.
 qemu=qemu-system-x86 qemu_least=1:8
 case "${1:-}" in
@@ -17,7 +18,8 @@ build) want=("${build[@]}") ;;
 test) want=("${test[@]}") ;;
 lab) want=("${lab[@]}") ;;
 profile) want=("${profile[@]}") ;;
-*) echo "install.sh: say build, test, lab or profile, not '${1:-}'" >&2; exit 2 ;;
+matrix) want=("${matrix[@]}") ;;
+*) echo "install.sh: say build, test, lab, profile or matrix, not '${1:-}'" >&2; exit 2 ;;
 esac
 
 has() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. The suite is installed into a folder by
+# debootstrap, from the mirror that this machine uses, and the steps run in it, in a name space of their own.
+#   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in meson-wrap/dpdk-sys/supported.txt: "not run".
+#   STEP   build unit vdev demo e2e lab two-commands; the first five unless told. two-commands is README's: `make demo` and
+#          `make test`, with nothing but what debootstrap puts there, Rust neither: on a suite that nothing was installed into.
+#   MATRIX_CACHE   where suites are kept (target/matrix).
+# --if-possible: a machine on which no suite can be installed says so and passes.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tree=$PWD
+lenient=
+if [ "${1:-}" = --if-possible ]; then lenient=yes; shift; fi
+suite=${1:-}
+[[ "$suite" =~ ^[a-z][a-z0-9-]*$ ]] ||
+  { echo "matrix.sh: say a suite, such as trixie or sid, not '$suite': make matrix SUITE=trixie" >&2; exit 2; }
+shift
+steps=("$@")
+((${#steps[@]})) || steps=(build unit vdev demo e2e)
+cache=${MATRIX_CACHE:-$tree/target/matrix}
+root=$cache/$suite
+
+# The machine lacks something that a suite needs: said, and a failure unless it may be.
+impossible() {
+  echo "matrix $suite: not run: $1"
+  [ -n "$lenient" ] && exit 0
+  exit 1
+}
+
+# inside COMMAND: in the suite, with this tree at /lm, read-only but for its target folder. Mounts are in a name space of their
+# own, so that nothing is left behind. The root has to be a mount point, because `ip netns exec` remounts it. Rust is this
+# machine's, if that is not a package: else the suite has its own.
+inside() {
+  local sysroot= homes=()
+  [ -n "${bare:-}" ] || sysroot=$(rustc --print sysroot 2>/dev/null || true)
+  case "$sysroot" in
+  "" | /usr | /usr/*) sysroot= ;;
+  *) homes=(CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}") ;;
+  esac
+  # shellcheck disable=SC2016
+  unshare --mount --propagation private bash -c '
+    set -euo pipefail
+    root=$1 tree=$2 sysroot=$3 cargo=$4 command=$5
+    shift 5
+    mount --bind "$root" "$root"
+    for d in proc sys dev; do mount --rbind "/$d" "$root/$d"; done
+    mkdir -p "$root/lm" "$root/lm-target"
+    mount --bind -o ro "$tree" "$root/lm"
+    mount --bind "$root/lm-target" "$root/lm/target"
+    if [ -n "$sysroot" ]; then
+      mkdir -p "$root$sysroot" "$root$cargo/registry" "$cargo/registry"
+      mount --bind -o ro "$sysroot" "$root$sysroot"
+      mount --bind "$cargo/registry" "$root$cargo/registry"
+    fi
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
+    exec chroot "$root" /usr/bin/env -i "$@" bash -c "$command"
+  ' _ "$root" "$tree" "$sysroot" "${CARGO_HOME:-$HOME/.cargo}" "cd /lm && $1" \
+    HOME=/root TERM="${TERM:-xterm}" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 LM_TOOLS=must "${homes[@]}" \
+    PATH="${sysroot:+$sysroot/bin:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+# The machine's mirror of Debian's main suites.
+mirror() {
+  apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
+    awk -v release="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" '$2 == release && $3 == "main" { print $1; exit }'
+}
+
+make_root() {
+  [ -e "$root/lm-root-is-whole" ] && return
+  local from
+  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
+  unshare --mount --propagation private true 2>/dev/null || impossible "this machine allows no mount name space"
+  from=$(mirror)
+  [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
+  tests/scripts/install.sh matrix
+  mkdir -p "$cache"
+  rm -rf --one-file-system "$root"
+  debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" "$from" >"$cache/$suite.log" 2>&1 ||
+    impossible "debootstrap failed, see $cache/$suite.log: $(tail -n 1 "$cache/$suite.log")"
+  # A mirror may be behind: sid's list of packages is good for a week.
+  echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99lm-matrix"
+  # This machine may reach the world through a proxy of its own, which signs with its own certificate.
+  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
+  touch "$root/lm-root-is-whole"
+}
+
+# The suite's DPDK, as the table would name it: 24.11 of 24.11.8-0+deb13u1.
+release() { inside 'apt-cache policy libdpdk-dev' | sed -n 's/ *Candidate: \([0-9]*\.[0-9]*\).*/\1/p'; }
+
+check_release() {
+  local table=meson-wrap/dpdk-sys/supported.txt has
+  inside 'apt-get update -qq' || impossible "its apt-get update failed"
+  has=$(release)
+  if ! grep -v '^#' "$table" | grep -q "^$has "; then
+    echo "matrix $suite: not run: its DPDK is ${has:-missing}; $table has $(grep -v '^#' "$table" | cut -d' ' -f1 | xargs)"
+    exit 0
+  fi
+}
+
+step() {
+  case $1 in
+  build) inside 'make build' ;;
+  unit) inside 'make setup-test hugepages && cargo test --workspace --locked --no-fail-fast' ;;
+  vdev) inside 'make hugepages vdev' ;;
+  demo) inside 'make demo' ;;
+  e2e) inside 'make e2e' ;;
+  lab) inside 'make lab' ;;
+  two-commands) bare=yes inside 'make demo && make test' ;;
+  *) echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab and two-commands" >&2; exit 2 ;;
+  esac
+}
+
+make_root
+check_release
+for one in "${steps[@]}"; do
+  began=$SECONDS
+  echo "== $suite, DPDK $(release): $one"
+  step "$one"
+  echo "== $suite: $one: $((SECONDS - began)) s"
+done
