@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
-use rte::{Eal, EalError};
 use rte::hugefiles::{self, Dead};
+use rte::{Eal, EalError};
 
 use crate::console::{self, complain, say};
 use crate::file_uses;
@@ -202,12 +202,11 @@ fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
         complain(&explained(&words, e.to_string(), take(&silence)));
         REFUSED
     };
-    let started = Eal::init_or(args, ended).map_err(|e| e.to_string()).and_then(|(eal, rest)| {
-        match rest.first() {
+    let started =
+        Eal::init_or(args, ended).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
             None => Ok(eal),
             Some(stray) => Err(format!("EAL does not take {stray:?}: options of {program} stand behind --")),
-        }
-    });
+        });
     match started {
         Ok(eal) => {
             if let Some(quiet) = take(&quiet) {

@@ -22,7 +22,9 @@ use rte::memzone::{Memzone, MemzoneFlags};
 use rte::port::RxQueue;
 
 use self::config::MOST_STRIDE;
-use crate::landing::{AHEAD, BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD};
+use crate::landing::{
+    AHEAD, BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD,
+};
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
 use crate::region::{CHUNK, Hold, Segment, let_go};

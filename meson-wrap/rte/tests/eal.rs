@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,8 +34,18 @@ impl log::Log for Collect {
 
 static LOG: Collect = Collect(Mutex::new(Vec::new()));
 
+/// Set in a copy of this process that gives EAL a wrong option.
+const WRONG: &str = "RTE_TEST_WRONG_OPTION";
+/// What that copy ends with if it was told what is wrong.
+const TOLD: u8 = 77;
+
 #[test]
 fn all_that_needs_eal() {
+    if std::env::var_os(WRONG).is_some() {
+        let told = |e: EalError| if matches!(e, EalError::Arguments { .. }) { TOLD } else { 1 };
+        let e = Eal::init_or(["test", "--no-such-option"], told).unwrap_err();
+        std::process::exit(told(e).into());
+    }
     log::set_logger(&LOG).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let eal = initialise();
@@ -50,9 +61,15 @@ fn all_that_needs_eal() {
 }
 
 fn initialise() -> Eal {
-    // A mistake first: it says what is wrong, and may be corrected.
-    let e = Eal::init(["test", "--no-such-option"]).unwrap_err();
-    assert!(matches!(e, EalError::Arguments { .. }), "{e}");
+    // Whether EAL returns or ends the process: whoever starts it learns of it.
+    let this = std::env::current_exe().unwrap();
+    let wrong = Command::new(this).args(["--exact", "all_that_needs_eal"]).env(WRONG, "1").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(TOLD.into()), "{wrong:?}");
+    if (dpdk_sys::RTE_VER_YEAR, dpdk_sys::RTE_VER_MONTH) < (25, 11) {
+        // A mistake says what is wrong, and may be corrected.
+        let e = Eal::init(["test", "--no-such-option"]).unwrap_err();
+        assert!(matches!(e, EalError::Arguments { .. }), "{e}");
+    }
     let prefix = format!("--file-prefix=rte-test-{}", std::process::id());
     let args = ["test", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry", &prefix, "--lcores=0@0,1@0"];
     let devices = ["--vdev=net_null0,size=100", "--vdev=net_ring0", "--log-level=lib.eal:debug"];
@@ -430,14 +447,7 @@ unsafe impl Handler for Lifo {
 }
 
 fn config(name: &str) -> HandlerPoolConfig<'_> {
-    HandlerPoolConfig {
-        name,
-        n: 255,
-        priv_size: 16,
-        data_room: 2176,
-        pinned: false,
-        socket: None,
-    }
+    HandlerPoolConfig { name, n: 255, priv_size: 16, data_room: 2176, pinned: false, socket: None }
 }
 
 fn a_handler_feeds_a_port(eal: &Eal) {
