@@ -2,8 +2,10 @@
 # matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. The suite is installed into a folder by
 # debootstrap, from the mirror that this machine uses, and the steps run in it, in a name space of their own.
 #   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in meson-wrap/dpdk-sys/supported.txt: "not run".
-#   STEP   build unit vdev demo e2e lab two-commands; the first five unless told. two-commands is README's: `make demo` and
-#          `make test`, with nothing but what debootstrap puts there, Rust neither: on a suite that nothing was installed into.
+#   STEP   build unit vdev demo e2e lab clang two-commands; the first five unless told.
+#          clang: compiles with it, and runs the unit tests of what stands next to DPDK.
+#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there, Rust neither. That is
+#          worth something on a suite that nothing was installed into before.
 #   MATRIX_CACHE   where suites are kept (target/matrix).
 # --if-possible: a machine on which no suite can be installed says so and passes.
 set -euo pipefail
@@ -105,8 +107,12 @@ step() {
   demo) inside 'make demo' ;;
   e2e) inside 'make e2e' ;;
   lab) inside 'make lab' ;;
+  clang)
+    inside 'apt-get install -y -qq --no-install-recommends clang >/dev/null
+      CC=clang CARGO_TARGET_DIR=/lm/target/clang cargo test --locked -p dpdk-sys -p rte -p pmd-e1000'
+    ;;
   two-commands) bare=yes inside 'make demo && make test' ;;
-  *) echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab and two-commands" >&2; exit 2 ;;
+  *) echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab, clang and two-commands" >&2; exit 2 ;;
   esac
 }
 
