@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-# Seconds that the fuzz harness runs, and where its random numbers begin: CI must not fail by luck, so it repeats one
-# sequence; another number looks elsewhere.
+# Seconds that the fuzz harness runs, and where its random numbers begin: CI must not fail by luck, so it
+# repeats one sequence; another number looks elsewhere.
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 # The same for property tests.

@@ -108,8 +108,10 @@ proptest! {
             [Reason::Busy, Reason::Landing, Reason::Queued, Reason::Full, Reason::Withdrawn, Reason::Over];
         let [incarnation, sequence, echo_incarnation, echo_sequence, address, size, request, grant] = wide;
         let message = Message {
-            kind: Kind::EVERY[kind], reason: reasons[reason], priority, queue, from: NodeId(from), to: NodeId(to),
-            incarnation, sequence, echo_incarnation, echo_sequence, address: NodeId(address), size, request, grant,
+            kind: Kind::EVERY[kind], reason: reasons[reason], priority, queue,
+            from: NodeId(from), to: NodeId(to),
+            incarnation, sequence, echo_incarnation, echo_sequence,
+            address: NodeId(address), size, request, grant,
             lease, flush, position,
         };
         let key = signed.then(key);
@@ -127,7 +129,9 @@ proptest! {
     /// Whatever bit of a signed message is turned, it is no message any more; and no bytes make the decoder
     /// panic.
     #[test]
-    fn a_turned_bit_is_noticed(at in 0_usize..MAX_LENGTH, bit in 0_u8..8, noise in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn a_turned_bit_is_noticed(
+        at in 0_usize..MAX_LENGTH, bit in 0_u8..8, noise in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         let (message, _) = vectors()[6].clone();
         let mut bytes = [0; MAX_LENGTH];
         let n = message.encode(Some(&key()), &mut bytes);

@@ -195,7 +195,8 @@ fn hugepages(args: &[String]) -> Vec<PathBuf> {
 
 fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
     lm_landing::pool::register().map_err(|e| e.to_string())?;
-    // Whoever learns of the end first ends the silence: this function, or what EAL calls in place of a return.
+    // Whoever learns of the end first ends the silence: this function, or what EAL calls in place of a
+    // return.
     let quiet = Arc::new(Mutex::new(Quiet::begin()));
     let (silence, words) = (Arc::clone(&quiet), args.to_vec());
     let ended = move |e: EalError| {

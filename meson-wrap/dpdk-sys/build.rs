@@ -108,7 +108,8 @@ impl ParseCallbacks for FlagTypes {
     }
 }
 
-/// Every DPDK that is supported, one a line: its version and where it is found. README and docs name this file.
+/// Every DPDK that is supported, one a line: its version and where it is found. README and docs name this
+/// file.
 const SUPPORTED: &str = include_str!("supported.txt");
 
 /// Set to anything, it lets another DPDK pass, for those who port to it.

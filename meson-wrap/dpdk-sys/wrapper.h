@@ -1,5 +1,5 @@
-/* What bindgen reads. Everything `rte` and its users need, and the few `static inline` functions that have to become
- * real symbols (bindgen writes those, see build.rs). */
+/* What bindgen reads. Everything `rte` and its users need, and the few `static inline` functions that have to
+ * become real symbols (bindgen writes those, see build.rs). */
 #include <stddef.h>
 #include <stdio.h>
 
@@ -38,11 +38,11 @@ static inline FILE *dpdk_sys_cookie_stream(void *cookie, dpdk_sys_write_fn write
 	return fopencookie(cookie, "w", io);
 }
 
-/* What differs from release to release ends here: Rust sees one struct rte_mbuf, flat, and functions for members of anonymous
- * unions, whose names bindgen makes up by counting. */
+/* What differs from release to release ends here: Rust sees one struct rte_mbuf, flat, and functions for
+ * members of anonymous unions, whose names bindgen makes up by counting. */
 
-/* struct rte_mbuf without its markers (until 24.03) or anonymous unions and structures (from 24.07 on): build.rs gives Rust this
- * one in its stead. The compiler compares below. */
+/* struct rte_mbuf without its markers (until 24.03) or anonymous unions and structures (from 24.07 on):
+ * build.rs gives Rust this one in its stead. The compiler compares below. */
 struct dpdk_sys_mbuf {
 	void *buf_addr;
 	rte_iova_t buf_iova;
@@ -93,7 +93,8 @@ DPDK_SYS_SAME(shinfo);
 DPDK_SYS_SAME(priv_size);
 DPDK_SYS_SAME(timesync);
 DPDK_SYS_SAME(dynfield1);
-_Static_assert(sizeof(struct dpdk_sys_mbuf) == sizeof(struct rte_mbuf), "rte_mbuf is of another size than dpdk-sys has it");
+_Static_assert(sizeof(struct dpdk_sys_mbuf) == sizeof(struct rte_mbuf),
+	"rte_mbuf is of another size than dpdk-sys has it");
 _Static_assert(offsetof(struct rte_mbuf, data_off) % 8 == 0, "rearm_data cannot be read as one word");
 
 /* struct rte_eth_link: bit fields, from 24.07 on within an anonymous union. */

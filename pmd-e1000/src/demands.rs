@@ -178,8 +178,8 @@ pub fn check_sizes(driver: &str, args: &Devargs<'_>, wanted: &Wanted) -> Result<
     Ok(())
 }
 
-/// Whether nothing but what lands is taken from a landing pool, with this DPDK (year and month). What is taken and given back
-/// would leave holes.
+/// Whether nothing but what lands is taken from a landing pool, with this DPDK (year and month). What is
+/// taken and given back would leave holes.
 ///
 /// # Errors
 /// [`Unmet::Slot`].

@@ -25,8 +25,8 @@ impl QueueSlot {
     }
 }
 
-/// The pool of a landing queue as it was planned: mapped twice if that is planned and can be had, its region as
-/// long as the ring needs it.
+/// The pool of a landing queue as it was planned: mapped twice if that is planned and can be had, its region
+/// as long as the ring needs it.
 ///
 /// # Errors
 /// [`LandingError`]: there is too little memory.

@@ -17,8 +17,8 @@ def data(name, length):
 
 
 def kernel(flow, ident, payload, mtu=wire.MTU):
-    """A UDP payload in frames as Linux cuts it, first fragment first: what is not the last is a multiple of 8 bytes, and the
-    last is as long as the MTU lets it be."""
+    """A UDP payload in frames as Linux cuts it, first fragment first: what is not the last is a multiple of 8
+    bytes, and the last is as long as the MTU lets it be."""
     body, room, at, frames = wire.udp(flow, payload), mtu - wire.IPV4, 0, []
     while at < len(body):
         left = len(body) - at
@@ -55,7 +55,9 @@ def phantom(fragments):
 
 
 def in_contents(fragments, at, length=8 * wire.STRIDE + 500):
-    """Contents for an honest sender that cuts them as LM does, last fragment first: the phantom lies in them at this fragment."""
+    """Contents for an honest sender that cuts them as LM does, last fragment first: the phantom lies in them
+    at this fragment.
+    """
     contents, hidden = bytearray(data("contents", length)), phantom(fragments)
     start = at * wire.STRIDE - wire.UDP - wire.HEADERS
     contents[start:start + len(hidden)] = hidden
@@ -63,9 +65,12 @@ def in_contents(fragments, at, length=8 * wire.STRIDE + 500):
 
 
 def in_kernels_contents(at, length=9 * wire.STRIDE):
-    """The same for a kernel, first fragment first: the phantom's last fragment comes first, and its headers last."""
+    """The same for a kernel, first fragment first: the phantom's last fragment comes first, and its headers
+    last.
+    """
     contents, hidden = bytearray(data("contents", length)), phantom(2)
-    headers, first, last = hidden[:wire.HEADERS], hidden[wire.HEADERS:][:wire.STRIDE], hidden[wire.HEADERS:][wire.STRIDE:]
+    headers, first, last = hidden[:wire.HEADERS], hidden[wire.HEADERS:][:wire.STRIDE], hidden[wire.HEADERS:][
+        wire.STRIDE:]
     place = at * wire.STRIDE - wire.UDP
     contents[place:place + 2 * wire.STRIDE] = last + first
     end = place + 3 * wire.STRIDE

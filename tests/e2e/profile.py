@@ -2,9 +2,9 @@
 
     profile.py [--seconds N] [--only CASE]...
 
-Each transport has a pair of lm-netpipe processes with net_memif's zero-copy client, both of which perf samples by the CPU's
-clock while they exchange datagrams of one size. A sample counts for the innermost source file of this workspace that it is in,
-inlined or not, else for its library. Writes docs/results/profile.md.
+Each transport has a pair of lm-netpipe processes with net_memif's zero-copy client, both of which perf
+samples by the CPU's clock while they exchange datagrams of one size. A sample counts for the innermost source
+file of this workspace that it is in, inlined or not, else for its library. Writes docs/results/profile.md.
 """
 
 import argparse
@@ -26,13 +26,14 @@ from testpmd import ROOT, Failed
 
 # Samples of each process a second.
 RATE = 1999
-CASES = (
-    ("7168-checksum", "7168 bytes, checksums computed and verified", 7168, CHECKSUM, ("lm", "lm-copy", "ip-frag")),
-    ("7168-tags", "7168 bytes, tags, no checksums", 7168, TAGS, ("lm", "lm-copy", "ip-frag")),
-    ("1024-tags", "1024 bytes, tags, no checksums", 1024, TAGS, ("lm", "lm-copy", "ip-frag")),
-    ("64-tags", "64 bytes, tags, no checksums", 64, TAGS, ("lm", "lm-copy", "ip-frag", "bare")),
-    ("7168-kernel", "7168 bytes, kernel sockets over veth, busy-polling", 7168, CHECKSUM, ("udp-busy",)),
-)
+CASES = (("7168-checksum", "7168 bytes, checksums computed and verified", 7168, CHECKSUM,
+          ("lm", "lm-copy", "ip-frag")), ("7168-tags", "7168 bytes, tags, no checksums", 7168, TAGS,
+                                          ("lm", "lm-copy", "ip-frag")),
+         ("1024-tags", "1024 bytes, tags, no checksums", 1024, TAGS, ("lm", "lm-copy", "ip-frag")),
+         ("64-tags", "64 bytes, tags, no checksums", 64, TAGS, ("lm", "lm-copy", "ip-frag", "bare")),
+         ("7168-kernel", "7168 bytes, kernel sockets over veth, busy-polling", 7168, CHECKSUM,
+          ("udp-busy", )),
+         )
 # What a source file is a part of, first match; the rest of the workspace is lm-netpipe's.
 PARTS = (
     (r"lm/proto/src/checksum", "checksum, order digest, summing copy"),
@@ -65,7 +66,8 @@ class Program:
     def __init__(self, path):
         self.path = str(path)
         self.segments = []
-        for line in subprocess.run(["readelf", "-lW", path], capture_output=True, text=True, check=True).stdout.splitlines():
+        for line in subprocess.run(["readelf", "-lW", path], capture_output=True, text=True,
+                                   check=True).stdout.splitlines():
             if line.split()[:1] == ["LOAD"]:
                 offset, virtual, _, size = (int(w, 16) for w in line.split()[1:5])
                 self.segments.append((offset, size, virtual))
@@ -92,8 +94,8 @@ class Program:
         """The part of each address."""
         addresses = sorted(addresses)
         text = "".join(f"{a:#x}\n" for a in addresses)
-        done = subprocess.run(["addr2line", "-a", "-i", "-e", self.path], input=text, capture_output=True, text=True,
-                              check=True)
+        done = subprocess.run(["addr2line", "-a", "-i", "-e", self.path], input=text, capture_output=True,
+                              text=True, check=True)
         found, chain = {}, None
         for line in done.stdout.splitlines():
             if line.startswith("0x"):
@@ -127,15 +129,18 @@ class Sampler(threading.Thread):
             pids = [pid for pid in testpmd.alive() if os.readlink(f"/proc/{pid}/exe") == program.path]
         time.sleep(1)
         self.maps = {pid: program.maps(pid) for pid in pids}
-        done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(RATE), "-p", ",".join(map(str, pids)),
-                               "-o", self.data, "--", "sleep", str(self.seconds)], capture_output=True, text=True)
+        done = subprocess.run([
+            "perf", "record", "-q", "-e", "cpu-clock", "-F",
+            str(RATE), "-p", ",".join(map(str, pids)), "-o", self.data, "--", "sleep",
+            str(self.seconds)
+        ], capture_output=True, text=True)
         self.why = done.stderr.strip() if done.returncode else None
 
 
 def shares(data, maps):
     """Samples by part, and all of them."""
-    text = subprocess.run(["perf", "script", "-i", data, "-F", "pid,ip,sym,dso"], capture_output=True, text=True,
-                          check=True).stdout
+    text = subprocess.run(["perf", "script", "-i", data, "-F", "pid,ip,sym,dso"], capture_output=True,
+                          text=True, check=True).stdout
     program, counted, own = Program(netpipe.BINARY.resolve()), collections.Counter(), collections.Counter()
     for line in text.splitlines():
         match = re.match(r"\s*(\d+)\s+([0-9a-f]+)\s.*\((.*)\)$", line)
@@ -160,7 +165,8 @@ def measured(transport, size, options, seconds):
         sampler = Sampler(seconds, data)
         sampler.start()
         spaces = contextlib.nullcontext((None, None)) if transport in netpipe.PORTED else netpipe.veth()
-        more = (f"--sizes={size}", "--test=ping-pong", f"--time={1000 * (seconds + 4)}", "--repetitions=100000000", "--blocks=1")
+        more = (f"--sizes={size}", "--test=ping-pong", f"--time={1000 * (seconds + 4)}",
+                "--repetitions=100000000", "--blocks=1")
         with spaces as names:
             results, _ = netpipe.run(where, (transport,), *options, *more, namespaces=names)
         sampler.join(60)
@@ -195,10 +201,13 @@ def main():
     parser.add_argument("--only", action="append", default=[], help="cases")
     arguments = parser.parse_args()
     chosen = [c for c in CASES if not arguments.only or c[0] in arguments.only]
-    head = ["# Where the time of a round trip goes\n",
-            prose("`make profile` samples both ends with `perf record -e cpu-clock`. The tables have µs by part, both ends "
-                  "together. The columns sum up to twice the round trip, since each end also waits for the other, in polls of "
-                  "`net_memif` and of the clock. A sample counts for the innermost source file of this workspace.")]
+    head = [
+        "# Where the time of a round trip goes\n",
+        prose(
+            "`make profile` samples both ends with `perf record -e cpu-clock`. The tables have µs by part, both ends "
+            "together. The columns sum up to twice the round trip, since each end also waits for the other, in polls of "
+            "`net_memif` and of the clock. A sample counts for the innermost source file of this workspace.")
+    ]
     text = []
     for _, title, size, options, transports in chosen:
         lines = list(case(title, size, options, transports, arguments.seconds))

@@ -12,7 +12,9 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Quick ones first; those that need root and name spaces last.
-MODULES = ("test_wire", "test_errors", "test_ends", "test_refusals", "test_supply", "test_pcap", "test_strangers", "test_attacks", "test_memif", "test_virtio", "test_netpipe", "test_ac", "test_tap", "test_arp", "test_rx_mode")
+MODULES = ("test_wire", "test_errors", "test_ends", "test_refusals", "test_supply", "test_pcap",
+           "test_strangers", "test_attacks", "test_memif", "test_virtio", "test_netpipe", "test_ac",
+           "test_tap", "test_arp", "test_rx_mode")
 
 
 class Lines(unittest.TestResult):
@@ -79,7 +81,9 @@ def main():
     for module in MODULES:
         if not (HERE / f"{module}.py").exists():
             continue
-        chosen = [t for t in every(loader.loadTestsFromName(module)) if not only or any(o in name(t) for o in only)]
+        chosen = [
+            t for t in every(loader.loadTestsFromName(module)) if not only or any(o in name(t) for o in only)
+        ]
         # The class that unittest makes of a set-up that fails is a test, too.
         unittest.TestSuite(chosen).run(result)
     for test, text in result.details:

@@ -4,7 +4,9 @@ from wire import MAX_PAYLOAD, STRIDE, UDP
 
 
 def every_kind(sampled=1200):
-    """More than 3,000 of them: all small ones, all boundaries, all last fragments near the guard, a sample."""
+    """More than 3,000 of them: all small ones, all boundaries, all last fragments near the guard, a
+    sample.
+    """
     sizes = list(range(1, STRIDE + 2))
     for k in range(1, 45):
         for base in (STRIDE * k, STRIDE * k - UDP):
@@ -24,7 +26,10 @@ def every_kind(sampled=1200):
 
 def boundaries():
     """A few dozen: one or two of each kind."""
-    sizes = [1, 2, 8, 17, 18, 19, 64, 1400, 1438, 1439, 1446, 1447, 1471, 1472, 1473, 2951, 2952, 2953, 7168, 16_384]
+    sizes = [
+        1, 2, 8, 17, 18, 19, 64, 1400, 1438, 1439, 1446, 1447, 1471, 1472, 1473, 2951, 2952, 2953, 7168,
+        16_384
+    ]
     sizes += [STRIDE * k - UDP + d for k in (3, 10, 22, 43, 44) for d in (-1, 0, 1)]
     sizes += [STRIDE * k + last - UDP for k in (1, 7) for last in (1440, 1446, 1447, 1472, 1473, 1479, 1480)]
     sizes += [30_000, 65_498, 65_499, 65_500, 65_506, MAX_PAYLOAD]

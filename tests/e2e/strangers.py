@@ -1,7 +1,8 @@
 """Frames that a landing queue should never see, and does: the cases of docs/strangers.md.
 
-`all_cases` gives each case as frames to receive and the payloads that may be delivered. LM's own frames are made by
-lm-testpmd itself, whose echo engine sends back any payload that it is given; the rest is made by `wire`.
+`all_cases` gives each case as frames to receive and the payloads that may be delivered. LM's own frames are
+made by lm-testpmd itself, whose echo engine sends back any payload that it is given; the rest is made by
+`wire`.
 """
 
 import hashlib
@@ -19,8 +20,15 @@ B = Flow(src="10.0.0.2", sport=7001, src_mac=wire.mac("02:00:00:00:00:02"))
 C = Flow(src="10.0.0.3", sport=7002, src_mac=wire.mac("02:00:00:00:00:03"))
 STRIDE = wire.STRIDE
 GOOD = 7168
-SIZES = {"small": 100, "two": 2000, "three": 3500, "five": 7168, "twelve": 16_384, "full three": 3 * STRIDE - 8,
-         "most": 65_507}
+SIZES = {
+    "small": 100,
+    "two": 2000,
+    "three": 3500,
+    "five": 7168,
+    "twelve": 16_384,
+    "full three": 3 * STRIDE - 8,
+    "most": 65_507
+}
 
 
 def payload(name, length=GOOD):
@@ -61,7 +69,8 @@ class Maker:
         eal = (f"--vdev=net_pcap0,rx_pcap={question},tx_pcap={answer}",)
         echo = Testpmd(where, eal, "--forward-mode=echo", f"--tx-ip={flow.src},{flow.dst}",
                        f"--tx-udp={flow.sport},{flow.dport}", f"--eth-peer=0,{flow.dst_mac.hex(':')}",
-                       "--slots=separate", "--burst=1", f"--count={len(payloads)}", "--stop-after-idle=2000", *options)
+                       "--slots=separate", "--burst=1", f"--count={len(payloads)}", "--stop-after-idle=2000",
+                       *options)
         with echo:
             echo.fine()
         made = list(wire.by_datagram(wire.read_pcap(answer)))
@@ -84,7 +93,9 @@ def with_bits(frame, at, value):
 
 
 def marked(frame, ecn):
-    """A frame with this mark of explicit congestion notification (RFC 3168), and the header's checksum for it."""
+    """A frame with this mark of explicit congestion notification (RFC 3168), and the header's checksum for
+    it.
+    """
     at = wire.ETHERNET
     head = bytearray(frame[at:at + 20])
     head[1] = head[1] & ~3 | ecn
@@ -114,7 +125,10 @@ def forged():
 
 def in_turn(senders):
     """A kernel's datagram of each of so many senders, fragment by fragment: the frames and the payloads."""
-    flows = [Flow(src=f"10.1.0.{i + 1}", sport=6000 + i, src_mac=wire.mac(f"02:00:00:00:01:{i + 1:02x}")) for i in range(senders)]
+    flows = [
+        Flow(src=f"10.1.0.{i + 1}", sport=6000 + i, src_mac=wire.mac(f"02:00:00:00:01:{i + 1:02x}"))
+        for i in range(senders)
+    ]
     payloads = [payload(f"sender {i}") for i in range(senders)]
     datagrams = [kernel_frames(flow, 1100 + i, p) for i, (flow, p) in enumerate(zip(flows, payloads))]
     return [frame for turn in zip(*datagrams) for frame in turn], payloads
@@ -157,9 +171,11 @@ def all_cases(where):
     c = case("eight full TCP frames in a row inside a datagram")
     c.add(lm["five"][:2] + [tcp(B, 1514)] * 8 + lm["five"][2:], load["five"])
     c = case("full TCP frames in two places of a datagram")
-    c.add(lm["twelve"][:3] + [tcp(B, 1514)] + lm["twelve"][3:7] + [tcp(B, 1514)] + lm["twelve"][7:], load["twelve"])
+    c.add(lm["twelve"][:3] + [tcp(B, 1514)] + lm["twelve"][3:7] + [tcp(B, 1514)] + lm["twelve"][7:],
+          load["twelve"])
     for length in (1515, 1516, 1517, 1518):
-        in_each_place(f"TCP of {length:,} bytes between, before and behind", (0, 1, 2, 3, 4, 5), tcp(B, length))
+        in_each_place(f"TCP of {length:,} bytes between, before and behind", (0, 1, 2, 3, 4, 5),
+                      tcp(B, length))
     in_each_place("VLAN-tagged full frame between two fragments", (1, 2, 3, 4), tagged(tcp(B, 1514)))
     c = case("a full TCP frame before a datagram whose fragments are all full")
     c.add([tcp(B, 1514)] + kernel["full three"][::-1], load["full three"])
@@ -175,7 +191,8 @@ def all_cases(where):
     c = case("one datagram inside another")
     c.add(lm["five"][:2] + other[1] + lm["five"][2:], load["five"], payload("b", 3000))
     c = case("one datagram of one frame inside another")
-    c.add(lm["five"][:2] + kernel_frames(B, 3, payload("b", 900)) + lm["five"][2:], load["five"], payload("b", 900))
+    c.add(lm["five"][:2] + kernel_frames(B, 3, payload("b", 900)) + lm["five"][2:], load["five"],
+          payload("b", 900))
     for senders in (17, 64, 200):
         frames, payloads = in_turn(senders)
         case(f"{senders} senders, fragment by fragment").add(frames, *payloads)
@@ -287,7 +304,8 @@ def all_cases(where):
     c = case("IP options, in one frame and in five")
     nops = b"\x01\x01\x01\x00"
     c.add(kernel_frames(A, 970, payload("options", 500), options=nops), payload("options", 500))
-    c.add(kernel_frames(A, 971, payload("options", 5000), stride=1000, options=nops), payload("options", 5000))
+    c.add(kernel_frames(A, 971, payload("options", 5000), stride=1000, options=nops),
+          payload("options", 5000))
     c = case("headers forged into the payload")
     c.add(lm["forged"], load["forged"])
     c = case("headers forged into the payload, and `--require=headers,checksum,tags`",
@@ -298,7 +316,8 @@ def all_cases(where):
     c = case("datagrams without payload")
     c.add(kernel_frames(A, 973, b""), b"")
     c.add(kernel_frames(A, 974, b""), b"")
-    c = case("a kernel's two datagrams of one identification, the first of one and the last of the other lost")
+    c = case(
+        "a kernel's two datagrams of one identification, the first of one and the last of the other lost")
     c.add(kernel_frames(A, 975, payload("same id"))[1:] + kernel_frames(A, 975, payload("same id 2"))[:-1])
     c = case("a kernel's two datagrams of one identification, interleaved")
     pairs = zip(kernel_frames(A, 976, payload("same id 3")), kernel_frames(A, 976, payload("same id 4")))

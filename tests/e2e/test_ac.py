@@ -48,23 +48,28 @@ class Admission(Pair):
         server.fine(20)
 
     def through_once(self, server, client):
-        """One datagram takes one grant, and the ring is through once; again only if the lease ran out on a busy machine."""
+        """One datagram takes one grant, and the ring is through once; again only if the lease ran out on a
+        busy machine.
+        """
         through = int(self.ask(server, "show ac", r"rings through=([1-9]\d*)"))
-        self.assertLessEqual(through, 1 + client.err().count("has ended before its time"), f"{server}\n{client}")
+        self.assertLessEqual(through, 1 + client.err().count("has ended before its time"),
+                             f"{server}\n{client}")
 
     def all_landed(self, server, count=COUNT):
-        """All of it landed, without a copy. If the machine was so busy that a lease ran out while its holder was sending,
-        slots were switched in the midst of a datagram: that one may be lost, counted, and those behind it copied; what
-        was delivered is right in any case."""
+        """All of it landed, without a copy. If the machine was so busy that a lease ran out while its holder
+        was sending, slots were switched in the midst of a datagram: that one may be lost, counted, and those
+        behind it copied; what was delivered is right in any case."""
         expired = int(self.ask(server, "show ac", r"expired=(\d+)"))
         self.leave(server)
         sent = [SIZES[i % len(SIZES)] for i in range(count)]
         if not expired:
-            self.assertEqual([m for m in self.check_log(server, sent, f"{B}:9000", f"{A}:7000") if m["copied"]], [])
+            self.assertEqual(
+                [m for m in self.check_log(server, sent, f"{B}:9000", f"{A}:7000") if m["copied"]], [])
             self.assertEqual(server.summary().drops(), {})
         pattern, i, missing = wire.Pattern(SEED), 0, 0
         for m in server.messages():
-            while i < count and (m["len"], m["sha256"]) != (sent[i], wire.sha256(pattern.payload(i, sent[i]))):
+            while i < count and (m["len"], m["sha256"]) != (sent[i], wire.sha256(pattern.payload(i,
+                                                                                                 sent[i]))):
                 i, missing = i + 1, missing + 1
             self.assertLess(i, count, f"{m} was not sent, or twice, or out of order: {server}")
             i += 1
@@ -117,7 +122,8 @@ class Admission(Pair):
 
     def test_control_lcore(self):
         """Both ends run admission control on an lcore of its own, and do what they do without one."""
-        server, client = self.pair(("--ac=per-receiver", "--ac-lcore=1"), ("--ac=per-receiver", "--ac-lcore=1"), core="0,1")
+        server, client = self.pair(("--ac=per-receiver", "--ac-lcore=1"),
+                                   ("--ac=per-receiver", "--ac-lcore=1"), core="0,1")
         client.fine(60)
         self.assertIn("admission control on lcore 1", server.out())
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
@@ -148,12 +154,16 @@ class Admission(Pair):
         self.assertEqual(server.messages(), [])
 
     def test_a_sender_that_comes_back(self):
-        """With the number after its last, kept on disk, and with any number: it is asked to prove its life, and admitted."""
-        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", "--ac=per-receiver", stdin=subprocess.PIPE)
+        """With the number after its last, kept on disk, and with any number: it is asked to prove its life,
+        and admitted.
+        """
+        server = self.server(NO_HUGE, "-i", "-a", "--forward-mode=rx", "--ac=per-receiver",
+                             stdin=subprocess.PIPE)
         state, numbers, count = self.where / "state", [], 30
         for life, options in enumerate([(f"--ac-state={state}",), (f"--ac-state={state}",), ()]):
-            client = self.launch(f"life-{life}", self.eal("client", mac=MAC_B), *CLIENT, f"--seed={SEED}", "--forward-mode=tx",
-                                 "--txsize=7168", f"--count={count}", "--ac=per-receiver", *options, memory=NO_HUGE, core=1)
+            client = self.launch(f"life-{life}", self.eal("client", mac=MAC_B), *CLIENT, f"--seed={SEED}",
+                                 "--forward-mode=tx", "--txsize=7168", f"--count={count}",
+                                 "--ac=per-receiver", *options, memory=NO_HUGE, core=1)
             client.fine(30)
             numbers.append(int(re.fullmatch(r"lm-ac-incarnation (\d+)\n", state.read_text())[1]))
             self.assertGreaterEqual(int(self.ask(server, "show ac", r"opened=([1-9]\d*)")), life + 1)
@@ -167,13 +177,17 @@ class Admission(Pair):
         for text in ("root:x:0:0\n", "lm-ac-incarnation -1\n"):
             path = self.where / "none"
             path.write_text(text)
-            child = self.launch("alone", ("--vdev=net_null0",), "--ac=exclusive", f"--ac-state={path}", reports=False)
+            child = self.launch("alone", ("--vdev=net_null0", ), "--ac=exclusive", f"--ac-state={path}",
+                                reports=False)
             self.assertEqual(child.wait(20), 2)
-            self.assertRegex(child.err().strip(), r"^[^\n]*--ac-state=[^\n]* not a state file of lm-testpmd[^\n]*$")
+            self.assertRegex(child.err().strip(),
+                             r"^[^\n]*--ac-state=[^\n]* not a state file of lm-testpmd[^\n]*$")
             self.assertEqual(path.read_text(), text)
 
     def test_a_stream_keeps_its_grant(self):
-        """A sender that keeps its queue full renews its lease all the same, until a grant's longest time, 1 s."""
+        """A sender that keeps its queue full renews its lease all the same, until a grant's longest time, 1
+        s.
+        """
         count = 15_000
         server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver",), count=count)
         client.fine(30)
@@ -187,7 +201,8 @@ class Admission(Pair):
     def test_a_sender_that_stops_with_the_grant(self):
         count = 30_000
         # On the quickest machine it takes three seconds.
-        server, client = self.pair(("--ac=per-receiver",), ("--ac=per-receiver", "--tx-interval=100"), count=count)
+        server, client = self.pair(("--ac=per-receiver", ), ("--ac=per-receiver", "--tx-interval=100"),
+                                   count=count)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
         # The lease is 100 ms. (A sender that dies takes net_memif of DPDK 22.11 with it, now and then.)
         while client.running() and not int(self.ask(server, "show ac", r"expired=(\d+)")):

@@ -1,4 +1,5 @@
-"""ARP with hostile and with dying neighbours: net_tap, whose other end is a raw socket instead of the kernel's stack.
+"""ARP with hostile and with dying neighbours: net_tap, whose other end is a raw socket instead of the
+kernel's stack.
 
 The socket plays every other node: it answers, lies, and sees where lm-testpmd's frames go.
 """
@@ -56,7 +57,8 @@ class Arp(Case):
         body = struct.pack("!HHBBH", 1, wire.TYPE_IPV4, 6, 4, operation) + mac + socket.inet_aton(sender)
         body += (to or bytes(6)) + socket.inet_aton(target)
         source = mac if not mac[0] & 1 else LIAR
-        self.socket.send(((to or BROADCAST) + source + struct.pack("!H", wire.TYPE_ARP) + body).ljust(60, b"\0"))
+        self.socket.send(
+            ((to or BROADCAST) + source + struct.pack("!H", wire.TYPE_ARP) + body).ljust(60, b"\0"))
 
     def announce(self, mac, address):
         self.say(REQUEST, mac, address, address)
@@ -201,7 +203,9 @@ class Arp(Case):
             self.say(REPLY, mac, OURS, PEER)
         # Who only asks whether it is free is told that it is not.
         self.say(REQUEST, HEIR, "0.0.0.0", OURS)
-        answers = [f for to, kind, f in self.frames(1) if kind == wire.TYPE_ARP and to == HEIR and f[21] == REPLY]
+        answers = [
+            f for to, kind, f in self.frames(1) if kind == wire.TYPE_ARP and to == HEIR and f[21] == REPLY
+        ]
         self.assertEqual([socket.inet_ntoa(f[28:32]) for f in answers], [OURS])
         summary = self.finish()
         self.assertEqual(summary["arp"]["conflicts"], 6)

@@ -1,5 +1,5 @@
-"""Attacks through lm-testpmd: net_pcap for everything that order and lengths decide, net_memif for what a device writes while it is
-read. `lm/proto/tests/attacks` has the same kinds, and more of each, without DPDK.
+"""Attacks through lm-testpmd: net_pcap for everything that order and lengths decide, net_memif for what a
+device writes while it is read. `lm/proto/tests/attacks` has the same kinds, and more of each, without DPDK.
 
 Nothing is delivered that was not sent, whole, whatever else a test asks for.
 """
@@ -18,7 +18,8 @@ from attacks import SENDER, VICTIM, data, kernel
 from testpmd import HUGE_VA, NO_HUGE, Case, free_hugepages, prefix
 
 ADDRESSES = (f"--tx-ip={VICTIM.dst},{VICTIM.src}", f"--tx-udp={VICTIM.dport},{VICTIM.sport}")
-# Milliseconds without a frame after which a receiver has all there is; and such that what is incomplete has been given up.
+# Milliseconds without a frame after which a receiver has all there is; and such that what is incomplete has
+# been given up.
 IDLE, PATIENT = 150, 1300
 POLICIES = ("headers", "checksum", "headers,checksum", "headers,checksum,tags")
 SEPARATE, OVERLAPPING = "--slots=separate", "--slots=overlapping"
@@ -34,8 +35,9 @@ class Captures(Case):
         self.number = getattr(self, "number", 0) + 1
         path = self.where / f"{self.number}.pcap"
         wire.write_pcap(path, frames)
-        child = self.launch(str(self.number), (f"--vdev=net_pcap0,rx_pcap={path}",), "--forward-mode=rx", *ADDRESSES,
-                            *options, f"--stop-after-idle={idle}", memory=memory, core=self.number % 2)
+        child = self.launch(str(self.number), (f"--vdev=net_pcap0,rx_pcap={path}", ), "--forward-mode=rx",
+                            *ADDRESSES, *options, f"--stop-after-idle={idle}", memory=memory,
+                            core=self.number % 2)
         return child, path, sent
 
     def end(self, child, path, sent):
@@ -57,14 +59,19 @@ class Captures(Case):
         return self.end(*self.start(frames, sent, *options, **how))
 
     def together(self, runs):
-        """Many runs, some at a time, as they wait most of it: (frames, sent, options, memory, how many have to come)."""
+        """Many runs, some at a time, as they wait most of it: (frames, sent, options, memory, how many have
+        to come).
+        """
         for at in range(0, len(runs), TOGETHER):
             some = runs[at:at + TOGETHER]
-            begun = [self.start(frames, sent, *options, memory=memory) for frames, sent, options, memory, _ in some]
+            begun = [
+                self.start(frames, sent, *options, memory=memory) for frames, sent, options, memory, _ in some
+            ]
             for (_, sent, options, _, least), one in zip(some, begun):
                 got, summary = self.end(*one)
                 missing = sorted(set(range(len(sent))) - set(got))[:9]
-                self.assertGreaterEqual(len(got), least, f"of {len(sent)}, missing {missing}, {options}: {summary.drops()}")
+                self.assertGreaterEqual(len(got), least,
+                                        f"of {len(sent)}, missing {missing}, {options}: {summary.drops()}")
 
     def all_of(self, frames, sent, *options, **how):
         got, summary = self.receive(frames, sent, *options, **how)
@@ -74,15 +81,21 @@ class Captures(Case):
 
 
 class AtAnyMtu(Captures):
-    """What a kernel sends at an MTU whose payload is no multiple of 8: the longest frames are longer than a stride."""
+    """What a kernel sends at an MTU whose payload is no multiple of 8: the longest frames are longer than a
+    stride.
+    """
 
     def at(self, mtu):
         stride, top = mtu - 20 & ~7, mtu - 28
         lengths = sorted({0, 1, 18, 19, 200, *range(stride - 43, stride - 6), *range(top - 8, top + 1)})
-        fragments = [k * stride + top + d for k in (1, 2, 6) for d in (-9, -8, -1, 0, 1) if k * stride + top + d <= 65_507]
+        fragments = [
+            k * stride + top + d for k in (1, 2, 6) for d in (-9, -8, -1, 0, 1)
+            if k * stride + top + d <= 65_507
+        ]
         singles = [data(n, n) for n in lengths]
         several = [data(n, n) for n in fragments + [65_507]]
-        frames = lambda payloads: [f for i, p in enumerate(payloads) for f in kernel(VICTIM, i, p, mtu)]  # noqa: E731
+        frames = lambda payloads: [f for i, p in enumerate(payloads)
+                                   for f in kernel(VICTIM, i, p, mtu)]  # noqa: E731
         both = singles + several
         runs = [(frames(both), both, (f"--mtu={mtu}", f"--require={policy}", *way), LARGE, len(both))
                 for policy in ("headers", "headers,checksum")
@@ -94,7 +107,8 @@ class AtAnyMtu(Captures):
         for mtu in (577, 1450, 9000):
             stride, path = mtu - 20 & ~7, self.where / "sent.pcap"
             sizes = [n for k in (1, 2, 5) for n in range(k * stride - 45, k * stride + 10) if n % 3 == k % 3]
-            words = ("--forward-mode=tx", *ADDRESSES, "--eth-peer=0,02:00:00:00:00:02", f"--mtu={mtu}", f"--count={len(sizes)}")
+            words = ("--forward-mode=tx", *ADDRESSES, "--eth-peer=0,02:00:00:00:00:02", f"--mtu={mtu}",
+                     f"--count={len(sizes)}")
             sender = self.launch(f"tx{mtu}", (f"--vdev=net_pcap0,tx_pcap={path}",), *words,
                                  "--seed=3", "--txsize=" + ",".join(map(str, sizes)), memory=LARGE)
             sender.fine()
@@ -110,7 +124,8 @@ class AtAnyMtu(Captures):
         for mtu in (577, 1450, 1500, 9000):
             for length in range(mtu - 34, mtu - 27):
                 payload = data(("single", mtu), length)
-                runs += [(kernel(VICTIM, 1, payload, mtu), [payload], (f"--mtu={mtu}", slots, f"--burst={burst}"), LARGE, 1)
+                runs += [(kernel(VICTIM, 1, payload,
+                                 mtu), [payload], (f"--mtu={mtu}", slots, f"--burst={burst}"), LARGE, 1)
                          for slots in (OVERLAPPING, SEPARATE) for burst in (1, 32)]
         self.together(runs)
 
@@ -119,8 +134,10 @@ class AtAnyMtu(Captures):
             payload = data(beyond, mtu - 28 + beyond)
             frames = kernel(VICTIM, 1, payload, mtu + beyond)
             for slots in ("overlapping", "separate"):
-                got, summary = self.receive(frames, [payload], f"--mtu={mtu}", f"--slots={slots}", memory=LARGE)
-                self.assertTrue(got or summary.drops().get("oversize"), f"{mtu}, {beyond}, {slots}: {summary.drops()}")
+                got, summary = self.receive(frames, [payload], f"--mtu={mtu}", f"--slots={slots}",
+                                            memory=LARGE)
+                self.assertTrue(got or summary.drops().get("oversize"),
+                                f"{mtu}, {beyond}, {slots}: {summary.drops()}")
 
 
 def at_mtu(mtu):
@@ -149,7 +166,8 @@ class Streams(Captures):
                 for layout, bursts in (("overlapping", (1, 4, 32)), ("separate", (32,))):
                     for burst in bursts:
                         options = (f"--slots={layout}", f"--burst={burst}", f"--require={policy}")
-                        runs.append((frames, sent, options, NO_HUGE, self.least(length, lost, layout, burst, policy)))
+                        runs.append(
+                            (frames, sent, options, NO_HUGE, self.least(length, lost, layout, burst, policy)))
         self.together(runs)
 
     def least(self, length, lost, layout, burst, policy):
@@ -185,8 +203,8 @@ def checked(frame):
 
 
 class LongFrames(Captures):
-    """Frames of a kernel's datagrams that are longer than an overlapping slot, and yet of the MTU: a tag in front of the
-    packet, or something behind it. The device spreads each over two slots."""
+    """Frames of a kernel's datagrams that are longer than an overlapping slot, and yet of the MTU: a tag in
+    front of the packet, or something behind it. The device spreads each over two slots."""
 
     SIZES = (18, 1400, 1469, 1472, 1473, 2000, 2960, 7168)
 
@@ -199,7 +217,9 @@ class LongFrames(Captures):
                        for slots in (OVERLAPPING, SEPARATE) for burst in (1, 4, 32)])
 
     def test_priority_tags(self):
-        """Within a burst the next full frame lies where the end of the payload was: nobody has that any more."""
+        """Within a burst the next full frame lies where the end of the payload was: nobody has that any
+        more.
+        """
         self.of(attacks.priority_tagged)
 
     def test_frame_check_sequences(self):
@@ -212,8 +232,9 @@ class LongFrames(Captures):
         for length in (1469, 1470, 1472):
             payload = data("long", length)
             for change in (attacks.priority_tagged, checked):
-                runs += [([change(f) for f in kernel(VICTIM, 1, payload)], [payload], (slots, f"--burst={burst}"), NO_HUGE, 1)
-                         for slots in (OVERLAPPING, SEPARATE) for burst in (1, 32)]
+                runs += [([change(f) for f in kernel(VICTIM, 1, payload)], [payload],
+                          (slots, f"--burst={burst}"), NO_HUGE, 1) for slots in (OVERLAPPING, SEPARATE)
+                         for burst in (1, 32)]
         self.together(runs)
 
 
@@ -223,21 +244,24 @@ class Senders(Captures):
     def test_all_of_them_are_received(self):
         for count in (16, 17, 40, 64):
             sent = [data(("flow", i), 7168) for i in range(count)]
-            frames = attacks.interleaved([kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(count), sent))])
+            frames = attacks.interleaved(
+                [kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(count), sent))])
             for policy in POLICIES:
                 if "headers" in policy or count == 17:
                     self.all_of(frames, sent, SEPARATE, f"--require={policy}")
 
     def test_beyond_that_the_newest_are_refused(self):
         sent = [data(("flow", i), 7168) for i in range(100)]
-        frames = attacks.interleaved([kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(100), sent))])
+        frames = attacks.interleaved(
+            [kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(100), sent))])
         got, summary = self.receive(frames, sent, SEPARATE, idle=PATIENT)
         self.assertEqual(sorted(got)[:64], list(range(64)), summary.drops())
         self.assertGreater(sum(summary.drops().values()), 0)
 
     def test_one_source_has_its_share_and_no_more(self):
         sent = [data(("flow", i), 7168) for i in range(17)]
-        good = attacks.interleaved([kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(17), sent))])
+        good = attacks.interleaved(
+            [kernel(f, i, p) for i, (f, p) in enumerate(zip(attacks.sources(17), sent))])
         begun = [kernel(SENDER, i, data(i, 7168))[0] for i in range(200)]
         self.all_of(begun + good, sent, SEPARATE, idle=PATIENT)
         mixed = attacks.interleaved([begun, good])
@@ -250,11 +274,14 @@ class Marks(Captures):
         payload = data("ecn", 7168)
         plain = kernel(VICTIM, 9, payload)
         for words, allowed in (((0, 0, 3, 0, 0), False), ((3, 3, 3, 3, 0), False), ((2, 1, 3, 2, 0), False),
-                               ((2, 2, 3, 2, 2), True), ((1, 2, 1, 3, 2), True), ((0, 0, 0, 0, 0), True), ((3, 3, 3, 3, 3), True)):
+                               ((2, 2, 3, 2, 2), True), ((1, 2, 1, 3, 2), True), ((0, 0, 0, 0, 0), True),
+                               ((3, 3, 3, 3, 3), True)):
             frames = [attacks.marked(f, w) for f, w in zip(plain, words)]
             for order in (frames, frames[::-1]):
                 got, summary = self.receive(order, [payload], SEPARATE)
-                self.assertEqual((len(got), summary.drops()), (1, {}) if allowed else (0, {"ecn": 1}), str(words))
+                self.assertEqual((len(got), summary.drops()), (1, {}) if allowed else (0, {
+                    "ecn": 1
+                }), str(words))
 
 
 class Contents(Captures):
@@ -273,9 +300,12 @@ class Contents(Captures):
 BACKEND = shutil.which("dpdk-testpmd")
 
 
-@unittest.skipUnless(BACKEND or os.environ.get("LM_TOOLS") == "must", "needs dpdk-testpmd, which comes with dpdk-dev")
+@unittest.skipUnless(BACKEND or os.environ.get("LM_TOOLS") == "must",
+                     "needs dpdk-testpmd, which comes with dpdk-dev")
 class Wire(Case):
-    """dpdk-testpmd plays frames out of a capture file into net_memif, in bursts; the client's ring is read while it is written."""
+    """dpdk-testpmd plays frames out of a capture file into net_memif, in bursts; the client's ring is read
+    while it is written.
+    """
 
     MAC = "02:00:00:00:00:0b"
 
@@ -286,11 +316,15 @@ class Wire(Case):
         path = self.where / "frames.pcap"
         wire.write_pcap(path, frames)
         shared = f"id=0,socket={socket},socket-abstract=no,rsize=10"
-        words = [BACKEND, "-l", "0,1", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry", f"--file-prefix={prefix()}",
-                 f"--vdev=net_memif0,role=server,{shared}", f"--vdev=net_pcap0,rx_pcap={path}", "--", "-i",
-                 "--forward-mode=io", "--total-num-mbufs=4096", f"--burst={burst}", "--no-flush-rx"]
+        words = [
+            BACKEND, "-l", "0,1", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry",
+            f"--file-prefix={prefix()}", f"--vdev=net_memif0,role=server,{shared}",
+            f"--vdev=net_pcap0,rx_pcap={path}", "--", "-i", "--forward-mode=io", "--total-num-mbufs=4096",
+            f"--burst={burst}", "--no-flush-rx"
+        ]
         with open(self.where / "server", "wb") as out:
-            server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True)
+            server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=out, stderr=out,
+                                      start_new_session=True)
         self.addCleanup(self.end, server)
         until = time.monotonic() + 20
         # Its prompt comes when its ports are up. A zero-copy client asks once.
@@ -299,8 +333,9 @@ class Wire(Case):
             self.assertLess(time.monotonic(), until, "the server does not come up")
             time.sleep(0.02)
         mode = ",zero-copy=yes" if memory is not NO_HUGE else ""
-        client = self.launch("client", (f"--vdev=net_memif0,role=client,mac={self.MAC}{mode},{shared}",), "--forward-mode=rx",
-                             *ADDRESSES, *options, "--stop-after-idle=1000", memory=memory, core=1)
+        client = self.launch("client", (f"--vdev=net_memif0,role=client,mac={self.MAC}{mode},{shared}", ),
+                             "--forward-mode=rx", *ADDRESSES, *options, "--stop-after-idle=1000",
+                             memory=memory, core=1)
         client.await_text("Port 0:")
         # Until they have shaken hands.
         time.sleep(0.7)

@@ -1,4 +1,6 @@
-"""How lm-testpmd ends: what is lost is an exit code, no output holds it up, and nothing of a run is left behind."""
+"""How lm-testpmd ends: what is lost is an exit code, no output holds it up, and nothing of a run is left
+behind.
+"""
 
 import os
 import pathlib
@@ -30,7 +32,10 @@ class Kept(Case):
         return (f"--vdev=net_pcap0,rx_pcap={path},tx_pcap={self.where}/out.pcap",)
 
     def datagrams(self, n, size=100):
-        frames = [wire.ipv4(FLOW, wire.udp(FLOW, i.to_bytes(4, "big") * (size // 4)), ident=i) for i in range(n)]
+        frames = [
+            wire.ipv4(FLOW, wire.udp(FLOW,
+                                     i.to_bytes(4, "big") * (size // 4)), ident=i) for i in range(n)
+        ]
         return self.capture(frames)
 
     def fails(self, child, *says, code=1, seconds=20):
@@ -47,8 +52,8 @@ class Output(Kept):
         eal = self.datagrams(20)
         for option in ("--message-log", "--summary"):
             with self.subTest(option=option):
-                child = self.launch(option, eal, "--slots=separate", "--stop-after-idle=300", f"{option}=/dev/full",
-                                    reports=False)
+                child = self.launch(option, eal, "--slots=separate", "--stop-after-idle=300",
+                                    f"{option}=/dev/full", reports=False)
                 self.fails(child, "/dev/full is not complete", "No space left")
         with open("/dev/full", "wb") as full:
             child = self.launch("stdout", eal, "--stop-after-idle=300", stdout=full, reports=False)
@@ -69,8 +74,8 @@ class Output(Kept):
         reader = threading.Thread(target=lambda: lines.extend(path.read_text().splitlines()))
         reader.start()
         time.sleep(0.2)
-        self.launch("rx", self.datagrams(3000), "--slots=separate", "--stop-after-idle=300", f"--message-log={path}",
-                    log=False).fine(20)
+        self.launch("rx", self.datagrams(3000), "--slots=separate", "--stop-after-idle=300",
+                    f"--message-log={path}", log=False).fine(20)
         reader.join(5)
         self.assertEqual(len(lines), 3000)
 
@@ -94,8 +99,8 @@ class Output(Kept):
         commands.write_text("set verbose 1\nstart\n")
         reader, writer = os.pipe()
         eal = self.datagrams(5000)
-        child = self.launch("rx", eal, "--slots=separate", f"--cmdline-file={commands}", "--stop-after-idle=60000",
-                            log=True, stdout=writer)
+        child = self.launch("rx", eal, "--slots=separate", f"--cmdline-file={commands}",
+                            "--stop-after-idle=60000", log=True, stdout=writer)
         os.close(writer)
         until = time.monotonic() + 15
         while time.monotonic() < until and not self.has_lines(child, 5000):
@@ -143,7 +148,8 @@ class Losses(Kept):
     def test_percentages_are_checked(self):
         for value in ("101", "-1", "+1", "1e1", "nan", "", "1%"):
             with self.subTest(value=value):
-                child = self.launch("wrong", NULL, "--forward-mode=ping", f"--max-loss={value}", reports=False)
+                child = self.launch("wrong", NULL, "--forward-mode=ping", f"--max-loss={value}",
+                                    reports=False)
                 self.fails(child, "0 to 100", code=2)
         child = self.launch("rx", NULL, "--max-loss=1", reports=False)
         self.fails(child, "--forward-mode=rx", code=2)
@@ -153,8 +159,8 @@ class MaxLoss(Pair):
     def test_too_many_lost(self):
         """The server goes away in the midst of the pings."""
         server = self.server(NO_HUGE, "--forward-mode=echo")
-        client = self.client(NO_HUGE, "--forward-mode=ping", "--txsize=100", "--tx-interval=20000", "--count=60",
-                             "--max-loss=1")
+        client = self.client(NO_HUGE, "--forward-mode=ping", "--txsize=100", "--tx-interval=20000",
+                             "--count=60", "--max-loss=1")
         time.sleep(1)
         server.signal(signal.SIGSTOP)
         time.sleep(2.5)
@@ -281,11 +287,14 @@ class Hugepages(Case):
         stem = f"{HUGEPAGES}/{dead.prefix}map_"
         self.assertEqual(dead_hugepages().get(stem), 32)
         self.assertNotIn(f"{HUGEPAGES}/{living.prefix}map_", dead_hugepages())
-        script = subprocess.run([ROOT / "tests/scripts/hugepages.sh"], capture_output=True, text=True, timeout=20)
+        script = subprocess.run([ROOT / "tests/scripts/hugepages.sh"], capture_output=True, text=True,
+                                timeout=20)
         self.assertIn(f"{stem}* (1 files)", script.stdout)
         self.assertIn(f"{stem}* (32)", hugepages_or_why(1 << 30)[1])
         child = self.launch("next", NULL, memory=HUGE_VA).await_text("forwarding on ports 0")
-        self.assertRegex(child.err(), rf"runs that had ended without removing them were taken back: .*{stem}\* \(1 files, 64 MB\)")
+        self.assertRegex(
+            child.err(),
+            rf"runs that had ended without removing them were taken back: .*{stem}\* \(1 files, 64 MB\)")
         self.assertNotIn(living.prefix, child.err())
         self.assertEqual((child.stop(), living.stop()), (0, 0))
 
@@ -294,11 +303,15 @@ class Demo(Case):
     def test_a_demo_that_fails_says_what_was_dropped_and_keeps_what_it_names(self):
         # An echo that does not, and few pings.
         wrapper = self.where / "lm-testpmd"
-        wrapper.write_text('#!/bin/bash\nargs=()\nfor a in "$@"; do case $a in --count=*) a=--count=2;; '
-                           f'--forward-mode=echo) a=--forward-mode=rx;; esac; args+=("$a"); done\nexec {BINARY} "${{args[@]}}"\n')
+        wrapper.write_text(
+            '#!/bin/bash\nargs=()\nfor a in "$@"; do case $a in --count=*) a=--count=2;; '
+            f'--forward-mode=echo) a=--forward-mode=rx;; esac; args+=("$a"); done\nexec {BINARY} "${{args[@]}}"\n'
+        )
         wrapper.chmod(0o755)
-        done = subprocess.run([sys.executable, "-B", ROOT / "tests/e2e/demo.py"], capture_output=True, text=True, timeout=60,
-                              env={**os.environ, "LM_TESTPMD": str(wrapper)})
+        done = subprocess.run([sys.executable, "-B", ROOT / "tests/e2e/demo.py"], capture_output=True,
+                              text=True, timeout=60, env={
+                                  **os.environ, "LM_TESTPMD": str(wrapper)
+                              })
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("not one ping came back", done.stderr)
         self.assertIn("dropped by ping: {'lost': 2}", done.stderr)

@@ -35,15 +35,17 @@ class Wrong(Case):
         self.refuse(NULL, "--frobnicate", says=("--frobnicate", "--help"))
 
     def test_values_out_of_range(self):
-        for option, says in (
-            ("--burst=0", "burst"), ("--burst=513", "512"), ("--forward-mode=io", "rx, tx, ping, echo"),
-            ("--txsize=0", "65507"), ("--txsize=65508", "65507"), ("--txsize=9-1", "65507"),
-            ("--mtu=575", "576..=9216"), ("--mtu=9217", "576..=9216"), ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
-            ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
-            ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"), ("--rxd=0", "rxd"),
-            ("--reassembly=0", "1..=256"), ("--reassembly=257", "1..=256"),
-            ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),
-        ):
+        for option, says in (("--burst=0", "burst"), ("--burst=513", "512"), ("--forward-mode=io",
+                                                                              "rx, tx, ping, echo"),
+                             ("--txsize=0", "65507"), ("--txsize=65508", "65507"), ("--txsize=9-1", "65507"),
+                             ("--mtu=575", "576..=9216"), ("--mtu=9217", "576..=9216"),
+                             ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
+                             ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
+                             ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"),
+                             ("--rxd=0", "rxd"), ("--reassembly=0", "1..=256"), ("--reassembly=257",
+                                                                                 "1..=256"),
+                             ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),
+                             ):
             with self.subTest(option=option):
                 self.refuse(NULL, option, says=says)
 
@@ -82,7 +84,8 @@ class Wrong(Case):
         self.refuse(NULL, memory=("--no-huge", "-m", "8"), says="-m")
 
     def test_not_enough_memory_for_reassembly(self):
-        self.refuse(NULL, "--reassembly=256", memory=("--no-huge", "-m", "24"), says=("--reassembly=256", "288 buffers", "-m"))
+        self.refuse(NULL, "--reassembly=256", memory=("--no-huge", "-m", "24"),
+                    says=("--reassembly=256", "288 buffers", "-m"))
 
     @unittest.skipUnless(free_hugepages(), "there are no hugepages")
     def test_more_hugepages_than_there_are(self):
@@ -107,7 +110,8 @@ class Wrong(Case):
         self.assertEqual(first.stop(), 0)
 
     def test_a_server_that_is_not_there(self):
-        eal = (f"--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/lme{os.getpid()}-none.sock",)
+        eal = (
+            f"--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/lme{os.getpid()}-none.sock", )
         self.refuse(eal, says=eal[0].rsplit("=", 1)[1])
 
     def test_nothing_is_left_of_what_was_refused(self):
@@ -117,7 +121,8 @@ class Wrong(Case):
         self.assertLessEqual(len(list(pathlib.Path(RUNTIME, child.prefix).glob("*"))), 8)
 
     def test_help_and_version(self):
-        for words, says in ((["--", "--help"], "--forward-mode"), (["--version"], "lm-testpmd "), (["--help"], "EAL")):
+        for words, says in ((["--", "--help"], "--forward-mode"), (["--version"], "lm-testpmd "), (["--help"],
+                                                                                                   "EAL")):
             done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=20)
             self.assertEqual(done.returncode, 0, words)
             self.assertIn(says, done.stdout, words)
@@ -194,7 +199,8 @@ class Signals(Case):
         self.end_by(signal.SIGTERM)
 
     def test_a_signal_while_sending_at_full_speed(self):
-        child = self.launch("tx", NULL, "--forward-mode=tx", "--txsize=1-65507").await_text("tx forwarding on ports 0")
+        child = self.launch("tx", NULL, "--forward-mode=tx",
+                            "--txsize=1-65507").await_text("tx forwarding on ports 0")
         time.sleep(0.3)
         self.assertEqual(child.stop(), 0, str(child))
         summary = child.summary()
@@ -232,7 +238,8 @@ class Signals(Case):
             with self.subTest(signal=number):
                 terminal = Terminal(self, "-i")
                 terminal.expect("testpmd> ")
-                self.assertFalse(terminal.is_restored(), "the prompt edits its line: the terminal is in raw mode")
+                self.assertFalse(terminal.is_restored(),
+                                 "the prompt edits its line: the terminal is in raw mode")
                 terminal.child.signal(number)
                 self.assertEqual(terminal.wait(), 0, terminal.seen)
                 self.assertTrue(terminal.is_restored(), "the terminal is as it was")
@@ -263,7 +270,8 @@ class Signals(Case):
         self.assertEqual(child.wait(10), 0)
 
     def test_statistics_come_in_time(self):
-        child = self.launch("tx", NULL, "--forward-mode=tx", "--stats-period=1").await_text("NIC statistics for port 0")
+        child = self.launch("tx", NULL, "--forward-mode=tx",
+                            "--stats-period=1").await_text("NIC statistics for port 0")
         child.await_text("LM-TX-datagrams")
         self.assertEqual(child.stop(), 0)
 
@@ -281,9 +289,10 @@ class Prompt(Case):
         terminal = Terminal(self, "-i", "--slots=separate", eal=eal)
         terminal.expect("testpmd> ")
         help_text = terminal.ask("help")
-        for command in ("start", "stop", "quit", "port start", "port stop", "show port info", "show port stats",
-                        "show port xstats", "clear port stats", "clear port xstats", "show config", "show lm stats",
-                        "show lm region", "set fwd", "set burst", "set txsize", "set verbose"):
+        for command in ("start", "stop", "quit", "port start", "port stop", "show port info",
+                        "show port stats", "show port xstats", "clear port stats", "clear port xstats",
+                        "show config", "show lm stats", "show lm region", "set fwd", "set burst",
+                        "set txsize", "set verbose"):
             self.assertIn(command, help_text)
         self.assertIn("net_pcap", terminal.ask("show port info 0"))
         self.assertIn("rx forwarding", terminal.ask("show config fwd"))

@@ -35,20 +35,30 @@ class Pair(Case):
         self.addCleanup(lambda: os.path.exists(self.socket) and os.unlink(self.socket))
 
     def eal(self, role, **arguments):
-        words = {"role": role, "id": 0, "socket": self.socket, "socket-abstract": "no", "rsize": RING, **arguments}
+        words = {
+            "role": role,
+            "id": 0,
+            "socket": self.socket,
+            "socket-abstract": "no",
+            "rsize": RING,
+            **arguments
+        }
         return ("--vdev=net_memif0," + ",".join(f"{k}={v}" for k, v in words.items()),)
 
     def server(self, memory, *options, **how):
         mac = {"mac": MAC_A}
-        return self.launch("server", self.eal("server", **mac), *SERVER, f"--seed={SEED}", *options, memory=memory,
-                           **{"core": 0, **how}).await_text("Port 0:")
+        return self.launch("server", self.eal("server", **mac), *SERVER, f"--seed={SEED}", *options,
+                           memory=memory, **{
+                               "core": 0,
+                               **how
+                           }).await_text("Port 0:")
 
     def client(self, memory, *options, core=1):
         mac = {"mac": MAC_B}
         if memory is not NO_HUGE:
             mac["zero-copy"] = "yes"
-        return self.launch("client", self.eal("client", **mac), *CLIENT, f"--seed={SEED}", *options, memory=memory,
-                           core=core)
+        return self.launch("client", self.eal("client", **mac), *CLIENT, f"--seed={SEED}", *options,
+                           memory=memory, core=core)
 
     def pools_are_level(self, summary, memory):
         """Level, or all that misses is what the zero-copy driver had posted: net_memif never frees that (its
@@ -69,15 +79,16 @@ class Pair(Case):
 
 
     def lost_and_counted(self, child, summary, want):
-        """What a sender that had not run for longer than frames wait may cost: what is delivered is as sent and in order, and
-        what is not is counted."""
+        """What a sender that had not run for longer than frames wait may cost: what is delivered is as sent
+        and in order, and what is not is counted."""
         lost = len(want) - summary["datagrams"]
         print(f"    {lost} of {len(want)} datagrams lost: {summary.drops()}", flush=True)
         self.assertGreater(summary.drops().get("lost_frame", 0), 0, str(child))
         pattern = wire.Pattern(SEED)
         due = ((n, wire.sha256(pattern.payload(i, n))) for i, n in enumerate(want))
         for m in child.messages():
-            self.assertTrue(any((m["len"], m["sha256"]) == one for one in due), f"{m} was not sent, or out of order")
+            self.assertTrue(any((m["len"], m["sha256"]) == one for one in due),
+                            f"{m} was not sent, or out of order")
 
 
 class Memif(Pair):
@@ -97,7 +108,9 @@ class ClientFirst(Pair):
 class SlowServer(Pair):
     @unittest.skipIf("hugepages" not in memories(), "no hugepages")
     def test_a_server_that_has_no_cpu_when_it_is_asked(self):
-        """A zero-copy client can't ask again: DPDK 22.11 closes EAL's files when it is stopped in the midst of the handshake."""
+        """A zero-copy client can't ask again: DPDK 22.11 closes EAL's files when it is stopped in the midst
+        of the handshake.
+        """
         server = self.server(HUGE_VA, "--forward-mode=echo")
         server.signal(signal.SIGSTOP)
         client = self.client(HUGE_VA, "--forward-mode=ping", "--txsize=100,7168", "--count=20")
@@ -109,7 +122,9 @@ class SlowServer(Pair):
 
 
 def pass_on(memory, *options, rounds=1, meanwhile=None):
-    """What the server's tx engine sends, the client's rx engine receives; `meanwhile` is done to the server."""
+    """What the server's tx engine sends, the client's rx engine receives; `meanwhile` is done to the
+    server.
+    """
 
     def test(self):
         once = sizes.every_kind(sampled=600)
@@ -117,7 +132,8 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
         # At its prompt the server stays until the client has gone.
         server = self.server(memory, "-i", "--forward-mode=tx", sizes.listed(once), f"--count={len(want)}",
                              stdin=subprocess.PIPE)
-        client = self.client(memory, "--forward-mode=rx", f"--count={len(want)}", "--stop-after-idle=3000", *options)
+        client = self.client(memory, "--forward-mode=rx", f"--count={len(want)}", "--stop-after-idle=3000",
+                             *options)
         server.process.stdin.write(b"start\n")
         server.process.stdin.flush()
         longest = meanwhile(server, client) if meanwhile else 0
@@ -143,7 +159,9 @@ def pass_on(memory, *options, rounds=1, meanwhile=None):
 
 
 class Idle:
-    """How long a process did not run before it ran again, at most, as far as one sees who looks now and then."""
+    """How long a process did not run before it ran again, at most, as far as one sees who looks now and
+    then.
+    """
 
     def __init__(self, pid):
         self.path = f"/proc/{pid}/schedstat"
@@ -161,9 +179,9 @@ class Idle:
 
 
 def stopped_now_and_then(server, client):
-    """The server's process loses the CPU again and again, wherever it is, for longer than a frame may be under way. The
-    longest time in seconds for which it did not run: on a busy machine it waits for the CPU, too, and what it had begun to
-    send is given up after PATIENCE."""
+    """The server's process loses the CPU again and again, wherever it is, for longer than a frame may be
+    under way. The longest time in seconds for which it did not run: on a busy machine it waits for the CPU,
+    too, and what it had begun to send is given up after PATIENCE."""
     rng = random.Random(1)
     # Not while they shake hands.
     while client.running() and not (client.log_path.exists() and client.log_path.stat().st_size):
@@ -186,7 +204,8 @@ def ping_pong(memory, *options):
     def test(self):
         want = sizes.boundaries() * 4 + list(range(1, 65_508, 131))
         server = self.server(memory, "--forward-mode=echo", *options)
-        client = self.client(memory, "--forward-mode=ping", sizes.listed(want), f"--count={len(want)}", *options)
+        client = self.client(memory, "--forward-mode=ping", sizes.listed(want), f"--count={len(want)}",
+                             *options)
         client.fine(60)
         time.sleep(APART)
         self.assertEqual(server.stop(), 0, str(server))

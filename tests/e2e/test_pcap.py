@@ -1,4 +1,6 @@
-"""net_pcap: what the tx engine writes, for tshark and for our own reader, and received again from the file."""
+"""net_pcap: what the tx engine writes, for tshark and for our own reader, and received again from the
+file.
+"""
 
 import hashlib
 import pathlib
@@ -52,8 +54,11 @@ class TheTxEngineWrites(Case):
     def test_tshark_reassembles_every_datagram(self):
         """length, UDP checksum and payload of each, as an independent judge has them"""
         self.assertGreaterEqual(len(written.sizes), 3000)
-        words = ["tshark", "-n", "-r", str(written.path), "-o", "ip.defragment:TRUE", "-o", "udp.check_checksum:TRUE",
-                 "-o", "ip.check_checksum:TRUE", "-d", f"udp.port=={DPORT},data", "-Y", "udp", "-T", "fields"]
+        words = [
+            "tshark", "-n", "-r",
+            str(written.path), "-o", "ip.defragment:TRUE", "-o", "udp.check_checksum:TRUE", "-o",
+            "ip.check_checksum:TRUE", "-d", f"udp.port=={DPORT},data", "-Y", "udp", "-T", "fields"
+        ]
         # Not udp.payload: that has the padding behind the datagram in it.
         for field in ("udp.length", "udp.checksum.status", "data.data"):
             words += ["-e", field]
@@ -63,8 +68,9 @@ class TheTxEngineWrites(Case):
                 length, status, payload = line.rstrip("\n").split("\t")
                 want = written.payloads[seen - 1]
                 self.assertEqual((int(length), status), (len(want) + wire.UDP, "1"), f"datagram {seen}")
-                self.assertEqual(hashlib.sha256(bytes.fromhex(payload)).hexdigest(), written.digests[seen - 1],
-                                 f"datagram {seen} of {len(want)} bytes")
+                self.assertEqual(
+                    hashlib.sha256(bytes.fromhex(payload)).hexdigest(), written.digests[seen - 1],
+                    f"datagram {seen} of {len(want)} bytes")
         self.assertEqual((tshark.returncode, seen), (0, len(written.sizes)))
 
     def test_no_ip_header_is_wrong_in_tshark(self):
@@ -74,7 +80,9 @@ class TheTxEngineWrites(Case):
         self.assertEqual(out, "")
 
     def test_frames_are_laid_as_the_design_says(self):
-        """last fragment first, full strides, the guard kept, nothing behind the payload but zeroes and the tag"""
+        """last fragment first, full strides, the guard kept, nothing behind the payload but zeroes and the
+        tag
+        """
         datagrams = list(wire.by_datagram(wire.read_pcap(written.path)))
         self.assertEqual(len(datagrams), len(written.sizes))
         for want, frames in zip(written.payloads, datagrams):
@@ -123,12 +131,14 @@ class TheTxEngineWrites(Case):
 
     def test_without_a_checksum_there_is_a_zero(self):
         path = self.where / "zero.pcap"
-        sender = self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", *ADDRESSES,
-                              "--checksum=zero", "--txsize=64,7168,65507", "--count=3", f"--seed={SEED}").fine()
+        sender = self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}", ), "--forward-mode=tx", *ADDRESSES,
+                             "--checksum=zero", "--txsize=64,7168,65507", "--count=3",
+                             f"--seed={SEED}").fine()
         pattern = wire.Pattern(SEED)
         found = list(wire.reassemble(wire.read_pcap(path)))
         self.assertEqual([d.checksum for d in found], [0, 0, 0])
-        self.assertEqual([d.payload for d in found], [pattern.payload(i, n) for i, n in enumerate((64, 7168, 65507))])
+        self.assertEqual([d.payload for d in found],
+                         [pattern.payload(i, n) for i, n in enumerate((64, 7168, 65507))])
         self.assertIn("RFC 4963", sender.out() + sender.err())
 
 
@@ -136,8 +146,8 @@ class ItIsReceivedFromTheFile(Case):
     """One test for each kind of memory and burst: every datagram, in order, byte for byte."""
 
     def receive(self, name, memory, *options):
-        receiver = self.launch(name, (f"--vdev=net_pcap0,rx_pcap={written.path}",), "--forward-mode=rx", *RECEIVER,
-                                "--stop-after-idle=300", *options, memory=memory)
+        receiver = self.launch(name, (f"--vdev=net_pcap0,rx_pcap={written.path}", ), "--forward-mode=rx",
+                               *RECEIVER, "--stop-after-idle=300", *options, memory=memory)
         summary = receiver.fine(120).summary()
         messages = receiver.messages()
         for i, (m, digest, size) in enumerate(zip(messages, written.digests, written.sizes)):
@@ -166,16 +176,16 @@ class OtherMtus(Case):
         some = sizes.boundaries() + list(range(1, 65_508, 499))
         path = self.where / "sent.pcap"
         mtu = f"--mtu={mtu}"
-        self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}",), "--forward-mode=tx", *ADDRESSES, f"--seed={SEED}", mtu,
-                    sizes.listed(some), f"--count={len(some)}").fine()
+        self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={path}", ), "--forward-mode=tx", *ADDRESSES,
+                    f"--seed={SEED}", mtu, sizes.listed(some), f"--count={len(some)}").fine()
         pattern = wire.Pattern(SEED)
         want = [pattern.payload(i, n) for i, n in enumerate(some)]
         self.assertEqual([d.payload for d in wire.reassemble(wire.read_pcap(path))], want)
         for burst in (1, 32):
             for layout in ("overlapping", "separate"):
-                receiver = self.launch(f"rx-{burst}-{layout}", (f"--vdev=net_pcap0,rx_pcap={path}",),
-                                       "--forward-mode=rx", *RECEIVER, mtu, f"--burst={burst}", f"--slots={layout}",
-                                       "--stop-after-idle=100").fine()
+                receiver = self.launch(f"rx-{burst}-{layout}", (f"--vdev=net_pcap0,rx_pcap={path}", ),
+                                       "--forward-mode=rx", *RECEIVER, mtu, f"--burst={burst}",
+                                       f"--slots={layout}", "--stop-after-idle=100").fine()
                 summary = receiver.summary()
                 self.assertEqual([m["sha256"] for m in receiver.messages()], list(map(wire.sha256, want)),
                                  f"{summary.drops()}: {receiver}")
@@ -202,7 +212,8 @@ def add_tests():
     def landing(memory, burst):
         def test(self):
             summary = self.receive("rx", memory, f"--burst={burst}")
-            self.assertEqual(summary["copied_datagrams"], 0, "net_pcap's region is mapped twice: there is no wrap")
+            self.assertEqual(summary["copied_datagrams"], 0,
+                             "net_pcap's region is mapped twice: there is no wrap")
         return test
 
     def wrapping(memory):

@@ -1,5 +1,5 @@
-"""Receive modes: nothing is slept through, sleeping saves the CPU, and whoever wants something is heard meanwhile. net_tap has
-receive interrupts; the laboratory has those of cards."""
+"""Receive modes: nothing is slept through, sleeping saves the CPU, and whoever wants something is heard
+meanwhile. net_tap has receive interrupts; the laboratory has those of cards."""
 
 import os
 import signal
@@ -30,7 +30,9 @@ class Modes(test_tap.Tap):
         self.assertTrue(got == p, f"the echo of {n} bytes is {len(got)} others")
 
     def life(self, mode):
-        """Echoes at once and after pauses, and an idle spell; the part of the time that the loop had the CPU."""
+        """Echoes at once and after pauses, and an idle spell; the part of the time that the loop had the
+        CPU.
+        """
         child = self.start("--forward-mode=echo", "--slots=separate", f"--rx-mode={mode}")
         self.tell(child, "start")
         s = self.socket()
@@ -55,7 +57,8 @@ class Modes(test_tap.Tap):
 
     def test_every_echo_comes_and_sleeping_saves_the_cpu(self):
         cpu = {mode: self.life(mode) for mode in MODES}
-        print("    CPU of the loop: " + ", ".join(f"{mode} {100 * part:.1f} %" for mode, part in cpu.items()), flush=True)
+        print("    CPU of the loop: " + ", ".join(f"{mode} {100 * part:.1f} %" for mode, part in cpu.items()),
+              flush=True)
         for mode in ("interrupt", "adaptive"):
             self.assertLess(cpu[mode], 0.25, cpu)
 
@@ -72,15 +75,16 @@ class Modes(test_tap.Tap):
             self.tell(child, "port stop 0")
             self.tell(child, "port start 0")
             time.sleep(0.3)
-            subprocess.run(["ip", "-n", self.namespace, "link", "set", "lmtap0", "up"], check=True, timeout=20)
+            subprocess.run(["ip", "-n", self.namespace, "link", "set", "lmtap0", "up"], check=True,
+                           timeout=20)
         summary = self.finish(child)
         self.assertEqual(summary["datagrams"], 3, str(child))
         self.pools_are_level(summary)
 
     def test_the_pause_between_two_pings_is_slept(self):
         with inside(self.namespace):
-            child = self.launch("lm", ("--vdev=net_tap0,iface=lmtap0",), *OURS, "--forward-mode=tx", "--txsize=64",
-                                "--tx-interval=20000", "--count=50", "--rx-mode=interrupt",
+            child = self.launch("lm", ("--vdev=net_tap0,iface=lmtap0", ), *OURS, "--forward-mode=tx",
+                                "--txsize=64", "--tx-interval=20000", "--count=50", "--rx-mode=interrupt",
                                 "--eth-peer=0,02:00:00:00:00:01", netns=self.namespace)
             child.fine(30)
         summary = child.summary()
@@ -90,11 +94,12 @@ class Modes(test_tap.Tap):
         self.assertLess(summary["cpu_ns"], summary["elapsed_ns"] / 4)
 
     def test_idle_ends_statistics_come_and_a_signal_is_heard(self):
-        child = self.launch("idle", ("--vdev=net_tap0,iface=lmtap0",), *OURS, "--rx-mode=interrupt", "--stop-after-idle=1500",
-                            "--stats-period=1", netns=self.namespace)
+        child = self.launch("idle", ("--vdev=net_tap0,iface=lmtap0", ), *OURS, "--rx-mode=interrupt",
+                            "--stop-after-idle=1500", "--stats-period=1", netns=self.namespace)
         child.fine(20)
         self.assertIn("LM statistics for port 0", child.out())
-        child = self.launch("signal", ("--vdev=net_tap0,iface=lmtap1",), *OURS, "--rx-mode=adaptive", netns=self.namespace)
+        child = self.launch("signal", ("--vdev=net_tap0,iface=lmtap1", ), *OURS, "--rx-mode=adaptive",
+                            netns=self.namespace)
         child.await_text("forwarding on")
         time.sleep(0.3)
         began = time.monotonic()
@@ -112,8 +117,10 @@ class Refused(Case):
                 with self.subTest(vdev=vdev, mode=mode):
                     child = self.launch("refused", (f"--vdev={vdev}",), f"--rx-mode={mode}", reports=False)
                     self.assertEqual(child.wait(20), 2, str(child))
-                    self.assertRegex(child.err(), r"\Alm-testpmd: [^\n]*cannot interrupt: [^\n]*no receive interrupt[^\n]*poll"
-                                                  r"[^\n]*\n\Z")
+                    self.assertRegex(
+                        child.err(),
+                        r"\Alm-testpmd: [^\n]*cannot interrupt: [^\n]*no receive interrupt[^\n]*poll"
+                        r"[^\n]*\n\Z")
 
     def test_netpipe_too(self):
         child = netpipe.Netpipe(self.where / "refused", ["--vdev=net_null0"], "--rx-mode=interrupt")

@@ -1,5 +1,5 @@
-"""Strangers and accidents: each case of `strangers`, received in every way, has the outcome that docs/strangers.md
-states, and delivers nothing but what was sent whole.
+"""Strangers and accidents: each case of `strangers`, received in every way, has the outcome that
+docs/strangers.md states, and delivers nothing but what was sent whole.
 
     test_strangers.py --table      the tables' rows as measured now, without the reasons
 """
@@ -36,13 +36,16 @@ def documented():
     for line in DOC.read_text().splitlines():
         cells = [c.strip() for c in line.strip().strip("|").split("|")]
         # The last cell says why.
-        if line.startswith("|") and len(cells) == len(WAYS) + 2 and cells[0] != "case" and cells[0].strip("-"):
+        if line.startswith("|") and len(cells) == len(WAYS) + 2 and cells[0] != "case" and cells[0].strip(
+                "-"):
             rows[cells[0]] = cells[1:-1]
     return rows
 
 
 def outcome(summary, messages):
-    """A run in the table's words: `2 landed, 1 copied; lost_frame 3`. The good datagram at the end is not counted."""
+    """A run in the table's words: `2 landed, 1 copied; lost_frame 3`. The good datagram at the end is not
+    counted.
+    """
     copied = sum(m["copied"] > 0 for m in messages[:-1])
     landed = len(messages) - 1 - copied
     delivered = [f"{n} {word}" for n, word in ((landed, "landed"), (copied, "copied")) if n]
@@ -123,7 +126,9 @@ class Strangers(Case):
         self.assertEqual(list(documented()), [c.name for c in bench.cases])
 
     def test_storms(self):
-        """everything at once, with frames lost, doubled and moved: nothing wrong is delivered, and it goes on"""
+        """everything at once, with frames lost, doubled and moved: nothing wrong is delivered, and it goes
+        on
+        """
         for seed in range(4):
             rng = random.Random(seed)
             cases = [c for c in bench.cases if not c.options]
@@ -139,7 +144,8 @@ class Strangers(Case):
             for layout in ("overlapping", "separate"):
                 for burst in (1, 5, 32, 256):
                     way = f"{layout}-{burst}-{seed}"
-                    child = bench.start(storm, self.where / way, (f"--slots={layout}", f"--burst={burst}"), HASTY, 0)
+                    child = bench.start(storm, self.where / way, (f"--slots={layout}", f"--burst={burst}"),
+                                        HASTY, 0)
                     self.children.append(child)
                     summary, messages = child.fine().summary(), child.messages()
                     wrong = [m for m in messages if m["sha256"] not in allowed]
@@ -157,13 +163,16 @@ def case_test(index, name):
         patience = PATIENT if "timeout" in " ".join(cells) else HASTY
         outcomes = self.receive(case, patience)
         for way, cell in zip(WAYS, cells):
-            self.assertEqual(set(map(roughly, outcomes[way])), {roughly(cell)}, f"{name}: {way}: {outcomes[way]}, {cell}")
+            self.assertEqual(set(map(roughly, outcomes[way])), {roughly(cell)},
+                             f"{name}: {way}: {outcomes[way]}, {cell}")
 
     return test
 
 
 def roughly(cell):
-    """What earns budget depends on when the queue is polled: the last digit of what went over it is nobody's promise."""
+    """What earns budget depends on when the queue is polled: the last digit of what went over it is nobody's
+    promise.
+    """
     return re.sub(r"(over_budget) (\d+)", lambda m: f"{m[1]} about {round(int(m[2]) / 100)} hundred", cell)
 
 

@@ -1,4 +1,6 @@
-"""What the programs are made of: the bill of materials is complete and well formed, cargo-deny is pinned, exceptions say why."""
+"""What the programs are made of: the bill of materials is complete and well formed, cargo-deny is pinned,
+exceptions say why.
+"""
 
 import json
 import pathlib
@@ -14,14 +16,17 @@ class Supply(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([ROOT / "tests/scripts/sbom.py", folder], check=True, capture_output=True, timeout=120)
+            subprocess.run([ROOT / "tests/scripts/sbom.py", folder], check=True, capture_output=True,
+                           timeout=120)
             cls.text = pathlib.Path(folder, "lm.cdx.json").read_text()
         cls.bom = json.loads(cls.text)
 
     def test_the_bill_has_what_cyclonedx_requires(self):
         bom = self.bom
         self.assertEqual((bom["bomFormat"], bom["specVersion"], bom["version"]), ("CycloneDX", "1.5", 1))
-        self.assertRegex(bom["serialNumber"], r"^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+        self.assertRegex(
+            bom["serialNumber"],
+            r"^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
         program = bom["metadata"]["component"]
         self.assertEqual((program["type"], program["name"]), ("application", "lm-apps"))
         everything = [program, *bom["components"]]
@@ -48,19 +53,26 @@ class Supply(unittest.TestCase):
         self.assertEqual(reached, known)
 
     def test_it_agrees_with_cargo(self):
-        shown = subprocess.run(["cargo", "tree", "--locked", "-p", "lm-apps", "-e", "normal,build", "--prefix", "none", "-f", "{p}"],
-                               cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
+        shown = subprocess.run([
+            "cargo", "tree", "--locked", "-p", "lm-apps", "-e", "normal,build", "--prefix", "none", "-f",
+            "{p}"
+        ], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
         cargo = {tuple(line.split()[:2]) for line in shown.splitlines() if line}
-        ours = {(one["name"], "v" + one["version"]) for one in [self.bom["metadata"]["component"], *self.bom["components"]]}
+        ours = {(one["name"], "v" + one["version"])
+                for one in [self.bom["metadata"]["component"], *self.bom["components"]]}
         self.assertEqual({one for one in ours if one[0] != "dpdk"}, cargo)
         self.assertEqual(len(ours), len(cargo) + 1, "libdpdk")
-        own = {"ac", "lm-apps", "lm-engine", "lm-landing", "lm-node", "lm-proto", "pmd-e1000", "rte", "dpdk-sys", "dpdk"}
+        own = {
+            "ac", "lm-apps", "lm-engine", "lm-landing", "lm-node", "lm-proto", "pmd-e1000", "rte", "dpdk-sys",
+            "dpdk"
+        }
         for one in self.bom["components"]:
             self.assertEqual("hashes" in one, one["name"] not in own, one["name"])
 
     def test_the_same_sources_give_the_same_bytes(self):
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([ROOT / "tests/scripts/sbom.py", folder], check=True, capture_output=True, timeout=120)
+            subprocess.run([ROOT / "tests/scripts/sbom.py", folder], check=True, capture_output=True,
+                           timeout=120)
             self.assertEqual(pathlib.Path(folder, "lm.cdx.json").read_text(), self.text)
 
     def test_one_digest(self):

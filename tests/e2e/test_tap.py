@@ -1,4 +1,6 @@
-"""net_tap: the Linux kernel is the peer, in both directions. Each test has a network name space of its own."""
+"""net_tap: the Linux kernel is the peer, in both directions. Each test has a network name space of its
+own.
+"""
 
 import json
 import os
@@ -73,7 +75,8 @@ class Tap(Case):
         self.sysctl("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 
     def sysctl(self, *settings):
-        subprocess.run(["ip", "netns", "exec", self.namespace, "sysctl", "-qw", *settings], check=True, timeout=20)
+        subprocess.run(["ip", "netns", "exec", self.namespace, "sysctl", "-qw", *settings], check=True,
+                       timeout=20)
 
     def start(self, *options):
         """lm-testpmd at its prompt, on a tap device that has an address; `start` begins."""
@@ -89,7 +92,9 @@ class Tap(Case):
         child.process.stdin.flush()
 
     def knows(self, child):
-        """The kernel knows the address already: what waits for an answer to ARP is kept up to a bound and then lost."""
+        """The kernel knows the address already: what waits for an answer to ARP is kept up to a bound and
+        then lost.
+        """
         mac = re.search(r"Port 0: *([0-9A-Fa-f:]{17})", child.out() + child.err()).group(1)
         ip("-n", self.namespace, "neigh", "replace", LM, "lladdr", mac, "dev", "lmtap0", "nud", "permanent")
 
@@ -106,14 +111,16 @@ class Tap(Case):
     def interface(self, counter):
         """A counter of the kernel's side."""
         with inside(self.namespace):
-            text = subprocess.run(["ip", "-s", "-j", "link", "show", "lmtap0"], capture_output=True, check=True,
-                                  timeout=20).stdout
+            text = subprocess.run(["ip", "-s", "-j", "link", "show", "lmtap0"], capture_output=True,
+                                  check=True, timeout=20).stdout
         stats = json.loads(text)[0]["stats64"]
         side, name = counter.split(".")
         return stats[side][name]
 
     def pacer(self):
-        """Keeps what is sent within the tap's short queue in the kernel: what that drops has nothing to do with us."""
+        """Keeps what is sent within the tap's short queue in the kernel: what that drops has nothing to do
+        with us.
+        """
         with inside(self.namespace):
             counters = open("/proc/thread-self/net/dev", encoding="ascii")
         self.addCleanup(counters.close)
@@ -140,9 +147,11 @@ class LmSends(Tap):
             try:
                 got, source = s.recvfrom(1 << 16)
             except TimeoutError:
-                raise Failed(f"datagram {i} of {n} bytes does not arrive: {self.frag_counters()}: {child}") from None
+                raise Failed(
+                    f"datagram {i} of {n} bytes does not arrive: {self.frag_counters()}: {child}") from None
             self.assertEqual(source, (LM, LM_PORT))
-            self.assertTrue(got == pattern.payload(i, n), f"datagram {i}: {len(got)} bytes, not the {n} that were sent")
+            self.assertTrue(got == pattern.payload(i, n),
+                            f"datagram {i}: {len(got)} bytes, not the {n} that were sent")
 
     def test_every_kind_of_size_arrives_in_a_socket(self):
         want = sizes.boundaries() + list(range(1, 65_508, 257)) + [65_507]
@@ -158,7 +167,8 @@ class LmSends(Tap):
         child = self.start("--forward-mode=tx", "--txsize=7168", "--count=3")
         self.receive_all(child, [7168] * 3)
         with inside(self.namespace):
-            table = subprocess.run(["ip", "neigh", "show", LM], capture_output=True, text=True, timeout=20).stdout
+            table = subprocess.run(["ip", "neigh", "show", LM], capture_output=True, text=True,
+                                   timeout=20).stdout
         self.finish(child)
         self.assertIn("lladdr", table, "the kernel learnt our address from the question")
         self.assertNotIn("nobody answers", child.err())
@@ -232,7 +242,8 @@ class TheKernelSends(Tap):
 
     def test_overlapping_slots_with_burst_32_count_what_they_lose(self):
         missing, messages, _ = self.run_one(self.SIZES, "--slots=overlapping", "--burst=32")
-        # Which ones is a matter of timing: a frame that is followed by a long one in its burst has no headers left.
+        # Which ones is a matter of timing: a frame that is followed by a long one in its burst has no headers
+        # left.
         self.assertLess(len(missing), len(self.SIZES))
         print(f"    {len(missing)} of {len(self.SIZES)} lost and counted", flush=True)
 
@@ -254,7 +265,9 @@ class TheKernelSends(Tap):
 
 class Longer(Tap):
     def test_frames_that_are_too_long_are_seen(self):
-        """A kernel with another MTU: the device throws its frames away, or the receiver does, and the summary says so."""
+        """A kernel with another MTU: the device throws its frames away, or the receiver does, and the summary
+        says so.
+        """
         child = self.start("--forward-mode=rx")
         ip("-n", self.namespace, "link", "set", "lmtap0", "mtu", "9000")
         self.tell(child, "start")
@@ -294,7 +307,8 @@ class Echo(Tap):
         time.sleep(1.3 if lost else 0)
         summary = self.finish(child)
         self.assertTrue(not lost or not must_all, f"no echo of {lost}; {summary.drops()}: {child}")
-        self.assertEqual(summary["sent_datagrams"], summary["datagrams"] - summary["ignored"] - summary["send_dropped"])
+        self.assertEqual(summary["sent_datagrams"],
+                         summary["datagrams"] - summary["ignored"] - summary["send_dropped"])
         self.assertEqual(len(want) - len(lost), summary["datagrams"], f"{summary.drops()}: {child}")
         if lost:
             self.assertGreater(sum(summary.drops().values()), 0)
@@ -322,7 +336,8 @@ class Echo(Tap):
         table = ""
         while "REACHABLE" not in table and time.monotonic() < until:
             with inside(self.namespace):
-                table = subprocess.run(["ip", "neigh", "show", LM], capture_output=True, text=True, timeout=20).stdout
+                table = subprocess.run(["ip", "neigh", "show", LM], capture_output=True, text=True,
+                                       timeout=20).stdout
             time.sleep(0.05)
         self.assertIn("REACHABLE", table, str(child))
         self.finish(child)

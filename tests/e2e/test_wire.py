@@ -11,7 +11,8 @@ from testpmd import Case
 class Wire(Case):
     def test_the_sum_of_rfc_1071(self):
         self.assertEqual(wire.ones_sum(bytes.fromhex("0001f203f4f5f6f7")), 0xDDF2)
-        self.assertEqual((wire.ones_sum(b""), wire.ones_sum(b"\xff\xff"), wire.ones_sum(b"\1")), (0, 0xFFFF, 0x0100))
+        self.assertEqual((wire.ones_sum(b""), wire.ones_sum(b"\xff\xff"), wire.ones_sum(b"\1")),
+                         (0, 0xFFFF, 0x0100))
 
     def test_the_pattern_of_seed_0(self):
         self.assertEqual(wire.Pattern(0).payload(0, 7), 0xE220_A839_7B1D_CDAF.to_bytes(8, "little")[:7])
@@ -34,9 +35,12 @@ class Wire(Case):
         frames += [wire.arp(flow), wire.arp(flow, 2), wire.tcp(flow, 200), wire.tagged(wire.arp(flow))]
         wire.write_pcap(path, frames)
         self.assertEqual(wire.read_pcap(path), frames)
-        words = ["tshark", "-n", "-r", str(path), "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o",
-                 "ip.defragment:TRUE", "-T", "fields", "-e", "udp.checksum.status", "-e", "arp.opcode", "-e",
-                 "ip.checksum.status", "-e", "_ws.malformed"]
+        words = [
+            "tshark", "-n", "-r",
+            str(path), "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o",
+            "ip.defragment:TRUE", "-T", "fields", "-e", "udp.checksum.status", "-e", "arp.opcode", "-e",
+            "ip.checksum.status", "-e", "_ws.malformed"
+        ]
         out = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
         rows = [line.split("\t") for line in out.splitlines()]
         self.assertEqual([r[0] for r in rows if r[0]], ["1"] * 7, "UDP checksums")

@@ -1,7 +1,7 @@
 """lm-testpmd as a child process: started, watched, ended, and its reports read.
 
-A process gets a file prefix of its own and a directory of its own; both go when it was fine, and the directory stays
-when a test failed. Only processes that were started here are ended, by their handle.
+A process gets a file prefix of its own and a directory of its own; both go when it was fine, and the
+directory stays when a test failed. Only processes that were started here are ended, by their handle.
 """
 
 import atexit
@@ -21,7 +21,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("LM_TESTPMD") or ROOT / "target/release/lm-testpmd")
 HUGEPAGES = "/dev/hugepages"
-RUNTIME = "/var/run/dpdk" if os.geteuid() == 0 else os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "dpdk")
+RUNTIME = "/var/run/dpdk" if os.geteuid() == 0 else os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/tmp"),
+                                                                 "dpdk")
 
 _serial = 0
 
@@ -44,8 +45,8 @@ def free_hugepages():
 
 
 def dead_hugepages():
-    """Hugepages that files of no living process hold, by how the files' names begin. EAL locks its own while it lives; the
-    next EAL that uses hugepages takes the others back."""
+    """Hugepages that files of no living process hold, by how the files' names begin. EAL locks its own while
+    it lives; the next EAL that uses hugepages takes the others back."""
     held = {}
     for path in glob.glob(f"{HUGEPAGES}/*map_*"):
         try:
@@ -63,7 +64,9 @@ def dead_hugepages():
 
 
 def hugepages_or_why(want):
-    """Whether so many hugepages can be had, and what keeps them from us, or is to be known about them; else ""."""
+    """Whether so many hugepages can be had, and what keeps them from us, or is to be known about them; else
+    "".
+    """
     if not os.path.ismount(HUGEPAGES):
         return False, f"no hugepages are mounted at {HUGEPAGES}: tests/scripts/hugepages.sh, as root"
     if not os.access(HUGEPAGES, os.W_OK):
@@ -116,8 +119,8 @@ class Failed(AssertionError):
 
 
 class Testpmd:
-    """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`; `card` is the one PCI
-    device that it may take."""
+    """One lm-testpmd. `eal` are EAL options beyond the usual ones, `options` those behind `--`; `card` is the
+    one PCI device that it may take."""
 
     def __init__(self, where, eal, *options, memory=NO_HUGE, core=0, netns=None, reports=True, log=True,
                  stdin=subprocess.DEVNULL, stdout=None, file_prefix=None, card=None):
@@ -230,7 +233,8 @@ class Summary(dict):
 
     def losses(self):
         """The same, with what the device, the engine and the sender lost."""
-        names = ("missed", "rx_errors", "rx_nombuf", "tx_errors", "unsent", "ignored", "late", "send_dropped", "lost", "mismatched")
+        names = ("missed", "rx_errors", "rx_nombuf", "tx_errors", "unsent", "ignored", "late", "send_dropped",
+                 "lost", "mismatched")
         return {**{name: self[name] for name in names if self[name]}, **self.drops()}
 
 

@@ -15,7 +15,8 @@ MAX_PAYLOAD = 65_507
 ETHERNET, IPV4, UDP, TAG = 14, 20, 8, 8
 HEADERS = ETHERNET + IPV4
 MIN_FRAME = 60
-# A last fragment that carries more IP payload than this reaches the header of the datagram that landed before.
+# A last fragment that carries more IP payload than this reaches the header of the datagram that landed
+# before.
 GUARD = STRIDE - HEADERS
 
 TYPE_IPV4, TYPE_ARP, TYPE_VLAN = 0x0800, 0x0806, 0x8100
@@ -67,13 +68,14 @@ def ethernet(flow, ether_type, payload, pad=True):
     return frame.ljust(MIN_FRAME, b"\0") if pad else frame
 
 
-def ipv4(flow, payload, ident=0, offset=0, more=False, protocol=PROTO_UDP, options=b"", bad_sum=False, total=None):
+def ipv4(flow, payload, ident=0, offset=0, more=False, protocol=PROTO_UDP, options=b"", bad_sum=False,
+         total=None):
     """A frame around `payload`, which lies `offset` bytes into its datagram."""
     assert offset % 8 == 0 and len(options) % 4 == 0
     length = IPV4 + len(options) + len(payload) if total is None else total
-    header = bytearray(struct.pack(
-        "!BBHHHBBHII", 0x45 + len(options) // 4, 0, length, ident, offset // 8 | (0x2000 if more else 0), 64, protocol,
-        0, ip(flow.src), ip(flow.dst)) + options)
+    header = bytearray(
+        struct.pack("!BBHHHBBHII", 0x45 + len(options) // 4, 0, length, ident, offset // 8
+                    | (0x2000 if more else 0), 64, protocol, 0, ip(flow.src), ip(flow.dst)) + options)
     header[10:12] = struct.pack("!H", (0xFFFF - ones_sum(header)) ^ (0x5555 if bad_sum else 0))
     return ethernet(flow, TYPE_IPV4, bytes(header) + payload)
 
@@ -149,8 +151,10 @@ class Packet:
         total, ident, bits = struct.unpack("!HHH", frame[16:22])
         src, dst = (str(ipaddress.IPv4Address(frame[at:at + 4])) for at in (26, 30))
         header = frame[ETHERNET:ETHERNET + length]
-        return cls(frame[6:12], frame[:6], src, dst, ident, frame[23], (bits & 0x1FFF) * 8, bool(bits & 0x2000),
-                   ones_sum(header) == 0xFFFF, frame[ETHERNET + length:ETHERNET + total], frame[ETHERNET + total:])
+        return cls(frame[6:12], frame[:6], src, dst, ident, frame[23], (bits & 0x1FFF) * 8,
+                   bool(bits & 0x2000),
+                   ones_sum(header) == 0xFFFF, frame[ETHERNET + length:ETHERNET + total],
+                   frame[ETHERNET + total:])
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,8 @@ def datagram(src, dst, ip_payload, fragments):
     sport, dport, length, checksum = struct.unpack("!HHHH", ip_payload[:UDP])
     pseudo = struct.pack("!IIBBH", ip(src), ip(dst), 0, PROTO_UDP, length)
     right = ones_sum(pseudo + ip_payload[:length]) == 0xFFFF
-    return Datagram(src, dst, sport, dport, ip_payload[UDP:length], checksum, right, ip_payload[length:], fragments)
+    return Datagram(src, dst, sport, dport, ip_payload[UDP:length], checksum, right, ip_payload[length:],
+                    fragments)
 
 
 def reassemble(frames):
@@ -233,7 +238,9 @@ def read_pcap(path):
 
 
 class Pattern:
-    """lm-testpmd's payloads, from their description: a table of SplitMix64's output, and the datagram's number."""
+    """lm-testpmd's payloads, from their description: a table of SplitMix64's output, and the datagram's
+    number.
+    """
 
     HALF = 1 << 16
 

@@ -1,4 +1,5 @@
-"""Writes a cpio archive in the kernel's "newc" format (Documentation/driver-api/early-userspace/buffer-format.rst).
+"""Writes a cpio archive in the kernel's "newc" format
+(Documentation/driver-api/early-userspace/buffer-format.rst).
 
 The same entries give the same bytes: no times, no owners, sorted names, inodes counted from 1.
 """

@@ -1,5 +1,5 @@
-"""The guests' initramfs: busybox, Python, lm-testpmd and their libraries, DPDK's drivers, the kernel's modules, and
-the scenarios. Built from what the machine has installed, and only when that has changed.
+"""The guests' initramfs: busybox, Python, lm-testpmd and their libraries, DPDK's drivers, the kernel's
+modules, and the scenarios. Built from what the machine has installed, and only when that has changed.
 """
 
 import hashlib
@@ -18,11 +18,13 @@ E2E = ROOT / "tests/e2e"
 # The system's, whichever runs this: the guest has its libraries.
 PYTHON = "/usr/bin/python3"
 PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool")
-APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl", "ping", "sleep")
-# EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just these.
+APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl",
+           "ping", "sleep")
+# EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just
+# these.
 DRIVERS = ("librte_net_e1000", "librte_mempool_ring", "librte_net_tap", "librte_bus_pci", "librte_bus_vdev")
-MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun", "bridge", "sch_tbf", "cls_u32", "virtio_pci",
-           "virtio_net")
+MODULES = ("uio_pci_generic", "vfio_pci", "vfio_iommu_type1", "e1000", "e1000e", "igb", "veth", "tun",
+           "bridge", "sch_tbf", "cls_u32", "virtio_pci", "virtio_net")
 # The end-to-end tests' modules that scenarios use, too.
 SHARED = ("netns", "netpipe", "sizes", "testpmd", "wire")
 # Found by importing what guests run; these come late.
@@ -74,8 +76,8 @@ class Image:
                 self.add(word)
 
     def drivers(self):
-        libdir = subprocess.run(["pkg-config", "--variable=libdir", "libdpdk"], check=True, capture_output=True,
-                                text=True).stdout.strip()
+        libdir = subprocess.run(["pkg-config", "--variable=libdir", "libdpdk"], check=True,
+                                capture_output=True, text=True).stdout.strip()
         for name in DRIVERS:
             found = sorted(pathlib.Path(libdir).glob(f"dpdk/pmds-*/{name}.so.*"))
             if not found:
@@ -148,7 +150,9 @@ def cached(inside):
 
 
 def compiled(source, inside):
-    """A module in bytecode that is taken without a look at the source's time: compiling takes long in a guest."""
+    """A module in bytecode that is taken without a look at the source's time: compiling takes long in a
+    guest.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         path = py_compile.compile(str(source), f"{scratch}/c", dfile=inside, doraise=True,
                                   invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)

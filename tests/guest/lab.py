@@ -32,7 +32,8 @@ def parse():
     parser.add_argument("--icount", action="store_true", help="in reproducible virtual time")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--seconds", type=int, help="that a guest may take, other than the table says")
-    parser.add_argument("--work", type=pathlib.Path, help="where the image and the logs go, other than target/lab")
+    parser.add_argument("--work", type=pathlib.Path,
+                        help="where the image and the logs go, other than target/lab")
     parser.add_argument("--jobs", type=int, default=2, help="guests at a time")
     return parser.parse_args()
 
@@ -51,7 +52,9 @@ def main():
         return 0
     if arguments.icount:
         for scenario in filter(lambda s: s.asks, chosen):
-            print(f"lab {scenario.name} ... left out: QEMU pulls its cable, at no set virtual time; run it without --icount")
+            print(
+                f"lab {scenario.name} ... left out: QEMU pulls its cable, at no set virtual time; run it without --icount"
+            )
         chosen = [s for s in chosen if not s.asks]
         if not chosen:
             return 2

@@ -5,7 +5,8 @@ def rows(scenario):
     yield receive_modes(scenario, "igb", "igb")
     yield against_linux(scenario, "igb", "igb")
     for name, model in (("igb", "igb"), ("em", "e1000")):
-        yield scenario(f"jumbo-{name}", f"MTU 9000 end to end on two {model}", "netpipe_run.jumbo", (model, model), seconds=480)
+        yield scenario(f"jumbo-{name}", f"MTU 9000 end to end on two {model}", "netpipe_run.jumbo",
+                       (model, model), seconds=480)
 
 
 def against_linux(scenario, name, model):
@@ -14,8 +15,10 @@ def against_linux(scenario, name, model):
 
 
 def receive_modes(scenario, name, model):
-    # igb's queues interrupt by messages, which vfio-pci passes on; em has one line, which uio_pci_generic passes on.
-    return scenario(f"rx-mode-{name}", f"receive modes on two {model}: latency and CPU of poll, interrupt and adaptive",
+    # igb's queues interrupt by messages, which vfio-pci passes on; em has one line, which uio_pci_generic
+    # passes on.
+    return scenario(f"rx-mode-{name}",
+                    f"receive modes on two {model}: latency and CPU of poll, interrupt and adaptive",
                     "netpipe_run.receive_modes", (model, model), vfio=model == "igb", seconds=600)
 
 

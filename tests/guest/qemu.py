@@ -12,30 +12,39 @@ import time
 BINARY = "qemu-system-x86_64"
 PCI_EXPRESS = ("e1000e", "igb")
 MEGABYTES = 768
-# Of 2 MiB: what each program with -m 64 takes, and what they may grow by. The guest's start is longer by the zeroing of each.
+# Of 2 MiB: what each program with -m 64 takes, and what they may grow by. The guest's start is longer by the
+# zeroing of each.
 HUGEPAGES, MORE = 34, 30
 # The kernel tests its ciphers and loads certificates at every start, which takes a second here.
 START = ("cryptomgr.notests=1", "initcall_blacklist=crypto_kdf108_init,load_system_certificate_list")
-# Without its fast string operations: QEMU does those byte by byte, and counts each as an instruction, where a processor moves a line
-# of its cache at once. The kernel copies eight bytes an instruction then.
+# Without its fast string operations: QEMU does those byte by byte, and counts each as an instruction, where a
+# processor moves a line of its cache at once. The kernel copies eight bytes an instruction then.
 PROCESSOR = "max,-erms,-fsrm"
-# Virtual time that depends on nothing but the instructions that were executed, one nanosecond each. It is recorded for the order that
-# brings, nobody wants the record: else QEMU's main loop may see that the processor has halted before it sees how far it got, by some
-# 200 instructions, and let the time until its next timer pass from there. (What the host sends is not heard then.)
-ICOUNT = ("-icount", "shift=0,sleep=off,rr=record,rrfile=/dev/null", "-accel", "tcg,thread=single", "-rtc", "base=2024-01-01,clock=vm",
-          "-seed", "1", "-cpu", f"{PROCESSOR},-rdrand,-rdseed")
+# Virtual time that depends on nothing but the instructions that were executed, one nanosecond each. It is
+# recorded for the order that brings, nobody wants the record: else QEMU's main loop may see that the
+# processor has halted before it sees how far it got, by some
+# 200 instructions, and let the time until its next timer pass from there. (What the host sends is not heard
+# then.)
+ICOUNT = ("-icount", "shift=0,sleep=off,rr=record,rrfile=/dev/null", "-accel", "tcg,thread=single", "-rtc",
+          "base=2024-01-01,clock=vm", "-seed", "1", "-cpu", f"{PROCESSOR},-rdrand,-rdseed")
 REAL_TIME = ("-accel", "tcg,thread=multi", "-cpu", PROCESSOR)
 
 
 def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full=False):
-    words = [BINARY, "-machine", "q35", *(ICOUNT if icount else REAL_TIME), "-smp", "1",
-             "-m", str(MEGABYTES), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-             "-kernel", str(kernel), "-initrd", str(initramfs), "-serial", "stdio",
-             "-chardev", f"socket,id=control,path={sockets['control']},server=on,wait=off", "-serial", "chardev:control",
-             "-qmp", f"unix:{sockets['qmp']},server=on,wait=off"]
+    words = [
+        BINARY, "-machine", "q35", *(ICOUNT if icount else REAL_TIME), "-smp", "1", "-m",
+        str(MEGABYTES), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel",
+        str(kernel), "-initrd",
+        str(initramfs), "-serial", "stdio", "-chardev",
+        f"socket,id=control,path={sockets['control']},server=on,wait=off", "-serial", "chardev:control",
+        "-qmp", f"unix:{sockets['qmp']},server=on,wait=off"
+    ]
     # A host that is busy may hold the timer up for longer than the kernel waits for it at boot.
-    arguments = ["console=ttyS0", "quiet", "panic=-1", "nokaslr", "mitigations=off", "no_timer_check",
-                 *START, f"hugepages={HUGEPAGES * scenario.programs + MORE}", f"lm.scenario={scenario.name}", f"lm.seconds={seconds}"]
+    arguments = [
+        "console=ttyS0", "quiet", "panic=-1", "nokaslr", "mitigations=off", "no_timer_check", *START,
+        f"hugepages={HUGEPAGES * scenario.programs + MORE}", f"lm.scenario={scenario.name}",
+        f"lm.seconds={seconds}"
+    ]
     if full:
         arguments.append("lm.full=1")
     if icount:
@@ -47,9 +56,13 @@ def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full
         words += ["-netdev", f"hubport,id=n{i},hubid={scenario.wires[i] if scenario.wires else 1}"]
         bus = ""
         if model in PCI_EXPRESS:
-            words += ["-device", f"pcie-root-port,id=rp{i},chassis={i + 1},slot={i + 1},addr={i + 4}.0,io-reserve=4K"]
+            words += [
+                "-device",
+                f"pcie-root-port,id=rp{i},chassis={i + 1},slot={i + 1},addr={i + 4}.0,io-reserve=4K"
+            ]
             bus = f",bus=rp{i}"
-        # By a timer, and without event notifiers: both others are served by another thread, at no set virtual time.
+        # By a timer, and without event notifiers: both others are served by another thread, at no set virtual
+        # time.
         how = ",ioeventfd=off,tx=timer,x-txtimer=20000" if model.startswith("virtio") else ""
         words += ["-device", f"{model}{how},id=card{i},netdev=n{i},mac=52:54:00:00:00:{i + 1:02x}{bus}"]
     return [*words, "-append", " ".join(arguments)]
@@ -60,7 +73,9 @@ class Failure(Exception):
 
 
 def run(scenario, kernel, initramfs, where, **how):
-    """Runs a scenario to its end, and gives the figures that it reports; its console's text goes to `where`."""
+    """Runs a scenario to its end, and gives the figures that it reports; its console's text goes to
+    `where`.
+    """
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
     sockets = {name: where / name for name in ("control", "qmp")}
@@ -70,7 +85,8 @@ def run(scenario, kernel, initramfs, where, **how):
     # It ends itself before.
     seconds += 30
     with open(where / "console", "wb") as console:
-        guest = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd=where)
+        guest = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
+                                 cwd=where)
         try:
             control = Control(guest, where)
             try:
@@ -84,8 +100,8 @@ def run(scenario, kernel, initramfs, where, **how):
 
 
 class Control:
-    """The line between guest and host: a JSON object a line. The guest asks for what only QEMU can do, and tells how
-    it ended."""
+    """The line between guest and host: a JSON object a line. The guest asks for what only QEMU can do, and
+    tells how it ended."""
 
     def __init__(self, guest, where):
         self.guest, self.where = guest, where

@@ -1,9 +1,11 @@
-"""Takes each guard of lm's core and of ac out, one at a time, and expects a test to fail: what does not fail then is no proof.
+"""Takes each guard of lm's core and of ac out, one at a time, and expects a test to fail: what does not fail
+then is no proof.
 
     core.py [--list | --check] [MUTANT]...      all of them without a name
 
-`core.toml` and `ac.toml` have them. The tree is copied (to target/core-mutants, with what is not committed), and each
-test has to pass there before anything is taken out. A mutant that doesn't build proves nothing and is a failure.
+`core.toml` and `ac.toml` have them. The tree is copied (to target/core-mutants, with what is not committed),
+and each test has to pass there before anything is taken out. A mutant that doesn't build proves nothing and
+is a failure.
 """
 
 import argparse
@@ -45,9 +47,11 @@ def load():
         unknown = entry.keys() - {"name", "without", "file", "old", "new", "more", "test", "says"}
         if unknown:
             raise SystemExit(f"core-mutants: {entry.get('name')}: what is {', '.join(sorted(unknown))}?")
-    mutants = [Mutant(e["name"], e["without"],
-                      ((e["file"], e["old"], e["new"]), *((m["file"], m["old"], m["new"]) for m in e.get("more", ()))),
-                      e["test"], e.get("says", "test result: FAILED")) for e in entries]
+    mutants = [
+        Mutant(e["name"], e["without"], ((e["file"], e["old"], e["new"]), *((m["file"], m["old"], m["new"])
+                                                                            for m in e.get("more", ()))),
+               e["test"], e.get("says", "test result: FAILED")) for e in entries
+    ]
     names = [m.name for m in mutants]
     if len(names) != len(set(names)):
         raise SystemExit("core-mutants: two have one name")
@@ -73,8 +77,9 @@ class Workshop:
         # No two tests of a mutant need be told apart: its first failure is enough.
         environment = {**os.environ, "CARGO_TARGET_DIR": str(self.target), "RUST_BACKTRACE": "0"}
         try:
-            done = subprocess.run(["cargo", "test", "--locked", *words], cwd=self.tree, env=environment, timeout=LIMIT,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            done = subprocess.run(["cargo", "test", "--locked", *words], cwd=self.tree, env=environment,
+                                  timeout=LIMIT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  errors="replace")
         except subprocess.TimeoutExpired:
             return 1, f"it did not end within {LIMIT} s"
         return done.returncode, done.stdout
@@ -92,7 +97,8 @@ class Workshop:
     def is_sound(self, test):
         if test not in self.sound:
             _, passes, said = self.run(test)
-            # A filter that fits no test lets everything pass. Programs with a main of their own print only how many passed.
+            # A filter that fits no test lets everything pass. Programs with a main of their own print only
+            # how many passed.
             some = re.search(r"running [1-9]|\b[1-9]\d* passed", said)
             self.sound[test] = "" if passes and some else said if some else f"there is no such test: {said}"
         return self.sound[test]
@@ -124,13 +130,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("mutant", nargs="*")
     parser.add_argument("--list", action="store_true", help="what there is")
-    parser.add_argument("--check", action="store_true", help="only see that each guard is where it was: a second")
+    parser.add_argument("--check", action="store_true",
+                        help="only see that each guard is where it was: a second")
     arguments = parser.parse_args()
     mutants = load()
     unknown = set(arguments.mutant) - {m.name for m in mutants}
     if unknown:
-        print(f"core-mutants: there is no {', '.join(sorted(unknown))}: there are {', '.join(m.name for m in mutants)}",
-              file=sys.stderr)
+        print(
+            f"core-mutants: there is no {', '.join(sorted(unknown))}: there are {', '.join(m.name for m in mutants)}",
+            file=sys.stderr)
         return 2
     chosen = [m for m in mutants if not arguments.mutant or m.name in arguments.mutant]
     if arguments.list:
@@ -147,8 +155,9 @@ def main():
         began = time.monotonic()
         seen, said = workshop.attempt(mutant)
         bad += not seen
-        print(f"without {mutant.name} ({mutant.without}): {'fails' if seen else 'DOES NOT FAIL AS IT SHOULD'} "
-              f"({time.monotonic() - began:.0f} s): {said}", flush=True)
+        print(
+            f"without {mutant.name} ({mutant.without}): {'fails' if seen else 'DOES NOT FAIL AS IT SHOULD'} "
+            f"({time.monotonic() - began:.0f} s): {said}", flush=True)
     print(f"\n{len(chosen) - bad} guards shown to be needed, {bad} not")
     return 1 if bad else 0
 

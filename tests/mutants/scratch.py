@@ -1,4 +1,5 @@
-"""A copy of the tree in which code can be changed: what the laboratory's mutants and the core's have in common.
+"""A copy of the tree in which code can be changed: what the laboratory's mutants and the core's have in
+common.
 
 The copy has what is not committed, too. The tree itself is not touched.
 """
@@ -15,7 +16,9 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").res
 
 
 def stale(edits, tree):
-    """Why these can't be made in this tree, (file, what is there, what is put in its place): the code is not what it was."""
+    """Why these can't be made in this tree, (file, what is there, what is put in its place): the code is not
+    what it was.
+    """
     def why(name, old):
         count = (tree / name).read_text().count(old) if (tree / name).is_file() else 0
         return "" if count == 1 else f"{name} has {count} times {old!r}: the mutant is stale"
@@ -25,8 +28,8 @@ def stale(edits, tree):
 def copy(tree):
     """The tree as it is, but files that have not changed keep their time, so that little is built again."""
     tree.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
-                            capture_output=True, text=True).stdout
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout
     names = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
     for path in [p for p in tree.rglob("*") if p.is_file() and str(p.relative_to(tree)) not in names]:
         path.unlink()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The documents as a book in target/book, by mdBook of one version. One line says it if it cannot be had; the documents can be
-# read without it. BOOK_JOBS bounds the build.
+# The documents as a book in target/book, by mdBook of one version. One line says it if it cannot be had; the
+# documents can be read without it. BOOK_JOBS bounds the build.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/tool.sh

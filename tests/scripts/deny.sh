@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# cargo-deny, of one version, over licences, bans and sources, and over advisories if their database can be fetched; one line
-# says it if not.
+# cargo-deny, of one version, over licences, bans and sources, and over advisories if their database can be
+# fetched; one line says it if not.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/tool.sh

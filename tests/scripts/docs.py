@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""docs.py: what can be seen of the documents without reading them. No line of prose is longer than 100 characters (tables and
-code are exempt), files that they name exist, the book's table of contents has each page, and README names the releases of DPDK
-that the build takes.
+"""docs.py: what can be seen of the documents without reading them. No line of prose is longer than 100
+characters (tables and code are exempt), files that they name exist, the book's table of contents has each
+page, and README names the releases of DPDK that the build takes.
 """
 
 import pathlib
@@ -20,8 +20,8 @@ HISTORY = ("CHANGELOG.md",)
 
 
 def pages():
-    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, check=True,
-                           capture_output=True, text=True).stdout.split()
+    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+                           cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     return [name for name in names if (ROOT / name).exists()]
 
 
@@ -58,7 +58,8 @@ def complaints():
 
 def releases():
     """The releases of DPDK in the table, as README has to name them."""
-    rows = (line.split(" ", 1) for line in (ROOT / "meson-wrap/dpdk-sys/supported.txt").read_text().splitlines()
+    rows = (line.split(" ", 1)
+            for line in (ROOT / "meson-wrap/dpdk-sys/supported.txt").read_text().splitlines()
             if not line.startswith("#"))
     return ", ".join(f"{release} ({place.split(' (')[0]})" for release, place in rows)
 

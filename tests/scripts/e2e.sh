@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# e2e.sh [--only TEXT]...: lm-testpmd end to end. Ends with "N passed, N failed". LM_TESTPMD names another binary.
+# e2e.sh [--only TEXT]...: lm-testpmd end to end. Ends with "N passed, N failed". LM_TESTPMD names another
+# binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 binary=${LM_TESTPMD:-target/release/lm-testpmd}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install.sh build|test|lab|profile|matrix: installs the Debian packages that are missing, and nothing else; a compiler among them if
-# there is none that is new enough.
+# install.sh build|test|lab|profile|matrix: installs the Debian packages that are missing, and nothing else; a
+# compiler among them if there is none that is new enough.
 set -euo pipefail
 least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
 # python3: the demo. libc6-dev, procps: a minimal system lacks them.
@@ -52,8 +52,8 @@ candidate() { apt-cache "${sources[@]}" policy "$1" 2>/dev/null | sed -n 's/ *Ca
 # is_new_enough VERSION LEAST, as Debian compares them.
 is_new_enough() { [ -n "$1" ] && [ "$1" != "(none)" ] && dpkg --compare-versions "$1" ge "$2"; }
 
-# with_suite SUITE [AFFIX]: the machine's own sources and another suite of the same mirror (its address with AFFIX behind it),
-# for this run alone: its configuration stays as it is.
+# with_suite SUITE [AFFIX]: the machine's own sources and another suite of the same mirror (its address with
+# AFFIX behind it), for this run alone: its configuration stays as it is.
 with_suite() {
   local suite=$1 release mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
   release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. The suite is installed into a folder by
-# debootstrap, from the mirror that this machine uses, and the steps run in it, in a name space of their own.
-#   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in meson-wrap/dpdk-sys/supported.txt: "not run".
+# matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. debootstrap installs the
+# suite into a folder, from the mirror that this machine uses. The steps run in it, in a name space of their own.
+#   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in
+#          meson-wrap/dpdk-sys/supported.txt: "not run".
 #   STEP   build unit vdev demo e2e lab clang two-commands; the first five unless told.
 #          clang: compiles with it, and runs the unit tests of what stands next to DPDK.
-#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there, Rust neither. That is
-#          worth something on a suite that nothing was installed into before.
+#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there, Rust
+#          neither. That is worth something on a suite that nothing was installed into before.
 #   MATRIX_CACHE   where suites are kept (target/matrix).
 # --if-possible: a machine on which no suite can be installed says so and passes.
 set -euo pipefail
@@ -29,9 +30,9 @@ impossible() {
   exit 1
 }
 
-# inside COMMAND: in the suite, with this tree at /lm, read-only but for its target folder. Mounts are in a name space of their
-# own, so that nothing is left behind. The root has to be a mount point, because `ip netns exec` remounts it. Rust is this
-# machine's, if that is not a package: else the suite has its own.
+# inside COMMAND: in the suite, with this tree at /lm, read-only but for its target folder. Mounts are in a
+# name space of their own, so that nothing is left behind. The root has to be a mount point, because `ip netns
+# exec` remounts it. Rust is this machine's, if that is not a package: else the suite has its own.
 inside() {
   local sysroot= homes=()
   [ -n "${bare:-}" ] || sysroot=$(rustc --print sysroot 2>/dev/null || true)
@@ -112,7 +113,10 @@ step() {
       CC=clang CARGO_TARGET_DIR=/lm/target/clang cargo test --locked -p dpdk-sys -p rte -p pmd-e1000'
     ;;
   two-commands) bare=yes inside 'make demo && make test' ;;
-  *) echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab, clang and two-commands" >&2; exit 2 ;;
+  *)
+    echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab, clang and two-commands" >&2
+    exit 2
+    ;;
   esac
 }
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# lm's core, and the protocol by which slots come back, under Miri; loops are short there (`cfg(miri)`). Five minutes at most,
-# without what is compiled first: what they do not suffice for is said. Without a toolchain that has Miri: one line that says so.
+# lm's core, and the protocol by which slots come back, under Miri; loops are short there (`cfg(miri)`). Five
+# minutes at most, without what is compiled first: what they do not suffice for is said. Without a toolchain
+# that has Miri: one line that says so.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR=target/miri PROPTEST_CASES=1
-# The core needs no files, but a test reads the clock; the interpreter also looks for leaks and for data races.
+# The core needs no files, but a test reads the clock; the interpreter also looks for leaks and for data
+# races.
 export MIRIFLAGS="-Zmiri-disable-isolation"
 
 has_miri() { cargo "+$1" miri --version >/dev/null 2>&1; }
@@ -18,7 +20,8 @@ if ! has_miri "$toolchain"; then
   fi
 fi
 
-# Their loops go over every length, or every case of a generator, and hold no unsafe code: hours in an interpreter.
+# Their loops go over every length, or every case of a generator, and hold no unsafe code: hours in an
+# interpreter.
 slow=(layout::tests::every_length_keeps_the_rules layout::tests::fit_is_of_udp
   layout::tests::at_mtu_1500_there_is_always_a_tag_and_the_guard_always_holds
   mock:: neighbours:: reassembler:: matcher::tests:: tag::tests::round_trip)
@@ -32,7 +35,8 @@ cargo "+$toolchain" miri test --locked --quiet "${returns[@]}" --no-run
 end=$((SECONDS + 300))
 cut=0
 
-# Runs one part for as long as the five minutes last. A slow machine is no fault of the code: what it did not get to is said.
+# Runs one part for as long as the five minutes last. A slow machine is no fault of the code: what it did not
+# get to is said.
 check() {
   local left=$((end - SECONDS)) status=0 output=target/miri/output
   [ "$left" -gt 0 ] && { timeout "$left" cargo "+$toolchain" miri test --locked --quiet "$@" 2>&1 | tee "$output"; } || status=$?

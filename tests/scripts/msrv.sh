@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The workspace is checked by the oldest compiler that Cargo.toml promises (`rust-version`), where rustup can get it; else one
-# line says that it was not.
+# The workspace is checked by the oldest compiler that Cargo.toml promises (`rust-version`), where rustup can
+# get it; else one line says that it was not.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

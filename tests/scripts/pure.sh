@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# lm's core and ac build and pass their tests on a machine without DPDK: with pkg-config hidden, libdpdk is not to
-# be found.
+# lm's core and ac build and pass their tests on a machine without DPDK: with pkg-config hidden, libdpdk is
+# not to be found.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 hide=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# step.sh TARGET: makes that target and says how long it took; its exit code is make's. MAKE names the make to use.
-# step.sh --begin: forgets the times of the run before. step.sh --summary: the times of this one.
+# step.sh TARGET: makes that target and says how long it took; its exit code is make's. MAKE names the make to
+# use. step.sh --begin: forgets the times of the run before. step.sh --summary: the times of this one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 times=target/steps

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sourced. pinned CRATE VERSION SAYS COMMAND...: whether COMMAND says SAYS, which is that version's answer. Where it does not,
-# CRATE is built into target/tools, once. tool COMMAND... runs one of these tools. CARGO_OPTIONS, an array, goes to the build.
+# Sourced. pinned CRATE VERSION SAYS COMMAND...: whether COMMAND says SAYS, which is that version's answer.
+# Where it does not, CRATE is built into target/tools, once. tool COMMAND... runs one of these tools.
+# CARGO_OPTIONS, an array, goes to the build.
 tools=$PWD/target/tools
 CARGO_OPTIONS=()
 tool() { PATH="$tools/bin:$PATH" "$@"; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Dependencies that no file of their crate names, by cargo-machete of one version. Where it cannot be had, one line says so.
+# Dependencies that no file of their crate names, by cargo-machete of one version. Where it cannot be had, one
+# line says so.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/tool.sh

@@ -59,8 +59,8 @@ impl Eal {
     /// [joined](crate::log::join) to the `log` crate first.
     ///
     /// This works once in a process, even after a clean-up: that is DPDK's rule. It may be tried again after
-    /// an error, where DPDK allows it. DPDK itself ends the process on `--help`, and from 25.11 on for a wrong
-    /// option ([`Eal::init_or`] is told), and prints fatal errors to stderr.
+    /// an error, where DPDK allows it. DPDK itself ends the process on `--help`, and from 25.11 on for a
+    /// wrong option ([`Eal::init_or`] is told), and prints fatal errors to stderr.
     ///
     /// Drivers' delays of a millisecond and more, such as a reset needs, sleep instead of spinning.
     ///

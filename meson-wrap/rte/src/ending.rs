@@ -1,5 +1,6 @@
-//! What happens if DPDK ends the process while EAL is initialised. From 25.11 on it does so for an option that
-//! it does not know: `exit(-EINVAL)`, which is 234 to whoever started the program, and perhaps not a word.
+//! What happens if DPDK ends the process while EAL is initialised. From 25.11 on it does so for an option
+//! that it does not know: `exit(-EINVAL)`, which is 234 to whoever started the program, and perhaps not a
+//! word.
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, Once, PoisonError};

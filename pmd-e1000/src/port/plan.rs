@@ -27,8 +27,8 @@ pub const MOST_REGION: usize = 1 << 36;
 /// The smallest MTU that IPv4 can do with.
 pub(super) const LEAST_MTU: u16 = 68;
 
-/// What a landing pool of a port with these traits is to be, of whose mbufs the device keeps so many `posted`.
-/// It has no name yet.
+/// What a landing pool of a port with these traits is to be, of whose mbufs the device keeps so many
+/// `posted`. It has no name yet.
 pub fn pool_plan(
     id: PortId,
     socket: Option<u32>,

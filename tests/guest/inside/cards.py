@@ -74,7 +74,9 @@ def virtual_function(address, mac):
 
 
 class Registers:
-    """A card's registers, as its driver left them. (Intel's software developer's manuals, chapters 13 and 8.)"""
+    """A card's registers, as its driver left them. (Intel's software developer's manuals, chapters 13 and
+    8.)
+    """
 
     CTRL, RCTL, RDBAL, RDBAH, RDLEN, RXDCTL = 0x0000, 0x0100, 0x2800, 0x2804, 0x2808, 0x2828
     VLAN_STRIP = 1 << 30  # CTRL.VME

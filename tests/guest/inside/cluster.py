@@ -1,12 +1,14 @@
 """Four nodes with an 82540EM each on one switch: who is admitted lands without a copy.
 
-The switch is Linux's bridge with a port on every node's wire. Its ports send 600 Mbit/s, counted as Ethernet counts (24 bytes
-a frame more than Linux sees), and serve the senders in turn, frame by frame, as a switch does whose senders send at wire
-speed: fragments of several datagrams get in between each other, what one sender sends keeps its order.
+The switch is Linux's bridge with a port on every node's wire. Its ports send 600 Mbit/s, counted as Ethernet
+counts (24 bytes a frame more than Linux sees), and serve the senders in turn, frame by frame, as a switch
+does whose senders send at wire speed: fragments of several datagrams get in between each other, what one
+sender sends keeps its order.
 
-The guest has one processor. While datagrams are on their way nothing but nodes and switch runs on it: a receiver that is not
-polled for a ring's length of flush frames loses some, on any machine. So flush frames go a few at a time. Nodes that find nothing to do sleep for some 60
-microseconds of virtual time instead of giving the processor away (relax.c).
+The guest has one processor. While datagrams are on their way nothing but nodes and switch runs on it: a
+receiver that is not polled for a ring's length of flush frames loses some, on any machine. So flush frames go
+a few at a time. Nodes that find nothing to do sleep for some 60 microseconds of virtual time instead of
+giving the processor away (relax.c).
 """
 
 import os
@@ -58,16 +60,17 @@ def switch():
         (name,) = (d.name for d in cards.DEVICES.glob(f"{card}/virtio*/net/*"))
         ip("link", "set", name, "master", BRIDGE)
         ip("link", "set", name, "up")
-        run("tc", "qdisc", "add", "dev", name, "root", "handle", "1:", "stab", "overhead", GAP, "linklayer", "ethernet",
-            "tbf", "rate", RATE, "burst", "6k", "limit", "4m")
-        run("tc", "qdisc", "add", "dev", name, "parent", "1:", "handle", "2:", "fq_codel", "limit", "8000", "flows", "64", "quantum", "1514",
-            "target", "10s", "interval", "20s", "noecn")
+        run("tc", "qdisc", "add", "dev", name, "root", "handle", "1:", "stab", "overhead", GAP, "linklayer",
+            "ethernet", "tbf", "rate", RATE, "burst", "6k", "limit", "4m")
+        run("tc", "qdisc", "add", "dev", name, "parent", "1:", "handle", "2:", "fq_codel", "limit", "8000",
+            "flows", "64", "quantum", "1514", "target", "10s", "interval", "20s", "noecn")
         for node in range(1, NODES + 1):
-            run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "ip", "prio", "1", "u32", "match", "ip", "src",
-                f"{address(node)}/32", "flowid", f"2:{node}")
-        # What no filter knows would be dropped: ARP, and everything then goes to everybody. (The flow's number is hexadecimal, of 64.)
-        run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "all", "prio", "2", "u32", "match", "u32", "0", "0",
-            "flowid", "2:10")
+            run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "ip", "prio", "1", "u32",
+                "match", "ip", "src", f"{address(node)}/32", "flowid", f"2:{node}")
+        # What no filter knows would be dropped: ARP, and everything then goes to everybody. (The flow's
+        # number is hexadecimal, of 64.)
+        run("tc", "filter", "add", "dev", name, "parent", "2:", "protocol", "all", "prio", "2", "u32",
+            "match", "u32", "0", "0", "flowid", "2:10")
     ip("link", "set", BRIDGE, "up")
     nodes = found[1::2]
     for card in nodes:
@@ -85,8 +88,8 @@ def admission(policy="per-receiver"):
 
 
 class Cluster:
-    """The nodes' programs, at their prompts. `to` says whom each sends to, `layout` how its slots lie at the start: its own choice
-    under admission control, ours without."""
+    """The nodes' programs, at their prompts. `to` says whom each sends to, `layout` how its slots lie at the
+    start: its own choice under admission control, ours without."""
 
     def __init__(self, guest, to, *options, layout, count=COUNT):
         self.guest, self.count = guest, count
@@ -97,7 +100,8 @@ class Cluster:
             slots = () if isinstance(layout, str) else (f"--slots={layouts[i - 1]}",)
             ends = (f"--tx-ip={address(i)},{address(others[0])}", "--tx-to=" + ",".join(map(address, others)))
             child = guest.attempt(f"node{i}", 0, card, "-i", "--forward-mode=tx", *NODE, f"--count={count}",
-                                  f"--tx-interval={INTERVAL + i * APART}", *slots, *options, log=False, ends=ends, stdin=subprocess.PIPE)
+                                  f"--tx-interval={INTERVAL + i * APART}", *slots, *options, log=False,
+                                  ends=ends, stdin=subprocess.PIPE)
             child.name = address(i)
             self.children.append(child)
         del os.environ["LD_PRELOAD"]
@@ -128,9 +132,14 @@ class Cluster:
         return text, found
 
     def stats(self, child):
-        """Datagrams sent, received (`tx` has no use for them; each one's checksum was good), and copied of those."""
+        """Datagrams sent, received (`tx` has no use for them; each one's checksum was good), and copied of
+        those.
+        """
         text = self.answer(child, "show lm stats 0", "LM statistics for port", "LM-TX-datagrams:")
-        numbers = {name: int(n) for name, n in re.findall(r"(LM-TX-datagrams|LM-RX-copied|ignored|foreign):\s*(\d+)", text)}
+        numbers = {
+            name: int(n)
+            for name, n in re.findall(r"(LM-TX-datagrams|LM-RX-copied|ignored|foreign):\s*(\d+)", text)
+        }
         return numbers["LM-TX-datagrams"], numbers.get("ignored", 0), numbers["LM-RX-copied"]
 
     def send(self, sent, which=None):
@@ -151,15 +160,21 @@ class Cluster:
             self.guest.tell(child, "stop", "Done.")
 
     def send_admitted(self, alone=True):
-        """Under admission control. What `show ac` says then, numbers of all nodes, and what was delivered: everything, if they are
-        alone on their wires."""
+        """Under admission control. What `show ac` says then, numbers of all nodes, and what was delivered:
+        everything, if they are alone on their wires."""
         self.send(lambda child: self.ac(child)[1]["with a grant"])
         views, total, delivered, copied = self.look()
-        figures = {"sent": total["with a grant"], "delivered": delivered, "copied": copied, "grants": total["opened"],
-                   "requests of others meanwhile": total["queued"]}
+        figures = {
+            "sent": total["with a grant"],
+            "delivered": delivered,
+            "copied": copied,
+            "grants": total["opened"],
+            "requests of others meanwhile": total["queued"]
+        }
         note(figures)
         check(total["ordinary"] == 0, "some went without a grant:", total)
-        check(delivered == figures["sent"] or not alone and 0 < delivered < figures["sent"], "not all was delivered:", figures)
+        check(delivered == figures["sent"] or not alone and 0 < delivered < figures["sent"],
+              "not all was delivered:", figures)
         # One that comes when its applicant has gone on to another destination is given back.
         figures["given back unused"] = total["opened"] - total["granted"]
         check(figures["given back unused"] >= 0, "more grants were taken than given:", total)
@@ -167,12 +182,17 @@ class Cluster:
         return figures, views
 
     def look(self):
-        """What `show ac` says at each node, its numbers summed up; datagrams delivered, and copied of those."""
+        """What `show ac` says at each node, its numbers summed up; datagrams delivered, and copied of
+        those.
+        """
         views = [self.ac(child) for child in self.children]
         for text, _ in views:
             note(text)
-        total = {name: sum(numbers[name] for _, numbers in views)
-                 for name in ("with a grant", "ordinary", "granted", "opened", "queued", "refused", "expired", "withdrawn", "replayed")}
+        total = {
+            name: sum(numbers[name] for _, numbers in views)
+            for name in ("with a grant", "ordinary", "granted", "opened", "queued", "refused", "expired",
+                         "withdrawn", "replayed")
+        }
         _, delivered, copied = map(sum, zip(*(self.stats(child) for child in self.children)))
         return views, total, delivered, copied
 
@@ -182,9 +202,13 @@ class Cluster:
             self.guest.level(child)
 
     def lost_requests(self, most):
-        """What was dropped can only be requests, whose headers were overwritten by a datagram that they fell into."""
+        """What was dropped can only be requests, whose headers were overwritten by a datagram that they fell
+        into.
+        """
         drops = self.drops()
-        check(set(drops) <= {"lost_frame", "stranger_lost"} and sum(drops.values()) <= most, "more was dropped:", drops, most)
+        check(
+            set(drops) <= {"lost_frame", "stranger_lost"} and sum(drops.values()) <= most,
+            "more was dropped:", drops, most)
         return {"requests lost": sum(drops.values())}
 
     def drops(self):
@@ -202,8 +226,8 @@ STAR = ((2,), (1,), (1,), (1,))
 
 
 def admitted(guest):
-    """With admission control all that is sent is delivered, and lands without a copy: but for datagrams that the request of
-    another node fell into, of which each costs one at most. Its own headers may be lost to that; it is repeated."""
+    """With admission control all that is sent is delivered, and lands without a copy: but for datagrams that
+    the request of another node fell into, of which each costs one at most. Its own headers may be lost to that; it is repeated."""
     cluster = Cluster(guest, MESH, *admission(), layout="separate")
     figures, _ = cluster.send_admitted()
     cluster.quit()
@@ -213,9 +237,9 @@ def admitted(guest):
 
 
 def exclusive(guest):
-    """The paper's policy: one node lands at a time, and all know which. What it admits lands without a copy, since nobody asks
-    meanwhile; to nodes that do not land, datagrams go the ordinary way, with one copy. Two nodes may open at the same moment: one
-    withdraws, and its messages and those of its applicant fall into what the other admits, at a copy each."""
+    """The paper's policy: one node lands at a time, and all know which. What it admits lands without a copy,
+    since nobody asks meanwhile; to nodes that do not land, datagrams go the ordinary way, with one copy. Two
+    nodes may open at the same moment: one withdraws, and its messages and those of its applicant fall into what the other admits, at a copy each."""
     cluster = Cluster(guest, MESH, *admission("exclusive"), layout="separate")
 
     def gone(child):
@@ -224,19 +248,28 @@ def exclusive(guest):
     cluster.send(gone)
     _, total, delivered, copied = cluster.look()
     cluster.quit()
-    figures = {"admitted": total["with a grant"], "ordinary": total["ordinary"], "delivered": delivered, "copied": copied,
-               "grants": total["opened"], "withdrawn": total["withdrawn"], "expired": total["expired"], **cluster.drops()}
+    figures = {
+        "admitted": total["with a grant"],
+        "ordinary": total["ordinary"],
+        "delivered": delivered,
+        "copied": copied,
+        "grants": total["opened"],
+        "withdrawn": total["withdrawn"],
+        "expired": total["expired"],
+        **cluster.drops()
+    }
     note(figures)
     check(delivered == total["with a grant"] + total["ordinary"], "not all was delivered:", figures)
     between = total["withdrawn"] + sum(figures.get(reason, 0) for reason in ("lost_frame", "stranger_lost"))
-    check(total["with a grant"] > 0 and copied <= total["ordinary"] + between, "copied though admitted:", figures)
+    check(total["with a grant"] > 0 and copied <= total["ordinary"] + between, "copied though admitted:",
+          figures)
     return figures
 
 
 def without(guest):
-    """The same load without admission control, for long enough that no two senders can keep out of each other's way by chance: whatever
-    moments they begin at, their datagrams drift through one another's. The first node lands all the same, and loses what the fragments of another get in
-    between of; the others do what one does without, and copy everything."""
+    """The same load without admission control, for long enough that no two senders can keep out of each
+    other's way by chance: whatever moments they begin at, their datagrams drift through one another's. The
+    first node lands all the same, and loses what the fragments of another get in between of; the others do what one does without, and copy everything."""
     cluster = Cluster(guest, MESH, layout=("overlapping", *("separate",) * (NODES - 1)), count=3 * COUNT)
     cluster.send(lambda child: cluster.stats(child)[0])
     first, *others = (cluster.stats(child) for child in cluster.children)
@@ -253,24 +286,26 @@ def without(guest):
 
 
 def strangers(guest):
-    """A stranger forges every kind of message: nothing changes hands, and every grant serves. Its frames fall into datagrams as
-    anybody's on a port with one queue: such a datagram costs a copy, or is lost and counted."""
+    """A stranger forges every kind of message: nothing changes hands, and every grant serves. Its frames fall
+    into datagrams as anybody's on a port with one queue: such a datagram costs a copy, or is lost and counted."""
     cluster = Cluster(guest, MESH, *admission(), layout="separate")
     with Flood(BRIDGE, forged(NODES, address, SIZE), burst=1) as flood:
         figures, views = cluster.send_admitted(alone=False)
     figures["forged"] = flood.sent
     for text, numbers in views:
         check(numbers["forged"] > flood.sent // 10, "the forger was not heard:", flood.sent, text)
-        # It has no key: whatever got past the MAC is the nodes' own, an answer to a challenge that was answered already among it.
-        check(numbers["stale"] + numbers["malformed"] == 0 and numbers["replayed"] <= numbers["unproven"], "it was believed:", text)
+        # It has no key: whatever got past the MAC is the nodes' own, an answer to a challenge that was
+        # answered already among it.
+        check(numbers["stale"] + numbers["malformed"] == 0 and numbers["replayed"] <= numbers["unproven"],
+              "it was believed:", text)
     cluster.quit()
     check(figures["delivered"] == figures["sent"] or cluster.drops(), "lost and not counted:", figures)
     return figures | cluster.drops()
 
 
 def killed(guest):
-    """A node is killed with its grant in hand: of two that wait for the same queue the first goes on within one lease, the other when
-    the first is done."""
+    """A node is killed with its grant in hand: of two that wait for the same queue the first goes on within
+    one lease, the other when the first is done."""
     cluster = Cluster(guest, STAR, *admission(), layout="separate")
     receiver, holder, *waiting = cluster.children
     cluster.order("start", receiver, holder)
@@ -299,4 +334,8 @@ def killed(guest):
     first = min(waits)
     check(first <= LEASE, "it waited for longer than a lease:", waits)
     cluster.quit()
-    return {"first went on after ms": round(first, 2), "second after ms": round(max(waits), 2), "lease ms": LEASE}
+    return {
+        "first went on after ms": round(first, 2),
+        "second after ms": round(max(waits), 2),
+        "lease ms": LEASE
+    }

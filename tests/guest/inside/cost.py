@@ -1,7 +1,9 @@
-"""What a datagram costs its receiver and its sender, in instructions: LM, a bare loop and Linux on the same card, the same frames.
+"""What a datagram costs its receiver and its sender, in instructions: LM, a bare loop and Linux on the same
+card, the same frames.
 
-Work is counted, at whatever rate it is asked for: an emulated wire has no speed, polls that find nothing are left out, and so is
-the time in which Linux has nothing to do. So the sum of both ends is what a byte costs them at equal rate.
+Work is counted, at whatever rate it is asked for: an emulated wire has no speed, polls that find nothing are
+left out, and so is the time in which Linux has nothing to do. So the sum of both ends is what a byte costs
+them at equal rate.
 """
 
 import json
@@ -20,7 +22,8 @@ MOST = 1.4
 # What is sent to be received comes from the first card; the receiver, and Linux, have the second.
 PEER, ADDRESS = "198.18.0.1", "198.18.0.2"
 NOBODY = "02:00:00:00:00:99"
-# Linux in both: with the checksum that LM's default policy has, too, and without, as where a tag is LM's proof.
+# Linux in both: with the checksum that LM's default policy has, too, and without, as where a tag is LM's
+# proof.
 SUMS = {"": "full", " no checksum": "zero"}
 
 
@@ -44,13 +47,18 @@ def cost(*arguments):
 
 def received_by_polling(guest, both):
     """LM and a bare loop at both sizes, each in a process of its own; frame by frame, too, in a full run."""
-    return {f"{receiver} {size} burst {burst}": cost(both, size, "--receiver", receiver, "--burst", str(burst))
-            for size in SIZES for receiver in ("bare", "lm", "lm-checksum")
-            for burst in ((32, 1) if guest.full and receiver != "lm-checksum" else (32,))}
+    return {
+        f"{receiver} {size} burst {burst}": cost(both, size, "--receiver", receiver, "--burst", str(burst))
+        for size in SIZES
+        for receiver in ("bare", "lm", "lm-checksum")
+        for burst in ((32, 1) if guest.full and receiver != "lm-checksum" else (32, ))
+    }
 
 
 def sent_by_lm(both):
-    """With a payload that is in its buffer, without a checksum and with one, and with one that is copied in and summed."""
+    """With a payload that is in its buffer, without a checksum and with one, and with one that is copied in
+    and summed.
+    """
     return {f"send {name} {size}": cost(both[:1], size, "--sender", sender, "--checksum", checksum)
             for size in SIZES for name, sender, checksum in (
                 ("lm", "lm", "zero"), ("lm-checksum", "lm", "full"), ("lm-copies", "lm-copies", "full"))}
@@ -71,15 +79,16 @@ def linux(guest, both):
     figures = {}
     for size in SIZES:
         for sums, checksum in SUMS.items():
-            figures[f"kernel{sums} {size}"] = cost(both[:1], size, "--receiver", "kernel", "--checksum", checksum, "--mac", mac,
-                                                   "--to", ADDRESS)
+            figures[f"kernel{sums} {size}"] = cost(both[:1], size, "--receiver", "kernel", "--checksum",
+                                                   checksum, "--mac", mac, "--to", ADDRESS)
     for size in SIZES:
         for sums, checksum in SUMS.items():
             before = int((card / "statistics/tx_packets").read_text())
             figure = measure((), size, "--sender", "kernel", "--checksum", checksum, "--to", PEER)
             sent = int((card / "statistics/tx_packets").read_text()) - before
             # One round warms up.
-            check(sent == (ROUNDS + 1) * figure["datagrams"] * figure["fragments"], "the card has sent", sent, "frames:", figure)
+            check(sent == (ROUNDS + 1) * figure["datagrams"] * figure["fragments"], "the card has sent", sent,
+                  "frames:", figure)
             figures[f"send kernel{sums} {size}"] = round(figure["per_datagram"])
     return figures
 
@@ -91,13 +100,17 @@ def table(guest):
         lm = figures[f"lm {size} burst 32"]
         bare, checked, kernel = (figures[f"{name} {size}{burst}"] for name, burst in (
             ("bare", " burst 32"), ("lm-checksum", " burst 32"), ("kernel", "")))
-        # What does more costs more, bursts pay, and Linux is far behind: else it is not what it says that was measured.
-        # (LM's pool is cheaper than the stock one, so a datagram of many fragments may cost it less than the bare loop.)
+        # What does more costs more, bursts pay, and Linux is far behind: else it is not what it says that was
+        # measured. (LM's pool is cheaper than the stock one, so a datagram of many fragments may cost it less
+        # than the bare loop.)
         check(0 < 0.9 * bare <= lm < checked < kernel and 10 * lm <= kernel, size, figures)
         check(lm <= MOST * bare, f"LM costs more than {MOST} times a bare loop at {size} bytes:", figures)
         for name in ("bare", "lm") if guest.full else ():
             check(figures[f"{name} {size} burst 32"] < figures[f"{name} {size} burst 1"], name, size, figures)
-        send = {name: figures[f"send {name} {size}"] for name in ("lm", "lm-checksum", "lm-copies", "kernel", "kernel no checksum")}
+        send = {
+            name: figures[f"send {name} {size}"]
+            for name in ("lm", "lm-checksum", "lm-copies", "kernel", "kernel no checksum")
+        }
         check(0 < send["lm"] < send["lm-checksum"] < send["lm-copies"] < send["kernel"], size, figures)
         figures[f"lm/bare {size}"] = f"{lm / bare:.2f}"
         figures[f"kernel/lm {size}"] = f"{kernel / lm:.1f}"

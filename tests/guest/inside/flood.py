@@ -1,4 +1,6 @@
-"""A stranger on the wire: a packet socket that sends what no LM sends, on a card of its own or whatever interface there is."""
+"""A stranger on the wire: a packet socket that sends what no LM sends, on a card of its own or whatever
+interface there is.
+"""
 
 import socket
 import threading
@@ -61,7 +63,9 @@ IN_A_VLAN = bytes(range(200))
 
 
 def tagged(to):
-    """Frames in a VLAN, of all lengths that an untagged link lets through with 4 bytes more, and a datagram."""
+    """Frames in a VLAN, of all lengths that an untagged link lets through with 4 bytes more, and a
+    datagram.
+    """
     flow = wire.Flow(src=STRANGER.src, dst=STRANGER.dst, src_mac=STRANGER.src_mac, dst_mac=to)
     frames = [wire.tcp(flow, n) for n in (60, 200, 1497, 1511, 1512, 1513, 1514)]
     return [wire.tagged(frame) for frame in (*frames, *wire.kernel_frames(flow, 9, IN_A_VLAN))]

@@ -1,12 +1,13 @@
-"""How long a grant takes, next to a plain datagram of the same size and its echo, on the same two cards. Each grant is for one
-datagram on an idle port, which lands without a copy."""
+"""How long a grant takes, next to a plain datagram of the same size and its echo, on the same two cards. Each
+grant is for one datagram on an idle port, which lands without a copy."""
 
 import re
 import time
 
 from guest import A, B, check, note
 
-# A lm-testpmd with nothing to send gives its grant back after 5 ms: each datagram needs a grant of its own, on an idle port.
+# A lm-testpmd with nothing to send gives its grant back after 5 ms: each datagram needs a grant of its own,
+# on an idle port.
 SIZE, DATA, COUNT, INTERVAL, MOST = 96, 7168, 50, 7_000, 1.5
 LOAD = (f"--count={COUNT}", f"--tx-interval={INTERVAL}")
 UNITS = {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}
@@ -27,8 +28,10 @@ def round_trip(guest):
     check(ping["count"] >= COUNT * 0.9, "echoes are missing:", ping)
     plain = ping["median_ns"] / 1000
 
-    away = guest.launch("rx", 1, other, "--forward-mode=rx", "--ac=per-receiver", layout="separate", prompt=True)
-    home = guest.launch("tx", 0, one, "--forward-mode=tx", "--ac=per-receiver", *LOAD, f"--txsize={DATA}", layout="separate", prompt=True)
+    away = guest.launch("rx", 1, other, "--forward-mode=rx", "--ac=per-receiver", layout="separate",
+                        prompt=True)
+    home = guest.launch("tx", 0, one, "--forward-mode=tx", "--ac=per-receiver", *LOAD, f"--txsize={DATA}",
+                        layout="separate", prompt=True)
     guest.warm()
     guest.tell(away, "start", "rx forwarding")
     guest.tell(home, "start", "Accumulated", guest.seconds)
@@ -47,5 +50,6 @@ def round_trip(guest):
     check(len(landed) == COUNT, f"{len(landed)} of {COUNT} datagrams:", away)
     check(all(m["len"] == DATA and m["copied"] == 0 for m in landed), "copied on an idle port:", landed)
     check(int(count) >= COUNT / 2, "too few grants:", figures)
-    check(grant / plain <= MOST, f"a grant takes more than {MOST} times as long as a datagram and its echo:", figures)
+    check(grant / plain <= MOST, f"a grant takes more than {MOST} times as long as a datagram and its echo:",
+          figures)
     return figures

@@ -1,5 +1,5 @@
-"""Each hazard is met on purpose: what must not be done is refused, what must be put right is, what cannot be proven is
-not relied on."""
+"""Each hazard is met on purpose: what must not be done is refused, what must be put right is, what cannot be
+proven is not relied on."""
 
 import contextlib
 import os
@@ -21,7 +21,8 @@ from pingpong import ping_and_echo
 SIZES = (7168, 100, 4432, 1472, 16_384, 2000, 65_507, 1446, 5912)
 # Frames of the stranger.
 FLOOD = 6_000
-# Of these each node is to have heard so many that are not LM's, and where no length filter keeps them out as many long ones.
+# Of these each node is to have heard so many that are not LM's, and where no length filter keeps them out as
+# many long ones.
 ENOUGH = FLOOD // 20
 # Frames of 1518 bytes are let in at this MTU too.
 SHORT_MTU = 1492
@@ -41,8 +42,8 @@ def is_refused(guest, name, card, why, *options):
 
 
 def refused(guest):
-    """Overlapping slots are refused in one line that says why; without asking for them, all is well, and no slot that
-    is posted crosses 64 KiB."""
+    """Overlapping slots are refused in one line that says why; without asking for them, all is well, and no
+    slot that is posted crosses 64 KiB."""
     first, second = guest.devices()
     is_refused(guest, "refused", second, "erratum 23")
     child = guest.launch("posted", 1, second, "--forward-mode=rx", prompt=True)
@@ -77,11 +78,12 @@ def set_up(guest, address):
 
 
 def strangers(guest):
-    """Two nodes that ping and echo, and a stranger who floods both landing queues with frames that reach into the
-    payload above their slot, if they are let in; and with datagrams in a VLAN, which are ours once the tag is off."""
+    """Two nodes that ping and echo, and a stranger who floods both landing queues with frames that reach into
+    the payload above their slot, if they are let in; and with datagrams in a VLAN, which are ours once the tag is off."""
     third = cards.addresses()[0]
     sender, receiver = guest.devices()
-    # A card that lets in longer frames than slots have room for: at another MTU, the same frames are too long.
+    # A card that lets in longer frames than slots have room for: at another MTU, the same frames are too
+    # long.
     is_refused(guest, "too-long", receiver, "are let in", f"--mtu={SHORT_MTU}")
     away = guest.launch("echo", 1, receiver, "--forward-mode=echo", prompt=True)
     set_up(guest, receiver)
@@ -91,10 +93,12 @@ def strangers(guest):
     # Both know each other's address before the flood begins.
     guest.tell(home, "start", "ping forwarding")
     with Flood(stranger(third, guest.scenario.cards[0]), tagged(to) + oversize(to)) as flood:
-        guest.until(lambda: flood.sent > FLOOD, "the stranger is too slow:", flood.sent, seconds=guest.seconds)
+        guest.until(lambda: flood.sent > FLOOD, "the stranger is too slow:", flood.sent,
+                    seconds=guest.seconds)
         # However much of it the wire and a full ring lose.
         for child in (home, away):
-            guest.until(lambda: guest.counter(child, r"foreign: (\d+)") > ENOUGH, "the stranger was not heard:", flood.sent, child)
+            guest.until(lambda: guest.counter(child, r"foreign: (\d+)") > ENOUGH,
+                        "the stranger was not heard:", flood.sent, child)
             if guest.scenario.model == "e1000":
                 guest.until(lambda: guest.counter(child, r"LM-RX-dropped: +(\d+) +oversize") > ENOUGH,
                             "long frames were not dropped:", flood.sent, child)
@@ -119,7 +123,8 @@ def strangers(guest):
         theirs = {m["sha256"] for m in messages if m not in ours}
         check(theirs == {wire.sha256(IN_A_VLAN)}, "what came in a VLAN is not what was sent:", theirs, child)
         if guest.scenario.model == "e1000":
-            check(summary.drops().get("oversize", 0) > ENOUGH, "long frames were not dropped:", summary.drops())
+            check(summary.drops().get("oversize", 0) > ENOUGH, "long frames were not dropped:",
+                  summary.drops())
     return figures
 
 
@@ -138,7 +143,9 @@ def express_control(space):
 
 @contextlib.contextmanager
 def configuration(address, stand_in, *how):
-    """Puts a file in the place of a function's configuration space: QEMU's cards don't let relaxed ordering be set."""
+    """Puts a file in the place of a function's configuration space: QEMU's cards don't let relaxed ordering
+    be set.
+    """
     place = (cards.DEVICES / address / "config").resolve()
     subprocess.run(["mount", "-o", "bind", stand_in, place], check=True)
     if how:
@@ -172,9 +179,9 @@ def switched_on_again(stand_in, control):
 
 
 def relaxed(guest):
-    """Relaxed ordering is on: it is switched off, and frames overlap. It stays on, or comes back while the port is
-    started: they don't, whatever the user says. Configuration space is out of reach: nothing is proven, and they
-    don't, unless the user insists. A virtual function's own bit proves nothing: all this is its physical one's."""
+    """Relaxed ordering is on: it is switched off, and frames overlap. It stays on, or comes back while the
+    port is started: they don't, whatever the user says. Configuration space is out of reach: nothing is
+    proven, and they don't, unless the user insists. A virtual function's own bit proves nothing: all this is its physical one's."""
     second = guest.devices()[1]
     physical = cards.DEVICES / second / "physfn"
     judged = physical.resolve().name if physical.exists() else second
@@ -211,4 +218,9 @@ def relaxed(guest):
         is_refused(guest, "hidden-refused", second, "relaxed ordering")
         why = told("hidden-insisted", "overlapping", insist)
         check("on your word" in why, why)
-    return {"found on": "switched off", "comes back": "separate", "stays on": "separate", "out of reach": "separate"}
+    return {
+        "found on": "switched off",
+        "comes back": "separate",
+        "stays on": "separate",
+        "out of reach": "separate"
+    }

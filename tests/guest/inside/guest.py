@@ -1,4 +1,6 @@
-"""What every scenario works with: the cards, lm-testpmd on them, and the question whether all that arrived is right."""
+"""What every scenario works with: the cards, lm-testpmd on them, and the question whether all that arrived is
+right.
+"""
 
 import pathlib
 import re
@@ -15,7 +17,8 @@ from testpmd import Failed, Testpmd
 A, B = "198.18.0.1", "198.18.0.2"
 PORT_A, PORT_B = 7000, 9000
 # Who is who, for the one on the first card and the one on the second.
-ENDS = ((f"--tx-ip={A},{B}", f"--tx-udp={PORT_A},{PORT_B}"), (f"--tx-ip={B},{A}", f"--tx-udp={PORT_B},{PORT_A}"))
+ENDS = ((f"--tx-ip={A},{B}", f"--tx-udp={PORT_A},{PORT_B}"), (f"--tx-ip={B},{A}",
+                                                              f"--tx-udp={PORT_B},{PORT_A}"))
 FLOWS = ((f"{B}:{PORT_B}", f"{A}:{PORT_A}"), (f"{A}:{PORT_A}", f"{B}:{PORT_B}"))
 WORK = pathlib.Path("/tmp/lab")
 MEMORY = ("-m", "64")
@@ -35,7 +38,8 @@ def check(condition, *what):
 
 
 def shortened(text, line=300, all_of_it=60000):
-    return "\n".join(word if len(word) < line else f"{word[:line]}..." for word in text.splitlines())[-all_of_it:]
+    return "\n".join(word if len(word) < line else f"{word[:line]}..."
+                     for word in text.splitlines())[-all_of_it:]
 
 
 class Guest:
@@ -65,8 +69,9 @@ class Guest:
         where.mkdir(parents=True, exist_ok=True)
         commands = where / "commands"
         commands.write_text("show port info all\nshow config rxtx\n")
-        child = Testpmd(where, (*self.eal(), *eal), *(ends or ENDS[number]), f"--seed={SEED}", f"--cmdline-file={commands}", SHARED, *options,
-                        card=card, core=0, memory=MEMORY, **how)
+        child = Testpmd(where, (*self.eal(), *eal), *(ends or ENDS[number]), f"--seed={SEED}",
+                        f"--cmdline-file={commands}", SHARED, *options, card=card, core=0, memory=MEMORY,
+                        **how)
         self.children.append(child)
         return child
 
@@ -90,8 +95,8 @@ class Guest:
         return child
 
     def warm(self):
-        """e1000 hears nothing for about a second after its receiver is enabled. (LM's senders ask for an address until
-        they get it, and need no pause.)"""
+        """e1000 hears nothing for about a second after its receiver is enabled. (LM's senders ask for an
+        address until they get it, and need no pause.)"""
         if self.scenario.model.startswith("e1000"):
             time.sleep(1.5)
 
@@ -101,8 +106,8 @@ class Guest:
 
     @property
     def logs_all(self):
-        """Whether every datagram is written down with its hash: of all sizes it takes hours. (Where slots are separate the log alone tells
-        how many datagrams have several frames.)"""
+        """Whether every datagram is written down with its hash: of all sizes it takes hours. (Where slots are
+        separate the log alone tells how many datagrams have several frames.)"""
         return not self.full or self.scenario.layout == "separate"
 
     def sampled(self, step=1021):
@@ -112,8 +117,8 @@ class Guest:
         return sizes.boundaries() + list(range(1, wire.MAX_PAYLOAD + 1, step))
 
     def expect(self, child, number, want, rounds=1):
-        """What it received is exactly this, in this order, `rounds` times, by the hashes that it logged. (Without a log, as in a full
-        run, so many datagrams of so many bytes; its peer compares each byte.)"""
+        """What it received is exactly this, in this order, `rounds` times, by the hashes that it logged.
+        (Without a log, as in a full run, so many datagrams of so many bytes; its peer compares each byte.)"""
         drops = child.summary().drops()
         check(drops == {}, drops, child)
         if not child.log_path.exists():
@@ -124,13 +129,14 @@ class Guest:
         hashes = [wire.sha256(self.pattern.payload(i, n)) for i, n in enumerate(want)]
         want, hashes = want * rounds, hashes * rounds
         for i, (m, n) in enumerate(zip(messages, want)):
-            check((m["len"], m["sha256"]) == (n, hashes[i]), f"datagram {i}: {m}, but {n} bytes were sent:", child)
+            check((m["len"], m["sha256"]) == (n, hashes[i]), f"datagram {i}: {m}, but {n} bytes were sent:",
+                  child)
             check((m["src"], m["dst"]) == FLOWS[number], f"datagram {i}: {m}:", child)
         check(len(messages) == len(want), f"{len(messages)} of {len(want)} datagrams:", child)
 
     def copies(self, child, several=None):
-        """Bytes that were copied; none where frames overlap, those of datagrams of several frames where they don't: without a log
-        their number has to be known."""
+        """Bytes that were copied; none where frames overlap, those of datagrams of several frames where they
+        don't: without a log their number has to be known."""
         summary = child.summary()
         copied = summary["copied_bytes"]
         if child.log_path.exists():
@@ -145,11 +151,14 @@ class Guest:
             check(summary["copied_datagrams"] == several > 0, f"not {several} copied just once:", summary)
         # Frames at a break between two pages, in physical memory: one in a thousand. None behind an IOMMU.
         most = 0 if self.scenario.vfio else summary["frames"] // 1000 + 2
-        check(summary["bounced"] <= most, f"{summary['bounced']} of {summary['frames']} frames bounced:", child)
+        check(summary["bounced"] <= most, f"{summary['bounced']} of {summary['frames']} frames bounced:",
+              child)
         return copied
 
     def none_dropped(self, child, when):
-        """It dropped no frame so far, by its own account: asked at its prompt, so that a failure tells why at once."""
+        """It dropped no frame so far, by its own account: asked at its prompt, so that a failure tells why at
+        once.
+        """
         lines = self.tell(child, "show lm stats 0", "LM-TX-datagrams").splitlines()
         dropped = [" ".join(line.split()[1:]) for line in lines if "LM-RX-dropped" in line]
         check(not dropped, f"frames were dropped {when}: {', '.join(dropped)}:", child)
@@ -174,7 +183,8 @@ class Guest:
         """Gives a command at the prompt, and waits for a text that was not there before."""
         before = len(child.out())
         self.order(line, child)
-        self.until(lambda: answer in child.out()[before:], f"no {answer!r} to {line!r}:", child, seconds=seconds)
+        self.until(lambda: answer in child.out()[before:], f"no {answer!r} to {line!r}:", child,
+                   seconds=seconds)
         return child.out()[before:]
 
     def until(self, condition, *what, seconds=60):

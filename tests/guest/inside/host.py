@@ -14,7 +14,9 @@ class Host:
         self.line.write(json.dumps(words).encode() + b"\n")
 
     def ask(self, order, **arguments):
-        """Has QEMU's monitor do something, waits until it is done, and gives its answer: in a scenario that `asks`."""
+        """Has QEMU's monitor do something, waits until it is done, and gives its answer: in a scenario that
+        `asks`.
+        """
         self._say(ask=order, arguments=arguments)
         answer = b""
         while not answer.endswith(b"\n"):

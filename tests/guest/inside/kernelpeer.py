@@ -51,7 +51,8 @@ class Peer:
         return "LOWER_UP" in json.loads(self.run("ip", "-j", "link", "show", self.name))[0]["flags"]
 
     def run(self, *words):
-        return subprocess.run(["ip", "netns", "exec", self.space, *words], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(["ip", "netns", "exec", self.space, *words], check=True, capture_output=True,
+                              text=True).stdout
 
     def mac(self):
         return json.loads(self.run("ip", "-j", "link", "show", self.name))[0]["address"]
@@ -96,8 +97,11 @@ def both_ways(guest):
 
 
 def the_kernel_asks(guest, peer, card, want):
-    """A socket sends, LM receives in forward order and sends it back from where it lies, the socket compares."""
-    child = guest.launch("echo", 1, card, "--forward-mode=echo", "--slots=separate", prompt=True, log=guest.logs_all)
+    """A socket sends, LM receives in forward order and sends it back from where it lies, the socket
+    compares.
+    """
+    child = guest.launch("echo", 1, card, "--forward-mode=echo", "--slots=separate", prompt=True,
+                         log=guest.logs_all)
     guest.tell(child, "start", "echo forwarding")
     guest.warm()
     with peer.socket() as s:

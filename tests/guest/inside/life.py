@@ -19,17 +19,20 @@ def pair(guest, name, sender, receiver, count, listed, *more):
     first, second = guest.devices()
     away = guest.launch(f"{name}-{receiver}", 1, second, f"--forward-mode={receiver}", *more, prompt=True)
     options = [sizes.listed(listed), *([f"--count={count}"] if count else [])]
-    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, *more, prompt=True)
+    home = guest.launch(f"{name}-{sender}", 0, first, f"--forward-mode={sender}", *options, *more,
+                        prompt=True)
     return home, away
 
 
 def restart(guest):
     every = sizes.boundaries()
     rounds, figures = 4, {"datagrams": 0, "copied bytes": 0}
-    # The second time with the smallest rings, which are not to stall, then with one to send from that keeps many buffers. What
-    # is longer than a ring overruns it when its owner does not have the processor: 82576 loses some then, without a word.
+    # The second time with the smallest rings, which are not to stall, then with one to send from that keeps
+    # many buffers. What is longer than a ring overruns it when its owner does not have the processor: 82576
+    # loses some then, without a word.
     small = [n for n in every if n <= 30 * 1480]
-    for opened, (more, want) in enumerate((((), every), (("--rxd=32", "--txd=32"), small), (("--txd=512",), every))):
+    for opened, (more, want) in enumerate(
+        (((), every), (("--rxd=32", "--txd=32"), small), (("--txd=512", ), every))):
         home, away = pair(guest, f"open{opened}", "ping", "echo", len(want), want, *more)
         for again in range(rounds):
             guest.tell(away, "start", "echo forwarding")
@@ -45,7 +48,8 @@ def restart(guest):
             guest.quit(child)
         # (An echo that is late on a busy host is here, too.)
         missing = rounds * len(want) - len(home.messages())
-        check(missing == 0, f"{missing} datagrams did not come back, with {' '.join(more) or 'the usual rings'}:", home)
+        check(missing == 0,
+              f"{missing} datagrams did not come back, with {' '.join(more) or 'the usual rings'}:", home)
         for number, child in ((0, home), (1, away)):
             # Numbers begin anew with each start.
             guest.expect(child, number, want, rounds)
@@ -61,7 +65,8 @@ def reset(guest, child):
         guest.tell(child, "port reset 0", "Done")
         return
     guest.order("port reset 0", child)
-    guest.until(lambda: "port 0 cannot be reset" in child.err(), "it does not say that it cannot be reset:", child)
+    guest.until(lambda: "port 0 cannot be reset" in child.err(), "it does not say that it cannot be reset:",
+                child)
 
 
 def link(guest):
@@ -109,8 +114,8 @@ def link(guest):
 
 
 def overrun(guest):
-    """Frames are lost at any place, and halves of datagrams of one size meet: every one is refused, under each policy.
-    The program holds each byte that is delivered against what was sent, and fails if nothing had to be refused."""
+    """Frames are lost at any place, and halves of datagrams of one size meet: every one is refused, under
+    each policy. The program holds each byte that is delivered against what was sent, and fails if nothing had to be refused."""
     both = guest.devices()
     # QEMU's hub delivers what waits for an 82574 in another order, which tags are not made for.
     ordered = guest.scenario.model != "e1000e"
@@ -140,8 +145,8 @@ def numbers(guest, sizes_in_turn, sent):
 
 
 def in_order(child, number, messages=None):
-    """What it logged (all of it, if not told otherwise) was sent, byte for byte, each once and in the order of
-    sending; how many."""
+    """What it logged (all of it, if not told otherwise) was sent, byte for byte, each once and in the order
+    of sending; how many."""
     last = -1
     messages = child.messages() if messages is None else messages
     for m in messages:

@@ -18,7 +18,8 @@ def too_long(*_):
 
 def main():
     host = Host()
-    words = dict(w.split("=", 1) for w in pathlib.Path("/proc/cmdline").read_text().split() if w.startswith("lm."))
+    words = dict(
+        w.split("=", 1) for w in pathlib.Path("/proc/cmdline").read_text().split() if w.startswith("lm."))
     guest = None
     try:
         scenario = scenarios.named(words["lm.scenario"])

@@ -1,5 +1,5 @@
-"""82576: ping and TCP go through its ordinary queue while datagrams land. The queue is Linux's, which leaves LM a virtual
-function, or LM's, which leaves the frames to Linux."""
+"""82576: ping and TCP go through its ordinary queue while datagrams land. The queue is Linux's, which leaves
+LM a virtual function, or LM's, which leaves the frames to Linux."""
 
 import re
 import socket
@@ -38,8 +38,9 @@ class Traffic(threading.Thread):
             s.settimeout(PATIENCE)
         self.sent = bytes((i * 7 ^ i >> 8) & 255 for i in range(TCP_BYTES))
         self.got = b""
-        self.ping = subprocess.Popen(["ip", "netns", "exec", peer.space, "ping", "-c", str(PINGS), "-W", "5", OTHER],
-                                     stdout=subprocess.PIPE, text=True)
+        self.ping = subprocess.Popen(
+            ["ip", "netns", "exec", peer.space, "ping", "-c",
+             str(PINGS), "-W", "5", OTHER], stdout=subprocess.PIPE, text=True)
         self.start()
 
     def run(self):
@@ -84,8 +85,8 @@ def on_a_function(guest):
     cards.bind(function, "vfio-pci")
     peer = Peer(peer_card, "igb")
     Host(cards.interface(shared))
-    child = guest.launch("echo", 1, function, "--forward-mode=echo", "--slots=separate", f"--eth-peer=0,{peer.mac()}",
-                         prompt=True, log=guest.logs_all)
+    child = guest.launch("echo", 1, function, "--forward-mode=echo", "--slots=separate",
+                         f"--eth-peer=0,{peer.mac()}", prompt=True, log=guest.logs_all)
     guest.tell(child, "start", "echo forwarding")
     want = guest.sampled(2003)
     traffic = Traffic(peer)
@@ -108,14 +109,15 @@ def on_a_function(guest):
 
 
 def on_queue_0(guest):
-    """LM has the card: datagrams land on queue 1 without a copy, and what comes to queue 0 goes on to Linux by a tap, and
-    what Linux sends goes out."""
+    """LM has the card: datagrams land on queue 1 without a copy, and what comes to queue 0 goes on to Linux
+    by a tap, and what Linux sends goes out."""
     cards.load("tun")
     sender, receiver = guest.devices()
     peer = Peer(cards.addresses()[0], "igb")
     want = guest.sampled(2003)
-    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING}", "--ordinary-port=1",
-                        f"--eth-peer=0,{cards.mac(sender)}", eal=(f"--vdev=net_tap0,iface={TAP}",), prompt=True)
+    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", f"--landing-mac={LANDING}",
+                        "--ordinary-port=1", f"--eth-peer=0,{cards.mac(sender)}",
+                        eal=(f"--vdev=net_tap0,iface={TAP}", ), prompt=True)
     host = Host(TAP, cards.mac(receiver))
     peer.knows(OTHER, cards.mac(receiver))
     host.knows(A, peer.mac())
@@ -134,7 +136,8 @@ def on_queue_0(guest):
         guest.quit(child)
         guest.level(child)
     guest.expect(away, 1, want, rounds)
-    # The hub has all frames for all cards, and this one lands them all: what a stranger comes in between of is lost.
+    # The hub has all frames for all cards, and this one lands them all: what a stranger comes in between of
+    # is lost.
     bad = [p for p in home.summary()["ping"] if p["mismatched"]]
     check(not bad, "mismatched:", bad)
     check(away.summary()["ordinary"] > PINGS, "nothing came to queue 0:", away.summary())

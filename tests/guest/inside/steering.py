@@ -12,15 +12,19 @@ LANDING = ("02:00:00:00:00:11", "02:00:00:00:00:12")
 # Frames that queue 0 is to have heard of a flood.
 ENOUGH = 1_000
 OTHER, OTHER_PORT = "198.18.0.3", 7003
-# Three that ask to be admitted, each on a card of its own: largest datagrams with an end tag, microseconds apart.
+# Three that ask to be admitted, each on a card of its own: largest datagrams with an end tag, microseconds
+# apart.
 SENDERS = {A: PORT_A, OTHER: OTHER_PORT, "198.18.0.4": 7004}
 ADMITTED, COUNT, INTERVAL = 65_499, 12, 2_700
-# 64 flush frames and the next are so far apart, as four programs share a processor; the drain is as long as all of them.
+# 64 flush frames and the next are so far apart, as four programs share a processor; the drain is as long as
+# all of them.
 ADMISSION = ("--ac=per-receiver", "--ac-flush-gap=2000")
 
 
 def beside_a_flood(guest):
-    """Ordinary traffic floods the card's own address while datagrams land on queue 1, not one of them copied."""
+    """Ordinary traffic floods the card's own address while datagrams land on queue 1, not one of them
+    copied.
+    """
     third = cards.addresses()[0]
     sender, receiver = guest.devices()
     want = guest.sampled(2003)
@@ -35,8 +39,8 @@ def beside_a_flood(guest):
         guest.tell(home, "start", "Accumulated", guest.seconds)
         guest.until(lambda: flood.sent > 2 * ENOUGH, "the stranger is too slow:", flood.sent, seconds=60)
         # However much of it a full ring loses.
-        guest.until(lambda: guest.counter(away, r"LM-RX-ordinary: +(\d+)") > ENOUGH, "the flood does not reach queue 0:", flood.sent, away,
-                    seconds=60)
+        guest.until(lambda: guest.counter(away, r"LM-RX-ordinary: +(\d+)") > ENOUGH,
+                    "the flood does not reach queue 0:", flood.sent, away, seconds=60)
         proof = guest.tell(away, "show port info 0", "Landing writes")
     said = [line for line in proof.splitlines() if line.startswith("Landing address")]
     check(said and "proven by live frames" in said[0], f"the card does not steer: {said}:", away)
@@ -60,7 +64,8 @@ def two_senders(guest):
     one, two = cards.addresses()[:2]
     (receiver,) = guest.devices(3)[2:]
     want = guest.sampled(2003)
-    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", "--landing-mac=" + ",".join(LANDING), prompt=True)
+    away = guest.launch("echo", 1, receiver, "--forward-mode=echo", "--landing-mac=" + ",".join(LANDING),
+                        prompt=True)
     senders = []
     for card, mac, ends in ((one, LANDING[0], (f"--tx-ip={A},{B}", f"--tx-udp={PORT_A},{PORT_B}")),
                             (two, LANDING[1], (f"--tx-ip={OTHER},{B}", f"--tx-udp={OTHER_PORT},{PORT_B}"))):
@@ -85,18 +90,20 @@ def two_senders(guest):
 
 
 def admitted(guest):
-    """Admission control gives two landing queues to three senders: two land at once, the third when one of them has ended, and as
-    control messages go to queue 0, not a byte is copied, whoever asks meanwhile."""
+    """Admission control gives two landing queues to three senders: two land at once, the third when one of
+    them has ended, and as control messages go to queue 0, not a byte is copied, whoever asks meanwhile."""
     *cards_of_senders, receiver = guest.devices(4)
-    away = guest.launch("rx", 1, receiver, "--forward-mode=rx", "--landing-mac=" + ",".join(LANDING), *ADMISSION,
-                        layout="separate", prompt=True)
+    away = guest.launch("rx", 1, receiver, "--forward-mode=rx", "--landing-mac=" + ",".join(LANDING),
+                        *ADMISSION, layout="separate", prompt=True)
     # Pools get no broadcasts.
     known = "--eth-peer=0," + re.search(r"MAC address: (\S+)", away.out())[1]
     senders = []
     for card, (address, port) in zip(cards_of_senders, SENDERS.items()):
-        senders.append(guest.launch(f"tx-{port}", 0, card, "--forward-mode=tx", f"--txsize={ADMITTED}", f"--count={COUNT}",
-                                    f"--tx-interval={INTERVAL}", known, *ADMISSION, ends=(f"--tx-ip={address},{B}", f"--tx-udp={port},{PORT_B}"),
-                                    layout="separate", prompt=True))
+        senders.append(
+            guest.launch(f"tx-{port}", 0, card, "--forward-mode=tx", f"--txsize={ADMITTED}",
+                         f"--count={COUNT}", f"--tx-interval={INTERVAL}", known, *ADMISSION,
+                         ends=(f"--tx-ip={address},{B}", f"--tx-udp={port},{PORT_B}"), layout="separate",
+                         prompt=True))
     guest.tell(away, "start", "rx forwarding")
     guest.order("start", *senders)
     for child in senders:

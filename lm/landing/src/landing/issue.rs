@@ -3,9 +3,9 @@
 //! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back,
 //! so that the cursor knows which chunks are free.
 //!
-//! Most drivers ask for one mbuf at a time. To find a slot for each would cost as much as to match a frame, so
-//! some get theirs *ahead*. DPDK's own cache of a pool is not used for that: what it does with an mbuf that is
-//! put back differs between releases, and the order of landing must not depend on it.
+//! Most drivers ask for one mbuf at a time. To find a slot for each would cost as much as to match a frame,
+//! so some get theirs *ahead*. DPDK's own cache of a pool is not used for that: what it does with an mbuf
+//! that is put back differs between releases, and the order of landing must not depend on it.
 
 use std::ffi::c_void;
 

@@ -314,7 +314,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 400, failure_persistence: None, ..ProptestConfig::default()
+        })]
         #[test]
         fn nothing_is_delivered_that_nobody_sent_and_nothing_lost_that_was_not_disturbed(seed: u64) {
             if let Err(e) = super::generate(seed).run() {

@@ -8,8 +8,8 @@
 //! consistent.
 //!
 //! What is not sent is *forged*, and a failure, but for three cases in which the matcher has nothing to tell
-//! it by. They are counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there was
-//! something:
+//! it by. They are counted apart as [`Tally::joined`], and are failures too where [`Rules`] says that there
+//! was something:
 //!
 //! - up to three pieces of untagged datagrams whose UDP checksum agrees (2⁻¹⁶ of all halves that meet by
 //!   accident, all that are made to), where headers had been overwritten before anybody could read them;

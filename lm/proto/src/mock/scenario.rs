@@ -181,9 +181,13 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 400, failure_persistence: None, ..ProptestConfig::default()
+        })]
         #[test]
-        fn whatever_happens_only_what_was_sent_is_delivered(input in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn whatever_happens_only_what_was_sent_is_delivered(
+            input in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
             if let Err(e) = super::run(&input) {
                 prop_assert!(false, "{e}\ninput: {input:?}");
             }

@@ -401,7 +401,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_table_is_the_simple_one(steps in vec(step(), 1..150), pin in proptest::option::of(PEER..PEER + 6)) {
+    fn the_table_is_the_simple_one(
+        steps in vec(step(), 1..150), pin in proptest::option::of(PEER..PEER + 6),
+    ) {
         let limits = Limits { peers: 2, strangers: 2, asked: 2 };
         let mut table = Neighbours::with_limits(A, US, limits);
         let mut model = Model::new(A, US, limits, pin.into_iter().collect());
@@ -430,7 +432,8 @@ proptest! {
                     prop_assert_eq!(asked.iter().map(of).collect::<Vec<_>>(), model.poll(now, room));
                     for frame in asked.iter().filter(|frame| answer && frame[0] & 1 == 0) {
                         let mac = frame[..6].try_into().expect("six bytes");
-                        let arp = Arp { operation: 2, sender_mac: mac, sender: of(frame), target_mac: A, target: US };
+                        let sender = of(frame);
+                        let arp = Arp { operation: 2, sender_mac: mac, sender, target_mac: A, target: US };
                         table.hear(&arp.frame(A), now);
                         model.hear(&arp, now);
                     }

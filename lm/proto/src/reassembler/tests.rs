@@ -133,10 +133,16 @@ proptest! {
     ) {
         let mut bench = Bench::new(lens.len(), lens.len());
         let whole: Vec<Vec<u8>> =
-            lens.iter().enumerate().map(|(id, &len)| (0..len).map(|at| byte(id as u16, at, 0)).collect()).collect();
+            lens.iter()
+                .enumerate()
+                .map(|(id, &len)| (0..len).map(|at| byte(id as u16, at, 0)).collect())
+                .collect();
         // (datagram, offset): each fragment once, and every fifth twice.
         let mut order: Vec<(usize, usize)> =
-            lens.iter().enumerate().flat_map(|(id, &len)| (0..len).step_by(stride).map(move |at| (id, at))).collect();
+            lens.iter()
+                .enumerate()
+                .flat_map(|(id, &len)| (0..len).step_by(stride).map(move |at| (id, at)))
+                .collect();
         order.extend(order.clone().into_iter().step_by(5));
         let mut random = seed | 1;
         order.sort_by_cached_key(|_| {
@@ -163,9 +169,13 @@ proptest! {
 
     /// One stray fragment that overlaps anything, wherever it is, and the datagram is not delivered.
     #[test]
-    fn an_overlap_is_never_delivered(n in 2..40_usize, hole in 0..40_usize, unit in 0..39_usize, units in 2..6_usize) {
+    fn an_overlap_is_never_delivered(
+        n in 2..40_usize, hole in 0..40_usize, unit in 0..39_usize, units in 2..6_usize,
+    ) {
         let (mut bench, len, bytes) = (Bench::new(4, 4), n * 8, [7; 320]);
-        let good = |bench: &mut Bench, i: usize| bench.insert(0, key(1), i as u32 * 8, i + 1 < n, &bytes[..8]);
+        let good = |bench: &mut Bench, i: usize| {
+            bench.insert(0, key(1), i as u32 * 8, i + 1 < n, &bytes[..8])
+        };
         for i in (0..n).filter(|i| *i != hole % n) {
             prop_assert_eq!(good(&mut bench, i), Seen::Pending);
         }

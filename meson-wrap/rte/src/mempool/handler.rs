@@ -126,8 +126,8 @@ pub(super) fn index_of<H: Handler>() -> Result<i32, RegisterError> {
 
 /// The names of all handlers that are registered, DPDK's own too.
 pub(crate) fn handler_names() -> Vec<String> {
-    // SAFETY: the table is a static of libdpdk's to which handlers are only ever added, each before the number
-    // of them; their names end within their arrays.
+    // SAFETY: the table is a static of libdpdk's to which handlers are only ever added, each before the
+    // number of them; their names end within their arrays.
     unsafe {
         let table = &raw const dpdk_sys::rte_mempool_ops_table;
         let n = ((*table).num_ops as usize).min(dpdk_sys::RTE_MEMPOOL_MAX_OPS_IDX as usize);

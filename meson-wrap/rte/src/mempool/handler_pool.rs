@@ -180,8 +180,8 @@ unsafe extern "C" fn make_mbuf(mp: *mut rte_mempool, each: *mut c_void, object: 
             // rte_pktmbuf_init points behind the mbuf, where such an object has nothing.
             (*mbuf.as_ptr()).buf_addr = std::ptr::null_mut();
             (*mbuf.as_ptr()).buf_iova = 0;
-            // From 25.11 on DPDK marks what it takes from such a pool as external, and drivers that free it look here. There is
-            // room for it behind the private bytes, as in pools of DPDK's own.
+            // From 25.11 on DPDK marks what it takes from such a pool as external, and drivers that free it
+            // look here. There is room for it behind the private bytes, as in pools of DPDK's own.
             let beyond = size_of::<rte_mbuf>() + usize::from((*mbuf.as_ptr()).priv_size);
             let info = object.byte_add(beyond).cast::<dpdk_sys::rte_mbuf_ext_shared_info>();
             info.write(std::mem::zeroed());

@@ -256,7 +256,8 @@ impl Drop for TxQueue {
     }
 }
 
-/// An mbuf for a driver to look at, and no more: its pool has a place behind it for what mbuf pools keep there.
+/// An mbuf for a driver to look at, and no more: its pool has a place behind it for what mbuf pools keep
+/// there.
 #[repr(C)]
 struct Blank {
     pool: rte_mempool,
@@ -264,8 +265,8 @@ struct Blank {
     mbuf: rte_mbuf,
 }
 
-/// The mbuf that a burst of none begins with. net_memif (23.03 to 26.07 at least) reads the room of the first mbuf's pool before it
-/// looks at how many mbufs there are.
+/// The mbuf that a burst of none begins with. net_memif (23.03 to 26.07 at least) reads the room of the first
+/// mbuf's pool before it looks at how many mbufs there are.
 fn blank_mbuf() -> *mut rte_mbuf {
     static BLANK: OnceLock<AtomicPtr<rte_mbuf>> = OnceLock::new();
     let mbuf = BLANK.get_or_init(|| {

@@ -2,9 +2,11 @@
 //! the same frames.
 //!
 //! ```text
-//! lm-cost [EAL options] -- --receiver lm|lm-checksum|bare|kernel --size BYTES [--burst N] [--rounds N] [--checksum full|zero]
+//! lm-cost [EAL options] -- --receiver lm|lm-checksum|bare|kernel --size BYTES [--burst N] [--rounds N]
+//! [--checksum full|zero]
 //!         [--mac XX:XX:XX:XX:XX:XX --to A.B.C.D]
-//! lm-cost [EAL options] -- --sender lm|lm-copies|kernel --size BYTES [--rounds N] [--checksum full|zero] [--to A.B.C.D]
+//! lm-cost [EAL options] -- --sender lm|lm-copies|kernel --size BYTES [--rounds N] [--checksum full|zero]
+//! [--to A.B.C.D]
 //! ```
 //!
 //! **Receiving.** Port 0 sends, port 1 receives, on one wire. A *round*: as many datagrams as the receiver's
