@@ -1,10 +1,10 @@
 //! The cards that DPDK's e1000 drivers take, by PCI id: what each may be trusted with.
 //!
-//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000` and `drivers/net/igc`: `em_ethdev.c`,
-//! `igb_ethdev.c` and `igc_ethdev.c` (tables of ids, `*_infos_get`), `base/e1000_api.c` (which id is which
-//! card). From 25.03 on all of it is in `drivers/net/intel/e1000`. Ids that came with a later release have
-//! that release in their row; the last one that was read is 26.07. What a row says beyond that has its source
-//! in the row.
+//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000` and `drivers/net/igc`:
+//! `em_ethdev.c`, `igb_ethdev.c` and `igc_ethdev.c` (tables of ids, `*_infos_get`), `base/e1000_api.c` (which
+//! id is which card). From 25.03 on all of it is in `drivers/net/intel/e1000`. Ids that came with a later
+//! release have that release in their row; the last one that was read is 26.07. What a row says beyond that
+//! has its source in the row.
 
 use std::fmt;
 
@@ -216,8 +216,8 @@ static CARDS: &[Card] = &[
     Card {
         name: "I219 (PCH since Ice Lake)",
         bus: Bus::Chipset,
-        source: "em_ethdev.c pci_id_em_map of DPDK 23.07 (0x0dc5 to 0x0dc8), 25.03 and 26.07 (from 0x57b3 on); no \
-                 manual tells of ordering",
+        source: "em_ethdev.c pci_id_em_map of DPDK 23.07 (0x0dc5 to 0x0dc8), 25.03 and 26.07 (from 0x57b3 \
+                 on); no manual tells of ordering",
         ids: &[
             0x15df, 0x15e0, 0x15e1, 0x15e2, 0x0d4c, 0x0d4d, 0x0d4e, 0x0d4f, 0x0d53, 0x0d55, 0x15fb, 0x15fc,
             0x15f9, 0x15fa, 0x15f4, 0x15f5, 0x1a1e, 0x1a1f, 0x1a1c, 0x1a1d, 0x550a, 0x550b, 0x550c, 0x550d,
@@ -385,7 +385,7 @@ mod tests {
                 assert_eq!(seen.insert(id, card.name), None, "{id:#x}");
             }
         }
-        // The tables of em_ethdev.c, of igb_ethdev.c with its virtual functions, and of igc_ethdev.c in 26.07.
+        // The tables of em_ethdev.c, of igb_ethdev.c with its virtual functions, of igc_ethdev.c: in 26.07.
         let of = |driver| CARDS.iter().filter(|c| c.driver == driver).map(|c| c.ids.len()).sum::<usize>();
         let (em, igb, vf) = (of("net_e1000_em"), of("net_e1000_igb"), of("net_e1000_igb_vf"));
         assert_eq!((em, igb, vf, of("net_igc")), (147, 39, 4, 16));

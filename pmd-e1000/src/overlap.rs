@@ -213,9 +213,7 @@ mod tests {
         // I225, I226, 82541EI, 82567 and 82579V.
         for id in [0x15f3, 0x125c, 0x1013, 0x10bf, 0x1503] {
             let verdict = policy(id, 1500, true).settle();
-            assert!(
-                matches!(verdict.traits.allowed, Allowed::SeparateOnly(why) if why.contains("nobody has seen"))
-            );
+            assert!(matches!(verdict.traits.allowed, Allowed::SeparateOnly(_)), "{id:#x}");
             assert!(verdict.why.contains("nobody has seen"), "{verdict}");
             assert_eq!(verdict.traits.boundary, 0);
         }
