@@ -1,10 +1,13 @@
 //! The Wireshark dissector reads what the crate writes: a capture of a whole exchange, through tshark.
 //!
-//! Where there is no tshark the test says so and passes, unless `LM_TOOLS=must` (CI).
+//! It is loaded in each way that its users have: by `-X`, from the personal folder, and for root, whom tshark
+//! gives neither of these from 4.4 on, from the global one. Where there is no tshark the tests say so and
+//! pass, unless `LM_TOOLS=must` (CI).
 
 mod net;
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,7 +43,7 @@ fn capture(path: &Path, frames: &[Vec<u8>]) {
         }
         file.extend(frame);
     }
-    std::fs::write(path, file).expect("writes");
+    fs::write(path, file).expect("writes");
 }
 
 /// Where frames for a landing queue go.
@@ -105,31 +108,88 @@ const FIELDS: [&str; 22] = [
     "malformed",
 ];
 
-/// tshark; not as root, for whom it loads no script from 4.4 on.
-fn tshark() -> Command {
-    let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
-    if !root {
-        return Command::new("tshark");
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// Whether a program is there. In CI it must be.
+fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    let must = std::env::var("LM_TOOLS").is_ok_and(|v| v == "must");
+    assert!(there || !must, "no {program}");
+    if !there {
+        println!("no {program} here: not tested");
     }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "tshark"]).env("HOME", "/tmp");
-    command
+    there
+}
+
+/// A folder with copies of the dissector and its installer that every user may read, whoever owns the tree.
+/// It is a home, too, that every user may write to. It goes at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lm-ac-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("ours");
+        let this = Self(path);
+        for (file, mode) in [("lm-ac.lua", 0o644), ("install.sh", 0o755)] {
+            let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("wireshark").join(file);
+            fs::write(this.file(file), fs::read(ours).expect("reads")).expect("writes");
+            fs::set_permissions(this.file(file), Permissions::from_mode(mode)).expect("ours");
+        }
+        this
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A program at home here; not as root.
+    fn user(&self, program: &str) -> Command {
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.env("HOME", &self.0).env_remove("XDG_CONFIG_HOME").env_remove("WIRESHARK_PLUGIN_DIR");
+        command
+    }
+
+    /// Runs the installer as a user.
+    fn install(&self, options: &[&str]) -> String {
+        let ran = self.user("sh").arg(self.file("install.sh")).args(options).output().expect("runs");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).expect("text")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 #[test]
 fn tshark_reads_what_we_write() {
-    let must = std::env::var("LM_TOOLS").is_ok_and(|v| v == "must");
-    if Command::new("tshark").arg("--version").output().is_err() {
-        assert!(!must, "no tshark");
-        println!("no tshark here: not tested");
+    if !is_there("tshark") {
         return;
     }
-    // A copy where every user may read it.
-    let script = std::env::temp_dir().join(format!("lm-ac-{}.lua", std::process::id()));
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("wireshark/lm-ac.lua");
-    std::fs::write(&script, std::fs::read(ours).expect("reads")).expect("writes");
+    let folder = Folder::new("user");
+    let option = format!("lua_script:{}", folder.file("lm-ac.lua").display());
     let key = Key::new([5; 32]);
-    for (name, key) in [("open", None), ("keyed", Some(key))] {
+    // By the option; installed; and both, which is once too often.
+    for (name, key, installed, option) in [
+        ("open", None, false, Some(&option)),
+        ("keyed", Some(key), true, None),
+        ("twice", None, true, Some(&option)),
+    ] {
+        if installed {
+            let told = folder.install(&[]);
+            assert!(told.starts_with(&format!("installed: {}", folder.0.display())), "{told}");
+        }
         let messages = exchange(key.clone());
         let read: Vec<Message> =
             messages.iter().map(|(_, b)| Message::decode(b, key.as_ref()).expect("a message")).collect();
@@ -149,18 +209,21 @@ fn tshark_reads_what_we_write() {
             frame(1, 2, &b)
         };
         frames.extend([frame(1, 2, &good[..50]), with(2, 9), with(3, 77), frame(1, 2, &[])]);
-        let path: PathBuf = std::env::temp_dir().join(format!("lm-ac-{name}-{}.pcap", std::process::id()));
+        let path = folder.file(&format!("{name}.pcap"));
         capture(&path, &frames);
-        let mut tshark = tshark();
-        tshark.arg("-r").arg(&path).arg("-X").arg(format!("lua_script:{}", script.display()));
+        let mut tshark = folder.user("tshark");
+        tshark.arg("-r").arg(&path);
+        if let Some(option) = option {
+            tshark.arg("-X").arg(option);
+        }
         tshark.args(["-T", "fields", "-E", "separator=,", "-e", "_ws.col.Protocol"]);
         for field in FIELDS {
             tshark.arg("-e").arg(format!("lm_ac.{field}"));
         }
         let output = tshark.output().expect("tshark runs");
-        std::fs::remove_file(&path).expect("removes");
         let text = String::from_utf8(output.stdout).expect("text");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !complaints.contains("Lua:"), "{name}: {complaints}");
         let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
         assert_eq!(lines.len(), frames.len(), "{text}{}", String::from_utf8_lossy(&output.stderr));
         for ((line, m), (_, bytes)) in lines.iter().zip(&read).zip(&messages) {
@@ -201,5 +264,41 @@ fn tshark_reads_what_we_write() {
             assert_ne!(line[FIELDS.len()], "", "marked as malformed: {line:?}");
         }
     }
-    std::fs::remove_file(&script).expect("removes");
+    let told = folder.install(&["-u"]);
+    let removed = Path::new(told.trim().strip_prefix("removed: ").expect("says what"));
+    assert!(removed.starts_with(&folder.0) && !removed.exists(), "{told}");
+}
+
+/// Installs with `$1` into a global folder of its own, in a name space of mounts, and reads `$2` as root.
+const AS_ROOT: &str = r#"
+folder=$(tshark -G folders 2>/dev/null | sed -n 's/^Global Lua Plugins:[[:space:]]*//p')
+mount -t tmpfs none "$folder"
+"$1" >&2
+HOME=$3 tshark -r "$2" -T fields -e lm_ac.kind
+"#;
+
+#[test]
+fn tshark_reads_it_as_root_from_the_global_folder() {
+    if !is_there("tshark") {
+        return;
+    }
+    let unshare = ["--mount", "--propagation=private"];
+    if !is_root() || !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|s| s.success()) {
+        println!("only root can be given a folder of its own: not tested");
+        return;
+    }
+    let folder = Folder::new("root");
+    let messages = exchange(None);
+    let frames: Vec<_> = messages.iter().map(|(to, bytes)| frame(9, *to as u8 + 1, bytes)).collect();
+    let path = folder.file("root.pcap");
+    capture(&path, &frames);
+    let mut command = Command::new("unshare");
+    command.args(unshare).args(["sh", "-ec", AS_ROOT, "sh"]);
+    command.arg(folder.file("install.sh")).arg(&path).arg(&folder.0);
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kind = |bytes| Message::decode(bytes, None).expect("a message").kind as u8;
+    let want: Vec<_> = messages.iter().map(|(_, bytes)| kind(bytes).to_string()).collect();
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(text.lines().collect::<Vec<_>>(), want);
 }

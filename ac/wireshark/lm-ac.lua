@@ -1,8 +1,11 @@
 -- LM admission control, version 1: the control messages on UDP port 19533, as docs/admission-control.md specifies them.
--- wireshark -X lua_script:ac/wireshark/lm-ac.lua, or into the personal Lua plugins folder. From 4.4 on neither works for root:
--- there it belongs into the global one (tshark -G folders names it).
+-- ac/wireshark/install.sh puts it where Wireshark and tshark look, in every version and for every user. By hand: into the
+-- folder that Wireshark calls "Personal Lua Plugins" (Help, About, Folders; tshark -G folders). Root needs "Global Lua Plugins":
+-- from 4.4 on nothing of a user's is run for root, neither the personal folder nor -X lua_script:ac/wireshark/lm-ac.lua.
 
-local lm = Proto("lm_ac", "LM Admission Control")
+-- Loaded twice (in both folders, or with -X besides) the first one stays.
+local first, lm = pcall(Proto, "lm_ac", "LM Admission Control")
+if not first then return end
 
 local kinds = {
   [1] = "LM_REQ", [2] = "LM_ENDME", [3] = "LM_ACQ_OK", [4] = "LM_ACQ_REJ", [5] = "LM_APPEND_ADDR", [6] = "LM_REMOVE_ADDR",

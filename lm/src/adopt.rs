@@ -19,6 +19,7 @@ use pmd_e1000::demands::posted;
 use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::{Refused, arguments, traits_of};
 use pmd_e1000::port::{make_pool, pool_plan};
+use pmd_e1000::timestamps::{Timestamps, check_timestamps};
 use rte::port::{PortId, RxQueue};
 
 use crate::config::Config;
@@ -44,11 +45,12 @@ impl Landing {
     /// examines it. Its slots do not overlap, and each datagram of more than one frame is copied once.
     ///
     /// # Errors
-    /// [`AdoptError`]: nothing can land on this device, the MTU is out of range, or there is too little
-    /// memory.
+    /// [`AdoptError`]: nothing can land on this device, its port stamps frames, the MTU is out of range, or
+    /// there is too little memory.
     pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
         let id = PortId(port);
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
+        check_timestamps(eal.as_rte(), id, None).map_err(AdoptError::Timestamps)?;
         let arguments = arguments(id);
         let traits = traits_of(&driver, &arguments).map_err(AdoptError::Device)?;
         let geometry = Geometry::new(config.node.mtu).map_err(AdoptError::Mtu)?;
@@ -83,9 +85,12 @@ impl Landing {
     /// polls the queue. The thread that polls the result is also the one that stops and closes the port.
     ///
     /// # Errors
+    /// [`AdoptError::Timestamps`]: the queue puts a time stamp in front of each frame. (Nor may
+    /// `rte_eth_timesync_enable` be called later: frames would then count as damaged.)
     /// [`AdoptError::Receiver`]: there is no memory for the buffers that datagrams are put together in.
     #[allow(unsafe_code)]
     pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
+        check_timestamps(self.eal.as_rte(), self.port, Some(queue)).map_err(AdoptError::Timestamps)?;
         let Self { eal, port, pool, traits, receiver } = self;
         // SAFETY: the caller's promise.
         let queue = unsafe { LandingQueue::new(RxQueue::adopt(eal.as_rte(), port, queue), pool, traits) };
@@ -128,6 +133,8 @@ pub enum AdoptError {
     NoPort(u16),
     /// The device does not honour posted buffers.
     Device(Refused),
+    /// Frames begin with a time stamp.
+    Timestamps(Timestamps),
     /// The MTU is out of range.
     Mtu(BadMtu),
     /// There is no memory to land in.
@@ -146,6 +153,7 @@ impl fmt::Display for AdoptError {
                 )
             }
             Self::Device(e) => e.fmt(f),
+            Self::Timestamps(e) => e.fmt(f),
             Self::Mtu(e) => e.fmt(f),
             Self::Memory(e) => e.fmt(f),
             Self::Receiver(e) => e.fmt(f),
@@ -158,6 +166,7 @@ impl error::Error for AdoptError {
         match self {
             Self::NoPort(_) => None,
             Self::Device(e) => Some(e),
+            Self::Timestamps(e) => Some(e),
             Self::Mtu(e) => Some(e),
             Self::Memory(e) => Some(e),
             Self::Receiver(e) => Some(e),

@@ -1,7 +1,9 @@
 //! The cards that DPDK's e1000 drivers take, by PCI id: what each may be trusted with.
 //!
-//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000`: `em_ethdev.c` and `igb_ethdev.c`
-//! (tables of ids, `*_infos_get`), `base/e1000_api.c` (which id is which card). What a row says beyond that
+//! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000` and `drivers/net/igc`:
+//! `em_ethdev.c`, `igb_ethdev.c` and `igc_ethdev.c` (tables of ids, `*_infos_get`), `base/e1000_api.c` (which
+//! id is which card). From 25.03 on all of it is in `drivers/net/intel/e1000`. Ids that came with a later
+//! release have that release in their row; the last one that was read is 26.07. What a row says beyond that
 //! has its source in the row.
 
 use std::fmt;
@@ -31,6 +33,8 @@ pub enum LengthFilter {
     OnOff,
     /// Above MTU 1500, a register (`RLPML`), which the driver sets to the MTU and 22 bytes.
     Register,
+    /// The same, which the driver sets to the MTU and 26 bytes: room for two tags.
+    RegisterTwoTags,
     /// The physical function's, told the MTU and 26 bytes by the driver.
     Mailbox,
 }
@@ -55,6 +59,8 @@ pub enum Erratum {
     No64KCrossing,
     /// Reports of received frames may be held back unless the driver asks for each at once; it does.
     HeldReports,
+    /// None is known, but nobody has seen it land either.
+    Unproven,
 }
 
 impl fmt::Display for Erratum {
@@ -62,6 +68,7 @@ impl fmt::Display for Erratum {
         f.write_str(match self {
             Self::No64KCrossing => "no write may cross 64 KiB (specification update, erratum 23)",
             Self::HeldReports => "write-back threshold must be 1 (eth_igbvf_rx_init)",
+            Self::Unproven => "nobody has seen datagrams land whole on it yet",
         })
     }
 }
@@ -114,6 +121,23 @@ const VF: Card = Card {
     driver: "net_e1000_igb_vf",
     filter: LengthFilter::Mailbox,
     source: "igb_rxtx.c eth_igbvf_rx_init; e1000_rlpml_set_vf",
+    ..EM
+};
+
+/// What igc takes receives as igb's cards do: one buffer for each frame, written from its start.
+const IGC: Card = Card {
+    driver: "net_igc",
+    filter: LengthFilter::RegisterTwoTags,
+    queues: 4,
+    errata: &[Erratum::Unproven],
+    source: "igc_txrx.c igc_rx_init; igc_ethdev.h (IGC_ETH_OVERHEAD, IGC_QUEUE_PAIRS_NUM); never seen",
+    ..EM
+};
+
+/// What em takes since DPDK 26.07, and what nobody here has read a manual of.
+const EM_26_07: Card = Card {
+    errata: &[Erratum::Unproven],
+    source: "em_ethdev.c pci_id_em_map of DPDK 26.07; no manual was read, never seen",
     ..EM
 };
 
@@ -189,6 +213,47 @@ static CARDS: &[Card] = &[
         ],
         ..EM
     },
+    Card {
+        name: "I219 (PCH since Ice Lake)",
+        bus: Bus::Chipset,
+        source: "em_ethdev.c pci_id_em_map of DPDK 23.07 (0x0dc5 to 0x0dc8), 25.03 and 26.07 (from 0x57b3 \
+                 on); no manual tells of ordering",
+        ids: &[
+            0x15df, 0x15e0, 0x15e1, 0x15e2, 0x0d4c, 0x0d4d, 0x0d4e, 0x0d4f, 0x0d53, 0x0d55, 0x15fb, 0x15fc,
+            0x15f9, 0x15fa, 0x15f4, 0x15f5, 0x1a1e, 0x1a1f, 0x1a1c, 0x1a1d, 0x550a, 0x550b, 0x550c, 0x550d,
+            0x550e, 0x550f, 0x0dc7, 0x0dc8, 0x0dc5, 0x0dc6, 0x57a0, 0x57a1, 0x57b3, 0x57b4, 0x57b7, 0x57b8,
+            0x57b9, 0x57ba,
+        ],
+        ..EM
+    },
+    Card {
+        name: "82542 to 82547 (others)",
+        bus: Bus::PciX,
+        align: ROUNDS_TO_8,
+        ids: &[
+            0x1000, 0x1001, 0x1004, 0x1008, 0x1009, 0x100c, 0x100d, 0x1013, 0x1014, 0x1015, 0x1016, 0x1017,
+            0x1018, 0x1019, 0x101a, 0x101e, 0x1026, 0x1027, 0x1028, 0x1075, 0x1076, 0x1077, 0x1078, 0x1079,
+            0x107a, 0x107b, 0x107c, 0x108a, 0x1099, 0x10b5,
+        ],
+        ..EM_26_07
+    },
+    Card { name: "82573E", ids: &[0x108b, 0x108c], ..EM_26_07 },
+    Card { name: "80003ES2LAN", ids: &[0x1096, 0x1098, 0x10ba, 0x10bb], ..EM_26_07 },
+    Card {
+        name: "82562 to 82567 (ICH8 to ICH10)",
+        bus: Bus::Chipset,
+        ids: &[
+            0x1049, 0x104a, 0x104b, 0x104c, 0x104d, 0x10bd, 0x10bf, 0x10c0, 0x10c2, 0x10c3, 0x10c4, 0x10c5,
+            0x10cb, 0x10cc, 0x10cd, 0x10ce, 0x10de, 0x10df, 0x10e5, 0x10f5, 0x1501, 0x1525, 0x294c,
+        ],
+        ..EM_26_07
+    },
+    Card {
+        name: "82577/82578/82579V (PCH)",
+        bus: Bus::Chipset,
+        ids: &[0x10ea, 0x10eb, 0x10ef, 0x10f0, 0x1503],
+        ..EM_26_07
+    },
     Card { name: "82575", queues: 4, ids: &[0x10a7, 0x10a9, 0x10d6], ..IGB },
     Card {
         name: "82576",
@@ -216,7 +281,8 @@ static CARDS: &[Card] = &[
         name: "I210",
         queues: 4,
         steering: Steering::Filter,
-        ids: &[0x1533, 0x1534, 0x1535, 0x1536, 0x1537, 0x1538, 0x157b, 0x157c],
+        source: "igb_rxtx.c eth_igb_rx_init; I210 datasheet 8.10 (RLPML); 0x15f6 since DPDK 25.03",
+        ids: &[0x1533, 0x1534, 0x1535, 0x1536, 0x1537, 0x1538, 0x157b, 0x157c, 0x15f6],
         ..IGB
     },
     Card { name: "I211", queues: 2, ids: &[0x1539], ..IGB },
@@ -237,6 +303,13 @@ static CARDS: &[Card] = &[
         ..VF
     },
     Card { name: "I350 VF", queues: 1, ids: &[0x1520, 0x152f], ..VF },
+    // 0x5502 since DPDK 23.07; 0x15f7, 0x15fd, 0x3101 and 0x125e since 25.03.
+    Card {
+        name: "I225",
+        ids: &[0x15f2, 0x15f3, 0x3100, 0x3101, 0x5502, 0x0d9f, 0x15f8, 0x15f7, 0x15fd],
+        ..IGC
+    },
+    Card { name: "I226", ids: &[0x125b, 0x125c, 0x125d, 0x3102, 0x125e, 0x5503, 0x125f], ..IGC },
 ];
 
 /// The card with these ids.
@@ -264,10 +337,12 @@ impl Card {
         let told = usize::from(mtu) + OVERHEAD;
         match self.filter {
             // 1522 with the checksum, tagged or not (RCTL.LPE).
-            LengthFilter::OnOff | LengthFilter::Register if mtu <= 1500 => 1522 - CHECKSUM,
+            LengthFilter::OnOff | LengthFilter::Register | LengthFilter::RegisterTwoTags if mtu <= 1500 => {
+                1522 - CHECKSUM
+            }
             LengthFilter::OnOff => 16 << 10,
             LengthFilter::Register => told - CHECKSUM,
-            LengthFilter::Mailbox => told + 4 - CHECKSUM,
+            LengthFilter::RegisterTwoTags | LengthFilter::Mailbox => told + 4 - CHECKSUM,
         }
     }
 
@@ -284,7 +359,9 @@ impl Card {
                 }
             }
             // SRRCTL.BSIZEPACKET: any number of KiB; the driver wants room for two tags.
-            LengthFilter::Register | LengthFilter::Mailbox => (longest + 8).next_multiple_of(1024).max(2048),
+            LengthFilter::Register | LengthFilter::RegisterTwoTags | LengthFilter::Mailbox => {
+                (longest + 8).next_multiple_of(1024).max(2048)
+            }
         }
     }
 
@@ -308,19 +385,85 @@ mod tests {
                 assert_eq!(seen.insert(id, card.name), None, "{id:#x}");
             }
         }
-        // The tables of em_ethdev.c, and of igb_ethdev.c with its virtual functions.
+        // The tables of em_ethdev.c, of igb_ethdev.c with its virtual functions, of igc_ethdev.c: in 26.07.
         let of = |driver| CARDS.iter().filter(|c| c.driver == driver).map(|c| c.ids.len()).sum::<usize>();
-        assert_eq!((of("net_e1000_em"), of("net_e1000_igb"), of("net_e1000_igb_vf")), (45, 38, 4));
+        let (em, igb, vf) = (of("net_e1000_em"), of("net_e1000_igb"), of("net_e1000_igb_vf"));
+        assert_eq!((em, igb, vf, of("net_igc")), (147, 39, 4, 16));
+    }
+
+    /// What a driver's file says of itself: lines of JSON that `RTE_PMD_REGISTER_PCI_TABLE` has the build put
+    /// there, and that dpdk-pmdinfo.py reads. Of each driver its name, and vendor and device of each id.
+    fn advertised(file: &[u8]) -> Vec<(String, Vec<(u16, u16)>)> {
+        let text = String::from_utf8_lossy(file);
+        let said = text.split("PMD_INFO_STRING= {\"name\": \"").skip(1);
+        said.filter_map(|said| {
+            let said = &said[..said.find(['}', '\0'])?];
+            let (name, rest) = said.split_once('"')?;
+            let (_, ids) = rest.split_once("\"pci_ids\": [[")?;
+            let ids = ids.split("], [").filter_map(|id| {
+                let mut numbers = id.split(',').map(|n| n.trim().parse().ok());
+                Some((numbers.next()??, numbers.next()??))
+            });
+            Some((name.to_owned(), ids.collect()))
+        })
+        .collect()
     }
 
     #[test]
-    fn the_emulated_cards_are_known() {
+    fn what_a_driver_advertises_is_read() {
+        let file = b"\x7fELF\0PMD_INFO_STRING= {\"name\": \"net_a\", \"kmod\": \"* vfio-pci\", \"pci_ids\": \
+                     [[32902, 4110, 65535, 65535], [32902, 21763, 65535, 65535]]}\0\xff\
+                     PMD_INFO_STRING= {\"name\": \"net_b\", \"pci_ids\": [[1, 2, 3, 4]]}\0";
+        let a = ("net_a".to_owned(), vec![(0x8086, 0x100e), (0x8086, 0x5503)]);
+        assert_eq!(advertised(file), [a, ("net_b".to_owned(), vec![(1, 2)])]);
+        assert_eq!(advertised(b"PMD_INFO_STRING= {\"name\": \"net_c"), [], "cut short");
+    }
+
+    /// The files of e1000's and igc's drivers that the DPDK of this build brings, each once.
+    fn installed() -> Vec<std::path::PathBuf> {
+        let asked = std::process::Command::new("pkg-config").args(["--variable=libdir", "libdpdk"]).output();
+        let Ok(asked) = asked else { return Vec::new() };
+        let libdir = std::path::PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim());
+        let Ok(folders) = std::fs::read_dir(libdir.join("dpdk")) else { return Vec::new() };
+        let folders =
+            folders.filter_map(Result::ok).filter(|f| f.file_name().as_encoded_bytes().starts_with(b"pmds-"));
+        let files = folders.flat_map(|folder| {
+            ["librte_net_e1000.so", "librte_net_igc.so"].map(|name| folder.path().join(name))
+        });
+        files.filter(|file| file.exists()).collect()
+    }
+
+    #[test]
+    fn every_card_that_the_installed_drivers_take_has_a_row() {
+        let files = installed();
+        if files.is_empty() {
+            println!("this DPDK has no file of e1000's drivers: not tested");
+        }
+        for file in files {
+            let drivers = advertised(&std::fs::read(&file).expect("reads"));
+            assert!(!drivers.is_empty(), "{} says nothing of itself", file.display());
+            for (driver, ids) in drivers {
+                println!("{}: {driver} takes {} cards", file.display(), ids.len());
+                assert!(!ids.is_empty(), "{driver}");
+                for (vendor, device) in ids {
+                    let row = find(vendor, device).map(|card| card.driver);
+                    assert_eq!(row, Some(&*driver), "{vendor:04x}:{device:04x} of {driver} has no row");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cards_are_known_by_their_ids() {
         for (id, name) in [
             (0x100e, "82540EM"),
             (0x100f, "82545EM"),
             (0x10d3, "82574L"),
             (0x10c9, "82576"),
             (0x10ca, "82576 VF"),
+            (0x15f3, "I225"),
+            (0x125c, "I226"),
+            (0x15fb, "I219 (PCH since Ice Lake)"),
         ] {
             assert_eq!(find(VENDOR, id).map(|c| c.name), Some(name));
         }

@@ -80,7 +80,7 @@ const CARD: Traits = Traits {
 /// Its default, 32, would have the driver wait for as many frames that were sent.
 const EM: Traits = Traits { thresholds: Thresholds { tx_report: Some(1), ..CARD.thresholds }, ..CARD };
 
-/// Its write-back threshold of 4 would keep frames from us until four are there.
+/// Its write-back threshold of 4 would keep frames from us until four are there; igc's are 4 and 16.
 const IGB: Traits = Traits {
     thresholds: Thresholds { rx_write_back: Some(1), tx_write_back: Some(1), tx_report: None },
     ..CARD
@@ -176,6 +176,8 @@ const TABLE: &[Row] = &[
     Row::plain("net_e1000_em", |_| Ok(EM)),
     Row::plain("net_e1000_igb", |_| Ok(IGB)),
     Row::plain("net_e1000_igb_vf", |_| Ok(IGB)),
+    // Read, not measured: its receive and transmit loops have igb's shape, from 22.11 to 26.07.
+    Row::plain("net_igc", |_| Ok(IGB)),
 ];
 
 const UNKNOWN: Traits = Traits {
@@ -291,6 +293,7 @@ mod tests {
     fn cards_wait_for_their_judgement() {
         let igb = traits_of("net_e1000_igb", "").expect("known");
         assert!(matches!(igb.allowed, Allowed::SeparateOnly(_)));
+        assert_eq!(traits_of("net_igc", ""), Ok(igb));
         assert!(matches!(traits_of("net_ixgbe", "").expect("unknown").allowed, Allowed::SeparateOnly(_)));
     }
 }

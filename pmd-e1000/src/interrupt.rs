@@ -44,8 +44,8 @@ pub(crate) fn wake(info: &PortInfo) -> Result<Wake, String> {
 
 fn wake_of(driver: &str, bound: &str, dir: &Path) -> Result<Wake, String> {
     match (driver, bound) {
-        ("net_e1000_igb" | "net_e1000_igb_vf", "vfio-pci") => Ok(Wake::AsItIs),
-        ("net_e1000_igb" | "net_e1000_igb_vf", _) => Err(format!(
+        ("net_e1000_igb" | "net_e1000_igb_vf" | "net_igc", "vfio-pci") => Ok(Wake::AsItIs),
+        ("net_e1000_igb" | "net_e1000_igb_vf" | "net_igc", _) => Err(format!(
             "each queue of this card interrupts by a message of its own (MSI-X), which {bound} does not \
              pass on: bind it to vfio-pci (docs/hardware.md)"
         )),
@@ -114,6 +114,7 @@ mod tests {
         assert_eq!(of("net_e1000_em", "uio_pci_generic"), Ok(Wake::Unthrottled(dir.join("resource0"))));
         for (driver, bound, says) in [
             ("net_e1000_igb", "uio_pci_generic", "vfio-pci"),
+            ("net_igc", "uio_pci_generic", "vfio-pci"),
             ("net_e1000_em", "vfio-pci", "uio_pci_generic"),
             ("net_memif", "nothing", "no receive interrupt"),
             ("net_pcap", "nothing", "no receive interrupt"),

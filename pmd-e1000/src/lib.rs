@@ -22,9 +22,10 @@
 //!
 //! # The port
 //!
-//! [`port`] is a port that is set up such that landing on it is safe. Its private parts are `rings` (how many
-//! descriptors), `queue_slot` (a queue's pool, in the port or out) and `interrupt` (whether the port can wake
-//! a sleeping thread).
+//! [`port`] is a port that is set up such that landing on it is safe. [`timestamps`] refuses queues whose
+//! frames do not begin where their buffers say, also those of other people's ports. Private are `rings` (how
+//! many descriptors), `queue_slot` (a queue's pool, in the port or out) and `interrupt` (whether the port can
+//! wake a sleeping thread).
 
 pub mod cards;
 pub mod demands;
@@ -40,5 +41,6 @@ mod queue_slot;
 mod rings;
 mod rules;
 pub mod steer;
+pub mod timestamps;
 
 pub use port::{LandingPort, PortError, PortSetup, Queues};

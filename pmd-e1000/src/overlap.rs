@@ -52,6 +52,17 @@ pub fn fits(longest: usize, mtu: u16) -> bool {
     longest.saturating_sub(HEADERS) <= usize::from(stride(mtu)) + SPARE
 }
 
+/// Why a defect forbids overlap, whatever is assumed of the card.
+const fn forbids(erratum: Erratum) -> Option<&'static str> {
+    match erratum {
+        Erratum::No64KCrossing => {
+            Some("no write of this card may cross 64 KiB, which overlapping slots do (erratum 23)")
+        }
+        Erratum::Unproven => Some("nobody has seen datagrams land whole on this card yet"),
+        Erratum::HeldReports => None,
+    }
+}
+
 impl OverlapPolicy {
     /// The policy of a port with these device arguments and this MTU. `assume`: see [`OrderGuard::new`].
     ///
@@ -135,8 +146,7 @@ impl OverlapPolicy {
             let short = "the card is not in the table";
             return Err((short, format!("{short}: {recognised}")));
         };
-        if let Some(erratum) = card.errata.iter().find(|e| **e == Erratum::No64KCrossing) {
-            let short = "no write of this card may cross 64 KiB, which overlapping slots do (erratum 23)";
+        if let Some((erratum, short)) = card.errata.iter().find_map(|e| Some((e, forbids(*e)?))) {
             return Err((short, format!("{}: {erratum}", card.name)));
         }
         let longest = card.longest(self.mtu);
@@ -196,6 +206,26 @@ mod tests {
             assert_eq!(verdict.traits.boundary, 64 << 10);
         }
         assert_eq!(policy(0x10c9, 1500, true).settle().traits.boundary, 0);
+    }
+
+    #[test]
+    fn a_card_that_nobody_has_seen_is_separate_whatever_is_assumed() {
+        // I225, I226, 82541EI, 82567 and 82579V.
+        for id in [0x15f3, 0x125c, 0x1013, 0x10bf, 0x1503] {
+            let verdict = policy(id, 1500, true).settle();
+            assert!(matches!(verdict.traits.allowed, Allowed::SeparateOnly(_)), "{id:#x}");
+            assert!(verdict.why.contains("nobody has seen"), "{verdict}");
+            assert_eq!(verdict.traits.boundary, 0);
+        }
+    }
+
+    #[test]
+    fn a_newer_i219_is_judged_as_an_older_one() {
+        for id in [0x15b8, 0x15fb, 0x0dc7, 0x57b3] {
+            let allowed = |assume| policy(id, 1500, assume).settle().traits.allowed;
+            assert!(matches!(allowed(false), Allowed::SeparateOnly(_)), "{id:#x}");
+            assert_eq!(allowed(true), Allowed::Both, "{id:#x}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::probe::Proofs;
 use crate::queue_slot::QueueSlot;
 use crate::rings::{ring, rx_conf, send_ring, tx_conf};
 use crate::steer::Steering;
+use crate::timestamps::check_timestamps;
 use lm_landing::device::Traits;
 use lm_landing::landing::{HEADROOM, SlotLayout};
 use lm_landing::pool::{LandingPool, PoolConfig};
@@ -182,6 +183,8 @@ impl LandingPort {
             // pool is, or is gone (`LandingPool::lease`).
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
+            // A driver may have been told to stamp frames by others, for all queues there will be.
+            check_timestamps(port.eal(), id, Some(first + i as u16)).map_err(PortError::Timestamps)?;
         }
         let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;

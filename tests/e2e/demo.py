@@ -20,6 +20,8 @@ SIZES = {64: 40_000, 7168: 20_000, 16_384: 12_000, 65_507: 6_000}
 MODES = {"LM": ("--slots=overlapping",), "copying": ("--slots=separate",)}
 # Share of the largest datagrams that may be copied where they should land: those across the region's end.
 MAY_BE_COPIED = 0.02
+# Seconds for a pair.
+PATIENCE = 45
 # Two ends that close at the same moment crash net_memif of DPDK 22.11.
 APART = 0.3
 MAC = {"ping": "02:00:00:00:00:01", "echo": "02:00:00:00:00:02"}
@@ -90,7 +92,7 @@ def run(where, hugepages, size, count, options):
                      "--forward-mode=ping", f"--txsize={size}", f"--count={count}", f"--eth-peer=0,{MAC['echo']}",
                      *options, memory=memory, core=second, log=False) as ping:
             try:
-                ping.fine(45)
+                ping.fine(PATIENCE)
                 time.sleep(APART)
                 if code := echo.stop():
                     raise Failed(f"exit code {code}: {echo}")

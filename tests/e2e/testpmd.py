@@ -34,12 +34,18 @@ def prefix():
     return f"lme{os.getpid()}x{_serial}"
 
 
+def kernel_counts(what):
+    """So many 2 MiB hugepages, as the kernel counts them."""
+    return int(pathlib.Path(f"/sys/kernel/mm/hugepages/hugepages-2048kB/{what}").read_text())
+
+
 def free_hugepages():
-    """2 MiB hugepages that can be had, or 0 if they are out of reach."""
+    """2 MiB hugepages that can be had, or 0 if they are out of reach. Some that are free are promised to whoever has
+    mapped them and not touched them yet."""
     if not os.path.ismount(HUGEPAGES) or not os.access(HUGEPAGES, os.W_OK):
         return 0
     try:
-        return int(pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
+        return kernel_counts("free_hugepages") - kernel_counts("resv_hugepages")
     except OSError:
         return 0
 
@@ -98,6 +104,9 @@ def memories():
             kinds["hugepages, IOVA as PA"] = HUGE_PA
     return kinds
 
+
+# Seconds in which one that is late may still write its summary.
+GRACE = 5
 
 # Those that may still run. They end with us, however we end.
 _alive = []
@@ -165,12 +174,17 @@ class Testpmd:
         return self.process.poll() is None
 
     def wait(self, seconds=60):
-        """Its exit code. One that does not end in time is killed, and the test fails."""
+        """Its exit code. One that does not end in time is ended, and the test fails. It is asked to end before it is killed:
+        then it still says what it counted."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             raise Failed(f"it did not end within {seconds} s: {self}") from None
 
     def signal(self, number):

@@ -16,7 +16,7 @@ use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, register};
 use rte::memzone::{Memzone, MemzoneFlags, iova_of};
 use rte::port::{
     ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, StartError, StopError,
-    TxConf, ports,
+    TxConf, ports, rx_offloads_of,
 };
 use rte::{Burst, Eal, EalError, Mbuf};
 
@@ -302,7 +302,13 @@ fn states_of_a_port(eal: &Eal) {
     assert_eq!(port.start().unwrap_err(), StartError::NotConfigured(PortId(1)));
     let many = PortConfig { rx_queues: 1000, ..PortConfig::default() };
     assert!(matches!(port.configure(&many).unwrap_err(), ConfigureError::Refused { .. }));
+    // What net_ring has; its driver tells nothing of a queue, and there is no port 9.
+    let rx_offloads = dpdk_sys::RTE_ETH_RX_OFFLOAD_SCATTER;
+    port.configure(&PortConfig { rx_offloads, ..PortConfig::default() }).unwrap();
+    let of = |port, queue| rx_offloads_of(eal, PortId(port), queue);
+    assert_eq!((of(1, None), of(1, Some(0)), of(9, None), of(9, Some(0))), (rx_offloads, rx_offloads, 0, 0));
     port.configure(&PortConfig::default()).unwrap();
+    assert_eq!(of(1, None), 0);
     assert_eq!(port.start().unwrap_err(), StartError::NoRxQueue(PortId(1), 0));
     port.rx_queue_setup(0, 0, &RxConf::default(), &pool).unwrap();
     assert_eq!(port.start().unwrap_err(), StartError::NoTxQueue(PortId(1), 0));

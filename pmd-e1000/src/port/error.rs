@@ -11,6 +11,7 @@ use super::plan::LEAST_MTU;
 use crate::demands::Unmet;
 use crate::device::Refused;
 use crate::steer::SteerError;
+use crate::timestamps::Timestamps;
 
 /// A port can't be prepared for landing.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub enum PortError {
     Configure(ConfigureError),
     /// The driver refuses a queue.
     Queue(QueueError),
+    /// What a landing queue receives is stamped.
+    Timestamps(Timestamps),
     /// It is to be reset, and its queues are out.
     Out(PortId),
     /// Its driver can't reset it.
@@ -84,6 +87,7 @@ impl fmt::Display for PortError {
             Self::Steer(port, e) => write!(f, "nothing can be steered on port {port}: {e}"),
             Self::Configure(e) => e.fmt(f),
             Self::Queue(e) => e.fmt(f),
+            Self::Timestamps(e) => e.fmt(f),
             Self::Out(port) => write!(f, "port {port} is started: stop it before it is reset"),
             Self::Reset(e) => e.fmt(f),
         }
@@ -102,6 +106,7 @@ impl error::Error for PortError {
             Self::Steer(_, e) => Some(e),
             Self::Configure(e) => Some(e),
             Self::Queue(e) => Some(e),
+            Self::Timestamps(e) => Some(e),
             Self::Region(..) | Self::Mtu { .. } | Self::NoInterrupt { .. } | Self::Out(_) => None,
         }
     }

@@ -64,7 +64,7 @@ impl StockPort {
             .map_err(|e| text(&e))?;
         port.configure(&config).map_err(|e| text(&e))?;
         // As LM's ports have it: cards tell of each frame at once.
-        let igb = info.driver == "net_e1000_igb";
+        let igb = matches!(&*info.driver, "net_e1000_igb" | "net_igc");
         let rx = RxConf { wthresh: igb.then_some(1), ..RxConf::default() };
         port.rx_queue_setup(0, rxd, &rx, &pool).map_err(|e| text(&e))?;
         let tx = TxConf {

@@ -3,10 +3,11 @@
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 
-use dpdk_sys::{rte_eth_desc_lim, rte_eth_dev_info};
+use dpdk_sys::{rte_eth_conf, rte_eth_desc_lim, rte_eth_dev_info, rte_eth_rxq_info};
 
 use super::status::{MacAddr, PortError};
-use super::{Port, RxConf, TxConf};
+use super::{Port, PortId, RxConf, TxConf};
+use crate::Eal;
 
 /// How many descriptors a ring may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,27 @@ unsafe fn copy(name: *const c_char) -> String {
     }
     // SAFETY: the caller's promise.
     unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+}
+
+/// The `RTE_ETH_RX_OFFLOAD_*` that are in force on a port, whoever has configured it: the port's and, where
+/// the driver tells of them, those of a queue that is set up. A port that there is not, or that is not
+/// configured, has none.
+pub fn rx_offloads_of(_eal: &Eal, id: PortId, queue: Option<u16>) -> u64 {
+    let mut conf = MaybeUninit::<rte_eth_conf>::zeroed();
+    // SAFETY: EAL is initialised. Any port number can be asked for; DPDK fills the structure of a valid one.
+    // Zeroes are a value of it.
+    let port = unsafe {
+        dpdk_sys::rte_eth_dev_conf_get(id.0, conf.as_mut_ptr());
+        conf.assume_init().rxmode.offloads
+    };
+    let Some(queue) = queue else { return port };
+    let mut info = MaybeUninit::<rte_eth_rxq_info>::zeroed();
+    // SAFETY: as above, of any queue number. Many drivers do not tell: then it stays as it is.
+    let own = unsafe {
+        dpdk_sys::rte_eth_rx_queue_info_get(id.0, queue, info.as_mut_ptr());
+        info.assume_init().conf.offloads
+    };
+    port | own
 }
 
 impl Port {

@@ -1,0 +1,86 @@
+//! [`Timestamps`]: nothing lands on a queue whose frames begin with a time stamp.
+//!
+//! Where the device stamps what it receives, it may put the stamp in front of the frame, in the same buffer.
+//! I225 and I226 write 16 bytes (`igc_txrx.c`, `eth_igc_timesync_enable`, DPDK 23.03 and later). Each frame
+//! then lies that much higher in its slot than landing reckons with: no payload meets the one before it, and
+//! a full frame's end falls on the datagram above. LM asks for no stamps. An application that opens its port
+//! itself may, and `rte_eth_timesync_enable` does it on all queues of a port.
+
+use std::{error, fmt};
+
+use dpdk_sys::RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+use rte::Eal;
+use rte::port::{PortId, rx_offloads_of};
+
+/// A queue was to be landed on, and what it receives is stamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// The port.
+    pub port: PortId,
+    /// Its queue; `None`: all of them, by the port's configuration.
+    pub queue: Option<u16>,
+    /// The `RTE_ETH_RX_OFFLOAD_*` that were found.
+    pub offloads: u64,
+}
+
+impl fmt::Display for Timestamps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {}", self.port)?;
+        if let Some(queue) = self.queue {
+            write!(f, ", queue {queue}")?;
+        }
+        write!(
+            f,
+            ": nothing can land where a time stamp lies in front of each frame: its receive offloads are \
+             {:#x}, and RTE_ETH_RX_OFFLOAD_TIMESTAMP ({RTE_ETH_RX_OFFLOAD_TIMESTAMP:#x}) is one of them; \
+             configure port and queue without it, and do not call rte_eth_timesync_enable",
+            self.offloads
+        )
+    }
+}
+
+impl error::Error for Timestamps {}
+
+/// Refuses a queue whose frames are stamped; without a queue, a port that is configured so. A port that is
+/// not configured yet passes: look again when its queue is set up.
+///
+/// # Errors
+/// [`Timestamps`].
+pub fn check_timestamps(eal: &Eal, port: PortId, queue: Option<u16>) -> Result<(), Timestamps> {
+    judge(port, queue, rx_offloads_of(eal, port, queue))
+}
+
+fn judge(port: PortId, queue: Option<u16>, offloads: u64) -> Result<(), Timestamps> {
+    let is_stamped = offloads & RTE_ETH_RX_OFFLOAD_TIMESTAMP != 0;
+    if is_stamped { Err(Timestamps { port, queue, offloads }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dpdk_sys::RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+
+    #[test]
+    fn stamped_queues_are_refused_with_the_value_and_the_way_out() {
+        let offloads = RTE_ETH_RX_OFFLOAD_TIMESTAMP | RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+        let told = judge(PortId(3), Some(2), offloads).expect_err("stamped").to_string();
+        for word in [
+            "port 3, queue 2",
+            &*format!("{offloads:#x}"),
+            "RTE_ETH_RX_OFFLOAD_TIMESTAMP",
+            "configure port and queue without it",
+            "rte_eth_timesync_enable",
+        ] {
+            assert!(told.contains(word), "{word} in: {told}");
+        }
+        let told = judge(PortId(0), None, RTE_ETH_RX_OFFLOAD_TIMESTAMP).expect_err("stamped").to_string();
+        assert!(told.starts_with("port 0: "), "{told}");
+    }
+
+    #[test]
+    fn every_other_offload_passes() {
+        for offloads in [0, RTE_ETH_RX_OFFLOAD_VLAN_STRIP, !RTE_ETH_RX_OFFLOAD_TIMESTAMP] {
+            assert_eq!(judge(PortId(0), Some(0), offloads), Ok(()), "{offloads:#x}");
+        }
+    }
+}
