@@ -90,7 +90,7 @@ impl LandingPort {
         let PortSetup { mtu, rxd, spare_mbufs, .. } = *setup;
         let unmet = |e| PortError::Unmet(id, e);
         check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(unmet)?;
-        check_landing(&info.driver, &args, mtu, eal.release()).map_err(unmet)?;
+        check_landing(&info.driver, &args, mtu, Eal::release()).map_err(unmet)?;
         if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
             return Err(PortError::Region(id, setup.region.max(setup.max_region)));
         }

@@ -102,10 +102,14 @@ impl Stage {
             format!("--vdev=net_memif{i},role={role},id=0,socket-abstract=no,rsize=8,socket={socket}{zero}")
         };
         let prefix = format!("--file-prefix=lmd{}", std::process::id());
-        let mut args = vec!["drops", "-l", "0", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry"];
+        let mut args = vec!["drops", "-l", "0", "-m", "64", "--no-pci", "--no-telemetry"];
         args.extend(["--log-level=4", &prefix]);
         if zero_copy {
             args.push("--single-file-segments");
+        }
+        // From 25.11 on EAL takes one of the two: memory that a peer can map is hugepages.
+        if !zero_copy || Eal::release() < (25, 11) {
+            args.push("--no-huge");
         }
         let args = args.into_iter().map(str::to_owned).chain([vdev(0, "server"), vdev(1, "client")]);
         let (eal, _) = Eal::init(args)?;

@@ -108,7 +108,7 @@ impl NodePort {
         let socket = landing.info().socket;
         let room = config.mtu + 128 + 64;
         let n = HEADER_MBUFS.max(u32::from(landing.setup().txd) + MORE_HEADERS);
-        let head_room = header_room(&landing.info().driver, &arguments(id), eal.release());
+        let head_room = header_room(&landing.info().driver, &arguments(id), Eal::release());
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, head_room, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);

@@ -216,8 +216,9 @@ impl Eal {
         unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
-    /// DPDK's year and month, such as `(22, 11)`: of the library that runs, not of the headers.
-    pub fn release(&self) -> (u32, u32) {
+    /// DPDK's year and month, such as `(22, 11)`: of the library that runs, not of the headers. EAL need not be
+    /// initialised.
+    pub fn release() -> (u32, u32) {
         // SAFETY: both tell a constant of the library.
         unsafe { (dpdk_sys::rte_version_year(), dpdk_sys::rte_version_month()) }
     }

@@ -65,7 +65,7 @@ fn initialise() -> Eal {
     let this = std::env::current_exe().unwrap();
     let wrong = Command::new(this).args(["--exact", "all_that_needs_eal"]).env(WRONG, "1").output().unwrap();
     assert_eq!(wrong.status.code(), Some(TOLD.into()), "{wrong:?}");
-    if (dpdk_sys::RTE_VER_YEAR, dpdk_sys::RTE_VER_MONTH) < (25, 11) {
+    if Eal::release() < (25, 11) {
         // A mistake says what is wrong, and may be corrected.
         let e = Eal::init(["test", "--no-such-option"]).unwrap_err();
         assert!(matches!(e, EalError::Arguments { .. }), "{e}");

@@ -82,7 +82,7 @@ impl Frag {
             whole: pool("frag_whole", WHOLE, room)?,
             // From 23.03 on net_memif gives each segment a buffer of its own where rooms are no larger than
             // its buffers.
-            direct: pool("frag_heads", PIECES, if eal.release() < (23, 3) { 256 } else { 128 + 2112 })?,
+            direct: pool("frag_heads", PIECES, if Eal::release() < (23, 3) { 256 } else { 128 + 2112 })?,
             indirect: pool("frag_pieces", PIECES, 128)?,
         })
     }
