@@ -152,20 +152,28 @@ fn other_cflags() -> Vec<String> {
     flags.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-/// `22.11` of `22.11.11`.
-fn release(version: &str) -> String {
-    version.split('.').take(2).collect::<Vec<_>>().join(".")
+/// The release and the update of a version: 22.11 and 11 of `22.11.11`, 24.11 and 0 of `24.11`.
+fn parts(version: &str) -> (String, u32) {
+    let mut numbers = version.split('.');
+    let release = numbers.by_ref().take(2).collect::<Vec<_>>().join(".");
+    let update = numbers.next().map(|n| n.chars().take_while(char::is_ascii_digit).collect::<String>());
+    (release, update.and_then(|n| n.parse().ok()).unwrap_or(0))
 }
 
 /// Refuses a DPDK that is not in the table.
 fn check_version(version: &str, place: &str) {
     let rows =
         || SUPPORTED.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
-    if rows().any(|(supported, _)| supported == release(version)) {
+    let (release, update) = parts(version);
+    let supports = |row: &str| matches!(parts(row), (of, least) if of == release && least <= update);
+    if rows().any(|(supported, _)| supports(supported)) {
         return;
     }
-    let all: Vec<_> = rows().map(|(release, place)| format!("{release} ({})", place.trim())).collect();
-    let said = format!("DPDK {version} in {place} is not supported; supported: {}", all.join(", "));
+    let all: Vec<_> = rows().map(|(least, place)| format!("{least} ({})", place.trim())).collect();
+    let said = format!(
+        "DPDK {version} in {place} is not supported; supported, with later updates: {}",
+        all.join(", ")
+    );
     if env::var_os(ANY_VERSION).is_none() {
         give_up(&format!("{said}. docs/dpdk-versions.md says how to build with another than the system's"));
     }

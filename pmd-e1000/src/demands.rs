@@ -7,10 +7,12 @@
 
 use std::{error, fmt, fs};
 
+use rte::Release;
 use rte::port::PortInfo;
 
 use crate::devargs::{Devargs, MOST, Memif};
 use crate::device::{driver_of, keys_of};
+use crate::quirks::Quirk;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: u32 = 14;
@@ -64,6 +66,11 @@ pub enum Unmet {
         /// Bytes of IP packet.
         mtu: u16,
     },
+    /// A DPDK whose net_memif delivers other bytes than were sent.
+    Release {
+        /// Which.
+        dpdk: Release,
+    },
     /// A ring that the pool cannot fill.
     Pool {
         /// Descriptors of the ring.
@@ -107,11 +114,16 @@ impl fmt::Display for Unmet {
             Self::Slot { bsize, mtu } => {
                 write!(
                     f,
-                    "net_memif of DPDK 23.03 and later takes more mbufs than it uses where its buffers, here of {bsize} \
-                     bytes, are no longer than a slot: give both ends bsize={} or more",
+                    "net_memif of DPDK 23.03 and later takes more mbufs than it uses where its buffers, \
+                     here of {bsize} bytes, are no longer than a slot: give both ends bsize={} or more",
                     u32::from(*mtu) + SLOT + 1
                 )
             }
+            Self::Release { dpdk } => write!(
+                f,
+                "net_memif of DPDK {dpdk} garbles frames that are sent in pieces: update DPDK (24.11.5 or later, \
+                 25.11.1 or later)"
+            ),
             Self::Pool { ring, mbufs, rxd } => {
                 write!(
                     f,
@@ -178,13 +190,19 @@ pub fn check_sizes(driver: &str, args: &Devargs<'_>, wanted: &Wanted) -> Result<
     Ok(())
 }
 
-/// Whether nothing but what lands is taken from a landing pool, with this DPDK (year and month). What is
-/// taken and given back would leave holes.
+/// Whether this DPDK's driver lands frames as they were sent, and takes nothing from a landing pool but what
+/// lands: what is taken and given back would leave holes.
 ///
 /// # Errors
-/// [`Unmet::Slot`].
-pub fn check_landing(driver: &str, args: &Devargs<'_>, mtu: u16, dpdk: (u32, u32)) -> Result<(), Unmet> {
-    if driver != "net_memif" || dpdk < (23, 3) {
+/// [`Unmet::Release`], [`Unmet::Slot`].
+pub fn check_landing(driver: &str, args: &Devargs<'_>, mtu: u16, dpdk: Release) -> Result<(), Unmet> {
+    if driver != "net_memif" {
+        return Ok(());
+    }
+    if Quirk::GarblesChains.is_in(dpdk) {
+        return Err(Unmet::Release { dpdk });
+    }
+    if !Quirk::TakesInAdvance.is_in(dpdk) {
         return Ok(());
     }
     let Memif { zero_copy, bsize, .. } = Memif::of(args);
@@ -257,12 +275,19 @@ mod tests {
         let at = |args, mtu, dpdk| {
             check_landing("net_memif", &Devargs::parse(args), mtu, dpdk).map_err(|e| e.to_string())
         };
-        assert_eq!(at("bsize=1514", 1500, (22, 11)), Ok(()));
-        assert!(at("bsize=1522", 1500, (23, 3)).expect_err("too short").contains("bsize=1523 or more"));
-        assert_eq!(at("bsize=1523", 1500, (24, 11)), Ok(()));
-        assert_eq!(at("bsize=1514,zero-copy=yes", 1500, (24, 11)), Ok(()), "another way to receive");
-        assert_eq!(at("", 1500, (24, 11)), Ok(()));
-        assert_eq!(check_landing("net_tap", &Devargs::parse("bsize=1"), 1500, (24, 11)), Ok(()));
+        assert_eq!(at("bsize=1514", 1500, Release(22, 11, 0)), Ok(()));
+        assert!(
+            at("bsize=1522", 1500, Release(24, 11, 5)).expect_err("too short").contains("bsize=1523 or more")
+        );
+        assert_eq!(at("bsize=1523", 1500, Release(24, 11, 8)), Ok(()));
+        assert_eq!(
+            at("bsize=1514,zero-copy=yes", 1500, Release(24, 11, 8)),
+            Ok(()),
+            "another way to receive"
+        );
+        assert_eq!(at("", 1500, Release(24, 11, 8)), Ok(()));
+        assert!(at("", 1500, Release(24, 11, 4)).expect_err("garbles").contains("DPDK 24.11.4"));
+        assert_eq!(check_landing("net_tap", &Devargs::parse("bsize=1"), 1500, Release(24, 11, 8)), Ok(()));
     }
 
     #[test]

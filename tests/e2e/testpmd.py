@@ -27,6 +27,13 @@ RUNTIME = "/var/run/dpdk" if os.geteuid() == 0 else os.path.join(os.environ.get(
 _serial = 0
 
 
+def dpdk_release():
+    """Year and month of the DPDK that the programs were built with."""
+    version = subprocess.run(["pkg-config", "--modversion", "libdpdk"], check=True, capture_output=True,
+                             text=True).stdout
+    return tuple(int(n) for n in version.split(".")[:2])
+
+
 def prefix():
     """A file prefix, and a name for anything else, that nobody else has."""
     global _serial

@@ -17,7 +17,7 @@ use lm_proto::wire::Flow;
 use pmd_e1000::{LandingPort, PortSetup};
 use rte::mempool::Mempool;
 use rte::port::{PortId, StopError, TxQueue};
-use rte::{Eal, Mbuf};
+use rte::{Eal, Mbuf, Release};
 
 type Failed = Box<dyn Error>;
 
@@ -108,7 +108,7 @@ impl Stage {
             args.push("--single-file-segments");
         }
         // From 25.11 on EAL takes one of the two: memory that a peer can map is hugepages.
-        if !zero_copy || Eal::release() < (25, 11) {
+        if !zero_copy || Eal::release() < Release(25, 11, 0) {
             args.push("--no-huge");
         }
         let args = args.into_iter().map(str::to_owned).chain([vdev(0, "server"), vdev(1, "client")]);

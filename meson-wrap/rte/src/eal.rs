@@ -216,11 +216,16 @@ impl Eal {
         unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
-    /// DPDK's year and month, such as `(22, 11)`: of the library that runs, not of the headers. EAL need not be
-    /// initialised.
-    pub fn release() -> (u32, u32) {
-        // SAFETY: both tell a constant of the library.
-        unsafe { (dpdk_sys::rte_version_year(), dpdk_sys::rte_version_month()) }
+    /// DPDK's release: of the library that runs, not of the headers. EAL need not be initialised.
+    pub fn release() -> Release {
+        // SAFETY: each tells a constant of the library.
+        unsafe {
+            Release(
+                dpdk_sys::rte_version_year(),
+                dpdk_sys::rte_version_month(),
+                dpdk_sys::rte_version_minor(),
+            )
+        }
     }
 }
 
@@ -313,6 +318,18 @@ unsafe extern "C" fn rang_and_stay(done: *mut c_void) {
     unsafe { rang(done) };
     loop {
         std::thread::park();
+    }
+}
+
+/// A release of DPDK: its year, its month and the number of its stable update, such as 24.11.8. A later one is
+/// greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(pub u32, pub u32, pub u32);
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(year, month, update) = self;
+        write!(f, "{year}.{month:02}.{update}")
     }
 }
 

@@ -40,7 +40,7 @@ pub mod port;
 
 /// The raw bindings, for applications that call DPDK themselves.
 pub use dpdk_sys as sys;
-pub use eal::{Eal, EalError};
+pub use eal::{Eal, EalError, Release};
 pub use errno::Errno;
 pub use mbuf::{Burst, Mbuf};
 

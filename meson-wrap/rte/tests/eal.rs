@@ -18,7 +18,7 @@ use rte::port::{
     ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, StartError, StopError,
     TxConf, ports, rx_offloads_of,
 };
-use rte::{Burst, Eal, EalError, Mbuf};
+use rte::{Burst, Eal, EalError, Mbuf, Release};
 
 struct Collect(Mutex<Vec<(String, String)>>);
 
@@ -65,7 +65,7 @@ fn initialise() -> Eal {
     let this = std::env::current_exe().unwrap();
     let wrong = Command::new(this).args(["--exact", "all_that_needs_eal"]).env(WRONG, "1").output().unwrap();
     assert_eq!(wrong.status.code(), Some(TOLD.into()), "{wrong:?}");
-    if Eal::release() < (25, 11) {
+    if Eal::release() < Release(25, 11, 0) {
         // A mistake says what is wrong, and may be corrected.
         let e = Eal::init(["test", "--no-such-option"]).unwrap_err();
         assert!(matches!(e, EalError::Arguments { .. }), "{e}");

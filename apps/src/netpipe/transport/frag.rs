@@ -7,6 +7,7 @@ use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
 use lm_proto::layout::stride;
 use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
+use pmd_e1000::quirks::Quirk;
 use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
 use rte::mempool::Mempool;
 use rte::port::PortId;
@@ -65,6 +66,8 @@ impl Frag {
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
+        // A fragment is to stay in one of net_memif's buffers.
+        let heads = if Quirk::SegmentsApart.is_in(Eal::release()) { 128 + 2112 } else { 256 };
         // net_memif's peer reads the very buffers, so its ring must not be filled to the brim.
         let few = settings.stock_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {
@@ -80,9 +83,7 @@ impl Frag {
             copied: 0,
             port,
             whole: pool("frag_whole", WHOLE, room)?,
-            // From 23.03 on net_memif gives each segment a buffer of its own where rooms are no larger than
-            // its buffers.
-            direct: pool("frag_heads", PIECES, if Eal::release() < (23, 3) { 256 } else { 128 + 2112 })?,
+            direct: pool("frag_heads", PIECES, heads)?,
             indirect: pool("frag_pieces", PIECES, 128)?,
         })
     }

@@ -2,8 +2,9 @@
 
 use lm_proto::wire::{BROADCAST, Flow, Mac};
 use pmd_e1000::demands::{self, Wanted};
-use pmd_e1000::devargs::Devargs;
+use pmd_e1000::devargs::{Devargs, Memif};
 use pmd_e1000::device::arguments;
+use pmd_e1000::quirks::Quirk;
 use rte::mempool::Mempool;
 use rte::port::{Port, PortConfig, PortId, RxConf, RxQueue, StartError, TxConf, TxQueue};
 use rte::{Burst, Eal, Mbuf};
@@ -58,7 +59,14 @@ impl StockPort {
             tx_offloads: info.tx_offload_capa & rte::sys::RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
             ..PortConfig::default()
         };
-        let room = HEADROOM + (mtu + 64).max(2048);
+        let mut room = (mtu + 64).max(2048);
+        if info.driver == "net_memif" && Quirk::TakesInAdvance.is_in(Eal::release()) {
+            // With as much room as in a buffer, its other way to receive leaves a frame that the peer sends in
+            // pieces a chain.
+            let bsize = Memif::of(&Devargs::parse(&args)).bsize;
+            room = room.min(u16::try_from(bsize).unwrap_or(u16::MAX).saturating_sub(1));
+        }
+        let room = HEADROOM + room;
         let n = u32::from(rxd) + spare_mbufs;
         let pool = Mempool::pktmbuf(eal, &format!("plain_{id}"), n, 256, 0, room, info.socket)
             .map_err(|e| text(&e))?;

@@ -5,6 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pmd_e1000::devargs::{Devargs, Memif};
+use pmd_e1000::quirks::Quirk;
+use rte::Release;
 use rte::port::PortId;
 
 /// Bytes of an mbuf for headers, and of its headroom.
@@ -31,11 +33,10 @@ pub enum Client {
     ZeroCopy,
 }
 
-/// Bytes of a header's mbuf, and of its headroom, on a port with these arguments. net_memif of DPDK 23.03 and
-/// later gives each segment a buffer of its own where a burst's mbufs are all of one pool whose room is no
-/// larger than a buffer.
-pub(super) fn header_room(driver: &str, args: &str, dpdk: (u32, u32)) -> u16 {
-    if driver != "net_memif" || dpdk < (23, 3) {
+/// Bytes of a header's mbuf, and of its headroom, on a port with these arguments: a frame is to stay in one
+/// buffer ([`Quirk::SegmentsApart`]).
+pub(super) fn header_room(driver: &str, args: &str, dpdk: Release) -> u16 {
+    if driver != "net_memif" || !Quirk::SegmentsApart.is_in(dpdk) {
         return HEADER_ROOM;
     }
     u16::try_from(Memif::of(&Devargs::parse(args)).bsize.saturating_add(128 + 64)).unwrap_or(u16::MAX)
@@ -117,11 +118,11 @@ mod tests {
 
     #[test]
     fn headers_have_more_room_than_a_buffer_of_memif_has() {
-        assert_eq!(header_room("net_memif", "id=0", (22, 11)), HEADER_ROOM);
-        assert_eq!(header_room("net_e1000_igb", "", (24, 11)), HEADER_ROOM);
-        assert!(header_room("net_memif", "id=0", (23, 3)) > 128 + 2048);
-        assert!(header_room("net_memif", "id=0,bsize=9014", (24, 11)) > 128 + 9014);
-        assert_eq!(header_room("net_memif", "bsize=99999", (24, 11)), u16::MAX);
+        assert_eq!(header_room("net_memif", "id=0", Release(22, 11, 0)), HEADER_ROOM);
+        assert_eq!(header_room("net_e1000_igb", "", Release(24, 11, 0)), HEADER_ROOM);
+        assert!(header_room("net_memif", "id=0", Release(23, 3, 0)) > 128 + 2048);
+        assert!(header_room("net_memif", "id=0,bsize=9014", Release(24, 11, 0)) > 128 + 9014);
+        assert_eq!(header_room("net_memif", "bsize=99999", Release(24, 11, 0)), u16::MAX);
     }
 
     #[test]

@@ -1,0 +1,55 @@
+//! What drivers do in some releases of DPDK and not in others: one table, asked when the program runs, since
+//! the library may be another update than the one that the program was built with.
+
+use rte::Release;
+
+/// Something that a driver does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quirk {
+    /// net_memif, sending: each segment has a buffer of its own where the mbufs of a burst are all of one pool
+    /// whose room is no larger than a buffer.
+    SegmentsApart,
+    /// net_memif, receiving: 32 mbufs are taken where their room is no smaller than a buffer, and those that
+    /// are not used are given back.
+    TakesInAdvance,
+    /// net_memif, receiving from a peer that sends chains: what is in the second buffer overwrites what was in
+    /// the first.
+    GarblesChains,
+}
+
+/// The quirk, the first release that has it, and the first that has it no longer.
+type Row = (Quirk, Release, Release);
+
+/// Not seen to end so far.
+const NEVER: Release = Release(u32::MAX, 0, 0);
+
+const TABLE: &[Row] = &[
+    (Quirk::SegmentsApart, Release(23, 3, 0), NEVER),
+    (Quirk::TakesInAdvance, Release(23, 3, 0), NEVER),
+    // Mended in the stable updates of 24.11 and 25.11.
+    (Quirk::GarblesChains, Release(23, 3, 0), Release(24, 11, 5)),
+    (Quirk::GarblesChains, Release(25, 3, 0), Release(25, 11, 1)),
+];
+
+impl Quirk {
+    /// Whether this release has it.
+    pub fn is_in(self, release: Release) -> bool {
+        TABLE.iter().any(|&(quirk, first, end)| quirk == self && (first..end).contains(&release))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_end_what_they_mend() {
+        let garbles = |update| Quirk::GarblesChains.is_in(update);
+        assert!(!garbles(Release(22, 11, 11)));
+        assert!(garbles(Release(23, 11, 2)) && garbles(Release(24, 11, 4)) && garbles(Release(25, 11, 0)));
+        assert!(!garbles(Release(24, 11, 8)) && !garbles(Release(25, 11, 4)) && !garbles(Release(26, 3, 0)));
+        assert!(!Quirk::SegmentsApart.is_in(Release(22, 11, 11)));
+        assert!(Quirk::SegmentsApart.is_in(Release(26, 7, 0)));
+    }
+}
