@@ -13,7 +13,7 @@ class Kernel:
     def __init__(self, root, version):
         self.version = version
         self.compressed = root / f"boot/vmlinuz-{version}"
-        self.modules = root / f"lib/modules/{version}"
+        self.modules = modules(root) / version
         self.bare = root / "vmlinux"
 
     def image(self):
@@ -38,6 +38,11 @@ class Kernel:
                 depends = re.search(rb"\0depends=([^\0]*)\0", data)
                 return data, [d for d in (depends[1].decode() if depends else "").split(",") if d]
         raise FileNotFoundError(f"no module {name} in {self.modules}")
+
+
+def modules(root):
+    """Where an unpacked package has its modules: below /usr from Debian 13 on."""
+    return next(path for path in (root / "usr/lib/modules", root / "lib/modules") if path.exists())
 
 
 def bare(bzimage):
@@ -67,7 +72,7 @@ def fetch(cache):
         run(["dpkg", "-x", deb, scratch])
         deb.unlink()
         scratch.rename(root)
-    (version,) = (path.name for path in (root / "lib/modules").iterdir())
+    (version,) = (path.name for path in modules(root).iterdir())
     return Kernel(root, version)
 
 
