@@ -43,4 +43,4 @@ pub use buffer::SendBuffer;
 pub use engine::{ReceiverConfig, ReceiverError};
 pub use message::Message;
 pub use receiver::{Lander, Receiver};
-pub use sender::{Sender, SenderConfig, SenderError, SenderStats, WouldBlock};
+pub use sender::{Sender, SenderConfig, SenderError, SenderStats, Unsent, WouldBlock};
