@@ -164,7 +164,8 @@ fn run() -> Result<(), Failed> {
         .chain([format!("--file-prefix=lma{}", std::process::id())])
         .chain([vdev(0, "server"), vdev(1, "client"), vdev(2, "server"), vdev(3, "client")]);
     let eal = Eal::init(args)?;
-    let config = |at: SocketAddrV4, peer: usize| Config::new(*at.ip()).udp_port(at.port()).peer_mac(MACS[peer]);
+    let config =
+        |at: SocketAddrV4, peer: usize| Config::new(*at.ip()).udp_port(at.port()).peer_mac(MACS[peer]);
     let mut a = Port::open(&eal, "net_memif0", config(A, 1))?;
     let mut b = Port::open(&eal, "net_memif1", config(B, 0))?;
     until(|| Ok(a.is_up() && b.is_up()))?;

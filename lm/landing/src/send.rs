@@ -192,7 +192,9 @@ impl SendSlot {
         let start = packets.len();
         let slot = self.slot();
         let (base, iova, in_flight) = (slot.start, slot.iova, slot.info.0);
-        let Some(frames) = cut.of(frames, slot.len, |offset, _| Some(iova + offset as u64)) else { return Err(self) };
+        let Some(frames) = cut.of(frames, slot.len, |offset, _| Some(iova + offset as u64)) else {
+            return Err(self);
+        };
         if !headers.alloc_many(frames.len() as u16, packets) {
             return Err(self);
         }

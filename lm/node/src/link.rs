@@ -315,7 +315,11 @@ impl Outlet {
             }
             Err(Unsent::NotNow(message)) => Err(WouldBlock(message)),
             Err(Unsent::NotFromHere(message)) => {
-                if self.send_copy(&message, ends) { Ok(SentFrom::Copy) } else { Err(WouldBlock(message)) }
+                if self.send_copy(&message, ends) {
+                    Ok(SentFrom::Copy)
+                } else {
+                    Err(WouldBlock(message))
+                }
             }
         }
     }

@@ -142,7 +142,8 @@ mod tests {
     /// Port `id` of two, on a wire with the other one.
     fn open(eal: &Eal, id: u8) -> (NodePort, Link) {
         let flow = if id == 0 { FLOW } else { FLOW.reversed() };
-        let config = PortConfig { peer_mac: Some([2, 0, 0, 0, 0, 2 - id]), ..PortConfig::new(flow) };
+        let mut config = PortConfig::new(flow);
+        config.peer_mac = Some([2, 0, 0, 0, 0, 2 - id]);
         let mut port = NodePort::open(eal, PortId(id.into()), &config).expect("a port");
         port.start(eal, &config, &Identity::default(), || false).expect("it starts");
         let link = port.link.take().expect("a link");

@@ -6,7 +6,7 @@ use lm_proto::layout::Layout;
 use lm_proto::wire::{HEADERS, UDP};
 use rte::Mbuf;
 
-use super::{INLINE, Sender};
+use super::Sender;
 
 impl Sender {
     /// A datagram of one frame of up to `most` bytes as one mbuf, its payload copied behind the headers;
