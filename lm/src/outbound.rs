@@ -140,9 +140,9 @@ impl Outbound<'_> {
         self.put(Content::Buffer(buffer), to)
     }
 
-    /// Sends a received message on from where it lies, without a copy. Its source is this node's address and
-    /// UDP port. A message that lies where a device cannot read it in one piece is copied, if a buffer is
-    /// free.
+    /// Sends a received message on from where it lies: full frames without a copy, a message of one frame
+    /// copied behind its headers, which costs less. Its source is this node's address and UDP port. A message
+    /// that lies where a device cannot read it in one piece is copied at once.
     pub fn forward(&mut self, message: Message, to: SocketAddrV4) -> Sent {
         self.put(Content::Message(message), to)
     }
