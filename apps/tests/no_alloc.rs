@@ -42,8 +42,8 @@ static ALLOCATOR: Counting = Counting;
 const COUNT_TO: &str = "LM_COUNT_TO";
 const FEW: u64 = 2000;
 const MANY: u64 = 12_000;
-/// What may be allocated beside: nothing that grows with time; but `ping` meets classes of round trips for the
-/// first time. One allocation a datagram of one of the five sizes would be 2000.
+/// What may be allocated beside: nothing that grows with time; but `ping` meets classes of round trips for
+/// the first time. One allocation a datagram of one of the five sizes would be 2000.
 const BESIDE: u64 = 20;
 const CLASSES: u64 = 1500;
 

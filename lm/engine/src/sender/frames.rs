@@ -44,8 +44,8 @@ impl Sender {
         self.id
     }
 
-    /// An mbuf for the bytes of a datagram's only frame, if they are no more than `most` and there is one with
-    /// room for them.
+    /// An mbuf for the bytes of a datagram's only frame, if they are no more than `most` and there is one
+    /// with room for them.
     pub(super) fn inline(&mut self, layout: &Layout, most: usize) -> Option<Mbuf> {
         if layout.fragments() > 1 {
             return None;

@@ -16,12 +16,15 @@ use crate::message::Message;
 /// Bytes of the longest frame that is copied behind its headers instead of being shown where it lies: one of
 /// MTU 1500.
 ///
-/// To show a frame takes two mbufs more (its piece, and the record of who holds the memory), a callback, and a
-/// second descriptor. Measured with lm-netpipe over net_memif with a zero-copy client on an AMD EPYC, µs of a
-/// round trip, interleaved: 512 B 1.31 copied, 1.48 shown; 1024 B 1.40 and 1.56; 1472 B 1.50 and 1.68. In a
-/// datagram of many frames the copies lose: 16,384 B 5.97 with all but the last frame shown, 7.28 with none.
-/// So full frames of several are shown, and a shorter last one is copied: 7168 B 3.6 and, with that one shown,
-/// 4.3. One constant serves all devices: none shows frames for less.
+/// To show a frame takes two mbufs more (its piece, and the record of who holds the memory), a callback and
+/// a second descriptor. Measured with lm-netpipe over net_memif, with a zero-copy client, on an AMD EPYC, in
+/// µs of a round trip, quickest blocks, one build with several thresholds in turn: 512 B 1.27 copied, 1.44
+/// shown; 1024 B 1.42 and 1.52. In a datagram of many frames the copies lose: 16,384 B 5.97 with all but the
+/// last frame shown, 7.28 with none. So full frames of several are shown, and a shorter last one is copied:
+/// 7168 B 4.37 and, with that one shown, 5.04.
+///
+/// One constant for all devices: a card takes a second descriptor for a second segment as net_memif does.
+/// That it costs less there would have to be measured.
 pub const COPIED: usize = 1514;
 
 /// How a payload goes out: all of it follows from its length.
@@ -77,9 +80,9 @@ impl Plan {
 }
 
 impl Sender {
-    /// Sends a message's payload from where it lies: a segment of headers in front of each piece. What lies in
-    /// one frame of up to [`COPIED`] bytes, and a last frame that is not full, is copied behind its headers,
-    /// which costs less. The memory goes back when the device is done with it.
+    /// Sends a message's payload from where it lies: a segment of headers in front of each piece. What lies
+    /// in one frame of up to [`COPIED`] bytes, and a last frame that is not full, is copied behind its
+    /// headers, which costs less. The memory goes back when the device is done with it.
     ///
     /// # Errors
     /// [`Unsent`] with the message.
