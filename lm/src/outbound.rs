@@ -78,6 +78,9 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Outbox {
     waiting: VecDeque<Waiting>,
+    /// Peers for which something still waits, while what waits is sent; empty but for then. It keeps its
+    /// memory, so that a flush does not allocate.
+    held: Vec<u32>,
     dropped: u64,
 }
 
@@ -137,9 +140,9 @@ impl Outbound<'_> {
         self.put(Content::Buffer(buffer), to)
     }
 
-    /// Sends a received message on from where it lies, without a copy. Its source is this node's address and
-    /// UDP port. A message that lies where a device cannot read it in one piece is copied, if a buffer is
-    /// free.
+    /// Sends a received message on from where it lies: full frames without a copy, a message of one frame
+    /// copied behind its headers, which costs less. Its source is this node's address and UDP port. A message
+    /// that lies where a device cannot read it in one piece is copied at once.
     pub fn forward(&mut self, message: Message, to: SocketAddrV4) -> Sent {
         self.put(Content::Message(message), to)
     }
@@ -178,7 +181,7 @@ impl Outbound<'_> {
     /// Sends what waits, as far as it can go now. Returns how many messages went or were dropped.
     pub(crate) fn flush(&mut self) -> usize {
         let mut done = 0;
-        let mut held: Vec<u32> = Vec::new();
+        let mut held = std::mem::take(&mut self.outbox.held);
         for _ in 0..self.outbox.waiting.len() {
             let Some(Waiting { content, flow, since }) = self.outbox.waiting.pop_front() else { break };
             let content = match if held.contains(&flow.dst) { Err(content) } else { self.go(content, flow) } {
@@ -196,6 +199,8 @@ impl Outbound<'_> {
             held.push(flow.dst);
             self.outbox.waiting.push_back(Waiting { content, flow, since });
         }
+        held.clear();
+        self.outbox.held = held;
         done
     }
 
@@ -205,17 +210,10 @@ impl Outbound<'_> {
             Content::Buffer(buffer) => {
                 self.outlet.send(buffer, &ends).map_err(|WouldBlock(b)| Content::Buffer(b))
             }
-            Content::Message(message) => match self.outlet.send_message(message, &ends) {
-                Ok(()) => Ok(()),
-                // If the queue is empty and the message still does not go, the device cannot read it where it
-                // lies.
-                Err(WouldBlock(message)) => {
-                    if self.outlet.sender.flush() == 0 && self.outlet.send_copy(&message, &ends) {
-                        return Ok(());
-                    }
-                    Err(Content::Message(message))
-                }
-            },
+            Content::Message(message) => {
+                let sent = self.outlet.send_message(message, &ends);
+                sent.map(drop).map_err(|WouldBlock(m)| Content::Message(m))
+            }
         }
     }
 }

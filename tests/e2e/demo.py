@@ -33,6 +33,9 @@ class Score:
 
     medians: list = field(default_factory=list)
     p99s: list = field(default_factory=list)
+    p999s: list = field(default_factory=list)
+    # Of all rounds.
+    max: float = 0.0
     # Datagrams, bytes and copies, received by either end.
     datagrams: int = 0
     bytes: int = 0
@@ -50,6 +53,8 @@ class Score:
         if ping["count"]:
             self.medians.append(ping["median_ns"] / 1000)
             self.p99s.append(ping["p99_ns"] / 1000)
+            self.p999s.append(ping["p999_ns"] / 1000)
+            self.max = max(self.max, ping["max_ns"] / 1000)
         self.lost += client["lost"]
         self.mismatched += client["mismatched"]
         self.fragments = round(client["sent_frames"] / max(client["sent_datagrams"], 1))
@@ -67,7 +72,8 @@ class Score:
     def row(self, size):
         mbps = 2 * size * 8 / self.median()
         copied = 100 * self.copied_bytes / max(self.bytes, 1)
-        return f"{self.median():>9.2f} {statistics.median(self.p99s):>8.2f} {mbps:>8.0f} {copied:>7.2f}"
+        late = f"{statistics.median(self.p99s):>8.2f} {statistics.median(self.p999s):>8.2f} {self.max:>8.0f}"
+        return f"{self.median():>9.2f} {late} {mbps:>8.0f} {copied:>7.2f}"
 
 
 def cores():
@@ -117,10 +123,10 @@ def both(ping, echo):
 def show(scores, hugepages, why):
     memory = "zero-copy client, hugepages" if hugepages else f"plain copying rings on both sides, as {why}"
     places = "cores {} and {}".format(*cores()) if len(set(cores())) > 1 else "one core for both: times mean little"
-    head = f"{'median':>9} {'p99':>8} {'Mb/s':>8} {'copied':>7}"
-    units = f"{'µs':>9} {'µs':>8} {'':>8} {'%':>7}"
+    head = f"{'median':>9} {'p99':>8} {'p99.9':>8} {'max':>8} {'Mb/s':>8} {'copied':>7}"
+    units = f"{'µs':>9} {'µs':>8} {'µs':>8} {'µs':>8} {'':>8} {'%':>7}"
     print(f"\nRound trips over net_memif ({memory}), two processes, {places}, {ROUNDS} rounds, medians\n")
-    print(f"{'':>7} {'':>9} {'':>9} | {'LM: datagrams land':^35} | {'copied together, same wire':^35} |")
+    print(f"{'':>7} {'':>9} {'':>9} | {'LM: datagrams land':^53} | {'copied together, same wire':^53} |")
     print(f"{'bytes':>7} {'fragments':>9} {'datagrams':>9} | {head} | {head} | {'ratio':>6}")
     print(f"{'':>7} {'':>9} {'':>9} | {units} | {units} |")
     for size in SIZES:

@@ -17,7 +17,7 @@ from testpmd import HUGE_VA, NO_HUGE, ROOT, Testpmd, free_hugepages, prefix
 
 BINARY = pathlib.Path(os.environ.get("LM_NETPIPE") or
                       pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release/lm-netpipe")
-PORTED = ("lm", "lm-copy", "ip-frag", "bare")
+PORTED = ("lm", "lm-copy", "ip-frag", "bare", "bare-sum")
 A, B = "198.18.9.1", "198.18.9.2"
 UDP = (7700, 9700)
 # Two ends that close at the same moment crash net_memif of DPDK 22.11.

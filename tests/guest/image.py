@@ -106,7 +106,7 @@ class Image:
 
         def want(name):
             name = name.replace("-", "_")
-            if name not in wanted:
+            if name not in wanted and name not in self.kernel.built_in:
                 wanted[name], needs = self.kernel.module(name)
                 for need in needs:
                     want(need)

@@ -15,6 +15,9 @@ class Kernel:
         self.compressed = root / f"boot/vmlinuz-{version}"
         self.modules = modules(root) / version
         self.bare = root / "vmlinux"
+        listed = self.modules / "modules.builtin"
+        self.built_in = {line.rsplit("/", 1)[-1].removesuffix(".ko").replace("-", "_")
+                         for line in (listed.read_text().split() if listed.exists() else ())}
 
     def image(self):
         """What QEMU boots: the bare vmlinux if it can be had, since that starts 3 s sooner."""
@@ -28,7 +31,7 @@ class Kernel:
         return self.bare
 
     def module(self, name):
-        """A module's path and the names of those that it needs. Built-in ones are not there."""
+        """A module's data and the names of those that it needs. Those in `built_in` have no file."""
         spellings = {name.replace("-", "_"), name.replace("_", "-")}
         for spelling in sorted(spellings):
             for path in self.modules.rglob(f"{spelling}.ko*"):

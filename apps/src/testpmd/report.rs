@@ -106,16 +106,17 @@ fn pings(t: &Tally) {
     if t.engine.ping.is_empty() {
         return;
     }
-    say!("  ping: bytes      count    min us median us    p99 us    max us      lost mismatched");
+    say!("  ping: bytes      count    min us median us    p99 us  p99.9 us    max us      lost mismatched");
     let us = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.2}", ns as f64 / 1000.0));
     for (size, ping) in t.engine.ping.iter().take(ROWS) {
         let h = &ping.round_trips;
         say!(
-            "  {size:>11} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
+            "  {size:>11} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
             h.count(),
             us(h.min()),
             us(h.quantile(0.5)),
             us(h.quantile(0.99)),
+            us(h.quantile(0.999)),
             us(h.max()),
             ping.lost,
             ping.mismatched

@@ -6,7 +6,7 @@ use bytes::BufMut;
 use bytes::buf::UninitSlice;
 use lm_landing::SendSlot;
 
-use lm_proto::alf::{Blocks, ChecksumMode};
+use lm_proto::alf::{Blocks, ChecksumMode, Sums};
 use lm_proto::layout::Geometry;
 
 /// A buffer for one datagram, in DPDK's memory. Fill it with [`io::Write`], with [`BufMut`], or in place with
@@ -18,8 +18,8 @@ pub struct SendBuffer {
 }
 
 impl SendBuffer {
-    pub(crate) fn new(slot: SendSlot, geometry: Geometry, mode: ChecksumMode) -> Self {
-        Self { slot, blocks: Blocks::new(geometry), mode }
+    pub(crate) fn new(slot: SendSlot, geometry: Geometry, sums: Sums, mode: ChecksumMode) -> Self {
+        Self { slot, blocks: Blocks::reusing(geometry, sums), mode }
     }
 
     /// Bytes of payload so far.

@@ -22,7 +22,8 @@
 //! A [`SendBuffer`], in the module [`buffer`], is memory with holes where the headers will be. The program
 //! writes its payload there, by [`std::io::Write`] or block by block. A [`Sender`], in the module [`sender`],
 //! fills the holes and sends the fragments, the last one first. It never blocks: what finds no room in the
-//! queue comes back in a [`WouldBlock`].
+//! queue comes back in a [`WouldBlock`]. A [`Message`] that is sent on comes back in an [`Unsent`], which
+//! tells that from memory that devices cannot read.
 //!
 //! # Threads
 //!
@@ -43,4 +44,4 @@ pub use buffer::SendBuffer;
 pub use engine::{ReceiverConfig, ReceiverError};
 pub use message::Message;
 pub use receiver::{Lander, Receiver};
-pub use sender::{Sender, SenderConfig, SenderError, SenderStats, WouldBlock};
+pub use sender::{Sender, SenderConfig, SenderError, SenderStats, Unsent, WouldBlock};

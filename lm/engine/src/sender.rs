@@ -2,29 +2,28 @@
 //!
 //! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or has a payload sent from where
 //! it lies. What the queue does not take at once waits in the sender. `frames` makes the frames of a
-//! datagram, `stage` brings them to the queue.
+//! datagram, `message` those of a payload that lies elsewhere, `stage` brings them to the queue.
 
 mod config;
 mod error;
 mod frames;
+mod message;
 mod stage;
 
 pub use self::config::{SenderConfig, SenderStats};
-pub use self::error::{SenderError, WouldBlock};
+pub use self::error::{SenderError, Unsent, WouldBlock};
+pub use self::message::COPIED;
 
 use std::collections::VecDeque;
 
-use lm_landing::send::show;
-use lm_landing::{Payload, SendPool};
+use lm_landing::SendPool;
+use lm_landing::send::Cut;
 use rte::mempool::Mempool;
 use rte::port::TxQueue;
 use rte::{Burst, Mbuf};
 
 use crate::buffer::SendBuffer;
-use crate::message::Message;
-use lm_proto::alf::{self, ChecksumMode, Ends};
-use lm_proto::layout::Layout;
-use lm_proto::wire::{HEADERS, MAX_PAYLOAD, UDP};
+use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -32,13 +31,14 @@ const STAGE: usize = 128;
 /// Urgent frames that wait for room at most.
 const URGENT: usize = 32;
 
-/// Bytes of a frame that is copied as a whole into the mbuf that has its headers: showing the payload's
-/// memory would cost more.
+/// Bytes of a filled buffer's only frame that is copied as a whole into an mbuf: showing the buffer's memory
+/// would cost more. From 512 bytes on copying was no quicker (net_memif, AMD EPYC).
 const INLINE: usize = 192;
 
-/// Room that an mbuf for headers has at least: DPDK's headroom, and as many bytes for headers, padding and
-/// tag.
-const HEADERS_ROOM: usize = 256;
+/// What an mbuf's data begin behind: DPDK's headroom.
+const HEADROOM: usize = 128;
+/// Room that an mbuf for headers has at least: the headroom, and as many bytes for headers, padding and tag.
+const HEADERS_ROOM: usize = 2 * HEADROOM;
 
 /// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
 pub struct Sender {
@@ -52,6 +52,13 @@ pub struct Sender {
     /// What goes behind that, and before anything else.
     urgent: VecDeque<Mbuf>,
     made: Vec<Mbuf>,
+    /// Bytes of the longest frame of a message that is copied: an mbuf has room for it.
+    copied: usize,
+    /// The parts of a datagram that are shown, and the mbufs that show them: empty between two datagrams.
+    cut: Cut,
+    shown: Vec<Mbuf>,
+    /// Memory for the sums of the next buffers.
+    sums: Vec<Sums>,
     /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
     room: u32,
     stats: SenderStats,
@@ -92,6 +99,10 @@ impl Sender {
             staged: Box::new(Burst::new()),
             urgent: VecDeque::with_capacity(URGENT),
             made: Vec::with_capacity(STAGE),
+            copied: COPIED.min(room - HEADROOM),
+            cut: Cut::default(),
+            shown: Vec::with_capacity(STAGE),
+            sums: Vec::new(),
             room: 0,
             stats: SenderStats::default(),
         })
@@ -108,7 +119,8 @@ impl Sender {
             slot = self.pool.take();
         }
         let slot = slot?;
-        Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
+        let sums = self.sums.pop().unwrap_or_default();
+        Some(SendBuffer::new(slot, self.config.geometry, sums, self.config.checksum))
     }
 
     /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer
@@ -127,88 +139,25 @@ impl Sender {
         let SendBuffer { slot, blocks, mode } = buffer;
         let n = layout.fragments();
         if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
-            && let Some(mut mbuf) = self.inline(&layout)
+            && let Some(mut mbuf) = self.inline(&layout, INLINE)
         {
             if let Some(to) = mbuf.data_mut().filter(|to| to.len() == frame.len()) {
                 to.copy_from_slice(frame);
                 self.made.push(mbuf);
                 self.stage(blocks.len());
+                self.sums.push(blocks.into_sums());
             } else {
                 self.give_up();
             }
             return Ok(());
         }
         let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
-        if let Err(slot) = slot.into_packets(frames, &self.headers, &mut self.made) {
+        if let Err(slot) = slot.into_packets(frames, &mut self.cut, &self.headers, &mut self.made) {
             self.stats.would_block += 1;
             return Err(WouldBlock(SendBuffer { slot, blocks, mode }));
         }
         self.stage(blocks.len());
-        Ok(())
-    }
-
-    /// Sends a message's payload from where it lies: a segment of headers in front of each piece, no copy but
-    /// of frames of up to 192 bytes. Its memory goes back when the device is done with it.
-    ///
-    /// # Errors
-    /// [`WouldBlock`] with the message, as for [`Sender::send`], or if a piece of it is not contiguous for
-    /// devices.
-    pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
-        let (whole, payload) = message.into_parts();
-        self.send_payload(payload, ends).map_err(|WouldBlock(p)| WouldBlock(Message::new(whole, p)))
-    }
-
-    /// The same for any payload in DPDK's memory.
-    ///
-    /// # Errors
-    /// As for [`Sender::send_message`]; always if it is longer than any datagram's.
-    pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), WouldBlock<Payload>> {
-        if payload.bytes().len() > MAX_PAYLOAD || !self.is_clear() {
-            return Err(WouldBlock(payload));
-        }
-        let (geometry, len) = (self.config.geometry, payload.bytes().len());
-        if let Some(frame) = self.small(payload.bytes(), ends) {
-            self.made.push(frame);
-            self.stage(len);
-            return Ok(());
-        }
-        let layout = Layout::of_udp(geometry, len + UDP);
-        // Where piece `i` lies in the payload.
-        let place = |i: usize| {
-            let (piece, start) = (layout.piece(i), i * geometry.stride());
-            // A fragment of padding and tag has none, beyond the payload's end.
-            let from = (start + piece.start - UDP).min(len);
-            from..(from + piece.len()).min(len)
-        };
-        let seal = self.seal(layout, ends, (0..layout.fragments()).map(|i| &payload.bytes()[place(i)]));
-        let filled = (0..layout.fragments()).rev().filter(|&i| !layout.piece(i).is_empty());
-        let parts: Vec<_> = filled.clone().map(place).collect();
-        let Some(mut heads) = self.heads(&seal) else {
-            self.stats.would_block += 1;
-            return Err(WouldBlock(payload));
-        };
-        // An empty payload is all headers.
-        if !parts.is_empty()
-            && let Err(payload) = show(payload, parts, &self.headers, &mut self.made)
-        {
-            self.stats.would_block += 1;
-            return Err(WouldBlock(payload));
-        }
-        let n = layout.fragments();
-        let mut whole = true;
-        for (i, part) in filled.zip(self.made.drain(..)) {
-            let (head, tail) = &mut heads[n - 1 - i];
-            // Chains of three are far below the limits of a chain.
-            let chained = head.chain(part).and_then(|()| tail.take().map_or(Ok(()), |t| head.chain(t)));
-            whole &= chained.is_ok();
-        }
-        self.made.extend(heads.into_iter().map(|(head, _)| head));
-        let said = (0..n).rev().map(|i| HEADERS + layout.fragment_len(i));
-        if whole && self.made.iter().map(|mbuf| mbuf.pkt_len() as usize).eq(said) {
-            self.stage(len);
-        } else {
-            self.give_up();
-        }
+        self.sums.push(blocks.into_sums());
         Ok(())
     }
 
@@ -220,7 +169,7 @@ impl Sender {
     /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or
     /// than the mbufs of `headers`.
     pub fn send_urgent(&mut self, payload: &[u8], ends: &Ends) -> Result<(), WouldBlock<()>> {
-        let frame = self.small(payload, ends).ok_or(WouldBlock(()))?;
+        let frame = self.small(payload, ends, INLINE).ok_or(WouldBlock(()))?;
         self.send_frame_urgent(frame).map_err(|_| WouldBlock(()))?;
         self.stats.datagrams += 1;
         self.stats.bytes += payload.len() as u64;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use bytes::BufMut;
-use lm_engine::{Message, Receiver, ReceiverConfig, SendBuffer, Sender, SenderConfig, WouldBlock};
+use lm_engine::{Message, Receiver, ReceiverConfig, SendBuffer, Sender, SenderConfig, Unsent, WouldBlock};
 use lm_landing::{LandingQueue, SendPool, SlotLayout};
 use lm_proto::alf::{ChecksumMode, Ends};
 use lm_proto::layout::Geometry;
@@ -151,19 +151,81 @@ fn filled_in_every_way(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Sends a message back from where it landed, without a copy.
+/// Sends a message back: shown from where it landed, or copied behind headers.
 fn echoed(a: &mut Node, b: &mut Node, data: &[u8], m: Message, until: Instant) -> Result<(), Failed> {
     let back = Ends { src_mac: ENDS.dst_mac, dst_mac: ENDS.src_mac, flow: FLOW.reversed() };
     let mut message = m;
     loop {
         match b.sender.send_message(message, &back) {
             Ok(()) => break,
-            Err(WouldBlock(m)) if Instant::now() < until => message = m,
-            Err(_) => return Err("the queue stays full".into()),
+            Err(Unsent::NotNow(m)) if Instant::now() < until => message = m,
+            // What lies across two hugepages is sent by nobody from there.
+            Err(Unsent::NotFromHere(m)) if !sendable(&m) => return Ok(()),
+            Err(e) => return Err(format!("the message is not sent: {e:?}").into()),
         }
     }
     let m = await_one(b, a, until)?;
     ensure(m.as_slice() == Some(data) && m.flow() == FLOW.reversed(), "the echo differs")
+}
+
+/// Whether the message lies in one hugepage, so that every piece of it can be sent from there.
+fn sendable(m: &Message) -> bool {
+    const HUGEPAGE: usize = 2 << 20;
+    let at = m.as_slice().map_or(0, |s| s.as_ptr() as usize);
+    at / HUGEPAGE == (at + m.len().max(1) - 1) / HUGEPAGE
+}
+
+/// "Not now" and "never from here" are two answers: what devices cannot read is told at once, although the
+/// queue is empty; a full queue is told as one, although devices can read the message.
+fn not_now_and_not_from_here(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
+    let back = Ends { src_mac: ENDS.dst_mac, dst_mac: ENDS.src_mac, flow: FLOW.reversed() };
+    let (mut refused, mut sent, mut across) = (0, 0, 0);
+    for i in 0..400 {
+        let data = payload(60_000, i);
+        let m = pass(a, b, &data)?;
+        let whole = sendable(&m);
+        across += u32::from(!whole);
+        match b.sender.send_message(m, &back) {
+            Ok(()) => sent += 1,
+            Err(Unsent::NotFromHere(m)) => {
+                ensure(!whole, "it lies in one hugepage")?;
+                ensure(m.as_slice() == Some(&data[..]), "it comes back as it was")?;
+                refused += 1;
+                continue;
+            }
+            Err(e) => return Err(format!("the queue is empty, and it says {e:?}").into()),
+        }
+        let until = Instant::now() + Duration::from_secs(5);
+        let m = await_one(b, a, until)?;
+        ensure(m.as_slice() == Some(&data[..]), "the echo differs")?;
+    }
+    println!("    {sent} sent, {refused} refused of {across} across two hugepages");
+    ensure(refused > 0 && sent > 300, "some lie across two hugepages")?;
+    // Nobody takes what b sends.
+    let data = payload(60_000, 1);
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let m = pass(a, b, &data)?;
+        if sendable(&m)
+            && let Err(e) = b.sender.send_message(m, &back)
+        {
+            ensure(matches!(e, Unsent::NotNow(_)), "the queue is full")?;
+            held.push(e.into_inner());
+            break;
+        }
+    }
+    ensure(held.len() == 1, "the queue is never full")?;
+    drop(held);
+    let until = Instant::now() + Duration::from_secs(5);
+    while b.sender.flush() > 0 {
+        ensure(Instant::now() < until, "the queue stays full")?;
+        a.receiver.receive(32, |_| ());
+    }
+    let mut idle = 0;
+    while idle < 1000 {
+        idle = if a.receiver.receive(32, |_| ()) > 0 { 0 } else { idle + 1 };
+    }
+    Ok(())
 }
 
 fn into_mbuf(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
@@ -296,9 +358,10 @@ fn run() -> Result<(), Failed> {
         ensure(Instant::now() < until, "the link stays down")?;
         std::thread::sleep(Duration::from_millis(20));
     }
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 7] = [
         ("every kind of size", every_kind_of_size),
         ("filled in every way, echoed in place", filled_in_every_way),
+        ("not now, and not from here", not_now_and_not_from_here),
         ("into an mbuf", into_mbuf),
         ("urgent frames in a full queue", urgent_in_a_full_queue),
         ("layouts switched while running", layouts_switched_while_running),

@@ -3,11 +3,13 @@
 //!
 //! `lm-engine` makes a message of it, and its sender transmits it from where it lies.
 
+use std::ops::Range;
+
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
 use crate::region::Hold;
-use crate::send::{Contiguous, SendSlot, show};
+use crate::send::{Contiguous, Cut, Record, SendSlot, show};
 
 /// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
 pub struct Payload {
@@ -54,6 +56,12 @@ impl Payload {
         bytes.unwrap_or_default()
     }
 
+    /// Whether a device can read these of the bytes at one go where they lie.
+    #[inline]
+    pub fn is_readable(&self, part: Range<usize>) -> bool {
+        part.end <= self.len && self.iova(part.start, part.len()).is_some()
+    }
+
     /// The bytes as an mbuf of one segment from `pool`, without a copy, head- or tailroom: the bytes around
     /// belong to others. They go back when the mbuf is freed.
     ///
@@ -62,7 +70,8 @@ impl Payload {
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let mut packets = Vec::with_capacity(1);
         let len = self.len;
-        show(self, std::iter::once(0..len), pool, &mut packets)?;
+        // One mbuf of the caller's pool, which may be a pool of mbufs without room.
+        show(self, std::iter::once(0..len), &mut Cut::default(), Record::Allocated, pool, &mut packets)?;
         packets.pop().ok_or_else(|| unreachable!("show made one packet"))
     }
 }

@@ -178,20 +178,24 @@ impl SendSlot {
     /// Makes one packet for each of `frames`, in their order, out of mbufs from `headers`, and pushes them to
     /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back,
     /// and makes nothing, if there are not enough mbufs, no frames, or one that does not lie in the buffer.
+    /// `cut` is overwritten.
     ///
     /// # Errors
     /// The buffer itself.
     pub fn into_packets(
         self,
         frames: impl IntoIterator<Item = Range<usize>>,
+        cut: &mut Cut,
         headers: &Mempool,
         packets: &mut Vec<Mbuf>,
     ) -> Result<(), Self> {
         let start = packets.len();
         let slot = self.slot();
         let (base, iova, in_flight) = (slot.start, slot.iova, slot.info.0);
-        let Some(frames) = Cut::of(frames, slot.len) else { return Err(self) };
-        if !headers.alloc_many(frames.count(), packets) {
+        let Some(frames) = cut.of(frames, slot.len, |offset, _| Some(iova + offset as u64)) else {
+            return Err(self);
+        };
+        if !headers.alloc_many(frames.len() as u16, packets) {
             return Err(self);
         }
         // The packets hold the buffer from now on; `freed` gives this share back.
@@ -204,14 +208,14 @@ impl SendSlot {
             (*f).index = this.index;
             (*f).info.free_cb = Some(freed);
             (*f).info.fcb_opaque = f.cast();
-            (*f).info.refcnt = frames.count();
+            (*f).info.refcnt = frames.len() as u16;
             NonNull::new_unchecked(&raw mut (*f).info)
         };
-        for (mbuf, (offset, len)) in packets[start..].iter_mut().zip(frames) {
+        for (mbuf, frame) in packets[start..].iter_mut().zip(frames) {
             // SAFETY: the frame lies in the buffer (`Cut`), which is contiguous for devices and unchanged
             // until `freed`; the count is the number of packets; the info lives as long as the slot, which
             // the share keeps.
-            unsafe { show_part(mbuf, base.byte_add(offset), iova + offset as u64, len, info) };
+            unsafe { show_part(mbuf, base, frame, info) };
         }
         Ok(())
     }
@@ -219,50 +223,53 @@ impl SendSlot {
 
 /// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that
 /// no two packets show the same one.
-struct Cut(Vec<(usize, u16)>);
+///
+/// It is a place to write them down: who sends keeps one, so that no datagram allocates.
+#[derive(Default)]
+pub struct Cut(Vec<Part>);
+
+/// A part: where it begins in the buffer, how long it is, and its address for devices.
+#[derive(Clone, Copy)]
+struct Part {
+    offset: usize,
+    len: u16,
+    iova: u64,
+}
 
 impl Cut {
-    /// Parts of `within` bytes. `None`: there are none, or more than DPDK can count, or one is not within, or
-    /// is too long for an mbuf, or they are not in order.
-    fn of(parts: impl IntoIterator<Item = Range<usize>>, within: usize) -> Option<Self> {
-        let part = |part: Range<usize>| {
-            let len = part.end.checked_sub(part.start)?;
-            Some((part.start, u16::try_from(len).ok().filter(|_| part.end <= within)?))
-        };
-        let parts = parts.into_iter().map(part).collect::<Option<Vec<_>>>()?;
-        let above = |&(low, len): &(usize, u16), &(high, _): &(usize, u16)| low + usize::from(len) <= high;
-        let apart = parts.is_sorted_by(above) || parts.is_sorted_by(|a, b| above(b, a));
-        (apart && (1..=usize::from(u16::MAX)).contains(&parts.len())).then_some(Self(parts))
-    }
-
-    /// How many there are, as DPDK counts them.
-    fn count(&self) -> u16 {
-        self.0.len() as u16
-    }
-}
-
-impl IntoIterator for Cut {
-    type Item = (usize, u16);
-    type IntoIter = std::vec::IntoIter<(usize, u16)>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    /// Parts of `within` bytes, as many as DPDK can count; `iova` tells the address of so many bytes at an
+    /// offset. `None`: there are none, or more than that, or one is not within, is too long for an mbuf, or
+    /// has no address, or they are not in order.
+    fn of(
+        &mut self,
+        parts: impl IntoIterator<Item = Range<usize>>,
+        within: usize,
+        iova: impl Fn(usize, usize) -> Option<u64>,
+    ) -> Option<&[Part]> {
+        self.0.clear();
+        for Range { start: offset, end } in parts {
+            let len = u16::try_from(end.checked_sub(offset)?).ok().filter(|_| end <= within)?;
+            self.0.push(Part { offset, len, iova: iova(offset, len.into())? });
+        }
+        let above = |low: &Part, high: &Part| low.offset + usize::from(low.len) <= high.offset;
+        let apart = self.0.is_sorted_by(above) || self.0.is_sorted_by(|a, b| above(b, a));
+        (apart && (1..=usize::from(u16::MAX)).contains(&self.0.len())).then_some(&self.0)
     }
 }
 
-/// Has a fresh mbuf show `len` bytes.
+/// Has a fresh mbuf show a part of the buffer at `base`.
 ///
 /// # Safety
-/// As for [`Mbuf::attach_external`].
+/// The part lies in the buffer; and as for [`Mbuf::attach_external`].
 unsafe fn show_part(
     mbuf: &mut Mbuf,
-    at: NonNull<u8>,
-    iova: u64,
-    len: u16,
+    base: NonNull<u8>,
+    part: &Part,
     info: NonNull<rte_mbuf_ext_shared_info>,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { mbuf.attach_external(at, iova, len, info) };
-    assert!(mbuf.set_window(0, len), "an mbuf that was just attached has the buffer's length");
+    unsafe { mbuf.attach_external(base.byte_add(part.offset), part.iova, part.len, info) };
+    assert!(mbuf.set_window(0, part.len), "an mbuf that was just attached has the buffer's length");
 }
 
 impl AsRef<[u8]> for SendSlot {
@@ -311,15 +318,56 @@ pub unsafe trait Contiguous: Send + 'static {
 struct Shown<T> {
     info: rte_mbuf_ext_shared_info,
     value: T,
+    /// The mbuf in whose room this lies; `None`: it is a box.
+    home: Option<Mbuf>,
 }
 
 unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
-    // SAFETY: `show` put the box here, and DPDK calls this once for it.
-    drop(unsafe { Box::from_raw(opaque.cast::<Shown<T>>()) });
+    let shown = opaque.cast::<Shown<T>>();
+    // SAFETY: `show` put this here, in a box or in the room of `home`, and DPDK calls this once for it. The
+    // home is taken out before the value is dropped, and goes last, with the room that the value lies in.
+    unsafe {
+        match (*shown).home.take() {
+            Some(home) => {
+                ptr::drop_in_place(&raw mut (*shown).value);
+                drop(home);
+            }
+            None => drop(Box::from_raw(shown)),
+        }
+    }
+}
+
+impl<T> Shown<T> {
+    /// Puts this in the room of `home`, if it fits there; else in a box, and `home` is freed.
+    fn settle(mut self, home: Option<Mbuf>) -> NonNull<Self> {
+        if let Some(mut home) = home
+            && let Some(room) = home.append((size_of::<Self>() + align_of::<Self>()) as u16)
+        {
+            let room = room.as_mut_ptr();
+            let place = room.wrapping_add(room.align_offset(align_of::<Self>())).cast::<Self>();
+            self.home = Some(home);
+            // SAFETY: the mbuf's own room, from here on so many bytes that it holds one at any alignment;
+            // nobody else uses it until the mbuf, which is in there, is freed.
+            return unsafe {
+                place.write(self);
+                NonNull::new_unchecked(place)
+            };
+        }
+        NonNull::from(Box::leak(Box::new(self)))
+    }
+}
+
+/// Where the record of a shown value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// In an mbuf more from the same pool, if it has 128 bytes of room; so nothing is allocated.
+    InPool,
+    /// In memory that is allocated for it.
+    Allocated,
 }
 
 /// Attaches parts of `value` to fresh mbufs from `pool`, one each, pushed to `packets`; the value is dropped
-/// when the last of them is freed.
+/// when the last of them is freed. `cut` is overwritten.
 ///
 /// # Errors
 /// The value, if mbufs are missing, or a part is not in the payload, too long for an mbuf or not contiguous
@@ -327,29 +375,39 @@ unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
 pub fn show<T: Contiguous>(
     value: T,
     parts: impl IntoIterator<Item = Range<usize>>,
+    cut: &mut Cut,
+    record: Record,
     pool: &Mempool,
     packets: &mut Vec<Mbuf>,
 ) -> Result<(), T> {
     let start = packets.len();
-    let Some(parts) = Cut::of(parts, value.payload().len()) else { return Err(value) };
-    let iovas: Option<Vec<u64>> =
-        parts.0.iter().map(|&(offset, len)| value.iova(offset, len.into())).collect();
-    let Some(iovas) = iovas.filter(|_| pool.alloc_many(parts.count(), packets)) else { return Err(value) };
+    let iova = |offset, len| value.iova(offset, len);
+    let Some(parts) = cut.of(parts, value.payload().len(), iova) else { return Err(value) };
+    let home = match record {
+        Record::Allocated => None,
+        Record::InPool => match pool.alloc() {
+            None => return Err(value),
+            home => home,
+        },
+    };
+    if !pool.alloc_many(parts.len() as u16, packets) {
+        return Err(value);
+    }
     // SAFETY: plain data for which zeroes are a value.
     let info = unsafe { std::mem::zeroed() };
-    let shown = Box::into_raw(Box::new(Shown { info, value }));
+    let shown = Shown { info, value, home: None }.settle(home).as_ptr();
     // SAFETY: `shown` was just made, and nobody else has it.
     let (info, base) = unsafe {
         let info = NonNull::new_unchecked(&raw mut (*shown).info);
         (*info.as_ptr()).free_cb = Some(shown_freed::<T>);
         (*info.as_ptr()).fcb_opaque = shown.cast();
-        (*info.as_ptr()).refcnt = parts.count();
+        (*info.as_ptr()).refcnt = parts.len() as u16;
         (info, NonNull::from((*shown).value.payload()).cast::<u8>())
     };
-    for ((mbuf, (offset, len)), iova) in packets[start..].iter_mut().zip(parts).zip(iovas) {
+    for (mbuf, part) in packets[start..].iter_mut().zip(parts) {
         // SAFETY: `shown` lives until the callback. The part lies in the payload, which stays where it is,
         // and unchanged (`Contiguous`), and has this IOVA.
-        unsafe { show_part(mbuf, base.byte_add(offset), iova, len, info) };
+        unsafe { show_part(mbuf, base, part, info) };
     }
     Ok(())
 }
@@ -383,8 +441,10 @@ mod tests {
 
     #[test]
     fn parts_are_within_in_order_and_apart() {
-        let of =
-            |parts: &[(usize, usize)]| Cut::of(parts.iter().map(|&(start, end)| start..end), 100).is_some();
+        let mut cut = Cut::default();
+        let mut of = |parts: &[(usize, usize)]| {
+            cut.of(parts.iter().map(|&(start, end)| start..end), 100, |at, _| Some(at as u64)).is_some()
+        };
         for good in
             [&[(0, 100)][..], &[(0, 0)], &[(0, 10), (10, 20), (30, 100)], &[(60, 100), (20, 60), (0, 20)]]
         {
@@ -400,6 +460,9 @@ mod tests {
         ] {
             assert!(!of(shared), "{shared:?}");
         }
-        assert!(Cut::of((0..70_000).map(|i| i..i + 1), 1 << 17).is_none(), "more than can be counted");
+        let many = (0..70_000).map(|i| i..i + 1);
+        assert!(cut.of(many, 1 << 17, |at, _| Some(at as u64)).is_none(), "more than can be counted");
+        let one = std::iter::once(0..10);
+        assert!(cut.of(one, 100, |_, _| None).is_none(), "what devices cannot reach");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm_engine::{Message, Receiver, SendBuffer, Sender, WouldBlock};
+use lm_engine::{Message, Receiver, SendBuffer, Sender, Unsent, WouldBlock};
 use lm_proto::alf::Ends;
 use lm_proto::neighbours::ArpCounters;
 use lm_proto::wire::{BROADCAST, Flow, Mac};
@@ -56,6 +56,15 @@ pub struct Outlet {
     asking: bool,
     /// How many flush frames may go at a time.
     pace: Pace,
+}
+
+/// Where a received datagram was sent on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentFrom {
+    /// The memory that it lay in.
+    Place,
+    /// A copy, as devices cannot read it where it lay.
+    Copy,
 }
 
 /// How long [`Link::release_grants`] waits after something last went out.
@@ -293,17 +302,30 @@ impl Outlet {
         self.sender.send(buffer, ends).map(|()| self.count(ends))
     }
 
-    /// Sends a received datagram on from where it landed, without a copy.
+    /// Sends a received datagram on: from where it landed, or a copy at once if devices cannot read it there.
     ///
     /// # Errors
-    /// [`WouldBlock`] with the message: the transmit queue is full, or the message lies where the device
-    /// cannot read it.
-    pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), WouldBlock<Message>> {
-        self.sender.send_message(message, ends).map(|()| self.count(ends))
+    /// [`WouldBlock`] with the message: the transmit queue is full, or it has to be copied and no buffer is
+    /// free.
+    pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<SentFrom, WouldBlock<Message>> {
+        match self.sender.send_message(message, ends) {
+            Ok(()) => {
+                self.count(ends);
+                Ok(SentFrom::Place)
+            }
+            Err(Unsent::NotNow(message)) => Err(WouldBlock(message)),
+            Err(Unsent::NotFromHere(message)) => {
+                if self.send_copy(&message, ends) {
+                    Ok(SentFrom::Copy)
+                } else {
+                    Err(WouldBlock(message))
+                }
+            }
+        }
     }
 
-    /// Sends a copy of a datagram that cannot go from where it lies. Returns whether there was room for it.
-    pub fn send_copy(&mut self, message: &Message, ends: &Ends) -> bool {
+    /// Sends a copy of a datagram. Returns whether there was room for it.
+    fn send_copy(&mut self, message: &Message, ends: &Ends) -> bool {
         let Some(mut buffer) = self.sender.buffer() else { return false };
         message.pieces().for_each(|piece| {
             buffer.fill(piece);

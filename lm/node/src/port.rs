@@ -39,8 +39,8 @@ pub use self::failure::{OpenError, StartPortError};
 
 /// Buffers to send from: this many datagrams can be in flight, however large they are.
 const SEND_BUFFERS: usize = 32;
-/// The fewest mbufs for headers. A message that is sent on takes up to three a frame, so the number is four
-/// times what the buffers need.
+/// The fewest mbufs for headers. A message that is sent on takes two a frame and one more, so the number is
+/// four times what the buffers need.
 const HEADER_MBUFS: u32 = 4095;
 /// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
 /// smallest MTU, and for what lcores keep in their caches.

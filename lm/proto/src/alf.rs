@@ -43,13 +43,28 @@ pub struct Blocks {
     /// Of which pieces the sums are known.
     known: u128,
     /// Their sums, as far as they are needed: a send buffer moves about, and a small one has none.
-    pieces: Vec<Piece>,
+    sums: Sums,
 }
+
+/// Memory for the sums of a datagram's pieces. Who sends many datagrams uses it again, so that none of them
+/// allocates.
+#[derive(Clone, Debug, Default)]
+pub struct Sums(Vec<Piece>);
 
 impl Blocks {
     /// Nothing filled.
     pub fn new(geometry: Geometry) -> Self {
-        Self { geometry, len: 0, known: 0, pieces: Vec::new() }
+        Self::reusing(geometry, Sums::default())
+    }
+
+    /// Nothing filled; the memory is that of another datagram, which is done with.
+    pub fn reusing(geometry: Geometry, sums: Sums) -> Self {
+        Self { geometry, len: 0, known: 0, sums }
+    }
+
+    /// The memory for sums, for another datagram.
+    pub fn into_sums(self) -> Sums {
+        self.sums
     }
 
     /// Bytes of payload so far.
@@ -121,11 +136,12 @@ impl Blocks {
 
     /// Keeps the sums of a piece, of which so many bytes of payload begin at it.
     fn keep(&mut self, index: usize, piece: Piece, bytes: usize) {
-        if self.pieces.len() <= index {
-            let pieces = index + bytes.div_ceil(self.geometry.stride());
-            self.pieces.resize(pieces.min(MAX_FRAGMENTS).max(index + 1), Piece::default());
+        let pieces = &mut self.sums.0;
+        if pieces.len() <= index {
+            let all = index + bytes.div_ceil(self.geometry.stride());
+            pieces.resize(all.min(MAX_FRAGMENTS).max(index + 1), Piece::default());
         }
-        self.pieces[index] = piece;
+        pieces[index] = piece;
         self.known |= 1 << index;
     }
 
@@ -144,7 +160,7 @@ impl Blocks {
                 let block = self.geometry.block(i);
                 let summed = self.known >> i & 1 == 1;
                 digest.push(if summed {
-                    self.pieces[i]
+                    self.sums.0[i]
                 } else {
                     checksum::piece(&buf[block + range.start..block + range.end])
                 });

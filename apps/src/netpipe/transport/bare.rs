@@ -1,10 +1,14 @@
-//! `bare`: frames into a queue and out of one, and nothing else. It is the bound that no stack can beat.
+//! `bare` and `bare-sum`: frames into a queue and out of one, and nothing else: the bound that no stack can
+//! beat.
 //!
-//! The frames have the length of those that LM sends for the payload, tag included. Nothing is computed,
-//! nothing verified.
+//! The frames have the length of those that LM sends for the payload, tag included. `bare` computes nothing
+//! and verifies nothing. `bare-sum` takes LM's sums, UDP checksum and digest, as often as LM takes them: of
+//! what is sent, in the pass that copies it; of what was received; and of what is sent back.
 
+use lm_proto::alf::ChecksumMode;
+use lm_proto::checksum::{self, Digest, Piece};
 use lm_proto::layout::{Geometry, Layout, TAG};
-use lm_proto::wire::{ETHERNET, HEADERS, TYPE_IPV4, UDP, ethernet};
+use lm_proto::wire::{ETHERNET, HEADERS, TYPE_IPV4, UDP, Udp, ethernet};
 use rte::port::PortId;
 use rte::{Burst, Eal};
 
@@ -19,10 +23,27 @@ pub(super) static KIND: Kind = Kind {
     name: "bare",
     help: "frames from DPDK's queues and back, nothing else; one frame",
     is_polled: true,
-    open: Open::Port(|eal, id, settings| Ok(Box::new(Bare::open(eal, id, settings)?))),
+    open: Open::Port(|eal, id, settings| Ok(Box::new(Bare::open(eal, id, settings, &KIND, false)?))),
 };
 
+/// Frames and sums.
+pub(super) static SUM: Kind = Kind {
+    name: "bare-sum",
+    help: "the same, with LM's sums where --checksum has them",
+    is_polled: true,
+    open: Open::Port(|eal, id, settings| {
+        let sums = settings.port.checksum == ChecksumMode::Full;
+        Ok(Box::new(Bare::open(eal, id, settings, &SUM, sums)?))
+    }),
+};
+
+/// Where a frame's UDP checksum is.
+const CHECKSUM: usize = HEADERS + 6;
+
 struct Bare {
+    kind: &'static Kind,
+    /// Sums are computed and verified.
+    sums: bool,
     burst: Burst<BURST>,
     geometry: Geometry,
     /// The headers of frames with this payload.
@@ -31,10 +52,33 @@ struct Bare {
 }
 
 impl Bare {
-    fn open(eal: &Eal, id: PortId, settings: &Settings) -> Result<Self, String> {
+    fn open(
+        eal: &Eal,
+        id: PortId,
+        settings: &Settings,
+        kind: &'static Kind,
+        sums: bool,
+    ) -> Result<Self, String> {
         let port = StockPort::open(eal, id, settings)?;
         let geometry = Geometry::new(settings.port.mtu).map_err(|e| e.to_string())?;
-        Ok(Self { burst: Burst::new(), geometry, template: (usize::MAX, [0; HEADERS + UDP]), port })
+        let template = (usize::MAX, [0; HEADERS + UDP]);
+        Ok(Self { kind, sums, burst: Burst::new(), geometry, template, port })
+    }
+
+    /// Writes a frame's sums: its checksum and, where LM has its tag, the digest.
+    fn seal(&self, frame: &mut [u8], piece: Piece) {
+        let end = frame.len() - TAG;
+        let digest = digest(piece);
+        let sum = checksum::udp(&self.port.ours, (end - HEADERS) as u16, digest.sum());
+        frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+        frame[end..end + 4].copy_from_slice(&digest.finish().to_be_bytes());
+    }
+
+    /// Whether a received frame has the sums of its payload, which ends at `end`.
+    fn is_good(&self, frame: &[u8], udp: &Udp, end: usize) -> bool {
+        let digest = digest(checksum::piece(&frame[HEADERS + UDP..end]));
+        checksum::udp_ok(&self.port.ours.reversed(), udp, digest.sum())
+            && frame.get(end..end + 4) == Some(&digest.finish().to_be_bytes()[..])
     }
 
     fn headers(&mut self, payload: usize) -> &[u8] {
@@ -52,9 +96,15 @@ impl Bare {
     }
 }
 
+fn digest(piece: Piece) -> Digest {
+    let mut digest = Digest::new();
+    digest.push(piece);
+    digest
+}
+
 impl Transport for Bare {
     fn kind(&self) -> &'static Kind {
-        &KIND
+        self.kind
     }
 
     fn wire(&self) -> String {
@@ -83,8 +133,14 @@ impl Transport for Bare {
         };
         let Some(to) = frame.append((HEADERS + UDP + payload.len() + TAG) as u16) else { return false };
         to[..HEADERS + UDP].copy_from_slice(self.headers(payload.len()));
-        to[HEADERS + UDP..][..payload.len()].copy_from_slice(payload);
-        to[HEADERS + UDP + payload.len()..].fill(0);
+        let behind = HEADERS + UDP + payload.len();
+        to[behind..].fill(0);
+        if self.sums {
+            let piece = checksum::copy_piece(&mut to[HEADERS + UDP..behind], payload);
+            self.seal(to, piece);
+        } else {
+            to[HEADERS + UDP..behind].copy_from_slice(payload);
+        }
         self.port.stage(frame);
         self.port.flush();
         true
@@ -107,13 +163,21 @@ impl Transport for Bare {
                 self.port.learn(bytes);
                 self.template.0 = usize::MAX;
             }
-            if look(&bytes[HEADERS + UDP..HEADERS + usize::from(udp.len)]) == Action::Echo {
+            let end = HEADERS + usize::from(udp.len);
+            if self.sums && !self.is_good(bytes, &udp, end) {
+                continue;
+            }
+            if look(&bytes[HEADERS + UDP..end]) == Action::Echo {
                 let (to, from) = bytes.split_at_mut(6);
                 to.swap_with_slice(&mut from[..6]);
                 let (src, dst) = bytes[26..34].split_at_mut(4);
                 src.swap_with_slice(dst);
                 let (src, dst) = bytes[34..38].split_at_mut(2);
                 src.swap_with_slice(dst);
+                if self.sums {
+                    let piece = checksum::piece(&bytes[HEADERS + UDP..end]);
+                    self.seal(&mut bytes[..end + TAG], piece);
+                }
                 self.port.stage(frame);
             }
         }

@@ -136,11 +136,8 @@ impl Landing {
         let mut found = 0;
         while let Some(message) = waiting.pop_front() {
             if let Err(message) = answer(message, &mut link.outlet, now) {
-                // The queue is empty, so it is the datagram's memory that the device cannot send from.
-                if link.outlet.sender.flush() > 0 || !answer_copied(&message, &mut link.outlet, now) {
-                    waiting.push_front(message);
-                    break;
-                }
+                waiting.push_front(message);
+                break;
             }
             found += 1;
         }
@@ -191,15 +188,9 @@ impl Sleeper for Listening<'_> {
 /// Sends a datagram back; gives it back if that cannot be done now.
 fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
     match outlet.ends(message.flow().reversed(), now) {
-        Some(ends) => outlet.sender.send_message(message, &ends).map_err(|WouldBlock(message)| message),
+        Some(ends) => outlet.send_message(message, &ends).map(drop).map_err(|WouldBlock(message)| message),
         None => Err(message),
     }
-}
-
-/// Sends a copy of a datagram that cannot be sent from where it lies.
-fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
-    let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
-    outlet.send_copy(message, &ends)
 }
 
 impl Transport for Landing {

@@ -29,8 +29,15 @@ pub(crate) use self::interface::{Action, Kind, Transport};
 pub(crate) use self::settings::Settings;
 
 /// All of them.
-pub(crate) static KINDS: &[&Kind] =
-    &[&landing::ZERO_COPY, &landing::COPY, &frag::KIND, &bare::KIND, &kernel::WAITING, &kernel::BUSY];
+pub(crate) static KINDS: &[&Kind] = &[
+    &landing::ZERO_COPY,
+    &landing::COPY,
+    &frag::KIND,
+    &bare::KIND,
+    &bare::SUM,
+    &kernel::WAITING,
+    &kernel::BUSY,
+];
 
 /// The kind of this name.
 pub(crate) fn kind(name: &str) -> Result<&'static Kind, String> {

@@ -2,7 +2,7 @@
 //!
 //! While the transmit queue is full, nothing is received, so the peer meets a full ring. A datagram that
 //! cannot be sent for [`PATIENCE`] is dropped and counted. A datagram that a device cannot send from where it
-//! lies is copied, and counted too.
+//! lies is copied at once, and counted too.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use lm_proto::wire::Flow;
 use super::interface::{Engine, Kind, Plan};
 use crate::engine_tally::EngineTally;
 use crate::testpmd::turn::Turn;
-use lm_node::{Link, Outlet};
+use lm_node::{Link, Outlet, SentFrom};
 
 pub(super) const KIND: Kind = Kind {
     name: "echo",
@@ -28,8 +28,6 @@ pub(super) const KIND: Kind = Kind {
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Datagrams that wait for an address at most.
 const LIMIT: usize = 32;
-/// How long it is tried without a copy while the queue has room.
-const COPY_AFTER: Duration = Duration::from_millis(2);
 
 struct Echo {
     plan: Plan,
@@ -58,19 +56,22 @@ enum Stuck {
 }
 
 /// Sends a datagram back; gives it back if that cannot be done now.
-fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), (Message, Stuck)> {
-    match outlet.ends(message.flow().reversed(), now) {
-        Some(ends) => {
-            outlet.send_message(message, &ends).map_err(|WouldBlock(message)| (message, Stuck::Queue))
+fn answer(
+    message: Message,
+    outlet: &mut Outlet,
+    now: Instant,
+    tally: &mut EngineTally,
+) -> Result<(), (Message, Stuck)> {
+    let Some(ends) = outlet.ends(message.flow().reversed(), now) else {
+        return Err((message, Stuck::Address));
+    };
+    match outlet.send_message(message, &ends) {
+        Ok(from) => {
+            tally.tx_copied += u64::from(from == SentFrom::Copy);
+            Ok(())
         }
-        None => Err((message, Stuck::Address)),
+        Err(WouldBlock(message)) => Err((message, Stuck::Queue)),
     }
-}
-
-/// Sends a copy of a datagram back.
-fn answer_copied(message: &Message, outlet: &mut Outlet, now: Instant) -> bool {
-    let Some(ends) = outlet.ends(message.flow().reversed(), now) else { return false };
-    outlet.send_copy(message, &ends)
 }
 
 impl Echo {
@@ -78,12 +79,9 @@ impl Echo {
     fn retry(&mut self, outlet: &mut Outlet, now: Instant) -> usize {
         let before = self.waiting.len();
         while let Some((message, since)) = self.waiting.pop_front() {
-            let Err((message, stuck)) = answer(message, outlet, now) else { continue };
+            let Err((message, stuck)) = answer(message, outlet, now, &mut self.tally) else { continue };
             self.stuck = stuck;
-            let waited = now.duration_since(since);
-            if waited > COPY_AFTER && answer_copied(&message, outlet, now) {
-                self.tally.tx_copied += 1;
-            } else if waited > PATIENCE {
+            if now.duration_since(since) > PATIENCE {
                 self.tally.tx_dropped += 1;
             } else {
                 self.waiting.push_front((message, since));
@@ -107,7 +105,7 @@ impl Engine for Echo {
                     tally.tx_dropped += 1;
                 } else if !waiting.is_empty() {
                     waiting.push_back((message, now));
-                } else if let Err((message, why)) = answer(message, outlet, now) {
+                } else if let Err((message, why)) = answer(message, outlet, now, tally) {
                     *stuck = why;
                     waiting.push_back((message, now));
                 }
@@ -133,7 +131,83 @@ impl Engine for Echo {
 
 #[cfg(test)]
 mod tests {
+    use lm_node::{Identity, NodePort, PortConfig};
+    use rte::Eal;
+    use rte::port::PortId;
+
     use super::*;
+
+    const FLOW: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_0002, src_port: 7000, dst_port: 9000 };
+
+    /// Port `id` of two, on a wire with the other one.
+    fn open(eal: &Eal, id: u8) -> (NodePort, Link) {
+        let flow = if id == 0 { FLOW } else { FLOW.reversed() };
+        let mut config = PortConfig::new(flow);
+        config.peer_mac = Some([2, 0, 0, 0, 0, 2 - id]);
+        let mut port = NodePort::open(eal, PortId(id.into()), &config).expect("a port");
+        port.start(eal, &config, &Identity::default(), || false).expect("it starts");
+        let link = port.link.take().expect("a link");
+        (port, link)
+    }
+
+    /// A datagram that devices cannot read where it lies is answered in the turn that receives it: as a copy,
+    /// since waiting does not mend it.
+    #[test]
+    fn nothing_waits_while_the_queue_has_room() {
+        let socket = std::env::temp_dir().join(format!("lm-echo-{}.sock", std::process::id()));
+        let vdev = |i: u8, role: &str| {
+            let socket = socket.display();
+            let mac = format!("mac=02:00:00:00:00:0{}", i + 1);
+            format!("--vdev=net_memif{i},role={role},id=0,rsize=9,socket-abstract=no,socket={socket},{mac}")
+        };
+        let prefix = format!("--file-prefix=lmecho{}", std::process::id());
+        let args = ["echo", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--log-level=4", &prefix];
+        let args = args.map(str::to_owned).into_iter().chain([vdev(0, "server"), vdev(1, "client")]);
+        let (eal, _) = Eal::init(args).expect("EAL");
+        let ((a_port, mut a), (b_port, mut b)) = (open(&eal, 0), open(&eal, 1));
+        let plan = Plan {
+            sizes: "64".parse().expect("a size"),
+            seed: 0,
+            count: None,
+            to: Vec::new(),
+            interval: Duration::ZERO,
+            stay: false,
+            received: 0,
+        };
+        let mut echo = (KIND.make)(plan);
+        let mut turn = Turn { now: Instant::now(), burst: 64, verbose: 0, log: None };
+        let (data, end) = (vec![7; 60_000], Instant::now() + Duration::from_secs(30));
+        for n in 1..=300 {
+            turn.now = Instant::now();
+            a_port.look_at_link();
+            b_port.look_at_link();
+            let ends = loop {
+                assert!(Instant::now() < end, "the link stays down");
+                a_port.look_at_link();
+                b_port.look_at_link();
+                if let Some(ends) = a.ends(FLOW, Instant::now()).filter(|_| b.outlet.is_up()) {
+                    break ends;
+                }
+            };
+            let mut buffer = a.outlet.sender.buffer().expect("a buffer");
+            assert_eq!(buffer.fill(&data), data.len());
+            a.outlet.send(buffer, &ends).expect("room");
+            while b.datagrams() < n {
+                assert!(Instant::now() < end, "datagram {n} does not come");
+                a.outlet.sender.flush();
+                echo.turn(&mut b, &mut turn);
+            }
+            assert_eq!(b.outlet.sender.stats().datagrams, n, "the queue has room, and datagram {n} waits");
+            let mut came = false;
+            while !came {
+                assert!(Instant::now() < end, "echo {n} does not come");
+                b.outlet.sender.flush();
+                a.receive(64, turn.now, |message, _| came = message.as_slice() == Some(&data[..]));
+            }
+        }
+        assert!(echo.tally().tx_copied > 0, "none of them lay across two hugepages");
+        drop((a, b, a_port, b_port));
+    }
 
     #[test]
     fn groups_are_not_answered() {

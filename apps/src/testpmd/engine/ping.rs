@@ -41,7 +41,7 @@ enum State {
     /// The next datagram has this size.
     Idle { size: usize },
     /// Filled, but the queue was full.
-    Filled { size: usize, since: Instant, buffer: Box<SendBuffer> },
+    Filled { size: usize, since: Instant, buffer: SendBuffer },
     /// Sent.
     Waiting { size: usize, since: Instant },
 }
@@ -117,7 +117,7 @@ impl Ping {
                 });
                 (size, since, buffer)
             }
-            State::Filled { size, since, buffer } => (size, since, *buffer),
+            State::Filled { size, since, buffer } => (size, since, buffer),
             waiting @ State::Waiting { .. } => {
                 self.state = waiting;
                 return 0;
@@ -130,7 +130,7 @@ impl Ping {
                 1
             }
             Err(WouldBlock(buffer)) => {
-                self.state = State::Filled { size, since, buffer: Box::new(buffer) };
+                self.state = State::Filled { size, since, buffer };
                 0
             }
         }

@@ -23,7 +23,8 @@ pub struct SenderStats {
     pub bytes: u64,
     /// Frames that the queue took.
     pub frames: u64,
-    /// Datagrams so small that they were copied behind their headers.
+    /// Datagrams that were copied as a whole behind their headers, which cost less than showing them to the
+    /// device.
     pub inlined: u64,
     /// Times that it was full.
     pub would_block: u64,

@@ -1,4 +1,5 @@
-//! [`SenderError`]: why there is no sender; [`WouldBlock`]: what could not be sent now.
+//! [`SenderError`]: why there is no sender; [`WouldBlock`]: what could not be sent now; [`Unsent`]: what
+//! could not be sent now, or never will be from where it lies.
 
 use std::fmt;
 
@@ -60,3 +61,48 @@ impl<T> fmt::Display for WouldBlock<T> {
 }
 
 impl<T> std::error::Error for WouldBlock<T> {}
+
+/// A payload that lies somewhere was not sent: it comes back.
+pub enum Unsent<T> {
+    /// The queue is full, or mbufs are short. Call [`Sender::flush`](super::Sender::flush) and try again.
+    NotNow(T),
+    /// Devices cannot read it where it lies. To wait does not help: send a copy.
+    NotFromHere(T),
+}
+
+impl<T> Unsent<T> {
+    /// What was to be sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::NotNow(it) | Self::NotFromHere(it) => it,
+        }
+    }
+
+    /// The same of what `f` makes of it.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Unsent<U> {
+        match self {
+            Self::NotNow(it) => Unsent::NotNow(f(it)),
+            Self::NotFromHere(it) => Unsent::NotFromHere(f(it)),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Unsent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotNow(_) => "NotNow",
+            Self::NotFromHere(_) => "NotFromHere",
+        })
+    }
+}
+
+impl<T> fmt::Display for Unsent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotNow(_) => "the transmit queue is full: flush the sender and send again",
+            Self::NotFromHere(_) => "devices cannot read the payload where it lies: send a copy of it",
+        })
+    }
+}
+
+impl<T> std::error::Error for Unsent<T> {}

@@ -4,13 +4,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lm_engine::sender::COPIED;
 use pmd_e1000::devargs::{Devargs, Memif};
 use pmd_e1000::quirks::Quirk;
 use rte::Release;
 use rte::port::PortId;
 
-/// Bytes of an mbuf for headers, and of its headroom.
-const HEADER_ROOM: u16 = 128 + 192;
+/// Bytes of an mbuf for headers, and of its headroom: a frame that is cheaper to copy fits in whole.
+const HEADER_ROOM: u16 = 128 + COPIED as u16;
 
 /// How long a net_memif client waits for its server.
 const PATIENCE: Duration = Duration::from_secs(5);
