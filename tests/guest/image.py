@@ -110,7 +110,8 @@ class Image:
                 wanted[name], needs = self.kernel.module(name)
                 for need in needs:
                     want(need)
-                order.append(f"{name} {' '.join(n.replace('-', '_') for n in needs)}\n")
+                needs = (need.replace("-", "_") for need in needs)
+                order.append(" ".join([name, *(n for n in needs if n not in self.kernel.built_in)]) + "\n")
 
         for name in MODULES:
             want(name)

@@ -17,9 +17,11 @@ LINUX = {"e1000": "e1000", "e1000-82545em": "e1000", "e1000e": "e1000e", "igb": 
 
 @functools.cache
 def load(module):
-    """Loads a module and those that it needs; the order is from the image's builder."""
+    """Loads a module and those that it needs; the order is from the image's builder. What is built into the kernel is not in it."""
     needs = dict(line.split(maxsplit=1) if " " in line.strip() else (line.strip(), "")
                  for line in (MODULES / "order").read_text().splitlines())
+    if module not in needs:
+        return
     for need in needs[module].split():
         load(need)
     subprocess.run(["insmod", MODULES / f"{module}.ko"], check=True)
