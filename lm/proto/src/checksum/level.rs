@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use pulp::{Arch, NullaryFnOnce};
 #[cfg(target_arch = "x86_64")]
 use pulp::{
-    u64x4, u64x8,
+    u64x2, u64x4, u64x8,
     x86::{V3, V4},
 };
 
@@ -34,8 +34,27 @@ pub(super) trait Level: Copy {
     fn add(self, a: Self::Row, b: Self::Row) -> Self::Row;
     /// The upper 32 bits of each column.
     fn high(self, a: Self::Row) -> Self::Row;
-    fn mul(self, a: Self::Row, k: &Columns) -> Self::Row;
     fn columns(self, a: Self::Row) -> Columns;
+
+    /// What is left of the accumulators `S`, `H`, `BS` and `BH` at the end: the sum of all 32-bit halves, and
+    /// that of all columns times their constants.
+    #[inline(always)]
+    fn fold(self, all: [Self::Row; 4], k: &[Columns; 4]) -> (u64, u64) {
+        let all = all.map(|row| self.columns(row));
+        let mut digest = 0_u64;
+        for (row, k) in all.iter().zip(k) {
+            digest = row.iter().zip(k).fold(digest, |d, (&x, &k)| d.wrapping_add(x.wrapping_mul(k)));
+        }
+        (both_halves(all[0], all[1]), digest)
+    }
+}
+
+/// The sum of both 32-bit halves of words of which `s` are the sums, and `h` those of their upper halves.
+#[inline(always)]
+pub(super) fn both_halves(s: Columns, h: Columns) -> u64 {
+    let sum = |columns: Columns| columns.iter().fold(0_u64, |sum, &x| sum.wrapping_add(x));
+    let (s, h) = (sum(s), sum(h));
+    s.wrapping_sub(h << 32).wrapping_add(h)
 }
 
 /// What every machine of the target has; on aarch64 the compiler finds the vectors by itself.
@@ -58,11 +77,6 @@ impl Level for Plain {
     #[inline(always)]
     fn high(self, a: Columns) -> Columns {
         a.map(|x| x >> 32)
-    }
-
-    #[inline(always)]
-    fn mul(self, a: Columns, k: &Columns) -> Columns {
-        std::array::from_fn(|i| a[i].wrapping_mul(k[i]))
     }
 
     #[inline(always)]
@@ -91,11 +105,6 @@ impl Level for V3 {
     }
 
     #[inline(always)]
-    fn mul(self, a: Self::Row, k: &Columns) -> Self::Row {
-        pulp::cast(Plain.mul(pulp::cast(a), k))
-    }
-
-    #[inline(always)]
     fn columns(self, a: Self::Row) -> Columns {
         pulp::cast(a)
     }
@@ -121,13 +130,28 @@ impl Level for V4 {
     }
 
     #[inline(always)]
-    fn mul(self, a: u64x8, k: &Columns) -> u64x8 {
-        self.wrapping_mul_u64x8(a, pulp::cast(*k))
+    fn columns(self, a: u64x8) -> Columns {
+        pulp::cast(a)
     }
 
     #[inline(always)]
-    fn columns(self, a: u64x8) -> Columns {
-        pulp::cast(a)
+    fn fold(self, all: [u64x8; 4], k: &[Columns; 4]) -> (u64, u64) {
+        let [s, h, bs, bh] = all;
+        let times = |a, k: &Columns| self.wrapping_mul_u64x8(a, pulp::cast(*k));
+        // `S - (H << 32) + H` in two instructions.
+        let sums = self.add(s, times(h, &[(1_u64 << 32).wrapping_neg() + 1; COLUMNS]));
+        let digests = self
+            .add(self.add(times(s, &k[0]), times(h, &k[1])), self.add(times(bs, &k[2]), times(bh, &k[3])));
+        // Both across the columns at once: of each pair of columns half goes to either.
+        let (sums, digests) = (pulp::cast(sums), pulp::cast(digests));
+        let both: u64x8 = self.add(
+            pulp::cast(self.avx512f._mm512_unpacklo_epi64(sums, digests)),
+            pulp::cast(self.avx512f._mm512_unpackhi_epi64(sums, digests)),
+        );
+        let [low, high]: [u64x4; 2] = pulp::cast(both);
+        let [low, high]: [u64x2; 2] = pulp::cast(self.wrapping_add_u64x4(low, high));
+        let u64x2(sum, digest) = self.wrapping_add_u64x2(low, high);
+        (sum, digest)
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn halves(x: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn words(b: &[u8]) -> impl Iterator<Item = u64> {
     let (words, rest) = b.as_chunks::<8>();
-    let last = rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte));
-    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then_some(last))
+    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then(|| last_word(rest)))
+}
+
+/// The little-endian word of fewer than 8 bytes, padded with zeros.
+#[inline(always)]
+pub(crate) fn last_word(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte))
 }
