@@ -23,7 +23,7 @@ mod level;
 pub(crate) mod ones;
 mod udp;
 
-use self::level::{COLUMNS, Columns, Level, Pass, ROW, arch, both_halves, dispatch};
+use self::level::{COLUMNS, Columns, Level, ONCE, Pass, ROW, arch, both_halves, dispatch};
 pub use self::ones::header;
 pub(crate) use self::ones::is_all_ones;
 use self::ones::{halves, last_word, words};
@@ -52,12 +52,12 @@ const fn constants(first: u64) -> Columns {
 }
 
 /// What `S`, `H`, `BS` and `BH` count for.
-const K: [Columns; 4] = [constants(0), constants(8), constants(16), constants(24)];
+const FULL: [Columns; 4] = [constants(0), constants(8), constants(16), constants(24)];
 
 /// The same with a last row behind that is not full. It would have `S` and `H` added to `BS` and `BH` once
 /// more, so they count for both instead. The columns of that row count for the same.
-const K_TAIL: [Columns; 4] = {
-    let [mut s, mut h, bs, bh] = K;
+const PART: [Columns; 4] = {
+    let [mut s, mut h, bs, bh] = FULL;
     let mut i = 0;
     while i < COLUMNS {
         s[i] = s[i].wrapping_add(bs[i]);
@@ -66,6 +66,12 @@ const K_TAIL: [Columns; 4] = {
     }
     [s, h, bs, bh]
 };
+
+/// Both, to be chosen by an index: of two constants the compiler would load all and blend them.
+static K: [[Columns; 4]; 2] = [FULL, PART];
+
+/// Bytes of two rows.
+const PAIR: usize = 2 * ROW;
 
 /// What one pass over a piece tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,18 +176,29 @@ impl<L: Level> Accumulators<L> {
         self.bh = level.add(self.bh, self.h);
     }
 
+    /// Two rows. Of single ones the compiler would take four at a time, and each that is left over alone.
+    #[inline(always)]
+    fn add_pair(&mut self, level: L, pair: &[u8; PAIR]) {
+        let (rows, _) = pair.as_chunks::<ROW>();
+        self.add(level, &rows[0]);
+        self.add(level, &rows[1]);
+    }
+
     /// Ends a piece of `len` bytes with the bytes of its last row, if that is not full. They are few most
     /// often (8 at MTU 1500), and all is linear: so they meet their constants one by one, while the vectors
     /// are busy with the rows.
     #[inline(always)]
     fn finish(self, level: L, tail: &[u8], len: usize) -> Piece {
-        let k = if tail.is_empty() { &K } else { &K_TAIL };
-        let (mut sum, mut digest) = level.fold([self.s, self.h, self.bs, self.bh], k);
+        let [s, h, bs, bh] = &K[usize::from(!tail.is_empty())];
+        let sums = level.add(self.s, level.mul(self.h, &[ONCE; COLUMNS]));
+        let rows = level.add(level.mul(self.s, s), level.mul(self.h, h));
+        let weighed = level.add(level.mul(self.bs, bs), level.mul(self.bh, bh));
+        let (mut sum, mut digest) = level.across(sums, level.add(rows, weighed));
         let mut word = |x: u64, k: usize| {
             sum = sum.wrapping_add(halves(x));
             digest = digest
-                .wrapping_add(x.wrapping_mul(K_TAIL[0][k]))
-                .wrapping_add((x >> 32).wrapping_mul(K_TAIL[1][k]));
+                .wrapping_add(x.wrapping_mul(PART[0][k]))
+                .wrapping_add((x >> 32).wrapping_mul(PART[1][k]));
         };
         let (words, rest) = tail.as_chunks::<8>();
         (0..COLUMNS).zip(words).for_each(|(k, x)| word(u64::from_le_bytes(*x), k));
@@ -200,13 +217,8 @@ impl Pass for Read<'_> {
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> Piece {
         let mut all = Accumulators::new(level);
-        // Two at a time: the compiler would do three by three what its own unrolling leaves over.
-        let (pairs, rest) = self.0.as_chunks::<{ 2 * ROW }>();
-        for pair in pairs {
-            let (rows, _) = pair.as_chunks::<ROW>();
-            all.add(level, &rows[0]);
-            all.add(level, &rows[1]);
-        }
+        let (pairs, rest) = self.0.as_chunks::<PAIR>();
+        pairs.iter().for_each(|pair| all.add_pair(level, pair));
         let (rows, tail) = rest.as_chunks::<ROW>();
         if let [row, ..] = rows {
             all.add(level, row);
@@ -223,17 +235,27 @@ impl Pass for Copied<'_, '_> {
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> Piece {
         let len = self.0.len().min(self.1.len());
-        let (to, dst_tail) = self.0[..len].as_chunks_mut::<ROW>();
-        let (from, tail) = self.1[..len].as_chunks::<ROW>();
+        let (to, dst_rest) = self.0[..len].as_chunks_mut::<PAIR>();
+        let (from, rest) = self.1[..len].as_chunks::<PAIR>();
         let mut all = Accumulators::new(level);
         for (to, from) in to.iter_mut().zip(from) {
+            let pair = *from;
+            *to = pair;
+            all.add_pair(level, &pair);
+        }
+        let (to, dst_tail) = dst_rest.as_chunks_mut::<ROW>();
+        let (from, tail) = rest.as_chunks::<ROW>();
+        if let ([to, ..], [from, ..]) = (to, from) {
             let row = *from;
             *to = row;
             all.add(level, &row);
         }
         // Word by word: a call of memcpy costs more than the few bytes that are left.
         let ((to, dst_rest), (from, rest)) = (dst_tail.as_chunks_mut::<8>(), tail.as_chunks::<8>());
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        for k in 0..COLUMNS {
+            let (Some(to), Some(from)) = (to.get_mut(k), from.get(k)) else { break };
+            *to = *from;
+        }
         dst_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         all.finish(level, tail, len)
     }
@@ -254,8 +276,8 @@ impl Pass for Sum<'_> {
             s = level.add(s, x);
             h = level.add(h, level.high(x));
         }
-        let rows = both_halves(level.columns(s), level.columns(h));
-        halves(words(tail).fold(rows, |sum, x| sum.wrapping_add(halves(x))))
+        let (s, h) = level.across(s, h);
+        halves(words(tail).fold(both_halves(s, h), |sum, x| sum.wrapping_add(halves(x))))
     }
 }
 

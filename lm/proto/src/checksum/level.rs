@@ -34,28 +34,19 @@ pub(super) trait Level: Copy {
     fn add(self, a: Self::Row, b: Self::Row) -> Self::Row;
     /// The upper 32 bits of each column.
     fn high(self, a: Self::Row) -> Self::Row;
-    fn columns(self, a: Self::Row) -> Columns;
-
-    /// What is left of the accumulators `S`, `H`, `BS` and `BH` at the end: the sum of all 32-bit halves, and
-    /// that of all columns times their constants.
-    #[inline(always)]
-    fn fold(self, all: [Self::Row; 4], k: &[Columns; 4]) -> (u64, u64) {
-        let all = all.map(|row| self.columns(row));
-        let mut digest = 0_u64;
-        for (row, k) in all.iter().zip(k) {
-            digest = row.iter().zip(k).fold(digest, |d, (&x, &k)| d.wrapping_add(x.wrapping_mul(k)));
-        }
-        (both_halves(all[0], all[1]), digest)
-    }
+    /// Each column times its constant.
+    fn mul(self, a: Self::Row, k: &Columns) -> Self::Row;
+    /// The sums of the columns of either row.
+    fn across(self, a: Self::Row, b: Self::Row) -> (u64, u64);
 }
 
-/// The sum of both 32-bit halves of words of which `s` are the sums, and `h` those of their upper halves.
-#[inline(always)]
-pub(super) fn both_halves(s: Columns, h: Columns) -> u64 {
-    let sum = |columns: Columns| columns.iter().fold(0_u64, |sum, &x| sum.wrapping_add(x));
-    let (s, h) = (sum(s), sum(h));
-    s.wrapping_sub(h << 32).wrapping_add(h)
+/// The sum of both 32-bit halves of words of which `s` is the sum, and `h` that of their upper halves.
+pub(super) const fn both_halves(s: u64, h: u64) -> u64 {
+    s.wrapping_add(h.wrapping_mul(ONCE))
 }
+
+/// What an upper half counts for beside what it counts for in its word: 1 instead of 2^32.
+pub(super) const ONCE: u64 = 1_u64.wrapping_sub(1 << 32);
 
 /// What every machine of the target has; on aarch64 the compiler finds the vectors by itself.
 #[derive(Clone, Copy)]
@@ -80,8 +71,14 @@ impl Level for Plain {
     }
 
     #[inline(always)]
-    fn columns(self, a: Columns) -> Columns {
-        a
+    fn mul(self, a: Columns, k: &Columns) -> Columns {
+        std::array::from_fn(|i| a[i].wrapping_mul(k[i]))
+    }
+
+    #[inline(always)]
+    fn across(self, a: Columns, b: Columns) -> (u64, u64) {
+        let sum = |row: Columns| row.iter().fold(0_u64, |sum, &x| sum.wrapping_add(x));
+        (sum(a), sum(b))
     }
 }
 
@@ -105,8 +102,21 @@ impl Level for V3 {
     }
 
     #[inline(always)]
-    fn columns(self, a: Self::Row) -> Columns {
-        pulp::cast(a)
+    fn mul(self, a: Self::Row, k: &Columns) -> Self::Row {
+        pulp::cast(Plain.mul(pulp::cast(a), k))
+    }
+
+    #[inline(always)]
+    fn across(self, a: Self::Row, b: Self::Row) -> (u64, u64) {
+        let halved = |row: Self::Row| self.wrapping_add_u64x4(row[0], row[1]);
+        let (a, b) = (pulp::cast(halved(a)), pulp::cast(halved(b)));
+        let both: u64x4 = self.wrapping_add_u64x4(
+            pulp::cast(self.avx2._mm256_unpacklo_epi64(a, b)),
+            pulp::cast(self.avx2._mm256_unpackhi_epi64(a, b)),
+        );
+        let [low, high]: [u64x2; 2] = pulp::cast(both);
+        let u64x2(a, b) = self.wrapping_add_u64x2(low, high);
+        (a, b)
     }
 }
 
@@ -130,28 +140,22 @@ impl Level for V4 {
     }
 
     #[inline(always)]
-    fn columns(self, a: u64x8) -> Columns {
-        pulp::cast(a)
+    fn mul(self, a: u64x8, k: &Columns) -> u64x8 {
+        self.wrapping_mul_u64x8(a, pulp::cast(*k))
     }
 
     #[inline(always)]
-    fn fold(self, all: [u64x8; 4], k: &[Columns; 4]) -> (u64, u64) {
-        let [s, h, bs, bh] = all;
-        let times = |a, k: &Columns| self.wrapping_mul_u64x8(a, pulp::cast(*k));
-        // `S - (H << 32) + H` in two instructions.
-        let sums = self.add(s, times(h, &[(1_u64 << 32).wrapping_neg() + 1; COLUMNS]));
-        let digests = self
-            .add(self.add(times(s, &k[0]), times(h, &k[1])), self.add(times(bs, &k[2]), times(bh, &k[3])));
-        // Both across the columns at once: of each pair of columns half goes to either.
-        let (sums, digests) = (pulp::cast(sums), pulp::cast(digests));
+    fn across(self, a: u64x8, b: u64x8) -> (u64, u64) {
+        // Of each pair of columns one goes to either operand: half the instructions of two sums.
+        let (a, b) = (pulp::cast(a), pulp::cast(b));
         let both: u64x8 = self.add(
-            pulp::cast(self.avx512f._mm512_unpacklo_epi64(sums, digests)),
-            pulp::cast(self.avx512f._mm512_unpackhi_epi64(sums, digests)),
+            pulp::cast(self.avx512f._mm512_unpacklo_epi64(a, b)),
+            pulp::cast(self.avx512f._mm512_unpackhi_epi64(a, b)),
         );
         let [low, high]: [u64x4; 2] = pulp::cast(both);
         let [low, high]: [u64x2; 2] = pulp::cast(self.wrapping_add_u64x4(low, high));
-        let u64x2(sum, digest) = self.wrapping_add_u64x2(low, high);
-        (sum, digest)
+        let u64x2(a, b) = self.wrapping_add_u64x2(low, high);
+        (a, b)
     }
 }
 

@@ -50,7 +50,7 @@ fn by_words(b: &[u8]) -> u64 {
 /// What word `word` of a piece of `rows` rows counts for in the digest.
 fn coefficient(word: usize, rows: usize) -> u64 {
     let (column, distance) = (word % 16 / 2, (rows - word / 16) as u64);
-    let [s, h, bs, bh] = K.map(|k| k[column]);
+    let [s, h, bs, bh] = FULL.map(|k| k[column]);
     let upper = |s: u64, h: u64| if word % 2 == 1 { (s << 32).wrapping_add(h) } else { s };
     upper(s, h).wrapping_add(upper(bs, bh).wrapping_mul(distance))
 }
