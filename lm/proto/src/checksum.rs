@@ -33,7 +33,7 @@ pub use self::udp::{udp, udp_ok};
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection that mixes all bits.
-#[inline(always)]
+#[inline]
 pub(crate) const fn mix(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

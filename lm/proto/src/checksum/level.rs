@@ -3,6 +3,10 @@
 //! pulp proves that the machine has the instructions (its [`V3`] is x86-64-v3: AVX2; [`V4`] x86-64-v4:
 //! AVX-512), so nothing here is `unsafe`. The rows are spelt out per level, because the compiler left to
 //! itself finds vectors in them on no level (5 bytes a ns instead of 40).
+//!
+//! What handles rows is `inline(always)`, here and in the passes: what is not inlined into the closure that
+//! [`dispatch`] gives pulp is compiled without the level's instructions, and each of them is a call then. A
+//! frame took 3000 cycles that way instead of 105. What handles single words needs it nowhere.
 
 use std::sync::OnceLock;
 
@@ -177,7 +181,7 @@ impl<L: Level, P: Pass> NullaryFnOnce for At<L, P> {
     }
 }
 
-#[inline(always)]
+#[inline]
 pub(super) fn dispatch<P: Pass>(arch: Arch, pass: P) -> P::Output {
     match arch {
         #[cfg(target_arch = "x86_64")]
