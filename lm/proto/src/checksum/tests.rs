@@ -259,7 +259,7 @@ fn order_of_pieces_shows() {
     assert_ne!(digest(&straight[..n - 1]).finish(), digest(&straight).finish());
 }
 
-/// `cargo test --release -p lm-proto sums -- --ignored --nocapture`: bytes per ns over 64 KB.
+/// `cargo test --release -p lm-proto speed -- --ignored --nocapture`: bytes per ns over 64 KB.
 #[test]
 #[ignore = "prints speeds"]
 fn speed() {
