@@ -23,17 +23,17 @@ mod level;
 pub(crate) mod ones;
 mod udp;
 
-use self::level::{COLUMNS, Columns, Level, Pass, ROW, arch, dispatch};
+use self::level::{COLUMNS, Columns, Level, ONCE, Pass, ROW, arch, both_halves, dispatch};
 pub use self::ones::header;
 pub(crate) use self::ones::is_all_ones;
-use self::ones::{halves, words};
+use self::ones::{halves, last_word, words};
 pub use self::udp::{udp, udp_ok};
 
 /// 2^64 divided by the golden ratio: the increment of splitmix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection that mixes all bits.
-#[inline(always)]
+#[inline]
 pub(crate) const fn mix(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -51,10 +51,27 @@ const fn constants(first: u64) -> Columns {
     k
 }
 
-const K_S: Columns = constants(0);
-const K_H: Columns = constants(8);
-const K_BS: Columns = constants(16);
-const K_BH: Columns = constants(24);
+/// What `S`, `H`, `BS` and `BH` count for.
+const FULL: [Columns; 4] = [constants(0), constants(8), constants(16), constants(24)];
+
+/// The same with a last row behind that is not full. It would have `S` and `H` added to `BS` and `BH` once
+/// more, so they count for both instead. The columns of that row count for the same.
+const PART: [Columns; 4] = {
+    let [mut s, mut h, bs, bh] = FULL;
+    let mut i = 0;
+    while i < COLUMNS {
+        s[i] = s[i].wrapping_add(bs[i]);
+        h[i] = h[i].wrapping_add(bh[i]);
+        i += 1;
+    }
+    [s, h, bs, bh]
+};
+
+/// Both, to be chosen by an index: of two constants the compiler would load all and blend them.
+static K: [[Columns; 4]; 2] = [FULL, PART];
+
+/// Bytes of two rows.
+const PAIR: usize = 2 * ROW;
 
 /// What one pass over a piece tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,38 +172,39 @@ impl<L: Level> Accumulators<L> {
         let x = level.load(row);
         self.s = level.add(self.s, x);
         self.h = level.add(self.h, level.high(x));
-    }
-
-    #[inline(always)]
-    fn weigh(&mut self, level: L) {
         self.bs = level.add(self.bs, self.s);
         self.bh = level.add(self.bh, self.h);
     }
 
-    /// The sum of all 32-bit halves of the rows added.
+    /// Two rows. Of single ones the compiler would take four at a time, and each that is left over alone.
     #[inline(always)]
-    fn sum(&self, level: L) -> u64 {
-        let (s, h) = (level.columns(self.s), level.columns(self.h));
-        (0..COLUMNS).fold(0, |sum, k| sum.wrapping_add(s[k].wrapping_sub(h[k] << 32)).wrapping_add(h[k]))
+    fn add_pair(&mut self, level: L, pair: &[u8; PAIR]) {
+        let (rows, _) = pair.as_chunks::<ROW>();
+        self.add(level, &rows[0]);
+        self.add(level, &rows[1]);
     }
 
-    /// Ends a piece of `len` bytes with the bytes of its last row, if there are any. They are few most often
-    /// (8 at MTU 1500), and all is linear: so they meet their constants one by one.
+    /// Ends a piece of `len` bytes with the bytes of its last row, if that is not full. They are few most
+    /// often (8 at MTU 1500), and all is linear: so they meet their constants one by one, while the vectors
+    /// are busy with the rows.
     #[inline(always)]
-    fn finish(mut self, level: L, tail: &[u8], len: usize) -> Piece {
-        let (mut sum, mut digest) = (self.sum(level), 0_u64);
-        if !tail.is_empty() {
-            self.weigh(level);
-            for (k, x) in words(tail).enumerate().take(COLUMNS) {
-                sum = sum.wrapping_add(halves(x));
-                digest = digest
-                    .wrapping_add(x.wrapping_mul(K_S[k].wrapping_add(K_BS[k])))
-                    .wrapping_add((x >> 32).wrapping_mul(K_H[k].wrapping_add(K_BH[k])));
-            }
+    fn finish(self, level: L, tail: &[u8], len: usize) -> Piece {
+        let [s, h, bs, bh] = &K[usize::from(!tail.is_empty())];
+        let sums = level.add(self.s, level.mul(self.h, &[ONCE; COLUMNS]));
+        let rows = level.add(level.mul(self.s, s), level.mul(self.h, h));
+        let weighed = level.add(level.mul(self.bs, bs), level.mul(self.bh, bh));
+        let (mut sum, mut digest) = level.across(sums, level.add(rows, weighed));
+        let mut word = |x: u64, k: usize| {
+            sum = sum.wrapping_add(halves(x));
+            digest = digest
+                .wrapping_add(x.wrapping_mul(PART[0][k]))
+                .wrapping_add((x >> 32).wrapping_mul(PART[1][k]));
+        };
+        let (words, rest) = tail.as_chunks::<8>();
+        (0..COLUMNS).zip(words).for_each(|(k, x)| word(u64::from_le_bytes(*x), k));
+        if !rest.is_empty() {
+            word(last_word(rest), words.len() % COLUMNS);
         }
-        let s = level.add(level.mul(self.s, &K_S), level.mul(self.h, &K_H));
-        let b = level.add(level.mul(self.bs, &K_BS), level.mul(self.bh, &K_BH));
-        digest = level.columns(level.add(s, b)).iter().fold(digest, |d, &p| d.wrapping_add(p));
         Piece { sum: halves(sum), digest: mix(digest ^ (len as u64).wrapping_mul(GOLDEN)) }
     }
 }
@@ -198,11 +216,12 @@ impl Pass for Read<'_> {
 
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> Piece {
-        let (rows, tail) = self.0.as_chunks::<ROW>();
         let mut all = Accumulators::new(level);
-        for row in rows {
+        let (pairs, rest) = self.0.as_chunks::<PAIR>();
+        pairs.iter().for_each(|pair| all.add_pair(level, pair));
+        let (rows, tail) = rest.as_chunks::<ROW>();
+        if let [row, ..] = rows {
             all.add(level, row);
-            all.weigh(level);
         }
         all.finish(level, tail, self.0.len())
     }
@@ -216,18 +235,27 @@ impl Pass for Copied<'_, '_> {
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> Piece {
         let len = self.0.len().min(self.1.len());
-        let (to, dst_tail) = self.0[..len].as_chunks_mut::<ROW>();
-        let (from, tail) = self.1[..len].as_chunks::<ROW>();
+        let (to, dst_rest) = self.0[..len].as_chunks_mut::<PAIR>();
+        let (from, rest) = self.1[..len].as_chunks::<PAIR>();
         let mut all = Accumulators::new(level);
         for (to, from) in to.iter_mut().zip(from) {
+            let pair = *from;
+            *to = pair;
+            all.add_pair(level, &pair);
+        }
+        let (to, dst_tail) = dst_rest.as_chunks_mut::<ROW>();
+        let (from, tail) = rest.as_chunks::<ROW>();
+        if let ([to, ..], [from, ..]) = (to, from) {
             let row = *from;
             *to = row;
             all.add(level, &row);
-            all.weigh(level);
         }
         // Word by word: a call of memcpy costs more than the few bytes that are left.
         let ((to, dst_rest), (from, rest)) = (dst_tail.as_chunks_mut::<8>(), tail.as_chunks::<8>());
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        for k in 0..COLUMNS {
+            let (Some(to), Some(from)) = (to.get_mut(k), from.get(k)) else { break };
+            *to = *from;
+        }
         dst_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         all.finish(level, tail, len)
     }
@@ -241,11 +269,15 @@ impl Pass for Sum<'_> {
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> u64 {
         let (rows, tail) = self.0.as_chunks::<ROW>();
-        let mut all = Accumulators::new(level);
+        let zero = level.load(&[0; ROW]);
+        let (mut s, mut h) = (zero, zero);
         for row in rows {
-            all.add(level, row);
+            let x = level.load(row);
+            s = level.add(s, x);
+            h = level.add(h, level.high(x));
         }
-        halves(words(tail).fold(all.sum(level), |sum, x| sum.wrapping_add(halves(x))))
+        let (s, h) = level.across(s, h);
+        halves(words(tail).fold(both_halves(s, h), |sum, x| sum.wrapping_add(halves(x))))
     }
 }
 

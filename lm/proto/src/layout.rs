@@ -189,7 +189,7 @@ impl Layout {
 
     /// Where the tag of [`Layout::of_udp`] starts if that has one and this many fragments, without a
     /// division: the matcher's question.
-    #[inline(always)]
+    #[inline]
     pub fn fit_tag(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<usize> {
         let stride = geometry.stride();
         let base = fragments.wrapping_sub(1).wrapping_mul(stride);
@@ -206,7 +206,7 @@ impl Layout {
     }
 
     /// [`Layout::of_udp`] if that has `fragments` of them, most often without a division.
-    #[inline(always)]
+    #[inline]
     pub fn fit(geometry: Geometry, udp_len: usize, fragments: usize) -> Option<Self> {
         let Some(tag) = Self::fit_tag(geometry, udp_len, fragments) else {
             // Not with a tag; rare, and nearly always no fit at all.

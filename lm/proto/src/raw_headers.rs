@@ -28,7 +28,7 @@ const fn wire16(field: u16) -> u64 {
 
 impl RawHeaders {
     /// The little-endian words at 24, 16 and 8 bytes in front of the payload.
-    #[inline(always)]
+    #[inline]
     pub fn new(words: [u64; 3]) -> Self {
         Self(words)
     }
@@ -40,7 +40,7 @@ impl RawHeaders {
     }
 
     /// Whether they may be a first fragment's: IPv4 without options, UDP, offset 0.
-    #[inline(always)]
+    #[inline]
     pub fn look_first(self) -> bool {
         const MASK: u64 = (0xff << 40) | (wire16(0x1fff) << 16);
         let [a, b, _] = self.0;
@@ -48,21 +48,21 @@ impl RawHeaders {
     }
 
     /// Whether they may be those of IPv4 without options.
-    #[inline(always)]
+    #[inline]
     pub fn are_plain(self) -> bool {
         (self.0[0] >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
     }
 
     /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither
     /// first nor last, a packet of `total` bytes.
-    #[inline(always)]
+    #[inline]
     pub fn look_middle(self, total: usize) -> bool {
         let [a, b, _] = self.0;
         self.look_behind() && b & (wire16(MORE) << 16) != 0 && a >> 48 == wire16(total as u16)
     }
 
     /// Whether they may be those of a fragment that is not the first: IPv4 without options, UDP.
-    #[inline(always)]
+    #[inline]
     pub fn look_behind(self) -> bool {
         let [a, b, _] = self.0;
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
@@ -72,7 +72,7 @@ impl RawHeaders {
 
     /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total`
     /// bytes of packet, with more to come or without.
-    #[inline(always)]
+    #[inline]
     pub fn are_first(self, total: usize, more: bool) -> bool {
         let [a, b, c] = self.0;
         let low = |word: u64| word & 0xffff_ffff;
@@ -84,7 +84,7 @@ impl RawHeaders {
 
     /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other`
     /// has one.
-    #[inline(always)]
+    #[inline]
     pub fn are_alike(self, other: Self) -> bool {
         // Identification and checksum are a datagram's own, but not their sum.
         const OWN: u64 = 0xffff | (0xffff << 48);
@@ -98,7 +98,7 @@ impl RawHeaders {
     }
 
     /// The IPv4 header.
-    #[inline(always)]
+    #[inline]
     pub fn ip(self) -> [u8; IPV4] {
         let [a, b, c] = self.0;
         let mut ip = [0; IPV4];
@@ -109,19 +109,19 @@ impl RawHeaders {
     }
 
     /// Identification.
-    #[inline(always)]
+    #[inline]
     pub fn id(self) -> u16 {
         (self.0[1] as u16).swap_bytes()
     }
 
     /// Source address.
-    #[inline(always)]
+    #[inline]
     pub fn src(self) -> u32 {
         (self.0[2] as u32).swap_bytes()
     }
 
     /// Destination address.
-    #[inline(always)]
+    #[inline]
     pub fn dst(self) -> u32 {
         ((self.0[2] >> 32) as u32).swap_bytes()
     }

@@ -43,7 +43,7 @@ pub enum Tag {
 
 impl Identity {
     /// What the hash is of all but the identification and the UDP checksum.
-    #[inline(always)]
+    #[inline]
     pub fn base(&self) -> u64 {
         let f = &self.flow;
         let addresses = u64::from(f.src) << 32 | u64::from(f.dst);
@@ -51,7 +51,7 @@ impl Identity {
         mix(addresses ^ 0x9e37_79b9_7f4a_7c15) ^ rest
     }
 
-    #[inline(always)]
+    #[inline]
     fn bind(&self, kind: u8) -> u64 {
         bind(self.base(), self.ip_id, self.udp_checksum, kind)
     }
@@ -68,7 +68,7 @@ impl Identity {
     }
 
     /// What `t` proves; `None`: it's no tag, or another datagram's.
-    #[inline(always)]
+    #[inline]
     pub fn check(&self, t: [u8; TAG]) -> Option<Tag> {
         check(self.base(), self.ip_id, self.udp_checksum, t)
     }
@@ -79,14 +79,14 @@ pub fn is_tag(t: [u8; TAG]) -> bool {
     t[0] == PLAIN || t[0] == ORDERED
 }
 
-#[inline(always)]
+#[inline]
 fn bind(base: u64, ip_id: u16, udp_checksum: u16, kind: u8) -> u64 {
     let h = mix(base ^ u64::from(ip_id) << 16);
     mix(h ^ (u64::from(kind) << 16 | u64::from(udp_checksum)))
 }
 
 /// [`Identity::check`] of an identity of which the [base](Identity::base) is known.
-#[inline(always)]
+#[inline]
 pub fn check(base: u64, ip_id: u16, udp_checksum: u16, t: [u8; TAG]) -> Option<Tag> {
     let kind = t[0];
     if kind != PLAIN && kind != ORDERED {

@@ -20,13 +20,13 @@ pub fn header(b: &[u8]) -> u16 {
 }
 
 /// Whether a sum of at most 2^35 that is not folded is that of a good header: all ones.
-#[inline(always)]
+#[inline]
 pub(crate) fn is_all_ones(sum: u64) -> bool {
     fold(sum) == 0xffff
 }
 
 /// A sum in 16 bits, host order in and out: 0 only for 0.
-#[inline(always)]
+#[inline]
 pub(crate) fn fold_host(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 16) + (sum & 0xffff); // < 2^18
@@ -35,20 +35,25 @@ pub(crate) fn fold_host(sum: u64) -> u16 {
 }
 
 /// A sum from little-endian order in 16 bits of host order.
-#[inline(always)]
+#[inline]
 pub(crate) fn fold(sum: u64) -> u16 {
     fold_host(sum).swap_bytes()
 }
 
-#[inline(always)]
+#[inline]
 pub(crate) fn halves(x: u64) -> u64 {
     (x & 0xffff_ffff) + (x >> 32)
 }
 
 /// Little-endian words of 64 bits, the last one padded with zeros.
-#[inline(always)]
+#[inline]
 pub(crate) fn words(b: &[u8]) -> impl Iterator<Item = u64> {
     let (words, rest) = b.as_chunks::<8>();
-    let last = rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte));
-    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then_some(last))
+    words.iter().map(|w| u64::from_le_bytes(*w)).chain((!rest.is_empty()).then(|| last_word(rest)))
+}
+
+/// The little-endian word of fewer than 8 bytes, padded with zeros.
+#[inline]
+pub(crate) fn last_word(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |x, &byte| x << 8 | u64::from(byte))
 }

@@ -50,8 +50,9 @@ fn by_words(b: &[u8]) -> u64 {
 /// What word `word` of a piece of `rows` rows counts for in the digest.
 fn coefficient(word: usize, rows: usize) -> u64 {
     let (column, distance) = (word % 16 / 2, (rows - word / 16) as u64);
+    let [s, h, bs, bh] = FULL.map(|k| k[column]);
     let upper = |s: u64, h: u64| if word % 2 == 1 { (s << 32).wrapping_add(h) } else { s };
-    upper(K_S[column], K_H[column]).wrapping_add(upper(K_BS[column], K_BH[column]).wrapping_mul(distance))
+    upper(s, h).wrapping_add(upper(bs, bh).wrapping_mul(distance))
 }
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -85,6 +86,15 @@ fn check(b: &[u8]) {
 fn every_short_length_at_every_alignment() {
     let bytes = noise(1, 400);
     for len in (0..=300).step_by(if cfg!(miri) { 61 } else { 1 }) {
+        check(&bytes[len % 65..][..len]);
+    }
+}
+
+/// Fragments at MTU 1500: an even and an odd number of rows, behind them nothing, words, or words and bytes.
+#[test]
+fn every_length_of_a_fragment() {
+    let bytes = noise(2, 1600);
+    for len in (1344..=1480).step_by(if cfg!(miri) { 67 } else { 1 }) {
         check(&bytes[len % 65..][..len]);
     }
 }
@@ -249,7 +259,7 @@ fn order_of_pieces_shows() {
     assert_ne!(digest(&straight[..n - 1]).finish(), digest(&straight).finish());
 }
 
-/// `cargo test --release -p lm-proto sums -- --ignored --nocapture`: bytes per ns over 64 KB.
+/// `cargo test --release -p lm-proto speed -- --ignored --nocapture`: bytes per ns over 64 KB.
 #[test]
 #[ignore = "prints speeds"]
 fn speed() {

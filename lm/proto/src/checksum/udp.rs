@@ -25,7 +25,7 @@ pub fn udp_ok(flow: &Flow, udp: &Udp, payload: u64) -> bool {
 }
 
 /// Addresses, protocol and length of the pseudo header (RFC 768), in host order.
-#[inline(always)]
+#[inline]
 fn pseudo(flow: &Flow, udp_len: u16) -> u64 {
     u64::from(flow.src) + u64::from(flow.dst) + u64::from(PROTO_UDP) + u64::from(udp_len)
 }
