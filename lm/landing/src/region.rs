@@ -7,6 +7,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
+use lm_proto::wire::UDP;
 use rte::Eal;
 
 use crate::memory::Memory;
@@ -95,6 +96,10 @@ impl Share for Arc<Segment> {
     }
 }
 
+/// Bytes at the start of an overlapping slot that the frame in the slot below may reach, whenever that comes:
+/// its own UDP header, so that no message begins before them.
+const FRONT: usize = UDP;
+
 /// Slots of a delivered datagram. Dropping it, on any thread, gives them back to their region, which lives as
 /// long as a hold on it does.
 pub struct Hold {
@@ -117,7 +122,8 @@ impl Hold {
     /// are not all in the segment, or more than any datagram takes.
     ///
     /// # Safety
-    /// The slots were landed whole, nobody else gives them back, and no device writes these bytes any more.
+    /// The slots were landed whole, nobody else gives them back, and no device writes these bytes any more,
+    /// but for the first [`FRONT`].
     pub(crate) unsafe fn new(
         segment: &Arc<Segment>,
         lowest: usize,
@@ -133,10 +139,11 @@ impl Hold {
         fits.then(|| Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride })
     }
 
-    /// `len` bytes at `at`, if they were landed in the held slots.
+    /// `len` bytes at `at`, if they were landed in the held slots behind a UDP header: the frame in the slot
+    /// below may reach that.
     #[inline]
     pub fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        let into = at.checked_sub(self.lowest)?;
+        let into = at.checked_sub(self.lowest).filter(|&into| into >= FRONT)?;
         if len > (self.reach as usize).checked_sub(into)? {
             return None;
         }

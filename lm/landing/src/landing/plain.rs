@@ -2,7 +2,7 @@
 //! comparisons.
 //!
 //! The receive queue asks for every frame. What is not plain takes the slow way through
-//! [`LandingPool::landed`](crate::LandingPool::landed).
+//! `LandingPool::received`.
 
 use dpdk_sys::rte_mbuf;
 

@@ -1,14 +1,17 @@
 //! [`Log`]: the frames that were received and not handed back, oldest first.
 //!
 //! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows
-//! since when. What is known of their headers is kept beside them.
+//! since when. What is known of their headers is kept beside them. Each frame has the token of its slot here,
+//! and whoever takes a frame out gets the token with it.
 
 use std::ops::{Index, Range};
+use std::vec::Drain;
 
 use crate::checksum::mix;
-use crate::frame::{Frame, Slot};
+use crate::frame::{Frame, Received, Slot, Slots};
 use crate::packet::Packet;
 use crate::reassembler::Key;
+use crate::slot_memory::SlotMemory;
 
 /// A moment: frames received until then, and the time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +21,10 @@ pub(crate) struct Moment {
 }
 
 /// Frames in the order of their arrival.
-pub(crate) struct Log {
-    frames: Vec<Frame>,
+pub(crate) struct Log<S> {
+    frames: Vec<Received<S>>,
+    /// Room for those that stay when others are taken out.
+    kept: Vec<Received<S>>,
     /// Since when the frames before the run wait, one for each.
     since: Vec<Moment>,
     /// Headers that are known to be intact, by index, ascending.
@@ -37,18 +42,19 @@ fn bucket(key: &Key) -> usize {
     mix(addresses ^ u64::from(key.id).rotate_left(24)) as usize % BUCKETS
 }
 
-impl Index<usize> for Log {
-    type Output = Frame;
+impl<S> Index<usize> for Log<S> {
+    type Output = Received<S>;
     #[inline(always)]
-    fn index(&self, index: usize) -> &Frame {
+    fn index(&self, index: usize) -> &Received<S> {
         &self.frames[index]
     }
 }
 
-impl Log {
+impl<S: Slots> Log<S> {
     pub(crate) fn new() -> Self {
         Self {
             frames: Vec::with_capacity(2048),
+            kept: Vec::new(),
             since: Vec::with_capacity(2048),
             seen: Vec::with_capacity(2048),
             buckets: vec![0; BUCKETS],
@@ -57,7 +63,13 @@ impl Log {
 
     /// One without room, to stand in for another for a moment.
     pub(crate) fn empty() -> Self {
-        Self { frames: Vec::new(), since: Vec::new(), seen: Vec::new(), buckets: Vec::new() }
+        Self {
+            frames: Vec::new(),
+            kept: Vec::new(),
+            since: Vec::new(),
+            seen: Vec::new(),
+            buckets: Vec::new(),
+        }
     }
 
     #[inline(always)]
@@ -83,30 +95,48 @@ impl Log {
     }
 
     #[inline(always)]
-    pub(crate) fn last(&self) -> Option<&Frame> {
+    pub(crate) fn last(&self) -> Option<&Received<S>> {
         self.frames.last()
     }
 
     #[inline(always)]
-    pub(crate) fn first_mut(&mut self) -> Option<&mut Frame> {
+    pub(crate) fn first_mut(&mut self) -> Option<&mut Received<S>> {
         self.frames.first_mut()
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
-        self.frames.iter()
+    #[inline(always)]
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Received<S>> {
+        self.frames.last_mut()
     }
 
     #[inline(always)]
-    pub(crate) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, frame: Received<S>) {
         self.frames.push(frame);
     }
 
-    /// Adds `n` full frames of `len` bytes, each one `stride` below the one before.
-    pub(crate) fn extend_below(&mut self, n: usize, len: u16, stride: usize) {
-        if let Some(&Frame { at, .. }) = self.frames.last() {
-            let frame = |i| Frame { at: at - i * stride, len, slot: Slot::Overlapping, bounce: 0 };
-            self.frames.extend((1..=n).map(frame));
+    /// The newest frame has the slots of full frames of `len` bytes below, too, each one `stride` below the
+    /// one before: each becomes a frame of its own.
+    pub(crate) fn unfold(&mut self, len: u16, stride: usize) {
+        let Some(newest) = self.frames.last_mut() else { return };
+        let (mut at, mut below) = (newest.at, newest.slots.split_behind(1));
+        while let Some(mut slots) = below {
+            below = slots.split_behind(1);
+            at = at.wrapping_sub(stride);
+            let frame = Frame { at, len, slot: Slot::Overlapping, bounce: 0 };
+            self.frames.push(Received { frame, slots });
         }
+    }
+
+    /// A piece of the payload of frame `index`.
+    #[inline(always)]
+    pub(crate) fn piece<'a, M: SlotMemory<Slots = S>>(
+        &'a self,
+        index: usize,
+        piece: Range<usize>,
+        memory: &'a M,
+    ) -> &'a [u8] {
+        let frame = &self[index];
+        memory.bytes(&frame.slots, frame.at + piece.start, piece.len())
     }
 
     /// The run begins at `index`; what comes before it waits from `moment` on, if it did not before.
@@ -115,18 +145,18 @@ impl Log {
         self.since.resize(index, moment);
     }
 
-    /// Takes `log[first..]` out; what is left of a run waits.
+    /// Takes `log[first..]` out, oldest first; what is left of a run waits.
     #[inline(always)]
-    pub(crate) fn truncate(&mut self, first: usize, moment: Moment) {
-        self.frames.truncate(first);
+    pub(crate) fn take_from(&mut self, first: usize, moment: Moment) -> Drain<'_, Received<S>> {
         if !self.seen.is_empty() {
             self.forget_from(first);
         }
         self.since.resize(first, moment);
+        self.frames.drain(first..)
     }
 
     /// Takes the newest frame out.
-    pub(crate) fn pop(&mut self) -> Option<Frame> {
+    pub(crate) fn pop(&mut self) -> Option<Received<S>> {
         let frame = self.frames.pop()?;
         let len = self.frames.len();
         self.forget_from(len);
@@ -142,11 +172,10 @@ impl Log {
     }
 
     /// Takes frames out of the middle, or from the start.
-    pub(crate) fn remove(&mut self, range: Range<usize>) {
+    pub(crate) fn remove(&mut self, range: Range<usize>) -> Drain<'_, Received<S>> {
         let (start, n) = (range.start, range.len());
         let waiting = |i: usize| i.min(self.since.len());
         self.since.drain(waiting(start)..waiting(range.end));
-        self.frames.drain(range.clone());
         let buckets = &mut self.buckets;
         self.seen.retain_mut(|(i, packet)| {
             let index = *i as usize;
@@ -159,38 +188,41 @@ impl Log {
             }
             !goes
         });
+        self.frames.drain(range)
     }
 
-    /// Takes the frames out that `take` wants, oldest first.
-    pub(crate) fn take_out(&mut self, mut take: impl FnMut(usize, &Frame, Option<&Packet>) -> bool) {
-        let (mut kept, mut known, mut waiting) = (0, 0, 0);
+    /// Gives each frame to `take`, oldest first: those that it gives back stay.
+    pub(crate) fn take_out(
+        &mut self,
+        mut take: impl FnMut(usize, Received<S>, Option<&Packet>) -> Option<Received<S>>,
+    ) {
+        let (mut known, mut waiting) = (0, 0);
         let mut header = 0;
-        for i in 0..self.frames.len() {
-            let (frame, mut packet) = (self.frames[i], None);
+        for (i, frame) in self.frames.drain(..).enumerate() {
+            let mut packet = None;
             if let Some(&(index, p)) = self.seen.get(header)
                 && index as usize == i
             {
                 packet = Some(p);
                 header += 1;
             }
-            if take(i, &frame, packet.as_ref()) {
+            let Some(frame) = take(i, frame, packet.as_ref()) else {
                 if let Some(packet) = packet {
                     self.buckets[bucket(&packet.key())] -= 1;
                 }
                 continue;
-            }
+            };
             if let Some(p) = packet {
-                self.seen[known] = (kept as u32, p);
+                self.seen[known] = (self.kept.len() as u32, p);
                 known += 1;
             }
             if let Some(&moment) = self.since.get(i) {
                 self.since[waiting] = moment;
                 waiting += 1;
             }
-            self.frames[kept] = frame;
-            kept += 1;
+            self.kept.push(frame);
         }
-        self.frames.truncate(kept);
+        std::mem::swap(&mut self.frames, &mut self.kept);
         self.seen.truncate(known);
         self.since.truncate(waiting);
     }
@@ -266,12 +298,23 @@ mod tests {
         Packet { ip, tos: 0, skew: 0, front: [0; 8] }
     }
 
+    /// One slot, which has a number.
+    #[derive(Debug)]
+    struct Number(usize);
+
+    impl Slots for Number {
+        fn split_behind(&mut self, _: usize) -> Option<Self> {
+            None
+        }
+    }
+
     /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30
     /// waiting.
-    fn log() -> Log {
+    fn log() -> Log<Number> {
         let mut log = Log::new();
         for i in 0..30_usize {
-            log.push(Frame { at: i, len: 60, slot: Slot::Overlapping, bounce: 0 });
+            let frame = Frame { at: i, len: 60, slot: Slot::Overlapping, bounce: 0 };
+            log.push(Received { frame, slots: Number(i) });
             if i % 2 == 0 {
                 log.note(i, packet(i as u16));
             }
@@ -283,8 +326,9 @@ mod tests {
     }
 
     /// Whatever was taken out, the rest has kept its headers and its times.
-    fn check(log: &Log, left: &[usize]) {
-        assert_eq!(log.iter().map(|f| f.at).collect::<Vec<_>>(), left);
+    fn check(log: &Log<Number>, left: &[usize]) {
+        assert_eq!(log.frames.iter().map(|f| f.at).collect::<Vec<_>>(), left);
+        assert_eq!(log.frames.iter().map(|f| f.slots.0).collect::<Vec<_>>(), left);
         assert_eq!(log.run(), left.iter().filter(|&&n| n < 20).count());
         let known = left.iter().filter(|&&n| n % 2 == 0).count();
         assert_eq!(log.buckets.iter().map(|&n| usize::from(n)).sum::<usize>(), known);
@@ -304,21 +348,23 @@ mod tests {
         for start in (0..=30).step_by(step) {
             for end in (start..=30).step_by(step) {
                 let mut one = log();
-                one.remove(start..end);
+                let gone: Vec<_> = one.remove(start..end).map(|f| f.slots.0).collect();
+                assert_eq!(gone, (start..end).collect::<Vec<_>>());
                 let left: Vec<_> = (0..30).filter(|i| !(start..end).contains(i)).collect();
                 check(&one, &left);
                 let mut other = log();
-                other.take_out(|i, _, _| (start..end).contains(&i));
+                other.take_out(|i, frame, _| Some(frame).filter(|_| !(start..end).contains(&i)));
                 check(&other, &left);
             }
         }
         let mut log = log();
         log.take_out(|i, frame, packet| {
-            assert_eq!((frame.at, packet.is_some()), (i, i % 2 == 0));
-            i % 3 == 0
+            assert_eq!((frame.at, frame.slots.0, packet.is_some()), (i, i, i % 2 == 0));
+            Some(frame).filter(|_| i % 3 != 0)
         });
         check(&log, &(0..30).filter(|i| i % 3 != 0).collect::<Vec<_>>());
-        log.truncate(10, Moment::default());
+        let gone: Vec<_> = log.take_from(10, Moment::default()).map(|f| f.slots.0).collect();
+        assert_eq!(gone, [16, 17, 19, 20, 22, 23, 25, 26, 28, 29]);
         check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
         assert_eq!(log.pop().map(|f| f.at), Some(14));
         check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13]);

@@ -7,8 +7,7 @@
 //! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
 
 use super::Matcher;
-use super::deliver::hand_over;
-use crate::frame::{Frame, Frames, Slot};
+use crate::frame::{Frame, Frames, Received, Slot, Slots};
 use crate::layout::{Geometry, TAG};
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
@@ -54,19 +53,19 @@ impl Template {
     }
 
     /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one
-    /// whose payload is at `lowest`.
+    /// whose payload is at `lowest`, and these are their slots.
     #[inline(always)]
-    fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
+    fn is_alike<M: SlotMemory>(&self, slots: &M::Slots, first: usize, lowest: usize, memory: &M) -> bool {
         let Some((headers, udp)) = memory.front(lowest) else { return false };
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return false;
         }
-        let Some(tag) = memory.bytes(first + self.tag, TAG).first_chunk::<TAG>() else { return false };
+        let Some(tag) = memory.bytes(slots, first + self.tag, TAG).first_chunk::<TAG>() else { return false };
         tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a
     /// datagram like the one before.
     #[inline(always)]
@@ -87,62 +86,60 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so,
     /// if there are more.
     #[inline(always)]
-    pub(super) fn stream<F: Frames, M: SlotMemory<Buf = B>>(
+    pub(super) fn stream<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frames: &mut F,
         memory: &mut M,
-    ) -> Option<Frame> {
-        // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
-        let Self { config, full, log, folded, below, fresh, begun, counters, template, .. } = self;
-        let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
-        let (stride, n) = (config.geometry.stride(), usize::from(template.whole.fragments));
+    ) -> Option<Received<S>> {
+        let (Some(template), Some(oldest)) = (&self.template, self.log.last()) else { return frames.next() };
+        let (stride, n) = (self.config.geometry.stride(), usize::from(template.whole.fragments));
         // Full frames that the run wants until the next one begins.
-        let (ahead, last) = match n.checked_sub(*folded + 1) {
+        let (ahead, last) = match n.checked_sub(self.folded + 1) {
             Some(ahead) if oldest.len == template.len => (ahead, template.len),
             // It will be no datagram like the one before.
             _ => (usize::MAX, 0),
         };
-        let under = oldest.at.wrapping_sub((*folded + 1) * stride);
-        let taken = frames.count_contiguous(under, stride, *full, ahead, last, n - 1);
+        let under = oldest.at.wrapping_sub((self.folded + 1) * stride);
+        let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
+        if !self.fold(frames, ahead.min(taken), under, memory) {
+            self.go_below(under, ahead.min(taken));
+            return frames.next();
+        }
+        // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
+        let Self { log, folded, begun, counters, template, .. } = self;
+        let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
         // Each run that began closed the one before, and left its headers alone.
         let (mut end, mut unlike, mut whole) = (ahead, None, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            if !template.is_alike(at + n * stride, at + stride, memory) {
-                unlike = Some(Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 });
+            let alike = template.is_alike(&oldest.slots, at + n * stride, at + stride, memory);
+            let frame = Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
+            if !alike {
+                unlike = frames.take_counted(1).map(|slots| Received { frame, slots });
                 break;
             }
-            memory.landed(template.whole, at + stride + UDP, at + stride);
+            // Where the next run begins, and as much of it as there is.
+            let Some(next) = frames.take_counted(n.min(taken - end)) else { break };
+            let done = std::mem::replace(oldest, Received { frame, slots: next });
+            memory.landed(template.whole, at + stride + UDP, done.slots);
             end += n;
             whole += 1;
         }
         let of_runs = if unlike.is_some() { end } else { taken };
         if whole > 0 {
-            // Where the run began that is under way now.
-            let began = end - n;
-            *oldest = Frame {
-                at: under.wrapping_sub(began * stride),
-                len: last,
-                slot: Slot::Overlapping,
-                bounce: 0,
-            };
-            *folded = of_runs - 1 - began;
+            *folded = of_runs - 1 - (end - n);
             *begun += whole;
             counters.datagrams += whole;
             counters.bytes += whole * template.whole.len as u64;
-        } else {
-            *folded += of_runs;
         }
-        *below = under.wrapping_sub(of_runs * stride);
-        counters.frames += of_runs as u64;
-        *fresh |= taken > 0;
-        frames.skip(of_runs + usize::from(unlike.is_some()));
+        self.go_below(under, of_runs);
+        self.fresh |= taken > 0;
         unlike.or_else(|| frames.next())
     }
 
     /// Closes the run if it is a datagram like the one before.
     #[inline(always)]
-    pub(super) fn close_alike<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) -> bool {
+    pub(super) fn close_alike<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) -> bool {
         if !self.is_stream() {
             return false;
         }
@@ -150,12 +147,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
         if first.len != template.len
             || self.folded + 1 != usize::from(template.whole.fragments)
-            || !template.is_alike(first.at, lowest, memory)
+            || !template.is_alike(&first.slots, first.at, lowest, memory)
         {
             return false;
         }
-        hand_over(&template.whole, lowest, &mut self.counters, memory);
-        self.truncate(0);
+        let whole = template.whole;
+        self.hand_over_from(0, &whole, lowest, memory);
         true
     }
 }

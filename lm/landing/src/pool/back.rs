@@ -1,0 +1,70 @@
+//! Slots go back to the pool, or into a hold: with their token, so once.
+
+use lm_proto::wire::HEADERS;
+
+use super::LandingPool;
+use crate::region::Hold;
+use crate::slots::LandedSlots;
+
+impl LandingPool {
+    /// Bytes of payload that a separate slot has room for: it may be wider than a stride.
+    #[inline(always)]
+    pub(super) fn separate_room(&self) -> usize {
+        self.config.stride.max(self.config.room.saturating_sub(HEADERS))
+    }
+
+    /// Slots that are no longer needed. Those of another pool stay out, and are counted
+    /// ([`PoolStats::refused`](crate::PoolStats::refused)).
+    #[inline]
+    pub fn release(&self, slots: LandedSlots) {
+        let landing = self.landing();
+        if slots.is_of(self.number) {
+            landing.return_slots(slots.lowest(), slots.count() as u32);
+        } else {
+            landing.stats.refused += slots.count() as u64;
+        }
+    }
+
+    /// These slots, in which `reach` bytes were landed from the lowest payload on, are held until the hold is
+    /// dropped, wherever that is.
+    ///
+    /// # Errors
+    /// The slots, if they are another pool's, have room for less, do not lie in one piece of region, or are
+    /// more than any datagram takes.
+    #[inline]
+    pub fn hold(&self, slots: LandedSlots, reach: usize) -> Result<Hold, LandedSlots> {
+        let most = if slots.is_overlapping() { slots.span() } else { self.separate_room() };
+        if reach > most || !slots.is_of(self.number) {
+            return Err(slots);
+        }
+        let (lowest, n) = (slots.lowest(), slots.count() as u32);
+        let Some(segment) = self.landing().segment_of(lowest) else { return Err(slots) };
+        // SAFETY: the token had the slots, of this pool, and goes into the hold. A device has filled them, in
+        // the order in which it was given them: so it is done with these and with those above, and in the
+        // slot below with all but what `Hold::bytes` leaves out.
+        unsafe { Hold::new(segment, lowest, n, self.config.stride, reach) }.ok_or(slots)
+    }
+
+    /// Makes one token of two, if the slots of the second lie right below those of the first, under whichever
+    /// of their addresses.
+    ///
+    /// # Errors
+    /// `below`, as it was: they do not, or are another pool's.
+    #[inline(always)]
+    pub fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
+        match above.join(below, 0) {
+            Err(below) if self.mirror() != 0 => self.join_lapped(above, below),
+            joined => joined,
+        }
+    }
+
+    /// [`LandingPool::join`] across the end of a region that is mapped twice.
+    #[cold]
+    fn join_lapped(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
+        let (lap, len) = (self.mirror(), above.span());
+        let lowest = above.lowest();
+        // Its other address is in the same segment.
+        let lapped = self.landing().segment_of(lowest).is_some_and(|g| g.covers(lowest + lap, len));
+        if lapped && above.is_of(self.number) { above.join(below, lap) } else { Err(below) }
+    }
+}
