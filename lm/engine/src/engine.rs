@@ -150,6 +150,19 @@ impl Strangers {
     }
 }
 
+/// The pool as an engine's matcher sees it, beside that matcher.
+macro_rules! memory {
+    ($engine:expr, $pool:expr, $deliver:expr) => {
+        PoolMemory {
+            pool: $pool,
+            copies: &mut $engine.copies,
+            strangers: &mut $engine.strangers,
+            lost: &mut $engine.lost,
+            deliver: $deliver,
+        }
+    };
+}
+
 impl Engine {
     pub(crate) fn new(
         eal: &Eal,
@@ -192,8 +205,7 @@ impl Engine {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
             _ => (self.clock.now(), 0),
         };
-        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.look(self.read.0, taken, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        self.matcher.look(self.read.0, taken, &mut memory!(self, pool, deliver));
         if let Some(mismatch) = self.matcher.mtu_check.take() {
             log::warn!("{mismatch}");
         }
@@ -201,8 +213,7 @@ impl Engine {
 
     /// Hands every slot and buffer back.
     pub(crate) fn clear(&mut self, pool: &LandingPool) {
-        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.clear(&mut PoolMemory { pool, copies, strangers, lost, deliver: &mut drop });
+        self.matcher.clear(&mut memory!(self, pool, &mut drop));
         self.strangers.frames.clear();
     }
 
@@ -261,9 +272,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     #[inline(always)]
     fn take_plain(&mut self, pool: &LandingPool, burst: &mut Burst<'_>) {
         let engine = &mut *self.engine;
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
-        engine.matcher.push_plain(burst, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        engine.matcher.push_plain(burst, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
     fn take(&mut self, pool: &LandingPool, landed: Landed) {
@@ -277,10 +286,8 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
             engine.matcher.counters.bounced += 1;
         }
         let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
         let frame = Received { frame, slots: landed.slots };
-        engine.matcher.push(frame, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        engine.matcher.push(frame, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
     fn take_two(
@@ -313,9 +320,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
             engine.long.truncate(split);
         }
         let slots = parts.map(|part| part.slot.slots);
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
-        let memory = &mut PoolMemory { pool, copies, strangers, lost, deliver };
+        let memory = &mut memory!(engine, pool, &mut *self.deliver);
         engine.matcher.push_gathered(&engine.long, slots, memory);
         Ok(())
     }
@@ -413,7 +418,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         }
     }
 
-    fn stranger(&mut self, frame: &Received<LandedSlots>, head: &Head) -> bool {
+    fn stranger(&mut self, frame: Received<&LandedSlots>, head: &Head) -> bool {
         let Some(mut mbuf) = self.strangers.room_for(frame.len) else { return false };
         let Some(to) = mbuf.data_mut() else { return false };
         if self.pool.copy_frame(frame.at, frame.len, frame.bounce, to) != Some(frame.len.into()) {
@@ -424,7 +429,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         if frame.bounce != 0 {
             // What came behind may have been bounced, too, since.
             let (at, len) = (frame.at + (HEAD - HEADERS), to.len() - n);
-            let behind = self.bytes(&frame.slots, at, len);
+            let behind = self.bytes(frame.slots, at, len);
             if behind.len() != len {
                 return false;
             }

@@ -155,7 +155,7 @@ impl Frames for Burst<'_> {
         let Some(&first) = self.rest.as_slice().first() else { return 0 };
         let buf = at.wrapping_sub(TO_PAYLOAD);
         // SAFETY: `new`'s caller promised.
-        let overlapping = unsafe { self.plain.fits(first) };
+        let overlapping = unsafe { self.plain.overlaps(first) };
         if !overlapping || stride != self.stride || self.bounces.covers(buf, 1) {
             return 0;
         }

@@ -118,25 +118,23 @@ unsafe impl Send for Hold {}
 unsafe impl Sync for Hold {}
 
 impl Hold {
-    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed; `None` if they
-    /// are not all in the segment, or more than any datagram takes.
+    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed.
     ///
     /// # Safety
-    /// The slots were landed whole, nobody else gives them back, and no device writes these bytes any more,
-    /// but for the first [`FRONT`].
+    /// The slots are the segment's, with room for as many bytes, and take no more than a chunk's. They were
+    /// landed whole, nobody else gives them back, and no device writes these bytes any more, but for the
+    /// first [`FRONT`].
+    #[inline(always)]
     pub(crate) unsafe fn new(
         segment: &Arc<Segment>,
         lowest: usize,
-        n: u32,
+        n: usize,
         stride: usize,
         reach: usize,
-    ) -> Option<Self> {
-        let within = |bytes: &usize| (1..=CHUNK).contains(bytes);
-        let span = (n as usize).checked_mul(stride).filter(within)?;
-        let fits = within(&reach) && segment.covers(lowest, span) && segment.covers(lowest, reach);
-        // At most a chunk's bytes each.
-        let (reach, stride) = (reach as u32, stride as u32);
-        fits.then(|| Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride })
+    ) -> Self {
+        debug_assert!(segment.covers(lowest, n * stride) && segment.covers(lowest, reach));
+        let (reach, n, stride) = (reach as u32, n as u32, stride as u32);
+        Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride }
     }
 
     /// `len` bytes at `at`, if they were landed in the held slots behind a UDP header: the frame in the slot

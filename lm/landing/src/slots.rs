@@ -15,8 +15,8 @@ use lm_proto::frame::Slots;
 #[derive(Debug)]
 #[must_use = "slots that are neither released nor held never come back"]
 pub struct LandedSlots {
-    /// Where the payload of the highest is, which was filled first.
-    top: usize,
+    /// Where the payload of the lowest is, which was filled last.
+    lowest: usize,
     /// The number of the pool whose they are.
     pool: u32,
     n: u16,
@@ -32,7 +32,7 @@ impl LandedSlots {
     /// device has filled each of them. Nothing else has them, and they are not given back.
     #[inline(always)]
     pub(crate) unsafe fn overlapping(pool: u32, top: usize, n: usize, stride: usize) -> Self {
-        Self { top, pool, n: n as u16, stride: stride as u16 }
+        Self { lowest: top - (n - 1) * stride, pool, n: n as u16, stride: stride as u16 }
     }
 
     /// One separate slot.
@@ -41,7 +41,7 @@ impl LandedSlots {
     /// As for [`LandedSlots::overlapping`].
     #[inline(always)]
     pub(crate) unsafe fn separate(pool: u32, at: usize) -> Self {
-        Self { top: at, pool, n: 1, stride: 0 }
+        Self { lowest: at, pool, n: 1, stride: 0 }
     }
 
     /// How many.
@@ -53,7 +53,7 @@ impl LandedSlots {
     /// Where the payload of the lowest is, which was filled last.
     #[inline(always)]
     pub fn lowest(&self) -> usize {
-        self.top - usize::from(self.n - 1) * usize::from(self.stride)
+        self.lowest
     }
 
     /// Whether it is of the pool with this number.
@@ -81,11 +81,11 @@ impl LandedSlots {
     /// `below`, as it was.
     #[inline(always)]
     pub(crate) fn join(&mut self, below: Self, lap: usize) -> Result<(), Self> {
-        let under = self.top.wrapping_add(lap).wrapping_sub(self.span());
-        let fits = self.is_overlapping() && below.stride == self.stride && below.pool == self.pool;
-        match self.n.checked_add(below.n).filter(|_| fits && below.top == under) {
+        let alike = self.is_overlapping() && below.stride == self.stride && below.pool == self.pool;
+        let touch = below.lowest.wrapping_add(below.span()) == self.lowest.wrapping_add(lap);
+        match self.n.checked_add(below.n).filter(|_| alike && touch) {
             Some(n) => {
-                (self.n, self.top) = (n, self.top + lap);
+                (self.n, self.lowest) = (n, below.lowest);
                 Ok(())
             }
             None => Err(below),
@@ -97,11 +97,10 @@ impl Slots for LandedSlots {
     #[inline(always)]
     fn split_behind(&mut self, n: usize) -> Option<Self> {
         let behind = usize::from(self.n).checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
-        let (pool, stride) = (self.pool, self.stride);
-        let top = self.top - n * usize::from(stride);
         // Both are fewer than there were.
-        self.n = n as u16;
-        Some(Self { top, pool, n: behind as u16, stride })
+        let below = Self { n: behind as u16, ..*self };
+        (self.n, self.lowest) = (n as u16, self.lowest + below.span());
+        Some(below)
     }
 }
 
@@ -119,7 +118,7 @@ mod tests {
 
     /// What a token says.
     fn told(slots: &LandedSlots) -> (usize, usize, usize) {
-        (slots.top, slots.count(), slots.lowest())
+        (slots.lowest() + (slots.count() - 1) * STRIDE, slots.count(), slots.lowest())
     }
 
     #[test]

@@ -69,13 +69,21 @@ pub trait Slots: Sized {
     fn split_behind(&mut self, n: usize) -> Option<Self>;
 }
 
-/// A frame, and its slot.
-#[derive(Debug)]
+/// A frame, and the token of its slot, or a reference to that.
+#[derive(Clone, Copy, Debug)]
 pub struct Received<S> {
     /// What is known of it.
     pub frame: Frame,
-    /// The token of its slot. That of a log's newest frame may have the slots of full frames below, too.
+    /// The token, perhaps with the slots of other frames.
     pub slots: S,
+}
+
+impl<S> Received<S> {
+    /// The same, and the token stays where it is.
+    #[inline(always)]
+    pub fn by_ref(&self) -> Received<&S> {
+        Received { frame: self.frame, slots: &self.slots }
+    }
 }
 
 impl<S> Deref for Received<S> {

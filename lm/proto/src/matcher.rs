@@ -249,7 +249,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[inline(never)]
     fn push_apart<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         self.unfold();
-        let newest = self.log[self.log.len() - 1].frame;
+        let newest = self.log[self.log.len() - 1];
         if frame.at + self.config.geometry.stride() != newest.at {
             self.jump(&frame, &newest, memory);
         }
@@ -302,7 +302,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Slot::Overlapping if frame.len <= self.full => self.begin(frame),
             Slot::Separate => {
                 let head = memory.head(&frame);
-                let kind = classify(&head, &frame, memory);
+                let kind = classify(&head, frame.by_ref(), memory);
                 self.standalone(frame, kind, &head, memory);
             }
             Slot::Overlapping if frame.len <= self.longest && !self.is_below_bounced(&frame) => {
@@ -338,8 +338,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[cold]
     fn lose_overwritten<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: &Frame, memory: &mut M) {
         self.unfold();
-        let Some(newest) = self.log.last() else { return };
-        let above = newest.frame;
+        let Some(&above) = self.log.last() else { return };
         let (mirror, mut at) = (self.config.mirror, above.at);
         if mirror != 0 && frame.at > at {
             at += mirror;
@@ -349,11 +348,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             if above.bounce != 0 {
                 // Its headers are safe, and so is its payload if that was copied here behind this frame.
                 let head = memory.head(&above);
-                if memory.bytes(&newest.slots, above.at, FRONT) == packet::front(&head) {
+                if self.log.piece(self.log.len() - 1, 0..FRONT, memory) == packet::front(&head) {
                     return;
                 }
                 self.examine_overwritten(&head, memory);
-                if self.log.last().is_none_or(|newest| newest.frame != above) {
+                if self.log.last() != Some(&above) {
                     return;
                 }
             }
@@ -365,7 +364,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 // What is gone of it was kept with its header.
                 Some(packet) if end <= at + FRONT => {
                     self.reached = true;
-                    self.reassemble(&above, &packet, memory);
+                    self.reassemble(above.by_ref(), &packet, memory);
                     self.reached = false;
                 }
                 _ => self.counters.drop_one(Reason::LostFrame),

@@ -62,7 +62,7 @@ pub trait SlotMemory: Store {
 
     /// A frame that isn't LM's: it begins with `head`, and the rest is its payload; false if it could not be
     /// taken.
-    fn stranger(&mut self, frame: &Received<Self::Slots>, head: &Head) -> bool;
+    fn stranger(&mut self, frame: Received<&Self::Slots>, head: &Head) -> bool;
 
     /// The same of a frame that lies in no slot.
     fn stranger_copy(&mut self, bytes: &[u8]) -> bool;

@@ -3,7 +3,7 @@
 use lm_proto::wire::HEADERS;
 
 use super::LandingPool;
-use crate::region::Hold;
+use crate::region::{CHUNK, Hold};
 use crate::slots::LandedSlots;
 
 impl LandingPool {
@@ -29,20 +29,19 @@ impl LandingPool {
     /// dropped, wherever that is.
     ///
     /// # Errors
-    /// The slots, if they are another pool's, have room for less, do not lie in one piece of region, or are
-    /// more than any datagram takes.
+    /// The slots, if they are another pool's, have room for less, or are more than any datagram takes.
     #[inline]
     pub fn hold(&self, slots: LandedSlots, reach: usize) -> Result<Hold, LandedSlots> {
-        let most = if slots.is_overlapping() { slots.span() } else { self.separate_room() };
-        if reach > most || !slots.is_of(self.number) {
+        let room = if slots.is_overlapping() { slots.span() } else { self.separate_room() };
+        if reach == 0 || reach > room || room > CHUNK || !slots.is_of(self.number) {
             return Err(slots);
         }
-        let (lowest, n) = (slots.lowest(), slots.count() as u32);
-        let Some(segment) = self.landing().segment_of(lowest) else { return Err(slots) };
-        // SAFETY: the token had the slots, of this pool, and goes into the hold. A device has filled them, in
-        // the order in which it was given them: so it is done with these and with those above, and in the
-        // slot below with all but what `Hold::bytes` leaves out.
-        unsafe { Hold::new(segment, lowest, n, self.config.stride, reach) }.ok_or(slots)
+        let Some(segment) = self.landing().segment_of(slots.lowest()) else { return Err(slots) };
+        // SAFETY: the token has the slots, of this pool and of one segment, as slots of two are never a stride
+        // apart; it ends here. A device has filled them, in the order in which it was given them: so it is
+        // done with these and with those above, and in the slot below with all but what `Hold::bytes` leaves
+        // out.
+        Ok(unsafe { Hold::new(segment, slots.lowest(), slots.count(), self.config.stride, reach) })
     }
 
     /// Makes one token of two, if the slots of the second lie right below those of the first, under whichever

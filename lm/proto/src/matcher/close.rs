@@ -60,7 +60,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let (src, dst) = (headers.src(), headers.dst());
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        let Some(tag) = memory.bytes(&first.slots, first.at + from, TAG).first_chunk::<TAG>() else {
+        let Some(tag) = self.log.piece(run, from..from + TAG, memory).first_chunk::<TAG>() else {
             return false;
         };
         if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
@@ -86,7 +86,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> bool {
         self.unfold();
         let z = self.log.len() - 1;
-        let newest = &self.log[z];
+        let newest = self.log[z];
         let Some(udp) = Udp::parse(&front) else { return false };
         let ip = headers.ip();
         let Ok(parsed) = Ipv4::parse(&ip, usize::from(newest.len).saturating_sub(ETHERNET)) else {

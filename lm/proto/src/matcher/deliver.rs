@@ -2,7 +2,7 @@
 
 use super::Matcher;
 use crate::counters::{Counters, Reason};
-use crate::frame::{Received, Slots};
+use crate::frame::Slots;
 use crate::policy::Whole;
 use crate::slot_memory::SlotMemory;
 use crate::wire;
@@ -32,27 +32,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         let moment = self.moment();
-        {
-            let mut frames = self.log.take_from(first, moment);
-            let Some(Received { mut slots, .. }) = frames.next() else { return };
-            match frames.find_map(|frame| memory.join(&mut slots, frame.slots).err()) {
-                None => hand_over(whole, lowest, slots, &mut self.counters, memory),
-                Some(apart) => {
-                    // It was asked before whether they lie side by side: a defect of this program's.
-                    self.counters.drop_one(Reason::LostFrame);
-                    memory.release(slots);
-                    memory.release(apart);
-                    frames.for_each(|frame| memory.release(frame.slots));
-                }
-            }
+        match self.log.take_one_from(first, moment) {
+            Some(slots) => hand_over(whole, lowest, slots, &mut self.counters, memory),
+            None => self.hand_over_joined(first, whole, lowest, memory),
         }
         self.done_from();
+    }
+
+    /// The same if several tokens have its slots.
+    #[inline(never)]
+    fn hand_over_joined<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        first: usize,
+        whole: &Whole,
+        lowest: usize,
+        memory: &mut M,
+    ) {
+        let moment = self.moment();
+        let mut tokens = self.log.take_from(first, moment);
+        let Some(mut slots) = tokens.next() else { return };
+        match tokens.find_map(|below| memory.join(&mut slots, below).err()) {
+            None => hand_over(whole, lowest, slots, &mut self.counters, memory),
+            Some(apart) => {
+                // It was asked before whether they lie side by side: a defect of this program's.
+                self.counters.drop_one(Reason::LostFrame);
+                memory.release(slots);
+                memory.release(apart);
+                tokens.for_each(|slots| memory.release(slots));
+            }
+        }
     }
 
     /// Hands the slots of `log[first..]` back; what is left of the run waits.
     pub(super) fn release_from<M: SlotMemory<Buf = B, Slots = S>>(&mut self, first: usize, memory: &mut M) {
         let moment = self.moment();
-        self.log.take_from(first, moment).for_each(|frame| memory.release(frame.slots));
+        self.log.take_from(first, moment).for_each(|slots| memory.release(slots));
         self.done_from();
     }
 

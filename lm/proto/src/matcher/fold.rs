@@ -32,9 +32,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         at: usize,
         memory: &M,
     ) -> bool {
-        let Some(newest) = self.log.last_mut() else { return true };
+        let Some(above) = self.log.newest_slots_mut() else { return true };
         let Some(slots) = frames.take_counted(n) else { return true };
-        let Err(slots) = memory.join(&mut newest.slots, slots) else {
+        let Err(slots) = memory.join(above, slots) else {
             self.folded += n;
             return true;
         };
@@ -61,7 +61,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Enters the folded frames in the log.
     pub(super) fn unfold(&mut self) {
         if self.folded > 0 {
-            self.log.unfold(self.full, self.config.geometry.stride());
+            self.log.extend_below(self.folded, self.full, self.config.geometry.stride());
             self.folded = 0;
         }
     }
@@ -77,7 +77,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     pub(super) fn newest(&self) -> Frame {
         let newest = &self.log[self.log.len() - 1];
         if self.folded == 0 {
-            return newest.frame;
+            return *newest;
         }
         self.full_at(newest.at - self.folded * self.config.geometry.stride())
     }

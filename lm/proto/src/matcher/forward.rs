@@ -84,7 +84,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
         }
         let layout = Layout::plain(self.config.geometry, end);
-        last.mended(&self.log[z], room, memory);
+        last.mended(self.log.received(z), room, memory);
         let copied = self.copy_and_sum(&layout, |i| first + i, Some(room), memory);
         let Some((buf, digest)) = copied else { return false };
         if !checksum::udp_ok(&flow, &udp, digest.sum()) {
@@ -125,7 +125,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             if let Some((whole, buf)) = self.forward_of(first, last, memory) {
                 self.deliver_buffer(&whole, buf, memory);
                 self.sum_was_good(n);
-                self.log.remove(first..last + 1).for_each(|frame| memory.release(frame.slots));
+                self.log.remove(first..last + 1).for_each(|slots| memory.release(slots));
                 return;
             }
         }

@@ -125,12 +125,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) -> Option<HeaderSnapshot> {
         self.unfold();
-        let newest = self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
+        let newest = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
         // The next frame may have come just now, and be overwriting them: what was read first counts.
-        if memory.head(newest) != snapshot.head {
+        if memory.head(&newest) != snapshot.head {
             return None;
         }
-        if !snapshot.doubted && !packet::is_known(&snapshot.head, newest, memory) {
+        if !snapshot.doubted
+            && !packet::is_known(&snapshot.head, self.log.received(self.log.len() - 1), memory)
+        {
             return Some(HeaderSnapshot { doubted: true, ..snapshot });
         }
         if !self.close(&snapshot.head, memory) {

@@ -129,7 +129,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         {
             len -= FCS;
         }
-        memory.bytes(&frame.slots, frame.at + end, len.saturating_sub(end)).iter().all(|&b| b == 0)
+        self.log.piece(index, end..len.max(end), memory).iter().all(|&b| b == 0)
     }
 
     /// Whether the datagram is whole, and by what the policy accepts.
@@ -202,7 +202,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &M,
     ) -> Digest {
         let mut digest = Digest::new();
-        for i in 0..layout.fragments() {
+        // Nearly always it lies in one token's slots, and is asked for at one go.
+        let end = layout.udp_len().max(wire::UDP);
+        let (mut rest, n) = (self.log.piece(index(0), wire::UDP..end, memory), layout.fragments());
+        if rest.len() == end - wire::UDP {
+            for i in 0..n {
+                let (piece, behind) = rest.split_at(layout.piece(i).len().min(rest.len()));
+                digest.push(checksum::piece(piece));
+                rest = behind;
+            }
+            return digest;
+        }
+        for i in 0..n {
             digest.push(checksum::piece(self.log.piece(index(i), layout.piece(i), memory)));
         }
         digest

@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[inline(never)]
     pub(super) fn rejoin<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Received<S>,
+        frame: Received<&S>,
         packet: &Packet,
         memory: &mut M,
     ) -> bool {
@@ -46,7 +46,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.room = room;
         let Some(udp) = udp else { return false };
         let Some(wanted) = self.wanted_by(packet, udp, self.log.len()) else { return false };
-        let Some(part) = self.part(frame, &wanted) else { return false };
+        let Some(part) = self.part(&frame, &wanted) else { return false };
         if !self.can_sum(2 * wanted.layout.fragments()) {
             return false;
         }
@@ -67,7 +67,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         self.scratch.empty(memory);
         let part = part.from..part.from + part.count;
-        self.log.remove(part).for_each(|frame| memory.release(frame.slots));
+        self.log.remove(part).for_each(|slots| memory.release(slots));
         self.leave();
         true
     }
@@ -75,7 +75,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The part first, then the frame, as long as that leaves something to be desired.
     fn add_part<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Received<S>,
+        frame: Received<&S>,
         wanted: &Wanted,
         part: &Part,
         memory: &mut M,

@@ -79,7 +79,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             let mut next = choice.chosen.iter().rev().peekable();
             self.log.take_out(|i, frame, _| {
                 if next.next_if(|&&c| c == i).is_none() {
-                    return Some(frame);
+                    return Some(frame.slots);
                 }
                 memory.release(frame.slots);
                 None

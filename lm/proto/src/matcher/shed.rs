@@ -46,7 +46,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if n == 0 {
             return;
         }
-        self.log.remove(0..n).for_each(|frame| memory.release(frame.slots));
+        self.log.remove(0..n).for_each(|slots| memory.release(slots));
         self.counters.drop_many(Reason::LostFrame, n as u64);
         if self.log.is_empty() {
             self.open_gap();

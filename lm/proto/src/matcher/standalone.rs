@@ -21,8 +21,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
     pub(super) fn examine<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         let z = self.log.len() - 1;
-        let frame = &self.log[z];
-        let kind = classify(head, frame, memory);
+        let frame = self.log[z];
+        let kind = classify(head, self.log.received(z), memory);
         if let Kind::Fragment(Packet { ip, .. }) = kind {
             self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
         }
@@ -88,11 +88,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                     let ip = &packet.ip;
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
                 }
-                if packet.ip.offset != 0 || !self.rejoin(&frame, &packet, memory) {
-                    self.reassemble(&frame, &packet, memory);
+                if packet.ip.offset != 0 || !self.rejoin(frame.by_ref(), &packet, memory) {
+                    self.reassemble(frame.by_ref(), &packet, memory);
                 }
             }
-            Kind::Stranger => self.hand_out(&frame, head, memory),
+            Kind::Stranger => self.hand_out(frame.by_ref(), head, memory),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
         memory.release(frame.slots);
@@ -143,7 +143,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     pub(super) fn hand_out<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Received<S>,
+        frame: Received<&S>,
         head: &Head,
         memory: &mut M,
     ) {
@@ -173,16 +173,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         let mut room = std::mem::take(&mut self.room);
-        let checked = self.check_udp(&packet.key(), packet.split_udp(&frame, &mut room, memory));
+        let checked = self.check_udp(&packet.key(), packet.split_udp(frame.by_ref(), &mut room, memory));
         self.room = room;
         match checked {
-            Ok(None) => self.hand_out(&frame, head, memory),
+            Ok(None) => self.hand_out(frame.by_ref(), head, memory),
             Ok(Some((flow, len, by))) => {
                 let whole = Whole { flow, len, fragments: 1, by };
                 let start = packet.skew + wire::UDP;
                 if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
                     // Its end lies in the slot above, which may be given out again while the message is held.
-                    self.copy_single(whole, &frame, start, memory);
+                    self.copy_single(whole, frame.by_ref(), start, memory);
                 } else {
                     self.counters.datagrams += 1;
                     self.counters.bytes += len as u64;
@@ -198,7 +198,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn copy_single<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         whole: Whole,
-        frame: &Received<S>,
+        frame: Received<&S>,
         start: usize,
         memory: &mut M,
     ) {
@@ -206,7 +206,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
-        let from = memory.bytes(&frame.slots, frame.at + start, whole.len);
+        let from = memory.bytes(frame.slots, frame.at + start, whole.len);
         buf.as_mut()[..from.len()].copy_from_slice(from);
         self.count_copied(whole.len);
         memory.copied(whole, buf, 0);
@@ -320,11 +320,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let mut log = std::mem::replace(&mut self.log, super::Log::empty());
         log.take_out(|_, frame, packet| match packet {
             Some(packet) if packet.key() == *key => {
-                self.reassemble(&frame, packet, memory);
+                self.reassemble(frame.by_ref(), packet, memory);
                 memory.release(frame.slots);
                 None
             }
-            _ => Some(frame),
+            _ => Some(frame.slots),
         });
         self.log = log;
         self.leave();
@@ -333,7 +333,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// A fragment with an intact header joins its datagram in the reassembler.
     pub(super) fn reassemble<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Received<S>,
+        frame: Received<&S>,
         packet: &Packet,
         memory: &mut M,
     ) {

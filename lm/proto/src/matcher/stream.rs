@@ -107,34 +107,41 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { log, folded, begun, counters, template, .. } = self;
-        let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
+        let (Some(template), Some((oldest, run))) = (template, log.oldest_mut()) else {
+            return frames.next();
+        };
         // Each run that began closed the one before, and left its headers alone.
-        let (mut end, mut unlike, mut whole) = (ahead, None, 0);
+        let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            let alike = template.is_alike(&oldest.slots, at + n * stride, at + stride, memory);
-            let frame = Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
+            alike = template.is_alike(run, at + n * stride, at + stride, memory);
             if !alike {
-                unlike = frames.take_counted(1).map(|slots| Received { frame, slots });
                 break;
             }
-            // Where the next run begins, and as much of it as there is.
+            // The next run, as much of it as there is.
             let Some(next) = frames.take_counted(n.min(taken - end)) else { break };
-            let done = std::mem::replace(oldest, Received { frame, slots: next });
-            memory.landed(template.whole, at + stride + UDP, done.slots);
+            memory.landed(template.whole, at + stride + UDP, std::mem::replace(run, next));
             end += n;
             whole += 1;
         }
-        let of_runs = if unlike.is_some() { end } else { taken };
+        let of_runs = if alike { taken } else { end };
+        let begins = |at: usize| Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
         if whole > 0 {
-            *folded = of_runs - 1 - (end - n);
+            // Where the run began that is under way now.
+            let began = end - n;
+            *oldest = begins(under.wrapping_sub(began * stride));
+            *folded = of_runs - 1 - began;
             *begun += whole;
             counters.datagrams += whole;
             counters.bytes += whole * template.whole.len as u64;
         }
         self.go_below(under, of_runs);
         self.fresh |= taken > 0;
-        unlike.or_else(|| frames.next())
+        if alike {
+            return frames.next();
+        }
+        let frame = begins(under.wrapping_sub(end * stride));
+        frames.take_counted(1).map(|slots| Received { frame, slots })
     }
 
     /// Closes the run if it is a datagram like the one before.
@@ -145,9 +152,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let lowest = self.newest().at;
         let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
+        let slots = self.log.received(0).slots;
         if first.len != template.len
             || self.folded + 1 != usize::from(template.whole.fragments)
-            || !template.is_alike(&first.slots, first.at, lowest, memory)
+            || !template.is_alike(slots, first.at, lowest, memory)
         {
             return false;
         }

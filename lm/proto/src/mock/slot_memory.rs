@@ -142,9 +142,9 @@ impl SlotMemory for Mock {
         self.delivered.push(Delivered { whole, payload, copied: true });
         self.give(buf);
     }
-    fn stranger(&mut self, frame: &Received<Slots>, head: &Head) -> bool {
+    fn stranger(&mut self, frame: Received<&Slots>, head: &Head) -> bool {
         let behind =
-            self.bytes(&frame.slots, frame.at + UDP, frame.payload_len().saturating_sub(UDP)).to_vec();
+            self.bytes(frame.slots, frame.at + UDP, frame.payload_len().saturating_sub(UDP)).to_vec();
         let mut bytes = [&head[..], &behind].concat();
         bytes.truncate(frame.len.into());
         self.strangers.push(bytes);

@@ -12,14 +12,19 @@ use std::cell::Cell;
 /// Room above the highest slot and below the lowest.
 const MARGIN: usize = 20_000;
 
-/// The token of so many slots.
-pub(crate) struct Token(usize);
+/// The token of slots one below the other: where the lowest is, how many there are, and how many bytes one has.
+pub(crate) struct Token {
+    lowest: usize,
+    n: usize,
+    stride: usize,
+}
 
 impl Slots for Token {
     fn split_behind(&mut self, n: usize) -> Option<Self> {
-        let behind = self.0.checked_sub(n).filter(|&behind| behind > 0)?;
-        self.0 = n;
-        Some(Self(behind))
+        let behind = self.n.checked_sub(n).filter(|&behind| behind > 0)?;
+        let below = Self { n: behind, ..*self };
+        (self.n, self.lowest) = (n, self.lowest + behind * self.stride);
+        Some(below)
     }
 }
 
@@ -71,7 +76,7 @@ impl Counting {
         self.mem[at + frame.len()..at + len].fill(0);
         self.out += 1;
         let frame = Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 };
-        Received { frame, slots: Token(1) }
+        Received { frame, slots: Token { lowest: self.last, n: 1, stride: pitch } }
     }
 
     /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by
@@ -100,13 +105,19 @@ impl Store for Counting {
 impl SlotMemory for Counting {
     type Slots = Token;
 
-    fn bytes<'a>(&'a self, _: &'a Token, at: usize, len: usize) -> &'a [u8] {
+    fn bytes<'a>(&'a self, slots: &'a Token, at: usize, len: usize) -> &'a [u8] {
+        if at + len > slots.lowest + slots.n * slots.stride {
+            return &[];
+        }
         // To ask for any costs something.
         self.look(0, len.max(RAW_HEADERS));
         &self.mem[at..at + len]
     }
     fn join(&self, above: &mut Token, below: Token) -> Result<(), Token> {
-        above.0 += below.0;
+        if below.lowest + below.n * below.stride != above.lowest {
+            return Err(below);
+        }
+        (above.lowest, above.n) = (below.lowest, above.n + below.n);
         Ok(())
     }
     fn headers(&self, frame: &Frame) -> RawHeaders {
@@ -135,7 +146,7 @@ impl SlotMemory for Counting {
         self.delivered += 1;
         self.spare.push(buf);
     }
-    fn stranger(&mut self, frame: &Received<Token>, _: &Head) -> bool {
+    fn stranger(&mut self, frame: Received<&Token>, _: &Head) -> bool {
         self.look(0, frame.len.into());
         true
     }
@@ -144,6 +155,6 @@ impl SlotMemory for Counting {
         true
     }
     fn release(&mut self, slots: Token) {
-        self.out -= slots.0 as i64;
+        self.out -= slots.n as i64;
     }
 }
