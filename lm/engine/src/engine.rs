@@ -352,6 +352,16 @@ struct PoolMemory<'a, F> {
     deliver: &'a mut F,
 }
 
+impl<F> PoolMemory<'_, F> {
+    /// The slots of a datagram cannot be held; then they may not be lost, either.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, whole: &Whole, slots: LandedSlots) {
+        self.lost.lose(whole, false);
+        self.pool.release(slots);
+    }
+}
+
 impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
     type Buf = SendSlot;
     fn take(&mut self) -> Option<SendSlot> {
@@ -403,11 +413,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
                 Some(payload) => (self.deliver)(Message::new(whole, payload)),
                 None => self.lost.lose(&whole, false),
             },
-            Err(slots) => {
-                self.lost.lose(&whole, false);
-                // No slot may be lost, either.
-                self.pool.release(slots);
-            }
+            Err(slots) => self.lose(&whole, slots),
         }
     }
 

@@ -73,6 +73,8 @@ pub struct LandingPool {
     region: usize,
     /// What its tokens say that they are of: no other pool of this process has or had it.
     number: u32,
+    /// Bytes of payload that a separate slot has room for: it may be wider than a stride.
+    separate_room: usize,
     /// Payload address of the slot that was received last, of a device that writes at any time: the frame
     /// below it may be under way. All others have been received since a later one was.
     newest: usize,
@@ -168,6 +170,7 @@ impl LandingPool {
             config: config.clone(),
             region: config.region,
             number,
+            separate_room: config.stride.max(config.room.saturating_sub(HEADERS)),
             newest: NOWHERE,
             lease: None,
         };

@@ -12,17 +12,22 @@
 use lm_proto::frame::Slots;
 
 /// Slots that frames were received in: one, or several overlapping ones that lie one stride apart.
+///
+/// Two words, so that a token stays in registers: it is made, joined and given away for each datagram.
 #[derive(Debug)]
 #[must_use = "slots that are neither released nor held never come back"]
 pub struct LandedSlots {
     /// Where the payload of the lowest is, which was filled last.
     lowest: usize,
-    /// The number of the pool whose they are.
-    pool: u32,
-    n: u16,
-    /// Bytes from one to the next below it; 0: a separate slot, which is alone.
-    stride: u16,
+    /// From the lowest bit up: 32 bits are the number of the pool whose they are, 16 the bytes from one to the
+    /// next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
+    packed: u64,
 }
+
+/// Where the stride is.
+const STRIDE: u32 = 32;
+/// Where the number of slots is.
+const COUNT: u32 = 48;
 
 impl LandedSlots {
     /// `n` overlapping slots, the highest at `top`.
@@ -32,7 +37,8 @@ impl LandedSlots {
     /// device has filled each of them. Nothing else has them, and they are not given back.
     #[inline(always)]
     pub(crate) unsafe fn overlapping(pool: u32, top: usize, n: usize, stride: usize) -> Self {
-        Self { lowest: top - (n - 1) * stride, pool, n: n as u16, stride: stride as u16 }
+        let packed = u64::from(pool) | (stride as u64) << STRIDE | (n as u64) << COUNT;
+        Self { lowest: top - (n - 1) * stride, packed }
     }
 
     /// One separate slot.
@@ -41,13 +47,13 @@ impl LandedSlots {
     /// As for [`LandedSlots::overlapping`].
     #[inline(always)]
     pub(crate) unsafe fn separate(pool: u32, at: usize) -> Self {
-        Self { lowest: at, pool, n: 1, stride: 0 }
+        Self { lowest: at, packed: u64::from(pool) | 1 << COUNT }
     }
 
     /// How many.
     #[inline(always)]
     pub fn count(&self) -> usize {
-        self.n.into()
+        (self.packed >> COUNT) as usize
     }
 
     /// Where the payload of the lowest is, which was filled last.
@@ -56,22 +62,28 @@ impl LandedSlots {
         self.lowest
     }
 
+    /// Bytes from one to the next below it.
+    #[inline(always)]
+    fn stride(&self) -> usize {
+        usize::from((self.packed >> STRIDE) as u16)
+    }
+
     /// Whether it is of the pool with this number.
     #[inline(always)]
     pub(crate) fn is_of(&self, pool: u32) -> bool {
-        self.pool == pool
+        self.packed as u32 == pool
     }
 
     /// Whether a frame in the slot below could reach their first bytes.
     #[inline(always)]
     pub(crate) fn is_overlapping(&self) -> bool {
-        self.stride != 0
+        self.stride() != 0
     }
 
     /// Bytes from the lowest payload on that are in overlapping slots of these.
     #[inline(always)]
     pub(crate) fn span(&self) -> usize {
-        usize::from(self.n) * usize::from(self.stride)
+        self.count() * self.stride()
     }
 
     /// Joins overlapping slots that lie right below these, or right below `lap` bytes above these, which is
@@ -81,11 +93,13 @@ impl LandedSlots {
     /// `below`, as it was.
     #[inline(always)]
     pub(crate) fn join(&mut self, below: Self, lap: usize) -> Result<(), Self> {
-        let alike = self.is_overlapping() && below.stride == self.stride && below.pool == self.pool;
+        let counted = below.packed >> COUNT << COUNT;
+        // Pool and stride.
+        let alike = (self.packed ^ below.packed) << (u64::BITS - COUNT) == 0 && self.is_overlapping();
         let touch = below.lowest.wrapping_add(below.span()) == self.lowest.wrapping_add(lap);
-        match self.n.checked_add(below.n).filter(|_| alike && touch) {
-            Some(n) => {
-                (self.n, self.lowest) = (n, below.lowest);
+        match self.packed.checked_add(counted).filter(|_| alike && touch) {
+            Some(packed) => {
+                (self.packed, self.lowest) = (packed, below.lowest);
                 Ok(())
             }
             None => Err(below),
@@ -96,17 +110,18 @@ impl LandedSlots {
 impl Slots for LandedSlots {
     #[inline(always)]
     fn split_behind(&mut self, n: usize) -> Option<Self> {
-        let behind = usize::from(self.n).checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
+        let behind = self.count().checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
         // Both are fewer than there were.
-        let below = Self { n: behind as u16, ..*self };
-        (self.n, self.lowest) = (n as u16, self.lowest + below.span());
+        let below = Self { lowest: self.lowest, packed: self.packed - ((n as u64) << COUNT) };
+        self.packed -= (behind as u64) << COUNT;
+        self.lowest += below.span();
         Some(below)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{LandedSlots, Slots};
 
     const STRIDE: usize = 1480;
 

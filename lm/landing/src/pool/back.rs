@@ -1,18 +1,10 @@
 //! Slots go back to the pool, or into a hold: with their token, so once.
 
-use lm_proto::wire::HEADERS;
-
 use super::LandingPool;
 use crate::region::{CHUNK, Hold};
 use crate::slots::LandedSlots;
 
 impl LandingPool {
-    /// Bytes of payload that a separate slot has room for: it may be wider than a stride.
-    #[inline(always)]
-    pub(super) fn separate_room(&self) -> usize {
-        self.config.stride.max(self.config.room.saturating_sub(HEADERS))
-    }
-
     /// Slots that are no longer needed. Those of another pool stay out, and are counted
     /// ([`PoolStats::refused`](crate::PoolStats::refused)).
     #[inline]
@@ -32,7 +24,7 @@ impl LandingPool {
     /// The slots, if they are another pool's, have room for less, or are more than any datagram takes.
     #[inline]
     pub fn hold(&self, slots: LandedSlots, reach: usize) -> Result<Hold, LandedSlots> {
-        let room = if slots.is_overlapping() { slots.span() } else { self.separate_room() };
+        let room = if slots.is_overlapping() { slots.span() } else { self.separate_room };
         if reach == 0 || reach > room || room > CHUNK || !slots.is_of(self.number) {
             return Err(slots);
         }

@@ -22,7 +22,7 @@ impl LandingPool {
     #[inline(always)]
     pub fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> Option<&'a [u8]> {
         let (lowest, overlapping) = (slots.lowest(), slots.is_overlapping());
-        let room = if overlapping { slots.span() + BEYOND } else { self.separate_room() };
+        let room = if overlapping { slots.span() + BEYOND } else { self.separate_room };
         let from = at.wrapping_sub(lowest);
         if !slots.is_of(self.number) || from > room || len > room - from {
             return None;

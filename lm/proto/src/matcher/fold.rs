@@ -18,30 +18,25 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let stride = self.config.geometry.stride();
         let n = frames.count_contiguous(self.below, stride, self.full, usize::MAX, 0, 0);
-        self.fold(frames, n, self.below, memory);
-        self.go_below(self.below, n);
+        let Some(above) = self.log.newest_slots_mut() else { return };
+        let Some(slots) = frames.take_counted(n) else { return };
+        match memory.join(above, slots) {
+            Ok(()) => {
+                self.folded += n;
+                self.go_below(self.below, n);
+            }
+            Err(slots) => self.fold_apart(slots, n, self.below),
+        }
     }
 
-    /// Takes `n` of the frames that were counted, full ones from `at` downwards, into the run; false: they
-    /// begin a token of their own.
-    #[inline(always)]
-    pub(super) fn fold<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
-        &mut self,
-        frames: &mut F,
-        n: usize,
-        at: usize,
-        memory: &M,
-    ) -> bool {
-        let Some(above) = self.log.newest_slots_mut() else { return true };
-        let Some(slots) = frames.take_counted(n) else { return true };
-        let Err(slots) = memory.join(above, slots) else {
-            self.folded += n;
-            return true;
-        };
+    /// `n` full frames from `at` downwards go on with the run, and the newest token takes no more: they have
+    /// one of their own.
+    #[cold]
+    pub(super) fn fold_apart(&mut self, slots: S, n: usize, at: usize) {
         self.unfold();
         self.log.push(Received { frame: self.full_at(at), slots });
         self.folded = n - 1;
-        false
+        self.go_below(at, n);
     }
 
     /// `n` frames were received, in place from `at` downwards.

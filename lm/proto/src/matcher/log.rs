@@ -103,10 +103,21 @@ impl<S: Slots> Log<S> {
         self.frames.last()
     }
 
-    /// The oldest frame, and the token of its slot.
     #[inline(always)]
-    pub(crate) fn oldest_mut(&mut self) -> Option<(&mut Frame, &mut S)> {
-        Some((self.frames.first_mut()?, &mut self.slots.first_mut()?.1))
+    pub(crate) fn first_mut(&mut self) -> Option<&mut Frame> {
+        self.frames.first_mut()
+    }
+
+    /// Lends the token of a log that has one, for [`Log::lower`] to put it back, or another in its place.
+    #[inline(always)]
+    pub(crate) fn lift(&mut self) -> Option<S> {
+        self.slots.pop().map(|(_, slots)| slots)
+    }
+
+    /// The log's one token.
+    #[inline(always)]
+    pub(crate) fn lower(&mut self, slots: S) {
+        self.slots.push((0, slots));
     }
 
     /// The token of the newest frame's slot.

@@ -101,32 +101,38 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         };
         let under = oldest.at.wrapping_sub((self.folded + 1) * stride);
         let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
-        if !self.fold(frames, ahead.min(taken), under, memory) {
-            self.go_below(under, ahead.min(taken));
-            return frames.next();
-        }
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { log, folded, begun, counters, template, .. } = self;
-        let (Some(template), Some((oldest, run))) = (template, log.oldest_mut()) else {
-            return frames.next();
-        };
+        // Its token is out of the log meanwhile: what is asked of it for each datagram stays in registers.
+        let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
+        if let Some(more) = frames.take_counted(ahead.min(taken)) {
+            if let Err(more) = memory.join(&mut run, more) {
+                log.lower(run);
+                self.fold_apart(more, ahead.min(taken), under);
+                return frames.next();
+            }
+            *folded += ahead.min(taken);
+        }
         // Each run that began closed the one before, and left its headers alone.
         let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            alike = template.is_alike(run, at + n * stride, at + stride, memory);
+            alike = template.is_alike(&run, at + n * stride, at + stride, memory);
             if !alike {
                 break;
             }
             // The next run, as much of it as there is.
             let Some(next) = frames.take_counted(n.min(taken - end)) else { break };
-            memory.landed(template.whole, at + stride + UDP, std::mem::replace(run, next));
+            memory.landed(template.whole, at + stride + UDP, std::mem::replace(&mut run, next));
             end += n;
             whole += 1;
         }
+        log.lower(run);
         let of_runs = if alike { taken } else { end };
         let begins = |at: usize| Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
-        if whole > 0 {
+        if whole > 0
+            && let Some(oldest) = log.first_mut()
+        {
             // Where the run began that is under way now.
             let began = end - n;
             *oldest = begins(under.wrapping_sub(began * stride));
