@@ -389,6 +389,11 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     }
 
     #[inline(always)]
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.pool.eight(at)
+    }
+
+    #[inline(always)]
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)> {
         let [a, b, c, udp] = self.pool.front(at)?;
         Some((RawHeaders::new([a, b, c]), udp))
@@ -407,12 +412,8 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
 
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
-        let reach = (payload + whole.len).saturating_sub(slots.lowest());
-        match self.pool.hold(slots, reach) {
-            Ok(hold) => match Payload::landed(hold, payload, whole.len) {
-                Some(payload) => (self.deliver)(Message::new(whole, payload)),
-                None => self.lost.lose(&whole, false),
-            },
+        match Payload::landed(self.pool, slots, payload, whole.len) {
+            Ok(payload) => (self.deliver)(Message::new(whole, payload)),
             Err(slots) => self.lose(&whole, slots),
         }
     }

@@ -98,7 +98,7 @@ impl Share for Arc<Segment> {
 
 /// Bytes at the start of an overlapping slot that the frame in the slot below may reach, whenever that comes:
 /// its own UDP header, so that no message begins before them.
-const FRONT: usize = UDP;
+pub(crate) const FRONT: usize = UDP;
 
 /// Slots of a delivered datagram. Dropping it, on any thread, gives them back to their region, which lives as
 /// long as a hold on it does.

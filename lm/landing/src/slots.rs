@@ -62,6 +62,12 @@ impl LandedSlots {
         self.lowest
     }
 
+    /// The end of a token: where the payload of the lowest is, and how many there are.
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> (usize, u32) {
+        (self.lowest, (self.packed >> COUNT) as u32)
+    }
+
     /// Bytes from one to the next below it.
     #[inline(always)]
     fn stride(&self) -> usize {

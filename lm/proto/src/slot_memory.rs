@@ -53,6 +53,9 @@ pub trait SlotMemory: Store {
     /// What stands in front of a payload at `at` and the payload's first 8 bytes, little-endian, in place.
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)>;
 
+    /// The 8 bytes at `at`, in place, as they are now.
+    fn eight(&self, at: usize) -> Option<[u8; 8]>;
+
     /// A datagram lies whole at `payload`; these slots, `whole.fragments` of them, are its own from now on.
     /// One in a separate slot may be longer than a stride.
     fn landed(&mut self, whole: Whole, payload: usize, slots: Self::Slots);

@@ -10,10 +10,12 @@ impl LandingPool {
     #[inline]
     pub fn release(&self, slots: LandedSlots) {
         let landing = self.landing();
-        if slots.is_of(self.number) {
-            landing.return_slots(slots.lowest(), slots.count() as u32);
+        let ours = slots.is_of(self.number);
+        let (lowest, n) = slots.into_parts();
+        if ours {
+            landing.return_slots(lowest, n);
         } else {
-            landing.stats.refused += slots.count() as u64;
+            landing.stats.refused += u64::from(n);
         }
     }
 

@@ -82,6 +82,17 @@ impl LandingPool {
         Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
+    /// The 8 bytes at `at`, as they are now; `None` if they are not in the region.
+    #[inline(always)]
+    pub fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        if at.is_multiple_of(8) && self.landing().first_covers(at, 8) {
+            // SAFETY: in the region and aligned. As in `raw_headers`.
+            return Some(unsafe { ptr::read_volatile(at as *const u64) }.to_ne_bytes());
+        }
+        let mut bytes = [0; 8];
+        self.copy_part(at, &mut bytes).then_some(bytes)
+    }
+
     /// The 34 bytes in front of a frame's payload and its first 8, as they are now, each word read once; else
     /// as [`LandingPool::copy_frame`].
     #[inline(always)]

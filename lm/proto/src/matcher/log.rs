@@ -379,7 +379,7 @@ mod tests {
         fn split_behind(&mut self, n: usize) -> Option<Self> {
             let Range { start, end } = self.0;
             self.0.end = end.min(start + n);
-            (self.0.end < end).then(|| Self(self.0.end..end))
+            (self.0.end < end).then_some(Self(self.0.end..end))
         }
     }
 

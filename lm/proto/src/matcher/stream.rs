@@ -8,7 +8,7 @@
 
 use super::Matcher;
 use crate::frame::{Frame, Frames, Received, Slot, Slots};
-use crate::layout::{Geometry, TAG};
+use crate::layout::Geometry;
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
@@ -53,15 +53,15 @@ impl Template {
     }
 
     /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one
-    /// whose payload is at `lowest`, and these are their slots.
+    /// whose payload is at `lowest`.
     #[inline(always)]
-    fn is_alike<M: SlotMemory>(&self, slots: &M::Slots, first: usize, lowest: usize, memory: &M) -> bool {
+    fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
         let Some((headers, udp)) = memory.front(lowest) else { return false };
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return false;
         }
-        let Some(tag) = memory.bytes(slots, first + self.tag, TAG).first_chunk::<TAG>() else { return false };
-        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
+        let Some(tag) = memory.eight(first + self.tag) else { return false };
+        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), tag).is_some()
     }
 }
 
@@ -103,7 +103,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { log, folded, begun, counters, template, .. } = self;
-        // Its token is out of the log meanwhile: what is asked of it for each datagram stays in registers.
+        // Its token is out of the log meanwhile, so that it stays in registers.
         let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
         if let Some(more) = frames.take_counted(ahead.min(taken)) {
             if let Err(more) = memory.join(&mut run, more) {
@@ -117,7 +117,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            alike = template.is_alike(&run, at + n * stride, at + stride, memory);
+            alike = template.is_alike(at + n * stride, at + stride, memory);
             if !alike {
                 break;
             }
@@ -158,10 +158,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let lowest = self.newest().at;
         let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
-        let slots = self.log.received(0).slots;
         if first.len != template.len
             || self.folded + 1 != usize::from(template.whole.fragments)
-            || !template.is_alike(slots, first.at, lowest, memory)
+            || !template.is_alike(first.at, lowest, memory)
         {
             return false;
         }

@@ -120,6 +120,14 @@ impl SlotMemory for Mock {
         let words = RawHeaders::of(*self.read(at - RAW_HEADERS, RAW_HEADERS).first_chunk()?);
         Some((words, u64::from_le_bytes(*self.read(at, 8).first_chunk()?)))
     }
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.meter.count(|w| {
+            w.reads += 1;
+            w.bytes += 8;
+        });
+        self.check_read(at, 8);
+        self.read(at, 8).first_chunk().copied()
+    }
     fn landed(&mut self, whole: Whole, payload: usize, slots: Slots) {
         let bytes = self.read(payload, whole.len).to_vec();
         self.delivered.push(Delivered { whole, payload: bytes, copied: false });

@@ -138,6 +138,10 @@ impl SlotMemory for Counting {
         let words = RawHeaders::of(*self.mem[at - RAW_HEADERS..].first_chunk()?);
         Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
     }
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.look(0, RAW_HEADERS);
+        self.mem[at..].first_chunk().copied()
+    }
     fn landed(&mut self, _: Whole, _: usize, slots: Token) {
         self.delivered += 1;
         self.release(slots);
