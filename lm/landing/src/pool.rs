@@ -1,8 +1,8 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 //!
-//! A receive queue asks it what a received mbuf holds, which makes a token of its slot. Whoever has the token
-//! reads the bytes (`read`), and gives the slot back or holds it (`back`). `config` is what a pool is made of,
-//! `error` why it cannot be made.
+//! A receive queue asks it what a received mbuf holds, which makes a token of its slot. Whoever has the
+//! token reads the bytes (`read`), and gives the slot back or holds it (`back`). `config` is what a pool is
+//! made of, `error` why it cannot be made.
 
 mod back;
 mod config;

@@ -1,7 +1,7 @@
 //! [`LandedSlots`]: the token of slots that frames landed in.
 //!
-//! A slot is out from the moment that a device gets it until it is given back. Once its frame is received there
-//! is exactly one token that has it. The queue makes it ([`feed`](crate::queue::feed)), and it can be moved,
+//! A slot is out from the moment that a device gets it until it is given back. Once its frame is received
+//! there is exactly one token that has it. The queue makes it ([`feed`](crate::queue::feed)), and it can be moved,
 //! split and joined, never copied. Payload is read through it, and who gives the slot back or holds it gives
 //! the token away. So safe code cannot give a slot back twice, hold one that it does not have, or read what
 //! it has given back.
@@ -19,8 +19,8 @@ use lm_proto::frame::Slots;
 pub struct LandedSlots {
     /// Where the payload of the lowest is, which was filled last.
     lowest: usize,
-    /// From the lowest bit up: 32 bits are the number of the pool whose they are, 16 the bytes from one to the
-    /// next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
+    /// From the lowest bit up: 32 bits are the number of the pool whose they are, 16 the bytes from one to
+    /// the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
     packed: u64,
 }
 

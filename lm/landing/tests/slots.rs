@@ -1,5 +1,5 @@
-//! Tokens: what safe code must not get by them is refused, and what it must not do with a slot is counted. One
-//! EAL a process, so this is one program that prints a line for each step.
+//! Tokens: what safe code must not get by them is refused, and what it must not do with a slot is counted.
+//! One EAL a process, so this is one program that prints a line for each step.
 
 mod receive;
 
@@ -105,8 +105,8 @@ fn a_token_reads_its_slots_alone(eal: &Eal) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The first bytes of the newest slot may be written by the frame below at any moment: of a device that writes
-/// at any time they are not to be had before that frame is received.
+/// The first bytes of the newest slot may be written by the frame below at any moment: of a device that
+/// writes at any time they are not to be had before that frame is received.
 fn what_may_be_written_is_not_read(eal: &Eal) -> Result<(), Failed> {
     for (at_any_time, held_back) in [(false, false), (true, true)] {
         let mut filled = Filled::new(eal, "newest", SlotLayout::Overlapping, at_any_time)?;

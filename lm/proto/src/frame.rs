@@ -5,8 +5,8 @@
 //! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
 //! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
 //!
-//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]: only the
-//! memory makes it, it is moved and never copied, and whoever hands the slot back has it no more.
+//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]: only
+//! the memory makes it, it is moved and never copied, and whoever hands the slot back has it no more.
 
 use std::ops::Deref;
 

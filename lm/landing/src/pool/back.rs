@@ -31,8 +31,8 @@ impl LandingPool {
             return Err(slots);
         }
         let Some(segment) = self.landing().segment_of(slots.lowest()) else { return Err(slots) };
-        // SAFETY: the token has the slots, of this pool and of one segment, as slots of two are never a stride
-        // apart; it ends here. A device has filled them, in the order in which it was given them: so it is
+        // SAFETY: the token has the slots, of this pool and of one segment, as slots of two are never a
+        // stride apart; it ends here. A device has filled them, in the order in which it was given them: so it is
         // done with these and with those above, and in the slot below with all but what `Hold::bytes` leaves
         // out.
         Ok(unsafe { Hold::new(segment, slots.lowest(), slots.count(), self.config.stride, reach) })
