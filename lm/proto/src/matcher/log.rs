@@ -126,14 +126,25 @@ impl<S: Slots> Log<S> {
         self.slots.last_mut().map(|(_, slots)| slots)
     }
 
+    /// Behind the token that the slot of frame `index` is in.
+    #[inline(always)]
+    fn place(&self, index: usize) -> usize {
+        match self.slots.last() {
+            Some(&(first, _)) if first as usize <= index => self.slots.len(),
+            _ => self.slots.partition_point(|&(first, _)| first as usize <= index),
+        }
+    }
+
     /// The token that the slot of frame `index` is in.
     #[inline(always)]
     fn slots_of(&self, index: usize) -> &S {
-        let place = match self.slots.last() {
-            Some(&(first, _)) if first as usize <= index => self.slots.len(),
-            _ => self.slots.partition_point(|&(first, _)| first as usize <= index),
-        };
-        &self.slots[place - 1].1
+        &self.slots[self.place(index) - 1].1
+    }
+
+    /// Whether one token has the slots of both frames, and so of all between them: they lie side by side.
+    #[inline(always)]
+    pub(crate) fn is_one_token(&self, one: usize, other: usize) -> bool {
+        self.place(one) == self.place(other)
     }
 
     /// A frame, and the token that its slot is in.

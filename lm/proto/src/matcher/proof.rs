@@ -202,10 +202,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &M,
     ) -> Digest {
         let mut digest = Digest::new();
-        // Nearly always it lies in one token's slots, and is asked for at one go.
-        let end = layout.udp_len().max(wire::UDP);
-        let (mut rest, n) = (self.log.piece(index(0), wire::UDP..end, memory), layout.fragments());
-        if rest.len() == end - wire::UDP {
+        let n = layout.fragments();
+        if self.log.is_one_token(index(0), index(n - 1)) {
+            // Nearly always: it is asked for at one go.
+            let end = layout.udp_len().max(wire::UDP);
+            let mut rest = self.log.piece(index(0), wire::UDP..end, memory);
             for i in 0..n {
                 let (piece, behind) = rest.split_at(layout.piece(i).len().min(rest.len()));
                 digest.push(checksum::piece(piece));
