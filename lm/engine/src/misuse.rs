@@ -14,8 +14,8 @@
 //! }
 //! ```
 //! ```compile_fail,E0451
-//! fn token(top: usize) -> lm_landing::LandedSlots {
-//!     lm_landing::LandedSlots { top, pool: 1, n: 1, stride: 1480 }
+//! fn token(lowest: usize) -> lm_landing::LandedSlots {
+//!     lm_landing::LandedSlots { lowest, packed: 1 << 48 }
 //! }
 //! ```
 //! ```compile_fail,E0599
@@ -243,7 +243,7 @@
 //! ```
 //!
 //! # A queue with another's pool
-//! ```compile_fail,E0624
+//! ```compile_fail,E0133
 //! use lm_landing::device::Traits;
 //! use lm_landing::{LandingPool, LandingQueue};
 //! fn queue(rx: rte::port::RxQueue, pool: LandingPool, traits: Traits) -> LandingQueue {
