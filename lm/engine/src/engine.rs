@@ -8,14 +8,15 @@ use std::fmt;
 
 use lm_landing::device::Traits;
 use lm_landing::queue::{Behind, Burst, FrameSink, Part};
-use lm_landing::{Clock, Landed, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout};
+use lm_landing::{
+    Clock, Landed, LandedSlots, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout,
+};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use crate::message::Message;
 use lm_proto::counters::{Counters, Reason};
-use lm_proto::frame::{Frame, Slot};
-use lm_proto::frame::{HEAD, Head};
+use lm_proto::frame::{Frame, HEAD, Head, Received, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::packet::packet_end;
@@ -115,7 +116,7 @@ const STRANGERS: usize = 256;
 
 /// Matches frames, repairs datagrams, keeps strangers. It belongs to its queue's lcore.
 pub struct Engine {
-    matcher: Matcher<SendSlot>,
+    matcher: Matcher<SendSlot, LandedSlots>,
     copies: SendPool,
     strangers: Strangers,
     clock: Clock,
@@ -147,6 +148,19 @@ impl Strangers {
         mbuf.append(len)?;
         Some(mbuf)
     }
+}
+
+/// The pool as an engine's matcher sees it, beside that matcher.
+macro_rules! memory {
+    ($engine:expr, $pool:expr, $deliver:expr) => {
+        PoolMemory {
+            pool: $pool,
+            copies: &mut $engine.copies,
+            strangers: &mut $engine.strangers,
+            lost: &mut $engine.lost,
+            deliver: $deliver,
+        }
+    };
 }
 
 impl Engine {
@@ -186,22 +200,20 @@ impl Engine {
 
     /// The end of a poll that found `taken` frames.
     #[inline(always)]
-    pub(crate) fn look(&mut self, taken: usize, pool: &mut LandingPool, deliver: &mut impl FnMut(Message)) {
+    pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
         self.read = match self.read {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
             _ => (self.clock.now(), 0),
         };
-        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.look(self.read.0, taken, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        self.matcher.look(self.read.0, taken, &mut memory!(self, pool, deliver));
         if let Some(mismatch) = self.matcher.mtu_check.take() {
             log::warn!("{mismatch}");
         }
     }
 
     /// Hands every slot and buffer back.
-    pub(crate) fn clear(&mut self, pool: &mut LandingPool) {
-        let (copies, strangers, lost) = (&mut self.copies, &mut self.strangers, &mut self.lost);
-        self.matcher.clear(&mut PoolMemory { pool, copies, strangers, lost, deliver: &mut drop });
+    pub(crate) fn clear(&mut self, pool: &LandingPool) {
+        self.matcher.clear(&mut memory!(self, pool, &mut drop));
         self.strangers.frames.clear();
     }
 
@@ -247,11 +259,7 @@ pub(crate) struct MatcherFeed<'a, F> {
     pub deliver: &'a mut F,
 }
 
-// SAFETY: the matcher gives each slot back once (`SlotMemory`'s contract, which its tests hold it to against
-// a mock memory that counts): by `PoolMemory::release` or `PoolMemory::landed`. Nothing here assigns to the
-// pool or the burst.
-#[allow(unsafe_code)]
-unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
+impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     #[inline(always)]
     fn prepare(&self, burst: &Burst<'_>) {
         let matcher = &self.engine.matcher;
@@ -262,14 +270,12 @@ unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     }
 
     #[inline(always)]
-    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>) {
+    fn take_plain(&mut self, pool: &LandingPool, burst: &mut Burst<'_>) {
         let engine = &mut *self.engine;
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
-        engine.matcher.push_plain(burst, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        engine.matcher.push_plain(burst, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
-    fn take(&mut self, pool: &mut LandingPool, landed: Landed) {
+    fn take(&mut self, pool: &LandingPool, landed: Landed) {
         let slot = match landed.layout {
             _ if landed.damaged => Slot::Damaged,
             SlotLayout::Overlapping => Slot::Overlapping,
@@ -280,70 +286,80 @@ unsafe impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
             engine.matcher.counters.bounced += 1;
         }
         let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
-        engine.matcher.push(frame, &mut PoolMemory { pool, copies, strangers, lost, deliver });
+        let frame = Received { frame, slots: landed.slots };
+        engine.matcher.push(frame, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
-    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool {
+    fn take_two(
+        &mut self,
+        pool: &LandingPool,
+        parts: [Part; 2],
+        behind: Option<Behind>,
+    ) -> Result<(), [Part; 2]> {
         let engine = &mut *self.engine;
-        let [first, second] = parts;
+        let [first, second] = &parts;
         let (split, len) =
             (usize::from(first.slot.len), usize::from(first.slot.len) + usize::from(second.slot.len));
         if len > engine.matcher.config().geometry.longest_frame() + VLAN + FCS {
-            return false;
+            return Err(parts);
         }
         engine.long.clear();
         engine.long.resize(len, 0);
         let (head, tail) = engine.long.split_at_mut(split);
         if !pool.copy_part(first.start, head) || !pool.copy_part(second.start, tail) {
-            return false;
+            return Err(parts);
         }
         let Config { mirror, synchronous, .. } = *engine.matcher.config();
-        let untouched = || synchronous || pool.below(second.slot.at, second.slot.bounce) == Below::Untouched;
-        if !is_intact(&second, behind, mirror, untouched) {
+        let Landed { at, bounce, .. } = second.slot;
+        let untouched = || synchronous || pool.below(at, bounce) == Below::Untouched;
+        if bounce == 0 && !is_intact(at, second.start, behind, mirror, untouched) {
             if packet_end(&engine.long, len).is_none_or(|end| end > split) {
-                return false;
+                return Err(parts);
             }
             // It is no part of the packet: a frame check sequence, or another trailer.
             engine.long.truncate(split);
         }
-        let slots = parts.map(|Part { slot: Landed { at, len, bounce, .. }, .. }| Frame {
-            at,
-            len,
-            slot: Slot::Damaged,
-            bounce,
-        });
-        let (copies, strangers, lost) = (&mut engine.copies, &mut engine.strangers, &mut engine.lost);
-        let deliver = &mut *self.deliver;
-        let memory = &mut PoolMemory { pool, copies, strangers, lost, deliver };
-        engine.matcher.push_gathered(&engine.long, &slots, memory);
-        true
+        let slots = parts.map(|part| part.slot.slots);
+        let memory = &mut memory!(engine, pool, &mut *self.deliver);
+        engine.matcher.push_gathered(&engine.long, slots, memory);
+        Ok(())
     }
 }
 
-/// Whether a frame's second part, a few bytes at the start of its slot, had not been overwritten before this
-/// is asked: the rule for headers (`docs/proof.md`), which lie there else. `behind` was received next; if
-/// nothing was, `untouched` says whether no device had come to the slot below.
-fn is_intact(part: &Part, behind: Option<Behind>, mirror: usize, untouched: impl FnOnce() -> bool) -> bool {
-    let Landed { at, bounce, .. } = part.slot;
-    if bounce != 0 {
-        return true;
-    }
+/// Whether a frame's second part, a few bytes from `start` on in the slot at `at`, had not been overwritten
+/// before this is asked: the rule for headers (`docs/proof.md`), which lie there else. `behind` was received
+/// next; if nothing was, `untouched` says whether no device had come to the slot below.
+fn is_intact(
+    at: usize,
+    start: usize,
+    behind: Option<Behind>,
+    mirror: usize,
+    untouched: impl FnOnce() -> bool,
+) -> bool {
     let Some(behind) = behind else { return untouched() };
     // Under its other address, if the region is mapped twice.
     let lap = if behind.at > at { mirror } else { 0 };
     let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
-    behind.at > at + lap || end <= part.start + lap
+    behind.at > at + lap || end <= start + lap
 }
 
 /// The landing pool as the matcher's slot memory.
 struct PoolMemory<'a, F> {
-    pool: &'a mut LandingPool,
+    pool: &'a LandingPool,
     copies: &'a mut SendPool,
     strangers: &'a mut Strangers,
     lost: &'a mut Counters,
     deliver: &'a mut F,
+}
+
+impl<F> PoolMemory<'_, F> {
+    /// The slots of a datagram cannot be held; then they may not be lost, either.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, whole: &Whole, slots: LandedSlots) {
+        self.lost.lose(whole, false);
+        self.pool.release(slots);
+    }
 }
 
 impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
@@ -354,18 +370,27 @@ impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
 }
 
 impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
-    #[allow(unsafe_code)]
+    type Slots = LandedSlots;
+
     #[inline(always)]
-    fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        // SAFETY: `SlotMemory::bytes` is asked for payload of frames that the matcher has and has not handed
-        // back.
-        unsafe { self.pool.bytes(at, len) }.unwrap_or_default()
+    fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> &'a [u8] {
+        self.pool.bytes(slots, at, len).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
+        self.pool.join(above, below)
     }
 
     #[inline(always)]
     fn headers(&self, frame: &Frame) -> RawHeaders {
         // Zeroes are nobody's headers.
         RawHeaders::new(self.pool.raw_headers(frame.at, frame.bounce).unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.pool.eight(at)
     }
 
     #[inline(always)]
@@ -385,24 +410,11 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         self.pool.below(newest.at, newest.bounce)
     }
 
-    #[allow(unsafe_code)]
     #[inline(always)]
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
-        let reach = (payload + whole.len).saturating_sub(lowest);
-        // SAFETY: `SlotMemory::landed` gives the slots of a datagram that lies whole in them away, once.
-        if let Some(hold) = unsafe { self.pool.hold(lowest, u32::from(whole.fragments), reach) } {
-            match Payload::landed(hold, payload, whole.len) {
-                Some(payload) => (self.deliver)(Message::new(whole, payload)),
-                None => self.lost.lose(&whole, false),
-            }
-            return;
-        }
-        self.lost.lose(&whole, false);
-        // Not in one piece of region: then no slot may be lost, either.
-        let stride = self.pool.config().stride;
-        for slot in 0..usize::from(whole.fragments) {
-            // SAFETY: as above, one by one.
-            unsafe { self.pool.release(lowest + slot * stride) };
+    fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
+        match Payload::landed(self.pool, slots, payload, whole.len) {
+            Ok(payload) => (self.deliver)(Message::new(whole, payload)),
+            Err(slots) => self.lose(&whole, slots),
         }
     }
 
@@ -413,7 +425,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         }
     }
 
-    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool {
+    fn stranger(&mut self, frame: Received<&LandedSlots>, head: &Head) -> bool {
         let Some(mut mbuf) = self.strangers.room_for(frame.len) else { return false };
         let Some(to) = mbuf.data_mut() else { return false };
         if self.pool.copy_frame(frame.at, frame.len, frame.bounce, to) != Some(frame.len.into()) {
@@ -423,7 +435,12 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         to[..n].copy_from_slice(&head[..n]);
         if frame.bounce != 0 {
             // What came behind may have been bounced, too, since.
-            to[n..].copy_from_slice(self.bytes(frame.at + (HEAD - HEADERS), usize::from(frame.len) - n));
+            let (at, len) = (frame.at + (HEAD - HEADERS), to.len() - n);
+            let behind = self.bytes(frame.slots, at, len);
+            if behind.len() != len {
+                return false;
+            }
+            to[n..].copy_from_slice(behind);
         }
         self.strangers.frames.push_back(mbuf);
         true
@@ -438,11 +455,9 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         true
     }
 
-    #[allow(unsafe_code)]
     #[inline]
-    fn release(&mut self, frame: &Frame) {
-        // SAFETY: `SlotMemory::release` hands a slot back that the matcher was given, once.
-        unsafe { self.pool.release(frame.at) };
+    fn release(&mut self, slots: LandedSlots) {
+        self.pool.release(slots);
     }
 }
 
@@ -453,14 +468,12 @@ mod tests {
     #[test]
     fn a_second_part_is_believed_where_a_header_would_be() {
         let (at, stride, mirror) = (1 << 20, 1480, 1 << 22);
-        let slot = Landed { at, len: 4, layout: SlotLayout::Overlapping, damaged: false, bounce: 0 };
-        let part = Part { slot, start: at - HEADERS };
-        let headless = Part { start: at - HEADERS - 128, ..part };
+        let start = at - HEADERS;
         let behind = |at, len| Some(Behind { at, len });
         let below = at - stride;
-        for (part, longest) in [(part, 1480), (headless, 1480 - 128)] {
+        for (start, longest) in [(start, 1480), (start - 128, 1480 - 128)] {
             let intact =
-                |behind, mirror| is_intact(&part, behind, mirror, || unreachable!("a frame came behind"));
+                |behind, mirror| is_intact(at, start, behind, mirror, || unreachable!("a frame came behind"));
             for (place, mirror) in [(below, 0), (below, mirror), (below + mirror, mirror)] {
                 assert!(intact(behind(place, longest), mirror), "it ends where the part begins");
                 assert!(!intact(behind(place, longest + 1), mirror));
@@ -468,9 +481,7 @@ mod tests {
             }
             assert!(intact(behind(at + 4 * stride, 1514), 0), "elsewhere");
             assert!(intact(behind(at - 7 * stride, 1514), 0), "elsewhere");
-            let bounced = Part { slot: Landed { bounce: 1, ..slot }, ..part };
-            assert!(is_intact(&bounced, behind(below, 1514), 0, || false), "nothing reaches a bounce slot");
-            assert!(is_intact(&part, None, 0, || true) && !is_intact(&part, None, 0, || false));
+            assert!(is_intact(at, start, None, 0, || true) && !is_intact(at, start, None, 0, || false));
         }
     }
 }

@@ -2,17 +2,77 @@
 //! from it only in what makes it unsafe, or right, and does: so it is refused for that and for nothing else.
 //!
 //! # A read of any address
-//! Bytes of region are borrowed only on the caller's word that nobody writes them.
-//! ```compile_fail,E0133
-//! fn peek(pool: &lm_landing::LandingPool) -> Option<&[u8]> {
-//!     pool.bytes(0x1000, 64)
+//! Bytes of region are borrowed by whoever has the token of their slots, and only a queue makes one.
+//! ```compile_fail,E0061
+//! fn peek(pool: &lm_landing::LandingPool, _: &lm_landing::LandedSlots) -> Option<usize> {
+//!     Some(pool.bytes(0x1000, 64)?.len())
 //! }
 //! ```
 //! ```no_run
-//! fn peek(pool: &lm_landing::LandingPool) -> Option<&[u8]> {
-//!     unsafe { pool.bytes(0x1000, 64) }
+//! fn peek(pool: &lm_landing::LandingPool, slots: &lm_landing::LandedSlots) -> Option<usize> {
+//!     Some(pool.bytes(slots, 0x1000, 64)?.len())
 //! }
 //! ```
+//! ```compile_fail,E0451
+//! fn token(lowest: usize) -> lm_landing::LandedSlots {
+//!     lm_landing::LandedSlots { lowest, packed: 1 << 48 }
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! fn two(slots: lm_landing::LandedSlots) -> [lm_landing::LandedSlots; 2] {
+//!     [slots.clone(), slots]
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! fn two(slots: lm_landing::LandedSlots) -> [lm_landing::LandedSlots; 2] {
+//!     [slots, slots]
+//! }
+//! ```
+//! ```no_run
+//! fn one(slots: lm_landing::LandedSlots) -> [lm_landing::LandedSlots; 1] {
+//!     [slots]
+//! }
+//! ```
+//!
+//! # A read of what was given back
+//! ```compile_fail,E0505
+//! fn late(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) -> Option<u8> {
+//!     let bytes = pool.bytes(&slots, slots.lowest(), 64)?;
+//!     pool.release(slots);
+//!     bytes.first().copied()
+//! }
+//! ```
+//! ```compile_fail,E0505
+//! fn late(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) -> Option<u8> {
+//!     let bytes = pool.bytes(&slots, slots.lowest(), 64)?;
+//!     drop(pool.hold(slots, 64));
+//!     bytes.first().copied()
+//! }
+//! ```
+//! ```no_run
+//! fn in_time(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) -> Option<u8> {
+//!     let byte = pool.bytes(&slots, slots.lowest(), 64)?.first().copied();
+//!     pool.release(slots);
+//!     byte
+//! }
+//! ```
+//! Nor does the pool go, or a burst come, while they are borrowed.
+//! ```compile_fail,E0502
+//! fn grow<'a>(pool: &'a mut lm_landing::LandingPool, slots: &'a lm_landing::LandedSlots) -> usize {
+//!     let bytes = pool.bytes(slots, slots.lowest(), 64).unwrap_or_default();
+//!     pool.maintain();
+//!     bytes.len()
+//! }
+//! ```
+//! ```no_run
+//! fn grow<'a>(pool: &'a mut lm_landing::LandingPool, slots: &'a lm_landing::LandedSlots) -> usize {
+//!     let len = pool.bytes(slots, slots.lowest(), 64).unwrap_or_default().len();
+//!     pool.maintain();
+//!     len
+//! }
+//! ```
+//!
+//! # Headers that may be another frame's
 //! Headers may be overwritten at any moment: they are copied out, and there may be none.
 //! ```compile_fail,E0308
 //! fn headers(pool: &lm_landing::LandingPool) -> [u64; 3] {
@@ -25,70 +85,123 @@
 //! }
 //! ```
 //!
-//! # A frame of any length out of a bounce slot
-//! ```compile_fail,E0133
-//! fn frame(pool: &lm_landing::LandingPool) -> Option<&[u8]> {
-//!     pool.frame(0, u16::MAX, 64)
-//! }
-//! ```
-//! ```no_run
-//! fn frame(pool: &lm_landing::LandingPool) -> Option<&[u8]> {
-//!     unsafe { pool.frame(0, u16::MAX, 64) }
-//! }
-//! ```
-//!
 //! # A hold of any number of slots
-//! ```compile_fail,E0133
-//! fn hold(pool: &mut lm_landing::LandingPool, at: usize) -> Option<lm_landing::Hold> {
-//!     pool.hold(at, u32::MAX, usize::MAX)
+//! ```compile_fail,E0308
+//! fn hold(pool: &lm_landing::LandingPool, _: lm_landing::LandedSlots) -> Option<lm_landing::Hold> {
+//!     pool.hold(0x1000, usize::MAX).ok()
 //! }
 //! ```
 //! ```no_run
-//! fn hold(pool: &mut lm_landing::LandingPool, at: usize) -> Option<lm_landing::Hold> {
-//!     unsafe { pool.hold(at, u32::MAX, usize::MAX) }
+//! fn hold(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) -> Option<lm_landing::Hold> {
+//!     pool.hold(slots, usize::MAX).ok()
 //! }
 //! ```
 //!
 //! # A slot given back twice
-//! ```compile_fail,E0133
-//! fn twice(pool: &mut lm_landing::LandingPool, at: usize) {
-//!     pool.release(at);
-//!     pool.release(at);
+//! ```compile_fail,E0382
+//! fn twice(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) {
+//!     pool.release(slots);
+//!     pool.release(slots);
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! fn twice(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) -> Option<lm_landing::Hold> {
+//!     pool.release(slots);
+//!     pool.hold(slots, 64).ok()
 //! }
 //! ```
 //! ```no_run
-//! fn once(pool: &mut lm_landing::LandingPool, at: usize) {
-//!     unsafe { pool.release(at) };
+//! fn once(pool: &lm_landing::LandingPool, slots: lm_landing::LandedSlots) {
+//!     pool.release(slots);
 //! }
 //! ```
-//! Nor does a sink that is safe to write get at the pool.
-//! ```compile_fail,E0200
+//! A slot that was split off is in one of the two.
+//! ```compile_fail,E0382
+//! use lm_proto::frame::Slots;
+//! fn twice(pool: &lm_landing::LandingPool, mut slots: lm_landing::LandedSlots) {
+//!     let below = slots.split_behind(1);
+//!     below.map(|below| pool.release(below));
+//!     below.map(|below| pool.release(below));
+//!     pool.release(slots);
+//! }
+//! ```
+//! ```no_run
+//! use lm_proto::frame::Slots;
+//! fn once(pool: &lm_landing::LandingPool, mut slots: lm_landing::LandedSlots) {
+//!     let below = slots.split_behind(1);
+//!     below.map(|below| pool.release(below));
+//!     pool.release(slots);
+//! }
+//! ```
+//! A received mbuf makes tokens of its slots only in the queue's hands.
+//! ```compile_fail,E0624
+//! fn again(pool: &mut lm_landing::LandingPool, mbuf: *mut lm_landing::RawMbuf) -> lm_landing::Landed {
+//!     unsafe { pool.received(mbuf) }
+//! }
+//! ```
+//! ```compile_fail,E0133
+//! use lm_landing::queue::{FrameSink, feed};
+//! use lm_landing::{LandingPool, RawMbuf};
+//! fn again(pool: &mut LandingPool, mbufs: &[*mut RawMbuf], sink: &mut impl FrameSink) {
+//!     feed(pool, mbufs, sink);
+//! }
+//! ```
+//! ```no_run
+//! use lm_landing::queue::{FrameSink, feed};
+//! use lm_landing::{LandingPool, RawMbuf};
+//! fn once(pool: &mut LandingPool, mbufs: &[*mut RawMbuf], sink: &mut impl FrameSink) {
+//!     unsafe { feed(pool, mbufs, sink) };
+//! }
+//! ```
+//!
+//! # A sink that takes the pool, or the burst, along
+//! ```compile_fail,E0308
 //! use lm_landing::queue::{Behind, Burst, Part, FrameSink};
 //! use lm_landing::{Landed, LandingPool};
 //! struct Sink(LandingPool);
 //! impl FrameSink for Sink {
 //!     fn prepare(&self, _: &Burst<'_>) {}
-//!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
-//!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {
-//!         false
+//!     fn take_plain(&mut self, _: &LandingPool, _: &mut Burst<'_>) {}
+//!     fn take_two(&mut self, _: &LandingPool, p: [Part; 2], _: Option<Behind>) -> Result<(), [Part; 2]> {
+//!         Err(p)
 //!     }
-//!     fn take(&mut self, pool: &mut LandingPool, _: Landed) {
+//!     fn take(&mut self, pool: &LandingPool, _: Landed) {
 //!         std::mem::swap(&mut self.0, pool);
 //!     }
 //! }
 //! ```
-//! ```no_run
+//! ```compile_fail
 //! use lm_landing::queue::{Behind, Burst, Part, FrameSink};
 //! use lm_landing::{Landed, LandingPool};
-//! struct Sink(LandingPool);
-//! unsafe impl FrameSink for Sink {
+//! struct Sink<'a, 'b>(&'a mut Burst<'b>);
+//! impl FrameSink for Sink<'_, '_> {
 //!     fn prepare(&self, _: &Burst<'_>) {}
-//!     fn take_plain(&mut self, _: &mut LandingPool, _: &mut Burst<'_>) {}
-//!     fn take_two(&mut self, _: &mut LandingPool, _: [Part; 2], _: Option<Behind>) -> bool {
-//!         false
+//!     fn take_plain(&mut self, _: &LandingPool, burst: &mut Burst<'_>) {
+//!         std::mem::swap(self.0, burst);
 //!     }
-//!     fn take(&mut self, pool: &mut LandingPool, _: Landed) {
-//!         std::mem::swap(&mut self.0, pool);
+//!     fn take_two(&mut self, _: &LandingPool, p: [Part; 2], _: Option<Behind>) -> Result<(), [Part; 2]> {
+//!         Err(p)
+//!     }
+//!     fn take(&mut self, _: &LandingPool, _: Landed) {}
+//! }
+//! ```
+//! ```no_run
+//! use lm_landing::queue::{Behind, Burst, Part, FrameSink};
+//! use lm_landing::{Landed, LandedSlots, LandingPool};
+//! use lm_proto::frame::Frames;
+//! struct Sink(Vec<LandedSlots>);
+//! impl FrameSink for Sink {
+//!     fn prepare(&self, _: &Burst<'_>) {}
+//!     fn take_plain(&mut self, _: &LandingPool, burst: &mut Burst<'_>) {
+//!         while let Some(frame) = burst.next() {
+//!             self.0.push(frame.slots);
+//!         }
+//!     }
+//!     fn take_two(&mut self, _: &LandingPool, p: [Part; 2], _: Option<Behind>) -> Result<(), [Part; 2]> {
+//!         Err(p)
+//!     }
+//!     fn take(&mut self, _: &LandingPool, landed: Landed) {
+//!         self.0.push(landed.slots);
 //!     }
 //! }
 //! ```
@@ -130,21 +243,23 @@
 //! ```
 //!
 //! # A queue with another's pool
-//! ```compile_fail,E0624
+//! ```compile_fail,E0133
 //! use lm_landing::device::Traits;
 //! use lm_landing::{LandingPool, LandingQueue};
 //! fn queue(rx: rte::port::RxQueue, pool: LandingPool, traits: Traits) -> LandingQueue {
 //!     LandingQueue::new(rx, pool, traits)
 //! }
 //! ```
-//! ```compile_fail,E0133
+//! ```compile_fail,E0308
 //! fn swap(a: &mut lm_landing::LandingQueue, b: &mut lm_landing::LandingQueue) {
-//!     std::mem::swap(a.pool_mut(), b.pool_mut());
+//!     let (a, b): (&mut lm_landing::LandingPool, &mut lm_landing::LandingPool) = (a.pool(), b.pool());
+//!     std::mem::swap(a, b);
 //! }
 //! ```
 //! ```no_run
-//! fn swap(a: &mut lm_landing::LandingQueue, b: &mut lm_landing::LandingQueue) {
-//!     unsafe { std::mem::swap(a.pool_mut(), b.pool_mut()) };
+//! fn look(a: &mut lm_landing::LandingQueue, b: &mut lm_landing::LandingQueue) -> u32 {
+//!     let (a, b): (&lm_landing::LandingPool, &lm_landing::LandingPool) = (a.pool(), b.pool());
+//!     a.size() + b.size()
 //! }
 //! ```
 //!

@@ -40,14 +40,12 @@ impl Receiver {
     /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns
     /// the frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may
     /// wait for the next call, whatever that finds: call it until it returns 0 before you sleep.
-    #[allow(unsafe_code)]
     #[inline(always)]
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
         let n = queue.poll(burst, &mut MatcherFeed { engine, deliver: &mut deliver });
-        // SAFETY: the engine does not swap pools.
-        engine.look(n, unsafe { queue.pool_mut() }, &mut deliver);
+        engine.look(n, queue.pool(), &mut deliver);
         n
     }
 
@@ -76,11 +74,9 @@ impl Receiver {
         Some((queue?.into_pool(), engine))
     }
 
-    #[allow(unsafe_code)]
     fn clear(&mut self) {
-        if let Some(queue) = &mut self.queue {
-            // SAFETY: the engine does not swap pools.
-            self.engine.clear(unsafe { queue.pool_mut() });
+        if let Some(queue) = &self.queue {
+            self.engine.clear(queue.pool());
         }
     }
 }
@@ -168,7 +164,7 @@ impl Lander {
         let engine = &mut self.engine;
         // SAFETY: the caller's promise.
         unsafe { feed(&mut self.pool, mbufs, &mut MatcherFeed { engine, deliver: &mut deliver }) };
-        engine.look(mbufs.len(), &mut self.pool, &mut deliver);
+        engine.look(mbufs.len(), &self.pool, &mut deliver);
     }
 
     /// The landing pool.
@@ -192,7 +188,7 @@ impl Lander {
     }
 
     fn clear(&mut self) {
-        self.engine.clear(&mut self.pool);
+        self.engine.clear(&self.pool);
     }
 }
 

@@ -65,6 +65,8 @@ pub struct PoolStats {
     pub starved: u64,
     /// Segments that were added while the application held messages.
     pub grown: u64,
+    /// Slots that were given to another pool than theirs: a defect of the program's.
+    pub refused: u64,
 }
 
 /// Bounce slots of a pool: they go round, and a region of N breaks meets N of them a lap, so that a slot is

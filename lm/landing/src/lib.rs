@@ -16,9 +16,10 @@
 //! of the machine.
 //!
 //! [`landing`] is the mempool handler that gives each posted mbuf its address. [`pool`] is the same handler
-//! as its owner sees it: the owner configures it, reads what landed, holds slots and releases them. A device
-//! may still be writing when frames are looked at. Therefore the private module `shared` copies such bytes
-//! out word by word, and `sentinel` keeps a word in each slot that tells whether a device has come there yet.
+//! as its owner sees it: the owner configures it, reads what landed, holds slots and releases them. [`slots`]
+//! has the token of a slot that was received, which all of that goes by. A device may still be writing when
+//! frames are looked at. Therefore the private module `shared` copies such bytes out word by word, and
+//! `sentinel` keeps a word in each slot that tells whether a device has come there yet.
 //!
 //! [`queue`] is a receive queue with its pool. [`queue::feed`] serves applications that have a loop of their
 //! own.
@@ -50,6 +51,7 @@ mod returns;
 pub mod send;
 mod sentinel;
 mod shared;
+pub mod slots;
 
 pub use clock::Clock;
 pub use landing::{PoolStats, SlotLayout};
@@ -60,6 +62,7 @@ pub use pool::{HEAD, Landed, LandingError, LandingPool, PoolConfig, RegionKind, 
 pub use queue::LandingQueue;
 pub use region::{Hold, orphans};
 pub use send::{SendError, SendPool, SendSlot};
+pub use slots::LandedSlots;
 
 /// An mbuf as DPDK's functions have it.
 pub type RawMbuf = dpdk_sys::rte_mbuf;

@@ -8,8 +8,10 @@ use std::ops::Range;
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
-use crate::region::Hold;
+use crate::pool::LandingPool;
+use crate::region::{FRONT, Hold};
 use crate::send::{Contiguous, Cut, Record, SendSlot, show};
+use crate::slots::LandedSlots;
 
 /// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
 pub struct Payload {
@@ -25,12 +27,25 @@ enum Storage {
 }
 
 impl Payload {
-    /// `len` bytes at address `at` of held slots; `None`, and they are given back, if the bytes were not
-    /// landed there.
-    #[inline]
-    pub fn landed(hold: Hold, at: usize, len: usize) -> Option<Self> {
-        hold.bytes(at, len)?;
-        Some(Self { storage: Storage::Landed(hold), at, len })
+    /// `len` bytes at address `at`, landed in these slots, which are held from now on.
+    ///
+    /// # Errors
+    /// The slots, if [`LandingPool::hold`] does not hold them up to the last byte, or the first one is among
+    /// those that the frame below may reach.
+    #[inline(always)]
+    pub fn landed(
+        pool: &LandingPool,
+        slots: LandedSlots,
+        at: usize,
+        len: usize,
+    ) -> Result<Self, LandedSlots> {
+        let into = at.wrapping_sub(slots.lowest());
+        if into < FRONT {
+            return Err(slots);
+        }
+        let hold = pool.hold(slots, into.saturating_add(len))?;
+        debug_assert!(hold.bytes(at, len).is_some(), "a hold has all that was landed in it");
+        Ok(Self { storage: Storage::Landed(hold), at, len })
     }
 
     /// `len` bytes from `start` on of a buffer; `None`, and it is given back, if it is shorter.

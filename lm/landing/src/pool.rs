@@ -1,8 +1,10 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 //!
-//! A receive queue asks it what a received mbuf holds ([`LandingPool::landed`]), reads the bytes (`read`),
-//! and gives the slot back or holds it. `config` is what a pool is made of, `error` why it cannot be made.
+//! A receive queue asks it what a received mbuf holds, which makes a token of its slot. Whoever has the
+//! token reads the bytes (`read`), and gives the slot back or holds it (`back`). `config` is what a pool is
+//! made of, `error` why it cannot be made.
 
+mod back;
 mod config;
 mod error;
 mod read;
@@ -27,10 +29,11 @@ use crate::landing::{
 };
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
-use crate::region::{CHUNK, Hold, Segment, let_go};
+use crate::region::{CHUNK, Segment, let_go};
+use crate::slots::LandedSlots;
 
 /// A frame in its slot, in the driver's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Landed {
     /// Address of its IP payload; the frame starts [`HEADERS`] bytes below.
     pub at: usize,
@@ -42,6 +45,8 @@ pub struct Landed {
     pub damaged: bool,
     /// 0, or the bounce slot (from 1) where its headers still are.
     pub bounce: u16,
+    /// The token of its slot.
+    pub slots: LandedSlots,
 }
 
 /// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest
@@ -68,6 +73,13 @@ pub struct LandingPool {
     eal: Eal,
     config: PoolConfig,
     region: usize,
+    /// What its tokens say that they are of: no other pool of this process has or had it.
+    number: u32,
+    /// Bytes of payload that a separate slot has room for: it may be wider than a stride.
+    separate_room: usize,
+    /// Payload address of the slot that was received last, of a device that writes at any time: the frame
+    /// below it may be under way. All others have been received since a later one was.
+    newest: usize,
     /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which
     /// would use the pool from the port's thread, before the pool is back, or gone. The last to go.
     pub(crate) lease: Option<RxQueue>,
@@ -83,6 +95,10 @@ pub fn register() -> Result<(), RegisterError> {
 }
 
 static SEGMENTS: AtomicU32 = AtomicU32::new(0);
+/// The number of the next pool.
+static POOLS: AtomicU32 = AtomicU32::new(1);
+/// No address of a slot.
+const NOWHERE: usize = usize::MAX;
 
 fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, MemoryError> {
     let memory = match config.kind {
@@ -112,6 +128,10 @@ impl LandingPool {
         {
             return Err(LandingError::Stride(config.stride, config.room));
         }
+        let next = |number: u32| number.checked_add(1);
+        let number = POOLS
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .map_err(|_| LandingError::TooMany)?;
         platform::register().map_err(LandingError::Barrier)?;
         let least = PoolConfig::least_region(config.descriptors, config.stride, config.room);
         if config.region < least {
@@ -123,8 +143,8 @@ impl LandingPool {
         }
         let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
         let contiguous = MemzoneFlags { iova_contig: true };
-        let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("lmb_{}_{number}", config.name);
+        let bounces = SEGMENTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("lmb_{}_{bounces}", config.name);
         let bounce_len = BOUNCES * Landing::bounce_len(config.stride, config.room);
         let bounce = Memzone::reserve(eal, &name, bounce_len, 4096, contiguous, config.socket)
             .map_err(LandingError::Bounce)?;
@@ -159,6 +179,9 @@ impl LandingPool {
             eal: eal.clone(),
             config: config.clone(),
             region: config.region,
+            number,
+            separate_room: config.stride.max(config.room.saturating_sub(HEADERS)),
+            newest: NOWHERE,
             lease: None,
         };
         this.landing().mbufs = mbufs;
@@ -240,19 +263,50 @@ impl LandingPool {
         }
     }
 
-    /// What plain frames look like, and where those that are not in place are.
+    /// What plain frames look like, where those that are not in place are, and this pool's number.
     #[inline]
-    pub(crate) fn plain(&self) -> (Plain, Span) {
+    pub(crate) fn plain(&self) -> (Plain, Span, u32) {
         let landing = self.landing();
-        (landing.plain(), landing.bounces)
+        (landing.plain(), landing.bounces, self.number)
     }
 
-    /// What a received mbuf holds. A bounced payload is copied into place.
+    /// These mbufs were received, in this order.
     ///
     /// # Safety
-    /// `mbuf` came from the queue that this pool feeds, and was not recycled yet.
+    /// They came from the queue that this pool feeds, and were not recycled yet.
     #[inline(always)]
-    pub unsafe fn landed(&mut self, mbuf: *mut rte_mbuf) -> Landed {
+    pub(crate) unsafe fn begin_burst(&mut self, mbufs: &[*mut rte_mbuf]) {
+        if !self.config.writes.at_any_time {
+            return;
+        }
+        if let Some(&(mut last)) = mbufs.last() {
+            // SAFETY: the caller's promise: valid mbufs, in chains that end.
+            unsafe {
+                while (*last).nb_segs > 1 && !(*last).next.is_null() {
+                    last = (*last).next;
+                }
+                self.newest = self.place(last);
+            }
+        }
+    }
+
+    /// Whether a received mbuf is a part of a frame, or does not lie where its slot says.
+    ///
+    /// # Safety
+    /// As for [`LandingPool::received`].
+    #[inline(always)]
+    pub(crate) unsafe fn is_damaged(mbuf: *const rte_mbuf) -> bool {
+        // SAFETY: the caller's promise: a valid mbuf.
+        unsafe { (*mbuf).nb_segs != 1 || usize::from((*mbuf).data_off) != HEADROOM }
+    }
+
+    /// What a received mbuf holds, with the token of its slot. A bounced payload is copied into place.
+    ///
+    /// # Safety
+    /// `mbuf` came from the queue that this pool feeds, and was not recycled yet. Nobody has or had a token
+    /// of its slot since it was received.
+    #[inline(always)]
+    pub(crate) unsafe fn received(&mut self, mbuf: *mut rte_mbuf) -> Landed {
         let landing = self.landing();
         // SAFETY: the caller's promise: a valid mbuf, ours alone.
         unsafe {
@@ -260,35 +314,45 @@ impl LandingPool {
             let len = (*mbuf).data_len;
             let overlapping = landing.is_overlapping((*mbuf).buf_len);
             let layout = if overlapping { SlotLayout::Overlapping } else { SlotLayout::Separate };
-            let damaged = (*mbuf).nb_segs != 1 || usize::from((*mbuf).data_off) != HEADROOM;
-            if let Some((index, target)) = landing.bounced(buf) {
-                let room = if overlapping { self.config.stride + BEYOND } else { self.config.room - HEADERS };
-                let payload = usize::from(len).saturating_sub(HEADERS).min(room);
-                if payload > 0 {
-                    ptr::copy_nonoverlapping((buf + TO_PAYLOAD) as *const u8, target as *mut u8, payload);
+            let damaged = Self::is_damaged(mbuf);
+            let (at, bounce) = match landing.bounced(buf) {
+                Some((index, target)) => {
+                    let room =
+                        if overlapping { self.config.stride + BEYOND } else { self.config.room - HEADERS };
+                    let payload = usize::from(len).saturating_sub(HEADERS).min(room);
+                    if payload > 0 {
+                        let from = (buf + TO_PAYLOAD) as *const u8;
+                        ptr::copy_nonoverlapping(from, target as *mut u8, payload);
+                    }
+                    (target, index as u16 + 1)
                 }
-                return Landed { at: target, len, layout, damaged, bounce: index as u16 + 1 };
-            }
-            Landed { at: buf + TO_PAYLOAD, len, layout, damaged, bounce: 0 }
+                None => (buf + TO_PAYLOAD, 0),
+            };
+            let slots = match layout {
+                SlotLayout::Overlapping => LandedSlots::overlapping(self.number, at, 1, self.config.stride),
+                SlotLayout::Separate => LandedSlots::separate(self.number, at),
+            };
+            Landed { at, len, layout, damaged, bounce, slots }
         }
     }
 
     /// Where the payload of a received mbuf's slot lies in the region, whether or not it was received there.
     ///
     /// # Safety
-    /// As for [`LandingPool::landed`].
+    /// As for [`LandingPool::received`].
     pub(crate) unsafe fn place(&mut self, mbuf: *const rte_mbuf) -> usize {
         // SAFETY: the caller's promise.
         let buf = unsafe { (*mbuf).buf_addr } as usize;
         self.landing().bounced(buf).map_or(buf + TO_PAYLOAD, |(_, target)| target)
     }
 
-    /// Takes mbufs back; their slots stay out until [`LandingPool::release`] or a [`Hold`] gives them back.
+    /// Takes mbufs back; their slots stay out until [`LandingPool::release`] or a [`Hold`](crate::Hold) gives
+    /// them back.
     ///
     /// # Safety
     /// They came from the queue that this pool feeds, and nobody uses them any more.
     #[inline(always)]
-    pub unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
+    pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
         // SAFETY: the caller's promise.
         unsafe { self.landing().recycle(mbufs) };
     }
@@ -318,39 +382,6 @@ impl LandingPool {
     /// port may use it.
     pub unsafe fn end_lease(&mut self) {
         self.lease = None;
-    }
-
-    /// The slot at `at` is no longer needed.
-    ///
-    /// # Safety
-    /// [`LandingPool::landed`] told of the slot, and it was not given back since: not by this, nor is it
-    /// held. Nobody reads its bytes any more.
-    #[inline]
-    pub unsafe fn release(&mut self, at: usize) {
-        self.landing().return_slots(at, 1);
-    }
-
-    /// `n` slots from `lowest` upwards, in which `reach` bytes were landed without a gap, are held until the
-    /// hold is dropped, wherever that is. `None`, and nothing is held, if they do not lie in one piece of
-    /// region, or are more than any datagram takes.
-    ///
-    /// # Safety
-    /// [`LandingPool::landed`] told of each of the slots, a stride apart, and none was given back since.
-    /// Their frames are received whole and in place, and no device writes these bytes any more: not the frame
-    /// below, either.
-    #[inline]
-    pub unsafe fn hold(&mut self, lowest: usize, n: u32, reach: usize) -> Option<Hold> {
-        let segment = self.landing().segment_of(lowest)?;
-        let most = match n {
-            // A slot may be wider than the stride.
-            1 => self.config.stride.max(self.config.room.saturating_sub(HEADERS)),
-            _ => (n as usize).saturating_mul(self.config.stride),
-        };
-        if reach > most {
-            return None;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { Hold::new(segment, lowest, n, self.config.stride, reach) }
     }
 
     /// Between bursts: grows the region when messages that the application holds leave no room ahead, and

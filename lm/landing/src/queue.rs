@@ -3,19 +3,20 @@
 //! A poll takes a burst from the driver and gives each frame to a [`FrameSink`], in ring order: runs of plain
 //! frames many at once, through [`Burst`], all others one by one. [`feed`] does the same for an application
 //! that received the burst itself. mbufs go back to the pool at the end of the burst; the slot of each frame
-//! stays out until the sink releases it.
+//! stays out until the sink gives its token away.
 
 use std::ptr;
 
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
-use lm_proto::frame::{Frame, Frames, Slot};
+use lm_proto::frame::{Frame, Frames, Received, Slot};
 use lm_proto::wire::UDP;
 
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
+use crate::slots::LandedSlots;
 
 /// Frames that one poll takes at most.
 pub const MAX_BURST: usize = 512;
@@ -23,29 +24,33 @@ pub const MAX_BURST: usize = 512;
 /// From a slot's buffer to the first byte behind a UDP header.
 const TO_MESSAGE: usize = TO_PAYLOAD + UDP;
 
-/// Takes the frames of a burst: an engine, or a test.
-///
-/// # Safety
-/// A sink gives each slot that it took back once, by [`LandingPool::release`] or with a hold. It does not
-/// replace the pool or the burst behind the references that it is passed.
-pub unsafe trait FrameSink {
+/// Takes the frames of a burst: an engine, or a test. Each comes with the token of its slot, which is the
+/// sink's until it gives it away: to [`LandingPool::release`] or [`LandingPool::hold`].
+pub trait FrameSink {
     /// A burst is about to be taken: what will be read of its frames can be fetched.
     fn prepare(&self, burst: &Burst<'_>);
 
     /// Takes the plain frames that a burst begins with.
-    fn take_plain(&mut self, pool: &mut LandingPool, burst: &mut Burst<'_>);
+    fn take_plain(&mut self, pool: &LandingPool, burst: &mut Burst<'_>);
 
-    /// Takes a frame that came in two slots, because it is longer than one; false: it is not taken, and
-    /// [`FrameSink::take`] gets its parts as damaged. What is behind it says whether the second part may have
-    /// been overwritten.
-    fn take_two(&mut self, pool: &mut LandingPool, parts: [Part; 2], behind: Option<Behind>) -> bool;
+    /// Takes a frame that came in two slots, because it is longer than one. What is behind it says whether
+    /// the second part may have been overwritten.
+    ///
+    /// # Errors
+    /// The parts, if it is not taken: [`FrameSink::take`] gets them as damaged.
+    fn take_two(
+        &mut self,
+        pool: &LandingPool,
+        parts: [Part; 2],
+        behind: Option<Behind>,
+    ) -> Result<(), [Part; 2]>;
 
-    /// Takes any frame. Its slot is the sink's until it is released, as are those of the others.
-    fn take(&mut self, pool: &mut LandingPool, landed: Landed);
+    /// Takes any frame.
+    fn take(&mut self, pool: &LandingPool, landed: Landed);
 }
 
 /// A part of a frame that is spread over slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Part {
     /// The slot that it took.
     pub slot: Landed,
@@ -68,6 +73,12 @@ pub struct Burst<'a> {
     rest: std::slice::Iter<'a, *mut rte_mbuf>,
     plain: Plain,
     bounces: Span,
+    /// The pool's number, and how it lays overlapping slots.
+    pool: u32,
+    stride: usize,
+    /// How many of the next frames were counted, and where the payload of the first is: these lie a stride
+    /// apart.
+    counted: (usize, usize),
 }
 
 impl<'a> Burst<'a> {
@@ -75,8 +86,16 @@ impl<'a> Burst<'a> {
     /// Valid mbufs, nobody else's while this lives.
     #[inline(always)]
     unsafe fn new(mbufs: &'a [*mut rte_mbuf], pool: &LandingPool) -> Self {
-        let (plain, bounces) = pool.plain();
-        Self { rest: mbufs.iter(), plain, bounces }
+        let (plain, bounces, number) = pool.plain();
+        let stride = pool.config().stride;
+        Self { rest: mbufs.iter(), plain, bounces, pool: number, stride, counted: (0, 0) }
+    }
+
+    /// Takes the next mbuf, whatever it holds.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<*mut rte_mbuf> {
+        self.counted = (0, 0);
+        self.rest.next().copied()
     }
 
     /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on:
@@ -120,9 +139,11 @@ impl<'a> Burst<'a> {
 }
 
 impl Frames for Burst<'_> {
+    type Slots = LandedSlots;
+
     #[inline(always)]
     fn count_contiguous(
-        &self,
+        &mut self,
         at: usize,
         stride: usize,
         full: u16,
@@ -130,25 +151,39 @@ impl Frames for Burst<'_> {
         last: u16,
         behind: usize,
     ) -> usize {
+        self.counted = (0, 0);
+        let Some(&first) = self.rest.as_slice().first() else { return 0 };
+        let buf = at.wrapping_sub(TO_PAYLOAD);
         // SAFETY: `new`'s caller promised.
-        unsafe {
-            count_contiguous(
-                self.rest.as_slice(),
-                at.wrapping_sub(TO_PAYLOAD),
-                stride,
-                (full, ahead),
-                (last, behind),
-            )
+        let overlapping = unsafe { self.plain.overlaps(first) };
+        if !overlapping || stride != self.stride || self.bounces.covers(buf, 1) {
+            return 0;
         }
+        // SAFETY: `new`'s caller promised.
+        let n = unsafe { count_contiguous(self.rest.as_slice(), buf, stride, (full, ahead), (last, behind)) };
+        // A token has no more.
+        let n = n.min(u16::MAX.into());
+        self.counted = (n, at);
+        n
     }
 
     #[inline(always)]
-    fn skip(&mut self, n: usize) {
+    fn take_counted(&mut self, n: usize) -> Option<LandedSlots> {
+        let (counted, at) = self.counted;
+        if n == 0 || n > counted {
+            return None;
+        }
         self.rest = self.rest.as_slice().get(n..).unwrap_or_default().iter();
+        self.counted = (counted - n, at.wrapping_sub(n * self.stride));
+        // SAFETY: these frames were received, the first of them in an overlapping slot of this pool that is
+        // none of the bounce slots, with its payload at `at`, and each of the others a stride below the one
+        // before: `count_contiguous` looked. So theirs are such slots, too. They were not taken before, and
+        // are not in the burst any more.
+        Some(unsafe { LandedSlots::overlapping(self.pool, at, n, self.stride) })
     }
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Frame> {
+    fn next(&mut self) -> Option<Received<LandedSlots>> {
         let &mbuf = self.rest.as_slice().first()?;
         // SAFETY: `new`'s caller promised.
         let (buf, len, fits) =
@@ -156,26 +191,36 @@ impl Frames for Burst<'_> {
         if !fits || self.bounces.covers(buf, 1) {
             return None;
         }
-        self.rest.next();
-        Some(Frame { at: buf + TO_PAYLOAD, len, slot: Slot::Overlapping, bounce: 0 })
+        self.pop();
+        let frame = Frame { at: buf + TO_PAYLOAD, len, slot: Slot::Overlapping, bounce: 0 };
+        // SAFETY: this frame was received, in an overlapping slot of this pool that is none of the bounce
+        // slots. It was not taken before, and is not in the burst any more.
+        let slots = unsafe { LandedSlots::overlapping(self.pool, frame.at, 1, self.stride) };
+        Some(Received { frame, slots })
     }
 }
 
 /// Feeds what a driver handed over to `sink`, frame by frame in ring order, and takes the mbufs back. Their
-/// slots stay out: each is the sink's until it is released.
+/// slots stay out: the token of each is the sink's.
 ///
 /// # Safety
-/// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them.
+/// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them. They were not
+/// fed before. The device fills slots in the order in which they were posted. It is one of those that the pool's
+/// setup was made for: it writes at any time only if the pool was told so, and where slots overlap no more
+/// than [`HEAD`](crate::HEAD) and a stride from the start of a frame.
 #[inline(always)]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut impl FrameSink) {
     // SAFETY: the caller's promise.
-    let mut burst = unsafe { Burst::new(mbufs, pool) };
+    let mut burst = unsafe {
+        pool.begin_burst(mbufs);
+        Burst::new(mbufs, pool)
+    };
     sink.prepare(&burst);
     loop {
         sink.take_plain(pool, &mut burst);
-        let Some(&mbuf) = burst.rest.next() else { break };
+        let Some(mbuf) = burst.pop() else { break };
         let behind = burst.rest.as_slice().first().copied();
-        // SAFETY: as above.
+        // SAFETY: as above; nobody took it from the burst.
         unsafe { feed_one(pool, mbuf, behind, sink) };
     }
     // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
@@ -246,7 +291,7 @@ fn prefetch(at: usize) {
 /// A frame with something special about it, and the one that was received behind it.
 ///
 /// # Safety
-/// As for [`feed`].
+/// As for [`feed`]; nobody has a token of its slots.
 #[cold]
 #[inline(never)]
 unsafe fn feed_one(
@@ -256,19 +301,20 @@ unsafe fn feed_one(
     sink: &mut impl FrameSink,
 ) {
     // SAFETY: the caller's promise.
-    let landed = unsafe { pool.landed(mbuf) };
-    if landed.damaged {
-        // SAFETY: as above.
-        unsafe { feed_damaged(pool, mbuf, behind, sink) };
-    } else {
-        sink.take(pool, landed);
+    unsafe {
+        if LandingPool::is_damaged(mbuf) {
+            feed_damaged(pool, mbuf, behind, sink);
+        } else {
+            let landed = pool.received(mbuf);
+            sink.take(pool, landed);
+        }
     }
 }
 
 /// A frame over several buffers, or not where it should be: each buffer took a slot.
 ///
 /// # Safety
-/// As for [`feed`].
+/// As for [`feed_one`].
 #[cold]
 #[inline(never)]
 unsafe fn feed_damaged(
@@ -281,7 +327,7 @@ unsafe fn feed_damaged(
         // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
         unsafe {
             let start = (*mbuf).buf_addr as usize + usize::from((*mbuf).data_off);
-            Part { slot: pool.landed(mbuf), start }
+            Part { slot: pool.received(mbuf), start }
         }
     };
     // SAFETY: as above.
@@ -291,19 +337,24 @@ unsafe fn feed_damaged(
             _ => None,
         }
     };
-    // SAFETY: as above.
-    let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
-    let taken = parts.is_some_and(|parts| sink.take_two(pool, parts, behind));
+    let two = parts.is_some();
+    if let Some(parts) = parts {
+        // SAFETY: as above.
+        let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
+        if let Err(parts) = sink.take_two(pool, parts, behind) {
+            parts.into_iter().for_each(|part| sink.take(pool, Landed { damaged: true, ..part.slot }));
+        }
+    }
     let mut mbuf = head;
     while !mbuf.is_null() {
-        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. The pool wants mbufs
-        // back unchained.
+        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. Two have given their
+        // tokens above, and others give them here. The pool wants mbufs back unchained.
         unsafe {
             let next = (*mbuf).next;
             (*mbuf).next = ptr::null_mut();
             (*mbuf).nb_segs = 1;
-            if !taken {
-                let landed = pool.landed(mbuf);
+            if !two {
+                let landed = pool.received(mbuf);
                 sink.take(pool, Landed { damaged: true, ..landed });
             }
             if mbuf != head {
@@ -331,7 +382,8 @@ impl LandingQueue {
     /// A queue of a device with these traits, and the pool that it is fed from.
     ///
     /// # Safety
-    /// The queue was set up with this pool and no other, and the device has these traits.
+    /// The queue was set up with this pool and no other, and the device has these traits. So has the one that
+    /// the pool's setup was made for ([`feed`]).
     pub unsafe fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
         Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
     }
@@ -352,14 +404,6 @@ impl LandingQueue {
     /// The pool.
     pub fn pool(&self) -> &LandingPool {
         &self.pool
-    }
-
-    /// The pool.
-    ///
-    /// # Safety
-    /// It stays where it is: no other pool takes its place.
-    pub unsafe fn pool_mut(&mut self) -> &mut LandingPool {
-        &mut self.pool
     }
 
     /// What is known of the device.

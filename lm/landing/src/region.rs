@@ -7,6 +7,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
+use lm_proto::wire::UDP;
 use rte::Eal;
 
 use crate::memory::Memory;
@@ -95,6 +96,10 @@ impl Share for Arc<Segment> {
     }
 }
 
+/// Bytes at the start of an overlapping slot that the frame in the slot below may reach, whenever that comes:
+/// its own UDP header, so that no message begins before them.
+pub(crate) const FRONT: usize = UDP;
+
 /// Slots of a delivered datagram. Dropping it, on any thread, gives them back to their region, which lives as
 /// long as a hold on it does.
 pub struct Hold {
@@ -113,30 +118,30 @@ unsafe impl Send for Hold {}
 unsafe impl Sync for Hold {}
 
 impl Hold {
-    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed; `None` if they
-    /// are not all in the segment, or more than any datagram takes.
+    /// `n` slots, `stride` apart upwards from `lowest`, in which `reach` bytes were landed.
     ///
     /// # Safety
-    /// The slots were landed whole, nobody else gives them back, and no device writes these bytes any more.
+    /// The slots are the segment's, with room for as many bytes, and take no more than a chunk's. They were
+    /// landed whole, nobody else gives them back, and no device writes these bytes any more, but for the
+    /// first [`FRONT`].
+    #[inline(always)]
     pub(crate) unsafe fn new(
         segment: &Arc<Segment>,
         lowest: usize,
-        n: u32,
+        n: usize,
         stride: usize,
         reach: usize,
-    ) -> Option<Self> {
-        let within = |bytes: &usize| (1..=CHUNK).contains(bytes);
-        let span = (n as usize).checked_mul(stride).filter(within)?;
-        let fits = within(&reach) && segment.covers(lowest, span) && segment.covers(lowest, reach);
-        // At most a chunk's bytes each.
-        let (reach, stride) = (reach as u32, stride as u32);
-        fits.then(|| Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride })
+    ) -> Self {
+        debug_assert!(segment.covers(lowest, n * stride) && segment.covers(lowest, reach));
+        let (reach, n, stride) = (reach as u32, n as u32, stride as u32);
+        Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride }
     }
 
-    /// `len` bytes at `at`, if they were landed in the held slots.
+    /// `len` bytes at `at`, if they were landed in the held slots behind a UDP header: the frame in the slot
+    /// below may reach that.
     #[inline]
     pub fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        let into = at.checked_sub(self.lowest)?;
+        let into = at.checked_sub(self.lowest).filter(|&into| into >= FRONT)?;
         if len > (self.reach as usize).checked_sub(into)? {
             return None;
         }

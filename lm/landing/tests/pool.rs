@@ -2,6 +2,8 @@
 //! covers what somebody still has. One EAL a process, so this is one program that prints a line for each
 //! step.
 
+mod receive;
+
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::ffi::c_void;
@@ -9,6 +11,7 @@ use std::ffi::c_void;
 use lm_landing::{Hold, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
+use receive::receive;
 use rte::Eal;
 use rte::sys::{self, rte_mbuf};
 
@@ -134,22 +137,22 @@ fn random_life(eal: &Eal, kind: RegionKind, seed: u64) -> Result<(), Failed> {
                 // hold.
                 let n = (1 + random.below(12)).min(posted.len());
                 let burst: Vec<_> = posted.drain(..n).collect();
-                // SAFETY: received mbufs that nobody else has.
-                let slots: Vec<usize> = burst.iter().map(|&m| unsafe { pool.landed(m) }.at).collect();
-                // SAFETY: as above.
-                unsafe { pool.recycle(&burst) };
+                // SAFETY: received mbufs that nobody else has, in the order in which they were handed out.
+                let landed = unsafe { receive(&mut pool, &burst) };
+                let slots: Vec<usize> = landed.iter().map(|frame| frame.at).collect();
                 let contiguous = slots.windows(2).all(|w| w[0] == w[1] + STRIDE);
+                let mut tokens = landed.into_iter().map(|frame| frame.slots);
                 if contiguous && random.below(3) > 0 {
-                    let lowest = slots[n - 1];
-                    // SAFETY: a burst that landed in one piece, each slot once; nothing writes there in this
-                    // test.
-                    let hold = unsafe { pool.hold(lowest, n as u32, n * STRIDE) };
-                    holds.push((hold.ok_or("not in the region")?, slots));
+                    let mut all = tokens.next().ok_or("a burst of nothing")?;
+                    for token in tokens {
+                        pool.join(&mut all, token).map_err(|token| format!("not joined: {token:?}"))?;
+                    }
+                    let hold = pool.hold(all, n * STRIDE);
+                    holds.push((hold.map_err(|_| "not in the region")?, slots));
                 } else {
-                    for at in slots {
+                    for (token, at) in tokens.zip(slots) {
                         model.live.remove(&at);
-                        // SAFETY: it landed, and is given back here only.
-                        unsafe { pool.release(at) };
+                        pool.release(token);
                     }
                 }
             }
@@ -235,12 +238,8 @@ fn bounded_life(eal: &Eal, room: usize, seed: u64) -> Result<(), Failed> {
         } else if !posted.is_empty() {
             let (mbuf, _) = (posted.remove(0), spans.remove(0));
             // SAFETY: a received mbuf that nobody else has.
-            let landed = unsafe { pool.landed(mbuf) };
-            // SAFETY: as above.
-            unsafe {
-                pool.recycle(&[mbuf]);
-                pool.release(landed.at);
-            }
+            let landed = unsafe { receive(&mut pool, &[mbuf]) };
+            landed.into_iter().for_each(|frame| pool.release(frame.slots));
         }
         pool.maintain();
     }
@@ -287,26 +286,22 @@ fn full_ring(eal: &Eal, stride: usize, room: usize, layout: SlotLayout, kept: us
         if ring.len() > usize::from(DESCRIPTORS) {
             let Some(mbuf) = ring.pop_front() else { break };
             // SAFETY: a received mbuf that nobody else has.
-            let landed = unsafe { pool.landed(mbuf) };
-            // SAFETY: as above.
-            unsafe { pool.recycle(&[mbuf]) };
+            let landed = unsafe { receive(&mut pool, &[mbuf]) };
+            let slots = landed.into_iter().next().ok_or("a frame that was not fed")?.slots;
             if held.len() < kept {
-                // SAFETY: it landed, and is given back by the hold only.
-                let hold = unsafe { pool.hold(landed.at, 1, stride) };
-                held.push(hold.ok_or("a slot that is not in the region")?);
+                let hold = pool.hold(slots, stride);
+                held.push(hold.map_err(|_| "a slot that is not in the region")?);
             } else {
-                waiting.push(landed.at);
+                waiting.push(slots);
             }
             if waiting.len() > (64 << 10) / stride {
-                // SAFETY: they landed, and are given back here only.
-                waiting.drain(..).for_each(|at| unsafe { pool.release(at) });
+                waiting.drain(..).for_each(|slots| pool.release(slots));
             }
         }
         pool.maintain();
     }
     drop(held);
-    // SAFETY: they landed, and are given back here only.
-    waiting.drain(..).for_each(|at| unsafe { pool.release(at) });
+    waiting.drain(..).for_each(|slots| pool.release(slots));
     for mbuf in ring.drain(..) {
         let object = mbuf.cast();
         // SAFETY: ours, of this pool.
@@ -344,10 +339,9 @@ fn reached(eal: &Eal, kind: RegionKind) -> Result<(), Failed> {
         let new = unsafe {
             std::ptr::write_bytes((*mbuf).buf_addr.cast::<u8>().add(128), 0xa5, FRAME);
             (*mbuf).data_len = FRAME as u16;
-            let new = pool.landed(mbuf);
-            pool.recycle(&[mbuf]);
-            new
+            receive(&mut pool, &[mbuf])
         };
+        let new = new.into_iter().next().ok_or("a frame that was not fed")?;
         if let Some((at, bounce)) = above {
             let under = new.at + STRIDE;
             let touch = under == at || (mirror != 0 && under == at + mirror);
@@ -360,15 +354,13 @@ fn reached(eal: &Eal, kind: RegionKind) -> Result<(), Failed> {
             if expected == Below::Touched { neighbours += 1 } else { lone += 1 }
         }
         above = Some((new.at, new.bounce));
-        landed.push_back(new.at);
+        landed.push_back(new.slots);
         if landed.len() > 64 {
-            // SAFETY: it landed, and is given back here only.
-            landed.pop_front().into_iter().for_each(|at| unsafe { pool.release(at) });
+            landed.pop_front().into_iter().for_each(|slots| pool.release(slots));
         }
         pool.maintain();
     }
-    // SAFETY: they landed, and are given back here only.
-    landed.drain(..).for_each(|at| unsafe { pool.release(at) });
+    landed.drain(..).for_each(|slots| pool.release(slots));
     println!("    {neighbours} neighbours, {lone} slots with none, {:?}", pool.stats());
     if neighbours < 5000 || (kind == RegionKind::Dpdk && lone == 0) {
         return Err("the region was not walked".into());

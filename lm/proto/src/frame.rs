@@ -4,6 +4,11 @@
 //! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It
 //! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
 //! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
+//!
+//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]: only
+//! the memory makes it, it is moved and never copied, and whoever hands the slot back has it no more.
+
+use std::ops::Deref;
 
 use crate::wire::{HEADERS, UDP};
 
@@ -57,13 +62,48 @@ impl Frame {
     }
 }
 
+/// The token of slots that frames were received in: one slot, or several that lie one stride apart. Whoever
+/// has it has the slots. It is neither copied nor made anew, but by the memory that the frames landed in.
+pub trait Slots: Sized {
+    /// Keeps the `n` slots that were filled first; the others, which lie below them, if there are any.
+    fn split_behind(&mut self, n: usize) -> Option<Self>;
+}
+
+/// A frame, and the token of its slot, or a reference to that.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<S> {
+    /// What is known of it.
+    pub frame: Frame,
+    /// The token, perhaps with the slots of other frames.
+    pub slots: S,
+}
+
+impl<S> Received<S> {
+    /// The same, and the token stays where it is.
+    #[inline(always)]
+    pub fn by_ref(&self) -> Received<&S> {
+        Received { frame: self.frame, slots: &self.slots }
+    }
+}
+
+impl<S> Deref for Received<S> {
+    type Target = Frame;
+    #[inline(always)]
+    fn deref(&self) -> &Frame {
+        &self.frame
+    }
+}
+
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
+    /// What the slots of these are.
+    type Slots;
+
     /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
     /// other, the first with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes
     /// and one of `last`, and then again and again `behind` full ones and one of `last`. They are not taken.
     fn count_contiguous(
-        &self,
+        &mut self,
         at: usize,
         stride: usize,
         full: u16,
@@ -72,27 +112,36 @@ pub trait Frames {
         behind: usize,
     ) -> usize;
 
-    /// Takes the next `n` frames; there are as many.
-    fn skip(&mut self, n: usize);
+    /// Takes the next `n` frames of those that were counted last: their slots. `None`, and nothing is taken,
+    /// if `n` is 0 or more than were counted and are not taken yet.
+    fn take_counted(&mut self, n: usize) -> Option<Self::Slots>;
 
     /// Takes the next frame if it is plain.
-    fn next(&mut self) -> Option<Frame>;
+    fn next(&mut self) -> Option<Received<Self::Slots>>;
 }
 
 /// One plain frame.
-impl Frames for Option<Frame> {
-    fn count_contiguous(&self, at: usize, _: usize, full: u16, ahead: usize, last: u16, _: usize) -> usize {
+impl<S> Frames for Option<Received<S>> {
+    type Slots = S;
+
+    fn count_contiguous(
+        &mut self,
+        at: usize,
+        _: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        _: usize,
+    ) -> usize {
         let len = if ahead > 0 { full } else { last };
-        usize::from(self.is_some_and(|frame| (frame.at, frame.len) == (at, len)))
+        usize::from(self.as_ref().is_some_and(|frame| (frame.at, frame.len) == (at, len)))
     }
 
-    fn skip(&mut self, n: usize) {
-        if n > 0 {
-            *self = None;
-        }
+    fn take_counted(&mut self, n: usize) -> Option<S> {
+        if n == 1 { self.take().map(|frame| frame.slots) } else { None }
     }
 
-    fn next(&mut self) -> Option<Frame> {
+    fn next(&mut self) -> Option<Received<S>> {
         self.take()
     }
 }

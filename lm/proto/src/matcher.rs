@@ -26,8 +26,7 @@
 //! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
 
 use crate::counters::{Counters, Reason};
-use crate::frame::{FRONT, Head};
-use crate::frame::{Frame, Frames, Slot};
+use crate::frame::{FRONT, Frame, Frames, Head, Received, Slot, Slots};
 use crate::layout::Geometry;
 use crate::mtu_check::MtuCheck;
 use crate::packet::{self, classify};
@@ -39,6 +38,7 @@ mod close;
 mod config;
 mod deliver;
 mod effort;
+mod fold;
 mod forward;
 mod log;
 mod look;
@@ -61,17 +61,17 @@ use stream::Template;
 /// No address: no frame is there.
 const NOWHERE: usize = usize::MAX;
 
-/// The matcher of one landing queue; `B` is the buffer that repairs are made in.
-pub struct Matcher<B> {
+/// The matcher of one landing queue; `B` is the buffer that repairs are made in, `S` the token of slots.
+pub struct Matcher<B, S> {
     config: Config,
     full: u16,
     /// The longest frame that a datagram of this MTU can have: a few bytes more than a full one where strides
     /// leave a rest.
     longest: u16,
-    log: Log,
-    /// Frames of the run that are younger than the log's newest: full, in place, each right below the one
-    /// before. Most runs close without anybody asking for more than their number; else [`Self::unfold`]
-    /// enters them in the log.
+    log: Log<S>,
+    /// Frames of the run that are younger than the log's newest, which has their slots: full, in place, each
+    /// right below the one before. Most runs close without anybody asking for more than their number; else
+    /// [`Self::unfold`] enters them in the log.
     folded: usize,
     /// Where the run's next frame lands if it goes on in place; [`NOWHERE`] if there is no run, or a gap.
     below: usize,
@@ -107,7 +107,7 @@ pub struct Matcher<B> {
     pub mtu_check: MtuCheck,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Frames that runs which did not close may wait for, counted in frames that come after them.
     pub const WINDOW: u64 = 256;
     /// Frames that are dropped together when they have waited so long, at least: one by one would be
@@ -182,12 +182,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// [`Matcher::push`] for the plain frames that a burst begins with.
     #[inline(always)]
-    pub fn push_plain<F: Frames, M: SlotMemory<Buf = B>>(&mut self, frames: &mut F, memory: &mut M) {
+    pub fn push_plain<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        frames: &mut F,
+        memory: &mut M,
+    ) {
         loop {
             let next = if self.is_stream() {
                 self.stream(frames, memory)
             } else {
-                self.push_expected(frames);
+                self.push_expected(frames, memory);
                 frames.next()
             };
             match next {
@@ -195,46 +199,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 None => return,
             }
         }
-    }
-
-    /// Takes full frames, each right below the one before.
-    #[inline(always)]
-    fn push_expected<F: Frames>(&mut self, frames: &mut F) {
-        if self.below == NOWHERE {
-            return;
-        }
-        let stride = self.config.geometry.stride();
-        let n = frames.count_contiguous(self.below, stride, self.full, usize::MAX, 0, 0);
-        frames.skip(n);
-        self.fresh |= n > 0;
-        self.counters.frames += n as u64;
-        self.folded += n;
-        self.below = self.below.checked_sub(n * stride).unwrap_or(NOWHERE);
-    }
-
-    /// Enters the folded frames in the log.
-    fn unfold(&mut self) {
-        if self.folded > 0 {
-            self.log.extend_below(self.folded, self.full, self.config.geometry.stride());
-            self.folded = 0;
-        }
-    }
-
-    /// Frames of the run.
-    #[inline(always)]
-    fn run_len(&self) -> usize {
-        self.log.len() - self.log.run() + self.folded
-    }
-
-    /// The newest frame; there is one.
-    #[inline(always)]
-    fn newest(&self) -> Frame {
-        let newest = &self.log[self.log.len() - 1];
-        if self.folded == 0 {
-            return *newest;
-        }
-        let at = newest.at - self.folded * self.config.geometry.stride();
-        Frame { at, len: self.full, slot: Slot::Overlapping, bounce: 0 }
     }
 
     /// What time it is, for frames that wait from now on.
@@ -257,7 +221,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The next frame in ring order.
-    pub fn push<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
+    pub fn push<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
             self.push_plain(&mut Some(frame), memory);
         } else {
@@ -267,7 +231,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A frame that does not go on where the one before it ended.
     #[inline(never)]
-    fn push_unexpected<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
+    fn push_unexpected<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         self.fresh = true;
         self.counters.frames += 1;
         if frame.bounce != 0 {
@@ -283,7 +247,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// A full frame that is not where the run was expected to go on, or whose headers are somewhere else.
     #[cold]
     #[inline(never)]
-    fn push_apart<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
+    fn push_apart<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         self.unfold();
         let newest = self.log[self.log.len() - 1];
         if frame.at + self.config.geometry.stride() != newest.at {
@@ -301,7 +265,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The run goes on elsewhere: at the region's wrap, at a join of growth, behind a frame taken out. Unless
     /// it was over: behind a kernel's last fragment, say, comes the next datagram's first one.
     #[cold]
-    fn jump<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, newest: &Frame, memory: &mut M) {
+    fn jump<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: &Frame, newest: &Frame, memory: &mut M) {
         let stride = self.config.geometry.stride();
         if self.config.mirror != 0 && frame.at + stride == newest.at + self.config.mirror && !self.gap {
             return; // the same place under its other address
@@ -318,7 +282,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A frame that starts a run, so the one before it has to close.
     #[inline(always)]
-    fn start<M: SlotMemory<Buf = B>>(&mut self, frame: Frame, memory: &mut M) {
+    fn start<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot != Slot::Separate && frame.len > self.full {
             // Before anything is made of the frame above: its first bytes are gone.
             self.lose_overwritten(&frame, memory);
@@ -338,7 +302,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             Slot::Overlapping if frame.len <= self.full => self.begin(frame),
             Slot::Separate => {
                 let head = memory.head(&frame);
-                self.standalone(&frame, classify(&head, &frame, memory), &head, memory);
+                let kind = classify(&head, frame.by_ref(), memory);
+                self.standalone(frame, kind, &head, memory);
             }
             Slot::Overlapping if frame.len <= self.longest && !self.is_below_bounced(&frame) => {
                 self.begin(frame);
@@ -346,7 +311,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             _ => {
                 self.counters.drop_one(Reason::Oversize);
                 self.open_gap();
-                memory.release(&frame);
+                memory.release(frame.slots);
             }
         }
     }
@@ -359,7 +324,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A run begins with this frame.
     #[inline(always)]
-    fn begin(&mut self, frame: Frame) {
+    fn begin(&mut self, frame: Received<S>) {
         self.log.begin_run(self.log.len(), self.moment());
         self.begun += 1;
         self.split = false;
@@ -371,7 +336,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// A frame that exceeds its slot has overwritten the first bytes of the payload above, whatever was known
     /// of that.
     #[cold]
-    fn lose_overwritten<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, memory: &mut M) {
+    fn lose_overwritten<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: &Frame, memory: &mut M) {
         self.unfold();
         let Some(&above) = self.log.last() else { return };
         let (mirror, mut at) = (self.config.mirror, above.at);
@@ -383,7 +348,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             if above.bounce != 0 {
                 // Its headers are safe, and so is its payload if that was copied here behind this frame.
                 let head = memory.head(&above);
-                if memory.bytes(above.at, FRONT) == packet::front(&head) {
+                if self.log.piece(self.log.len() - 1, 0..FRONT, memory) == packet::front(&head) {
                     return;
                 }
                 self.examine_overwritten(&head, memory);
@@ -392,26 +357,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 }
             }
             let known = self.log.packet(self.log.len() - 1).copied();
-            self.log.pop();
+            let Some(above) = self.log.pop() else { return };
             // It had reached the headers of the frame above it.
             self.open_gap();
             match known {
                 // What is gone of it was kept with its header.
                 Some(packet) if end <= at + FRONT => {
                     self.reached = true;
-                    self.reassemble(&above, &packet, memory);
+                    self.reassemble(above.by_ref(), &packet, memory);
                     self.reached = false;
                 }
                 _ => self.counters.drop_one(Reason::LostFrame),
             }
-            memory.release(&above);
+            memory.release(above.slots);
         }
     }
 
     /// The newest frame bounced, and its first bytes are nowhere but in this head, now that another frame has
     /// overwritten its payload's.
     #[cold]
-    fn examine_overwritten<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
+    fn examine_overwritten<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         let known = self.log.packet(self.log.len() - 1).is_some();
         if !known && self.log.has_run() && !self.gap {
             self.reached = true;
@@ -424,16 +389,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// A frame that was spread over two slots, because it is longer than one and yet no longer than the MTU
     /// allows. `bytes` is a copy of it, `slots` are where its parts lie.
-    pub fn push_gathered<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], slots: &[Frame], memory: &mut M) {
+    pub fn push_gathered<const N: usize, M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        bytes: &[u8],
+        slots: [S; N],
+        memory: &mut M,
+    ) {
         self.fresh = true;
-        self.counters.frames += slots.len() as u64;
+        self.counters.frames += N as u64;
         if self.log.has_run() {
             // The first part fills its slot, and so reaches the headers above.
             self.wait(None, memory);
         }
         self.open_gap();
         self.standalone_bytes(bytes, memory);
-        slots.iter().for_each(|slot| memory.release(slot));
+        slots.into_iter().for_each(|slot| memory.release(slot));
     }
 
     /// What is in the log belongs to no run any more: it waits.
@@ -453,7 +423,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// they are intact, then let it wait.
     #[cold]
     #[inline(never)]
-    fn wait<M: SlotMemory<Buf = B>>(&mut self, intact: Option<&Head>, memory: &mut M) {
+    fn wait<M: SlotMemory<Buf = B, Slots = S>>(&mut self, intact: Option<&Head>, memory: &mut M) {
         self.unfold();
         if intact.is_none() || self.run_len() > 1 {
             // Nobody will know the header of the frame that the run begins with.
@@ -467,7 +437,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Hands back everything: before the queue stops.
-    pub fn clear<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    pub fn clear<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         self.unfold();
         self.leave();
         self.drop_oldest(self.log.len(), memory);

@@ -5,7 +5,7 @@
 //! little longer than its slot. What lies behind them is the slot's own, and is read in place.
 
 use crate::checksum;
-use crate::frame::{FRONT, Frame, HEAD, Head, Slot};
+use crate::frame::{FRONT, HEAD, Head, Received, Slot};
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
 use crate::slot_memory::SlotMemory;
@@ -77,37 +77,43 @@ impl Packet {
     }
 
     /// The IP payload where it landed.
-    pub(crate) fn payload<'m>(&self, frame: &Frame, memory: &'m impl SlotMemory) -> &'m [u8] {
-        memory.bytes(frame.at + self.skew, self.ip.payload_len.into())
+    pub(crate) fn payload<'m, M: SlotMemory>(
+        &self,
+        frame: Received<&'m M::Slots>,
+        memory: &'m M,
+    ) -> &'m [u8] {
+        memory.bytes(frame.slots, frame.at + self.skew, self.ip.payload_len.into())
     }
 
     /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by
     /// now: those are taken from where they were kept, and all of it is put together in `room`.
-    pub(crate) fn mended<'a>(
+    pub(crate) fn mended<'a, M: SlotMemory>(
         &self,
-        frame: &Frame,
+        frame: Received<&M::Slots>,
         room: &'a mut Vec<u8>,
-        memory: &impl SlotMemory,
+        memory: &M,
     ) -> &'a [u8] {
         let len = usize::from(self.ip.payload_len);
         let behind = (self.skew + len).saturating_sub(FRONT);
         room.clear();
         room.extend_from_slice(&self.front);
-        room.extend_from_slice(memory.bytes(frame.at + FRONT, behind));
+        room.extend_from_slice(memory.bytes(frame.slots, frame.at + FRONT, behind));
         room.get(self.skew..self.skew + len).unwrap_or_default()
     }
 
     /// The UDP header of a datagram in one frame, and what is behind it in the IP payload.
-    pub(crate) fn split_udp<'a>(
+    pub(crate) fn split_udp<'a, M: SlotMemory>(
         &self,
-        frame: &Frame,
+        frame: Received<&'a M::Slots>,
         room: &'a mut Vec<u8>,
-        memory: &'a impl SlotMemory,
+        memory: &'a M,
     ) -> Option<(Udp, &'a [u8])> {
         if self.skew == 0 {
             let behind = usize::from(self.ip.payload_len).checked_sub(UDP)?;
-            let first = if frame.slot == Slot::Separate { memory.bytes(frame.at, UDP) } else { &self.front };
-            return Some((Udp::parse(first)?, memory.bytes(frame.at + UDP, behind)));
+            let slots = frame.slots;
+            let separate = frame.slot == Slot::Separate;
+            let first = if separate { memory.bytes(slots, frame.at, UDP) } else { &self.front };
+            return Some((Udp::parse(first)?, memory.bytes(slots, frame.at + UDP, behind)));
         }
         let payload = self.mended(frame, room, memory);
         Some((Udp::parse(payload)?, payload.get(UDP..)?))
@@ -128,7 +134,7 @@ pub(crate) enum Kind {
 }
 
 /// What a frame with these intact bytes in front of its payload is.
-pub(crate) fn classify(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> Kind {
+pub(crate) fn classify<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> Kind {
     // Nearly always all headers are in the head.
     if raw_headers(head).are_plain() && usize::from(frame.len) >= HEAD {
         return classify_bytes(head, frame.len.into());
@@ -174,17 +180,17 @@ fn is_priority_tagged(frame: &[u8]) -> bool {
 }
 
 /// Whether a frame is of a kind that makes sense here: IPv4 with a good checksum, IPv6, ARP.
-pub(crate) fn is_known(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> bool {
+pub(crate) fn is_known<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> bool {
     let (bytes, n) = beginning(head, frame, memory);
     wire::is_known(&bytes[..n], frame.len.into())
 }
 
 /// The bytes that a frame begins with, and how many: as many as headers can have.
-fn beginning(head: &Head, frame: &Frame, memory: &impl SlotMemory) -> ([u8; LONGEST], usize) {
+fn beginning<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> ([u8; LONGEST], usize) {
     let mut bytes = [0; LONGEST];
     bytes[..HEAD].copy_from_slice(head);
     let behind = frame.payload_len().min(LONGEST - HEADERS).saturating_sub(FRONT);
-    bytes[HEAD..HEAD + behind].copy_from_slice(memory.bytes(frame.at + FRONT, behind));
+    bytes[HEAD..HEAD + behind].copy_from_slice(memory.bytes(frame.slots, frame.at + FRONT, behind));
     (bytes, LONGEST.min(frame.len.into()))
 }
 

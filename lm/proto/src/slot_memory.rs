@@ -1,10 +1,10 @@
 //! [`SlotMemory`]: the memory that frames land in, as the matcher asks for it, and where its decisions go.
 //!
-//! A landing pool implements it in `lm-engine`, and in tests `mock` does. The matcher calls it with
-//! frames that it was given and has not handed back, and hands each of them back once.
+//! A landing pool implements it in `lm-engine`, and in tests `mock` does. Payload is read through the token
+//! of its slots, and a slot is handed back by giving its token away: so the matcher cannot read what it has
+//! handed back, nor hand anything back twice.
 
-use crate::frame::Frame;
-use crate::frame::Head;
+use crate::frame::{Frame, Head, Received, Slots};
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
 use crate::reassembler::Store;
@@ -23,12 +23,20 @@ pub enum Below {
 
 /// The memory under the frames, and where decisions go.
 ///
-/// The matcher hands back every slot exactly once: with [`SlotMemory::landed`] or with
-/// [`SlotMemory::release`].
+/// The matcher hands back every slot: with [`SlotMemory::landed`] or with [`SlotMemory::release`].
 pub trait SlotMemory: Store {
-    /// `len` bytes of landed IP payload at `at`, which the matcher knows to lie inside frames it was given
-    /// and has not handed back. No device writes them.
-    fn bytes(&self, at: usize, len: usize) -> &[u8];
+    /// The token of slots of this memory.
+    type Slots: Slots;
+
+    /// `len` bytes of landed IP payload at `at`, inside these slots. No device writes them.
+    fn bytes<'a>(&'a self, slots: &'a Self::Slots, at: usize, len: usize) -> &'a [u8];
+
+    /// Makes one token of two, of slots that lie right below the others; an error if they do
+    /// not.
+    ///
+    /// # Errors
+    /// `below`, as it was.
+    fn join(&self, above: &mut Self::Slots, below: Self::Slots) -> Result<(), Self::Slots>;
 
     /// What stands in front of the frame's payload now: its headers or something else, the matcher decides.
     fn headers(&self, frame: &Frame) -> RawHeaders;
@@ -45,21 +53,23 @@ pub trait SlotMemory: Store {
     /// What stands in front of a payload at `at` and the payload's first 8 bytes, little-endian, in place.
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)>;
 
-    /// A datagram lies whole at `payload`; the slots from the one whose payload is at `lowest` upwards,
-    /// `whole.fragments` of them, are its own from now on. One in a separate slot may be longer than a
-    /// stride.
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize);
+    /// The 8 bytes at `at`, in place, as they are now.
+    fn eight(&self, at: usize) -> Option<[u8; 8]>;
+
+    /// A datagram lies whole at `payload`; these slots, `whole.fragments` of them, are its own from now on.
+    /// One in a separate slot may be longer than a stride.
+    fn landed(&mut self, whole: Whole, payload: usize, slots: Self::Slots);
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.
     fn copied(&mut self, whole: Whole, buf: Self::Buf, start: usize);
 
     /// A frame that isn't LM's: it begins with `head`, and the rest is its payload; false if it could not be
     /// taken.
-    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool;
+    fn stranger(&mut self, frame: Received<&Self::Slots>, head: &Head) -> bool;
 
     /// The same of a frame that lies in no slot.
     fn stranger_copy(&mut self, bytes: &[u8]) -> bool;
 
-    /// The frame's slot is no longer needed.
-    fn release(&mut self, frame: &Frame);
+    /// These slots are no longer needed.
+    fn release(&mut self, slots: Self::Slots);
 }

@@ -20,8 +20,8 @@ mod streams;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use counting::Counting;
-use lm_proto::frame::{Frame, Slot};
+use counting::{Counting, Token};
+use lm_proto::frame::{Received, Slot};
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::mock::config;
@@ -54,7 +54,7 @@ struct Run<'a> {
     at: usize,
     device: Device,
     memory: Counting,
-    matcher: Matcher<Vec<u8>>,
+    matcher: Matcher<Vec<u8>, Token>,
     now: u64,
     blocks: usize,
     /// Nanoseconds a frame, by block.
@@ -103,20 +103,20 @@ impl<'a> Run<'a> {
     /// Nanoseconds a frame of a block; `clock`: what reading the clock takes.
     fn once(&mut self, clock: f64) -> f64 {
         let (mut spent, mut done) = (0.0, 0);
-        let mut landed: Vec<Frame> = Vec::with_capacity(self.device.burst);
+        let mut landed: Vec<Received<Token>> = Vec::with_capacity(self.device.burst);
         while done < BLOCK {
-            landed.clear();
             for _ in 0..self.device.burst {
                 landed.push(self.memory.arrive(&self.frames[self.at]));
                 self.at = (self.at + 1) % self.frames.len();
             }
-            done += landed.len();
-            self.now += 12_000 * landed.len() as u64;
+            let burst = landed.len();
+            done += burst;
+            self.now += 12_000 * burst as u64;
             let start = Instant::now();
-            for &frame in &landed {
+            for frame in landed.drain(..) {
                 self.matcher.push(frame, &mut self.memory);
             }
-            self.matcher.look(self.now, landed.len(), &mut self.memory);
+            self.matcher.look(self.now, burst, &mut self.memory);
             spent += start.elapsed().as_nanos() as f64 - clock;
         }
         self.blocks += 1;

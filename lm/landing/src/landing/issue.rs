@@ -205,16 +205,18 @@ impl Landing {
         }
     }
 
-    /// One slot is back, on the queue's lcore.
+    /// `n` slots, a stride apart upwards from `lowest`, are back, on the queue's lcore.
     #[inline(always)]
-    pub(crate) fn return_slots(&mut self, at: usize, n: u32) {
+    pub(crate) fn return_slots(&mut self, lowest: usize, n: u32) {
+        // Slots of two segments are never a stride apart: there is room at their ends.
         for counted in &mut self.segments {
-            if counted.segment.covers(at, 1) {
-                let here = counted.segment.in_lower_chunk(at, n, self.stride);
-                counted.counts[counted.segment.chunk_of(at)].returned += here;
-                if here < n {
-                    let above = at + here as usize * self.stride;
-                    counted.counts[counted.segment.chunk_of(above)].returned += n - here;
+            if counted.segment.covers(lowest, 1) {
+                let (mut at, mut left) = (lowest, n);
+                while left > 0 {
+                    let here = counted.segment.in_lower_chunk(at, left, self.stride);
+                    counted.counts[counted.segment.chunk_of(at)].returned += here;
+                    at += here as usize * self.stride;
+                    left -= here;
                 }
                 return;
             }

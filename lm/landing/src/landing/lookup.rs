@@ -81,6 +81,7 @@ impl Landing {
     }
 
     #[cold]
+    #[inline(never)]
     fn covers_elsewhere(&self, at: usize, len: usize) -> bool {
         self.segments.iter().any(|g| g.segment.covers(at, len))
     }
@@ -94,6 +95,7 @@ impl Landing {
     }
 
     #[cold]
+    #[inline(never)]
     fn segment_elsewhere(&self, at: usize) -> Option<&CountedSegment> {
         self.segments.iter().find(|g| g.segment.covers(at, 1))
     }

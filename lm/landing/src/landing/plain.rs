@@ -2,7 +2,7 @@
 //! comparisons.
 //!
 //! The receive queue asks for every frame. What is not plain takes the slow way through
-//! [`LandingPool::landed`](crate::LandingPool::landed).
+//! `LandingPool::received`.
 
 use dpdk_sys::rte_mbuf;
 
@@ -22,7 +22,17 @@ impl Plain {
     #[inline(always)]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { Self::single(mbuf).is_some() && (*mbuf).buf_len == self.buf_len }
+        unsafe { Self::single(mbuf).is_some() && self.overlaps(mbuf) }
+    }
+
+    /// Whether its slot is an overlapping one.
+    ///
+    /// # Safety
+    /// As for [`Plain::fits`].
+    #[inline(always)]
+    pub(crate) unsafe fn overlaps(self, mbuf: *const rte_mbuf) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*mbuf).buf_len == self.buf_len }
     }
 
     /// What all mbufs of a queue have in common that are one segment, with the usual headroom, if this is

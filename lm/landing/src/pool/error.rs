@@ -31,6 +31,9 @@ pub enum LandingError {
     Bounce(MemzoneError),
     /// No mbufs.
     Pool(PoolError),
+    /// This process has made more than four thousand million pools, and cannot tell another one's slots from
+    /// theirs.
+    TooMany,
 }
 
 impl fmt::Display for LandingError {
@@ -56,6 +59,7 @@ impl fmt::Display for LandingError {
             Self::Memory(e) => e.fmt(f),
             Self::Bounce(e) => e.fmt(f),
             Self::Pool(e) => e.fmt(f),
+            Self::TooMany => f.write_str("this process has made too many landing pools: start it anew"),
         }
     }
 }
@@ -63,7 +67,7 @@ impl fmt::Display for LandingError {
 impl error::Error for LandingError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::TooSmall { .. } | Self::Stride(..) => None,
+            Self::TooSmall { .. } | Self::Stride(..) | Self::TooMany => None,
             Self::Barrier(e) => Some(e),
             Self::Memory(e) => Some(e),
             Self::Bounce(e) => Some(e),

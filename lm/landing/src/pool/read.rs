@@ -1,8 +1,8 @@
 //! Reading what landed.
 //!
 //! A device may be writing the bytes around a frame at any time. So what may change is copied out word by
-//! word, and only what nobody writes is borrowed, on the caller's promise. An address outside the region and
-//! the bounce slots gives `None`.
+//! word, from wherever in the region or the bounce slots. Only what nobody writes is borrowed: payload, by
+//! whoever has the token of its slots.
 
 use std::ptr;
 
@@ -10,24 +10,34 @@ use lm_proto::raw_headers::RAW_HEADERS;
 use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 
-use super::{HEAD, LandingPool, SNAPSHOT};
+use super::{BEYOND, HEAD, LandingPool, SNAPSHOT};
 use crate::shared::copy_words;
+use crate::slots::LandedSlots;
 
 impl LandingPool {
-    /// `len` bytes of region at `at`; `None` if they are not in it.
-    ///
-    /// # Safety
-    /// No device writes these bytes while they are borrowed: they are payload of frames that
-    /// [`LandingPool::landed`] told of, in place, whose slots were not given back, and that no frame which a
-    /// device may still be writing reaches. Up to 8 bytes of a payload in an overlapping slot may be reached
-    /// by the frame below: that is known to be received.
+    /// `len` bytes of payload at `at`, inside these slots; `None` if they are not, or if a device may be
+    /// writing them. An overlapping slot ends 8 bytes inside the one above: a frame that is longer
+    /// than its slot does. So the first bytes of the slot that was received last are not to be had while a
+    /// frame below may be under way; `front` and `head` copy them.
     #[inline(always)]
-    pub unsafe fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        if !self.landing().covers(at, len) {
+    pub fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> Option<&'a [u8]> {
+        let (lowest, overlapping) = (slots.lowest(), slots.is_overlapping());
+        let room = if overlapping { slots.span() + BEYOND } else { self.separate_room };
+        let from = at.wrapping_sub(lowest);
+        if !slots.is_of(self.number) || from > room || len > room - from {
             return None;
         }
-        // SAFETY: within a segment's memory, which lives as long as the pool and is initialised (DPDK and the
-        // kernel give zeroes). The caller promises that nobody writes it.
+        if overlapping && from < BEYOND && lowest == self.newest {
+            return None;
+        }
+        debug_assert!(self.landing().covers(at, len), "a slot lies in the region");
+        // SAFETY: inside slots of this pool, which issues none that is not in its region, with as much room.
+        // The region lives as long as the pool, and is initialised (DPDK and the kernel give zeroes). A
+        // device has filled these slots, and they are not given out again while the token has them. Devices
+        // fill slots in the order in which they are issued: so those above are filled, too, or are given out
+        // no more before these. Of the slots below only the next one's frame reaches these, by `BEYOND` bytes
+        // at most. It is received, or nothing is asked of what it reaches. Who copies a bounced payload into
+        // place has the pool for itself.
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 
@@ -70,6 +80,17 @@ impl LandingPool {
         }
         let words = front.last_chunk::<RAW_HEADERS>()?.as_chunks::<8>().0;
         Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    /// The 8 bytes at `at`, as they are now; `None` if they are not in the region.
+    #[inline(always)]
+    pub fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        if at.is_multiple_of(8) && self.landing().first_covers(at, 8) {
+            // SAFETY: in the region and aligned. As in `raw_headers`.
+            return Some(unsafe { ptr::read_volatile(at as *const u64) }.to_ne_bytes());
+        }
+        let mut bytes = [0; 8];
+        self.copy_part(at, &mut bytes).then_some(bytes)
     }
 
     /// The 34 bytes in front of a frame's payload and its first 8, as they are now, each word read once; else
@@ -144,17 +165,5 @@ impl LandingPool {
     ) -> Option<&'a [u8]> {
         let n = self.copy_frame(at, len, bounce, into)?;
         Some(&into[..n])
-    }
-
-    /// A whole frame; `None` if it is neither in the region nor in a bounce slot.
-    ///
-    /// # Safety
-    /// No device writes it while it is borrowed: [`LandingPool::landed`] told of it, its slot was not given
-    /// back, and no frame that a device may still be writing reaches it or, for a bounced one, has been given
-    /// its bounce slot.
-    pub unsafe fn frame(&self, at: usize, len: u16, bounce: u16) -> Option<&[u8]> {
-        let start = self.landing().frame_start(at, len.into(), bounce)?;
-        // SAFETY: in memory that lives as long as the pool; the caller promises that nobody writes it.
-        Some(unsafe { std::slice::from_raw_parts(start as *const u8, len.into()) })
     }
 }

@@ -3,13 +3,12 @@
 //!
 //! All of this is asked only where the newest header is known to be intact.
 
-use super::deliver::hand_over;
 use super::proof::{Doubt, First, TagState};
 use super::stream::Template;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
-use crate::frame::Head;
+use crate::frame::{Head, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::{self, Packet};
 use crate::policy::{Whole, WholeBy};
@@ -18,11 +17,11 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::Identity;
 use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment
     /// that makes a datagram whole.
     #[inline(always)]
-    pub(super) fn close<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) -> bool {
+    pub(super) fn close<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
         let headers = packet::raw_headers(head);
         if !headers.look_first() {
@@ -35,7 +34,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag
     /// that agrees, and that is proof enough. Else false, and nothing has happened.
     #[inline(always)]
-    fn close_by_tag<M: SlotMemory<Buf = B>>(
+    fn close_by_tag<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
         front: [u8; wire::UDP],
@@ -61,7 +60,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let (src, dst) = (headers.src(), headers.dst());
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
-        let Some(tag) = memory.bytes(first.at + from, TAG).first_chunk::<TAG>() else { return false };
+        let Some(tag) = self.log.piece(run, from..from + TAG, memory).first_chunk::<TAG>() else {
+            return false;
+        };
         if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
             return false;
         }
@@ -71,14 +72,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
         self.template = Template::new(self.config.geometry, headers, front, first.len, from, whole);
-        hand_over(&whole, lowest.at, &mut self.counters, memory);
-        self.truncate(run);
+        self.hand_over_from(run, &whole, lowest.at, memory);
         true
     }
 
     /// [`Self::close`] for headers that look like a first fragment's, whatever the run is.
     #[inline(never)]
-    fn close_any<M: SlotMemory<Buf = B>>(
+    fn close_any<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
         front: [u8; wire::UDP],
@@ -126,15 +126,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers the datagram that ends with `log[z]`: in place if its slots touch, else copied together.
-    fn deliver<M: SlotMemory<Buf = B>>(&mut self, whole: &Whole, layout: &Layout, z: usize, memory: &mut M) {
+    fn deliver<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        whole: &Whole,
+        layout: &Layout,
+        z: usize,
+        memory: &mut M,
+    ) {
         let first = z + 1 - layout.fragments();
         if self.split && !self.is_in_one_piece(first, z) {
             self.copy_out(whole, layout, |i| z - i, memory);
-            self.log.iter().skip(first).for_each(|frame| memory.release(frame));
+            self.release_from(first, memory);
         } else {
-            hand_over(whole, self.log[z].at, &mut self.counters, memory);
+            self.hand_over_from(first, whole, self.log[z].at, memory);
         }
-        self.truncate(first);
     }
 
     /// Whether `log[first..=z]` lie side by side although the run is split.
@@ -147,7 +152,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// says.
     #[cold]
     #[inline(never)]
-    pub(super) fn copy_out<M: SlotMemory<Buf = B>>(
+    pub(super) fn copy_out<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         whole: &Whole,
         layout: &Layout,
@@ -161,7 +166,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let mut to = 0;
         for i in 0..layout.fragments() {
             let piece = layout.piece(i);
-            let from = memory.bytes(self.log[index(i)].at + piece.start, piece.len());
+            let from = self.log.piece(index(i), piece, memory);
             buf.as_mut()[to..to + from.len()].copy_from_slice(from);
             to += from.len();
         }
@@ -170,7 +175,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece
     /// `i` lies in the frame that `index` says, the last one in `last` if that is given.
-    pub(super) fn copy_and_sum<M: SlotMemory<Buf = B>>(
+    pub(super) fn copy_and_sum<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
@@ -186,7 +191,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             let piece = layout.piece(i);
             let from = match last.filter(|_| i + 1 == layout.fragments()) {
                 Some(last) => last.get(piece).unwrap_or_default(),
-                None => memory.bytes(self.log[index(i)].at + piece.start, piece.len()),
+                None => self.log.piece(index(i), piece, memory),
             };
             digest.push(checksum::copy_piece(&mut buf.as_mut()[to..to + from.len()], from));
             to += from.len();
@@ -195,7 +200,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Delivers a datagram that was copied to the start of a buffer.
-    pub(super) fn deliver_buffer<M: SlotMemory<Buf = B>>(&mut self, whole: &Whole, buf: B, memory: &mut M) {
+    pub(super) fn deliver_buffer<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        whole: &Whole,
+        buf: B,
+        memory: &mut M,
+    ) {
         self.count_copied(whole.len);
         memory.copied(*whole, buf, 0);
     }
@@ -207,19 +217,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.counters.copied_bytes += len as u64;
     }
 
-    /// Takes `log[first..]` out; what is left of the run waits.
-    #[inline(always)]
-    pub(super) fn truncate(&mut self, first: usize) {
-        self.log.truncate(first, self.moment());
-        self.folded = 0;
-        self.open_gap();
-    }
-
     /// Drops `log[first..]`, a datagram.
-    fn give_up<M: SlotMemory<Buf = B>>(&mut self, first: usize, reason: Reason, memory: &mut M) {
+    fn give_up<M: SlotMemory<Buf = B, Slots = S>>(&mut self, first: usize, reason: Reason, memory: &mut M) {
         self.counters.drop_one(reason);
-        self.log.iter().skip(first).for_each(|frame| memory.release(frame));
-        self.truncate(first);
+        self.release_from(first, memory);
     }
 
     /// Whether the frames so far have earned a sum over `n` fragments.

@@ -1,19 +1,79 @@
 //! A datagram that lies whole in memory, and is proven, is handed over and counted.
 
-use crate::counters::Counters;
+use super::Matcher;
+use crate::counters::{Counters, Reason};
+use crate::frame::Slots;
 use crate::policy::Whole;
 use crate::slot_memory::SlotMemory;
 use crate::wire;
 
-/// Delivers a datagram in place.
+/// Delivers a datagram in place, the lowest of whose slots is at `lowest`.
 #[inline(always)]
 pub(super) fn hand_over<M: SlotMemory>(
     whole: &Whole,
     lowest: usize,
+    slots: M::Slots,
     counters: &mut Counters,
     memory: &mut M,
 ) {
     counters.datagrams += 1;
     counters.bytes += whole.len as u64;
-    memory.landed(*whole, lowest + wire::UDP, lowest);
+    memory.landed(*whole, lowest + wire::UDP, slots);
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
+    /// Delivers the datagram that `log[first..]` are, in place, the lowest of its slots at `lowest`.
+    #[inline(always)]
+    pub(super) fn hand_over_from<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        first: usize,
+        whole: &Whole,
+        lowest: usize,
+        memory: &mut M,
+    ) {
+        let moment = self.moment();
+        match self.log.take_one_from(first, moment) {
+            Some(slots) => hand_over(whole, lowest, slots, &mut self.counters, memory),
+            None => self.hand_over_joined(first, whole, lowest, memory),
+        }
+        self.done_from();
+    }
+
+    /// The same if several tokens have its slots.
+    #[inline(never)]
+    fn hand_over_joined<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        first: usize,
+        whole: &Whole,
+        lowest: usize,
+        memory: &mut M,
+    ) {
+        let moment = self.moment();
+        let mut tokens = self.log.take_from(first, moment);
+        let Some(mut slots) = tokens.next() else { return };
+        match tokens.find_map(|below| memory.join(&mut slots, below).err()) {
+            None => hand_over(whole, lowest, slots, &mut self.counters, memory),
+            Some(apart) => {
+                // It was asked before whether they lie side by side: a defect of this program's.
+                self.counters.drop_one(Reason::LostFrame);
+                memory.release(slots);
+                memory.release(apart);
+                tokens.for_each(|slots| memory.release(slots));
+            }
+        }
+    }
+
+    /// Hands the slots of `log[first..]` back; what is left of the run waits.
+    pub(super) fn release_from<M: SlotMemory<Buf = B, Slots = S>>(&mut self, first: usize, memory: &mut M) {
+        let moment = self.moment();
+        self.log.take_from(first, moment).for_each(|slots| memory.release(slots));
+        self.done_from();
+    }
+
+    /// The newest frames were taken out of the log.
+    #[inline(always)]
+    fn done_from(&mut self) {
+        self.folded = 0;
+        self.open_gap();
+    }
 }

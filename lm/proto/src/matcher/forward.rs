@@ -15,7 +15,7 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
-use crate::frame::Slot;
+use crate::frame::{Slot, Slots};
 use crate::layout::Layout;
 use crate::packet::{Packet, Remains};
 use crate::policy::{Whole, WholeBy};
@@ -25,10 +25,14 @@ use crate::wire::{self, Flow, HEADERS, Udp};
 /// Fragments of a datagram whose order is proven by their lengths.
 const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order?
     /// True: they were, and are done with.
-    pub(super) fn forward<M: SlotMemory<Buf = B>>(&mut self, last: &Packet, memory: &mut M) -> bool {
+    pub(super) fn forward<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        last: &Packet,
+        memory: &mut M,
+    ) -> bool {
         let before = self.log.len().checked_sub(2);
         if !before.is_some_and(|before| self.is_full(before)) {
             return false;
@@ -39,7 +43,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         done
     }
 
-    fn forward_in<M: SlotMemory<Buf = B>>(
+    fn forward_in<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         last: &Packet,
         room: &mut Vec<u8>,
@@ -80,7 +84,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             }
         }
         let layout = Layout::plain(self.config.geometry, end);
-        last.mended(&self.log[z], room, memory);
+        last.mended(self.log.received(z), room, memory);
         let copied = self.copy_and_sum(&layout, |i| first + i, Some(room), memory);
         let Some((buf, digest)) = copied else { return false };
         if !checksum::udp_ok(&flow, &udp, digest.sum()) {
@@ -98,14 +102,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             self.deliver_buffer(&whole, buf, memory);
             self.sum_was_good(n);
         }
-        self.log.iter().skip(first).for_each(|frame| memory.release(frame));
-        self.truncate(first);
+        self.release_from(first, memory);
         true
     }
 
     /// The frame that the run begins with has lost its header: was it the last fragment of what came before
     /// it?
-    pub(super) fn find_forward<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    pub(super) fn find_forward<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let last = self.log.run();
         if last == 0
             || !self.log.has_run()
@@ -122,15 +125,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             if let Some((whole, buf)) = self.forward_of(first, last, memory) {
                 self.deliver_buffer(&whole, buf, memory);
                 self.sum_was_good(n);
-                (first..=last).for_each(|i| memory.release(&self.log[i]));
-                self.log.remove(first..last + 1);
+                self.log.remove(first..last + 1).for_each(|slots| memory.release(slots));
                 return;
             }
         }
     }
 
     /// The datagram that `log[first..=last]` are in forward order, if they can be proven to be one.
-    fn forward_of<M: SlotMemory<Buf = B>>(
+    fn forward_of<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: usize,
         last: usize,
@@ -138,7 +140,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     ) -> Option<(Whole, B)> {
         let stride = self.config.geometry.stride();
         let n = last + 1 - first;
-        let udp = Udp::parse(memory.bytes(self.log[first].at, wire::UDP))?;
+        let udp = Udp::parse(self.log.piece(first, 0..wire::UDP, memory))?;
         let len = usize::from(udp.len);
         let layout = Layout::plain(self.config.geometry, len.min(wire::MAX_IP_PAYLOAD));
         let fits = udp.checksum != 0
@@ -195,8 +197,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end`
     /// bytes.
-    fn udp_of_first<M: SlotMemory<Buf = B>>(&self, first: usize, end: usize, memory: &M) -> Option<Udp> {
-        let udp = Udp::parse(memory.bytes(self.log[first].at, self.log[first].payload_len().min(wire::UDP)))?;
+    fn udp_of_first<M: SlotMemory<Buf = B, Slots = S>>(
+        &self,
+        first: usize,
+        end: usize,
+        memory: &M,
+    ) -> Option<Udp> {
+        let udp = Udp::parse(self.log.piece(first, 0..self.log[first].payload_len().min(wire::UDP), memory))?;
         (usize::from(udp.len) == end && udp.checksum != 0).then_some(udp)
     }
 
@@ -212,7 +219,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What is left of a frame's header behind the one that landed below it.
-    fn remains<M: SlotMemory<Buf = B>>(&self, index: usize, memory: &M) -> Option<Remains> {
+    fn remains<M: SlotMemory<Buf = B, Slots = S>>(&self, index: usize, memory: &M) -> Option<Remains> {
         let frame = &self.log[index];
         if frame.bounce == 0 && (index + 1 >= self.log.len() || !self.follows(index + 1)) {
             return None;

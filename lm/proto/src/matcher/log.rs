@@ -1,14 +1,16 @@
 //! [`Log`]: the frames that were received and not handed back, oldest first.
 //!
 //! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows
-//! since when. What is known of their headers is kept beside them.
+//! since when. What is known of their headers is kept beside them. Each frame has the token of its slot here,
+//! and whoever takes a frame out gets the token with it.
 
 use std::ops::{Index, Range};
 
 use crate::checksum::mix;
-use crate::frame::{Frame, Slot};
+use crate::frame::{Frame, Received, Slot, Slots};
 use crate::packet::Packet;
 use crate::reassembler::Key;
+use crate::slot_memory::SlotMemory;
 
 /// A moment: frames received until then, and the time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +20,13 @@ pub(crate) struct Moment {
 }
 
 /// Frames in the order of their arrival.
-pub(crate) struct Log {
+pub(crate) struct Log<S> {
     frames: Vec<Frame>,
+    /// The tokens of their slots, oldest first, each with the index of the first frame that it is of: it is
+    /// of all up to the next token's first. That of the newest has the slots of folded frames, too.
+    slots: Vec<(u32, S)>,
+    /// Room for the tokens that stay when others are taken out.
+    kept: Vec<(u32, S)>,
     /// Since when the frames before the run wait, one for each.
     since: Vec<Moment>,
     /// Headers that are known to be intact, by index, ascending.
@@ -37,7 +44,7 @@ fn bucket(key: &Key) -> usize {
     mix(addresses ^ u64::from(key.id).rotate_left(24)) as usize % BUCKETS
 }
 
-impl Index<usize> for Log {
+impl<S> Index<usize> for Log<S> {
     type Output = Frame;
     #[inline(always)]
     fn index(&self, index: usize) -> &Frame {
@@ -45,19 +52,28 @@ impl Index<usize> for Log {
     }
 }
 
-impl Log {
+impl<S: Slots> Log<S> {
     pub(crate) fn new() -> Self {
         Self {
             frames: Vec::with_capacity(2048),
+            slots: Vec::with_capacity(2048),
             since: Vec::with_capacity(2048),
             seen: Vec::with_capacity(2048),
             buckets: vec![0; BUCKETS],
+            ..Self::empty()
         }
     }
 
     /// One without room, to stand in for another for a moment.
     pub(crate) fn empty() -> Self {
-        Self { frames: Vec::new(), since: Vec::new(), seen: Vec::new(), buckets: Vec::new() }
+        Self {
+            frames: Vec::new(),
+            slots: Vec::new(),
+            kept: Vec::new(),
+            since: Vec::new(),
+            seen: Vec::new(),
+            buckets: Vec::new(),
+        }
     }
 
     #[inline(always)]
@@ -92,21 +108,88 @@ impl Log {
         self.frames.first_mut()
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
-        self.frames.iter()
+    /// Lends the token of a log that has one, for [`Log::lower`] to put it back, or another in its place.
+    #[inline(always)]
+    pub(crate) fn lift(&mut self) -> Option<S> {
+        self.slots.pop().map(|(_, slots)| slots)
+    }
+
+    /// The log's one token.
+    #[inline(always)]
+    pub(crate) fn lower(&mut self, slots: S) {
+        self.slots.push((0, slots));
+    }
+
+    /// The token of the newest frame's slot.
+    #[inline(always)]
+    pub(crate) fn newest_slots_mut(&mut self) -> Option<&mut S> {
+        self.slots.last_mut().map(|(_, slots)| slots)
+    }
+
+    /// Behind the token that the slot of frame `index` is in.
+    #[inline(always)]
+    fn place(&self, index: usize) -> usize {
+        match self.slots.last() {
+            Some(&(first, _)) if first as usize <= index => self.slots.len(),
+            _ => self.slots.partition_point(|&(first, _)| first as usize <= index),
+        }
+    }
+
+    /// The token that the slot of frame `index` is in.
+    #[inline(always)]
+    fn slots_of(&self, index: usize) -> &S {
+        &self.slots[self.place(index) - 1].1
+    }
+
+    /// Whether one token has the slots of both frames, and so of all between them: they lie side by side.
+    #[inline(always)]
+    pub(crate) fn is_one_token(&self, one: usize, other: usize) -> bool {
+        self.place(one) == self.place(other)
+    }
+
+    /// A frame, and the token that its slot is in.
+    pub(crate) fn received(&self, index: usize) -> Received<&S> {
+        Received { frame: self.frames[index], slots: self.slots_of(index) }
     }
 
     #[inline(always)]
-    pub(crate) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, Received { frame, slots }: Received<S>) {
+        self.slots.push((self.frames.len() as u32, slots));
         self.frames.push(frame);
     }
 
-    /// Adds `n` full frames of `len` bytes, each one `stride` below the one before.
+    /// Adds `n` full frames of `len` bytes, each one `stride` below the one before. The newest token has
+    /// their slots.
     pub(crate) fn extend_below(&mut self, n: usize, len: u16, stride: usize) {
         if let Some(&Frame { at, .. }) = self.frames.last() {
             let frame = |i| Frame { at: at - i * stride, len, slot: Slot::Overlapping, bounce: 0 };
             self.frames.extend((1..=n).map(frame));
         }
+    }
+
+    /// Sees to it that a token begins with frame `index`, if there is one: where it is among the tokens.
+    fn cut(&mut self, index: usize) -> usize {
+        if index >= self.frames.len() {
+            return self.slots.len();
+        }
+        let place = self.slots.partition_point(|&(first, _)| (first as usize) < index);
+        if let Some((first, slots)) = place.checked_sub(1).and_then(|before| self.slots.get_mut(before))
+            && let Some(behind) = slots.split_behind(index - *first as usize)
+        {
+            self.slots.insert(place, (index as u32, behind));
+        }
+        place
+    }
+
+    /// A piece of the payload of frame `index`.
+    #[inline(always)]
+    pub(crate) fn piece<'a, M: SlotMemory<Slots = S>>(
+        &'a self,
+        index: usize,
+        piece: Range<usize>,
+        memory: &'a M,
+    ) -> &'a [u8] {
+        memory.bytes(self.slots_of(index), self.frames[index].at + piece.start, piece.len())
     }
 
     /// The run begins at `index`; what comes before it waits from `moment` on, if it did not before.
@@ -115,9 +198,24 @@ impl Log {
         self.since.resize(index, moment);
     }
 
-    /// Takes `log[first..]` out; what is left of a run waits.
+    /// Takes `log[first..]` out; what is left of a run waits. Their tokens, oldest first.
+    pub(crate) fn take_from(&mut self, first: usize, moment: Moment) -> impl Iterator<Item = S> {
+        let place = self.cut(first);
+        self.truncate(first, moment);
+        self.slots.drain(place..).map(|(_, slots)| slots)
+    }
+
+    /// The same if one token has the slots of all: that.
     #[inline(always)]
-    pub(crate) fn truncate(&mut self, first: usize, moment: Moment) {
+    pub(crate) fn take_one_from(&mut self, first: usize, moment: Moment) -> Option<S> {
+        let (_, slots) = self.slots.pop_if(|(index, _)| *index as usize == first)?;
+        self.truncate(first, moment);
+        Some(slots)
+    }
+
+    /// Takes all but the tokens of `log[first..]` out.
+    #[inline(always)]
+    fn truncate(&mut self, first: usize, moment: Moment) {
         self.frames.truncate(first);
         if !self.seen.is_empty() {
             self.forget_from(first);
@@ -126,12 +224,13 @@ impl Log {
     }
 
     /// Takes the newest frame out.
-    pub(crate) fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop()?;
-        let len = self.frames.len();
+    pub(crate) fn pop(&mut self) -> Option<Received<S>> {
+        let len = self.frames.len().checked_sub(1)?;
+        self.cut(len);
+        let (frame, (_, slots)) = (self.frames.pop()?, self.slots.pop()?);
         self.forget_from(len);
         self.since.truncate(len);
-        Some(frame)
+        Some(Received { frame, slots })
     }
 
     /// What was known of the frames from `first` on goes.
@@ -141,9 +240,13 @@ impl Log {
         }
     }
 
-    /// Takes frames out of the middle, or from the start.
-    pub(crate) fn remove(&mut self, range: Range<usize>) {
+    /// Takes frames out of the middle, or from the start. Their tokens, oldest first.
+    pub(crate) fn remove(&mut self, range: Range<usize>) -> impl Iterator<Item = S> {
         let (start, n) = (range.start, range.len());
+        self.cut(range.end);
+        let from = self.cut(start);
+        let to = self.slots.partition_point(|&(first, _)| (first as usize) < range.end);
+        self.slots[to..].iter_mut().for_each(|(first, _)| *first -= n as u32);
         let waiting = |i: usize| i.min(self.since.len());
         self.since.drain(waiting(start)..waiting(range.end));
         self.frames.drain(range.clone());
@@ -159,12 +262,18 @@ impl Log {
             }
             !goes
         });
+        self.slots.drain(from..to).map(|(_, slots)| slots)
     }
 
-    /// Takes the frames out that `take` wants, oldest first.
-    pub(crate) fn take_out(&mut self, mut take: impl FnMut(usize, &Frame, Option<&Packet>) -> bool) {
+    /// Gives each frame to `take`, oldest first: those whose token it gives back stay.
+    pub(crate) fn take_out(
+        &mut self,
+        mut take: impl FnMut(usize, Received<S>, Option<&Packet>) -> Option<S>,
+    ) {
         let (mut kept, mut known, mut waiting) = (0, 0, 0);
         let mut header = 0;
+        let mut tokens = self.slots.drain(..);
+        let mut rest = None;
         for i in 0..self.frames.len() {
             let (frame, mut packet) = (self.frames[i], None);
             if let Some(&(index, p)) = self.seen.get(header)
@@ -173,12 +282,16 @@ impl Log {
                 packet = Some(p);
                 header += 1;
             }
-            if take(i, &frame, packet.as_ref()) {
+            let Some(mut slots) = rest.take().or_else(|| tokens.next().map(|(_, slots)| slots)) else {
+                break;
+            };
+            rest = slots.split_behind(1);
+            let Some(slots) = take(i, Received { frame, slots }, packet.as_ref()) else {
                 if let Some(packet) = packet {
                     self.buckets[bucket(&packet.key())] -= 1;
                 }
                 continue;
-            }
+            };
             if let Some(p) = packet {
                 self.seen[known] = (kept as u32, p);
                 known += 1;
@@ -187,9 +300,12 @@ impl Log {
                 self.since[waiting] = moment;
                 waiting += 1;
             }
+            self.kept.push((kept as u32, slots));
             self.frames[kept] = frame;
             kept += 1;
         }
+        drop(tokens);
+        std::mem::swap(&mut self.slots, &mut self.kept);
         self.frames.truncate(kept);
         self.seen.truncate(known);
         self.since.truncate(waiting);
@@ -266,12 +382,30 @@ mod tests {
         Packet { ip, tos: 0, skew: 0, front: [0; 8] }
     }
 
+    /// Slots, which have numbers.
+    #[derive(Debug)]
+    struct Numbers(Range<usize>);
+
+    impl Slots for Numbers {
+        fn split_behind(&mut self, n: usize) -> Option<Self> {
+            let Range { start, end } = self.0;
+            self.0.end = end.min(start + n);
+            (self.0.end < end).then_some(Self(self.0.end..end))
+        }
+    }
+
     /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30
-    /// waiting.
-    fn log() -> Log {
+    /// waiting; `folded` more with each that is pushed.
+    fn log(folded: usize) -> Log<Numbers> {
         let mut log = Log::new();
         for i in 0..30_usize {
-            log.push(Frame { at: i, len: 60, slot: Slot::Overlapping, bounce: 0 });
+            let slots = |n: usize| Numbers(i..(i + 1 + n).min(30));
+            let frame = Frame { at: 100 - i, len: 60, slot: Slot::Overlapping, bounce: 0 };
+            if i % (folded + 1) == 0 {
+                log.push(Received { frame, slots: slots(folded) });
+            } else {
+                log.extend_below(1, 60, 1);
+            }
             if i % 2 == 0 {
                 log.note(i, packet(i as u16));
             }
@@ -283,8 +417,12 @@ mod tests {
     }
 
     /// Whatever was taken out, the rest has kept its headers and its times.
-    fn check(log: &Log, left: &[usize]) {
-        assert_eq!(log.iter().map(|f| f.at).collect::<Vec<_>>(), left);
+    fn check(log: &Log<Numbers>, left: &[usize]) {
+        assert_eq!(log.frames.iter().map(|f| 100 - f.at).collect::<Vec<_>>(), left);
+        assert_eq!(log.slots.iter().flat_map(|(_, slots)| slots.0.clone()).collect::<Vec<_>>(), left);
+        for (i, &n) in left.iter().enumerate() {
+            assert!(log.received(i).slots.0.contains(&n), "the token of frame {i}");
+        }
         assert_eq!(log.run(), left.iter().filter(|&&n| n < 20).count());
         let known = left.iter().filter(|&&n| n % 2 == 0).count();
         assert_eq!(log.buckets.iter().map(|&n| usize::from(n)).sum::<usize>(), known);
@@ -298,32 +436,58 @@ mod tests {
         }
     }
 
+    /// What has these numbers.
+    fn numbers(slots: impl Iterator<Item = Numbers>) -> Vec<usize> {
+        slots.flat_map(|slots| slots.0).collect()
+    }
+
     #[test]
     fn whatever_is_taken_out_the_rest_is_as_it_was() {
         let step = if cfg!(miri) { 10 } else { 1 };
-        for start in (0..=30).step_by(step) {
-            for end in (start..=30).step_by(step) {
-                let mut one = log();
-                one.remove(start..end);
-                let left: Vec<_> = (0..30).filter(|i| !(start..end).contains(i)).collect();
-                check(&one, &left);
-                let mut other = log();
-                other.take_out(|i, _, _| (start..end).contains(&i));
-                check(&other, &left);
+        for folded in [0, 1, 4, 30] {
+            for start in (0..=30).step_by(step) {
+                for end in (start..=30).step_by(step) {
+                    let mut one = log(folded);
+                    assert_eq!(numbers(one.remove(start..end)), (start..end).collect::<Vec<_>>());
+                    let left: Vec<_> = (0..30).filter(|i| !(start..end).contains(i)).collect();
+                    check(&one, &left);
+                    let mut other = log(folded);
+                    let stays = |i: &usize| !(start..end).contains(i);
+                    other.take_out(|i, frame, _| Some(frame.slots).filter(|_| stays(&i)));
+                    check(&other, &left);
+                }
+            }
+            let mut log = log(folded);
+            log.take_out(|i, frame, packet| {
+                assert_eq!((frame.at, &frame.slots.0, packet.is_some()), (100 - i, &(i..i + 1), i % 2 == 0));
+                Some(frame.slots).filter(|_| i % 3 != 0)
+            });
+            check(&log, &(0..30).filter(|i| i % 3 != 0).collect::<Vec<_>>());
+            let gone = numbers(log.take_from(10, Moment::default()));
+            assert_eq!(gone, [16, 17, 19, 20, 22, 23, 25, 26, 28, 29]);
+            check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
+            let newest = log.pop().map(|frame| (frame.at, frame.slots.0));
+            assert_eq!(newest, Some((100 - 14, 14..15)));
+            check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13]);
+            assert_eq!(log.older_than(Moment { frames: 8, now: 0 }), 5);
+            assert_eq!(log.seen_from(6).iter().map(|&(i, _)| i).collect::<Vec<_>>(), [6]);
+            assert!(log.seen_from(8).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_token_is_cut_where_frames_are_taken() {
+        for first in 0..=20 {
+            for folded in [0, 4, 30] {
+                let mut log = log(folded);
+                let gone = numbers(log.take_from(first, Moment::default()));
+                assert_eq!(gone, (first..30).collect::<Vec<_>>());
+                check(&log, &(0..first).collect::<Vec<_>>());
+                let mut log = self::log(folded);
+                let newest = log.pop().map(|frame| (frame.at, frame.slots.0));
+                assert_eq!(newest, Some((100 - 29, 29..30)));
+                check(&log, &(0..29).collect::<Vec<_>>());
             }
         }
-        let mut log = log();
-        log.take_out(|i, frame, packet| {
-            assert_eq!((frame.at, packet.is_some()), (i, i % 2 == 0));
-            i % 3 == 0
-        });
-        check(&log, &(0..30).filter(|i| i % 3 != 0).collect::<Vec<_>>());
-        log.truncate(10, Moment::default());
-        check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
-        assert_eq!(log.pop().map(|f| f.at), Some(14));
-        check(&log, &[1, 2, 4, 5, 7, 8, 10, 11, 13]);
-        assert_eq!(log.older_than(Moment { frames: 8, now: 0 }), 5);
-        assert_eq!(log.seen_from(6).iter().map(|&(i, _)| i).collect::<Vec<_>>(), [6]);
-        assert!(log.seen_from(8).is_empty());
     }
 }

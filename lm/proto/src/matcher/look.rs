@@ -5,8 +5,7 @@
 //! it has to wait for the next frame, which tells by its length whether it reaches that far.
 
 use super::Matcher;
-use crate::frame::Frame;
-use crate::frame::Head;
+use crate::frame::{Head, Slots};
 use crate::packet;
 use crate::slot_memory::{Below, SlotMemory};
 use crate::wire;
@@ -20,7 +19,7 @@ pub(super) struct HeaderSnapshot {
     doubted: bool,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Frames have come since the last look.
     #[inline(always)]
     pub fn is_fresh(&self) -> bool {
@@ -30,7 +29,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never
     /// falls.
     #[inline]
-    pub fn look<M: SlotMemory<Buf = B>>(&mut self, clock: u64, taken: usize, memory: &mut M) {
+    pub fn look<M: SlotMemory<Buf = B, Slots = S>>(&mut self, clock: u64, taken: usize, memory: &mut M) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
         self.clock = clock;
         let now = self.now;
@@ -62,7 +61,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The newest header is as it arrived.
     #[inline(always)]
-    fn look_synchronous<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    fn look_synchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if !self.close_alike(memory) {
             let head = memory.head(&self.newest());
             if !self.close_late(&head, memory) {
@@ -74,7 +73,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was
     /// intact.
     #[inline(always)]
-    fn look_asynchronous<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    fn look_asynchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let newest = self.newest();
         let head = memory.head(&newest);
         let headers = packet::raw_headers(&head);
@@ -96,7 +95,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// [`Self::close`], once a poll.
     #[inline(never)]
-    fn close_late<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) -> bool {
+    fn close_late<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
         self.close(head, memory)
     }
 
@@ -109,7 +108,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// The newest frame, whose header is intact, closes nothing.
     #[cold]
     #[inline(never)]
-    pub(super) fn miss<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
+    pub(super) fn miss<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         self.unfold();
         if self.run_len() > 1 {
             self.find_forward(memory);
@@ -120,18 +119,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they
     /// make no sense, that is doubted, and looked at once more.
     #[cold]
-    fn settle<M: SlotMemory<Buf = B>>(
+    fn settle<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         snapshot: HeaderSnapshot,
         memory: &mut M,
     ) -> Option<HeaderSnapshot> {
         self.unfold();
-        let newest: Frame = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
+        let newest = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
         // The next frame may have come just now, and be overwriting them: what was read first counts.
         if memory.head(&newest) != snapshot.head {
             return None;
         }
-        if !snapshot.doubted && !packet::is_known(&snapshot.head, &newest, memory) {
+        if !snapshot.doubted
+            && !packet::is_known(&snapshot.head, self.log.received(self.log.len() - 1), memory)
+        {
             return Some(HeaderSnapshot { doubted: true, ..snapshot });
         }
         if !self.close(&snapshot.head, memory) {

@@ -14,6 +14,7 @@
 use super::Matcher;
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
+use crate::frame::Slots;
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::WholeBy;
@@ -56,10 +57,10 @@ pub(super) enum Doubt {
     Other,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The layout under which the end of the run is one datagram, and what is behind it: LM's own layout
     /// first, if there is anything where its tag would be; then any stack's.
-    pub(super) fn shape<M: SlotMemory<Buf = B>>(
+    pub(super) fn shape<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         identity: &Identity,
         memory: &M,
@@ -86,7 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What stands where the tag of a datagram that ends with `log[z]` would be.
-    fn tag_of<M: SlotMemory<Buf = B>>(
+    fn tag_of<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         layout: &Layout,
         identity: &Identity,
@@ -97,8 +98,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let stride = self.config.geometry.stride();
         // It is the end of the last fragment, so of the frame that came first.
         let index = layout.fragments() - 1;
-        let start = self.log[z - index].at + (at - index * stride);
-        let tag = memory.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+        let from = at - index * stride;
+        let tag = self
+            .log
+            .piece(z - index, from..from + TAG, memory)
+            .first_chunk::<TAG>()
+            .copied()
+            .unwrap_or_default();
         match identity.check(tag) {
             Some(tag) => TagState::Good(tag),
             None if tag == [0; TAG] && self.is_padded_with_zeroes(layout, z - index, memory) => {
@@ -110,7 +116,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// Whether nothing but zeroes stands behind the UDP datagram whose last fragment is `log[index]`, but for
     /// a frame check sequence.
-    pub(super) fn is_padded_with_zeroes<M: SlotMemory<Buf = B>>(
+    pub(super) fn is_padded_with_zeroes<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         layout: &Layout,
         index: usize,
@@ -123,12 +129,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             len -= FCS;
         }
-        memory.bytes(frame.at + end, len.saturating_sub(end)).iter().all(|&b| b == 0)
+        self.log.piece(index, end..len.max(end), memory).iter().all(|&b| b == 0)
     }
 
     /// Whether the datagram is whole, and by what the policy accepts.
     #[inline(never)]
-    pub(super) fn prove<M: SlotMemory<Buf = B>>(
+    pub(super) fn prove<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: &First,
         memory: &M,
@@ -189,16 +195,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// The digest of a datagram whose piece `i` lies in the frame that `index` says.
-    fn digest<M: SlotMemory<Buf = B>>(
+    fn digest<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         layout: &Layout,
         index: impl Fn(usize) -> usize,
         memory: &M,
     ) -> Digest {
         let mut digest = Digest::new();
-        for i in 0..layout.fragments() {
-            let piece = layout.piece(i);
-            digest.push(checksum::piece(memory.bytes(self.log[index(i)].at + piece.start, piece.len())));
+        let n = layout.fragments();
+        if self.log.is_one_token(index(0), index(n - 1)) {
+            // Nearly always: it is asked for at one go.
+            let end = layout.udp_len().max(wire::UDP);
+            let mut rest = self.log.piece(index(0), wire::UDP..end, memory);
+            for i in 0..n {
+                let (piece, behind) = rest.split_at(layout.piece(i).len().min(rest.len()));
+                digest.push(checksum::piece(piece));
+                rest = behind;
+            }
+            return digest;
+        }
+        for i in 0..n {
+            digest.push(checksum::piece(self.log.piece(index(i), layout.piece(i), memory)));
         }
         digest
     }

@@ -8,7 +8,7 @@ use super::Matcher;
 use super::repair::{Wanted, is_ordered};
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
-use crate::frame::{Frame, Slot};
+use crate::frame::{Frame, Received, Slot, Slots};
 use crate::layout::TAG;
 use crate::packet::Packet;
 use crate::policy::Whole;
@@ -25,15 +25,15 @@ struct Part {
     position: usize,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid
     /// anew while it arrived, one part of it is in the reassembler and the other in the log. True: it was put
     /// together, or given up and counted.
     #[cold]
     #[inline(never)]
-    pub(super) fn rejoin<M: SlotMemory<Buf = B>>(
+    pub(super) fn rejoin<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Frame,
+        frame: Received<&S>,
         packet: &Packet,
         memory: &mut M,
     ) -> bool {
@@ -46,7 +46,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         self.room = room;
         let Some(udp) = udp else { return false };
         let Some(wanted) = self.wanted_by(packet, udp, self.log.len()) else { return false };
-        let Some(part) = self.part(frame, &wanted) else { return false };
+        let Some(part) = self.part(&frame, &wanted) else { return false };
         if !self.can_sum(2 * wanted.layout.fragments()) {
             return false;
         }
@@ -67,16 +67,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
         self.scratch.empty(memory);
         let part = part.from..part.from + part.count;
-        part.clone().for_each(|i| memory.release(&self.log[i]));
-        self.log.remove(part);
+        self.log.remove(part).for_each(|slots| memory.release(slots));
         self.leave();
         true
     }
 
     /// The part first, then the frame, as long as that leaves something to be desired.
-    fn add_part<M: SlotMemory<Buf = B>>(
+    fn add_part<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Frame,
+        frame: Received<&S>,
         wanted: &Wanted,
         part: &Part,
         memory: &mut M,
@@ -89,7 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 let position = part.position + part.count - 1 - i;
                 let len = wanted.layout.ip_fragment_len(position);
                 let known = self.log.packet(part.from + i).map_or(ecn, Packet::ecn);
-                (memory.bytes(self.log[part.from + i].at, len), position, known)
+                (self.log.piece(part.from + i, 0..len, memory), position, known)
             } else {
                 (wanted.packet.mended(frame, &mut self.room, memory), 0, ecn)
             };

@@ -11,7 +11,7 @@ use super::close::identity;
 use super::{Matcher, effort};
 use crate::checksum::{self, Digest, Piece};
 use crate::counters::Reason;
-use crate::frame::Slot;
+use crate::frame::{Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::{Whole, WholeBy};
@@ -63,10 +63,14 @@ impl Choice {
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
     /// the frames that wait. True: it is done with.
-    pub(super) fn assemble<M: SlotMemory<Buf = B>>(&mut self, packet: &Packet, memory: &mut M) -> bool {
+    pub(super) fn assemble<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        packet: &Packet,
+        memory: &mut M,
+    ) -> bool {
         let Some(wanted) = self.wanted(packet) else { return false };
         let mut choice = std::mem::take(&mut self.choice);
         let found = self.choose(&wanted, &mut choice, memory);
@@ -74,11 +78,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             // Chosen are the newest first; they are met oldest first.
             let mut next = choice.chosen.iter().rev().peekable();
             self.log.take_out(|i, frame, _| {
-                let ours = next.next_if(|&&c| c == i).is_some();
-                if ours {
-                    memory.release(frame);
+                if next.next_if(|&&c| c == i).is_none() {
+                    return Some(frame.slots);
                 }
-                ours
+                memory.release(frame.slots);
+                None
             });
             self.leave();
         }
@@ -126,7 +130,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Chooses the fragments, if a choice can be proven, and delivers them.
-    fn choose<M: SlotMemory<Buf = B>>(
+    fn choose<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
         choice: &mut Choice,
@@ -157,7 +161,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// All of the full frames are the datagram's middle: they are copied and summed in one pass.
-    fn take_all<M: SlotMemory<Buf = B>>(
+    fn take_all<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
         last: usize,
@@ -186,7 +190,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Some of the full frames are strangers', in one block: each place of it is tried.
-    fn search<M: SlotMemory<Buf = B>>(
+    fn search<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
         last: usize,
@@ -204,7 +208,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
             return false;
         }
         for (i, piece) in &mut choice.middle {
-            *piece = checksum::piece(memory.bytes(self.log[*i].at, stride));
+            *piece = checksum::piece(self.log.piece(*i, 0..stride, memory));
         }
         let ends = [(wanted.z, 0), (last, n - 1)].map(|(i, place)| self.sum(wanted, i, place, memory));
         for skip in 0..n - 1 {
@@ -228,7 +232,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
 
     /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one,
     /// the newest few of its length.
-    fn find_lasts<M: SlotMemory<Buf = B>>(
+    fn find_lasts<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
         lasts: &mut Vec<(usize, Option<u32>)>,
@@ -238,8 +242,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let candidates = (0..wanted.z).rev().filter(|&i| self.may_be(i, n - 1, wanted));
         let agree = candidates.filter_map(|i| {
             let Some(at) = wanted.layout.tag() else { return Some((i, None)) };
-            let start = self.log[i].at + (at - (n - 1) * stride);
-            let tag = memory.bytes(start, TAG).first_chunk::<TAG>().copied().unwrap_or_default();
+            let from = at - (n - 1) * stride;
+            let tag =
+                self.log.piece(i, from..from + TAG, memory).first_chunk::<TAG>().copied().unwrap_or_default();
             match wanted.identity.check(tag) {
                 Some(Tag::Ordered(order)) => Some((i, Some(order))),
                 _ => None,
@@ -279,13 +284,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What the piece at `place` sums up to if it lies in frame `index`.
-    fn sum<M: SlotMemory<Buf = B>>(&self, wanted: &Wanted, index: usize, place: usize, memory: &M) -> Piece {
-        let range = wanted.layout.piece(place);
-        checksum::piece(memory.bytes(self.log[index].at + range.start, range.len()))
+    fn sum<M: SlotMemory<Buf = B, Slots = S>>(
+        &self,
+        wanted: &Wanted,
+        index: usize,
+        place: usize,
+        memory: &M,
+    ) -> Piece {
+        checksum::piece(self.log.piece(index, wanted.layout.piece(place), memory))
     }
 
     /// Whether these frames are the middle of the datagram with these ends.
-    fn is_proven<'c, M: SlotMemory<Buf = B>>(
+    fn is_proven<'c, M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
         order: Option<u32>,

@@ -3,11 +3,12 @@
 use super::Matcher;
 use super::log::Moment;
 use crate::counters::Reason;
+use crate::frame::Slots;
 use crate::slot_memory::SlotMemory;
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Drops what has waited too long, and a run that can no longer be one.
-    pub(super) fn shed<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    pub(super) fn shed<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if self.log.run() > 0 {
             self.shed_waiting(memory);
         }
@@ -26,7 +27,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    fn shed_waiting<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) {
+    fn shed_waiting<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let Moment { frames, now } = self.moment();
         let due = self.log.older_than(Moment {
             frames: frames.saturating_sub(Self::WINDOW),
@@ -41,13 +42,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Drops the oldest frames of the log.
-    pub(super) fn drop_oldest<M: SlotMemory<Buf = B>>(&mut self, n: usize, memory: &mut M) {
+    pub(super) fn drop_oldest<M: SlotMemory<Buf = B, Slots = S>>(&mut self, n: usize, memory: &mut M) {
         if n == 0 {
             return;
         }
-        self.log.iter().take(n).for_each(|frame| memory.release(frame));
+        self.log.remove(0..n).for_each(|slots| memory.release(slots));
         self.counters.drop_many(Reason::LostFrame, n as u64);
-        self.log.remove(0..n);
         if self.log.is_empty() {
             self.open_gap();
         }

@@ -8,8 +8,7 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
-use crate::frame::Head;
-use crate::frame::{Frame, Slot};
+use crate::frame::{Head, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::{Kind, Packet, classify, classify_bytes};
 use crate::policy::{Whole, WholeBy};
@@ -18,12 +17,12 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
 use crate::wire::{self, Flow, HEADERS, Udp};
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
-    pub(super) fn examine<M: SlotMemory<Buf = B>>(&mut self, head: &Head, memory: &mut M) {
+    pub(super) fn examine<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         let z = self.log.len() - 1;
         let frame = self.log[z];
-        let kind = classify(head, &frame, memory);
+        let kind = classify(head, self.log.received(z), memory);
         if let Kind::Fragment(Packet { ip, .. }) = kind {
             self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
         }
@@ -44,9 +43,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
                 }
             }
             kind => {
-                self.log.pop();
-                self.open_gap();
-                self.standalone(&frame, kind, head, memory);
+                if let Some(frame) = self.log.pop() {
+                    self.open_gap();
+                    self.standalone(frame, kind, head, memory);
+                }
                 if let Kind::Fragment(packet) = kind
                     && self.has_seen(&packet.key())
                 {
@@ -74,36 +74,36 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
-    pub(super) fn standalone<M: SlotMemory<Buf = B>>(
+    pub(super) fn standalone<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Frame,
+        frame: Received<S>,
         kind: Kind,
         head: &Head,
         memory: &mut M,
     ) {
         match kind {
-            Kind::Single(packet) => {
-                if self.single(frame, &packet, head, memory) {
-                    return;
-                }
-            }
+            Kind::Single(packet) => return self.single(frame, &packet, head, memory),
             Kind::Fragment(packet) => {
                 if frame.slot == Slot::Separate {
                     let ip = &packet.ip;
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
                 }
-                if packet.ip.offset != 0 || !self.rejoin(frame, &packet, memory) {
-                    self.reassemble(frame, &packet, memory);
+                if packet.ip.offset != 0 || !self.rejoin(frame.by_ref(), &packet, memory) {
+                    self.reassemble(frame.by_ref(), &packet, memory);
                 }
             }
-            Kind::Stranger => self.hand_out(frame, head, memory),
+            Kind::Stranger => self.hand_out(frame.by_ref(), head, memory),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
-        memory.release(frame);
+        memory.release(frame.slots);
     }
 
     /// A frame, whole in `bytes`, that lies in no slot.
-    pub(super) fn standalone_bytes<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], memory: &mut M) {
+    pub(super) fn standalone_bytes<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        bytes: &[u8],
+        memory: &mut M,
+    ) {
         match classify_bytes(bytes, bytes.len()) {
             Kind::Single(packet) => {
                 let start = (HEADERS + packet.skew).min(bytes.len());
@@ -141,12 +141,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    pub(super) fn hand_out<M: SlotMemory<Buf = B>>(&mut self, frame: &Frame, head: &Head, memory: &mut M) {
+    pub(super) fn hand_out<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        frame: Received<&S>,
+        head: &Head,
+        memory: &mut M,
+    ) {
         let taken = memory.stranger(frame, head);
         self.count_stranger(taken);
     }
 
-    fn hand_out_bytes<M: SlotMemory<Buf = B>>(&mut self, bytes: &[u8], memory: &mut M) {
+    fn hand_out_bytes<M: SlotMemory<Buf = B, Slots = S>>(&mut self, bytes: &[u8], memory: &mut M) {
         let taken = memory.stranger_copy(bytes);
         self.count_stranger(taken);
     }
@@ -159,51 +164,61 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         }
     }
 
-    /// A datagram in one frame. True: its slot was handed over.
-    fn single<M: SlotMemory<Buf = B>>(
+    /// A datagram in one frame: its slot is handed over with it, or back.
+    fn single<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Frame,
+        frame: Received<S>,
         packet: &Packet,
         head: &Head,
         memory: &mut M,
-    ) -> bool {
+    ) {
         let mut room = std::mem::take(&mut self.room);
-        let checked = self.check_udp(&packet.key(), packet.split_udp(frame, &mut room, memory));
+        let checked = self.check_udp(&packet.key(), packet.split_udp(frame.by_ref(), &mut room, memory));
         self.room = room;
         match checked {
-            Ok(None) => self.hand_out(frame, head, memory),
+            Ok(None) => self.hand_out(frame.by_ref(), head, memory),
             Ok(Some((flow, len, by))) => {
                 let whole = Whole { flow, len, fragments: 1, by };
                 let start = packet.skew + wire::UDP;
                 if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
                     // Its end lies in the slot above, which may be given out again while the message is held.
-                    self.copy_single(whole, frame.at + start, memory);
-                    return false;
+                    self.copy_single(whole, frame.by_ref(), start, memory);
+                } else {
+                    self.counters.datagrams += 1;
+                    self.counters.bytes += len as u64;
+                    return memory.landed(whole, frame.at + start, frame.slots);
                 }
-                self.counters.datagrams += 1;
-                self.counters.bytes += len as u64;
-                memory.landed(whole, frame.at + start, frame.at);
-                return true;
             }
             Err(reason) => self.counters.drop_one(reason),
         }
-        false
+        memory.release(frame.slots);
     }
 
     #[cold]
-    fn copy_single<M: SlotMemory<Buf = B>>(&mut self, whole: Whole, at: usize, memory: &mut M) {
+    fn copy_single<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        whole: Whole,
+        frame: Received<&S>,
+        start: usize,
+        memory: &mut M,
+    ) {
         let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
-        let from = memory.bytes(at, whole.len);
+        let from = memory.bytes(frame.slots, frame.at + start, whole.len);
         buf.as_mut()[..from.len()].copy_from_slice(from);
         self.count_copied(whole.len);
         memory.copied(whole, buf, 0);
     }
 
     #[cold]
-    fn deliver_copy<M: SlotMemory<Buf = B>>(&mut self, whole: Whole, payload: &[u8], memory: &mut M) {
+    fn deliver_copy<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        whole: Whole,
+        payload: &[u8],
+        memory: &mut M,
+    ) {
         let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
@@ -297,7 +312,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// Moves all frames of a datagram whose headers are intact to the reassembler.
-    fn gather<M: SlotMemory<Buf = B>>(&mut self, key: &Key, memory: &mut M) {
+    fn gather<M: SlotMemory<Buf = B, Slots = S>>(&mut self, key: &Key, memory: &mut M) {
         if !self.can_afford(self.log.len()) {
             return;
         }
@@ -305,20 +320,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         let mut log = std::mem::replace(&mut self.log, super::Log::empty());
         log.take_out(|_, frame, packet| match packet {
             Some(packet) if packet.key() == *key => {
-                self.reassemble(frame, packet, memory);
-                memory.release(frame);
-                true
+                self.reassemble(frame.by_ref(), packet, memory);
+                memory.release(frame.slots);
+                None
             }
-            _ => false,
+            _ => Some(frame.slots),
         });
         self.log = log;
         self.leave();
     }
 
     /// A fragment with an intact header joins its datagram in the reassembler.
-    pub(super) fn reassemble<M: SlotMemory<Buf = B>>(
+    pub(super) fn reassemble<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
-        frame: &Frame,
+        frame: Received<&S>,
         packet: &Packet,
         memory: &mut M,
     ) {
@@ -338,7 +353,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     }
 
     /// What the reassembler made of a fragment whose header was seen, as all others of its datagram.
-    fn obey<M: SlotMemory<Buf = B>>(&mut self, outcome: Outcome<B>, memory: &mut M) {
+    fn obey<M: SlotMemory<Buf = B, Slots = S>>(&mut self, outcome: Outcome<B>, memory: &mut M) {
         match outcome {
             Outcome::Pending => {}
             Outcome::Duplicate => self.counters.duplicates += 1,

@@ -7,9 +7,8 @@
 //! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
 
 use super::Matcher;
-use super::deliver::hand_over;
-use crate::frame::{Frame, Frames, Slot};
-use crate::layout::{Geometry, TAG};
+use crate::frame::{Frame, Frames, Received, Slot, Slots};
+use crate::layout::Geometry;
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
@@ -61,12 +60,12 @@ impl Template {
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return false;
         }
-        let Some(tag) = memory.bytes(first + self.tag, TAG).first_chunk::<TAG>() else { return false };
-        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), *tag).is_some()
+        let Some(tag) = memory.eight(first + self.tag) else { return false };
+        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), tag).is_some()
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a
     /// datagram like the one before.
     #[inline(always)]
@@ -87,62 +86,73 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
     /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so,
     /// if there are more.
     #[inline(always)]
-    pub(super) fn stream<F: Frames, M: SlotMemory<Buf = B>>(
+    pub(super) fn stream<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frames: &mut F,
         memory: &mut M,
-    ) -> Option<Frame> {
-        // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
-        let Self { config, full, log, folded, below, fresh, begun, counters, template, .. } = self;
-        let (Some(template), Some(oldest)) = (template, log.first_mut()) else { return frames.next() };
-        let (stride, n) = (config.geometry.stride(), usize::from(template.whole.fragments));
+    ) -> Option<Received<S>> {
+        let (Some(template), Some(oldest)) = (&self.template, self.log.last()) else { return frames.next() };
+        let (stride, n) = (self.config.geometry.stride(), usize::from(template.whole.fragments));
         // Full frames that the run wants until the next one begins.
-        let (ahead, last) = match n.checked_sub(*folded + 1) {
+        let (ahead, last) = match n.checked_sub(self.folded + 1) {
             Some(ahead) if oldest.len == template.len => (ahead, template.len),
             // It will be no datagram like the one before.
             _ => (usize::MAX, 0),
         };
-        let under = oldest.at.wrapping_sub((*folded + 1) * stride);
-        let taken = frames.count_contiguous(under, stride, *full, ahead, last, n - 1);
+        let under = oldest.at.wrapping_sub((self.folded + 1) * stride);
+        let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
+        // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
+        let Self { log, folded, begun, counters, template, .. } = self;
+        // Its token is out of the log meanwhile, so that it stays in registers.
+        let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
+        if let Some(more) = frames.take_counted(ahead.min(taken)) {
+            if let Err(more) = memory.join(&mut run, more) {
+                log.lower(run);
+                self.fold_apart(more, ahead.min(taken), under);
+                return frames.next();
+            }
+            *folded += ahead.min(taken);
+        }
         // Each run that began closed the one before, and left its headers alone.
-        let (mut end, mut unlike, mut whole) = (ahead, None, 0);
+        let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            if !template.is_alike(at + n * stride, at + stride, memory) {
-                unlike = Some(Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 });
+            alike = template.is_alike(at + n * stride, at + stride, memory);
+            if !alike {
                 break;
             }
-            memory.landed(template.whole, at + stride + UDP, at + stride);
+            // The next run, as much of it as there is.
+            let Some(next) = frames.take_counted(n.min(taken - end)) else { break };
+            memory.landed(template.whole, at + stride + UDP, std::mem::replace(&mut run, next));
             end += n;
             whole += 1;
         }
-        let of_runs = if unlike.is_some() { end } else { taken };
-        if whole > 0 {
+        log.lower(run);
+        let of_runs = if alike { taken } else { end };
+        let begins = |at: usize| Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
+        if whole > 0
+            && let Some(oldest) = log.first_mut()
+        {
             // Where the run began that is under way now.
             let began = end - n;
-            *oldest = Frame {
-                at: under.wrapping_sub(began * stride),
-                len: last,
-                slot: Slot::Overlapping,
-                bounce: 0,
-            };
+            *oldest = begins(under.wrapping_sub(began * stride));
             *folded = of_runs - 1 - began;
             *begun += whole;
             counters.datagrams += whole;
             counters.bytes += whole * template.whole.len as u64;
-        } else {
-            *folded += of_runs;
         }
-        *below = under.wrapping_sub(of_runs * stride);
-        counters.frames += of_runs as u64;
-        *fresh |= taken > 0;
-        frames.skip(of_runs + usize::from(unlike.is_some()));
-        unlike.or_else(|| frames.next())
+        self.go_below(under, of_runs);
+        self.fresh |= taken > 0;
+        if alike {
+            return frames.next();
+        }
+        let frame = begins(under.wrapping_sub(end * stride));
+        frames.take_counted(1).map(|slots| Received { frame, slots })
     }
 
     /// Closes the run if it is a datagram like the one before.
     #[inline(always)]
-    pub(super) fn close_alike<M: SlotMemory<Buf = B>>(&mut self, memory: &mut M) -> bool {
+    pub(super) fn close_alike<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) -> bool {
         if !self.is_stream() {
             return false;
         }
@@ -154,8 +164,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Matcher<B> {
         {
             return false;
         }
-        hand_over(&template.whole, lowest, &mut self.counters, memory);
-        self.truncate(0);
+        let whole = template.whole;
+        self.hand_over_from(0, &whole, lowest, memory);
         true
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::alf::ChecksumMode;
 use crate::checksum;
-use crate::mock::{self, Delivered, Mock, fragment, lm_frames, plain_frames};
+use crate::mock::{self, Delivered, Mock, MockMatcher, fragment, lm_frames, plain_frames};
 use crate::policy::WholeBy;
 use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, Udp};
 use std::collections::VecDeque;
@@ -48,7 +48,7 @@ fn tcp(len: usize) -> Vec<u8> {
 
 struct Run {
     mock: Mock,
-    matcher: Matcher<Vec<u8>>,
+    matcher: MockMatcher,
     now: u64,
     burst: usize,
     ahead: usize,

@@ -3,7 +3,7 @@
 
 use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
-use super::{Mock, Work, config, lm_frames};
+use super::{Mock, MockMatcher, Work, config, lm_frames};
 use crate::alf::ChecksumMode;
 use crate::frame::Slot;
 use crate::layout::Geometry;
@@ -109,7 +109,7 @@ const SLOTS: usize = 1400;
 struct Running<'a> {
     case: &'a Case,
     mock: Mock,
-    matcher: Matcher<Vec<u8>>,
+    matcher: MockMatcher,
     wire: Wire,
     now: u64,
     /// Frames that a synchronous device has for the next poll.

@@ -6,7 +6,7 @@
 //! ([`Work`]), so a busy machine cannot hide it, nor a fast one.
 
 use super::random::Random;
-use super::{Mock, Work, config};
+use super::{Mock, MockMatcher, Work, config};
 use crate::frame::Slot;
 use crate::layout::Geometry;
 use crate::matcher::Matcher;
@@ -30,7 +30,7 @@ const SAMPLE: u64 = 1000;
 const CANDIDATES: Option<Candidates> = Some(Matcher::effort);
 
 /// How often a matcher tried something.
-type Candidates = fn(&Matcher<Vec<u8>>) -> u64;
+type Candidates = fn(&MockMatcher) -> u64;
 
 /// Means per frame, at most.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -17,13 +17,16 @@ pub mod oracle;
 pub mod random;
 pub mod scenario;
 mod slot_memory;
+mod slots;
 
 pub use self::frames::{fragment, lm_frames, plain_frames};
 pub use self::meter::Work;
+pub use self::slots::Slots;
 
 use self::flight::Flight;
 use self::meter::Meter;
-use crate::frame::{Frame, Frames, Slot};
+use self::slots::Burst;
+use crate::frame::{Frame, Slot};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
 use crate::policy::{Accept, Require, Whole};
@@ -31,6 +34,9 @@ use crate::reassembler::Limits;
 use crate::wire::{ETHERNET, HEADERS, MIN_FRAME};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+
+/// A matcher over a mock.
+pub type MockMatcher = Matcher<Vec<u8>, Slots>;
 
 /// Room above the top slot and below the bottom one.
 const MARGIN: usize = 10_000;
@@ -259,14 +265,14 @@ impl Mock {
 
     /// The driver hands over what arrived, `burst` frames at a time but for the last `ahead`, which were
     /// written and are not reported yet.
-    pub fn receive(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize, ahead: usize, now: &mut u64) {
+    pub fn receive(&mut self, matcher: &mut MockMatcher, burst: usize, ahead: usize, now: &mut u64) {
         let mut taken = 0;
         while self.arrived.len() > ahead {
             taken = self.hand_over(matcher, burst.min(self.arrived.len() - ahead));
             *now += 1000;
             matcher.look(*now, taken, self);
         }
-        if taken >= Matcher::<Vec<u8>>::MANY {
+        if taken >= MockMatcher::MANY {
             // The next poll finds nothing.
             *now += 100;
             matcher.look(*now, 0, self);
@@ -274,7 +280,7 @@ impl Mock {
     }
 
     /// The driver hands over a burst of so many frames, or what there is; how many.
-    pub fn hand_over(&mut self, matcher: &mut Matcher<Vec<u8>>, burst: usize) -> usize {
+    pub fn hand_over(&mut self, matcher: &mut MockMatcher, burst: usize) -> usize {
         let n = burst.min(self.arrived.len());
         if n == self.arrived.len() {
             self.finish_flight();
@@ -285,10 +291,10 @@ impl Mock {
             }
         }
         self.meter.count(|w| w.frames += n as u64);
-        let mut burst = Burst(self.arrived.drain(..n).collect());
+        let mut burst = Burst::new(self.arrived.drain(..n).collect());
         loop {
             matcher.push_plain(&mut burst, self);
-            let Some(special) = burst.0.pop_front() else { return n };
+            let Some(special) = burst.pop() else { return n };
             if special.bounce != 0 {
                 // The driver's side has the payload copied into place.
                 let bytes = self.bounced[usize::from(special.bounce) - 1].clone();
@@ -303,7 +309,7 @@ impl Mock {
 
     /// Time passes until nothing waits any more; then everything has to be back. The ledger, if it is not
     /// even, or what was done that must not be done.
-    pub fn finish(&mut self, matcher: &mut Matcher<Vec<u8>>, now: &mut u64) -> Result<(), String> {
+    pub fn finish(&mut self, matcher: &mut MockMatcher, now: &mut u64) -> Result<(), String> {
         self.receive(matcher, 32, 0, now);
         for _ in 0..8 {
             *now += 700_000_000;
@@ -363,43 +369,5 @@ impl Mock {
             };
             done += frame.at + frame.payload_len() - from;
         }
-    }
-}
-
-/// Frames that the driver handed over.
-struct Burst(VecDeque<Frame>);
-
-impl Burst {
-    fn is_plain(f: &Frame) -> bool {
-        f.slot == Slot::Overlapping && f.bounce == 0
-    }
-}
-
-impl Frames for Burst {
-    fn count_contiguous(
-        &self,
-        at: usize,
-        stride: usize,
-        full: u16,
-        ahead: usize,
-        last: u16,
-        behind: usize,
-    ) -> usize {
-        let len_of = |i: usize| match i.checked_sub(ahead) {
-            Some(i) if i.is_multiple_of(behind + 1) => last,
-            _ => full,
-        };
-        let goes_on =
-            |(i, f): &(usize, &Frame)| Self::is_plain(f) && f.at + i * stride == at && f.len == len_of(*i);
-        self.0.iter().enumerate().take_while(goes_on).count()
-    }
-
-    fn skip(&mut self, n: usize) {
-        self.0.drain(..n);
-    }
-
-    fn next(&mut self) -> Option<Frame> {
-        self.0.front().filter(|f| Self::is_plain(f))?;
-        self.0.pop_front()
     }
 }

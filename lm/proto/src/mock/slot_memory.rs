@@ -1,8 +1,7 @@
 //! The mock as the matcher sees it: memory, and a ledger of what came back.
 
-use super::{Delivered, Mock};
-use crate::frame::{Frame, Slot};
-use crate::frame::{HEAD, Head};
+use super::{Delivered, Mock, Slots};
+use crate::frame::{Frame, HEAD, Head, Received, Slot};
 use crate::policy::Whole;
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Store;
@@ -35,6 +34,22 @@ impl Mock {
         &self.bounced[usize::from(number) - 1]
     }
 
+    /// What may be read through a token begins in its slots, and ends where the slot above may be reached.
+    fn check_token(&self, slots: &Slots, at: usize, len: usize) {
+        let reach = |from: usize| {
+            let held = self.owned.get(&from).or_else(|| self.owned.get(&from.checked_sub(self.mirror)?));
+            from + held.map_or(0, |held| held.frame.payload_len())
+        };
+        let mut places = slots.places();
+        let (lowest, end) = match (places.next(), slots.places().last()) {
+            (Some(lowest), Some(top)) => (lowest, reach(top)),
+            _ => (usize::MAX, 0),
+        };
+        if at < lowest || at + len > end {
+            self.breaks(|| format!("{len} bytes at {at} are read through {slots:?}, which end at {end}"));
+        }
+    }
+
     /// The matcher asks for headers of a frame that it has.
     fn check_headers(&self, at: usize) {
         self.meter.count(|w| w.headers += 1);
@@ -45,13 +60,23 @@ impl Mock {
 }
 
 impl SlotMemory for Mock {
-    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+    type Slots = Slots;
+
+    fn bytes<'a>(&'a self, slots: &'a Slots, at: usize, len: usize) -> &'a [u8] {
         self.meter.count(|w| {
             w.reads += 1;
             w.bytes += len as u64;
         });
         self.check_read(at, len);
+        self.check_token(slots, at, len);
         self.read(at, len)
+    }
+    fn join(&self, above: &mut Slots, below: Slots) -> Result<(), Slots> {
+        let joined = self.join_slots(above, below);
+        if let Err(below) = &joined {
+            self.breaks(|| format!("{below:?} are joined to {above:?}, and do not lie below"));
+        }
+        joined
     }
     fn headers(&self, frame: &Frame) -> RawHeaders {
         self.check_headers(frame.at);
@@ -95,17 +120,27 @@ impl SlotMemory for Mock {
         let words = RawHeaders::of(*self.read(at - RAW_HEADERS, RAW_HEADERS).first_chunk()?);
         Some((words, u64::from_le_bytes(*self.read(at, 8).first_chunk()?)))
     }
-    fn landed(&mut self, whole: Whole, payload: usize, lowest: usize) {
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.meter.count(|w| {
+            w.reads += 1;
+            w.bytes += 8;
+        });
+        self.check_read(at, 8);
+        self.read(at, 8).first_chunk().copied()
+    }
+    fn landed(&mut self, whole: Whole, payload: usize, slots: Slots) {
         let bytes = self.read(payload, whole.len).to_vec();
         self.delivered.push(Delivered { whole, payload: bytes, copied: false });
-        let mut end = 0;
-        for i in 0..usize::from(whole.fragments) {
-            let at = lowest + i * self.geometry.stride();
+        let (mut n, mut lowest, mut end) = (0, None, 0);
+        for at in slots.places() {
             let elsewhere = self.mirror != 0 && !self.owned.contains_key(&at);
             let frame = self.disown(if elsewhere { at - self.mirror } else { at });
-            end = at + frame.payload_len();
+            (n, lowest, end) = (n + 1, lowest.or(Some(at)), at + frame.payload_len());
         }
-        if payload < lowest + UDP || payload + whole.len > end {
+        if n != whole.fragments {
+            self.breaks(|| format!("{whole:?} has {n} slots"));
+        }
+        if lowest.is_none_or(|lowest| payload < lowest + UDP) || payload + whole.len > end {
             self.breaks(|| format!("{whole:?} at {payload} is not inside its frames, which end at {end}"));
         }
     }
@@ -115,8 +150,9 @@ impl SlotMemory for Mock {
         self.delivered.push(Delivered { whole, payload, copied: true });
         self.give(buf);
     }
-    fn stranger(&mut self, frame: &Frame, head: &Head) -> bool {
-        let behind = self.bytes(frame.at + UDP, frame.payload_len().saturating_sub(UDP)).to_vec();
+    fn stranger(&mut self, frame: Received<&Slots>, head: &Head) -> bool {
+        let behind =
+            self.bytes(frame.slots, frame.at + UDP, frame.payload_len().saturating_sub(UDP)).to_vec();
         let mut bytes = [&head[..], &behind].concat();
         bytes.truncate(frame.len.into());
         self.strangers.push(bytes);
@@ -126,7 +162,9 @@ impl SlotMemory for Mock {
         self.strangers.push(bytes.to_vec());
         true
     }
-    fn release(&mut self, frame: &Frame) {
-        self.disown(frame.at);
+    fn release(&mut self, slots: Slots) {
+        for at in slots.places() {
+            self.disown(at);
+        }
     }
 }

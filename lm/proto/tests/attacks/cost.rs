@@ -7,7 +7,7 @@
 use crate::counting::Counting;
 use crate::hostile::{DEVICES, Device, good, hostile};
 use crate::stage::Policy;
-use lm_proto::frame::{Frame, Slot};
+use lm_proto::frame::Slot;
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::Matcher;
 use lm_proto::mock::config;
@@ -28,12 +28,13 @@ fn work(g: Geometry, require: Policy, device: Device, frames: &[Vec<u8>]) -> (f6
     let (mut now, mut n) = (0, 0);
     let mut sent = frames.iter().cycle();
     while n < FRAMES {
-        let landed: Vec<Frame> = sent.by_ref().take(device.burst).map(|f| memory.arrive(f)).collect();
+        let landed: Vec<_> = sent.by_ref().take(device.burst).map(|f| memory.arrive(f)).collect();
+        let burst = landed.len();
         // Time goes as at a gigabit per second.
-        now += 12_000 * landed.len() as u64;
-        n += landed.len();
-        landed.iter().for_each(|&f| matcher.push(f, &mut memory));
-        matcher.look(now, landed.len(), &mut memory);
+        now += 12_000 * burst as u64;
+        n += burst;
+        landed.into_iter().for_each(|frame| matcher.push(frame, &mut memory));
+        matcher.look(now, burst, &mut memory);
         if n / STEP >= done.len() {
             done.push(memory.work() + n as u64);
         }

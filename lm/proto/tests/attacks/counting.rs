@@ -1,7 +1,6 @@
 //! Slot memory that counts what is asked of it: memory in which slots descend, and nothing else.
 
-use lm_proto::frame::Head;
-use lm_proto::frame::{Frame, Slot};
+use lm_proto::frame::{Frame, Head, Received, Slot, Slots};
 use lm_proto::layout::Geometry;
 use lm_proto::policy::Whole;
 use lm_proto::raw_headers::{RAW_HEADERS, RawHeaders};
@@ -12,6 +11,22 @@ use std::cell::Cell;
 
 /// Room above the highest slot and below the lowest.
 const MARGIN: usize = 20_000;
+
+/// The token of slots one below the other: where the lowest is, how many there are, and how many bytes one has.
+pub(crate) struct Token {
+    lowest: usize,
+    n: usize,
+    stride: usize,
+}
+
+impl Slots for Token {
+    fn split_behind(&mut self, n: usize) -> Option<Self> {
+        let behind = self.n.checked_sub(n).filter(|&behind| behind > 0)?;
+        let below = Self { n: behind, ..*self };
+        (self.n, self.lowest) = (n, self.lowest + behind * self.stride);
+        Some(below)
+    }
+}
 
 pub(crate) struct Counting {
     mem: Vec<u8>,
@@ -46,7 +61,7 @@ impl Counting {
     }
 
     /// The device writes a frame into the next slot.
-    pub(crate) fn arrive(&mut self, frame: &[u8]) -> Frame {
+    pub(crate) fn arrive(&mut self, frame: &[u8]) -> Received<Token> {
         let pitch = match self.slot {
             Slot::Separate => (self.geometry.full_frame() + 700) & !7,
             _ => self.geometry.stride(),
@@ -60,7 +75,8 @@ impl Counting {
         let len = frame.len().max(MIN_FRAME);
         self.mem[at + frame.len()..at + len].fill(0);
         self.out += 1;
-        Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 }
+        let frame = Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 };
+        Received { frame, slots: Token { lowest: self.last, n: 1, stride: pitch } }
     }
 
     /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by
@@ -87,10 +103,22 @@ impl Store for Counting {
 }
 
 impl SlotMemory for Counting {
-    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+    type Slots = Token;
+
+    fn bytes<'a>(&'a self, slots: &'a Token, at: usize, len: usize) -> &'a [u8] {
+        if at + len > slots.lowest + slots.n * slots.stride {
+            return &[];
+        }
         // To ask for any costs something.
         self.look(0, len.max(RAW_HEADERS));
         &self.mem[at..at + len]
+    }
+    fn join(&self, above: &mut Token, below: Token) -> Result<(), Token> {
+        if below.lowest + below.n * below.stride != above.lowest {
+            return Err(below);
+        }
+        (above.lowest, above.n) = (below.lowest, above.n + below.n);
+        Ok(())
     }
     fn headers(&self, frame: &Frame) -> RawHeaders {
         self.look(1, 0);
@@ -110,15 +138,19 @@ impl SlotMemory for Counting {
         let words = RawHeaders::of(*self.mem[at - RAW_HEADERS..].first_chunk()?);
         Some((words, u64::from_le_bytes(*self.mem[at..].first_chunk()?)))
     }
-    fn landed(&mut self, whole: Whole, _: usize, _: usize) {
+    fn eight(&self, at: usize) -> Option<[u8; 8]> {
+        self.look(0, RAW_HEADERS);
+        self.mem[at..].first_chunk().copied()
+    }
+    fn landed(&mut self, _: Whole, _: usize, slots: Token) {
         self.delivered += 1;
-        self.out -= i64::from(whole.fragments);
+        self.release(slots);
     }
     fn copied(&mut self, _: Whole, buf: Vec<u8>, _: usize) {
         self.delivered += 1;
         self.spare.push(buf);
     }
-    fn stranger(&mut self, frame: &Frame, _: &Head) -> bool {
+    fn stranger(&mut self, frame: Received<&Token>, _: &Head) -> bool {
         self.look(0, frame.len.into());
         true
     }
@@ -126,7 +158,7 @@ impl SlotMemory for Counting {
         self.look(0, bytes.len());
         true
     }
-    fn release(&mut self, _: &Frame) {
-        self.out -= 1;
+    fn release(&mut self, slots: Token) {
+        self.out -= slots.n as i64;
     }
 }

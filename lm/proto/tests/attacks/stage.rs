@@ -6,7 +6,7 @@ use lm_proto::counters::Counters;
 use lm_proto::frame::Slot;
 use lm_proto::layout::Geometry;
 use lm_proto::matcher::Matcher;
-use lm_proto::mock::{Delivered, Mock, config, lm_frames};
+use lm_proto::mock::{Delivered, Mock, MockMatcher, config, lm_frames};
 use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, MIN_FRAME, UDP};
 use std::fmt;
@@ -178,7 +178,7 @@ pub(crate) fn play_acts(geometry: Geometry, require: Policy, way: Way, acts: &[A
     mock.tear_by((count + way.ahead) as u64);
     let mut matcher = Matcher::new(setup);
     let mut now = 0;
-    let pass = |time: u64, mock: &mut Mock, matcher: &mut Matcher<Vec<u8>>, now: &mut u64| {
+    let pass = |time: u64, mock: &mut Mock, matcher: &mut MockMatcher, now: &mut u64| {
         let mut left = time;
         while left > 0 {
             let step = left.min(100_000_000);

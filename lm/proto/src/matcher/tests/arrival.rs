@@ -282,7 +282,7 @@ fn a_peer_that_stops_in_the_middle_of_a_datagram_costs_nothing() {
     // Frames were written and are not reported yet; the newest that is reported has lost its headers to them.
     let data = payload(7168, 20);
     // A process, for as long as anything waits; an emulated card, for less than half a second.
-    for (quiet, looks) in [(None, 20), (Some(Matcher::<Vec<u8>>::QUIET), 12)] {
+    for (quiet, looks) in [(None, 20), (Some(MockMatcher::QUIET), 12)] {
         for stop in 1..5 {
             let mut run = Run::new(32, false).ahead(5 - stop);
             run.matcher.config.quiet = quiet;
@@ -472,7 +472,7 @@ fn the_next_frame_comes_while_a_quiet_one_is_looked_at() {
         for reads in 0..8 {
             let mut run = Run::new(32, false);
             run.arrive(&frames[..at]);
-            run.pass(Matcher::<Vec<u8>>::QUIET - 1000, 1);
+            run.pass(MockMatcher::QUIET - 1000, 1);
             run.mock.untorn.set(reads);
             run.pass(2000, 1);
             run.mock.untorn.set(-1);

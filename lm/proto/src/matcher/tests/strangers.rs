@@ -143,7 +143,7 @@ fn a_request_in_the_midst_of_a_datagram() {
                         {
                             run.arrive_bounced(&frames[range.clone()], bounced.checked_sub(range.start));
                             if pause & 1 << part != 0 {
-                                run.pass(Matcher::<Vec<u8>>::QUIET / 2, 4);
+                                run.pass(MockMatcher::QUIET / 2, 4);
                             }
                         }
                         run.arrive(&lm(8, &after));

@@ -1,0 +1,63 @@
+//! Slots go back to the pool, or into a hold: with their token, so once.
+
+use super::LandingPool;
+use crate::region::{CHUNK, Hold};
+use crate::slots::LandedSlots;
+
+impl LandingPool {
+    /// Slots that are no longer needed. Those of another pool stay out, and are counted
+    /// ([`PoolStats::refused`](crate::PoolStats::refused)).
+    #[inline]
+    pub fn release(&self, slots: LandedSlots) {
+        let landing = self.landing();
+        let ours = slots.is_of(self.number);
+        let (lowest, n) = slots.into_parts();
+        if ours {
+            landing.return_slots(lowest, n);
+        } else {
+            landing.stats.refused += u64::from(n);
+        }
+    }
+
+    /// These slots, in which `reach` bytes were landed from the lowest payload on, are held until the hold is
+    /// dropped, wherever that is.
+    ///
+    /// # Errors
+    /// The slots, if they are another pool's, have room for less, or are more than any datagram takes.
+    #[inline]
+    pub fn hold(&self, slots: LandedSlots, reach: usize) -> Result<Hold, LandedSlots> {
+        let room = if slots.is_overlapping() { slots.span() } else { self.separate_room };
+        if reach == 0 || reach > room || room > CHUNK || !slots.is_of(self.number) {
+            return Err(slots);
+        }
+        let Some(segment) = self.landing().segment_of(slots.lowest()) else { return Err(slots) };
+        // SAFETY: the token has the slots, of this pool and of one segment, as slots of two are never a
+        // stride apart; it ends here. A device has filled them, in the order in which it was given them: so it is
+        // done with these and with those above, and in the slot below with all but what `Hold::bytes` leaves
+        // out.
+        Ok(unsafe { Hold::new(segment, slots.lowest(), slots.count(), self.config.stride, reach) })
+    }
+
+    /// Makes one token of two, if the slots of the second lie right below those of the first, under whichever
+    /// of their addresses.
+    ///
+    /// # Errors
+    /// `below`, as it was: they do not, or are another pool's.
+    #[inline(always)]
+    pub fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
+        match above.join(below, 0) {
+            Err(below) if self.mirror() != 0 => self.join_lapped(above, below),
+            joined => joined,
+        }
+    }
+
+    /// [`LandingPool::join`] across the end of a region that is mapped twice.
+    #[cold]
+    fn join_lapped(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
+        let (lap, len) = (self.mirror(), above.span());
+        let lowest = above.lowest();
+        // Its other address is in the same segment.
+        let lapped = self.landing().segment_of(lowest).is_some_and(|g| g.covers(lowest + lap, len));
+        if lapped && above.is_of(self.number) { above.join(below, lap) } else { Err(below) }
+    }
+}

@@ -1,0 +1,189 @@
+//! [`LandedSlots`]: the token of slots that frames landed in.
+//!
+//! A slot is out from the moment that a device gets it until it is given back. Once its frame is received
+//! there is exactly one token that has it. The queue makes it ([`feed`](crate::queue::feed)), and it can be moved,
+//! split and joined, never copied. Payload is read through it, and who gives the slot back or holds it gives
+//! the token away. So safe code cannot give a slot back twice, hold one that it does not have, or read what
+//! it has given back.
+//!
+//! A token that is dropped is a slot that never comes back: its chunk is not used again as long as the pool
+//! lives, and its region stays after that.
+
+use lm_proto::frame::Slots;
+
+/// Slots that frames were received in: one, or several overlapping ones that lie one stride apart.
+///
+/// Two words, so that a token stays in registers: it is made, joined and given away for each datagram.
+#[derive(Debug)]
+#[must_use = "slots that are neither released nor held never come back"]
+pub struct LandedSlots {
+    /// Where the payload of the lowest is, which was filled last.
+    lowest: usize,
+    /// From the lowest bit up: 32 bits are the number of the pool whose they are, 16 the bytes from one to
+    /// the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
+    packed: u64,
+}
+
+/// Where the stride is.
+const STRIDE: u32 = 32;
+/// Where the number of slots is.
+const COUNT: u32 = 48;
+
+impl LandedSlots {
+    /// `n` overlapping slots, the highest at `top`.
+    ///
+    /// # Safety
+    /// They are of the pool with this number, `stride` apart as it lays them, not more than 65,535, and a
+    /// device has filled each of them. Nothing else has them, and they are not given back.
+    #[inline(always)]
+    pub(crate) unsafe fn overlapping(pool: u32, top: usize, n: usize, stride: usize) -> Self {
+        let packed = u64::from(pool) | (stride as u64) << STRIDE | (n as u64) << COUNT;
+        Self { lowest: top - (n - 1) * stride, packed }
+    }
+
+    /// One separate slot.
+    ///
+    /// # Safety
+    /// As for [`LandedSlots::overlapping`].
+    #[inline(always)]
+    pub(crate) unsafe fn separate(pool: u32, at: usize) -> Self {
+        Self { lowest: at, packed: u64::from(pool) | 1 << COUNT }
+    }
+
+    /// How many.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        (self.packed >> COUNT) as usize
+    }
+
+    /// Where the payload of the lowest is, which was filled last.
+    #[inline(always)]
+    pub fn lowest(&self) -> usize {
+        self.lowest
+    }
+
+    /// The end of a token: where the payload of the lowest is, and how many there are.
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> (usize, u32) {
+        (self.lowest, (self.packed >> COUNT) as u32)
+    }
+
+    /// Bytes from one to the next below it.
+    #[inline(always)]
+    fn stride(&self) -> usize {
+        usize::from((self.packed >> STRIDE) as u16)
+    }
+
+    /// Whether it is of the pool with this number.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, pool: u32) -> bool {
+        self.packed as u32 == pool
+    }
+
+    /// Whether a frame in the slot below could reach their first bytes.
+    #[inline(always)]
+    pub(crate) fn is_overlapping(&self) -> bool {
+        self.stride() != 0
+    }
+
+    /// Bytes from the lowest payload on that are in overlapping slots of these.
+    #[inline(always)]
+    pub(crate) fn span(&self) -> usize {
+        self.count() * self.stride()
+    }
+
+    /// Joins overlapping slots that lie right below these, or right below `lap` bytes above these, which is
+    /// another address of the same memory, and then becomes theirs.
+    ///
+    /// # Errors
+    /// `below`, as it was.
+    #[inline(always)]
+    pub(crate) fn join(&mut self, below: Self, lap: usize) -> Result<(), Self> {
+        let counted = below.packed >> COUNT << COUNT;
+        // Pool and stride.
+        let alike = (self.packed ^ below.packed) << (u64::BITS - COUNT) == 0 && self.is_overlapping();
+        let touch = below.lowest.wrapping_add(below.span()) == self.lowest.wrapping_add(lap);
+        match self.packed.checked_add(counted).filter(|_| alike && touch) {
+            Some(packed) => {
+                (self.packed, self.lowest) = (packed, below.lowest);
+                Ok(())
+            }
+            None => Err(below),
+        }
+    }
+}
+
+impl Slots for LandedSlots {
+    #[inline(always)]
+    fn split_behind(&mut self, n: usize) -> Option<Self> {
+        let behind = self.count().checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
+        // Both are fewer than there were.
+        let below = Self { lowest: self.lowest, packed: self.packed - ((n as u64) << COUNT) };
+        self.packed -= (behind as u64) << COUNT;
+        self.lowest += below.span();
+        Some(below)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LandedSlots, Slots};
+
+    const STRIDE: usize = 1480;
+
+    /// Of no pool: nothing can be done with them but what is tested here.
+    fn slots(pool: u32, top: usize, n: usize) -> LandedSlots {
+        // SAFETY: no pool has this number, so nobody takes the token.
+        unsafe { LandedSlots::overlapping(pool, top, n, STRIDE) }
+    }
+
+    /// What a token says.
+    fn told(slots: &LandedSlots) -> (usize, usize, usize) {
+        (slots.lowest() + (slots.count() - 1) * STRIDE, slots.count(), slots.lowest())
+    }
+
+    #[test]
+    fn what_is_split_is_the_same_slots_each_once() {
+        let top = 1 << 40;
+        for n in 1..=7 {
+            let mut above = slots(0, top, 7);
+            let below = above.split_behind(n);
+            assert_eq!(told(&above), (top, n, top - (n - 1) * STRIDE));
+            match below {
+                Some(below) => {
+                    assert_eq!(told(&below), (top - n * STRIDE, 7 - n, top - 6 * STRIDE));
+                    assert!(above.join(below, 0).is_ok());
+                }
+                None => assert_eq!(n, 7),
+            }
+            assert_eq!(told(&above), (top, 7, top - 6 * STRIDE));
+        }
+        assert!(slots(0, top, 7).split_behind(0).is_none(), "who keeps none keeps all");
+        assert!(slots(0, top, 7).split_behind(8).is_none());
+    }
+
+    #[test]
+    fn only_what_lies_right_below_in_the_same_pool_is_joined() {
+        let top = 1 << 40;
+        let below = top - 3 * STRIDE;
+        let refused = |mut above: LandedSlots, below: LandedSlots, lap: usize| {
+            let before = (told(&above), told(&below));
+            let below = above.join(below, lap).expect_err("not joined");
+            assert_eq!((told(&above), told(&below)), before, "both are as they were");
+        };
+        for other in [below + 8, below - 8, below + STRIDE, below - STRIDE, top] {
+            refused(slots(0, top, 3), slots(0, other, 2), 0);
+        }
+        refused(slots(0, top, 3), slots(1, below, 2), 0);
+        refused(slots(0, top, 3), slots(0, below, usize::from(u16::MAX) - 2), 0);
+        // SAFETY: as in `slots`.
+        let separate = |at| unsafe { LandedSlots::separate(0, at) };
+        refused(slots(0, top, 3), separate(below), 0);
+        refused(separate(top), slots(0, top - STRIDE, 2), 0);
+        refused(separate(top), separate(top), 0);
+        refused(slots(0, top, 3), slots(0, below, 2), 1 << 22);
+        let mut lapped = slots(0, top, 3);
+        assert!(lapped.join(slots(0, below + (1 << 22), 2), 1 << 22).is_ok());
+        assert_eq!(told(&lapped), ((1 << 22) + top, 5, (1 << 22) + top - 4 * STRIDE));
+    }
+}

@@ -1,0 +1,79 @@
+//! Full frames that go on where the run ended are *folded*: nobody asks for more than their number, most often,
+//! and the log's newest frame has their slots. [`Matcher::unfold`] enters them in the log.
+
+use super::{Matcher, NOWHERE};
+use crate::frame::{Frame, Frames, Received, Slot, Slots};
+use crate::slot_memory::SlotMemory;
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
+    /// Takes full frames, each right below the one before.
+    #[inline(always)]
+    pub(super) fn push_expected<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        frames: &mut F,
+        memory: &M,
+    ) {
+        if self.below == NOWHERE {
+            return;
+        }
+        let stride = self.config.geometry.stride();
+        let n = frames.count_contiguous(self.below, stride, self.full, usize::MAX, 0, 0);
+        let Some(above) = self.log.newest_slots_mut() else { return };
+        let Some(slots) = frames.take_counted(n) else { return };
+        match memory.join(above, slots) {
+            Ok(()) => {
+                self.folded += n;
+                self.go_below(self.below, n);
+            }
+            Err(slots) => self.fold_apart(slots, n, self.below),
+        }
+    }
+
+    /// `n` full frames from `at` downwards go on with the run, and the newest token takes no more: they have
+    /// one of their own.
+    #[cold]
+    pub(super) fn fold_apart(&mut self, slots: S, n: usize, at: usize) {
+        self.unfold();
+        self.log.push(Received { frame: self.full_at(at), slots });
+        self.folded = n - 1;
+        self.go_below(at, n);
+    }
+
+    /// `n` frames were received, in place from `at` downwards.
+    #[inline(always)]
+    pub(super) fn go_below(&mut self, at: usize, n: usize) {
+        self.fresh |= n > 0;
+        self.counters.frames += n as u64;
+        self.below = at.checked_sub(n * self.config.geometry.stride()).unwrap_or(NOWHERE);
+    }
+
+    /// A full frame in place at `at`.
+    #[inline(always)]
+    pub(super) fn full_at(&self, at: usize) -> Frame {
+        Frame { at, len: self.full, slot: Slot::Overlapping, bounce: 0 }
+    }
+
+    /// Enters the folded frames in the log.
+    pub(super) fn unfold(&mut self) {
+        if self.folded > 0 {
+            self.log.extend_below(self.folded, self.full, self.config.geometry.stride());
+            self.folded = 0;
+        }
+    }
+
+    /// Frames of the run.
+    #[inline(always)]
+    pub(super) fn run_len(&self) -> usize {
+        self.log.len() - self.log.run() + self.folded
+    }
+
+    /// The newest frame; there is one.
+    #[inline(always)]
+    pub(super) fn newest(&self) -> Frame {
+        let newest = &self.log[self.log.len() - 1];
+        if self.folded == 0 {
+            return *newest;
+        }
+        self.full_at(newest.at - self.folded * self.config.geometry.stride())
+    }
+}

@@ -1,0 +1,114 @@
+//! The mock's tokens, and the burst that gives them out.
+
+use super::Mock;
+use crate::frame::{self, Frame, Frames, Received, Slot};
+use std::collections::VecDeque;
+
+/// The token of slots of a mock.
+#[derive(Debug)]
+pub struct Slots {
+    /// Where the payload of the highest is.
+    top: usize,
+    n: usize,
+    /// Bytes from one to the next below it.
+    stride: usize,
+}
+
+impl Slots {
+    /// That of a frame that nobody else was given.
+    fn of(frame: &Frame) -> Self {
+        Self { top: frame.at, n: 1, stride: 0 }
+    }
+
+    /// Where the payload of each is, lowest first.
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
+        let Self { top, n, stride } = *self;
+        (0..n).rev().map(move |i| top - i * stride)
+    }
+}
+
+impl frame::Slots for Slots {
+    fn split_behind(&mut self, n: usize) -> Option<Self> {
+        let behind = self.n.checked_sub(n).filter(|&behind| behind > 0)?;
+        self.n = n;
+        Some(Self { top: self.top - n * self.stride, n: behind, stride: self.stride })
+    }
+}
+
+impl Mock {
+    /// Makes one token of two, if the slots lie side by side.
+    pub(super) fn join_slots(&self, above: &mut Slots, below: Slots) -> Result<(), Slots> {
+        let stride = self.geometry.stride();
+        let under = above.top.wrapping_sub(above.n * stride);
+        let mirrored = self.mirror != 0 && below.top == under.wrapping_add(self.mirror);
+        if below.top != under && !mirrored {
+            return Err(below);
+        }
+        if mirrored {
+            above.top += self.mirror;
+        }
+        (above.n, above.stride) = (above.n + below.n, stride);
+        Ok(())
+    }
+}
+
+/// Frames that the driver handed over.
+pub(super) struct Burst {
+    frames: VecDeque<Frame>,
+    /// Those that were counted last and are not taken yet, and how far one lies below the other.
+    counted: (usize, usize),
+}
+
+impl Burst {
+    pub(super) fn new(frames: VecDeque<Frame>) -> Self {
+        Self { frames, counted: (0, 0) }
+    }
+
+    /// Takes the next frame, whatever it is.
+    pub(super) fn pop(&mut self) -> Option<Received<Slots>> {
+        self.counted.0 = 0;
+        let frame = self.frames.pop_front()?;
+        Some(Received { frame, slots: Slots::of(&frame) })
+    }
+
+    fn is_plain(f: &Frame) -> bool {
+        f.slot == Slot::Overlapping && f.bounce == 0
+    }
+}
+
+impl Frames for Burst {
+    type Slots = Slots;
+
+    fn count_contiguous(
+        &mut self,
+        at: usize,
+        stride: usize,
+        full: u16,
+        ahead: usize,
+        last: u16,
+        behind: usize,
+    ) -> usize {
+        let len_of = |i: usize| match i.checked_sub(ahead) {
+            Some(i) if i.is_multiple_of(behind + 1) => last,
+            _ => full,
+        };
+        let goes_on =
+            |(i, f): &(usize, &Frame)| Self::is_plain(f) && f.at + i * stride == at && f.len == len_of(*i);
+        let n = self.frames.iter().enumerate().take_while(goes_on).count();
+        self.counted = (n, stride);
+        n
+    }
+
+    fn take_counted(&mut self, n: usize) -> Option<Slots> {
+        let (counted, stride) = self.counted;
+        let top = self.frames.front().filter(|_| (1..=counted).contains(&n))?.at;
+        self.counted.0 -= n;
+        self.frames.drain(..n);
+        Some(Slots { top, n, stride })
+    }
+
+    fn next(&mut self) -> Option<Received<Slots>> {
+        self.frames.front().filter(|f| Self::is_plain(f))?;
+        self.pop()
+    }
+}
