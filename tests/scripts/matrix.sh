@@ -47,6 +47,9 @@ inside() {
     shift 5
     mount --bind "$root" "$root"
     for d in proc sys dev; do mount --rbind "/$d" "$root/$d"; done
+    # Its files of hugepages are its own: an EAL takes those away that nobody holds, whoever made them.
+    mkdir -p "$root/dev/hugepages"
+    mount -t hugetlbfs hugetlbfs "$root/dev/hugepages"
     mkdir -p "$root/lm" "$root/lm-target"
     mount --bind -o ro "$tree" "$root/lm"
     mount --bind "$root/lm-target" "$root/lm/target"

@@ -14,7 +14,7 @@
 //! A [`Message`], in the module [`message`], is a delivered datagram. It holds the memory that it landed in
 //! until it is dropped. Any thread may have it.
 //!
-//! The module [`receiver`] has, beside the [`Receiver`], the [`Lander`]: an engine for an application that
+//! The module [`receiver`] has, beside the [`Receiver`], the [`AdoptedReceiver`]: an engine for an application that
 //! calls `rte_eth_rx_burst` itself and feeds the engine with what comes.
 //!
 //! # Sending
@@ -43,5 +43,5 @@ pub mod sender;
 pub use buffer::SendBuffer;
 pub use engine::{ReceiverConfig, ReceiverError};
 pub use message::Message;
-pub use receiver::{Lander, Receiver};
+pub use receiver::{AdoptedReceiver, Receiver};
 pub use sender::{Sender, SenderConfig, SenderError, SenderStats, Unsent, WouldBlock};

@@ -271,13 +271,13 @@
 //! }
 //! ```
 //! ```compile_fail,E0596
-//! fn swap(a: &mut lm_engine::Lander, b: &mut lm_engine::Lander) {
+//! fn swap(a: &mut lm_engine::AdoptedReceiver, b: &mut lm_engine::AdoptedReceiver) {
 //!     let (a, b): (&mut lm_engine::engine::Engine, &mut lm_engine::engine::Engine) = (&mut *a, &mut *b);
 //!     std::mem::swap(a, b);
 //! }
 //! ```
 //! ```no_run
-//! fn look(a: &mut lm_engine::Receiver, b: &mut lm_engine::Lander) -> usize {
+//! fn look(a: &mut lm_engine::Receiver, b: &mut lm_engine::AdoptedReceiver) -> usize {
 //!     let (a, b): (&lm_engine::engine::Engine, &lm_engine::engine::Engine) = (&*a, &*b);
 //!     a.waiting() + b.waiting()
 //! }

@@ -1,4 +1,4 @@
-//! [`Receiver`]: messages from a landing queue; [`Lander`]: messages from what a loop of your own received.
+//! [`Receiver`]: messages from a landing queue; [`AdoptedReceiver`]: messages from what a loop of your own received.
 //!
 //! Both give everything back when they are dropped, whenever that is: slots of datagrams that are not whole,
 //! strangers that nobody took, buffers. Messages keep their memory until they are dropped themselves, and
@@ -40,7 +40,7 @@ impl Receiver {
     /// Polls once for at most `burst` frames and gives every datagram that became whole to `deliver`. Returns
     /// the frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may
     /// wait for the next call, whatever that finds: call it until it returns 0 before you sleep.
-    #[inline(always)]
+    #[inline]
     pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
@@ -87,7 +87,7 @@ impl Drop for Receiver {
     }
 }
 
-/// What can be done with the engine of a [`Receiver`] or a [`Lander`], which does not leave it.
+/// What can be done with the engine of a [`Receiver`] or a [`AdoptedReceiver`], which does not leave it.
 macro_rules! engine {
     ($owner:ty) => {
         impl $owner {
@@ -122,18 +122,18 @@ macro_rules! engine {
 }
 
 engine!(Receiver);
-engine!(Lander);
+engine!(AdoptedReceiver);
 
 /// The same for an application that has its own port and its own loop: it sets its RX queue up with
-/// [`LandingPool::as_ptr`] and gives what `rte_eth_rx_burst` returns to [`Lander::process`].
-pub struct Lander {
+/// [`LandingPool::as_ptr`] and gives what `rte_eth_rx_burst` returns to [`AdoptedReceiver::process`].
+pub struct AdoptedReceiver {
     engine: Engine,
     pool: LandingPool,
     traits: Traits,
 }
 
-impl Lander {
-    /// A lander over the pool that feeds the queue of a device with these traits
+impl AdoptedReceiver {
+    /// A receiver over the pool that feeds the queue of a device with these traits
     /// ([`pmd_e1000::device::traits_of`]).
     ///
     /// # Errors
@@ -155,10 +155,10 @@ impl Lander {
     ///
     /// # Safety
     /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them.
-    /// The device is one with the traits that [`Lander::new`] was told, and writes no more into a slot than
+    /// The device is one with the traits that [`AdoptedReceiver::new`] was told, and writes no more into a slot than
     /// the pool's room. The thread is the one that polls the queue ([`LandingPool::as_ptr`]).
     #[allow(unsafe_code)]
-    #[inline(always)]
+    #[inline]
     pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {
         self.pool.maintain();
         let engine = &mut self.engine;
@@ -192,7 +192,7 @@ impl Lander {
     }
 }
 
-impl Drop for Lander {
+impl Drop for AdoptedReceiver {
     fn drop(&mut self) {
         self.clear();
     }

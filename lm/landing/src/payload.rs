@@ -32,7 +32,7 @@ impl Payload {
     /// # Errors
     /// The slots, if [`LandingPool::hold`] does not hold them up to the last byte, or the first one is among
     /// those that the frame below may reach.
-    #[inline(always)]
+    #[inline]
     pub fn landed(
         pool: &LandingPool,
         slots: LandedSlots,

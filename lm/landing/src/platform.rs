@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// This thread's number, which no other thread of the process ever has; 0 while it has none.
-#[inline(always)]
+#[inline]
 pub(crate) fn current() -> u64 {
     CURRENT.with(Cell::get)
 }
@@ -38,13 +38,13 @@ pub(crate) fn number() -> u64 {
 }
 
 /// Adds to a counter that other threads add to; a full barrier.
-#[inline(always)]
+#[inline]
 pub(crate) fn add(counter: &AtomicU32, n: u32) {
     counter.fetch_add(n, Ordering::SeqCst);
 }
 
 /// The side of the barrier that costs nothing.
-#[inline(always)]
+#[inline]
 pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }

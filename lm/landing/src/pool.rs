@@ -201,7 +201,7 @@ impl LandingPool {
 
     /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. Whoever
     /// follows it keeps to this: the queue is polled, its port started, stopped and closed by the thread that
-    /// has this pool (inside [`Lander`](../../lm/struct.Lander.html) or not), which is dropped after the port
+    /// has this pool (inside `lm_engine::AdoptedReceiver` or not), which is dropped after the port
     /// was closed. If it is dropped before, its memory is kept ([`owed_by_devices`](crate::owed_by_devices)),
     /// its mbufs for ever.
     pub fn as_ptr(&self) -> *mut rte_mempool {
@@ -274,7 +274,7 @@ impl LandingPool {
     ///
     /// # Safety
     /// They came from the queue that this pool feeds, and were not recycled yet.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn begin_burst(&mut self, mbufs: &[*mut rte_mbuf]) {
         if !self.config.writes.at_any_time {
             return;
@@ -294,7 +294,7 @@ impl LandingPool {
     ///
     /// # Safety
     /// As for [`LandingPool::received`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn is_damaged(mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise: a valid mbuf.
         unsafe { (*mbuf).nb_segs != 1 || usize::from((*mbuf).data_off) != HEADROOM }
@@ -305,7 +305,7 @@ impl LandingPool {
     /// # Safety
     /// `mbuf` came from the queue that this pool feeds, and was not recycled yet. Nobody has or had a token
     /// of its slot since it was received.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn received(&mut self, mbuf: *mut rte_mbuf) -> Landed {
         let landing = self.landing();
         // SAFETY: the caller's promise: a valid mbuf, ours alone.
@@ -351,7 +351,7 @@ impl LandingPool {
     ///
     /// # Safety
     /// They came from the queue that this pool feeds, and nobody uses them any more.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
         // SAFETY: the caller's promise.
         unsafe { self.landing().recycle(mbufs) };
@@ -386,7 +386,7 @@ impl LandingPool {
 
     /// Between bursts: grows the region when messages that the application holds leave no room ahead, and
     /// gives back what it grew by when that is over.
-    #[inline(always)]
+    #[inline]
     pub fn maintain(&mut self) {
         if self.landing().pressed {
             self.relieve();

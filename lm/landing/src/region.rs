@@ -68,7 +68,7 @@ impl Segment {
     /// # Safety
     /// The segment is alive; these slots of it are out, and nobody else gives them back. It may be gone when
     /// this returns.
-    #[inline(always)]
+    #[inline]
     unsafe fn give_back(this: *const Self, lowest: usize, n: u32, stride: usize) {
         // SAFETY: alive, as slots are out; the reference ends before the first of them is given back.
         let (below, here, above) = unsafe { (*this).chunks_of(lowest, n, stride) };
@@ -124,7 +124,7 @@ impl Hold {
     /// The slots are the segment's, with room for as many bytes, and take no more than a chunk's. They were
     /// landed whole, nobody else gives them back, and no device writes these bytes any more, but for the
     /// first [`FRONT`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn new(
         segment: &Arc<Segment>,
         lowest: usize,

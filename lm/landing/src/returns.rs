@@ -58,7 +58,7 @@ impl OwnerThread {
         let _ = self.0.compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    #[inline(always)]
+    #[inline]
     fn is_current(&self) -> bool {
         self.0.load(Ordering::Relaxed) == current()
     }
@@ -120,7 +120,7 @@ impl Returns {
     /// # Safety
     /// `this` is alive, both chunks are its own, and the slots are out and given back by nobody else. It may
     /// be gone when this returns. (So this takes no reference, which would have to be valid until then.)
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn give_back(this: *const Self, below: usize, n: u32, above: usize, rest: u32) {
         // SAFETY: alive, as the slots are out; the references end here.
         let (chunks, on_owner) = unsafe { ((*this).chunks.as_ptr(), (*this).owner.is_current()) };
@@ -177,7 +177,7 @@ impl<S: Share> Orphans<S> {
     }
 
     /// What who has just given slots back does.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn look(&self) {
         if self.count.load(Ordering::SeqCst) != 0 {
             self.sweep(None);

@@ -43,7 +43,7 @@ impl Sentinel {
     ///
     /// # Safety
     /// The slots lie in the region, and nobody knows of them yet.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn mark(&self, above: usize, n: usize, stride: usize) {
         if self.word == 0 {
             return;

@@ -80,7 +80,7 @@ pub struct Received<S> {
 
 impl<S> Received<S> {
     /// The same, and the token stays where it is.
-    #[inline(always)]
+    #[inline]
     pub fn by_ref(&self) -> Received<&S> {
         Received { frame: self.frame, slots: &self.slots }
     }
@@ -88,7 +88,7 @@ impl<S> Received<S> {
 
 impl<S> Deref for Received<S> {
     type Target = Frame;
-    #[inline(always)]
+    #[inline]
     fn deref(&self) -> &Frame {
         &self.frame
     }

@@ -181,7 +181,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// [`Matcher::push`] for the plain frames that a burst begins with.
-    #[inline(always)]
+    #[inline]
     pub fn push_plain<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frames: &mut F,
@@ -202,7 +202,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// What time it is, for frames that wait from now on.
-    #[inline(always)]
+    #[inline]
     fn moment(&self) -> Moment {
         Moment { frames: self.counters.frames, now: self.now }
     }
@@ -215,7 +215,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// Where the frame after the one at `at` lands in place.
-    #[inline(always)]
+    #[inline]
     fn under(&self, at: usize) -> usize {
         at.checked_sub(self.config.geometry.stride()).unwrap_or(NOWHERE)
     }
@@ -281,7 +281,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// A frame that starts a run, so the one before it has to close.
-    #[inline(always)]
+    #[inline]
     fn start<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot != Slot::Separate && frame.len > self.full {
             // Before anything is made of the frame above: its first bytes are gone.
@@ -323,7 +323,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// A run begins with this frame.
-    #[inline(always)]
+    #[inline]
     fn begin(&mut self, frame: Received<S>) {
         self.log.begin_run(self.log.len(), self.moment());
         self.begun += 1;
@@ -413,7 +413,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// What comes next is not the neighbour of the log's newest frame.
-    #[inline(always)]
+    #[inline]
     fn open_gap(&mut self) {
         self.gap = true;
         self.below = NOWHERE;

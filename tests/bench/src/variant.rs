@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use lm_engine::{Lander, ReceiverConfig};
+use lm_engine::{AdoptedReceiver, ReceiverConfig};
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::policy::Require;
 use pmd_e1000::device::traits_of;
@@ -79,7 +79,7 @@ pub(crate) struct Variant {
 }
 
 enum Engine {
-    Lm(Box<Lander>),
+    Lm(Box<AdoptedReceiver>),
     Peer(Peer, Peers, Mempool),
 }
 
@@ -89,8 +89,8 @@ impl Variant {
             Kind::Lm(require) => {
                 let pool = landing_pool(eal, name, set)?;
                 let config = ReceiverConfig { require, ..ReceiverConfig::default() };
-                let lander = Lander::new(eal, pool, traits_of("net_e1000_igb", "")?, &config)?;
-                (lander.pool().as_ptr(), Engine::Lm(Box::new(lander)))
+                let receiver = AdoptedReceiver::new(eal, pool, traits_of("net_e1000_igb", "")?, &config)?;
+                (receiver.pool().as_ptr(), Engine::Lm(Box::new(receiver)))
             }
             Kind::Peer(peer) => {
                 // As small as can be, so that it stays in the cache: the ring, the cache, what a burst holds.
@@ -118,7 +118,7 @@ impl Variant {
     pub(crate) fn run(&mut self, sink: &mut Sink<'_>, traffic: &Traffic) {
         match &mut self.engine {
             Engine::Peer(peer, peers, _) => peer.run(peers, &mut self.queue, sink),
-            Engine::Lm(lander) => {
+            Engine::Lm(receiver) => {
                 let mut mbufs = [ptr::null_mut(); BURST];
                 loop {
                     let n = self.queue.receive(&mut mbufs);
@@ -126,9 +126,9 @@ impl Variant {
                         return;
                     }
                     sink.frames += n as u64;
-                    // SAFETY: just received, in order, from the queue that the lander's pool feeds.
+                    // SAFETY: just received, in order, from the queue that the receiver's pool feeds.
                     unsafe {
-                        lander.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
+                        receiver.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
                     };
                 }
             }
@@ -137,8 +137,8 @@ impl Variant {
 
     /// Datagrams that were copied to be delivered, of all delivered; peers that copy, copy all.
     pub(crate) fn copied(&self) -> Option<(u64, u64)> {
-        let Engine::Lm(lander) = &self.engine else { return None };
-        let counters = lander.counters();
+        let Engine::Lm(receiver) = &self.engine else { return None };
+        let counters = receiver.counters();
         Some((counters.copied_datagrams, counters.datagrams))
     }
 
@@ -148,10 +148,10 @@ impl Variant {
         drop(queue);
         let (available, size) = match engine {
             Engine::Peer(_, _, pool) => (pool.available(), pool.size()),
-            Engine::Lm(lander) => {
-                let counters = lander.counters();
+            Engine::Lm(receiver) => {
+                let counters = receiver.counters();
                 let drops: u64 = counters.drops().map(|(_, n)| n).sum();
-                let (pool, _engine) = lander.close();
+                let (pool, _engine) = receiver.close();
                 if drops != 0 || pool.held() != 0 {
                     return Err(format!("{name}: {drops} drops, {} slots still held", pool.held()).into());
                 }

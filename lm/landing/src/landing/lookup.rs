@@ -69,7 +69,7 @@ impl Landing {
     }
 
     /// Whether `len` bytes at `at` lie in the first segment, where nearly everything is.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn first_covers(&self, at: usize, len: usize) -> bool {
         self.first.covers(at, len)
     }

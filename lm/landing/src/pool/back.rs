@@ -43,7 +43,7 @@ impl LandingPool {
     ///
     /// # Errors
     /// `below`, as it was: they do not, or are another pool's.
-    #[inline(always)]
+    #[inline]
     pub fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
         match above.join(below, 0) {
             Err(below) if self.mirror() != 0 => self.join_lapped(above, below),

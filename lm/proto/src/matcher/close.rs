@@ -20,7 +20,7 @@ use crate::wire::{self, ETHERNET, Flow, HEADERS, Ipv4, Udp};
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Closes the run if its newest frame, whose headers these are and which are intact, is a first fragment
     /// that makes a datagram whole.
-    #[inline(always)]
+    #[inline]
     pub(super) fn close<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
         // What is cheapest tells nearly all frames apart that are no first fragments.
         let headers = packet::raw_headers(head);
@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag
     /// that agrees, and that is proof enough. Else false, and nothing has happened.
-    #[inline(always)]
+    #[inline]
     fn close_by_tag<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
@@ -241,7 +241,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 }
 
-#[inline(always)]
+#[inline]
 pub(super) fn identity(flow: Flow, ip_id: u16, udp: &Udp) -> Identity {
     Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum }
 }

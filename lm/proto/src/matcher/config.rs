@@ -28,7 +28,7 @@ pub struct Config {
 
 impl Config {
     /// Whether `below`, received right after `above`, reached its headers.
-    #[inline(always)]
+    #[inline]
     pub(super) fn reaches(&self, below: &Frame, above: &Frame) -> bool {
         if self.mirror != 0 && below.at > above.at {
             return below.reaches(&Frame { at: above.at + self.mirror, ..*above });

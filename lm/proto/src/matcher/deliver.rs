@@ -8,7 +8,7 @@ use crate::slot_memory::SlotMemory;
 use crate::wire;
 
 /// Delivers a datagram in place, the lowest of whose slots is at `lowest`.
-#[inline(always)]
+#[inline]
 pub(super) fn hand_over<M: SlotMemory>(
     whole: &Whole,
     lowest: usize,
@@ -23,7 +23,7 @@ pub(super) fn hand_over<M: SlotMemory>(
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Delivers the datagram that `log[first..]` are, in place, the lowest of its slots at `lowest`.
-    #[inline(always)]
+    #[inline]
     pub(super) fn hand_over_from<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: usize,
@@ -71,7 +71,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// The newest frames were taken out of the log.
-    #[inline(always)]
+    #[inline]
     fn done_from(&mut self) {
         self.folded = 0;
         self.open_gap();

@@ -46,7 +46,7 @@ fn bucket(key: &Key) -> usize {
 
 impl<S> Index<usize> for Log<S> {
     type Output = Frame;
-    #[inline(always)]
+    #[inline]
     fn index(&self, index: usize) -> &Frame {
         &self.frames[index]
     }
@@ -76,58 +76,58 @@ impl<S: Slots> Log<S> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.frames.len()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
     /// Where the run begins.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn run(&self) -> usize {
         self.since.len()
     }
 
     /// Whether there is a frame of the run.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn has_run(&self) -> bool {
         self.frames.len() > self.since.len()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn last(&self) -> Option<&Frame> {
         self.frames.last()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn first_mut(&mut self) -> Option<&mut Frame> {
         self.frames.first_mut()
     }
 
     /// Lends the token of a log that has one, for [`Log::lower`] to put it back, or another in its place.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn lift(&mut self) -> Option<S> {
         self.slots.pop().map(|(_, slots)| slots)
     }
 
     /// The log's one token.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn lower(&mut self, slots: S) {
         self.slots.push((0, slots));
     }
 
     /// The token of the newest frame's slot.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn newest_slots_mut(&mut self) -> Option<&mut S> {
         self.slots.last_mut().map(|(_, slots)| slots)
     }
 
     /// Behind the token that the slot of frame `index` is in.
-    #[inline(always)]
+    #[inline]
     fn place(&self, index: usize) -> usize {
         match self.slots.last() {
             Some(&(first, _)) if first as usize <= index => self.slots.len(),
@@ -136,13 +136,13 @@ impl<S: Slots> Log<S> {
     }
 
     /// The token that the slot of frame `index` is in.
-    #[inline(always)]
+    #[inline]
     fn slots_of(&self, index: usize) -> &S {
         &self.slots[self.place(index) - 1].1
     }
 
     /// Whether one token has the slots of both frames, and so of all between them: they lie side by side.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_one_token(&self, one: usize, other: usize) -> bool {
         self.place(one) == self.place(other)
     }
@@ -152,7 +152,7 @@ impl<S: Slots> Log<S> {
         Received { frame: self.frames[index], slots: self.slots_of(index) }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn push(&mut self, Received { frame, slots }: Received<S>) {
         self.slots.push((self.frames.len() as u32, slots));
         self.frames.push(frame);
@@ -182,7 +182,7 @@ impl<S: Slots> Log<S> {
     }
 
     /// A piece of the payload of frame `index`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn piece<'a, M: SlotMemory<Slots = S>>(
         &'a self,
         index: usize,
@@ -193,7 +193,7 @@ impl<S: Slots> Log<S> {
     }
 
     /// The run begins at `index`; what comes before it waits from `moment` on, if it did not before.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn begin_run(&mut self, index: usize, moment: Moment) {
         self.since.resize(index, moment);
     }
@@ -206,7 +206,7 @@ impl<S: Slots> Log<S> {
     }
 
     /// The same if one token has the slots of all: that.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take_one_from(&mut self, first: usize, moment: Moment) -> Option<S> {
         let (_, slots) = self.slots.pop_if(|(index, _)| *index as usize == first)?;
         self.truncate(first, moment);
@@ -214,7 +214,7 @@ impl<S: Slots> Log<S> {
     }
 
     /// Takes all but the tokens of `log[first..]` out.
-    #[inline(always)]
+    #[inline]
     fn truncate(&mut self, first: usize, moment: Moment) {
         self.frames.truncate(first);
         if !self.seen.is_empty() {
@@ -356,7 +356,7 @@ impl<S: Slots> Log<S> {
     }
 
     /// Headers that are known to be intact: how many.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn seen(&self) -> usize {
         self.seen.len()
     }
