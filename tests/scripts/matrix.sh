@@ -12,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tree=$PWD
+mkdir -p target
 lenient=
 if [ "${1:-}" = --if-possible ]; then lenient=yes; shift; fi
 suite=${1:-}
