@@ -113,6 +113,15 @@ check_compiler() {
     { echo "install.sh: $(command -v rustc) is still ${have:-none that runs}: another stands before Debian's in PATH" >&2; exit 1; }
 }
 
+# The first of these packages that is new enough is wanted; false if none is.
+wants_one_of() {
+  local p
+  for p in $1; do
+    if is_new_enough "$(candidate "$p")" "$least"; then want+=("$p"); return 0; fi
+  done
+  return 1
+}
+
 export DEBIAN_FRONTEND=noninteractive
 sources=()
 check_compiler
@@ -122,9 +131,9 @@ if [ "$1" = test ] && dpkg-query -S "$(readlink -f "$(command -v rustc)")" >/dev
   for tool in "fmt rustfmt rustfmt-web" "clippy rust-clippy rust-web-clippy"; do
     read -r command packages <<<"$tool"
     cargo "$command" --version >/dev/null 2>&1 && continue
-    for p in $packages; do
-      if is_new_enough "$(candidate "$p")" "$least"; then want+=("$p"); break; fi
-    done
+    # They come from where the compiler came from, which may be the archive of security updates.
+    wants_one_of "$packages" || { with_suite security -security && wants_one_of "$packages"; } 2>/dev/null ||
+      { echo "install.sh: cargo $command is needed, and Debian's here is older than $least" >&2; exit 1; }
   done
 fi
 for p in "${want[@]}"; do
