@@ -239,7 +239,9 @@ def admitted(guest):
 def exclusive(guest):
     """The paper's policy: one node lands at a time, and all know which. What it admits lands without a copy,
     since nobody asks meanwhile; to nodes that do not land, datagrams go the ordinary way, with one copy. Two
-    nodes may open at the same moment: one withdraws, and its messages and those of its applicant fall into what the other admits, at a copy each."""
+    nodes may open at the same moment: one withdraws, and its messages and those of its applicant fall into
+    what the other admits, at a copy each. An ordinary datagram that is on its way when a node opens can lie
+    partly in separate and partly in overlapping slots: then it is lost, and counted."""
     cluster = Cluster(guest, MESH, *admission("exclusive"), layout="separate")
 
     def gone(child):
@@ -259,7 +261,8 @@ def exclusive(guest):
         **cluster.drops()
     }
     note(figures)
-    check(delivered == total["with a grant"] + total["ordinary"], "not all was delivered:", figures)
+    lost = total["with a grant"] + total["ordinary"] - delivered
+    check(lost <= min(total["opened"], figures.get("timeout", 0)), "not all was delivered:", figures)
     between = total["withdrawn"] + sum(figures.get(reason, 0) for reason in ("lost_frame", "stranger_lost"))
     check(total["with a grant"] > 0 and copied <= total["ordinary"] + between, "copied though admitted:",
           figures)
