@@ -47,7 +47,7 @@ MUTANTS = (
            r"datagrams are wrong",
            ((CLOSE, "!self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none()",
              "!self.config.accept.takes(&flow)"),
-            (STREAM, "swap_bytes(), *tag).is_some()", "swap_bytes(), *tag).is_some() || true"))),
+            (STREAM, "swap_bytes(), tag).is_some()", "swap_bytes(), tag).is_some() || true"))),
     Mutant("tag-and-checksum", "nor under the default policy", "overrun-e1000", r"datagrams are wrong",
            ((PROOF, "if *tag == TagState::Bad {", "if false && *tag == TagState::Bad {"),
             (PROOF, "TagState::Bad | TagState::Absent => false", "TagState::Bad => true,\n            TagState::Absent => false"))),

@@ -172,6 +172,12 @@ impl<S: Slots> Log<S> {
         if index >= self.frames.len() {
             return self.slots.len();
         }
+        // Nearly always: the newest frame's, which is alone.
+        if let Some(&(first, _)) = self.slots.last()
+            && first as usize == index
+        {
+            return self.slots.len() - 1;
+        }
         let place = self.slots.partition_point(|&(first, _)| (first as usize) < index);
         if let Some((first, slots)) = place.checked_sub(1).and_then(|before| self.slots.get_mut(before))
             && let Some(behind) = slots.split_behind(index - *first as usize)

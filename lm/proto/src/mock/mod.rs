@@ -100,6 +100,8 @@ pub struct Mock {
     pub strangers: Vec<Vec<u8>>,
     /// Buffers that can be taken; negative: any number.
     pub budget: isize,
+    /// Somebody looks at the clock: reads are not held against tokens, which takes longer than many of them.
+    pub is_timed: bool,
 }
 
 /// A setup for a matcher over a mock.
@@ -143,6 +145,7 @@ impl Mock {
             delivered: Vec::new(),
             strangers: Vec::new(),
             budget: -1,
+            is_timed: false,
         }
     }
 
