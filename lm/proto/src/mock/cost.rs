@@ -102,7 +102,6 @@ pub fn measure(recipe: &Recipe, setup: &Setup, enough: u64) -> Result<Cost, Stri
     let mut mock =
         Mock::new(geometry, (1400 * (geometry.full_frame().max(2048) + 102)).next_multiple_of(4096), true);
     mock.slot = slot;
-    mock.is_timed = true;
     let mut config = config(geometry, synchronous);
     config.require = require;
     config.mirror = mock.mirror();

@@ -100,8 +100,6 @@ pub struct Mock {
     pub strangers: Vec<Vec<u8>>,
     /// Buffers that can be taken; negative: any number.
     pub budget: isize,
-    /// Somebody looks at the clock: reads are not held against tokens, which takes longer than many of them.
-    pub is_timed: bool,
 }
 
 /// A setup for a matcher over a mock.
@@ -145,7 +143,6 @@ impl Mock {
             delivered: Vec::new(),
             strangers: Vec::new(),
             budget: -1,
-            is_timed: false,
         }
     }
 

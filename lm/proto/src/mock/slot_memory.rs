@@ -36,9 +36,6 @@ impl Mock {
 
     /// What may be read through a token begins in its slots, and ends where the slot above may be reached.
     fn check_token(&self, slots: &Slots, at: usize, len: usize) {
-        if self.is_timed {
-            return;
-        }
         let reach = |from: usize| {
             let held = self.owned.get(&from).or_else(|| self.owned.get(&from.checked_sub(self.mirror)?));
             from + held.map_or(0, |held| held.frame.payload_len())
