@@ -25,7 +25,7 @@ pub(crate) struct Log<S> {
     /// The tokens of their slots, oldest first, each with the index of the first frame that it is of: it is
     /// of all up to the next token's first. That of the newest has the slots of folded frames, too.
     slots: Vec<(u32, S)>,
-    /// Room for the tokens that stay when others are taken out.
+    /// Room for the tokens that stay when others are taken out; empty between two times.
     kept: Vec<(u32, S)>,
     /// Since when the frames before the run wait, one for each.
     since: Vec<Moment>,
@@ -271,16 +271,19 @@ impl<S: Slots> Log<S> {
         self.slots.drain(from..to).map(|(_, slots)| slots)
     }
 
-    /// Gives each frame to `take`, oldest first: those whose token it gives back stay.
+    /// Gives each frame from index `from` on to `take`, oldest first: those whose token it gives back stay.
     pub(crate) fn take_out(
         &mut self,
+        from: usize,
         mut take: impl FnMut(usize, Received<S>, Option<&Packet>) -> Option<S>,
     ) {
-        let (mut kept, mut known, mut waiting) = (0, 0, 0);
-        let mut header = 0;
-        let mut tokens = self.slots.drain(..);
+        let place = self.cut(from);
+        let (mut kept, mut waiting) = (from, from.min(self.since.len()));
+        let mut known = self.seen.partition_point(|&(i, _)| (i as usize) < from);
+        let mut header = known;
+        let mut tokens = self.slots.drain(place..);
         let mut rest = None;
-        for i in 0..self.frames.len() {
+        for i in from..self.frames.len() {
             let (frame, mut packet) = (self.frames[i], None);
             if let Some(&(index, p)) = self.seen.get(header)
                 && index as usize == i
@@ -311,7 +314,7 @@ impl<S: Slots> Log<S> {
             kept += 1;
         }
         drop(tokens);
-        std::mem::swap(&mut self.slots, &mut self.kept);
+        self.slots.append(&mut self.kept);
         self.frames.truncate(kept);
         self.seen.truncate(known);
         self.since.truncate(waiting);
@@ -459,12 +462,12 @@ mod tests {
                     check(&one, &left);
                     let mut other = log(folded);
                     let stays = |i: &usize| !(start..end).contains(i);
-                    other.take_out(|i, frame, _| Some(frame.slots).filter(|_| stays(&i)));
+                    other.take_out(start, |i, frame, _| Some(frame.slots).filter(|_| stays(&i)));
                     check(&other, &left);
                 }
             }
             let mut log = log(folded);
-            log.take_out(|i, frame, packet| {
+            log.take_out(0, |i, frame, packet| {
                 assert_eq!((frame.at, &frame.slots.0, packet.is_some()), (100 - i, &(i..i + 1), i % 2 == 0));
                 Some(frame.slots).filter(|_| i % 3 != 0)
             });

@@ -77,7 +77,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if found {
             // Chosen are the newest first; they are met oldest first.
             let mut next = choice.chosen.iter().rev().peekable();
-            self.log.take_out(|i, frame, _| {
+            let oldest = next.peek().map_or(0, |&&i| i);
+            self.log.take_out(oldest, |i, frame, _| {
                 if next.next_if(|&&c| c == i).is_none() {
                     return Some(frame.slots);
                 }

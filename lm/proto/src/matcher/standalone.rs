@@ -316,9 +316,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.can_afford(self.log.len()) {
             return;
         }
+        // What is older stays as it is, which nearly always is most of the log.
+        let Some(&(oldest, _)) = self.log.seen_from(0).iter().find(|(_, packet)| packet.key() == *key) else {
+            self.leave();
+            return;
+        };
         // The log is apart meanwhile, as the reassembler's work needs the rest of the matcher.
         let mut log = std::mem::replace(&mut self.log, super::Log::empty());
-        log.take_out(|_, frame, packet| match packet {
+        log.take_out(oldest as usize, |_, frame, packet| match packet {
             Some(packet) if packet.key() == *key => {
                 self.reassemble(frame.by_ref(), packet, memory);
                 memory.release(frame.slots);
