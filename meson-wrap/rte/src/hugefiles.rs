@@ -32,8 +32,16 @@ impl fmt::Display for Dead {
 
 /// Where hugepages are mounted (hugetlbfs).
 pub fn mounts() -> Vec<PathBuf> {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    mounts.lines().filter_map(mount).collect()
+    places(&fs::read_to_string("/proc/mounts").unwrap_or_default())
+}
+
+/// The mount points of hugepages in a text like `/proc/mounts`. Of two that are mounted over each other one can
+/// be seen: it counts once.
+fn places(mounts: &str) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = mounts.lines().filter_map(mount).collect();
+    places.sort();
+    places.dedup();
+    places
 }
 
 /// The mount point of a line of `/proc/mounts`, if it is one of hugepages.
@@ -138,6 +146,13 @@ mod tests {
         assert_eq!(mount("nodev /mnt/huge hugetlbfs rw,pagesize=2M 0 0"), Some("/mnt/huge".into()));
         assert_eq!(mount("tmpfs /tmp tmpfs rw 0 0"), None);
         assert_eq!(mount("hugetlbfs"), None);
+    }
+
+    #[test]
+    fn a_mount_over_another_counts_once() {
+        let mounts =
+            "a /dev/hugepages hugetlbfs rw 0 0\nb /mnt hugetlbfs rw 0 0\nc /dev/hugepages hugetlbfs rw 0 0\n";
+        assert_eq!(places(mounts), [PathBuf::from("/dev/hugepages"), "/mnt".into()]);
     }
 
     #[test]
