@@ -199,7 +199,7 @@ impl Engine {
     }
 
     /// The end of a poll that found `taken` frames.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
         self.read = match self.read {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
@@ -260,7 +260,7 @@ pub(crate) struct MatcherFeed<'a, F> {
 }
 
 impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
-    #[inline]
+    #[inline(always)]
     fn prepare(&self, burst: &Burst<'_>) {
         let matcher = &self.engine.matcher;
         match matcher.expected_ends() {
@@ -269,7 +269,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_plain(&mut self, pool: &LandingPool, burst: &mut Burst<'_>) {
         let engine = &mut *self.engine;
         engine.matcher.push_plain(burst, &mut memory!(engine, pool, &mut *self.deliver));
@@ -372,34 +372,34 @@ impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
 impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     type Slots = LandedSlots;
 
-    #[inline]
+    #[inline(always)]
     fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> &'a [u8] {
         self.pool.bytes(slots, at, len).unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
         self.pool.join(above, below)
     }
 
-    #[inline]
+    #[inline(always)]
     fn headers(&self, frame: &Frame) -> RawHeaders {
         // Zeroes are nobody's headers.
         RawHeaders::new(self.pool.raw_headers(frame.at, frame.bounce).unwrap_or_default())
     }
 
-    #[inline]
+    #[inline(always)]
     fn eight(&self, at: usize) -> Option<[u8; 8]> {
         self.pool.eight(at)
     }
 
-    #[inline]
+    #[inline(always)]
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)> {
         let [a, b, c, udp] = self.pool.front(at)?;
         Some((RawHeaders::new([a, b, c]), udp))
     }
 
-    #[inline]
+    #[inline(always)]
     fn head(&self, frame: &Frame) -> Head {
         // Zeroes are nobody's headers.
         self.pool.head(frame.at, frame.bounce).unwrap_or([0; HEAD])
@@ -410,7 +410,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         self.pool.below(newest.at, newest.bounce)
     }
 
-    #[inline]
+    #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
         match Payload::landed(self.pool, slots, payload, whole.len) {
             Ok(payload) => (self.deliver)(Message::new(whole, payload)),

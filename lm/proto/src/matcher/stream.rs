@@ -54,7 +54,7 @@ impl Template {
 
     /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one
     /// whose payload is at `lowest`.
-    #[inline]
+    #[inline(always)]
     fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
         let Some((headers, udp)) = memory.front(lowest) else { return false };
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
@@ -68,7 +68,7 @@ impl Template {
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a
     /// datagram like the one before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_stream(&self) -> bool {
         let alone = self.log.len() == 1 && self.log.run() == 0 && self.log.seen() == 0;
         alone && self.template.is_some() && !self.split && !self.gap
@@ -76,7 +76,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// Where datagrams end if the stream goes on: how many frames come before the next end, how many lie
     /// between that and the one after it, and where a last fragment's payload has its tag.
-    #[inline]
+    #[inline(always)]
     pub fn expected_ends(&self) -> Option<(usize, usize, usize)> {
         let template = self.template.as_ref()?;
         let n = usize::from(template.whole.fragments);
@@ -85,7 +85,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so,
     /// if there are more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stream<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frames: &mut F,
@@ -151,7 +151,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// Closes the run if it is a datagram like the one before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close_alike<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) -> bool {
         if !self.is_stream() {
             return false;
