@@ -3,45 +3,24 @@
 //! This program is lm-testpmd with an allocator that counts. It runs itself twice for each pair of engines,
 //! with few datagrams and with many. What many take more than few is allocated for datagrams.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../../lm/tests/counting/mod.rs"]
+mod counting;
+
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-/// Counts what is allocated.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: all is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(at, layout, len) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::ALLOCATIONS;
 
 /// Names the file that lm-testpmd's allocations are written to.
 const COUNT_TO: &str = "LM_COUNT_TO";
 const FEW: u64 = 2000;
 const MANY: u64 = 12_000;
+/// Runs with many, of which the least counts: in some, something allocates once for all. What is allocated for
+/// datagrams is allocated in each.
+const RUNS: usize = 5;
 /// What may be allocated beside: nothing that grows with time; but `ping` meets classes of round trips for
 /// the first time. One allocation a datagram of one of the five sizes would be 2000.
 const BESIDE: u64 = 20;
@@ -104,11 +83,21 @@ fn main() -> ExitCode {
     }
     let (dir, mut failed) = (directory(), 0);
     for (first, second) in [("ping", "echo"), ("tx", "rx")] {
-        let (few, many) = (pair(&dir, first, second, FEW), pair(&dir, first, second, MANY));
-        for (i, engine) in [first, second].into_iter().enumerate() {
-            let more = many[i].saturating_sub(few[i]);
+        let few = pair(&dir, first, second, FEW);
+        let most = |engine| if engine == "ping" { CLASSES } else { BESIDE };
+        let mut more = [u64::MAX; 2];
+        for _ in 0..RUNS {
+            let many = pair(&dir, first, second, MANY);
+            for i in 0..2 {
+                more[i] = more[i].min(many[i].saturating_sub(few[i]));
+            }
+            if more[0] <= most(first) && more[1] <= most(second) {
+                break;
+            }
+        }
+        for (engine, more) in [first, second].into_iter().zip(more) {
             println!("test {engine}: {more} allocations for {} datagrams", MANY - FEW);
-            failed += u32::from(more > if engine == "ping" { CLASSES } else { BESIDE });
+            failed += u32::from(more > most(engine));
         }
     }
     let _ = fs::remove_dir_all(&dir);

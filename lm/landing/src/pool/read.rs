@@ -1,8 +1,8 @@
 //! Reading what landed.
 //!
 //! A device may be writing the bytes around a frame at any time. So what may change is copied out word by
-//! word, from wherever in the region or the bounce slots. Only what nobody writes is borrowed: payload, by
-//! whoever has the token of its slots.
+//! word, from wherever in the region or the bounce slots. Only what nobody writes is borrowed: payload, through
+//! the token of its slots.
 
 use std::ptr;
 
