@@ -1,6 +1,6 @@
-//! LM's programs: lm-testpmd and lm-netpipe, command lines and reports on top of `lm-node`.
+//! LM's programs: lm-testpmd, lm-netpipe and lmd, command lines and reports on top of `lm-node`.
 //!
-//! What both are made of, in the order in which a run meets it:
+//! What they are made of, in the order in which a run meets it:
 //!
 //! - `start`: the command line is split and parsed, EAL starts in silence, and a failure is one line;
 //!   `port_options`, `parse`: options and their values;
@@ -14,7 +14,7 @@
 //! - `histogram`, `engine_tally`, `message_log`: what was done; `writer`: writes it to files, beside
 //!   threads that must not wait.
 //!
-//! The programs are `netpipe` and `testpmd`.
+//! The programs are `lmd`, `netpipe` and `testpmd`.
 #![forbid(unsafe_code)]
 
 mod ac_policy;
@@ -26,6 +26,7 @@ mod explain;
 mod file_uses;
 mod histogram;
 mod key_file;
+mod lmd;
 mod logging;
 mod message_log;
 mod netpipe;
@@ -45,6 +46,11 @@ use std::process::ExitCode;
 /// lm-testpmd.
 pub fn testpmd() -> ExitCode {
     testpmd::main()
+}
+
+/// lmd.
+pub fn lmd() -> ExitCode {
+    lmd::main()
 }
 
 /// lm-netpipe.

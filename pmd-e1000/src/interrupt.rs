@@ -36,10 +36,22 @@ pub(crate) enum Wake {
 /// # Errors
 /// Why they can't, and what to do.
 pub(crate) fn wake(info: &PortInfo) -> Result<Wake, String> {
-    let dir = Path::new("/sys/bus/pci/devices").join(&info.device);
+    wake_by(&info.driver, &info.device)
+}
+
+/// Whether the receive queues of a device with this driver can wake a thread, before it is opened.
+///
+/// # Errors
+/// Why they can't, and what to do.
+pub fn can_interrupt(driver: &str, device: &str) -> Result<(), String> {
+    wake_by(driver, device).map(drop)
+}
+
+fn wake_by(driver: &str, device: &str) -> Result<Wake, String> {
+    let dir = Path::new("/sys/bus/pci/devices").join(device);
     let bound = fs::read_link(dir.join("driver")).ok();
     let bound = bound.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    wake_of(&info.driver, bound.as_deref().unwrap_or("nothing"), &dir)
+    wake_of(driver, bound.as_deref().unwrap_or("nothing"), &dir)
 }
 
 fn wake_of(driver: &str, bound: &str, dir: &Path) -> Result<Wake, String> {

@@ -45,4 +45,5 @@ mod rules;
 pub mod steer;
 pub mod timestamps;
 
+pub use interrupt::can_interrupt;
 pub use port::{LandingPort, PortError, PortSetup, Queues};

@@ -413,14 +413,16 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
         match Payload::landed(self.pool, slots, payload, whole.len) {
-            Ok(payload) => (self.deliver)(Message::new(whole, payload)),
+            Ok(payload) => (self.deliver)(Message::new(whole, payload).behind(self.strangers.frames.len())),
             Err(slots) => self.lose(&whole, slots),
         }
     }
 
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
         match Payload::copied(buf, start, whole.len) {
-            Some(payload) => (self.deliver)(Message::new(whole, payload)),
+            Some(payload) => {
+                (self.deliver)(Message::new(whole, payload).behind(self.strangers.frames.len()));
+            }
             None => self.lost.lose(&whole, true),
         }
     }

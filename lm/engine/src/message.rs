@@ -19,11 +19,24 @@ use lm_proto::wire::Flow;
 pub struct Message {
     whole: Whole,
     payload: Payload,
+    /// Frames that are not LM's that came before it in its poll.
+    behind: usize,
 }
 
 impl Message {
     pub(crate) fn new(whole: Whole, payload: Payload) -> Self {
-        Self { whole, payload }
+        Self { whole, payload, behind: 0 }
+    }
+
+    /// The same, behind so many frames that are not LM's.
+    pub(crate) fn behind(self, behind: usize) -> Self {
+        Self { behind, ..self }
+    }
+
+    /// How many frames that are not LM's waited to be taken when it became whole: those came before it, and
+    /// the others after it.
+    pub fn strangers_before(&self) -> usize {
+        self.behind
     }
 
     /// Who sent it.
@@ -102,8 +115,8 @@ impl Message {
     /// # Errors
     /// The message, if the pool is empty, or if it lies across a break that devices can't cross.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
-        let whole = self.whole;
-        self.payload.into_mbuf(pool).map_err(|payload| Self { whole, payload })
+        let Self { whole, payload, behind } = self;
+        payload.into_mbuf(pool).map_err(|payload| Self { whole, payload, behind })
     }
 
     pub(crate) fn into_parts(self) -> (Whole, Payload) {

@@ -37,6 +37,9 @@ pub struct PortConfig {
     pub checksum: ChecksumMode,
     /// What proves that a datagram is whole.
     pub require: Require,
+    /// Whether only what came in several fragments is a message. Everything else is handed out as the frame
+    /// that it came in ([`Link::exchange`](crate::Link::exchange)).
+    pub only_fragmented: bool,
     /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,
     /// How slots are laid. `None`: overlapping where the device allows it.
@@ -95,6 +98,7 @@ impl PortConfig {
             mtu: 1500,
             checksum: ChecksumMode::Full,
             require: Require::default(),
+            only_fragmented: false,
             reassembly: 64,
             layout: None,
             assume_ordered: false,

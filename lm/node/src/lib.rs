@@ -42,5 +42,5 @@ pub mod receive_mode;
 pub mod tally;
 
 pub use config::{AdmissionConfig, Identity, PortConfig};
-pub use link::{Link, Outlet, SentFrom};
+pub use link::{Arrival, Link, Outlet, SentFrom};
 pub use port::NodePort;

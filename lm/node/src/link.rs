@@ -15,6 +15,7 @@ use lm_engine::{Message, Receiver, SendBuffer, Sender, Unsent, WouldBlock};
 use lm_proto::alf::Ends;
 use lm_proto::neighbours::ArpCounters;
 use lm_proto::wire::{BROADCAST, Flow, Mac};
+use rte::Mbuf;
 use rte::port::{MacAddr, PortId, RxInterrupt};
 
 use crate::admission::frames::{control_flow, control_payload, flush_frame};
@@ -37,6 +38,16 @@ pub struct Link {
     pub outlet: Outlet,
     /// The interrupts of its receive queues. Empty unless the loop may sleep.
     pub interrupts: Vec<RxInterrupt>,
+    /// Messages of a poll; empty between two polls.
+    arrived: Vec<Message>,
+}
+
+/// What [`Link::exchange`] gives out.
+pub enum Arrival {
+    /// A datagram that became whole.
+    Message(Message),
+    /// A frame as it came.
+    Frame(Mbuf),
 }
 
 /// The sending half of a link.
@@ -81,7 +92,7 @@ impl Link {
         interrupts: Vec<RxInterrupt>,
         port: PortId,
     ) -> Self {
-        Self { port, receivers, ordinary, outlet, interrupts }
+        Self { port, receivers, ordinary, outlet, interrupts, arrived: Vec::new() }
     }
 
     /// Polls each queue once, for at most `burst` frames, and gives each datagram that became whole to
@@ -144,6 +155,33 @@ impl Link {
         outlet.ask_neighbours(now);
         // Urgent frames may have waited for room in the queue.
         outlet.sender.flush();
+        frames
+    }
+
+    /// Polls each landing queue once, as [`Link::receive`] does, for somebody who is the node's whole network
+    /// stack, such as a kernel: all that came is given out, in order, ARP too, and nothing is answered here.
+    /// A queue of ordinary frames and admission control are not looked at. Returns how many frames came.
+    #[inline]
+    pub fn exchange(&mut self, burst: usize, mut each: impl FnMut(Arrival)) -> usize {
+        let mut frames = 0;
+        for receiver in &mut self.receivers {
+            let arrived = &mut self.arrived;
+            frames += receiver.receive(burst, |message| arrived.push(message));
+            let mut taken = 0;
+            for message in arrived.drain(..) {
+                while taken < message.strangers_before()
+                    && let Some(frame) = receiver.next_stranger()
+                {
+                    each(Arrival::Frame(frame));
+                    taken += 1;
+                }
+                each(Arrival::Message(message));
+            }
+            while let Some(frame) = receiver.next_stranger() {
+                each(Arrival::Frame(frame));
+            }
+        }
+        self.outlet.sender.flush();
         frames
     }
 

@@ -16,6 +16,7 @@ use lm_engine::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig};
 use lm_landing::device::Allowed;
 use lm_landing::{LandingPool, SendPool, SlotLayout};
 use lm_proto::layout::Geometry;
+use lm_proto::policy::Accept;
 use lm_proto::reassembler::Limits;
 use lm_proto::wire::Mac;
 use pmd_e1000::device::arguments;
@@ -234,6 +235,7 @@ impl NodePort {
         ReceiverConfig {
             geometry: self.geometry,
             require: config.require,
+            accept: Accept { fragmented: config.only_fragmented, ..Accept::default() },
             limits: Limits { datagrams: config.reassembly.into(), ..Limits::default() },
             strangers: Some(self.strangers.clone()),
             ..ReceiverConfig::default()

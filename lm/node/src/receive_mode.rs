@@ -12,9 +12,10 @@
 //! polls.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use rte::port::{RxInterrupt, wait};
+use rte::port::{RxInterrupt, wait_for};
 
 /// How a loop that finds nothing passes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,11 @@ pub trait Sleeper {
     /// The interrupts of all its queues.
     fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt>;
 
+    /// What wakes it besides: files that can be read then. None unless somebody says so.
+    fn files(&self) -> impl Iterator<Item = RawFd> {
+        std::iter::empty()
+    }
+
     /// Takes one turn. Returns how much it found.
     fn look(&mut self) -> usize;
 }
@@ -111,7 +117,8 @@ fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
     }
     let mut found = sleeper.look();
     if found == 0 {
-        wait(sleeper.interrupts(), most)?;
+        let files: Vec<_> = sleeper.files().collect();
+        wait_for(sleeper.interrupts(), &files, most)?;
         found = sleeper.look();
     }
     for interrupt in sleeper.interrupts() {

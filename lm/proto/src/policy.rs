@@ -53,6 +53,9 @@ pub struct Accept {
     pub address: Option<u32>,
     /// Only this destination port.
     pub port: Option<u16>,
+    /// Only what came in several fragments. A datagram in one frame is handed out as that frame, its headers
+    /// with it, unless it landed where they are overwritten.
+    pub fragmented: bool,
 }
 
 impl Accept {

@@ -82,6 +82,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         match kind {
+            Kind::Single(_) if self.config.accept.fragmented => self.hand_out(frame.by_ref(), head, memory),
             Kind::Single(packet) => return self.single(frame, &packet, head, memory),
             Kind::Fragment(packet) => {
                 if frame.slot == Slot::Separate {
@@ -105,6 +106,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         match classify_bytes(bytes, bytes.len()) {
+            Kind::Single(_) if self.config.accept.fragmented => self.hand_out_bytes(bytes, memory),
             Kind::Single(packet) => {
                 let start = (HEADERS + packet.skew).min(bytes.len());
                 let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];

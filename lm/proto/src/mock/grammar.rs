@@ -101,8 +101,8 @@ fn setup(random: &mut Random) -> Case {
         _ => Require::default(),
     };
     let accept = match random.below(12) {
-        0 => Accept { address: None, port: Some(9000) },
-        1 => Accept { address: Some(0x0a00_00fe), port: None },
+        0 => Accept { port: Some(9000), ..Accept::default() },
+        1 => Accept { address: Some(0x0a00_00fe), ..Accept::default() },
         _ => Accept::default(),
     };
     let synchronous = random.once_in(2);

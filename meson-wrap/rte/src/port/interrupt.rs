@@ -3,7 +3,7 @@
 //! The order that loses no frame, as in DPDK's l3fwd-power: [`enable`](RxInterrupt::enable), poll the queue
 //! once more, and only if that found nothing [`wait`]; then [`disable`](RxInterrupt::disable) and poll.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{error, fmt, io, ptr};
@@ -116,11 +116,22 @@ pub fn wait<'a>(
     interrupts: impl IntoIterator<Item = &'a mut RxInterrupt>,
     most: Duration,
 ) -> Result<usize, io::Error> {
+    wait_for(interrupts, &[], most)
+}
+
+/// The same, and the sleep ends, too, when one of these files can be read. A number of no open file ends it
+/// at once.
+///
+/// # Errors
+/// What ppoll(2) says.
+pub fn wait_for<'a>(
+    interrupts: impl IntoIterator<Item = &'a mut RxInterrupt>,
+    files: &[RawFd],
+    most: Duration,
+) -> Result<usize, io::Error> {
     let mut interrupts: Vec<_> = interrupts.into_iter().collect();
-    let mut polled: Vec<_> = interrupts
-        .iter()
-        .map(|one| libc::pollfd { fd: one.epoll.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
+    let polled = interrupts.iter().map(|one| one.epoll.as_raw_fd()).chain(files.iter().copied());
+    let mut polled: Vec<_> = polled.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     let seconds = libc::time_t::try_from(most.as_secs()).unwrap_or(libc::time_t::MAX);
     let limit = libc::timespec { tv_sec: seconds, tv_nsec: most.subsec_nanos().into() };
     // SAFETY: the array has as many entries as is said, and lives; the limit, too; no signal mask is given.

@@ -19,7 +19,7 @@ use std::{error, fmt};
 pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, TxConf};
 pub use self::flow::{FlowError, FlowRule};
 pub use self::info::{DescLimits, PortInfo, rx_offloads_of};
-pub use self::interrupt::{InterruptError, RxInterrupt, wait};
+pub use self::interrupt::{InterruptError, RxInterrupt, wait, wait_for};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::status::{Link, MacAddr, PortError, PortStats};
 use crate::eal::settle_interrupts;

@@ -1,0 +1,174 @@
+//! [`Pairing`]: the two pieces of a datagram that is longer than the kernel's interface takes.
+//!
+//! Linux caps the MTU of a route at 65,520, so a datagram of more than 65,492 bytes of payload comes in two
+//! IPv4 fragments: 65,496 bytes, and up to 19 more. On the wire they would each be cut for themselves, and a
+//! loss of one of the two, such as to a full queue of the interface, would leave the other to wait at its
+//! receiver for half a minute. So they are put together first, and leave together or not at all.
+
+use lm_proto::checksum::header;
+use lm_proto::wire::MAX_IP_PAYLOAD;
+
+use crate::view::{Ipv4View, put16};
+
+/// Where the kernel cuts: the largest multiple of 8 that fits a route's MTU behind a header of 20 bytes.
+pub const SEAM: usize = (65_520 - 20) & !7;
+/// First pieces that may wait at once. Several CPUs may each be in the midst of a datagram.
+const WAITING: usize = 16;
+/// How long a first piece waits, in ns. The kernel gives both at one go.
+const PATIENCE: u64 = 100_000_000;
+
+/// What becomes of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Paired {
+    /// It is no piece of such a datagram.
+    No,
+    /// It is kept until the other one comes.
+    Kept,
+    /// Both are here: the whole datagram in one frame.
+    Whole(Vec<u8>),
+    /// It is a second piece, and the first one was lost.
+    Lone,
+}
+
+/// First pieces that wait.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    waiting: Vec<(Ipv4View, Vec<u8>, u64)>,
+    lost: u64,
+}
+
+impl Pairing {
+    /// The most memory that it takes.
+    pub const MEMORY: usize = WAITING * (MAX_IP_PAYLOAD + 128);
+
+    /// First pieces whose other one never came.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Takes a frame of the kernel's at a time in ns. `ip` is what its header says.
+    pub fn take(&mut self, frame: &[u8], ip: &Ipv4View, now: u64) -> Paired {
+        let len = ip.end - ip.payload;
+        if ip.more && ip.offset == 0 && len == SEAM {
+            self.expire(now);
+            // The kernel gives the pieces of datagrams with the same identification one after the other.
+            self.forget(|other| is_same(other, ip));
+            if self.waiting.len() == WAITING {
+                self.waiting.remove(0);
+                self.lost += 1;
+            }
+            self.waiting.push((*ip, frame[..ip.end].to_vec(), now));
+            return Paired::Kept;
+        }
+        if ip.more || ip.offset != SEAM {
+            return Paired::No;
+        }
+        let Some(i) = self.waiting.iter().position(|(other, ..)| is_same(other, ip)) else {
+            return Paired::Lone;
+        };
+        let (first, mut whole, _) = self.waiting.remove(i);
+        let total = first.len() + len;
+        if len == 0 || total > usize::from(u16::MAX) {
+            self.lost += 1;
+            return Paired::Lone;
+        }
+        whole.extend_from_slice(&frame[ip.payload..ip.end]);
+        let head = &mut whole[first.at..first.payload];
+        put16(head, 2, total as u16);
+        put16(head, 6, 0);
+        put16(head, 10, 0);
+        let sum = header(head);
+        put16(head, 10, sum);
+        Paired::Whole(whole)
+    }
+
+    /// Gives up what has waited for too long.
+    pub fn expire(&mut self, now: u64) {
+        if !self.waiting.is_empty() {
+            self.waiting.retain(|(.., since)| {
+                let waits = now.saturating_sub(*since) < PATIENCE;
+                self.lost += u64::from(!waits);
+                waits
+            });
+        }
+    }
+
+    fn forget(&mut self, which: impl Fn(&Ipv4View) -> bool) {
+        let before = self.waiting.len();
+        self.waiting.retain(|(other, ..)| !which(other));
+        self.lost += (before - self.waiting.len()) as u64;
+    }
+}
+
+/// Whether two fragments are of one datagram (RFC 791, section 3.2).
+fn is_same(a: &Ipv4View, b: &Ipv4View) -> bool {
+    (a.src, a.dst, a.id, a.protocol, a.at) == (b.src, b.dst, b.id, b.protocol, b.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{PLAIN, ipv4, pattern};
+    use lm_proto::wire::Ipv4;
+
+    /// Both pieces of a datagram of so many bytes of IP payload.
+    fn pieces(id: u16, len: usize) -> [Vec<u8>; 2] {
+        let data = pattern(len);
+        let ip = Ipv4 { id, ..PLAIN };
+        let first = ipv4(Ipv4 { more: true, ..ip }, &data[..SEAM]);
+        [first, ipv4(Ipv4 { offset: SEAM as u32, ..ip }, &data[SEAM..])]
+    }
+
+    fn take(pairing: &mut Pairing, frame: &[u8], now: u64) -> Paired {
+        pairing.take(frame, &Ipv4View::of(frame).expect("IPv4"), now)
+    }
+
+    #[test]
+    fn both_make_one_of_every_length() {
+        let mut pairing = Pairing::default();
+        for len in SEAM + 1..=MAX_IP_PAYLOAD {
+            let [first, second] = pieces(5, len);
+            assert_eq!(take(&mut pairing, &first, 0), Paired::Kept);
+            let whole = ipv4(Ipv4 { id: 5, ..PLAIN }, &pattern(len));
+            assert_eq!(take(&mut pairing, &second, 0), Paired::Whole(whole), "{len}");
+        }
+        assert_eq!((pairing.waiting.len(), pairing.lost()), (0, 0));
+    }
+
+    #[test]
+    fn a_second_piece_alone_does_not_leave() {
+        let mut pairing = Pairing::default();
+        let [first, second] = pieces(5, MAX_IP_PAYLOAD);
+        assert_eq!(take(&mut pairing, &second, 0), Paired::Lone);
+        assert_eq!(take(&mut pairing, &first, 0), Paired::Kept);
+        let [_, other] = pieces(6, MAX_IP_PAYLOAD);
+        assert_eq!(take(&mut pairing, &other, 0), Paired::Lone);
+        pairing.expire(PATIENCE - 1);
+        assert_eq!(pairing.lost(), 0);
+        pairing.expire(PATIENCE);
+        assert_eq!(pairing.lost(), 1);
+        assert_eq!(take(&mut pairing, &second, PATIENCE), Paired::Lone);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut pairing = Pairing::default();
+        for id in 0..100 {
+            assert_eq!(take(&mut pairing, &pieces(id, MAX_IP_PAYLOAD)[0], 0), Paired::Kept);
+        }
+        assert_eq!((pairing.waiting.len(), pairing.lost()), (WAITING, 84));
+        // The same again takes its place.
+        assert_eq!(take(&mut pairing, &pieces(99, MAX_IP_PAYLOAD)[0], 0), Paired::Kept);
+        assert_eq!((pairing.waiting.len(), pairing.lost()), (WAITING, 85));
+        assert!(matches!(take(&mut pairing, &pieces(99, MAX_IP_PAYLOAD)[1], 0), Paired::Whole(_)));
+    }
+
+    #[test]
+    fn other_fragments_are_none_of_its() {
+        let mut pairing = Pairing::default();
+        for (offset, more, len) in [(0, true, 1480), (1480, true, 1480), (1480, false, 9), (0, false, SEAM)] {
+            let frame = ipv4(Ipv4 { offset, more, ..PLAIN }, &pattern(len));
+            assert_eq!(take(&mut pairing, &frame, 0), Paired::No, "{offset} {more} {len}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! [`Daemon`]: the loop between the port and the interface.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lm_node::config::Identity;
+use lm_node::port::Client;
+use lm_node::receive_mode::{Idler, LONGEST, Sleeper};
+use lm_node::{Link, NodePort, PortConfig};
+use lm_proto::wire::Mac;
+use lm_tap::Tap;
+use rte::port::RxInterrupt;
+use rte::{Burst, Eal};
+
+use super::kernelward::Kernelward;
+use super::options::Options;
+use super::setup::Opened;
+use super::tally::Tally;
+use super::wireward::Wireward;
+use crate::signals;
+
+/// How often the cable is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// Turns between two looks at the clock while there is traffic.
+const PERIOD: u32 = 32;
+/// Polls in vain after which others may have the CPU.
+const YIELD: u32 = 256;
+/// The sleeps of a device that cannot interrupt: the first one, and the longest.
+const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+/// How long a peer has to take the last frames.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// A port and an interface, and what moves between them.
+pub(crate) struct Daemon {
+    port: NodePort,
+    config: PortConfig,
+    link: Option<Link>,
+    tap: Tap,
+    kernelward: Kernelward,
+    wireward: Wireward,
+    tally: Tally,
+    /// Time is counted from here.
+    began: Instant,
+    now: Instant,
+    turns: u32,
+    idler: Idler,
+    /// How long the next sleep is, where the device cannot interrupt.
+    sleep: Duration,
+    carrier: bool,
+    looked: Instant,
+}
+
+impl Daemon {
+    pub(crate) fn new(eal: &Eal, opened: Opened, options: &Options) -> Result<Self, String> {
+        let Opened { mut port, config, tap, mac, .. } = opened;
+        let socket = port.landing.info().socket;
+        let wireward = Wireward::new(eal, config.mtu, socket).map_err(|e| e.to_string())?;
+        let link = port.link.take();
+        let now = Instant::now();
+        let mtu = config.mtu;
+        let mut daemon = Self {
+            port,
+            config,
+            link,
+            tap,
+            kernelward: Kernelward::new(mac as Mac, mtu),
+            wireward,
+            tally: Tally::default(),
+            began: now,
+            now,
+            turns: 0,
+            idler: options.idler(),
+            sleep: SLEEPS[0],
+            // Whatever it was before: it is set to what is seen.
+            carrier: true,
+            looked: now,
+        };
+        daemon.set_carrier(daemon.is_up());
+        Ok(daemon)
+    }
+
+    /// The most memory that it takes beyond the port's.
+    pub(crate) fn memory() -> usize {
+        Kernelward::memory() + Wireward::memory()
+    }
+
+    /// What was done.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Moves frames until a signal comes.
+    pub(crate) fn run(&mut self, eal: &Eal) -> Result<(), String> {
+        let mut vain = 0;
+        while !signals::is_ending() {
+            if self.turn() > 0 {
+                (vain, self.sleep) = (0, SLEEPS[0]);
+                self.idler.worked();
+            } else {
+                vain += 1;
+                self.idle(vain);
+            }
+            if self.now.saturating_duration_since(self.looked) >= LOOK {
+                self.looked = self.now;
+                self.look_after(eal)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_up(&self) -> bool {
+        self.port.landing.port().link().is_ok_and(|link| link.up)
+    }
+
+    fn set_carrier(&mut self, up: bool) {
+        self.carrier = up;
+        if let Err(e) = self.tap.set_carrier(up) {
+            // While the interface is down it has none to show.
+            log::debug!("{}: {e}", self.tap.interface().name());
+        }
+    }
+
+    /// Looks at the cable. A net_memif client asks for its server once, so it is started again when that has
+    /// gone.
+    fn look_after(&mut self, eal: &Eal) -> Result<(), String> {
+        let mut up = self.is_up();
+        if !up && Client::of(&self.port.landing.info().driver, &self.arguments()) == Some(Client::Copying) {
+            self.wireward.clear(&mut self.tally);
+            self.set_carrier(false);
+            self.port.link = self.link.take();
+            self.port.stop().map_err(|e| e.to_string())?;
+            let identity = Identity::default();
+            self.port.start(eal, &self.config, &identity, signals::is_ending).map_err(|e| e.to_string())?;
+            self.link = self.port.link.take();
+            up = self.is_up();
+        }
+        if up != self.carrier {
+            self.set_carrier(up);
+        }
+        let ns = self.ns();
+        self.kernelward.expire(ns, &mut self.tally);
+        Ok(())
+    }
+
+    fn arguments(&self) -> String {
+        pmd_e1000::device::arguments(self.port.id())
+    }
+
+    fn ns(&self) -> u64 {
+        self.now.saturating_duration_since(self.began).as_nanos() as u64
+    }
+
+    /// Moves what there is, both ways. Returns how much that was.
+    fn turn(&mut self) -> usize {
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(PERIOD) {
+            self.now = Instant::now();
+        }
+        let now = self.ns();
+        let Self { link, tap, kernelward, wireward, tally, config, carrier, .. } = self;
+        let Some(link) = link else { return 0 };
+        let found = link.exchange(config.burst.into(), |arrival| kernelward.take(arrival, tap, now, tally));
+        if *carrier {
+            found + wireward.turn(tap, &mut link.outlet.sender, now, tally)
+        } else {
+            wireward.clear(tally);
+            found
+        }
+    }
+
+    /// Passes the time after so many turns that found nothing.
+    fn idle(&mut self, vain: u32) {
+        self.now = Instant::now();
+        if self.idler.polls() {
+            if vain.is_multiple_of(YIELD) {
+                thread::yield_now();
+            }
+            return;
+        }
+        let busy = self.carrier && (self.wireward.is_waiting() || self.link.as_mut().is_some_and(is_busy));
+        if busy {
+            return;
+        }
+        let interrupts = self.link.as_ref().is_some_and(|link| !link.interrupts.is_empty());
+        let most = if interrupts { LONGEST } else { self.sleep };
+        let (mut idler, now) = (self.idler, self.now);
+        let found = idler.sleep(self, now, most);
+        self.idler = idler;
+        if found == 0 && !interrupts {
+            self.sleep = (2 * self.sleep).min(SLEEPS[1]);
+        }
+    }
+
+    /// Stops the port. The interface stays.
+    pub(crate) fn close(mut self) {
+        self.wireward.clear(&mut self.tally);
+        let Some(mut link) = self.link.take() else { return };
+        link.outlet.sender.flush();
+        thread::sleep(LINGER);
+        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        link.outlet.sender.queue().send(&mut Burst::<1>::new());
+        self.port.link = Some(link);
+        if let Err(e) = self.port.stop() {
+            log::warn!("{e}");
+        }
+    }
+}
+
+/// Whether received frames wait for the rest of their datagram, or sent ones for room.
+fn is_busy(link: &mut Link) -> bool {
+    link.receivers.iter().any(|receiver| receiver.waiting() > 0) || link.outlet.sender.flush() > 0
+}
+
+impl Sleeper for Daemon {
+    fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt> {
+        self.link.iter_mut().flat_map(|link| &mut link.interrupts)
+    }
+
+    fn files(&self) -> impl Iterator<Item = RawFd> {
+        // Of an interface that is down, or whose cable is pulled, nothing is read, so it would end each sleep at
+        // once.
+        (self.carrier && !self.wireward.is_deaf()).then(|| self.tap.as_fd().as_raw_fd()).into_iter()
+    }
+
+    fn look(&mut self) -> usize {
+        self.turn()
+    }
+}

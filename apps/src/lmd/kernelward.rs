@@ -1,0 +1,168 @@
+//! [`Kernelward`]: what came from the wire, to the kernel.
+//!
+//! A datagram is one write, by the parts that it lies in. Everything else is written as the frame that it
+//! came in, but for fragments of other protocols than UDP, which are put together here.
+
+use std::io::IoSlice;
+
+use lm_crossing::inward::{self, Service};
+use lm_crossing::mss;
+use lm_crossing::view::Ipv4View;
+use lm_crossing::virtio::{self, Header};
+use lm_engine::Message;
+use lm_node::Arrival;
+use lm_proto::checksum;
+use lm_proto::reassembler::{Fragment, Key, Limits, Outcome, Reassembler, Store};
+use lm_proto::wire::Mac;
+use lm_tap::Tap;
+use rte::Mbuf;
+
+use super::tally::Tally;
+
+/// Packets of other protocols that are put together at once.
+const OTHERS: usize = 16;
+/// Parts of a datagram that are written where they lie. One that lies in more is copied together first.
+const PARTS: usize = 128;
+/// What is said of a datagram whose headers were overwritten by what landed.
+const SERVICE: Service = Service { tos: 0, ttl: 64 };
+
+/// Buffers for packets of other protocols.
+#[derive(Default)]
+struct Buffers(Vec<Vec<u8>>);
+
+impl Store for Buffers {
+    type Buf = Vec<u8>;
+    fn take(&mut self) -> Option<Vec<u8>> {
+        Some(self.0.pop().unwrap_or_else(|| vec![0; 1 << 16]))
+    }
+    fn give(&mut self, buf: Vec<u8>) {
+        if self.0.len() < OTHERS {
+            self.0.push(buf);
+        }
+    }
+}
+
+/// The way to the kernel.
+pub(crate) struct Kernelward {
+    mac: Mac,
+    mtu: u16,
+    others: Reassembler<Vec<u8>>,
+    buffers: Buffers,
+    /// Where a packet of another protocol gets its headers.
+    frame: Vec<u8>,
+    id: u16,
+}
+
+impl Kernelward {
+    /// For an interface with this MAC address, from a wire with this MTU.
+    pub(crate) fn new(mac: Mac, mtu: u16) -> Self {
+        let limits = Limits { datagrams: OTHERS, ..Limits::default() };
+        Self {
+            mac,
+            mtu,
+            others: Reassembler::new(limits),
+            buffers: Buffers::default(),
+            frame: Vec::new(),
+            id: 0,
+        }
+    }
+
+    /// The most memory that it takes.
+    pub(crate) fn memory() -> usize {
+        (2 * OTHERS) << 16
+    }
+
+    /// Gives the kernel what came, at a time in ns.
+    pub(crate) fn take(&mut self, arrival: Arrival, tap: &Tap, now: u64, tally: &mut Tally) {
+        match arrival {
+            Arrival::Message(message) => self.message(message, tap, tally),
+            Arrival::Frame(frame) => self.frame(frame, tap, now, tally),
+        }
+    }
+
+    fn message(&mut self, mut message: Message, tap: &Tap, tally: &mut Tally) {
+        // Identifications of whole datagrams mean nothing (RFC 6864), but programs may show them.
+        self.id = self.id.wrapping_add(1);
+        let headers = inward::headers(&message.flow(), SERVICE, self.mac, self.id, message.len());
+        if message.pieces().len() >= PARTS {
+            message.contiguous();
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        parts[0] = IoSlice::new(&headers);
+        let mut n = 1;
+        for (part, piece) in parts[1..].iter_mut().zip(message.pieces()) {
+            *part = IoSlice::new(piece);
+            n += 1;
+        }
+        if write(tap, &parts[..n], tally) {
+            tally.whole += 1;
+        }
+    }
+
+    fn frame(&mut self, mut frame: Mbuf, tap: &Tap, now: u64, tally: &mut Tally) {
+        if let Some(ip) = Ipv4View::of(frame.data()).filter(Ipv4View::is_fragment) {
+            return self.fragment(frame.data(), &ip, tap, now, tally);
+        }
+        if let Some(data) = frame.data_mut() {
+            tally.clamped += u64::from(mss::clamp(data, self.mtu, false));
+        }
+        let none = Header::default().bytes();
+        if write(tap, &[IoSlice::new(&none), IoSlice::new(frame.data())], tally) {
+            tally.frames += 1;
+        }
+    }
+
+    fn fragment(&mut self, frame: &[u8], ip: &Ipv4View, tap: &Tap, now: u64, tally: &mut Tally) {
+        let Ipv4View { src, dst, id, protocol, .. } = *ip;
+        if checksum::header(&frame[ip.at..ip.payload]) != 0 {
+            tally.fragments_lost += 1;
+            return;
+        }
+        let data = &frame[ip.payload..ip.end];
+        let fragment = Fragment { offset: ip.offset as u32, more: ip.more, ecn: ip.tos & 3, data };
+        let key = Key { src, dst, id, protocol };
+        match self.others.insert(now, key, fragment, &mut self.buffers) {
+            Outcome::Pending | Outcome::Duplicate => {}
+            Outcome::Dropped(_) => tally.fragments_lost += 1,
+            Outcome::Whole(whole) => {
+                // The header of the fragment that made it whole, but for what tells of its place.
+                self.frame.clear();
+                self.frame.extend_from_slice(&Header::default().bytes());
+                self.frame.extend_from_slice(&frame[..ip.at + 20]);
+                let at = virtio::LEN + ip.at;
+                let header = &mut self.frame[at..];
+                header[0] = 0x45;
+                header[2..4].copy_from_slice(&((20 + whole.len) as u16).to_be_bytes());
+                header[6..8].fill(0);
+                header[10..12].fill(0);
+                let sum = checksum::header(header);
+                header[10..12].copy_from_slice(&sum.to_be_bytes());
+                let parts = [IoSlice::new(&self.frame), IoSlice::new(&whole.buf[..whole.len])];
+                if write(tap, &parts, tally) {
+                    tally.other_whole += 1;
+                }
+                self.buffers.give(whole.buf);
+            }
+        }
+    }
+
+    /// Gives up what has waited for too long.
+    pub(crate) fn expire(&mut self, now: u64, tally: &mut Tally) {
+        self.others.expire(now, &mut self.buffers, |_, _| tally.fragments_lost += 1);
+    }
+}
+
+/// Writes a frame. The kernel never makes us wait: what it has no room for is lost, and counted.
+fn write(tap: &Tap, parts: &[IoSlice<'_>], tally: &mut Tally) -> bool {
+    match tap.write(parts) {
+        Ok(()) => true,
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            tally.down += 1;
+            false
+        }
+        Err(_) => {
+            tally.refused += 1;
+            false
+        }
+    }
+}

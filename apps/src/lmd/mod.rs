@@ -1,0 +1,61 @@
+//! lmd: a DPDK port as an interface of the kernel's, on which datagrams are whole.
+//!
+//! The modules in the order of a run:
+//!
+//! - [`options`]: the command line;
+//! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
+//! - [`daemon`]: the loop between the two;
+//! - [`kernelward`]: what came from the wire, to the kernel; [`wireward`]: what the kernel sends, to the wire;
+//! - [`tally`]: what was done, and what was lost and why.
+//!
+//! What becomes of a frame is decided in the crate `lm-crossing`; `lm-tap` has the interface. Exit codes are
+//! lm-testpmd's.
+
+mod daemon;
+mod kernelward;
+mod options;
+mod setup;
+mod tally;
+mod wireward;
+
+use std::process::ExitCode;
+
+use self::daemon::Daemon;
+use self::options::Options;
+use crate::console::say;
+use crate::start::{self, Failure};
+use crate::{logging, signals};
+
+const NAME: &str = "lmd";
+
+/// The program.
+pub(crate) fn main() -> ExitCode {
+    start::run(NAME, begin)
+}
+
+/// Reads the command line, opens the port and the interface, and moves frames until a signal comes.
+fn begin(args: &[String]) -> Result<(), Failure> {
+    let Some((eal_args, options)) = start::options(NAME, args, Options::of)? else { return Ok(()) };
+    logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
+    let flaws = start::look(eal_args, None)?;
+    signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
+    // What cannot be had without rights is found missing before EAL touches a card.
+    let tap = setup::tap(&options)?;
+    let eal = start::eal(NAME, eal_args)?;
+    let opened = setup::port(&eal, &options).and_then(|port| setup::keep(tap, port, &options));
+    let opened = opened.map_err(|why| {
+        let told = logging::complaints();
+        if told.is_empty() { why } else { format!("{why}: {told}") }
+    })?;
+    logging::release();
+    opened.said.iter().for_each(|line| say!("{line}"));
+    let mut daemon = Daemon::new(&eal, opened, &options)?;
+    let ended = daemon.run(&eal);
+    daemon.tally().lines().iter().for_each(|line| say!("{line}"));
+    daemon.close();
+    if let Err((_, e)) = eal.cleanup() {
+        log::warn!("{e}");
+    }
+    ended.map_err(|why| Failure::Failed(vec![why]))?;
+    flaws.into_result()
+}

@@ -1,0 +1,93 @@
+//! The port and the interface, opened. Nothing stays changed unless both are there.
+
+use lm_node::NodePort;
+use lm_node::config::{Identity, PortConfig};
+use lm_proto::wire::Mac;
+use lm_tap::Tap;
+use lm_tap::tap::CHECKSUMS;
+use pmd_e1000::can_interrupt;
+use rte::Eal;
+use rte::port::{MacAddr, PortId};
+
+use super::daemon::Daemon;
+use super::options::Options;
+use crate::explain::{explain_open, explain_start};
+use crate::port_options::Mode;
+use crate::signals;
+
+/// The MTU of the interface: the largest that a TAP takes.
+const MTU: u32 = 65_521;
+
+/// A started port, and the interface that programs see.
+pub(crate) struct Opened {
+    pub(crate) port: NodePort,
+    pub(crate) config: PortConfig,
+    pub(crate) tap: Tap,
+    pub(crate) mac: Mac,
+    /// Lines for people.
+    pub(crate) said: Vec<String>,
+}
+
+/// Makes the interface or attaches to it; it does not outlive this program yet.
+pub(crate) fn tap(options: &Options) -> Result<Tap, String> {
+    Tap::open(&options.interface).map_err(|e| format!("--interface={}: {e}", options.interface))
+}
+
+/// Opens and starts the one port that EAL has.
+pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig), String> {
+    let ports: Vec<PortId> = rte::port::ports(eal).collect();
+    let [id] = ports[..] else {
+        let what = if ports.is_empty() { "EAL has no port" } else { "EAL has several ports" };
+        return Err(format!("{what}: give it one, by -a PCI or --vdev"));
+    };
+    let mut config = options.config();
+    let (driver, device) = (rte::port::driver_of(eal, id), rte::port::name_of(eal, id));
+    if let Err(why) = can_interrupt(&driver.unwrap_or_default(), &device.unwrap_or_default()) {
+        config.interrupts = false;
+        log::debug!("port {id} is looked at now and then: {why}");
+    }
+    let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
+    port.start(eal, &config, &Identity::default(), signals::is_ending)
+        .map_err(|e| explain_start(&e, &config))?;
+    Ok((port, config))
+}
+
+/// Sets the interface up for this port. From here on it stays.
+pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) -> Result<Opened, String> {
+    let (port, config) = port;
+    let mac = options.mac.unwrap_or(port.landing.info().mac.0);
+    let interface = tap.interface();
+    let name = interface.name().to_owned();
+    let failed = |what: &str| {
+        let name = name.clone();
+        let what = what.to_owned();
+        move |e: std::io::Error| format!("{name}: its {what} cannot be set: {e}")
+    };
+    if interface.mac().ok() != Some(mac) {
+        interface.set_mac(mac).map_err(failed("MAC address"))?;
+    }
+    if interface.mtu().ok() != Some(MTU) {
+        interface.set_mtu(MTU).map_err(failed("MTU"))?;
+    }
+    tap.set_offloads(CHECKSUMS).map_err(failed("offloads"))?;
+    interface.set_ipv6_mtu(options.mtu.into()).map_err(failed("IPv6 MTU"))?;
+    tap.keep().map_err(failed("owner"))?;
+    interface.set_up().map_err(failed("state"))?;
+    let driver = port.landing.info().driver.clone();
+    let state = if tap.is_new() { "made" } else { "found, and kept as it was" };
+    let mut said = vec![
+        format!("{name}: {state}, MAC {}, MTU {MTU}; the wire is {driver}, MTU {}", MacAddr(mac), config.mtu),
+        format!(
+            "memory: {}; between port and interface at most {:.1} MiB",
+            port.memory(&config),
+            Daemon::memory() as f64 / f64::from(1 << 20)
+        ),
+    ];
+    if options.rx_mode != Mode::Poll && !config.interrupts {
+        said.push(format!(
+            "{driver} cannot interrupt: without traffic it is looked at 1,000 times a second, so that a \
+             frame then waits for up to 1 ms"
+        ));
+    }
+    Ok(Opened { port, config, tap, mac, said })
+}

@@ -1,0 +1,242 @@
+//! [`Wireward`]: what the kernel sends, to the wire.
+//!
+//! One frame is read after the other, and the next one only when the wire has taken the last: what the wire
+//! does not take waits in the kernel's queue of the interface, which is bounded.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use lm_crossing::cut::cut;
+use lm_crossing::mss;
+use lm_crossing::outward::{self, Out, Wire};
+use lm_crossing::pair::{Paired, Pairing};
+use lm_crossing::too_big::{Rate, answer};
+use lm_crossing::view::Ipv4View;
+use lm_crossing::virtio::{self, Header};
+use lm_engine::{SendBuffer, Sender, WouldBlock};
+use lm_proto::alf::Ends;
+use lm_proto::wire::{FCS, VLAN};
+use lm_tap::Tap;
+use rte::mempool::{Mempool, PoolError};
+use rte::{Eal, Mbuf};
+
+use super::tally::Tally;
+
+/// mbufs for frames: those of a packet of 64 KiB that is cut, and what a ring may keep.
+const MBUFS: u32 = 2047;
+/// Frames that one turn reads.
+const TURN: usize = 32;
+/// The longest frame that is read: the longest packet behind its link header with two tags.
+const LONGEST: usize = virtio::LEN + 65_535 + 14 + 2 * VLAN;
+
+/// What waits for room on the wire.
+enum Waiting {
+    Frame(Mbuf),
+    Datagram(SendBuffer, Ends),
+}
+
+/// The way to the wire.
+pub(crate) struct Wireward {
+    wire: Wire,
+    frames: Mempool,
+    waiting: VecDeque<Waiting>,
+    pairing: Pairing,
+    rate: Rate,
+    /// Identification of the next packet that is cut here.
+    id: u16,
+    /// Where frames are read to.
+    read: Vec<u8>,
+    /// A frame for which buffers were short: it is looked at again.
+    held: Option<(Header, Vec<u8>)>,
+    /// mbufs for one packet's fragments; empty between two packets.
+    made: Vec<Mbuf>,
+    /// The interface is down, so nothing can be read.
+    is_deaf: bool,
+}
+
+impl Wireward {
+    /// For a wire with this MTU.
+    pub(crate) fn new(eal: &Eal, mtu: u16, socket: Option<u32>) -> Result<Self, PoolError> {
+        let room = 128 + mtu + (14 + 2 * VLAN + FCS) as u16;
+        let frames = Mempool::pktmbuf(eal, "lmd_frames", MBUFS, 64, 0, room, socket)?;
+        let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(Self {
+            wire: Wire { mtu },
+            frames,
+            waiting: VecDeque::new(),
+            pairing: Pairing::default(),
+            rate: Rate::default(),
+            // Not the same after each start: fragments of before may still wait somewhere.
+            id: seed.subsec_micros() as u16,
+            read: vec![0; LONGEST],
+            held: None,
+            made: Vec::new(),
+            is_deaf: false,
+        })
+    }
+
+    /// The most memory that it takes, beyond mbufs.
+    pub(crate) fn memory() -> usize {
+        Pairing::MEMORY + 2 * LONGEST
+    }
+
+    /// Whether something waits for room on the wire.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.held.is_some()
+    }
+
+    /// Whether the interface is down, as far as is known: nothing can be read from it.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.is_deaf
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&mut self, tally: &mut Tally) {
+        tally.no_link += self.waiting.len() as u64 + u64::from(self.held.is_some());
+        self.waiting.clear();
+        self.held = None;
+    }
+
+    /// Reads what the kernel sends and brings it to the wire, as far as there is room. Returns how many frames
+    /// were read.
+    pub(crate) fn turn(&mut self, tap: &Tap, sender: &mut Sender, now: u64, tally: &mut Tally) -> usize {
+        self.pairing.expire(now);
+        tally.pieces_lost = self.pairing.lost();
+        if !self.flush(sender) {
+            return 0;
+        }
+        if let Some((header, mut frame)) = self.held.take() {
+            self.take(header, &mut frame, tap, sender, now, tally);
+        }
+        let mut read = std::mem::take(&mut self.read);
+        let mut n = 0;
+        while n < TURN && !self.is_waiting() {
+            let frame = tap.read(&mut read);
+            self.is_deaf = frame.is_err();
+            let Ok(Some(len)) = frame else { break };
+            n += 1;
+            let Some(header) = Header::parse(&read[..len]) else { continue };
+            self.take(header, &mut read[virtio::LEN..len], tap, sender, now, tally);
+            self.flush(sender);
+        }
+        self.read = read;
+        n
+    }
+
+    /// Brings what waits to the wire. Returns whether all of it went.
+    fn flush(&mut self, sender: &mut Sender) -> bool {
+        while let Some(waiting) = self.waiting.pop_front() {
+            let back = match waiting {
+                Waiting::Frame(frame) => sender.send_frame(frame).err().map(Waiting::Frame),
+                Waiting::Datagram(buffer, ends) => {
+                    sender.send(buffer, &ends).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
+                }
+            };
+            if let Some(back) = back {
+                self.waiting.push_front(back);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Decides what becomes of a frame.
+    fn take(
+        &mut self,
+        header: Header,
+        frame: &mut [u8],
+        tap: &Tap,
+        sender: &mut Sender,
+        now: u64,
+        tally: &mut Tally,
+    ) {
+        match outward::outward(frame, &header, self.wire) {
+            Out::AsItIs => self.as_it_is(header, frame, tally),
+            Out::Datagram { .. } => self.datagram(header, frame, sender, tally),
+            Out::Cut(ip) => self.cut(header, frame, &ip, tally),
+            Out::Piece(ip) => match self.pairing.take(frame, &ip, now) {
+                Paired::Kept => {}
+                Paired::Whole(mut whole) => {
+                    self.take(Header::default(), &mut whole, tap, sender, now, tally);
+                }
+                Paired::Lone => tally.pieces_lost += 1,
+                Paired::No => self.cut(header, frame, &ip, tally),
+            },
+            Out::TooBig(ip) => {
+                tally.too_big += 1;
+                if self.rate.take(now)
+                    && let Some(answer) = answer(frame, &ip, self.wire.mtu)
+                {
+                    let none = Header::default().bytes();
+                    tally.told += u64::from(tap.write(&[IoSlice::new(&none), IoSlice::new(&answer)]).is_ok());
+                }
+            }
+            Out::Segments(_) | Out::Never => tally.never += 1,
+        }
+    }
+
+    /// Keeps a frame for which buffers are short.
+    fn hold(&mut self, header: Header, frame: &[u8]) {
+        self.held = Some((header, frame.to_vec()));
+    }
+
+    fn as_it_is(&mut self, header: Header, frame: &mut [u8], tally: &mut Tally) {
+        tally.clamped += u64::from(mss::clamp(frame, self.wire.mtu, header.checksum.is_some()));
+        let Some(mut mbuf) = self.frames.alloc() else { return self.hold(header, frame) };
+        let room = u16::try_from(frame.len()).ok().and_then(|len| mbuf.append(len));
+        let Some(to) = room.filter(|_| header.complete(frame)) else {
+            tally.never += 1;
+            return;
+        };
+        to.copy_from_slice(frame);
+        tally.sent += 1;
+        self.waiting.push_back(Waiting::Frame(mbuf));
+    }
+
+    fn datagram(&mut self, header: Header, frame: &[u8], sender: &mut Sender, tally: &mut Tally) {
+        let ip = Ipv4View::of(frame);
+        let Some(Out::Datagram { flow, start, end, .. }) = ip.and_then(|ip| outward::datagram(frame, &ip))
+        else {
+            tally.never += 1;
+            return;
+        };
+        let Some(mut buffer) = sender.buffer() else { return self.hold(header, frame) };
+        buffer.fill(&frame[start..end]);
+        let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
+        tally.sent_whole += 1;
+        self.waiting.push_back(Waiting::Datagram(buffer, Ends { src_mac: mac(6), dst_mac: mac(0), flow }));
+    }
+
+    fn cut(&mut self, header: Header, frame: &mut [u8], ip: &Ipv4View, tally: &mut Tally) {
+        let mtu = usize::from(self.wire.mtu);
+        let mut n = 0;
+        if !cut(frame, ip, mtu, self.id, |_, _| n += 1) || !header.complete(frame) {
+            tally.never += 1;
+            return;
+        }
+        // All of them or none: one that is missing makes the others useless.
+        if !self.frames.alloc_many(n, &mut self.made) {
+            return self.hold(Header::default(), frame);
+        }
+        let (made, waiting) = (&mut self.made, &mut self.waiting);
+        let mut whole = true;
+        let first = waiting.len();
+        cut(frame, ip, mtu, self.id, |headers, payload| {
+            let to = made.pop().and_then(|mut mbuf| {
+                let to = mbuf.append((headers.len() + payload.len()) as u16)?;
+                to[..headers.len()].copy_from_slice(headers);
+                to[headers.len()..].copy_from_slice(payload);
+                Some(mbuf)
+            });
+            whole &= to.is_some();
+            waiting.extend(to.map(Waiting::Frame));
+        });
+        if !whole {
+            waiting.truncate(first);
+            tally.never += 1;
+            return;
+        }
+        self.id = self.id.wrapping_add(1);
+        tally.sent_cut += 1;
+    }
+}
