@@ -1,6 +1,6 @@
 //! What devices still have of landing pools that are gone.
 //!
-//! A device writes into posted slots until its port is closed, whoever has dropped the pool meanwhile. So the
+//! A device writes into posted slots until its port is closed, even if the pool was dropped before. So the
 //! memory is kept until its driver has given back every mbuf, and is counted here.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 //!
-//! A receive queue asks it what a received mbuf holds, which makes a token of its slot. Whoever has the
-//! token reads the bytes (`read`), and gives the slot back or holds it (`back`). `config` is what a pool is
-//! made of, `error` why it cannot be made.
+//! A receive queue asks it what a received mbuf holds. The answer is the token of the mbuf's slot. With the
+//! token the bytes of the slot can be read (`read`). The slot is given back, or held for a message, in
+//! exchange for the token (`back`). `config` is what a pool is made of, `error` why it cannot be made.
 
 mod back;
 mod config;
@@ -199,11 +199,11 @@ impl LandingPool {
         unsafe { &mut *self.landing.0.as_ptr() }
     }
 
-    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. Whoever
-    /// follows it keeps to this: the queue is polled, its port started, stopped and closed by the thread that
-    /// has this pool (inside `lm_engine::AdoptedReceiver` or not), which is dropped after the port
-    /// was closed. If it is dropped before, its memory is kept ([`owed_by_devices`](crate::owed_by_devices)),
-    /// its mbufs for ever.
+    /// What a driver is told: for `rte_eth_rx_queue_setup` of an application with its own ports. An
+    /// application that passes it on keeps to this: the thread that has this pool (inside
+    /// `lm_engine::AdoptedReceiver` or not) polls the queue, and starts, stops and closes its port. The pool
+    /// is dropped after the port was closed. If it is dropped before, its memory is kept
+    /// ([`owed_by_devices`](crate::owed_by_devices)), and its mbufs for ever.
     pub fn as_ptr(&self) -> *mut rte_mempool {
         self.pool.as_ptr()
     }

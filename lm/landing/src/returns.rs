@@ -14,8 +14,8 @@
 //! | the pool, at its end | lists the segment as an orphan; [`heavy`]; frees it if all are back |
 //! | who sees orphans | frees those of which all are back |
 //!
-//! Either the holder sees the orphan, or whoever listed it sees the slots come back: so the last of the two
-//! frees it, and nobody before. After its last addition a holder touches nothing of the segment, nor has it a
+//! Either the holder sees the orphan, or the thread that listed it sees the slots come back. So the last of
+//! the two frees it, and nobody before. After its last addition a holder touches nothing of the segment, nor has it a
 //! reference to it that is still alive: another thread may free it at that moment.
 //!
 //! The file is compiled three times: here, with the machine's atomics; and by `tests/returns`, under the
@@ -142,7 +142,7 @@ impl Returns {
         if rest > 0 {
             count(above, rest);
         }
-        // After this, whoever looks for orphans may free the segment.
+        // After this, another thread that looks for orphans may free the segment.
         count(below, n);
         light();
     }

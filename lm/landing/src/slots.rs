@@ -1,9 +1,9 @@
 //! [`LandedSlots`]: the token of slots that frames landed in.
 //!
 //! A slot is out from the moment that a device gets it until it is given back. Once its frame is received
-//! there is exactly one token that has it. The queue makes it ([`feed`](crate::queue::feed)), and it can be moved,
-//! split and joined, never copied. Payload is read through it, and who gives the slot back or holds it gives
-//! the token away. So safe code cannot give a slot back twice, hold one that it does not have, or read what
+//! exactly one token stands for it. The queue makes the token ([`feed`](crate::queue::feed)). A token can be
+//! moved, split and joined, never copied. Payload is read by it, and giving the slot back or holding it
+//! takes the token. So safe code cannot give a slot back twice, hold one that it does not have, or read what
 //! it has given back.
 //!
 //! A token that is dropped is a slot that never comes back: its chunk is not used again as long as the pool
@@ -17,9 +17,9 @@ use lm_proto::frame::Slots;
 #[derive(Debug)]
 #[must_use = "slots that are neither released nor held never come back"]
 pub struct LandedSlots {
-    /// Where the payload of the lowest is, which was filled last.
+    /// Where the payload of the lowest is, the one that was filled last.
     lowest: usize,
-    /// From the lowest bit up: 32 bits are the number of the pool whose they are, 16 the bytes from one to
+    /// From the lowest bit up: 32 bits are the number of the pool that they belong to, 16 the bytes from one to
     /// the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
     packed: u64,
 }

@@ -5,8 +5,8 @@
 //! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
 //! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
 //!
-//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]: only
-//! the memory makes it, it is moved and never copied, and whoever hands the slot back has it no more.
+//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]. Only
+//! the memory makes tokens. A token is moved and never copied, and giving the slot back takes it away.
 
 use std::ops::Deref;
 
@@ -62,8 +62,8 @@ impl Frame {
     }
 }
 
-/// The token of slots that frames were received in: one slot, or several that lie one stride apart. Whoever
-/// has it has the slots. It is neither copied nor made anew, but by the memory that the frames landed in.
+/// The token of slots that frames were received in: one slot, or several that lie one stride apart. To have
+/// it is to have the slots. Only the memory that the frames landed in makes it, and nothing copies it.
 pub trait Slots: Sized {
     /// Keeps the `n` slots that were filled first; the others, which lie below them, if there are any.
     fn split_behind(&mut self, n: usize) -> Option<Self>;

@@ -4,9 +4,10 @@
 //! AVX-512), so nothing here is `unsafe`. The rows are spelt out per level, because the compiler left to
 //! itself finds vectors in them on no level (5 bytes a ns instead of 40).
 //!
-//! What handles rows is `inline(always)`, here and in the passes: what is not inlined into the closure that
-//! [`dispatch`] gives pulp is compiled without the level's instructions, and each of them is a call then. A
-//! frame took 3000 cycles that way instead of 105. What handles single words needs it nowhere.
+//! Functions that work on whole rows are `inline(always)`, here and in the passes. [`dispatch`] gives pulp a
+//! closure, and only that closure is compiled with the level's instructions. A function that is not inlined
+//! into it is compiled without them, and each vector operation becomes a call: a frame then took 3000 cycles
+//! instead of 105. Functions that work on single words do not need the attribute.
 
 use std::sync::OnceLock;
 
