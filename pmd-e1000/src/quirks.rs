@@ -3,6 +3,8 @@
 
 use rte::Release;
 
+use crate::devargs::{Devargs, Memif};
+
 /// Something that a driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,9 +41,31 @@ impl Quirk {
     }
 }
 
+/// Bytes of an mbuf that frames begin with, headroom included, on a port with this driver and these device
+/// arguments: `least`, or on net_memif with [`Quirk::SegmentsApart`] more than a buffer, so that a frame whose
+/// pieces are several mbufs stays in one buffer.
+pub fn header_room(least: u16, driver: &str, args: &str, dpdk: Release) -> u16 {
+    if driver != "net_memif" || !Quirk::SegmentsApart.is_in(dpdk) {
+        return least;
+    }
+    let buffer = Memif::of(&Devargs::parse(args)).bsize.saturating_add(128 + 64);
+    least.max(u16::try_from(buffer).unwrap_or(u16::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_have_more_room_than_a_buffer_of_memif_has() {
+        let room = |driver, args, dpdk| header_room(320, driver, args, dpdk);
+        assert_eq!(room("net_memif", "id=0", Release(22, 11, 0)), 320);
+        assert_eq!(room("net_e1000_igb", "", Release(24, 11, 0)), 320);
+        assert!(room("net_memif", "id=0", Release(23, 3, 0)) > 128 + 2048);
+        assert!(room("net_memif", "id=0,bsize=9014", Release(24, 11, 0)) > 128 + 9014);
+        assert_eq!(room("net_memif", "bsize=99999", Release(24, 11, 0)), u16::MAX);
+        assert_eq!(room("net_memif", "bsize=64", Release(24, 11, 0)), 320, "never less than was asked for");
+    }
 
     #[test]
     fn updates_end_what_they_mend() {

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lm_engine::sender::COPIED;
 use lm_engine::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig};
 use lm_landing::device::Allowed;
 use lm_landing::{LandingPool, SendPool, SlotLayout};
@@ -20,6 +21,7 @@ use lm_proto::policy::Accept;
 use lm_proto::reassembler::Limits;
 use lm_proto::wire::Mac;
 use pmd_e1000::device::arguments;
+use pmd_e1000::quirks::header_room;
 use pmd_e1000::{LandingPort, PortSetup, Queues};
 use rte::Eal;
 use rte::mempool::Mempool;
@@ -34,7 +36,6 @@ use crate::link::{Link, Outlet};
 use crate::ordinary::Ordinary;
 use crate::tally::{DeviceTally, PoolView, Tally};
 
-use self::client::header_room;
 pub use self::client::{Client, persist};
 pub use self::failure::{OpenError, StartPortError};
 
@@ -43,6 +44,8 @@ const SEND_BUFFERS: usize = 32;
 /// The fewest mbufs for headers. A message that is sent on takes two a frame and one more, so the number is
 /// four times what the buffers need.
 const HEADER_MBUFS: u32 = 4095;
+/// Bytes of such an mbuf, and of its headroom: a frame that is cheaper to copy fits in whole.
+const HEADER_ROOM: u16 = 128 + COPIED as u16;
 /// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
 /// smallest MTU, and for what lcores keep in their caches.
 const MORE_HEADERS: u32 = 1023;
@@ -109,7 +112,7 @@ impl NodePort {
         let socket = landing.info().socket;
         let room = config.mtu + 128 + 64;
         let n = HEADER_MBUFS.max(u32::from(landing.setup().txd) + MORE_HEADERS);
-        let head_room = header_room(&landing.info().driver, &arguments(id), Eal::release());
+        let head_room = header_room(HEADER_ROOM, &landing.info().driver, &arguments(id), Eal::release());
         let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, head_room, socket);
         let strangers =
             Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);

@@ -7,7 +7,8 @@ use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
 use lm_proto::layout::stride;
 use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
-use pmd_e1000::quirks::Quirk;
+use pmd_e1000::device::arguments;
+use pmd_e1000::quirks::header_room;
 use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
 use rte::mempool::Mempool;
 use rte::port::PortId;
@@ -33,6 +34,8 @@ const TABLE: (u32, u32) = (1024, 1);
 const WHOLE: u32 = 255;
 /// mbufs for pieces.
 const PIECES: u32 = 4095;
+/// Bytes of an mbuf for a piece's headers, and of its headroom.
+const HEADS: u16 = 256;
 /// IP and UDP.
 const FRONT: usize = IPV4 + UDP;
 /// What DPDK leaves in front of a packet.
@@ -66,8 +69,7 @@ impl Frag {
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
-        // A fragment is to stay in one of net_memif's buffers.
-        let heads = if Quirk::SegmentsApart.is_in(Eal::release()) { 128 + 2112 } else { 256 };
+        let heads = header_room(HEADS, &port.driver, &arguments(id), Eal::release());
         // net_memif's peer reads the very buffers, so its ring must not be filled to the brim.
         let few = settings.stock_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {

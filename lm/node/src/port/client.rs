@@ -1,17 +1,11 @@
 //! What is special about net_memif: a [`Client`] asks for its server once, when it is started, so that
-//! [`persist`] starts it again until it is answered. Its headers need room beyond a buffer.
+//! [`persist`] starts it again until it is answered.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm_engine::sender::COPIED;
 use pmd_e1000::devargs::{Devargs, Memif};
-use pmd_e1000::quirks::Quirk;
-use rte::Release;
 use rte::port::PortId;
-
-/// Bytes of an mbuf for headers, and of its headroom: a frame that is cheaper to copy fits in whole.
-const HEADER_ROOM: u16 = 128 + COPIED as u16;
 
 /// How long a net_memif client waits for its server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,15 +26,6 @@ pub enum Client {
     /// It connects once in a process. When it is cut off, even in the midst of the handshake, DPDK 22.11
     /// closes files of EAL's that the next handshake would need.
     ZeroCopy,
-}
-
-/// Bytes of a header's mbuf, and of its headroom, on a port with these arguments: a frame is to stay in one
-/// buffer ([`Quirk::SegmentsApart`]).
-pub(super) fn header_room(driver: &str, args: &str, dpdk: Release) -> u16 {
-    if driver != "net_memif" || !Quirk::SegmentsApart.is_in(dpdk) {
-        return HEADER_ROOM;
-    }
-    u16::try_from(Memif::of(&Devargs::parse(args)).bsize.saturating_add(128 + 64)).unwrap_or(u16::MAX)
 }
 
 impl Client {
@@ -116,15 +101,6 @@ fn comes_up<P>(port: &P, within: Duration, is_up: impl Fn(&P) -> bool, give_up: 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn headers_have_more_room_than_a_buffer_of_memif_has() {
-        assert_eq!(header_room("net_memif", "id=0", Release(22, 11, 0)), HEADER_ROOM);
-        assert_eq!(header_room("net_e1000_igb", "", Release(24, 11, 0)), HEADER_ROOM);
-        assert!(header_room("net_memif", "id=0", Release(23, 3, 0)) > 128 + 2048);
-        assert!(header_room("net_memif", "id=0,bsize=9014", Release(24, 11, 0)) > 128 + 9014);
-        assert_eq!(header_room("net_memif", "bsize=99999", Release(24, 11, 0)), u16::MAX);
-    }
 
     #[test]
     fn who_may_ask_its_server_again() {
