@@ -278,7 +278,14 @@ fn generate(clang_args: &[String], out: &Path) -> PathBuf {
     let _ = panic::take_hook();
     let bindings = match generated {
         Ok(Ok(bindings)) => bindings,
-        Ok(Err(e)) => give_up(&format!("bindgen cannot read DPDK's headers: {e}")),
+        Ok(Err(e)) => {
+            let text = e.to_string();
+            let error = text.lines().find(|line| line.contains("error")).unwrap_or(first_line(&text));
+            // Of clang itself; they are a package of their own beside the library.
+            let clangs = ["'stddef.h'", "'stdarg.h'", "'stdbool.h'"].iter().any(|name| text.contains(name));
+            let what = if clangs { "libclang-dev, for clang's own headers" } else { "libdpdk-dev" };
+            give_up(&format!("bindgen cannot read DPDK's headers: apt install {what} ({error})"))
+        }
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map_or("no reason given", String::as_str);
             give_up(&format!(

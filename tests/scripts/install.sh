@@ -22,6 +22,11 @@ matrix) want=("${matrix[@]}") ;;
 *) echo "install.sh: say build, test, lab, profile or matrix, not '${1:-}'" >&2; exit 2 ;;
 esac
 
+if ! command -v dpkg-query >/dev/null; then
+  echo "install.sh: no dpkg here, so nothing is installed; needed are Rust $least or newer and what Debian calls ${want[*]}" >&2
+  exit 0
+fi
+
 has() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
 must_be_root() {
@@ -57,8 +62,7 @@ is_new_enough() { [ -n "$1" ] && [ "$1" != "(none)" ] && dpkg --compare-versions
 with_suite() {
   local suite=$1 release mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
   release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
+  mirror=$(mirror_of "$release")
   [ -n "$mirror" ] || { echo "install.sh: no source of ${release:-Debian} main, whose mirror would have $suite" >&2; return 1; }
   if [ -z "${parts:-}" ]; then
     parts=$(mktemp -d)
@@ -122,6 +126,7 @@ wants_one_of() {
   return 1
 }
 
+. "$(dirname "$0")/mirror.sh"
 export DEBIAN_FRONTEND=noninteractive
 sources=()
 check_compiler

@@ -11,6 +11,7 @@
 # --if-possible: a machine on which no suite can be installed says so and passes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/scripts/mirror.sh
 tree=$PWD
 mkdir -p target
 lenient=
@@ -66,18 +67,12 @@ inside() {
     PATH="${sysroot:+$sysroot/bin:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
-# The machine's mirror of Debian's main suites.
-mirror() {
-  apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v release="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" '$2 == release && $3 == "main" { print $1; exit }'
-}
-
 make_root() {
   [ -e "$root/lm-root-is-whole" ] && return
   local from
   [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
   unshare --mount --propagation private true 2>/dev/null || impossible "this machine allows no mount name space"
-  from=$(mirror)
+  from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
   [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
   tests/scripts/install.sh matrix
   mkdir -p "$cache"

@@ -246,11 +246,12 @@ pub(crate) fn region(id: PortId, pool: Option<&PoolView>) {
     say!("  slots held by messages and waiting frames: {}, frames waiting: {}", p.held, p.waiting);
     let s = &p.stats;
     say!(
-        "  wraps: {} jumps: {} bounced: {} starved: {} grown: {}",
+        "  wraps: {} jumps: {} bounced: {} starved: {} grown: {} refused: {}",
         s.wraps,
         s.jumps,
         s.bounced,
         s.starved,
-        s.grown
+        s.grown,
+        s.refused
     );
 }

@@ -69,6 +69,20 @@ pub struct PoolStats {
     pub refused: u64,
 }
 
+impl PoolStats {
+    /// Adds what another pool counted.
+    pub fn add(&mut self, other: &Self) {
+        // Spelt out, so that a new counter is not left behind.
+        let Self { wraps, jumps, bounced, starved, grown, refused } = *other;
+        self.wraps += wraps;
+        self.jumps += jumps;
+        self.bounced += bounced;
+        self.starved += starved;
+        self.grown += grown;
+        self.refused += refused;
+    }
+}
+
 /// Bounce slots of a pool: they go round, and a region of N breaks meets N of them a lap, so that a slot is
 /// posted again many laps after its headers were needed.
 pub(crate) const BOUNCES: usize = 64;

@@ -168,12 +168,7 @@ impl PoolView {
             all.size += one.size;
             all.region += one.region;
             all.held += one.held;
-            let (a, b) = (&mut all.stats, &one.stats);
-            a.wraps += b.wraps;
-            a.jumps += b.jumps;
-            a.bounced += b.bounced;
-            a.starved += b.starved;
-            a.grown += b.grown;
+            all.stats.add(&one.stats);
             all
         })
     }
