@@ -9,7 +9,7 @@ use lm_node::port::Client;
 use lm_node::receive_mode::{Idler, LONGEST, Sleeper};
 use lm_node::{Link, NodePort, PortConfig};
 use lm_proto::wire::Mac;
-use lm_tap::Tap;
+use lm_tap::{Routes, Tap};
 use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
 
@@ -37,6 +37,7 @@ pub(crate) struct Daemon {
     config: PortConfig,
     link: Option<Link>,
     tap: Tap,
+    routes: Routes,
     kernelward: Kernelward,
     wireward: Wireward,
     tally: Tally,
@@ -53,7 +54,7 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn new(eal: &Eal, opened: Opened, options: &Options) -> Result<Self, String> {
-        let Opened { mut port, config, tap, mac, .. } = opened;
+        let Opened { mut port, config, tap, mac, routes, .. } = opened;
         let socket = port.landing.info().socket;
         let wireward = Wireward::new(eal, config.mtu, socket).map_err(|e| e.to_string())?;
         let link = port.link.take();
@@ -64,6 +65,7 @@ impl Daemon {
             config,
             link,
             tap,
+            routes,
             kernelward: Kernelward::new(mac as Mac, mtu),
             wireward,
             tally: Tally::default(),
@@ -77,6 +79,7 @@ impl Daemon {
             looked: now,
         };
         daemon.set_carrier(daemon.is_up());
+        daemon.see_to_routes();
         Ok(daemon)
     }
 
@@ -138,9 +141,17 @@ impl Daemon {
         if up != self.carrier {
             self.set_carrier(up);
         }
+        self.see_to_routes();
         let ns = self.ns();
         self.kernelward.expire(ns, &mut self.tally);
         Ok(())
+    }
+
+    fn see_to_routes(&mut self) {
+        if let Err(e) = self.routes.turn() {
+            let name = self.tap.interface().name();
+            log::warn!("{name}: a route cannot be given its MTU, so datagrams by it may be refused: {e}");
+        }
     }
 
     fn arguments(&self) -> String {

@@ -3,8 +3,8 @@
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
 use lm_proto::wire::Mac;
-use lm_tap::Tap;
 use lm_tap::tap::CHECKSUMS;
+use lm_tap::{Routes, Tap};
 use pmd_e1000::can_interrupt;
 use rte::Eal;
 use rte::port::{MacAddr, PortId};
@@ -24,6 +24,7 @@ pub(crate) struct Opened {
     pub(crate) config: PortConfig,
     pub(crate) tap: Tap,
     pub(crate) mac: Mac,
+    pub(crate) routes: Routes,
     /// Lines for people.
     pub(crate) said: Vec<String>,
 }
@@ -73,6 +74,9 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     interface.set_ipv6_mtu(options.mtu.into()).map_err(failed("IPv6 MTU"))?;
     tap.keep().map_err(failed("owner"))?;
     interface.set_up().map_err(failed("state"))?;
+    let index = interface.index().ok_or_else(|| format!("{name} has gone"))?;
+    let routes = Routes::open(index, options.mtu.into());
+    let routes = routes.map_err(|e| format!("{name}: its routes cannot be watched: {e}"))?;
     let driver = port.landing.info().driver.clone();
     let state = if tap.is_new() { "made" } else { "found, and kept as it was" };
     let mut said = vec![
@@ -89,5 +93,5 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
              frame then waits for up to 1 ms"
         ));
     }
-    Ok(Opened { port, config, tap, mac, said })
+    Ok(Opened { port, config, tap, mac, routes, said })
 }

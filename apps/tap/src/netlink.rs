@@ -1,0 +1,94 @@
+//! Messages of the kernel's netlink (netlink(7), RFC 3549): read and written as bytes.
+
+/// Bytes of a message's header.
+pub(crate) const HEADER: usize = 16;
+
+/// A message's type, and what is behind its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) body: &'a [u8],
+}
+
+/// The messages of a buffer. What is no message ends them.
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+        let message = bytes.get(HEADER..len)?;
+        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+        bytes = bytes.get(aligned(len)..).unwrap_or_default();
+        Some(Message { kind, body: message })
+    })
+}
+
+/// The attributes of a message, each its type and its value. What is no attribute ends them.
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let [a, b, c, d] = *bytes.first_chunk()?;
+        let len = usize::from(u16::from_ne_bytes([a, b]));
+        let value = bytes.get(4..len)?;
+        bytes = bytes.get(aligned(len)..).unwrap_or_default();
+        // The upper bits say that it is nested, or in network order.
+        Some((u16::from_ne_bytes([c, d]) & 0x3fff, value))
+    })
+}
+
+/// A message with this body.
+pub(crate) fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+    let len = (HEADER + body.len()) as u32;
+    let mut bytes = len.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(body);
+    bytes
+}
+
+/// Appends an attribute.
+pub(crate) fn push(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    to.extend(((4 + value.len()) as u16).to_ne_bytes());
+    to.extend(kind.to_ne_bytes());
+    to.extend(value);
+    to.resize(aligned(to.len()), 0);
+}
+
+/// Messages and attributes begin at multiples of four.
+fn aligned(len: usize) -> usize {
+    len.next_multiple_of(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut body = vec![9; 12];
+        push(&mut body, 4, &7_u32.to_ne_bytes());
+        push(&mut body, 1, b"abc");
+        let all = [message(24, 5, 1, &body), message(2, 0, 2, &[])].concat();
+        let read: Vec<_> = messages(&all).collect();
+        assert_eq!((read.len(), read[0].kind, read[1].kind, read[1].body.len()), (2, 24, 2, 0));
+        let values: Vec<_> = attributes(&read[0].body[12..]).collect();
+        assert_eq!(values, [(4, &7_u32.to_ne_bytes()[..]), (1, b"abc")]);
+    }
+
+    #[test]
+    fn no_length_is_believed() {
+        let mut body = vec![9; 12];
+        push(&mut body, 4, &[1; 9]);
+        let all = message(24, 5, 1, &body);
+        for len in 0..all.len() {
+            assert_eq!(messages(&all[..len]).count(), 0, "{len}");
+        }
+        for len in 0..body.len() - 12 - 3 {
+            assert_eq!(attributes(&body[12..12 + len]).count(), 0, "{len}");
+        }
+        assert_eq!(
+            (messages(&[0; 40]).count(), attributes(&[0; 40]).count()),
+            (0, 0),
+            "shorter than a header"
+        );
+    }
+}

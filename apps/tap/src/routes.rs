@@ -1,0 +1,281 @@
+//! [`Routes`]: the IPv4 routes of an interface whose MTU is far above the wire's, kept right.
+//!
+//! On such an interface Linux sets "don't fragment" on each datagram whose socket did not ask otherwise, so
+//! that nobody could tell who means it. A route with `mtu lock` ends that: then only those set it that ask for
+//! it (ip(7), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE). Routes to what is on the link get `mtu lock 65520`, the
+//! most that Linux allows. Routes by a gateway get the wire's MTU: what is behind it knows nothing of longer
+//! packets. A route that has an `mtu` already keeps it, unless that is by a gateway and above the wire's.
+//!
+//! The kernel tells of each route that somebody adds, by netlink (rtnetlink(7)).
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::netlink::{attributes, message, messages, push};
+
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
+const NLMSG_ERROR: u16 = 2;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_REPLACE: u16 = 0x100;
+const NLM_F_DUMP: u16 = 0x300;
+const RTMGRP_IPV4_ROUTE: u32 = 0x40;
+/// Bytes of `struct rtmsg`.
+const RTMSG: usize = 12;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_METRICS: u16 = 8;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_CACHEINFO: u16 = 12;
+const RTA_VIA: u16 = 18;
+const RTA_NH_ID: u16 = 30;
+const RTAX_LOCK: u16 = 1;
+const RTAX_MTU: u16 = 2;
+/// The table of local addresses, which is the kernel's own.
+const TABLE_LOCAL: u8 = 255;
+const RTN_UNICAST: u8 = 1;
+/// "The gateway is on this link whatever the routes say": of a route's flags the only one that may be set.
+const RTNH_F_ONLINK: u32 = 4;
+
+/// The MTU of routes to what is on the link: the most that Linux allows (`IP_MAX_MTU`, less one unit of
+/// fragments).
+pub const ON_LINK: u32 = 65_520;
+
+/// Which routes are kept right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rule {
+    interface: u32,
+    wire: u32,
+}
+
+/// The routes of an interface.
+pub struct Routes {
+    socket: OwnedFd,
+    rule: Rule,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Routes {
+    /// Begins to keep the routes right of the interface with this number, on a wire with this MTU. Those that
+    /// are there are asked for; the first [`Routes::turn`] sees to them.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open(interface: u32, wire: u32) -> io::Result<Self> {
+        // SAFETY: takes no pointer; the result is checked.
+        let fd = unsafe {
+            let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+            libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it was just opened, and nobody else has it.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: zeroes are a value of this plain structure.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+        address.nl_groups = RTMGRP_IPV4_ROUTE;
+        // SAFETY: the address lives through the call, and its length is the structure's.
+        let bound = unsafe {
+            let len = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+            libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len)
+        };
+        if bound < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let rule = Rule { interface, wire };
+        let mut routes = Self { socket, rule, sequence: 0, buffer: vec![0; 1 << 16] };
+        routes.ask()?;
+        Ok(routes)
+    }
+
+    /// Asks for all routes there are.
+    fn ask(&mut self) -> io::Result<()> {
+        let mut body = [0; RTMSG];
+        body[0] = libc::AF_INET as u8;
+        self.send(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, &body)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = message(kind, flags, self.sequence, body);
+        // SAFETY: the bytes live through the call, and are as many as is said.
+        let n = unsafe { libc::send(self.socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Takes what the kernel told since, and puts those routes right that are not. Returns how many. It does
+    /// not wait.
+    ///
+    /// # Errors
+    /// What the kernel says, of the last route that it refused.
+    pub fn turn(&mut self) -> io::Result<usize> {
+        let (mut n, mut refused) = (0, Ok(()));
+        loop {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            // SAFETY: the buffer lives through the call, and has as many bytes as is said.
+            let len =
+                unsafe { libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+            let Ok(len) = usize::try_from(len) else {
+                self.buffer = buffer;
+                let e = io::Error::last_os_error();
+                match e.raw_os_error() {
+                    Some(libc::EAGAIN | libc::EINTR) => return refused.map(|()| n),
+                    // Some of what it told is lost: all is asked for anew.
+                    Some(libc::ENOBUFS) => self.ask()?,
+                    _ => return Err(e),
+                }
+                continue;
+            };
+            for message in messages(&buffer[..len.min(buffer.len())]) {
+                if message.kind == NLMSG_ERROR {
+                    refused = refused.and(error_of(message.body));
+                } else if let Some(better) = self.rule.better(message.kind, message.body) {
+                    n += 1;
+                    let sent = self.send(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_REPLACE, &better);
+                    refused = refused.and(sent);
+                }
+            }
+            self.buffer = buffer;
+        }
+    }
+}
+
+/// The error in a message that tells of one. A route that has gone meanwhile needs nothing any more.
+fn error_of(body: &[u8]) -> io::Result<()> {
+    let errno = body.first_chunk().map_or(0, |b| -i32::from_ne_bytes(*b));
+    if matches!(errno, 0 | libc::ENOENT | libc::ESRCH) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(errno))
+    }
+}
+
+impl Rule {
+    /// The route that a message tells of as it should be. `None`: it is right, or none of ours.
+    fn better(self, kind: u16, body: &[u8]) -> Option<Vec<u8>> {
+        let (route, rest) = body.split_at_checked(RTMSG)?;
+        let is_ours = kind == RTM_NEWROUTE
+            && i32::from(route[0]) == libc::AF_INET
+            && route[4] != TABLE_LOCAL
+            && route[7] == RTN_UNICAST;
+        let find = |wanted: u16| attributes(rest).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+        let interface = find(RTA_OIF).and_then(|value| value.first_chunk()).map(|b| u32::from_ne_bytes(*b));
+        if !is_ours || interface != Some(self.interface) || find(RTA_MULTIPATH).is_some() {
+            return None;
+        }
+        let metrics = find(RTA_METRICS).unwrap_or_default();
+        let metric = |wanted: u16| {
+            let found = attributes(metrics).find(|(kind, _)| *kind == wanted);
+            found.and_then(|(_, value)| value.first_chunk()).map(|b| u32::from_ne_bytes(*b))
+        };
+        let is_direct = find(RTA_GATEWAY).is_none() && find(RTA_VIA).is_none();
+        let (mtu, locked) = match (is_direct, metric(RTAX_MTU).filter(|mtu| *mtu > 0)) {
+            (true, None) => (ON_LINK, 1 << RTAX_MTU),
+            (false, None) => (self.wire, 0),
+            (false, Some(mtu)) if mtu > self.wire => (self.wire, 0),
+            _ => return None,
+        };
+        let locked = locked | metric(RTAX_LOCK).unwrap_or(0);
+        let mut better = route.to_vec();
+        let flags = u32::from_ne_bytes([route[8], route[9], route[10], route[11]]) & RTNH_F_ONLINK;
+        better[8..12].copy_from_slice(&flags.to_ne_bytes());
+        let by_number = find(RTA_NH_ID).is_some();
+        for (kind, value) in attributes(rest) {
+            // Where its next hop has a number, that says all of it.
+            let twice = by_number && matches!(kind, RTA_OIF | RTA_GATEWAY | RTA_VIA);
+            if !twice && !matches!(kind, RTA_METRICS | RTA_CACHEINFO) {
+                push(&mut better, kind, value);
+            }
+        }
+        let mut nested = Vec::new();
+        for (kind, value) in attributes(metrics).filter(|(kind, _)| !matches!(*kind, RTAX_LOCK | RTAX_MTU)) {
+            push(&mut nested, kind, value);
+        }
+        push(&mut nested, RTAX_MTU, &mtu.to_ne_bytes());
+        if locked != 0 {
+            push(&mut nested, RTAX_LOCK, &locked.to_ne_bytes());
+        }
+        push(&mut better, RTA_METRICS, &nested);
+        Some(better)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Rule = Rule { interface: 7, wire: 1500 };
+    const RTA_DST: u16 = 1;
+    const RTAX_WINDOW: u16 = 3;
+
+    /// A route to 10.0.0.0/24 with these attributes and metrics.
+    fn route(interface: u32, more: &[(u16, &[u8])], metrics: &[(u16, u32)]) -> Vec<u8> {
+        let mut body = vec![2, 24, 0, 0, 254, 2, 253, RTN_UNICAST, 16, 0, 0, 0];
+        push(&mut body, RTA_DST, &[10, 0, 0, 0]);
+        push(&mut body, RTA_OIF, &interface.to_ne_bytes());
+        more.iter().for_each(|(kind, value)| push(&mut body, *kind, value));
+        let mut nested = Vec::new();
+        metrics.iter().for_each(|(kind, value)| push(&mut nested, *kind, &value.to_ne_bytes()));
+        if !nested.is_empty() {
+            push(&mut body, RTA_METRICS, &nested);
+        }
+        push(&mut body, RTA_CACHEINFO, &[0; 32]);
+        body
+    }
+
+    /// The metrics of a route as it should be. `None`: it is right.
+    fn better(body: &[u8]) -> Option<Vec<(u16, u32)>> {
+        let better = RULE.better(RTM_NEWROUTE, body)?;
+        assert_eq!(better[8..12], [0; 4], "no state is set");
+        assert_eq!(RULE.better(RTM_NEWROUTE, &better), None, "once is enough");
+        assert!(attributes(&better[RTMSG..]).any(|a| a == (RTA_DST, &[10, 0, 0, 0][..])));
+        assert!(!attributes(&better[RTMSG..]).any(|(kind, _)| kind == RTA_CACHEINFO));
+        let nested = attributes(&better[RTMSG..]).find(|(kind, _)| *kind == RTA_METRICS)?.1;
+        let value = |b: &[u8]| b.first_chunk().map(|b| u32::from_ne_bytes(*b));
+        attributes(nested).map(|(kind, b)| Some((kind, value(b)?))).collect()
+    }
+
+    const GATEWAY: (u16, &[u8]) = (RTA_GATEWAY, &[10, 0, 0, 1]);
+
+    #[test]
+    fn what_is_on_the_link_is_locked() {
+        assert_eq!(better(&route(7, &[], &[])), Some(vec![(RTAX_MTU, 65_520), (RTAX_LOCK, 4)]));
+        let kept = better(&route(7, &[], &[(RTAX_WINDOW, 9), (RTAX_LOCK, 8)]));
+        assert_eq!(kept, Some(vec![(RTAX_WINDOW, 9), (RTAX_MTU, 65_520), (RTAX_LOCK, 12)]));
+        assert_eq!(better(&route(7, &[], &[(RTAX_MTU, 1400)])), None, "somebody's choice");
+    }
+
+    #[test]
+    fn what_is_behind_a_gateway_has_the_wires_mtu() {
+        assert_eq!(better(&route(7, &[GATEWAY], &[])), Some(vec![(RTAX_MTU, 1500)]));
+        assert_eq!(better(&route(7, &[GATEWAY], &[(RTAX_MTU, 65_520)])), Some(vec![(RTAX_MTU, 1500)]));
+        assert_eq!(better(&route(7, &[GATEWAY], &[(RTAX_MTU, 1400)])), None);
+        assert_eq!(better(&route(7, &[(RTA_VIA, &[10, 0, 1, 2, 3, 4])], &[])), Some(vec![(RTAX_MTU, 1500)]));
+    }
+
+    #[test]
+    fn others_are_left_alone() {
+        assert_eq!(better(&route(8, &[], &[])), None);
+        assert_eq!(better(&route(7, &[(RTA_MULTIPATH, &[0; 8])], &[])), None);
+        for (at, value) in [(0, 10), (4, TABLE_LOCAL), (7, 2), (7, 5)] {
+            let mut body = route(7, &[], &[]);
+            body[at] = value;
+            assert_eq!(RULE.better(RTM_NEWROUTE, &body), None, "{at}: {value}");
+        }
+        let body = route(7, &[], &[]);
+        assert_eq!(RULE.better(RTM_NEWROUTE + 1, &body), None);
+        for len in 0..28 {
+            assert_eq!(RULE.better(RTM_NEWROUTE, &body[..len]), None, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_next_hop_with_a_number_is_said_once() {
+        let better = RULE.better(RTM_NEWROUTE, &route(7, &[(RTA_NH_ID, &[1, 0, 0, 0])], &[]));
+        let better = better.expect("locked");
+        assert!(!attributes(&better[RTMSG..]).any(|(kind, _)| kind == RTA_OIF));
+    }
+}
