@@ -1,6 +1,7 @@
 //! [`headers`]: what goes in front of the payload of a datagram that came whole, for the kernel.
 
 use lm_proto::checksum;
+use lm_proto::service::Service;
 use lm_proto::wire::{BROADCAST, ETHERNET, Flow, HEADERS, IPV4, Ipv4, Mac, PROTO_UDP, TYPE_IPV4, UDP, Udp};
 use lm_proto::wire::{MAX_PAYLOAD, ethernet};
 
@@ -10,15 +11,6 @@ use crate::virtio::{self, Header};
 pub const LEN: usize = virtio::LEN + HEADERS + UDP;
 /// Who sent it, on the link: nobody's address. The peer's own was overwritten by what landed.
 const FROM: Mac = [2, 0x4c, 0x4d, 0, 0, 0];
-
-/// What an IPv4 header says besides whose datagram it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// Type of service, with the mark of congestion.
-    pub tos: u8,
-    /// Time to live.
-    pub ttl: u8,
-}
 
 /// The headers of a datagram of `len` bytes, which was verified, for an interface with this MAC address. The
 /// kernel is told that its checksum is still to be completed: it believes that what never left the machine is

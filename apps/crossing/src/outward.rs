@@ -1,8 +1,8 @@
 //! [`Out`]: what a frame of the kernel's is for the wire.
 
+use lm_proto::service::Service;
 use lm_proto::wire::{Flow, PROTO_UDP, UDP, Udp};
 
-use crate::inward::Service;
 use crate::view::{Ipv4View, packet};
 use crate::virtio::{Header, Segments};
 

@@ -5,7 +5,7 @@
 
 use std::io::IoSlice;
 
-use lm_crossing::inward::{self, Service};
+use lm_crossing::inward;
 use lm_crossing::mss;
 use lm_crossing::view::Ipv4View;
 use lm_crossing::virtio::{self, Header};
@@ -13,6 +13,7 @@ use lm_engine::Message;
 use lm_node::Arrival;
 use lm_proto::checksum;
 use lm_proto::reassembler::{Fragment, Key, Limits, Outcome, Reassembler, Store};
+use lm_proto::service::Service;
 use lm_proto::wire::Mac;
 use lm_tap::Tap;
 use rte::Mbuf;
@@ -23,8 +24,6 @@ use super::tally::Tally;
 const OTHERS: usize = 16;
 /// Parts of a datagram that are written where they lie. One that lies in more is copied together first.
 const PARTS: usize = 128;
-/// What is said of a datagram whose headers were overwritten by what landed.
-const SERVICE: Service = Service { tos: 0, ttl: 64 };
 
 /// Buffers for packets of other protocols.
 #[derive(Default)]
@@ -83,7 +82,7 @@ impl Kernelward {
     fn message(&mut self, mut message: Message, tap: &Tap, tally: &mut Tally) {
         // Identifications of whole datagrams mean nothing (RFC 6864), but programs may show them.
         self.id = self.id.wrapping_add(1);
-        let headers = inward::headers(&message.flow(), SERVICE, self.mac, self.id, message.len());
+        let headers = inward::headers(&message.flow(), Service::default(), self.mac, self.id, message.len());
         if message.pieces().len() >= PARTS {
             message.contiguous();
         }

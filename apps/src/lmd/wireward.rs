@@ -195,13 +195,15 @@ impl Wireward {
 
     fn datagram(&mut self, header: Header, frame: &[u8], sender: &mut Sender, tally: &mut Tally) {
         let ip = Ipv4View::of(frame);
-        let Some(Out::Datagram { flow, start, end, .. }) = ip.and_then(|ip| outward::datagram(frame, &ip))
+        let Some(Out::Datagram { flow, service, start, end }) =
+            ip.and_then(|ip| outward::datagram(frame, &ip))
         else {
             tally.never += 1;
             return;
         };
         let Some(mut buffer) = sender.buffer() else { return self.hold(header, frame) };
         buffer.fill(&frame[start..end]);
+        buffer.set_service(service);
         let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
         tally.sent_whole += 1;
         self.waiting.push_back(Waiting::Datagram(buffer, Ends { src_mac: mac(6), dst_mac: mac(0), flow }));

@@ -8,6 +8,7 @@ use lm_landing::SendSlot;
 
 use lm_proto::alf::{Blocks, ChecksumMode, Sums};
 use lm_proto::layout::Geometry;
+use lm_proto::service::Service;
 
 /// A buffer for one datagram, in DPDK's memory. Fill it with [`io::Write`], with [`BufMut`], or in place with
 /// [`SendBuffer::room`] and [`SendBuffer::advance`]; then send it. `Send`; dropping it gives it back.
@@ -15,11 +16,12 @@ pub struct SendBuffer {
     pub(crate) slot: SendSlot,
     pub(crate) blocks: Blocks,
     pub(crate) mode: ChecksumMode,
+    pub(crate) service: Service,
 }
 
 impl SendBuffer {
     pub(crate) fn new(slot: SendSlot, geometry: Geometry, sums: Sums, mode: ChecksumMode) -> Self {
-        Self { slot, blocks: Blocks::reusing(geometry, sums), mode }
+        Self { slot, blocks: Blocks::reusing(geometry, sums), mode, service: Service::default() }
     }
 
     /// Bytes of payload so far.
@@ -35,6 +37,11 @@ impl SendBuffer {
     /// Bytes that still fit, up to 65,507 in all.
     pub fn remaining(&self) -> usize {
         self.blocks.remaining()
+    }
+
+    /// The type of service and the time to live of the datagram, instead of the default.
+    pub fn set_service(&mut self, service: Service) {
+        self.service = service;
     }
 
     /// Forgets the payload.

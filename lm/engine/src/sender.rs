@@ -24,6 +24,7 @@ use rte::{Burst, Mbuf};
 
 use crate::buffer::SendBuffer;
 use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
+use lm_proto::service::Service;
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -136,8 +137,12 @@ impl Sender {
         let id = self.next_id();
         let layout = buffer.blocks.seal(buffer.slot.bytes_mut(), ends, id, buffer.mode);
         let geometry = buffer.blocks.geometry();
-        let SendBuffer { slot, blocks, mode } = buffer;
+        let SendBuffer { mut slot, blocks, mode, service } = buffer;
         let n = layout.fragments();
+        if service != Service::default() {
+            let bytes = slot.bytes_mut();
+            (0..n).for_each(|i| service.stamp(&mut bytes[alf::frame(geometry, &layout, i)]));
+        }
         if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
             && let Some(mut mbuf) = self.inline(&layout, INLINE)
         {
@@ -154,7 +159,7 @@ impl Sender {
         let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
         if let Err(slot) = slot.into_packets(frames, &mut self.cut, &self.headers, &mut self.made) {
             self.stats.would_block += 1;
-            return Err(WouldBlock(SendBuffer { slot, blocks, mode }));
+            return Err(WouldBlock(SendBuffer { slot, blocks, mode, service }));
         }
         self.stage(blocks.len());
         self.sums.push(blocks.into_sums());

@@ -48,6 +48,7 @@ pub mod packet;
 pub mod policy;
 pub mod raw_headers;
 pub mod reassembler;
+pub mod service;
 pub mod slot_memory;
 pub mod tag;
 pub mod wire;

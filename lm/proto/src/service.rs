@@ -1,0 +1,42 @@
+//! [`Service`]: what an IPv4 header says besides whose datagram it is: the type of service, with the mark of
+//! congestion (RFC 2474, RFC 3168), and the time to live.
+
+use crate::checksum::header;
+use crate::wire::{ETHERNET, HEADERS};
+
+/// What a sender wants for a datagram, or what one came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Type of service; its last two bits are the mark of congestion.
+    pub tos: u8,
+    /// Time to live.
+    pub ttl: u8,
+}
+
+impl Default for Service {
+    /// What LM sends unless it is told otherwise.
+    fn default() -> Self {
+        Self { tos: 0, ttl: 64 }
+    }
+}
+
+impl Service {
+    /// Writes it into the header of a frame, Ethernet and IPv4 without options, whose checksum is right, and
+    /// is right afterwards. A frame that is too short stays as it is.
+    ///
+    /// ```
+    /// use lm_proto::{checksum::header, service::Service};
+    /// let mut frame = [0; 34];
+    /// frame[14] = 0x45;
+    /// Service { tos: 3, ttl: 1 }.stamp(&mut frame);
+    /// assert_eq!((frame[15], frame[22], header(&frame[14..])), (3, 1, 0));
+    /// ```
+    pub fn stamp(self, frame: &mut [u8]) {
+        let Some(ip) = frame.get_mut(ETHERNET..HEADERS) else { return };
+        ip[1] = self.tos;
+        ip[8] = self.ttl;
+        ip[10..12].fill(0);
+        let sum = header(ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+}
