@@ -4,7 +4,7 @@
 
 use super::meter::Rate;
 use super::options::{Options, Test};
-use super::order::Order;
+use super::order::{Order, Task};
 use super::progress::Progress;
 use super::results::Results;
 use super::rounds::{self, Rounds};
@@ -53,7 +53,16 @@ pub(crate) fn run(
                     let (cell, transport) = (results.cell(i, size), transport.as_mut());
                     transport.set_in_round(true);
                     let done = match test {
-                        Test::PingPong => ping_pong::measure(&mut rounds, transport, size, &mut cell.ping),
+                        Test::PingPong => {
+                            ping_pong::measure(&mut rounds, transport, Task::Echo, size, &mut cell.ping)
+                        }
+                        Test::PingPongAnew => ping_pong::measure(
+                            &mut rounds,
+                            transport,
+                            Task::EchoAnew,
+                            size,
+                            &mut cell.ping_anew,
+                        ),
                         Test::Stream => stream::measure(&mut rounds, transport, size, &mut cell.stream),
                     };
                     transport.set_in_round(false);

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(value_parser = transport::kind)]
     #[arg(help = format!("What is measured, any of: {}", transport::names()))]
     pub(crate) transport: Vec<&'static Kind>,
-    /// How: round trips, a stream one way, or both
+    /// How: round trips, the same with each echo summed anew, a stream one way
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "ping-pong,stream")]
     pub(crate) test: Vec<Test>,
     /// Payload sizes, in place of NetPIPE's
@@ -114,8 +114,10 @@ pub(crate) enum Role {
 /// How a size is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Test {
-    /// Round trips.
+    /// Round trips. An echo carries the sums that the datagram was verified by.
     PingPong,
+    /// Round trips. Whoever sends an echo sums its payload once more.
+    PingPongAnew,
     /// One way.
     Stream,
 }

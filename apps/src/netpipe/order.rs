@@ -21,8 +21,23 @@ pub(crate) const LEN: usize = 8 * (1 + WORDS);
 pub(crate) enum Task {
     /// Send each back.
     Echo,
+    /// Send each back, summed anew.
+    EchoAnew,
     /// Count them.
     Sink,
+}
+
+impl Task {
+    /// All of them; an order says which by its place here.
+    const ALL: [Self; 3] = [Self::Echo, Self::Sink, Self::EchoAnew];
+
+    fn code(self) -> u64 {
+        Self::ALL.iter().position(|&task| task == self).unwrap_or_default() as u64
+    }
+
+    fn of_code(code: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(code).ok()?).copied()
+    }
 }
 
 /// What an end saw of a round.
@@ -73,7 +88,7 @@ impl Order {
         let mut words = [0_u64; WORDS];
         match *self {
             Self::Begin(round, task) => {
-                words[..3].copy_from_slice(&[1, round, u64::from(task == Task::Sink)]);
+                words[..3].copy_from_slice(&[1, round, task.code()]);
             }
             Self::Ready(round) => words[..2].copy_from_slice(&[2, round]),
             Self::End(round) => words[..2].copy_from_slice(&[3, round]),
@@ -114,7 +129,7 @@ impl Order {
         }
         let round = words[1];
         Some(match words[0] {
-            1 => Self::Begin(round, if words[2] == 0 { Task::Echo } else { Task::Sink }),
+            1 => Self::Begin(round, Task::of_code(words[2])?),
             2 => Self::Ready(round),
             3 => Self::End(round),
             4 => Self::Report(
@@ -161,6 +176,7 @@ mod tests {
         for order in [
             Order::Begin(7, Task::Echo),
             Order::Begin(u64::MAX, Task::Sink),
+            Order::Begin(1, Task::EchoAnew),
             Order::Ready(1),
             Order::End(2),
             Order::Report(3, account),

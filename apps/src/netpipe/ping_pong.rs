@@ -20,15 +20,16 @@ use crate::signals;
 /// Fewest round trips of a block, however long they take.
 const LEAST: u64 = 3;
 
-/// Measures a block of round trips with payloads of `size` bytes. An error: the responder does not answer.
+/// Measures a block of round trips with payloads of `size` bytes; `task` says how they are sent back. An error: the responder does not answer.
 pub(crate) fn measure(
     rounds: &mut Rounds<'_>,
     transport: &mut dyn Transport,
+    task: Task,
     size: usize,
     results: &mut Ping,
 ) -> Result<(), String> {
     let (options, rate) = (rounds.options, rounds.rate);
-    rounds.begin(transport, Task::Echo)?;
+    rounds.begin(transport, task)?;
     rounds.fill(size);
     let time = options.block_time();
     let mut block = PingBlock::default();
@@ -47,7 +48,7 @@ pub(crate) fn measure(
     let repetitions = options.block_repetitions().min(fit);
     // The warm-up is in the responder's account: a round of its own keeps it out.
     rounds.end(transport)?;
-    rounds.begin(transport, Task::Echo)?;
+    rounds.begin(transport, task)?;
 
     let copied = transport.copied();
     let mut meter = Meter::begin(rate);

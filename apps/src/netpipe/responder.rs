@@ -94,7 +94,11 @@ fn serve(
     last: &mut Option<(u64, Account)>,
 ) -> Next {
     answer(transport, &Order::Ready(round));
-    let then = if task == Task::Echo { Action::Echo } else { Action::Drop };
+    let then = match task {
+        Task::Echo => Action::Echo,
+        Task::EchoAnew => Action::EchoAnew,
+        Task::Sink => Action::Drop,
+    };
     let copied = transport.copied();
     let mut meter = Meter::begin(rate);
     let (mut heard, silence) =

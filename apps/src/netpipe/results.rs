@@ -33,6 +33,8 @@ pub(crate) struct Results {
 pub(crate) struct Cell {
     /// Round trips.
     pub(crate) ping: Ping,
+    /// Round trips with each echo summed anew.
+    pub(crate) ping_anew: Ping,
     /// One way.
     pub(crate) stream: Stream,
 }

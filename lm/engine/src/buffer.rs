@@ -6,9 +6,13 @@ use bytes::BufMut;
 use bytes::buf::UninitSlice;
 use lm_landing::SendSlot;
 
-use lm_proto::alf::{Blocks, ChecksumMode, Sums};
-use lm_proto::layout::Geometry;
+use lm_proto::alf::{self, Blocks, ChecksumMode, Ends, Sums};
+use lm_proto::carried::{Carried, Claims};
+use lm_proto::layout::{Geometry, Layout};
 use lm_proto::service::Service;
+use lm_proto::wire::Flow;
+
+use crate::message::Message;
 
 /// A buffer for one datagram, in DPDK's memory. Fill it with [`io::Write`], with [`BufMut`], or in place with
 /// [`SendBuffer::room`] and [`SendBuffer::advance`]; then send it. `Send`; dropping it gives it back.
@@ -17,11 +21,42 @@ pub struct SendBuffer {
     pub(crate) blocks: Blocks,
     pub(crate) mode: ChecksumMode,
     pub(crate) service: Service,
+    /// What the payload's sender said of it, and to whom, if all of it is a copy of a message's.
+    pub(crate) carried: Option<(Carried, Flow)>,
 }
 
 impl SendBuffer {
     pub(crate) fn new(slot: SendSlot, geometry: Geometry, sums: Sums, mode: ChecksumMode) -> Self {
-        Self { slot, blocks: Blocks::reusing(geometry, sums), mode, service: Service::default() }
+        Self { slot, blocks: Blocks::reusing(geometry, sums), mode, service: Service::default(), carried: None }
+    }
+
+    /// Copies a message in, and what its sender said of it.
+    pub(crate) fn copy_message(&mut self, message: &Message) {
+        self.clear();
+        let mode = if message.carried().is_some() { ChecksumMode::Zero } else { self.mode };
+        for piece in message.pieces() {
+            self.blocks.fill(self.slot.bytes_mut(), piece, mode);
+        }
+        self.carried = message.carried().map(|carried| (*carried, message.flow()));
+    }
+
+    /// Writes headers and tag around the payload.
+    pub(crate) fn seal(&mut self, ends: &Ends, id: u16) -> Layout {
+        let (bytes, geometry) = (self.slot.bytes_mut(), self.blocks.geometry());
+        let claims = match (self.mode, &self.carried) {
+            (ChecksumMode::Zero, _) => Claims::NONE,
+            (ChecksumMode::Full, None) => self.blocks.claims(bytes, &ends.flow),
+            (ChecksumMode::Full, Some((carried, from))) => {
+                let layout = self.blocks.layout();
+                Claims::carried(carried, [from, &ends.flow], geometry, &layout, || self.blocks.digest(bytes))
+            }
+        };
+        let layout = self.blocks.seal_as(bytes, ends, id, claims);
+        if self.service != Service::default() {
+            (0..layout.fragments())
+                .for_each(|i| self.service.stamp(&mut bytes[alf::frame(geometry, &layout, i)]));
+        }
+        layout
     }
 
     /// Bytes of payload so far.
@@ -46,22 +81,26 @@ impl SendBuffer {
 
     /// Forgets the payload.
     pub fn clear(&mut self) {
+        self.carried = None;
         self.blocks.clear();
     }
 
     /// The rest of the payload block that comes next, to be filled from its start; empty when nothing fits.
     pub fn room(&mut self) -> &mut [u8] {
+        self.carried = None;
         let room = self.blocks.room();
         &mut self.slot.bytes_mut()[room]
     }
 
     /// `n` bytes of [`SendBuffer::room`] were filled; more than it has are not counted.
     pub fn advance(&mut self, n: usize) {
+        self.carried = None;
         self.blocks.advance(n);
     }
 
     /// Copies `data` in, as much as fits; bytes taken.
     pub fn fill(&mut self, data: &[u8]) -> usize {
+        self.carried = None;
         self.blocks.fill(self.slot.bytes_mut(), data, self.mode)
     }
 }

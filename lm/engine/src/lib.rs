@@ -12,7 +12,8 @@
 //! and frames that are not LM's go to a queue for strangers.
 //!
 //! A [`Message`], in the module [`message`], is a delivered datagram. It holds the memory that it landed in
-//! until it is dropped. Any thread may have it.
+//! until it is dropped. Any thread may have it. The module `unchanged` keeps what its sender said of its payload, until
+//! somebody can have changed that.
 //!
 //! The module [`receiver`] has, beside the [`Receiver`], the [`AdoptedReceiver`]: an engine for an application that
 //! calls `rte_eth_rx_burst` itself and feeds the engine with what comes.
@@ -39,6 +40,7 @@ pub mod message;
 mod misuse;
 pub mod receiver;
 pub mod sender;
+mod unchanged;
 
 pub use buffer::SendBuffer;
 pub use engine::{ReceiverConfig, ReceiverError};

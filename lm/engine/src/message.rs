@@ -7,8 +7,11 @@ use lm_landing::Payload;
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
+use lm_proto::carried::Carried;
 use lm_proto::policy::{Whole, WholeBy};
 use lm_proto::wire::Flow;
+
+use crate::unchanged::Unchanged;
 
 /// A delivered datagram: its UDP payload where it landed, or, if it was copied, in a buffer.
 ///
@@ -17,15 +20,17 @@ use lm_proto::wire::Flow;
 ///
 /// Nothing here copies unless its documentation says so.
 pub struct Message {
+    /// But for what its sender said of the payload, which `contents` has.
     whole: Whole,
-    payload: Payload,
+    contents: Unchanged,
     /// Frames that are not LM's that came before it in its poll.
     behind: usize,
 }
 
 impl Message {
     pub(crate) fn new(whole: Whole, payload: Payload) -> Self {
-        Self { whole, payload, behind: 0 }
+        let contents = Unchanged::new(payload, whole.carried);
+        Self { whole: Whole { carried: None, ..whole }, contents, behind: 0 }
     }
 
     /// The same, behind so many frames that are not LM's.
@@ -72,21 +77,44 @@ impl Message {
     /// may be any number of slices, none of them empty; an empty message has none.
     #[inline]
     pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let bytes = Some(self.payload.bytes()).filter(|bytes| !bytes.is_empty());
+        let bytes = Some(self.bytes()).filter(|bytes| !bytes.is_empty());
         bytes.into_iter()
     }
 
     /// The payload as one slice, without a copy; `None`: it lies in several [pieces](Self::pieces).
     #[inline]
     pub fn as_slice(&self) -> Option<&[u8]> {
-        Some(self.payload.bytes())
+        Some(self.bytes())
     }
 
     /// The payload as one slice. If it lies in several [pieces](Self::pieces) they are copied together, once:
     /// [`is_copied`](Self::is_copied) is true from then on.
     #[inline]
     pub fn contiguous(&mut self) -> &[u8] {
-        self.payload.bytes()
+        self.bytes()
+    }
+
+    /// The payload as one slice that may be changed, copied together as by [`contiguous`](Self::contiguous).
+    ///
+    /// What its sender said of it is forgotten. Sent on, it is a datagram of this node's, summed anew.
+    pub fn contiguous_mut(&mut self) -> &mut [u8] {
+        self.contents.bytes_mut()
+    }
+
+    /// What its sender said of the payload: the end-to-end checksum and the order digest, with which it is
+    /// sent on unread. `None`: it computed no checksum, or the payload could have been changed since.
+    pub fn carried(&self) -> Option<&Carried> {
+        self.contents.carried()
+    }
+
+    /// Forgets that: sent on, the payload is read and summed once more.
+    pub fn forget_carried(&mut self) {
+        self.contents.forget();
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.contents.payload().bytes()
     }
 
     /// How it is known to be whole.
@@ -101,7 +129,7 @@ impl Message {
 
     /// Whether its payload was copied to make it whole.
     pub fn is_copied(&self) -> bool {
-        self.payload.is_copied()
+        self.contents.payload().is_copied()
     }
 
     /// Bytes that were copied to make it whole: none, or all.
@@ -115,12 +143,14 @@ impl Message {
     /// # Errors
     /// The message, if the pool is empty, or if it lies across a break that devices can't cross.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
-        let Self { whole, payload, behind } = self;
-        payload.into_mbuf(pool).map_err(|payload| Self { whole, payload, behind })
+        let Self { whole, contents, behind } = self;
+        let (payload, carried) = contents.into_parts();
+        payload.into_mbuf(pool).map_err(|payload| Self::new(Whole { carried, ..whole }, payload).behind(behind))
     }
 
     pub(crate) fn into_parts(self) -> (Whole, Payload) {
-        (self.whole, self.payload)
+        let (payload, carried) = self.contents.into_parts();
+        (Whole { carried, ..self.whole }, payload)
     }
 }
 

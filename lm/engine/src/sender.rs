@@ -23,8 +23,8 @@ use rte::port::TxQueue;
 use rte::{Burst, Mbuf};
 
 use crate::buffer::SendBuffer;
+use crate::message::Message;
 use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
-use lm_proto::service::Service;
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -124,6 +124,14 @@ impl Sender {
         Some(SendBuffer::new(slot, self.config.geometry, sums, self.config.checksum))
     }
 
+    /// A buffer with a copy of a message's payload, which is sent on as the message would be: with what its
+    /// sender said of it, as long as nothing else is written to the buffer. `None`: all are in flight.
+    pub fn buffer_of(&mut self, message: &Message) -> Option<SendBuffer> {
+        let mut buffer = self.buffer()?;
+        buffer.copy_message(message);
+        Some(buffer)
+    }
+
     /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer
     /// comes back to its pool when the device is done with it.
     ///
@@ -135,35 +143,44 @@ impl Sender {
             return Err(WouldBlock(buffer));
         }
         let id = self.next_id();
-        let layout = buffer.blocks.seal(buffer.slot.bytes_mut(), ends, id, buffer.mode);
-        let geometry = buffer.blocks.geometry();
-        let SendBuffer { mut slot, blocks, mode, service } = buffer;
-        let n = layout.fragments();
-        if service != Service::default() {
-            let bytes = slot.bytes_mut();
-            (0..n).for_each(|i| service.stamp(&mut bytes[alf::frame(geometry, &layout, i)]));
-        }
-        if let Some(frame) = slot.bytes().get(alf::frame(geometry, &layout, 0))
+        let layout = buffer.seal(ends, id);
+        let (geometry, len, n) = (buffer.blocks.geometry(), buffer.blocks.len(), layout.fragments());
+        if let Some(frame) = buffer.slot.bytes().get(alf::frame(geometry, &layout, 0))
             && let Some(mut mbuf) = self.inline(&layout, INLINE)
         {
             if let Some(to) = mbuf.data_mut().filter(|to| to.len() == frame.len()) {
                 to.copy_from_slice(frame);
                 self.made.push(mbuf);
-                self.stage(blocks.len());
-                self.sums.push(blocks.into_sums());
+                self.stage(len);
+                self.sums.push(buffer.blocks.into_sums());
             } else {
                 self.give_up();
             }
             return Ok(());
         }
         let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
+        let SendBuffer { slot, blocks, mode, service, carried } = buffer;
         if let Err(slot) = slot.into_packets(frames, &mut self.cut, &self.headers, &mut self.made) {
             self.stats.would_block += 1;
-            return Err(WouldBlock(SendBuffer { slot, blocks, mode, service }));
+            return Err(WouldBlock(SendBuffer { slot, blocks, mode, service, carried }));
         }
-        self.stage(blocks.len());
+        self.stage(len);
         self.sums.push(blocks.into_sums());
         Ok(())
+    }
+
+    /// Sends a copy of a payload that makes one frame of up to [`COPIED`] bytes: it is copied once, behind its
+    /// headers, and summed on the way. Returns whether it was sent: it may be longer, or the queue may be full,
+    /// or mbufs short.
+    pub fn send_small(&mut self, payload: &[u8], ends: &Ends) -> bool {
+        // No look at the queue for what is too long anyway.
+        if payload.len() >= self.config.geometry.stride() || !self.is_clear() {
+            return false;
+        }
+        let Some(frame) = self.small(payload, None, ends, self.copied) else { return false };
+        self.made.push(frame);
+        self.stage(payload.len());
+        true
     }
 
     /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later:
@@ -174,7 +191,7 @@ impl Sender {
     /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or
     /// than the mbufs of `headers`.
     pub fn send_urgent(&mut self, payload: &[u8], ends: &Ends) -> Result<(), WouldBlock<()>> {
-        let frame = self.small(payload, ends, INLINE).ok_or(WouldBlock(()))?;
+        let frame = self.small(payload, None, ends, INLINE).ok_or(WouldBlock(()))?;
         self.send_frame_urgent(frame).map_err(|_| WouldBlock(()))?;
         self.stats.datagrams += 1;
         self.stats.bytes += payload.len() as u64;

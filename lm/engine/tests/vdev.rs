@@ -17,6 +17,9 @@ use rte::Eal;
 use rte::mempool::Mempool;
 use rte::port::PortId;
 
+#[path = "vdev/carried.rs"]
+mod carried;
+
 type Failed = Box<dyn Error>;
 /// Something that two nodes do with each other.
 type Step = fn(&mut Node, &mut Node) -> Result<(), Failed>;
@@ -358,12 +361,16 @@ fn run() -> Result<(), Failed> {
         ensure(Instant::now() < until, "the link stays down")?;
         std::thread::sleep(Duration::from_millis(20));
     }
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 11] = [
         ("every kind of size", every_kind_of_size),
         ("filled in every way, echoed in place", filled_in_every_way),
         ("not now, and not from here", not_now_and_not_from_here),
         ("into an mbuf", into_mbuf),
         ("urgent frames in a full queue", urgent_in_a_full_queue),
+        ("sent on with the sums that it came with", carried::as_it_came),
+        ("changed, and summed anew", carried::changed),
+        ("wrong, and sent on as wrong", carried::wrong),
+        ("without a checksum", carried::none),
         ("layouts switched while running", layouts_switched_while_running),
         ("messages held until the region is exhausted", held_messages),
     ];

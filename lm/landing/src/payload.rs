@@ -71,6 +71,17 @@ impl Payload {
         bytes.unwrap_or_default()
     }
 
+    /// The bytes, to be changed: nobody else has them.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let (at, len) = (self.at, self.len);
+        let bytes = match &mut self.storage {
+            Storage::Landed(hold) => hold.bytes_mut(at, len),
+            Storage::Copied(buffer) => buffer.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..len)),
+        };
+        // They are there: it was looked when this was made.
+        bytes.unwrap_or_default()
+    }
+
     /// Whether a device can read these of the bytes at one go where they lie.
     #[inline]
     pub fn is_readable(&self, part: Range<usize>) -> bool {
@@ -92,7 +103,7 @@ impl Payload {
 }
 
 // SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and
-// this is their only owner, who gives no mutable access. The IOVA is what DPDK told of the very address.
+// this is their only owner, who gives mutable access to nobody once it was given away. The IOVA is what DPDK told of the very address.
 unsafe impl Contiguous for Payload {
     fn payload(&self) -> &[u8] {
         self.bytes()

@@ -340,6 +340,16 @@ impl Outlet {
         self.sender.send(buffer, ends).map(|()| self.count(ends))
     }
 
+    /// Sends a copy of a payload that makes one frame. Returns whether it was sent: it may be longer, or there
+    /// may be no room now.
+    pub fn send_small(&mut self, payload: &[u8], ends: &Ends) -> bool {
+        let sent = self.sender.send_small(payload, ends);
+        if sent {
+            self.count(ends);
+        }
+        sent
+    }
+
     /// Sends a received datagram on: from where it landed, or a copy at once if devices cannot read it there.
     ///
     /// # Errors
@@ -364,10 +374,7 @@ impl Outlet {
 
     /// Sends a copy of a datagram. Returns whether there was room for it.
     fn send_copy(&mut self, message: &Message, ends: &Ends) -> bool {
-        let Some(mut buffer) = self.sender.buffer() else { return false };
-        message.pieces().for_each(|piece| {
-            buffer.fill(piece);
-        });
+        let Some(buffer) = self.sender.buffer_of(message) else { return false };
         self.send(buffer, ends).is_ok()
     }
 

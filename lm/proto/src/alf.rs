@@ -4,6 +4,7 @@
 //! pieces' sums of what was copied in whole blocks, so that nothing is summed twice; [`Blocks::seal`] writes
 //! every header, the padding and the end tag, and then [`Layout`] and [`frame`] say what to transmit.
 
+use crate::carried::Claims;
 use crate::checksum::{self, Digest, Piece};
 use crate::layout::{Geometry, HOLE, Layout, TAG};
 use crate::tag::Identity;
@@ -152,22 +153,53 @@ impl Blocks {
     /// Writes headers, padding and tag around the payload. `id` is the sender's next IP identification; it is
     /// used unless the datagram has no room for a tag, when the identification is the order digest.
     pub fn seal(&self, buf: &mut [u8], ends: &Ends, id: u16, mode: ChecksumMode) -> Layout {
-        let layout = Layout::of_udp(self.geometry, self.len + UDP);
-        let digest = (mode == ChecksumMode::Full).then(|| {
-            let mut digest = Digest::new();
-            for i in 0..layout.fragments() {
-                let range = layout.piece(i);
-                let block = self.geometry.block(i);
-                let summed = self.known >> i & 1 == 1;
-                digest.push(if summed {
-                    self.sums.0[i]
-                } else {
-                    checksum::piece(&buf[block + range.start..block + range.end])
-                });
-            }
-            digest
-        });
-        let seal = Seal::new(self.geometry, layout, ends, id, digest.as_ref());
+        let claims = match mode {
+            ChecksumMode::Full => self.claims(buf, &ends.flow),
+            ChecksumMode::Zero => Claims::NONE,
+        };
+        self.seal_as(buf, ends, id, claims)
+    }
+
+    /// How the payload is cut.
+    pub fn layout(&self) -> Layout {
+        Layout::of_udp(self.geometry, self.len + UDP)
+    }
+
+    /// What the payload sums up to, for a datagram of this flow. What was summed when it was copied is not
+    /// read again.
+    pub fn claims(&self, buf: &[u8], flow: &Flow) -> Claims {
+        let layout = self.layout();
+        if layout.fragments() == 1 && self.known & 1 == 0 {
+            // One frame has no order.
+            return Claims::of_sum(flow, &layout, checksum::sum(&buf[self.block_of(&layout, 0)]));
+        }
+        Claims::of_digest(flow, &layout, &self.digest(buf))
+    }
+
+    /// The digest of the payload's pieces, likewise.
+    pub fn digest(&self, buf: &[u8]) -> Digest {
+        let (layout, mut digest) = (self.layout(), Digest::new());
+        for i in 0..layout.fragments() {
+            let summed = self.known >> i & 1 == 1;
+            digest.push(if summed {
+                self.sums.0[i]
+            } else {
+                checksum::piece(&buf[self.block_of(&layout, i)])
+            });
+        }
+        digest
+    }
+
+    /// Where piece `i` lies in the buffer.
+    fn block_of(&self, layout: &Layout, i: usize) -> Range<usize> {
+        let (block, piece) = (self.geometry.block(i), layout.piece(i));
+        block + piece.start..block + piece.end
+    }
+
+    /// [`Blocks::seal`], with these claims about the payload.
+    pub fn seal_as(&self, buf: &mut [u8], ends: &Ends, id: u16, claims: Claims) -> Layout {
+        let layout = self.layout();
+        let seal = Seal::new(self.geometry, layout, ends, id, claims);
         for i in 0..layout.fragments() {
             let frame = &mut buf[frame(self.geometry, &layout, i)];
             let (headers, _) = seal.headers(i);
@@ -197,16 +229,16 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Headers and tag of a datagram cut by `layout`. `digest` is that of its pieces, in order, if a checksum
-    /// is wanted; `id` as for [`Blocks::seal`].
-    pub fn new(geometry: Geometry, layout: Layout, ends: &Ends, id: u16, digest: Option<&Digest>) -> Self {
+    /// Headers and tag of a datagram cut by `layout`, which say `claims` of its payload; `id` as for
+    /// [`Blocks::seal`].
+    pub fn new(geometry: Geometry, layout: Layout, ends: &Ends, id: u16, claims: Claims) -> Self {
         let flow = ends.flow;
         let len = layout.udp_len() as u16;
-        let checksum = digest.map_or(0, |d| checksum::udp(&flow, len, d.sum()));
+        let Claims { checksum, order } = claims;
         let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len, checksum };
-        let id = digest.filter(|_| layout.tag().is_none()).map_or(id, Digest::finish16);
+        let id = order.filter(|_| layout.tag().is_none()).map_or(id, |order| order as u16);
         let identity = Identity { flow, ip_id: id, udp_len: len, udp_checksum: checksum };
-        let tag = identity.tag(digest.map(Digest::finish));
+        let tag = identity.tag(order);
         let mut ethernet = [0; ETHERNET];
         wire::ethernet(&mut ethernet, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
         let ip = Fragments::new(&Ipv4 {

@@ -27,7 +27,7 @@ use self::level::{COLUMNS, Columns, Level, ONCE, Pass, ROW, arch, both_halves, d
 pub use self::ones::header;
 pub(crate) use self::ones::is_all_ones;
 use self::ones::{halves, last_word, words};
-pub use self::udp::{udp, udp_ok};
+pub use self::udp::{udp, udp_moved, udp_ok};
 
 /// 2^64 divided by the golden ratio: the increment of splitmix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -95,6 +95,12 @@ pub fn piece(b: &[u8]) -> Piece {
 #[inline]
 pub fn copy_piece(dst: &mut [u8], src: &[u8]) -> Piece {
     dispatch(arch(), Copied(dst, src))
+}
+
+/// Copies `src` to `dst` and takes the sum of it in the same pass; for lengths as for [`copy_piece`].
+#[inline]
+pub fn copy_sum(dst: &mut [u8], src: &[u8]) -> u64 {
+    dispatch(arch(), CopiedSum(dst, src))
 }
 
 /// One's-complement sum alone, less than 2^33.
@@ -250,13 +256,7 @@ impl Pass for Copied<'_, '_> {
             *to = row;
             all.add(level, &row);
         }
-        // Word by word: a call of memcpy costs more than the few bytes that are left.
-        let ((to, dst_rest), (from, rest)) = (dst_tail.as_chunks_mut::<8>(), tail.as_chunks::<8>());
-        for k in 0..COLUMNS {
-            let (Some(to), Some(from)) = (to.get_mut(k), from.get(k)) else { break };
-            *to = *from;
-        }
-        dst_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        copy_tail(dst_tail, tail);
         all.finish(level, tail, len)
     }
 }
@@ -279,6 +279,42 @@ impl Pass for Sum<'_> {
         let (s, h) = level.across(s, h);
         halves(words(tail).fold(both_halves(s, h), |sum, x| sum.wrapping_add(halves(x))))
     }
+}
+
+struct CopiedSum<'d, 's>(&'d mut [u8], &'s [u8]);
+
+impl Pass for CopiedSum<'_, '_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> u64 {
+        let len = self.0.len().min(self.1.len());
+        let (to, to_tail) = self.0[..len].as_chunks_mut::<ROW>();
+        let (from, tail) = self.1[..len].as_chunks::<ROW>();
+        let zero = level.load(&[0; ROW]);
+        let (mut s, mut h) = (zero, zero);
+        for (to, from) in to.iter_mut().zip(from) {
+            let row = *from;
+            *to = row;
+            let x = level.load(&row);
+            s = level.add(s, x);
+            h = level.add(h, level.high(x));
+        }
+        copy_tail(to_tail, tail);
+        let (s, h) = level.across(s, h);
+        halves(words(tail).fold(both_halves(s, h), |sum, x| sum.wrapping_add(halves(x))))
+    }
+}
+
+/// Copies less than a row, word by word: a call of memcpy costs more than the few bytes that are left.
+#[inline(always)]
+fn copy_tail(to: &mut [u8], from: &[u8]) {
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<8>(), from.as_chunks::<8>());
+    for k in 0..COLUMNS {
+        let (Some(to), Some(from)) = (to.get_mut(k), from.get(k)) else { break };
+        *to = *from;
+    }
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }
 
 #[cfg(test)]

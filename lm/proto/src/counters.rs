@@ -201,6 +201,7 @@ mod tests {
             len: 7168,
             fragments: 5,
             by: WholeBy::Tags,
+            carried: None,
         };
         let mut counted = Counters {
             datagrams: 3,

@@ -13,7 +13,8 @@
 //! [`wire`] has the headers of Ethernet, IPv4, UDP and ARP. [`layout`] says how a payload is cut, and where
 //! the holes, the guard and the end tag are. [`tag`] is the end tag, by which a receiver recognises the last
 //! fragment. [`checksum`] is the UDP checksum and the order digest, computed in one pass, with or without a
-//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes.
+//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes. [`carried`] is what
+//! a datagram's sender said of its payload, for whoever sends it on.
 //!
 //! # Frames where they landed
 //!
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alf;
+pub mod carried;
 pub mod checksum;
 pub mod counters;
 pub mod frame;

@@ -4,6 +4,7 @@
 //! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the
 //! proofs that the policy names: `docs/proof.md` has the rules.
 
+use crate::carried::Carried;
 use crate::wire::Flow;
 
 /// How a datagram is known to be whole.
@@ -84,4 +85,6 @@ pub struct Whole {
     pub fragments: u16,
     /// How that is known.
     pub by: WholeBy,
+    /// What its sender said of its payload: the end-to-end sum. `None`: it computed none.
+    pub carried: Option<Carried>,
 }

@@ -41,6 +41,17 @@ pub enum Tag {
     Ordered(u32),
 }
 
+impl Tag {
+    /// The order digest, if it has one.
+    #[inline]
+    pub fn order(self) -> Option<u32> {
+        match self {
+            Self::Ends => None,
+            Self::Ordered(order) => Some(order),
+        }
+    }
+}
+
 impl Identity {
     /// What the hash is of all but the identification and the UDP checksum.
     #[inline]

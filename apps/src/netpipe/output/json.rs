@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::machine::Machine;
 use crate::netpipe::options::Options;
 use crate::netpipe::order::Account;
-use crate::netpipe::results::{Cell, Results};
+use crate::netpipe::results::{Cell, Ping, Results};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -37,6 +37,8 @@ struct Out {
     size: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     ping_pong: Option<PingOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ping_pong_anew: Option<PingOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<StreamOut>,
 }
@@ -110,12 +112,10 @@ impl End {
 }
 
 fn out(name: &'static str, is_polled: bool, size: usize, cell: &Cell) -> Out {
-    let (p, s) = (&cell.ping, &cell.stream);
+    let s = &cell.stream;
     let mega = |bits: f64| (bits / 1e3).round() / 1e3;
-    Out {
-        transport: name,
-        size,
-        ping_pong: (p.trips.count() + p.lost > 0).then(|| PingOut {
+    let trips = |p: &Ping| {
+        (p.trips.count() + p.lost > 0).then(|| PingOut {
             count: p.trips.count(),
             lost: p.lost,
             late: p.late,
@@ -131,7 +131,13 @@ fn out(name: &'static str, is_polled: bool, size: usize, cell: &Cell) -> Out {
             mbps: p.bandwidth(size).map(mega),
             initiator: End::of(&p.ours, is_polled, p.ours.datagrams),
             responder: End::of(&p.theirs, is_polled, p.theirs.datagrams),
-        }),
+        })
+    };
+    Out {
+        transport: name,
+        size,
+        ping_pong: trips(&cell.ping),
+        ping_pong_anew: trips(&cell.ping_anew),
         stream: (s.sent > 0).then(|| StreamOut {
             sent: s.sent,
             received: s.theirs.datagrams,

@@ -2,7 +2,7 @@
 
 use crate::console::say;
 use crate::netpipe::options::{Options, Test};
-use crate::netpipe::results::{Cell, Results, Row};
+use crate::netpipe::results::{Cell, Ping, Results, Row};
 
 fn us(ns: Option<u64>) -> String {
     match ns {
@@ -30,9 +30,13 @@ fn per(ns: u64, n: u64) -> String {
 
 /// All of it.
 pub(crate) fn show(results: &Results, options: &Options) {
-    if options.test.contains(&Test::PingPong) {
+    let trips = [
+        (Test::PingPong, "", (|cell| &cell.ping) as fn(&Cell) -> &Ping),
+        (Test::PingPongAnew, " of datagrams whose echo is summed anew", |cell| &cell.ping_anew),
+    ];
+    for (_, what, of) in trips.into_iter().filter(|(test, ..)| options.test.contains(test)) {
         say!(
-            "\nRound trips, µs. Mb/s: payload by half the median. copied: of what both ends received. \
+            "\nRound trips{what}, µs. Mb/s: payload by half the median. copied: of what both ends received. \
              work: of both ends, a round trip. CPU: of the time, a mean of both ends"
         );
         say!(
@@ -51,7 +55,7 @@ pub(crate) fn show(results: &Results, options: &Options) {
             "work",
             "CPU%"
         );
-        each(results, ping_line);
+        each(results, |size, row, cell| ping_line(size, row, of(cell)));
     }
     if options.test.contains(&Test::Stream) {
         say!(
@@ -83,8 +87,7 @@ fn each(results: &Results, line: impl Fn(usize, &Row, &Cell) -> Option<String>) 
     }
 }
 
-fn ping_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
-    let p = &cell.ping;
+fn ping_line(size: usize, row: &Row, p: &Ping) -> Option<String> {
     (p.trips.count() + p.lost > 0).then(|| {
         let polled = row.is_polled;
         let work = p.ours.work_ns(polled) + p.theirs.work_ns(polled);

@@ -2,11 +2,11 @@
 //! beat.
 //!
 //! The frames have the length of those that LM sends for the payload, tag included. `bare` computes nothing
-//! and verifies nothing. `bare-sum` takes LM's sums, UDP checksum and digest, as often as LM takes them: of
-//! what is sent, in the pass that copies it; of what was received; and of what is sent back.
+//! and verifies nothing. `bare-sum` sums payloads as often as LM does: what is sent, in the pass that copies
+//! it; what was received; and what is sent back if that is to be summed anew.
 
 use lm_proto::alf::ChecksumMode;
-use lm_proto::checksum::{self, Digest, Piece};
+use lm_proto::checksum;
 use lm_proto::layout::{Geometry, Layout, TAG};
 use lm_proto::wire::{ETHERNET, HEADERS, TYPE_IPV4, UDP, Udp, ethernet};
 use rte::port::PortId;
@@ -65,20 +65,15 @@ impl Bare {
         Ok(Self { kind, sums, burst: Burst::new(), geometry, template, port })
     }
 
-    /// Writes a frame's sums: its checksum and, where LM has its tag, the digest.
-    fn seal(&self, frame: &mut [u8], piece: Piece) {
-        let end = frame.len() - TAG;
-        let digest = digest(piece);
-        let sum = checksum::udp(&self.port.ours, (end - HEADERS) as u16, digest.sum());
+    /// Writes a frame's checksum, of a payload with this sum which ends at `end`.
+    fn seal(&self, frame: &mut [u8], end: usize, sum: u64) {
+        let sum = checksum::udp(&self.port.ours, (end - HEADERS) as u16, sum);
         frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
-        frame[end..end + 4].copy_from_slice(&digest.finish().to_be_bytes());
     }
 
-    /// Whether a received frame has the sums of its payload, which ends at `end`.
+    /// Whether a received frame has the checksum of its payload, which ends at `end`.
     fn is_good(&self, frame: &[u8], udp: &Udp, end: usize) -> bool {
-        let digest = digest(checksum::piece(&frame[HEADERS + UDP..end]));
-        checksum::udp_ok(&self.port.ours.reversed(), udp, digest.sum())
-            && frame.get(end..end + 4) == Some(&digest.finish().to_be_bytes()[..])
+        checksum::udp_ok(&self.port.ours.reversed(), udp, checksum::sum(&frame[HEADERS + UDP..end]))
     }
 
     fn headers(&mut self, payload: usize) -> &[u8] {
@@ -94,12 +89,6 @@ impl Bare {
         }
         bytes
     }
-}
-
-fn digest(piece: Piece) -> Digest {
-    let mut digest = Digest::new();
-    digest.push(piece);
-    digest
 }
 
 impl Transport for Bare {
@@ -136,8 +125,8 @@ impl Transport for Bare {
         let behind = HEADERS + UDP + payload.len();
         to[behind..].fill(0);
         if self.sums {
-            let piece = checksum::copy_piece(&mut to[HEADERS + UDP..behind], payload);
-            self.seal(to, piece);
+            let sum = checksum::copy_sum(&mut to[HEADERS + UDP..behind], payload);
+            self.seal(to, behind, sum);
         } else {
             to[HEADERS + UDP..behind].copy_from_slice(payload);
         }
@@ -167,16 +156,18 @@ impl Transport for Bare {
             if self.sums && !self.is_good(bytes, &udp, end) {
                 continue;
             }
-            if look(&bytes[HEADERS + UDP..end]) == Action::Echo {
+            let action = look(&bytes[HEADERS + UDP..end]);
+            if action.is_echo() {
+                // The checksum is that of the way back, too.
                 let (to, from) = bytes.split_at_mut(6);
                 to.swap_with_slice(&mut from[..6]);
                 let (src, dst) = bytes[26..34].split_at_mut(4);
                 src.swap_with_slice(dst);
                 let (src, dst) = bytes[34..38].split_at_mut(2);
                 src.swap_with_slice(dst);
-                if self.sums {
-                    let piece = checksum::piece(&bytes[HEADERS + UDP..end]);
-                    self.seal(&mut bytes[..end + TAG], piece);
+                if self.sums && action == Action::EchoAnew {
+                    let sum = checksum::sum(&bytes[HEADERS + UDP..end]);
+                    self.seal(bytes, end, sum);
                 }
                 self.port.stage(frame);
             }

@@ -1,12 +1,13 @@
 //! `ip-frag`: what a DPDK application does without LM, `rte_ip_frag` and a copy out of the chain.
 //!
 //! It is done as well as it can be. The payload is copied once on each side, LM's own code computes the
-//! checksums, and an echo is sent from where it was copied to. A datagram in one frame is not copied.
+//! checksums, and an echo is sent from where it was copied to, with the checksum that it was verified by, as
+//! LM's are. A datagram in one frame is not copied.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
 use lm_proto::layout::stride;
-use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, ethernet};
+use lm_proto::wire::{ETHERNET, HEADERS, IPV4, TYPE_IPV4, UDP, Udp, ethernet};
 use pmd_e1000::device::arguments;
 use pmd_e1000::quirks::header_room;
 use rte::frag::{MAX_FRAGMENTS, Reassembler, fragment};
@@ -36,6 +37,9 @@ const WHOLE: u32 = 255;
 const PIECES: u32 = 4095;
 /// Bytes of an mbuf for a piece's headers, and of its headroom.
 const HEADS: u16 = 256;
+/// A UDP checksum that is known; `None`: the payload is to be summed.
+type Sum = Option<u16>;
+
 /// IP and UDP.
 const FRONT: usize = IPV4 + UDP;
 /// What DPDK leaves in front of a packet.
@@ -46,7 +50,7 @@ struct Frag {
     burst: Burst<BURST>,
     made: Vec<Mbuf>,
     /// Answers that wait for room.
-    waiting: Vec<Mbuf>,
+    waiting: Vec<(Mbuf, Sum)>,
     mtu: u16,
     checksum: ChecksumMode,
     in_flight: Option<u32>,
@@ -91,7 +95,7 @@ impl Frag {
     }
 
     /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
-    fn send_packet(&mut self, mut packet: Mbuf) -> Result<(), Mbuf> {
+    fn send_packet(&mut self, mut packet: Mbuf, sum: Sum) -> Result<(), Mbuf> {
         if !self.port.flush() || !self.has_room() {
             return Err(packet);
         }
@@ -99,9 +103,12 @@ impl Frag {
         let Some(bytes) = packet.data_mut() else { return Err(packet) };
         let len = bytes.len();
         self.id = self.id.wrapping_add(1);
-        let sum = match self.checksum {
-            ChecksumMode::Full => checksum::udp(&flow, (len - IPV4) as u16, checksum::sum(&bytes[FRONT..])),
-            ChecksumMode::Zero => 0,
+        let sum = match (self.checksum, sum) {
+            (ChecksumMode::Full, Some(sum)) => sum,
+            (ChecksumMode::Full, None) => {
+                checksum::udp(&flow, (len - IPV4) as u16, checksum::sum(&bytes[FRONT..]))
+            }
+            (ChecksumMode::Zero, _) => 0,
         };
         write_headers(bytes, &flow, self.id, sum);
         if len <= usize::from(self.mtu) {
@@ -141,8 +148,9 @@ impl Frag {
         self.room > 0
     }
 
-    /// A packet that is whole: its payload behind room for headers, in one segment; `None`: it is not ours.
-    fn contiguous(&mut self, mut packet: Mbuf) -> Option<Mbuf> {
+    /// A packet that is whole: its payload behind room for headers, in one segment, and its UDP header; `None`:
+    /// it is not ours.
+    fn contiguous(&mut self, mut packet: Mbuf) -> Option<(Mbuf, Udp)> {
         let available = (packet.pkt_len() as usize).checked_sub(ETHERNET)?;
         let (flow, udp) = read_headers(packet.data(), available)?;
         if flow != self.port.ours.reversed() {
@@ -153,7 +161,7 @@ impl Frag {
         if packet.nb_segs() == 1 {
             // Our peer adds nothing behind its datagrams.
             let ok = packet.adj(ETHERNET as u16) && packet.data().len() == FRONT + len;
-            return (ok && self.verify(&packet, &udp)).then_some(packet);
+            return (ok && self.verify(&packet, &udp)).then_some((packet, udp));
         }
         let mut whole = self.whole.alloc()?;
         let to = whole.append((FRONT + len) as u16)?;
@@ -165,10 +173,16 @@ impl Frag {
             (at, skip) = (at + n, skip.saturating_sub(segment.len()));
         }
         self.copied += (at - FRONT) as u64;
-        (at == FRONT + len && self.verify(&whole, &udp)).then_some(whole)
+        (at == FRONT + len && self.verify(&whole, &udp)).then_some((whole, udp))
     }
 
-    fn verify(&self, packet: &Mbuf, udp: &lm_proto::wire::Udp) -> bool {
+    /// The checksum that a datagram was verified by, for an echo of it.
+    fn carried(&self, udp: &Udp) -> Sum {
+        let (from, to) = (self.port.ours.reversed(), self.port.ours);
+        (udp.checksum != 0).then(|| checksum::udp_moved(udp.checksum, &from, &to))
+    }
+
+    fn verify(&self, packet: &Mbuf, udp: &Udp) -> bool {
         let flow = self.port.ours.reversed();
         udp.checksum == 0 || checksum::udp_ok(&flow, udp, checksum::sum(&packet.data()[FRONT..]))
     }
@@ -206,14 +220,14 @@ impl Transport for Frag {
         };
         let Some(bytes) = packet.append((FRONT + payload.len()) as u16) else { return false };
         bytes[FRONT..].copy_from_slice(payload);
-        self.send_packet(packet).is_ok()
+        self.send_packet(packet, None).is_ok()
     }
 
     fn poll(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         let mut found = 0;
-        while let Some(packet) = self.waiting.pop() {
-            if let Err(packet) = self.send_packet(packet) {
-                self.waiting.push(packet);
+        while let Some((packet, sum)) = self.waiting.pop() {
+            if let Err(packet) = self.send_packet(packet, sum) {
+                self.waiting.push((packet, sum));
                 return found;
             }
             found += 1;
@@ -221,13 +235,16 @@ impl Transport for Frag {
         let mut burst = std::mem::take(&mut self.burst);
         found += self.port.receive(&mut burst);
         for frame in burst.drain() {
-            let Some(packet) = self.table.take(frame).and_then(|packet| self.contiguous(packet)) else {
+            let Some((packet, udp)) = self.table.take(frame).and_then(|packet| self.contiguous(packet))
+            else {
                 continue;
             };
-            if look(&packet.data()[FRONT..]) == Action::Echo
-                && let Err(packet) = self.send_packet(packet)
+            let action = look(&packet.data()[FRONT..]);
+            let sum = if action == Action::Echo { self.carried(&udp) } else { None };
+            if action.is_echo()
+                && let Err(packet) = self.send_packet(packet, sum)
             {
-                self.waiting.insert(0, packet);
+                self.waiting.insert(0, (packet, sum));
             }
         }
         self.burst = burst;

@@ -11,8 +11,17 @@ use super::settings::Settings;
 pub(crate) enum Action {
     /// Nothing more.
     Drop,
-    /// It is sent back to where it came from.
+    /// It is sent back to where it came from, with the sums that it was verified by.
     Echo,
+    /// The same, but its payload is summed anew.
+    EchoAnew,
+}
+
+impl Action {
+    /// Whether it is sent back.
+    pub(crate) fn is_echo(self) -> bool {
+        self != Self::Drop
+    }
 }
 
 /// A way for datagrams between the two ends.

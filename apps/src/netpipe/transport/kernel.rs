@@ -112,7 +112,7 @@ impl Transport for Kernel {
         }
         let Ok(n) = self.socket.recv(&mut self.buffer) else { return 0 };
         self.copied += n as u64;
-        if look(&self.buffer[..n]) == Action::Echo && !is_gone(&self.socket.send(&self.buffer[..n])) {
+        if look(&self.buffer[..n]).is_echo() && !is_gone(&self.socket.send(&self.buffer[..n])) {
             self.waiting = Some(n);
         }
         1

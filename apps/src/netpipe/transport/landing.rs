@@ -106,6 +106,9 @@ impl Landing {
         let Some(link) = &mut self.link else { return false };
         let outlet = &mut link.outlet;
         let Some(ends) = outlet.ends(self.ours, self.now) else { return false };
+        if self.filled.is_none() && outlet.send_small(payload, &ends) {
+            return true;
+        }
         let buffer = self.filled.take().or_else(|| {
             // A buffer that cannot be sent now need not be filled.
             let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
@@ -143,8 +146,14 @@ impl Landing {
         }
         if waiting.is_empty() {
             found += link.receive(self.burst, now, |mut message, outlet| {
-                if message.flow() == theirs
-                    && look(message.contiguous()) == Action::Echo
+                if message.flow() != theirs {
+                    return;
+                }
+                let action = look(message.contiguous());
+                if action == Action::EchoAnew {
+                    message.forget_carried();
+                }
+                if action.is_echo()
                     && let Err(message) = answer(message, outlet, now)
                 {
                     waiting.push_back(message);

@@ -1,17 +1,25 @@
 //! The frames of a datagram: headers, and small payloads behind them.
 
 use lm_proto::alf::{ChecksumMode, Ends, Seal};
-use lm_proto::checksum::{self, Digest};
+use lm_proto::carried::{Carried, Claims};
+use lm_proto::checksum;
 use lm_proto::layout::Layout;
-use lm_proto::wire::{HEADERS, UDP};
+use lm_proto::wire::{Flow, HEADERS, UDP};
 use rte::Mbuf;
 
 use super::Sender;
 
 impl Sender {
     /// A datagram of one frame of up to `most` bytes as one mbuf, its payload copied behind the headers;
-    /// `None`: it is larger, or there is no mbuf for it.
-    pub(super) fn small(&mut self, payload: &[u8], ends: &Ends, most: usize) -> Option<Mbuf> {
+    /// `None`: it is larger, or there is no mbuf for it. With what was `carried` of it, from whom, it is not
+    /// summed.
+    pub(super) fn small(
+        &mut self,
+        payload: &[u8],
+        carried: Option<&(Carried, Flow)>,
+        ends: &Ends,
+        most: usize,
+    ) -> Option<Mbuf> {
         // Of any length, that of an urgent one: beyond a datagram's there is no layout.
         if payload.len() > most {
             return None;
@@ -20,19 +28,21 @@ impl Sender {
         let mut frame = self.inline(&layout, most)?;
         let (to, at) = (frame.data_mut()?, HEADERS + UDP);
         let behind = at + payload.len();
-        let digest = match self.config.checksum {
-            ChecksumMode::Full => {
-                let mut digest = Digest::new();
-                digest.push(checksum::copy_piece(&mut to[at..behind], payload));
-                Some(digest)
+        let (flow, to_payload) = (&ends.flow, &mut to[at..behind]);
+        let claims = match (self.config.checksum, carried) {
+            (ChecksumMode::Full, None) => {
+                Claims::of_sum(flow, &layout, checksum::copy_sum(to_payload, payload))
             }
-            ChecksumMode::Zero => {
-                to[at..behind].copy_from_slice(payload);
-                None
+            (mode, carried) => {
+                to_payload.copy_from_slice(payload);
+                carried.filter(|_| mode == ChecksumMode::Full).map_or(Claims::NONE, |(carried, from)| {
+                    // In one frame there is no order.
+                    Claims { checksum: carried.checksum(from, flow), order: None }
+                })
             }
         };
         let id = self.next_id();
-        let seal = Seal::new(self.config.geometry, layout, ends, id, digest.as_ref());
+        let seal = Seal::new(self.config.geometry, layout, ends, id, claims);
         let (headers, n) = seal.headers(0);
         to[..n].copy_from_slice(&headers[..n]);
         seal.tail(0, &mut to[behind..]);

@@ -5,9 +5,10 @@ use std::ops::Range;
 use lm_landing::Payload;
 use lm_landing::send::{Record, show};
 use lm_proto::alf::{ChecksumMode, Ends, Seal};
+use lm_proto::carried::{Carried, Claims};
 use lm_proto::checksum::{self, Digest};
 use lm_proto::layout::{Geometry, Layout};
-use lm_proto::wire::{HEADERS, MAX_PAYLOAD, UDP};
+use lm_proto::wire::{Flow, HEADERS, MAX_PAYLOAD, UDP};
 use rte::Mbuf;
 
 use super::{Sender, Unsent};
@@ -68,6 +69,13 @@ impl Plan {
         self.frame_len(i) > self.most && !self.layout.piece(i).is_empty()
     }
 
+    /// The digest of the payload's pieces.
+    fn digest(&self, payload: &[u8]) -> Digest {
+        let mut digest = Digest::new();
+        (0..self.layout.fragments()).for_each(|i| digest.push(checksum::piece(&payload[self.place(i)])));
+        digest
+    }
+
     /// The frames that are shown, last first, as they are sent.
     fn shown(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.layout.fragments()).rev().filter(|&i| self.is_shown(i))
@@ -84,11 +92,16 @@ impl Sender {
     /// in one frame of up to [`COPIED`] bytes, and a last frame that is not full, is copied behind its
     /// headers, which costs less. The memory goes back when the device is done with it.
     ///
+    /// The payload is not summed: checksum and order digest are those that it came with, unless it had none,
+    /// was handed out to be changed, or came in pieces of another size.
+    ///
     /// # Errors
     /// [`Unsent`] with the message.
     pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), Unsent<Message>> {
         let (whole, payload) = message.into_parts();
-        self.send_payload(payload, ends).map_err(|unsent| unsent.map(|p| Message::new(whole, p)))
+        let carried = whole.carried.map(|carried| (carried, whole.flow));
+        let unsent = self.send_carried(payload, carried.as_ref(), ends);
+        unsent.map_err(|unsent| unsent.map(|p| Message::new(whole, p)))
     }
 
     /// The same for any payload in DPDK's memory.
@@ -97,6 +110,16 @@ impl Sender {
     /// As for [`Sender::send_message`]. One that is longer than any datagram's is never sent, from nowhere:
     /// [`Unsent::NotFromHere`].
     pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), Unsent<Payload>> {
+        self.send_carried(payload, None, ends)
+    }
+
+    /// The same, with what was said of the payload, from whom.
+    fn send_carried(
+        &mut self,
+        payload: Payload,
+        carried: Option<&(Carried, Flow)>,
+        ends: &Ends,
+    ) -> Result<(), Unsent<Payload>> {
         let (geometry, len) = (self.config.geometry, payload.bytes().len());
         if len > MAX_PAYLOAD {
             return Err(Unsent::NotFromHere(payload));
@@ -104,7 +127,7 @@ impl Sender {
         if !self.is_clear() {
             return Err(Unsent::NotNow(payload));
         }
-        if let Some(frame) = self.small(payload.bytes(), ends, self.copied) {
+        if let Some(frame) = self.small(payload.bytes(), carried, ends, self.copied) {
             self.made.push(frame);
             self.stage(len);
             return Ok(());
@@ -127,7 +150,7 @@ impl Sender {
                 return Err(Unsent::NotNow(payload));
             }
         }
-        let mut whole = self.write(&plan, payload.bytes(), tail.as_mut(), ends);
+        let mut whole = self.write(&plan, payload.bytes(), carried, tail.as_mut(), ends);
         if plan.shown().next().is_none() {
             self.stats.inlined += 1;
         } else {
@@ -152,8 +175,17 @@ impl Sender {
     /// Writes the frames that are copied, and the headers of the others, into the mbufs in `made`, which are
     /// the datagram's, last fragment first; and into `tail` what comes behind a piece that is shown. Returns
     /// whether all of it fitted.
-    fn write(&mut self, plan: &Plan, payload: &[u8], mut tail: Option<&mut Mbuf>, ends: &Ends) -> bool {
-        let mut digest = (self.config.checksum == ChecksumMode::Full).then(Digest::new);
+    fn write(
+        &mut self,
+        plan: &Plan,
+        payload: &[u8],
+        carried: Option<&(Carried, Flow)>,
+        mut tail: Option<&mut Mbuf>,
+        ends: &Ends,
+    ) -> bool {
+        let carried = carried.filter(|_| self.config.checksum == ChecksumMode::Full);
+        let summed = self.config.checksum == ChecksumMode::Full && carried.is_none();
+        let mut digest = summed.then(Digest::new);
         let mut whole = true;
         for (i, frame) in self.made.iter_mut().rev().enumerate() {
             let from = &payload[plan.place(i)];
@@ -174,7 +206,15 @@ impl Sender {
             }
         }
         let id = self.next_id();
-        let seal = Seal::new(plan.geometry, plan.layout, ends, id, digest.as_ref());
+        let claims = match (&digest, carried) {
+            (Some(digest), _) => Claims::of_digest(&ends.flow, &plan.layout, digest),
+            (None, Some((carried, from))) => {
+                let pieces = || plan.digest(payload);
+                Claims::carried(carried, [from, &ends.flow], plan.geometry, &plan.layout, pieces)
+            }
+            (None, None) => Claims::NONE,
+        };
+        let seal = Seal::new(plan.geometry, plan.layout, ends, id, claims);
         for (i, frame) in self.made.iter_mut().rev().enumerate() {
             let (headers, len) = seal.headers(i);
             let shown = plan.is_shown(i);

@@ -24,6 +24,19 @@ pub fn udp_ok(flow: &Flow, udp: &Udp, payload: u64) -> bool {
     udp.checksum != 0 && fold_host(pseudo(flow, udp.len) + header + u64::from(fold(payload))) == 0xffff
 }
 
+/// The checksum of a datagram whose addresses and ports were `from` and become `to`, of which nothing else
+/// changes (RFC 1624, equation 3). A right one stays right, a wrong one stays as wrong. Never 0.
+#[inline]
+pub fn udp_moved(checksum: u16, from: &Flow, to: &Flow) -> u16 {
+    let gone = [u64::from(!from.src), u64::from(!from.dst)];
+    let gone = gone[0] + gone[1] + u64::from(!from.src_port) + u64::from(!from.dst_port);
+    let come = u64::from(to.src) + u64::from(to.dst) + u64::from(to.src_port) + u64::from(to.dst_port);
+    match !fold_host(u64::from(!checksum) + gone + come) {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
 /// Addresses, protocol and length of the pseudo header (RFC 768), in host order.
 #[inline]
 fn pseudo(flow: &Flow, udp_len: u16) -> u64 {

@@ -6,6 +6,7 @@
 use super::proof::{Doubt, First, TagState};
 use super::stream::Template;
 use super::{Matcher, effort};
+use crate::carried::Carried;
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
 use crate::frame::{Head, Slots};
@@ -63,14 +64,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let Some(tag) = self.log.piece(run, from..from + TAG, memory).first_chunk::<TAG>() else {
             return false;
         };
-        if !self.config.accept.takes(&flow) || identity(flow, headers.id(), &udp).check(*tag).is_none() {
+        let Some(agrees) = identity(flow, headers.id(), &udp).check(*tag) else { return false };
+        if !self.config.accept.takes(&flow) {
             return false;
         }
         // What is known of the other headers has to agree: the long way looks at that.
         if !self.log.seen_from(run).is_empty() {
             return false;
         }
-        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags };
+        let carried = Carried::new(self.config.geometry, &udp, agrees.order());
+        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags, carried };
         self.template = Template::new(self.config.geometry, headers, front, first.len, from, whole);
         self.hand_over_from(run, &whole, lowest.at, memory);
         true
@@ -109,8 +112,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return true;
         }
         match self.prove(&First { packet, udp, identity, layout, tag, z }, memory) {
-            Ok(by) => {
-                let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments: n as u16, by };
+            Ok((by, carried)) => {
+                let len = layout.udp_len() - wire::UDP;
+                let whole = Whole { flow, len, fragments: n as u16, by, carried };
                 self.deliver(&whole, &layout, z, memory);
                 true
             }

@@ -13,6 +13,7 @@
 //! In both cases the UDP checksum has to be there and good.
 
 use super::Matcher;
+use crate::carried::Carried;
 use crate::checksum;
 use crate::counters::Reason;
 use crate::frame::{Slot, Slots};
@@ -98,7 +99,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.counters.drop_one(Reason::OrderUnproven);
             memory.give(buf);
         } else {
-            let whole = Whole { flow, len: end - wire::UDP, fragments: n as u16, by: WholeBy::Checksum };
+            let (len, by) = (end - wire::UDP, WholeBy::Checksum);
+            let carried = Carried::summed(self.config.geometry, &layout, &udp, &digest);
+            let whole = Whole { flow, len, fragments: n as u16, by, carried };
             self.deliver_buffer(&whole, buf, memory);
             self.sum_was_good(n);
         }
@@ -191,8 +194,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             memory.give(buf);
             return None;
         }
-        let by = WholeBy::Checksum;
-        Some((Whole { flow, len: len - wire::UDP, fragments: n as u16, by }, buf))
+        let (len, by) = (len - wire::UDP, WholeBy::Checksum);
+        let carried = Carried::summed(self.config.geometry, &layout, &udp, &digest);
+        Some((Whole { flow, len, fragments: n as u16, by, carried }, buf))
     }
 
     /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end`

@@ -12,6 +12,7 @@
 //!    headers have to be known, too: a sum of 16 bits does not tell one sender from another.
 
 use super::Matcher;
+use crate::carried::Carried;
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
 use crate::frame::Slots;
@@ -132,13 +133,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.log.piece(index, end..len.max(end), memory).iter().all(|&b| b == 0)
     }
 
-    /// Whether the datagram is whole, and by what the policy accepts.
+    /// Whether the datagram is whole, and by what the policy accepts; and what its sender said of its
+    /// payload.
     #[inline(never)]
     pub(super) fn prove<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: &First,
         memory: &M,
-    ) -> Result<WholeBy, Doubt> {
+    ) -> Result<(WholeBy, Option<Carried>), Doubt> {
         let First { packet, udp, identity, layout, tag, z } = first;
         let (n, require) = (layout.fragments(), self.config.require);
         let Some(known) = self.known(first) else { return Err(Doubt::Other) };
@@ -151,12 +153,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if by_headers && self.marks_clash(z + 1 - n, packet.ecn()) {
             return Err(Doubt::Certain(Reason::Ecn));
         }
-        if require.tags && bound {
-            return Ok(WholeBy::Tags);
+        if let TagState::Good(tag) = tag
+            && require.tags
+        {
+            // Nobody looks at the payload: what its sender said of it goes on with it.
+            return Ok((WholeBy::Tags, Carried::new(self.config.geometry, udp, tag.order())));
         }
         if udp.checksum == 0 {
             return if by_headers && require.headers {
-                Ok(WholeBy::Headers)
+                Ok((WholeBy::Headers, None))
             } else {
                 Err(certain(Reason::Unproven))
             };
@@ -177,8 +182,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
             return Err(certain(Reason::BadChecksum));
         }
+        let carried = Carried::summed(self.config.geometry, layout, udp, &digest);
         if by_headers {
-            return Ok(if require.headers { WholeBy::Headers } else { WholeBy::Checksum });
+            return Ok((if require.headers { WholeBy::Headers } else { WholeBy::Checksum }, carried));
         }
         let ordered = match tag {
             TagState::Good(Tag::Ordered(order)) => *order == digest.finish(),
@@ -186,7 +192,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             TagState::NoRoom => packet.ip.id == digest.finish16(),
             TagState::Bad | TagState::Absent => false,
         };
-        if ordered { Ok(WholeBy::Checksum) } else { Err(certain(Reason::OrderUnproven)) }
+        if ordered { Ok((WholeBy::Checksum, carried)) } else { Err(certain(Reason::OrderUnproven)) }
     }
 
     /// Whether only one order of so many fragments is possible, of which the last is `log[last]`.
@@ -201,19 +207,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         index: impl Fn(usize) -> usize,
         memory: &M,
     ) -> Digest {
-        let mut digest = Digest::new();
         let n = layout.fragments();
         if self.log.is_one_token(index(0), index(n - 1)) {
             // Nearly always: it is asked for at one go.
             let end = layout.udp_len().max(wire::UDP);
-            let mut rest = self.log.piece(index(0), wire::UDP..end, memory);
-            for i in 0..n {
-                let (piece, behind) = rest.split_at(layout.piece(i).len().min(rest.len()));
-                digest.push(checksum::piece(piece));
-                rest = behind;
-            }
-            return digest;
+            return digest_of(layout, self.log.piece(index(0), wire::UDP..end, memory));
         }
+        let mut digest = Digest::new();
         for i in 0..n {
             digest.push(checksum::piece(self.log.piece(index(i), layout.piece(i), memory)));
         }
@@ -245,4 +245,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let marks = self.log.seen_from(oldest).iter().map(|(_, p)| p.ecn()).chain([ecn]);
         wire::marks_clash(marks.fold(0, |all, ecn| all | 1 << ecn))
     }
+}
+
+/// The digest of a payload that lies in one piece, cut as `layout` says.
+#[inline]
+pub(super) fn digest_of(layout: &Layout, payload: &[u8]) -> Digest {
+    let (mut digest, mut rest) = (Digest::new(), payload);
+    for i in 0..layout.fragments() {
+        let (piece, behind) = rest.split_at(layout.piece(i).len().min(rest.len()));
+        digest.push(checksum::piece(piece));
+        rest = behind;
+    }
+    digest
 }

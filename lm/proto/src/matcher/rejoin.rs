@@ -51,19 +51,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return false;
         }
         let outcome = self.add_part(frame, &wanted, &part, memory);
-        match outcome {
-            Outcome::Whole(a) if is_proven(&wanted, &a.buf.as_ref()[..a.len]) => {
-                let whole = Whole { fragments: a.fragments, ..wanted.whole() };
+        let mut proven = None;
+        if let Outcome::Whole(a) = outcome {
+            proven = prove(&wanted, &a.buf.as_ref()[..a.len]);
+            if let Some(order) = proven {
+                let whole = wanted.whole(self.config.geometry, order);
+                let whole = Whole { fragments: a.fragments, ..whole };
                 self.count_copied(whole.len);
                 memory.copied(whole, a.buf, wire::UDP);
+            } else {
+                memory.give(a.buf);
             }
-            other => {
-                if let Outcome::Whole(a) = other {
-                    memory.give(a.buf);
-                }
-                self.reassembler.discard(&key, &mut self.scratch);
-                self.counters.drop_one(Reason::LostFrame);
-            }
+        }
+        if proven.is_none() {
+            self.reassembler.discard(&key, &mut self.scratch);
+            self.counters.drop_one(Reason::LostFrame);
         }
         self.scratch.empty(memory);
         let part = part.from..part.from + part.count;
@@ -130,11 +132,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 }
 
 /// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or
-/// its identification where a tag has no room, proves the order.
-fn is_proven(wanted: &Wanted, payload: &[u8]) -> bool {
+/// its identification where a tag has no room, proves the order. If so, the order that the tag tells.
+fn prove(wanted: &Wanted, payload: &[u8]) -> Option<Option<u32>> {
     let layout = &wanted.layout;
     if payload.len() < layout.ip_len().min(layout.udp_len()) {
-        return false;
+        return None;
     }
     let mut digest = Digest::new();
     let mut at = 0;
@@ -142,7 +144,7 @@ fn is_proven(wanted: &Wanted, payload: &[u8]) -> bool {
         let piece = layout.piece(i);
         match payload.get(at + piece.start..at + piece.end) {
             Some(bytes) => digest.push(checksum::piece(bytes)),
-            None => return false,
+            None => return None,
         }
         at += layout.ip_fragment_len(i);
     }
@@ -152,9 +154,9 @@ fn is_proven(wanted: &Wanted, payload: &[u8]) -> bool {
             let tag = payload.get(at..).and_then(|rest| rest.first_chunk::<TAG>());
             match tag.and_then(|tag| wanted.identity.check(*tag)) {
                 Some(Tag::Ordered(order)) => Some(order),
-                Some(Tag::Ends) | None => return false,
+                Some(Tag::Ends) | None => return None,
             }
         }
     };
-    is_ordered(wanted, order, &digest)
+    is_ordered(wanted, order, &digest).then_some(order)
 }

@@ -9,10 +9,11 @@
 
 use super::close::identity;
 use super::{Matcher, effort};
+use crate::carried::Carried;
 use crate::checksum::{self, Digest, Piece};
 use crate::counters::Reason;
 use crate::frame::{Slot, Slots};
-use crate::layout::{Layout, TAG};
+use crate::layout::{Geometry, Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::{Whole, WholeBy};
 use crate::slot_memory::SlotMemory;
@@ -36,9 +37,13 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn whole(&self) -> Whole {
+    /// The datagram, proven by its checksum and by the order that its tag tells, or its identification where
+    /// a tag has no room.
+    pub(super) fn whole(&self, geometry: Geometry, order: Option<u32>) -> Whole {
         let (len, fragments) = (self.layout.udp_len() - wire::UDP, self.layout.fragments() as u16);
-        Whole { flow: self.identity.flow, len, fragments, by: WholeBy::Checksum }
+        let order = order.unwrap_or(self.identity.ip_id.into());
+        let carried = Carried::new(geometry, &self.udp, Some(order));
+        Whole { flow: self.identity.flow, len, fragments, by: WholeBy::Checksum, carried }
     }
 }
 
@@ -185,7 +190,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.counters.drop_one(Reason::Ecn);
             memory.give(buf);
         } else {
-            self.deliver_buffer(&wanted.whole(), buf, memory);
+            self.deliver_buffer(&wanted.whole(self.config.geometry, order), buf, memory);
         }
         true
     }
@@ -223,7 +228,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 if self.marks_of_choice_clash(wanted, chosen) {
                     self.counters.drop_one(Reason::Ecn);
                 } else {
-                    self.copy_out(&wanted.whole(), &wanted.layout, |i| chosen[i], memory);
+                    let whole = wanted.whole(self.config.geometry, order);
+                    self.copy_out(&whole, &wanted.layout, |i| chosen[i], memory);
                 }
                 return true;
             }

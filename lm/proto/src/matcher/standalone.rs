@@ -6,6 +6,8 @@
 //! rest is a stranger's, or broken.
 
 use super::Matcher;
+use super::proof::digest_of;
+use crate::carried::Carried;
 use crate::checksum;
 use crate::counters::Reason;
 use crate::frame::{Head, Received, Slot, Slots};
@@ -112,9 +114,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];
                 let split = Udp::parse(payload).map(|udp| (udp, &payload[wire::UDP..]));
                 match self.check_udp(&packet.key(), split) {
-                    Ok(Some((flow, len, by))) => {
-                        let whole = Whole { flow, len, fragments: 1, by };
-                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + len], memory);
+                    Ok(Some(whole)) => {
+                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + whole.len], memory);
                     }
                     Ok(None) => self.hand_out_bytes(bytes, memory),
                     Err(reason) => self.counters.drop_one(reason),
@@ -179,8 +180,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.room = room;
         match checked {
             Ok(None) => self.hand_out(frame.by_ref(), head, memory),
-            Ok(Some((flow, len, by))) => {
-                let whole = Whole { flow, len, fragments: 1, by };
+            Ok(Some(whole)) => {
+                let len = whole.len;
                 let start = packet.skew + wire::UDP;
                 if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
                     // Its end lies in the slot above, which may be given out again while the message is held.
@@ -230,14 +231,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory.copied(whole, buf, 0);
     }
 
-    /// The flow and payload length of a datagram all of whose headers were seen, and what the policy takes as
-    /// proof of it; `None`: not one that is taken here. `payload` is its UDP header, and what is behind that
-    /// in the IP payload, tag and all.
-    fn check_udp(
-        &self,
-        key: &Key,
-        payload: Option<(Udp, &[u8])>,
-    ) -> Result<Option<(Flow, usize, WholeBy)>, Reason> {
+    /// The datagram all of whose headers were seen, in one frame unless the caller knows better, and what the
+    /// policy takes as proof of it; `None`: not one that is taken here. `payload` is its UDP header, and what
+    /// is behind that in the IP payload, tag and all.
+    fn check_udp(&self, key: &Key, payload: Option<(Udp, &[u8])>) -> Result<Option<Whole>, Reason> {
         let (udp, behind) = payload.ok_or(Reason::BadUdpLength)?;
         let len = usize::from(udp.len);
         let Some(data) = len.checked_sub(wire::UDP).and_then(|len| behind.get(..len)) else {
@@ -247,33 +244,38 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.config.accept.takes(&flow) {
             return Ok(None);
         }
-        if udp.checksum != 0 && !checksum::udp_ok(&flow, &udp, checksum::sum(data)) {
-            return Err(Reason::BadChecksum);
-        }
-        let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
-        let place = Layout::of_udp(self.config.geometry, len).tag();
-        let bytes = place.and_then(|at| behind.get(at - wire::UDP..)?.first_chunk::<TAG>());
-        let tagged = match bytes {
-            // What is not LM's is somebody else's padding; the headers say whose datagram it is.
-            Some(bytes) if tag::is_tag(*bytes) => {
-                if identity.check(*bytes).is_none() {
-                    return Err(Reason::BadTag);
+        let layout = Layout::of_udp(self.config.geometry, len);
+        let bytes = layout.tag().and_then(|at| behind.get(at - wire::UDP..)?.first_chunk::<TAG>());
+        // What is not LM's is somebody else's padding; the headers say whose datagram it is.
+        let bytes = bytes.filter(|bytes| tag::is_tag(**bytes));
+        let carried = match udp.checksum {
+            0 => None,
+            // Who sends an LM's datagram on needs the digest, which costs little more than the sum.
+            _ if layout.fragments() > 1 && (bytes.is_some() || layout.tag().is_none()) => {
+                let digest = digest_of(&layout, data);
+                if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+                    return Err(Reason::BadChecksum);
                 }
-                true
+                Carried::summed(self.config.geometry, &layout, &udp, &digest)
             }
-            _ => false,
+            _ if !checksum::udp_ok(&flow, &udp, checksum::sum(data)) => return Err(Reason::BadChecksum),
+            _ => Carried::new(self.config.geometry, &udp, None),
         };
+        let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        if bytes.is_some_and(|bytes| identity.check(*bytes).is_none()) {
+            return Err(Reason::BadTag);
+        }
         let require = self.config.require;
         let by = if require.headers {
             WholeBy::Headers
         } else if require.checksum && udp.checksum != 0 {
             WholeBy::Checksum
-        } else if require.tags && tagged {
+        } else if require.tags && bytes.is_some() {
             WholeBy::Tags
         } else {
             return Err(Reason::Unproven);
         };
-        Ok(Some((flow, len - wire::UDP, by)))
+        Ok(Some(Whole { flow, len: len - wire::UDP, fragments: 1, by, carried }))
     }
 
     /// Whether a frame's header shows that its datagram does not land: its first fragment came before it; or
@@ -373,9 +375,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                     None => Err(Reason::TooLong),
                 };
                 match checked {
-                    Ok(Some((flow, len, by))) => {
-                        let whole = Whole { flow, len, fragments: a.fragments, by };
-                        self.count_copied(len);
+                    Ok(Some(whole)) => {
+                        let whole = Whole { fragments: a.fragments, ..whole };
+                        self.count_copied(whole.len);
                         memory.copied(whole, a.buf, wire::UDP);
                     }
                     Ok(None) => {

@@ -7,6 +7,7 @@
 //! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
 
 use super::Matcher;
+use crate::carried::Carried;
 use crate::frame::{Frame, Frames, Received, Slot, Slots};
 use crate::layout::Geometry;
 use crate::policy::Whole;
@@ -31,6 +32,8 @@ pub(super) struct Template {
     tag: usize,
     /// [`Identity::base`].
     base: u64,
+    geometry: Geometry,
+    /// But for what its sender said of the payload, which is each datagram's own.
     whole: Whole,
 }
 
@@ -49,19 +52,30 @@ impl Template {
         // Identification and checksum are no part of the base.
         let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
         let udp = u64::from_le_bytes(udp) & SHARED;
-        (usize::from(len) <= geometry.stride()).then_some(Self { headers, udp, len, tag, base, whole })
+        let whole = Whole { carried: None, ..whole };
+        (usize::from(len) <= geometry.stride()).then_some(Self {
+            headers,
+            udp,
+            len,
+            tag,
+            base,
+            geometry,
+            whole,
+        })
     }
 
-    /// Whether a datagram is another one of these: its frames are as many and as long, of `first` to the one
+    /// The datagram, if it is another one of these: its frames are as many and as long, of `first` to the one
     /// whose payload is at `lowest`.
     #[inline(always)]
-    fn is_alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> bool {
-        let Some((headers, udp)) = memory.front(lowest) else { return false };
+    fn alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> Option<Whole> {
+        let (headers, udp) = memory.front(lowest)?;
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
-            return false;
+            return None;
         }
-        let Some(tag) = memory.eight(first + self.tag) else { return false };
-        tag::check(self.base, headers.id(), ((udp >> 48) as u16).swap_bytes(), tag).is_some()
+        let (tag, checksum) = (memory.eight(first + self.tag)?, ((udp >> 48) as u16).swap_bytes());
+        let tag = tag::check(self.base, headers.id(), checksum, tag)?;
+        let carried = Carried::of_checksum(self.geometry, checksum, tag.order());
+        Some(Whole { carried, ..self.whole })
     }
 }
 
@@ -117,13 +131,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            alike = template.is_alike(at + n * stride, at + stride, memory);
-            if !alike {
-                break;
-            }
+            let found = template.alike(at + n * stride, at + stride, memory);
+            alike = found.is_some();
+            let Some(datagram) = found else { break };
             // The next run, as much of it as there is.
             let Some(next) = frames.take_counted(n.min(taken - end)) else { break };
-            memory.landed(template.whole, at + stride + UDP, std::mem::replace(&mut run, next));
+            memory.landed(datagram, at + stride + UDP, std::mem::replace(&mut run, next));
             end += n;
             whole += 1;
         }
@@ -158,13 +171,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let lowest = self.newest().at;
         let (Some(template), Some(first)) = (&self.template, self.log.last()) else { return false };
-        if first.len != template.len
-            || self.folded + 1 != usize::from(template.whole.fragments)
-            || !template.is_alike(first.at, lowest, memory)
-        {
+        if first.len != template.len || self.folded + 1 != usize::from(template.whole.fragments) {
             return false;
         }
-        let whole = template.whole;
+        let Some(whole) = template.alike(first.at, lowest, memory) else { return false };
         self.hand_over_from(0, &whole, lowest, memory);
         true
     }
