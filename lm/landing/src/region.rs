@@ -141,9 +141,7 @@ impl Hold {
     /// below may reach that.
     #[inline]
     pub fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        if !self.has(at, len) {
-            return None;
-        }
+        self.landed(at, len)?;
         // SAFETY: inside slots that were landed whole and are held: nobody writes them, and their memory
         // lives.
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
@@ -151,19 +149,21 @@ impl Hold {
 
     /// The same, to be changed.
     pub fn bytes_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
-        if !self.has(at, len) {
-            return None;
-        }
+        self.landed(at, len)?;
         // SAFETY: as above. This is the only hold on these slots, and it is borrowed mutably. What was landed
         // in overlapping slots ends where they do (`LandingPool::hold`), so that nobody who has the slot above
         // has these bytes, too; who has the one below has none from `FRONT` on.
         Some(unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len) })
     }
 
+    /// Whether that are bytes which were landed in the held slots: `None` if not.
     #[inline]
-    fn has(&self, at: usize, len: usize) -> bool {
-        let into = at.wrapping_sub(self.lowest);
-        (FRONT..=self.reach as usize).contains(&into) && len <= self.reach as usize - into
+    fn landed(&self, at: usize, len: usize) -> Option<()> {
+        let into = at.checked_sub(self.lowest).filter(|&into| into >= FRONT)?;
+        if len > (self.reach as usize).checked_sub(into)? {
+            return None;
+        }
+        Some(())
     }
 
     /// The address for devices of `len` bytes at `at`, if devices can read them at one go.
