@@ -145,7 +145,7 @@ def merged(runs):
     results = []
     for (size, name), parts in sorted(cells.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
         one = {"transport": name, "size": size}
-        for kind in ("ping_pong", "stream"):
+        for kind in ("ping_pong", "ping_pong_anew", "stream"):
             found = [part[kind] for part in parts if kind in part]
             if found:
                 one[kind] = _sum(kind, size, found)
@@ -155,13 +155,14 @@ def merged(runs):
 
 
 def _sum(kind, size, found):
-    counted = ("count", "lost", "late", "wrong") if kind == "ping_pong" else ("sent", "received")
+    trips = kind != "stream"
+    counted = ("count", "lost", "late", "wrong") if trips else ("sent", "received")
     one = {key: sum(f[key] for f in found) for key in counted}
     for end in ("initiator", "responder"):
         one[end] = {key: sum(f[end][key] or 0 for f in found) for key in found[0][end]}
-        n = one[end]["datagrams"] if kind == "ping_pong" or end == "responder" else one["sent"]
+        n = one[end]["datagrams"] if trips or end == "responder" else one["sent"]
         one[end]["work_ns_per_datagram"] = one[end]["work_ns"] / n if n else None
-    if kind == "ping_pong":
+    if trips:
         blocks = [ns for f in found for ns in f["block_medians_ns"]]
         one |= {"block_medians_ns": blocks, "median_ns": median(blocks)}
         one["min_ns"] = min((f["min_ns"] for f in found if f["min_ns"]), default=None)
@@ -191,10 +192,10 @@ class Results(dict):
     def cell(self, transport, size):
         return next((r for r in self["results"] if (r["transport"], r["size"]) == (transport, size)), None)
 
-    def median(self, transport, size):
-        """Of a round trip, ns."""
-        cell = self.cell(transport, size)
-        return cell and cell["ping_pong"]["median_ns"]
+    def median(self, transport, size, anew=False):
+        """Of a round trip, ns; `anew`: of those whose echo is summed anew, if they were measured."""
+        cell = (self.cell(transport, size) or {}).get("ping_pong_anew" if anew else "ping_pong")
+        return cell and cell["median_ns"]
 
     def stream(self, transport, size):
         """Payload received, Mb/s."""

@@ -57,22 +57,27 @@ class Measured(Case):
         self.assertEqual({(r["transport"], r["size"]) for r in results["results"]}, want)
         for r in results["results"]:
             with self.subTest(transport=r["transport"], size=r["size"]):
-                p, s = r["ping_pong"], r["stream"]
-                self.assertGreater(p["count"], 2)
-                self.assertEqual(p["wrong"], 0)
-                # An echo that a busy machine kept back until it had been given up.
-                self.assertLessEqual(p["late"], 2)
-                self.assertLessEqual(p["lost"], p["count"] // 100)
-                self.assertTrue(0 < p["min_ns"] <= p["all_median_ns"] <= p["p99_ns"] <= p["p999_ns"] <= p["max_ns"], p)
-                self.assertEqual(p["initiator"]["bytes"], p["count"] * r["size"])
-                self.assertGreater(p["initiator"]["work_ns"], 0)
-                self.assertGreater(p["responder"]["work_ns"], 0)
-                self.assertAlmostEqual(p["mbps"], r["size"] * 16e3 / p["median_ns"], delta=0.01 * p["mbps"] + 0.01)
+                s = r["stream"]
+                for p in (r[kind] for kind in ("ping_pong", "ping_pong_anew") if kind in r):
+                    self.trips(p, r["size"])
                 self.assertGreater(s["received"], 0)
                 self.assertEqual(s["responder"]["bytes"], s["received"] * r["size"])
                 if r["transport"] in netpipe.PORTED:
                     self.assertEqual(s["received"], s["sent"], "no frame is lost on rings that hold the sender back")
                 self.copies(r)
+
+    def trips(self, p, size):
+        """Round trips hang together."""
+        self.assertGreater(p["count"], 2)
+        self.assertEqual(p["wrong"], 0)
+        # An echo that a busy machine kept back until it had been given up.
+        self.assertLessEqual(p["late"], 2)
+        self.assertLessEqual(p["lost"], p["count"] // 100)
+        self.assertTrue(0 < p["min_ns"] <= p["all_median_ns"] <= p["p99_ns"] <= p["p999_ns"] <= p["max_ns"], p)
+        self.assertEqual(p["initiator"]["bytes"], p["count"] * size)
+        self.assertGreater(p["initiator"]["work_ns"], 0)
+        self.assertGreater(p["responder"]["work_ns"], 0)
+        self.assertAlmostEqual(p["mbps"], size * 16e3 / p["median_ns"], delta=0.01 * p["mbps"] + 0.01)
 
     def copies(self, r):
         """Who copies what is known."""
@@ -102,8 +107,11 @@ class Measured(Case):
 
     def test_ports_over_memif(self):
         svg = self.where / "picture"
-        results, out = netpipe.run(self.where, netpipe.PORTED, LISTED, *QUICK, svg=svg)
+        tests = "--test=ping-pong,ping-pong-anew,stream"
+        results, out = netpipe.run(self.where, netpipe.PORTED, LISTED, tests, *QUICK, svg=svg)
         self.judge(results, netpipe.PORTED, SIZES)
+        self.assertTrue(all("ping_pong_anew" in r for r in results["results"]))
+        self.assertIn("whose echo is summed anew", out)
         self.pictures(svg, netpipe.PORTED)
         self.assertIn("65507 lm", out)
         self.assertIn("up to 11832 bytes", out)
