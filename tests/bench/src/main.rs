@@ -4,6 +4,7 @@
 //! ```text
 //! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE]
 //!         [--set NAME] [--size BYTES] [--variants A,B] [--touch]
+//! receive --polls VARIANT,SIZE,N
 //! ```
 //!
 //! A *round*: the simulated card receives as many datagrams as the ring holds (not measured), then the
@@ -17,11 +18,13 @@
 //! - [`ffi`]: the card, the driver and the peers, in C;
 //! - [`traffic`]: the frames;
 //! - [`variant`]: a variant with queue, pool and mbufs;
-//! - [`report`]: medians, table, JSON, ratios.
+//! - [`report`]: medians, table, JSON, ratios;
+//! - [`polls`]: single polls, to have their instructions counted.
 //!
 //! It is a benchmark, not a timed test: it fails only when a datagram is not delivered as it was sent.
 
 mod ffi;
+mod polls;
 mod report;
 mod traffic;
 mod variant;
@@ -33,6 +36,7 @@ use std::time::{Duration, Instant};
 use rte::Eal;
 
 use crate::ffi::{Mode, Sink, cycles, gauge};
+use crate::polls::Polls;
 use crate::report::{Report, Row, Sample};
 use crate::traffic::{Cut, Traffic, fragments};
 use crate::variant::{Failure, Kind, SETS, Set, VARIANTS, Variant};
@@ -56,6 +60,8 @@ struct Options {
     variants: Vec<(&'static str, Kind)>,
     sizes: Vec<usize>,
     reads: &'static [bool],
+    /// Single polls instead.
+    polls: Option<Polls>,
 }
 
 const USAGE: &str = "receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE] \
@@ -73,6 +79,7 @@ fn options() -> Result<Options, Failure> {
         variants: VARIANTS.to_vec(),
         sizes: SIZES.to_vec(),
         reads: &[false, true],
+        polls: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -83,6 +90,7 @@ fn options() -> Result<Options, Failure> {
             "--cpu" => o.cpu = value()?.parse()?,
             "--output" => o.output = Some(value()?.into()),
             "--no-huge" => o.huge = false,
+            "--polls" => o.polls = Some(Polls::parse(&value()?)?),
             "--touch" => o.reads = &[false],
             "--size" => {
                 let size = value()?.parse()?;
@@ -143,6 +151,9 @@ fn run(options: &Options) -> Result<(), Failure> {
         args.extend(["--no-huge".into(), "-m".into(), "512".into(), "--no-shconf".into()]);
     }
     let (eal, _) = Eal::init(args)?;
+    if let Some(polls) = options.polls {
+        return polls.run(&eal);
+    }
     // SAFETY: EAL is initialised.
     let hz = unsafe { dpdk_sys::rte_get_tsc_hz() };
     println!(

@@ -135,6 +135,24 @@ impl Variant {
         }
     }
 
+    /// One poll, whatever it finds.
+    #[inline(never)]
+    pub(crate) fn poll(&mut self, sink: &mut Sink<'_>, traffic: &Traffic) {
+        match &mut self.engine {
+            // It ends with a poll that finds nothing, so two are counted where there is something.
+            Engine::Peer(peer, peers, _) => peer.run(peers, &mut self.queue, sink),
+            Engine::Lm(receiver) => {
+                let mut mbufs = [ptr::null_mut(); BURST];
+                let n = self.queue.receive(&mut mbufs);
+                sink.frames += n as u64;
+                // SAFETY: just received, in order, from the queue that the receiver's pool feeds.
+                unsafe {
+                    receiver.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
+                };
+            }
+        }
+    }
+
     /// Datagrams that were copied to be delivered, of all delivered; peers that copy, copy all.
     pub(crate) fn copied(&self) -> Option<(u64, u64)> {
         let Engine::Lm(receiver) = &self.engine else { return None };

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# polls.sh [POLLS]: instructions of a poll that finds nothing, and of one that finds a datagram in one frame, of
+# LM and of a bare loop on the same simulated driver. Callgrind counts them; the same build counts the same.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+polls=${1:-20000}
+binary=${LM_RECEIVE:-target/release/receive}
+for tool in valgrind "$binary"; do
+  command -v "$tool" >/dev/null || { echo "polls.sh: there is no $tool: apt-get install valgrind, make bench" >&2; exit 1; }
+done
+where=$(mktemp -d)
+trap 'rm -rf "$where"' EXIT
+
+# Instructions of a call of Variant::poll, VARIANT SIZE.
+count() {
+  local said
+  if ! said=$(valgrind --tool=callgrind --callgrind-out-file="$where/out" --toggle-collect='*Variant*poll*' \
+    "$binary" --no-huge --polls "$1,$2,$polls" 2>&1); then
+    printf '%s\n' "$said" >&2
+    return 1
+  fi
+  local all
+  all=$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' <<<"$said")
+  echo $(((all + polls / 2) / polls))
+}
+
+bare=$(count bare 0)
+printf '%-22s %6s %6s %14s %13s\n' '' bare LM 'LM, checksum' "LM's own"
+printf '%-22s %6s %6s %14s %13s\n' 'nothing' "$bare" "$(count lm 0)" "$(count lm-checksum 0)" ''
+for size in 64 1024; do
+  # The bare loop polls once more, in vain.
+  one=$(($(count bare $size) - bare))
+  tags=$(count lm $size)
+  sums=$(count lm-checksum $size)
+  printf '%-22s %6s %6s %14s %13s\n' "one frame, $size bytes" "$one" "$tags" "$sums" "$((tags - one)), $((sums - one))"
+done
