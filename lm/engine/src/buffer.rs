@@ -27,7 +27,13 @@ pub struct SendBuffer {
 
 impl SendBuffer {
     pub(crate) fn new(slot: SendSlot, geometry: Geometry, sums: Sums, mode: ChecksumMode) -> Self {
-        Self { slot, blocks: Blocks::reusing(geometry, sums), mode, service: Service::default(), carried: None }
+        Self {
+            slot,
+            blocks: Blocks::reusing(geometry, sums),
+            mode,
+            service: Service::default(),
+            carried: None,
+        }
     }
 
     /// Copies a message in, and what its sender said of it.

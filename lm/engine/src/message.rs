@@ -145,7 +145,9 @@ impl Message {
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let Self { whole, contents, behind } = self;
         let (payload, carried) = contents.into_parts();
-        payload.into_mbuf(pool).map_err(|payload| Self::new(Whole { carried, ..whole }, payload).behind(behind))
+        payload
+            .into_mbuf(pool)
+            .map_err(|payload| Self::new(Whole { carried, ..whole }, payload).behind(behind))
     }
 
     pub(crate) fn into_parts(self) -> (Whole, Payload) {
