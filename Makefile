@@ -10,9 +10,10 @@ FUZZ_SEED ?= 1
 export PROPTEST_RNG_SEED ?= 1
 
 # What `make test` consists of, in this order. tests/README.md says what each is.
-TEST_STEPS := setup-test hugepages lint pure unit miri model e2e lab fuzz bench-short measure-short matrix-short
+TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz bench-short measure-short matrix-short
 
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
+.PHONY: c install uninstall
 .PHONY: matrix matrix-short
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
 
@@ -59,6 +60,7 @@ lint: setup ## Format, clippy, API documentation without warnings, documents, mu
 	@tests/scripts/core-mutants.sh --check
 	@tests/scripts/deny.sh
 	@tests/scripts/unused.sh
+	@meson-wrap/liblm/header.sh --check
 	@tests/scripts/msrv.sh
 
 sbom: setup ## What the programs are made of, as CycloneDX: target/sbom/lm.cdx.json
@@ -69,6 +71,16 @@ pure: ## lm's core and ac, with DPDK hidden
 
 unit: setup ## Unit and in-process tests
 	$(CARGO) test --workspace --locked
+
+c: build setup-test ## liblm: cc, C++, Meson, CMake; examples, misuse, ASan, valgrind
+	@tests/scripts/liblm.sh
+
+install: setup ## liblm for C programs: PREFIX=/usr/local, DESTDIR=, LIBDIR=
+	@meson-wrap/liblm/install.sh build
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" meson-wrap/liblm/install.sh install
+
+uninstall: ## Take it away again, from the same PREFIX
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" meson-wrap/liblm/install.sh uninstall
 
 miri: ## lm's core and the protocol of returning slots under Miri, if there is a toolchain with it: five minutes at most
 	@tests/scripts/miri.sh

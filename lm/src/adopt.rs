@@ -11,6 +11,7 @@ use std::{error, fmt};
 use lm_engine::{Message, Receiver, ReceiverConfig, ReceiverError};
 use lm_landing::device::Traits;
 use lm_landing::{LandingError, LandingPool, LandingQueue, PoolConfig};
+use lm_node::adopted::Unadopted;
 use lm_proto::counters::Counters;
 use lm_proto::layout::{BadMtu, Geometry};
 use lm_proto::reassembler::Limits;
@@ -22,6 +23,7 @@ use pmd_e1000::port::{make_pool, pool_plan};
 use pmd_e1000::timestamps::{Timestamps, check_timestamps};
 use rte::port::{PortId, RxQueue};
 
+use crate::adopted_port::NotReady;
 use crate::config::Config;
 use crate::eal::Eal;
 
@@ -77,6 +79,25 @@ impl Landing {
         self.pool.as_ptr()
     }
 
+    pub(crate) fn parts(&self) -> (&Eal, PortId) {
+        (&self.eal, self.port)
+    }
+
+    pub(crate) fn check_timestamps(&self, queue: u16) -> Result<(), AdoptError> {
+        check_timestamps(self.eal.as_rte(), self.port, Some(queue)).map_err(AdoptError::Timestamps)
+    }
+
+    /// The memory as a queue.
+    ///
+    /// # Safety
+    /// As for [`Landing::adopt`].
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn into_queue(self, queue: u16) -> LandingQueue {
+        let Self { eal, port, pool, traits, .. } = self;
+        // SAFETY: the caller's promise.
+        unsafe { LandingQueue::new(RxQueue::adopt(eal.as_rte(), port, queue), pool, traits) }
+    }
+
     /// Takes the queue, which was set up with this memory, as a source of messages.
     ///
     /// # Safety
@@ -90,10 +111,10 @@ impl Landing {
     /// [`AdoptError::Receiver`]: there is no memory for the buffers that datagrams are put together in.
     #[allow(unsafe_code)]
     pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
-        check_timestamps(self.eal.as_rte(), self.port, Some(queue)).map_err(AdoptError::Timestamps)?;
-        let Self { eal, port, pool, traits, receiver } = self;
+        self.check_timestamps(queue)?;
+        let (eal, receiver) = (self.eal.clone(), self.receiver.clone());
         // SAFETY: the caller's promise.
-        let queue = unsafe { LandingQueue::new(RxQueue::adopt(eal.as_rte(), port, queue), pool, traits) };
+        let queue = unsafe { self.into_queue(queue) };
         let receiver = Receiver::new(eal.as_rte(), queue, &receiver).map_err(AdoptError::Receiver)?;
         Ok(AdoptedQueue { receiver })
     }
@@ -141,6 +162,10 @@ pub enum AdoptError {
     Memory(LandingError),
     /// There is no memory to put datagrams together in.
     Receiver(ReceiverError),
+    /// The application's port is not as it was said to be.
+    Queue(NotReady),
+    /// There is no memory to receive or send from, for [`Landing::adopt_port`](crate::Landing::adopt_port).
+    Link(Unadopted),
 }
 
 impl fmt::Display for AdoptError {
@@ -157,6 +182,8 @@ impl fmt::Display for AdoptError {
             Self::Mtu(e) => e.fmt(f),
             Self::Memory(e) => e.fmt(f),
             Self::Receiver(e) => e.fmt(f),
+            Self::Queue(e) => e.fmt(f),
+            Self::Link(e) => e.fmt(f),
         }
     }
 }
@@ -170,6 +197,8 @@ impl error::Error for AdoptError {
             Self::Mtu(e) => Some(e),
             Self::Memory(e) => Some(e),
             Self::Receiver(e) => Some(e),
+            Self::Queue(e) => Some(e),
+            Self::Link(e) => Some(e),
         }
     }
 }

@@ -83,6 +83,14 @@ impl Config {
         self
     }
 
+    /// Whether a loop may sleep until frames come: [`Port::interrupts`](crate::Port::interrupts). The device
+    /// must be able to interrupt (igb, em, net_tap). Default: off.
+    #[must_use]
+    pub fn interrupts(mut self, on: bool) -> Self {
+        self.node.interrupts = on;
+        self
+    }
+
     /// Frames that one poll takes of a queue, 1 to 512. Default: 32.
     #[must_use]
     pub fn burst(mut self, frames: u16) -> Self {
@@ -146,6 +154,16 @@ impl Config {
     /// ```
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::from_bits(self.node.flow.src), self.udp_port.unwrap_or(0))
+    }
+
+    /// How many landing queues the port has.
+    pub fn queues(&self) -> usize {
+        self.node.landing_macs.len().max(1)
+    }
+
+    /// Whether admission control is on.
+    pub fn has_admission(&self) -> bool {
+        self.node.admission.is_some()
     }
 
     /// The node's identity for its next life. Each call gives another incarnation.

@@ -15,6 +15,13 @@ pub struct Eal {
 }
 
 impl Eal {
+    /// What an application does before it calls `rte_eal_init` itself, so that there is a place for LM's
+    /// mempool handler whatever plug-ins EAL loads. [`Eal::init`] does it.
+    pub fn prepare() {
+        // If there is no place for it, the first pool says so.
+        let _ = lm_landing::pool::register();
+    }
+
     /// Initialises it from a command line as DPDK's programs have it, the program's name first:
     /// [`std::env::args`] will do.
     ///
@@ -23,8 +30,7 @@ impl Eal {
     /// # Errors
     /// [`EalError`]: the command line or the machine does not allow it. Its text says what to do.
     pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, EalError> {
-        // If there is no place for it, the first pool says so.
-        let _ = lm_landing::pool::register();
+        Self::prepare();
         let (inner, rest) = rte::Eal::init(args)?;
         Ok(Self { inner, rest })
     }

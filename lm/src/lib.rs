@@ -41,7 +41,7 @@
 //! [`Stopper`] ends a loop from another thread. The library installs no signal handler.
 //!
 //! [`Landing`] and [`AdoptedQueue`] are for an application that has its own EAL, its own port and its own
-//! loop.
+//! loop. [`AdoptedPort`] sends, too, and answers ARP.
 //!
 //! # Several queues
 //!
@@ -63,6 +63,7 @@
 #![deny(unsafe_code)]
 
 mod adopt;
+mod adopted_port;
 mod config;
 mod eal;
 mod outbound;
@@ -70,6 +71,7 @@ mod port;
 
 pub use ac::{Key, Policy};
 pub use adopt::{AdoptError, AdoptedQueue, Landing};
+pub use adopted_port::{AdoptedPort, NotReady};
 pub use config::Config;
 pub use eal::Eal;
 pub use lm_engine::{Message, SendBuffer};

@@ -156,6 +156,28 @@ impl Outbound<'_> {
         self.put(Content::Message(message), to)
     }
 
+    /// As [`Outbound::forward`], but a message that would be dropped comes back instead.
+    ///
+    /// # Errors
+    /// The message: 256 wait already. Poll, and try again.
+    pub fn try_forward(&mut self, message: Message, to: SocketAddrV4) -> Result<Sent, Message> {
+        self.offer(Content::Message(message), to).map_err(|content| match content {
+            Content::Message(message) => message,
+            Content::Buffer(_) => unreachable!("what is offered comes back"),
+        })
+    }
+
+    /// As [`Outbound::send_buffer`], but a buffer that would be dropped comes back instead.
+    ///
+    /// # Errors
+    /// The buffer: 256 messages wait already. Poll, and try again.
+    pub fn try_send_buffer(&mut self, buffer: SendBuffer, to: SocketAddrV4) -> Result<Sent, SendBuffer> {
+        self.offer(Content::Buffer(buffer), to).map_err(|content| match content {
+            Content::Buffer(buffer) => buffer,
+            Content::Message(_) => unreachable!("what is offered comes back"),
+        })
+    }
+
     /// Messages that were dropped on the way out, since the port was opened.
     pub fn dropped(&self) -> u64 {
         self.outbox.dropped
@@ -181,16 +203,24 @@ impl Outbound<'_> {
     }
 
     fn put(&mut self, content: Content, to: SocketAddrV4) -> Sent {
+        self.offer(content, to).unwrap_or_else(|_| self.drop_one())
+    }
+
+    /// Sends, or has it wait.
+    ///
+    /// # Errors
+    /// The content: as many wait already as may.
+    fn offer(&mut self, content: Content, to: SocketAddrV4) -> Result<Sent, Content> {
         let flow = self.flow_to(to);
         let content = match if self.is_behind(flow) { Err(content) } else { self.go(content, flow) } {
-            Ok(()) => return Sent::Now,
+            Ok(()) => return Ok(Sent::Now),
             Err(content) => content,
         };
         if self.outbox.waiting.len() >= WAITING {
-            return self.drop_one();
+            return Err(content);
         }
         self.outbox.waiting.push_back(Waiting { content, flow, since: self.now });
-        Sent::Waiting
+        Ok(Sent::Waiting)
     }
 
     /// Sends what waits, as far as it can go now. Returns how many messages went or were dropped.

@@ -13,7 +13,7 @@ use lm_engine::{Message, SendBuffer};
 use lm_node::port::{OpenError, StartPortError};
 use lm_node::tally::Tally;
 use lm_node::{Link, NodePort};
-use rte::port::StopError;
+use rte::port::{RxInterrupt, StopError};
 
 use crate::config::Config;
 use crate::eal::Eal;
@@ -122,6 +122,22 @@ impl Port {
     /// Sends what was written to a buffer: see [`Outbound::send_buffer`]. A port that was closed drops it.
     pub fn send_buffer(&mut self, buffer: SendBuffer, to: SocketAddrV4) -> Sent {
         self.outbound().map_or(Sent::Dropped, |mut out| out.send_buffer(buffer, to))
+    }
+
+    /// The interrupts of the receive queues, if [`Config::interrupts`] asked for them. To sleep: enable them,
+    /// poll once more, and wait on their file descriptors, or by `rte::port::wait`, only if that found
+    /// nothing and [`Port::may_rest`]; then disable them.
+    pub fn interrupts(&mut self) -> &mut [RxInterrupt] {
+        self.link.as_mut().map_or(&mut [], |link| &mut link.interrupts)
+    }
+
+    /// How long the port may be left alone after a poll that found nothing, unless frames come. `None`: it
+    /// must be polled on, as something waits to be sent, or to become whole.
+    pub fn may_rest(&mut self) -> Option<Duration> {
+        if !self.outbox.is_empty() {
+            return None;
+        }
+        self.link.as_mut()?.rest()
     }
 
     /// Whether the loop should go on: nobody has called [`Stopper::stop`] or [`Port::close`].

@@ -31,7 +31,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_strerror",
     "rte_intr_(instance_alloc|fd_set|type_set|callback_register)",
     "rte_epoll_wait",
-    "rte_(openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
+    "rte_(log|openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
     "rte_lcore_(id|count|index|to_socket_id|to_cpu_id|has_role|is_enabled|cpuset)",
     "rte_(get_main_lcore|get_next_lcore|socket_id|socket_count|socket_id_by_idx)",
     "rte_(thread_register|thread_unregister|gettid|sys_gettid)",

@@ -6,7 +6,8 @@ least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.to
 # python3: the demo. libc6-dev, procps: a minimal system lacks them.
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
-test=("${build[@]}" dpdk-dev tshark iproute2 iputils-ping ethtool tcpdump)
+# g++, meson, cmake, valgrind: liblm.
+test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iproute2 iputils-ping ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static iproute2 ethtool)
 profile=("${test[@]}" linux-perf binutils)

@@ -23,6 +23,8 @@
 //! [`receive_mode`] decides how a loop passes the time in which a turn finds nothing: it polls on, or it
 //! sleeps.
 //!
+//! [`adopted`] makes a link over queues of a port that the application has opened itself.
+//!
 //! [`tally`] has what a port did, as numbers that can be added and subtracted. Reports are made from it.
 //!
 //! # What is guaranteed
@@ -32,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod adopted;
 pub mod arp;
 pub mod config;
 pub mod exit;

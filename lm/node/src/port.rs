@@ -7,12 +7,12 @@
 mod client;
 mod failure;
 mod lost_by_device;
+mod memory;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lm_engine::sender::COPIED;
 use lm_engine::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig};
 use lm_landing::device::Allowed;
 use lm_landing::{LandingPool, SendPool, SlotLayout};
@@ -38,19 +38,7 @@ use crate::tally::{DeviceTally, PoolView, Tally};
 
 pub use self::client::{Client, persist};
 pub use self::failure::{OpenError, StartPortError};
-
-/// Buffers to send from: this many datagrams can be in flight, however large they are.
-const SEND_BUFFERS: usize = 32;
-/// The fewest mbufs for headers. A message that is sent on takes two a frame and one more, so the number is
-/// four times what the buffers need.
-const HEADER_MBUFS: u32 = 4095;
-/// Bytes of such an mbuf, and of its headroom: a frame that is cheaper to copy fits in whole.
-const HEADER_ROOM: u16 = 128 + COPIED as u16;
-/// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
-/// smallest MTU, and for what lcores keep in their caches.
-const MORE_HEADERS: u32 = 1023;
-/// mbufs that frames which are not LM's are copied to.
-const STRANGER_MBUFS: u32 = 511;
+pub(crate) use self::memory::{HEADER_ROOM, Pools, in_flight, send_buffers};
 
 /// A port that is prepared for landing, started or not.
 pub struct NodePort {
@@ -110,12 +98,9 @@ impl NodePort {
             return Err(OpenError::Slots { port: id, driver, why });
         }
         let socket = landing.info().socket;
-        let room = config.mtu + 128 + 64;
-        let n = HEADER_MBUFS.max(u32::from(landing.setup().txd) + MORE_HEADERS);
         let head_room = header_room(HEADER_ROOM, &landing.info().driver, &arguments(id), Eal::release());
-        let headers = Mempool::pktmbuf(eal, &format!("heads_{id}"), n, 128, 0, head_room, socket);
-        let strangers =
-            Mempool::pktmbuf(eal, &format!("strangers_{id}"), STRANGER_MBUFS, 32, 0, room, socket);
+        let pools = Pools::create(eal, &id.to_string(), landing.setup().txd, head_room, config.mtu, socket)
+            .map_err(OpenError::Pool)?;
         let client = Client::of(&landing.info().driver, &arguments(id));
         // The size and not what is available: some drivers post mbufs when a queue is set up.
         let pool_before = landing.pools().map(LandingPool::size).sum();
@@ -130,8 +115,8 @@ impl NodePort {
             geometry,
             client,
             exit: None,
-            headers: headers.map_err(OpenError::Pool)?,
-            strangers: strangers.map_err(OpenError::Pool)?,
+            headers: pools.headers,
+            strangers: pools.strangers,
         })
     }
 
@@ -291,25 +276,13 @@ impl NodePort {
         self.landing.steering().map_or_else(Vec::new, |s| s.macs().iter().map(|mac| mac.0).collect())
     }
 
-    /// Buffers to send from. Some drivers keep what they have sent until the descriptor's turn comes again.
-    /// With one buffer more than descriptors, one is free all the same.
     fn send_buffers(&self) -> usize {
-        if self.landing.traits().keeps_sent {
-            usize::from(self.landing.setup().txd) + 1
-        } else {
-            SEND_BUFFERS
-        }
+        send_buffers(&self.landing.traits(), self.landing.setup().txd)
     }
 
-    /// The most descriptors in use, where the peer reads the very buffers that are sent. net_memif's
-    /// zero-copy transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK
-    /// 22.11), so the ring must never be full. What is left free has room for the largest datagram, in three
-    /// segments a frame.
     fn in_flight(&self) -> Option<u32> {
-        let room = self.landing.setup().txd.saturating_sub(3 * self.geometry.max_fragments() as u16);
-        let traits = self.landing.traits();
-        (traits.needs_dpdk_memory && !traits.keeps_sent && self.landing.info().bus == "vdev")
-            .then(|| u32::from(room.max(1)))
+        let (info, setup) = (self.landing.info(), self.landing.setup());
+        in_flight(&self.landing.traits(), info.bus == "vdev", setup.txd, self.geometry)
     }
 
     /// Takes the link apart and stops the port. The link must be here; without one there is nothing to do.

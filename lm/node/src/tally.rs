@@ -91,6 +91,45 @@ impl Tally {
         self.combine(before, u64::wrapping_sub)
     }
 
+    /// Every counter with its name. Those of receivers come first, then drops by [`Reason::name`], then
+    /// what was sent, lost by the device, and asked by ARP.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Self { counters: c, sent, device, arp, ordinary, ordinary_lost, unsent } = self.clone();
+        let received = [
+            ("datagrams", c.datagrams),
+            ("bytes", c.bytes),
+            ("copied_datagrams", c.copied_datagrams),
+            ("copied_bytes", c.copied_bytes),
+            ("frames", c.frames),
+            ("foreign", c.foreign),
+            ("duplicates", c.duplicates),
+            ("bounced", c.bounced),
+        ];
+        let drops = Reason::ALL.into_iter().map(move |reason| (reason.name(), c.dropped(reason)));
+        let others = [
+            ("sent_datagrams", sent.datagrams),
+            ("sent_bytes", sent.bytes),
+            ("sent_frames", sent.frames),
+            ("sent_inlined", sent.inlined),
+            ("sent_would_block", sent.would_block),
+            ("sent_malformed", sent.malformed),
+            ("device_missed", device.missed),
+            ("device_rx_errors", device.rx_errors),
+            ("device_rx_nombuf", device.rx_nombuf),
+            ("device_tx_errors", device.tx_errors),
+            ("arp_conflicts", arp.conflicts),
+            ("arp_claims", arp.claims),
+            ("arp_moved", arp.moved),
+            ("arp_malformed", arp.malformed),
+            ("arp_evicted", arp.evicted),
+            ("arp_asked", arp.asked),
+            ("ordinary_frames", ordinary),
+            ("ordinary_lost", ordinary_lost),
+            ("unsent_frames", unsent),
+        ];
+        received.into_iter().chain(drops).chain(others)
+    }
+
     /// Counter by counter: both, by `f`. The device's losses are those of `self`.
     fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
         Self {

@@ -151,6 +151,28 @@ impl Eal {
         Self(Arc::new(Environment { owned: false }))
     }
 
+    /// As [`Eal::adopt`], and dropping the last clone cleans EAL up.
+    ///
+    /// # Safety
+    /// As for [`Eal::adopt`], and nobody else cleans EAL up or uses it afterwards.
+    pub unsafe fn take_over() -> Self {
+        TAKEN.store(true, Ordering::Release);
+        Self(Arc::new(Environment { owned: true }))
+    }
+
+    /// Whether EAL is initialised in this process, by whomever. After a clean-up the answer means nothing.
+    pub fn is_initialised() -> bool {
+        // SAFETY: both read EAL's configuration, which is there from the start: no lcore and no memory are in
+        // it until `rte_eal_init` has got far.
+        unsafe { dpdk_sys::rte_lcore_count() > 0 && dpdk_sys::rte_eal_get_physmem_size() > 0 }
+    }
+
+    /// Whether this process is a secondary one of a multi-process application.
+    pub fn is_secondary() -> bool {
+        // SAFETY: reads a constant of EAL's configuration, which is there from the start.
+        unsafe { dpdk_sys::rte_eal_process_type() == dpdk_sys::RTE_PROC_SECONDARY }
+    }
+
     /// Cleans EAL up now. (Dropping the last clone does the same.) The files of its hugepages are removed.
     ///
     /// # Errors

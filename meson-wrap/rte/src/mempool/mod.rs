@@ -57,6 +57,15 @@ impl Mempool {
         Ok(Self(PoolRef::own(eal, pool, None)))
     }
 
+    /// A stock pool that the application made itself. Dropping this leaves the pool alone.
+    ///
+    /// # Safety
+    /// `pool` is a pool of mbufs that any thread may use. It lives as long as this value, its clones, and all
+    /// mbufs that were allocated by them.
+    pub unsafe fn adopt(eal: &Eal, pool: NonNull<rte_mempool>) -> Self {
+        Self(PoolRef(Arc::new(Pool { raw: pool, abandoned: None, theirs: true, eal: eal.clone() })))
+    }
+
     /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others
     /// allocate.
     pub fn available(&self) -> u32 {
@@ -122,7 +131,7 @@ pub struct PoolRef(Arc<Pool>);
 
 impl PoolRef {
     fn own(eal: &Eal, pool: NonNull<rte_mempool>, abandoned: Option<Abandoned>) -> Self {
-        Self(Arc::new(Pool { raw: pool, abandoned, eal: eal.clone() }))
+        Self(Arc::new(Pool { raw: pool, abandoned, theirs: false, eal: eal.clone() }))
     }
 
     /// The pool itself, valid while a share of it lives.
@@ -147,6 +156,8 @@ struct Pool {
     raw: NonNull<rte_mempool>,
     /// `None`: DPDK's own handler.
     abandoned: Option<Abandoned>,
+    /// Whether the application frees it.
+    theirs: bool,
     eal: Eal,
 }
 
@@ -177,6 +188,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.theirs {
+            return;
+        }
         let out = self.size().saturating_sub(self.available());
         // SAFETY: the last owner; the function is the one for this pool's handler.
         if out > 0 && !self.abandoned.is_some_and(|abandoned| unsafe { abandoned(self.raw.as_ptr()) }) {

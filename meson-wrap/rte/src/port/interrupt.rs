@@ -97,13 +97,21 @@ impl RxInterrupt {
     }
 
     /// Takes note of an interrupt that has happened, so that the next one can be told from it.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         // SAFETY: zeroes are a value of this plain structure; EAL writes at most the one event that there is
         // room for.
         unsafe {
             let mut event: dpdk_sys::rte_epoll_event = std::mem::zeroed();
             dpdk_sys::rte_epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, 0);
         }
+    }
+}
+
+impl AsFd for RxInterrupt {
+    /// Readable when the interrupt has happened, for an epoll instance of one's own. It stays readable until
+    /// [`RxInterrupt::settle`].
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -11,6 +11,7 @@ mod flow;
 mod info;
 mod interrupt;
 mod queue;
+mod started;
 mod status;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,8 @@ pub use self::flow::{FlowError, FlowRule};
 pub use self::info::{DescLimits, PortInfo, rx_offloads_of};
 pub use self::interrupt::{InterruptError, RxInterrupt, wait, wait_for};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
-pub use self::status::{Link, MacAddr, PortError, PortStats};
+pub use self::started::{is_rx_started, is_tx_started, rx_pool_of};
+pub use self::status::{Link, MacAddr, PortError, PortStats, is_up, mac_of};
 use crate::eal::settle_interrupts;
 use crate::mempool::PoolRef;
 use crate::{Eal, Errno};

@@ -164,6 +164,18 @@ impl TxQueue {
         Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
     }
 
+    /// A queue of a port that the application has opened itself.
+    ///
+    /// # Safety
+    /// The port exists, its queue `queue` is set up, and it is started for as long as something is sent.
+    /// While this value lives nobody else sends on this queue, but for the thread that has this value.
+    pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
+        // To us it is closed already: its end is the application's.
+        let state = State { closed: true, ..State::default() };
+        let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
+        Self::new(Arc::new(shared), queue)
+    }
+
     /// Its port.
     pub fn port(&self) -> PortId {
         self.shared.id

@@ -7,7 +7,7 @@ use std::{error, fmt};
 use dpdk_sys::{dpdk_sys_link, rte_eth_stats, rte_eth_xstat, rte_eth_xstat_name, rte_ether_addr};
 
 use super::{Port, PortId};
-use crate::Errno;
+use crate::{Eal, Errno};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,24 @@ pub struct PortStats {
     pub oerrors: u64,
     /// Times that the RX pool was empty.
     pub rx_nombuf: u64,
+}
+
+/// The first MAC address of a port, whoever has it; `None`: there is no such port, or it does not tell.
+pub fn mac_of(_eal: &Eal, id: PortId) -> Option<MacAddr> {
+    let mut mac = rte_ether_addr { addr_bytes: [0; 6] };
+    // SAFETY: EAL is initialised; DPDK checks the number and fills the structure.
+    let ret = unsafe { dpdk_sys::rte_eth_macaddr_get(id.0, &raw mut mac) };
+    (ret == 0).then_some(MacAddr(mac.addr_bytes))
+}
+
+/// Whether the link of a port is up, whoever has it. One that cannot tell counts as down.
+pub fn is_up(_eal: &Eal, id: PortId) -> bool {
+    let mut link = MaybeUninit::<dpdk_sys_link>::zeroed();
+    // SAFETY: EAL is initialised; DPDK checks the number; the wrapper fills the structure, of which zeroes
+    // are a value.
+    let (ret, link) =
+        unsafe { (dpdk_sys::dpdk_sys_link_get_nowait(id.0, link.as_mut_ptr()), link.assume_init()) };
+    ret == 0 && link.up != 0
 }
 
 impl Port {

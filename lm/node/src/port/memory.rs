@@ -1,0 +1,58 @@
+//! How much memory a port needs to send from, and for frames that are not LM's.
+
+use lm_engine::sender::COPIED;
+use lm_landing::device::Traits;
+use lm_proto::layout::Geometry;
+use rte::Eal;
+use rte::mempool::{Mempool, PoolError};
+
+/// Buffers to send from: this many datagrams can be in flight, however large they are.
+const SEND_BUFFERS: usize = 32;
+/// The fewest mbufs for headers. A message that is sent on takes two a frame and one more, so the number is
+/// four times what the buffers need.
+const HEADER_MBUFS: u32 = 4095;
+/// Bytes of such an mbuf, and of its headroom: a frame that is cheaper to copy fits in whole.
+pub(crate) const HEADER_ROOM: u16 = 128 + COPIED as u16;
+/// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
+/// smallest MTU, and for what lcores keep in their caches.
+const MORE_HEADERS: u32 = 1023;
+/// mbufs that frames which are not LM's are copied to.
+const STRANGER_MBUFS: u32 = 511;
+
+/// The mbufs of a port beside those that datagrams land in.
+pub(crate) struct Pools {
+    pub(crate) headers: Mempool,
+    pub(crate) strangers: Mempool,
+}
+
+impl Pools {
+    /// Pools for a port with `txd` descriptors to send from. `name` is part of their names.
+    pub(crate) fn create(
+        eal: &Eal,
+        name: &str,
+        txd: u16,
+        head_room: u16,
+        mtu: u16,
+        socket: Option<u32>,
+    ) -> Result<Self, PoolError> {
+        let n = HEADER_MBUFS.max(u32::from(txd) + MORE_HEADERS);
+        let headers = Mempool::pktmbuf(eal, &format!("heads_{name}"), n, 128, 0, head_room, socket)?;
+        let (strangers, room) = (format!("strangers_{name}"), mtu + 128 + 64);
+        let strangers = Mempool::pktmbuf(eal, &strangers, STRANGER_MBUFS, 32, 0, room, socket)?;
+        Ok(Self { headers, strangers })
+    }
+}
+
+/// Buffers to send from. Some drivers keep what they have sent until the descriptor's turn comes again. With
+/// one buffer more than descriptors, one is free all the same.
+pub(crate) fn send_buffers(traits: &Traits, txd: u16) -> usize {
+    if traits.keeps_sent { usize::from(txd) + 1 } else { SEND_BUFFERS }
+}
+
+/// The most descriptors in use, where the peer reads the very buffers that are sent. net_memif's zero-copy
+/// transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK 22.11), so the
+/// ring must never be full. What is left free has room for the largest datagram, in three segments a frame.
+pub(crate) fn in_flight(traits: &Traits, is_virtual: bool, txd: u16, geometry: Geometry) -> Option<u32> {
+    let room = txd.saturating_sub(3 * geometry.max_fragments() as u16);
+    (traits.needs_dpdk_memory && !traits.keeps_sent && is_virtual).then(|| u32::from(room.max(1)))
+}

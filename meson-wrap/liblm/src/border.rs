@@ -1,0 +1,98 @@
+//! What each call passes on its way in and out.
+//!
+//! A failure is a negative number of errno's, and a line that says what happened, which is kept for the
+//! thread: `lm_strerror` gives it. A panic is a failure, too, and never crosses into C.
+
+use std::cell::RefCell;
+use std::ffi::{CString, c_char, c_int};
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What failed: a number of errno's, and a line.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) errno: c_int,
+    pub(crate) text: String,
+}
+
+/// The failure with this number and line.
+pub(crate) fn failure(errno: c_int, text: impl Display) -> Failure {
+    Failure { errno, text: text.to_string() }
+}
+
+/// EINVAL: an argument is wrong.
+pub(crate) fn invalid(text: impl Display) -> Failure {
+    failure(libc::EINVAL, text)
+}
+
+/// EINVAL: an argument is NULL.
+pub(crate) fn null(what: &str) -> Failure {
+    invalid(format_args!("{what} is NULL"))
+}
+
+thread_local! {
+    /// The last failure of this thread, and its line as C reads it.
+    static LAST: RefCell<(c_int, Option<CString>)> = const { RefCell::new((0, None)) };
+}
+
+/// Keeps a failure for `lm_strerror`. Returns its number, negative.
+fn keep(failure: Failure) -> c_int {
+    let Failure { errno, text } = failure;
+    let line = CString::new(text.replace('\0', " ")).ok();
+    // While the thread ends there is no place for it.
+    let _ = LAST.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            *last = (errno, line);
+        }
+    });
+    -errno
+}
+
+/// Runs what a call does. Returns its result, or the failure as a negative number.
+#[inline]
+pub(crate) fn call(body: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(result)) => result,
+        Ok(Err(failure)) => keep(failure),
+        Err(panic) => keep(panicked(&*panic)),
+    }
+}
+
+/// The same for a call that returns a pointer: NULL if it failed.
+#[inline]
+pub(crate) fn call_ptr<T>(body: impl FnOnce() -> Result<*mut T, Failure>) -> *mut T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(result)) => result,
+        Ok(Err(failure)) => {
+            keep(failure);
+            std::ptr::null_mut()
+        }
+        Err(panic) => {
+            keep(panicked(&*panic));
+            std::ptr::null_mut()
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+    failure(libc::ENOTRECOVERABLE, format_args!("a defect of liblm: {text}; close what is open"))
+}
+
+/// The line of the last failure, if `code` is 0 or its number; else what errno's numbers mean. It is valid
+/// until the thread's next call of the library.
+pub(crate) fn text_of(code: c_int) -> *const c_char {
+    let errno = code.checked_neg().unwrap_or(0);
+    let kept = LAST.try_with(|last| {
+        let last = last.try_borrow().ok()?;
+        let (number, line) = (last.0, last.1.as_ref()?);
+        (code == 0 || errno == number).then(|| line.as_ptr())
+    });
+    match kept.ok().flatten() {
+        Some(line) => line,
+        None if code >= 0 => c"no error".as_ptr(),
+        // SAFETY: takes a number; the text is static, or the thread's own.
+        None => unsafe { libc::strerror(errno) },
+    }
+}

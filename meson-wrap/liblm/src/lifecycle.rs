@@ -1,0 +1,267 @@
+//! From EAL's start to its clean-up: what opens and what closes.
+
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lm::rte::{Eal as RteEal, Errno, sys};
+use lm::{AdoptError, Eal, Landing, Port, PortError};
+
+use crate::border::{Failure, call, call_ptr, failure, invalid, null, text_of};
+use crate::handle::{Inner, Way, lm_t};
+use crate::logger;
+use crate::options::{Options, check_sizes, defaults, parse, text};
+use crate::types::{lm_address, lm_config};
+
+/// Handles that are open in this process: EAL must outlive them.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Fills a configuration with defaults: what lm_config_default() calls. `size` is sizeof(lm_config), and
+/// `message_size` sizeof(lm_message).
+///
+/// Threads: any. Returns 0, or -EINVAL.
+///
+/// # Safety
+/// `config` is NULL or has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_config_init(config: *mut lm_config, size: usize, message_size: usize) -> c_int {
+    call(|| {
+        if config.is_null() {
+            return Err(null("config"));
+        }
+        check_sizes(size, message_size)?;
+        // SAFETY: the caller's promise. What a later version has behind ours is zero.
+        unsafe {
+            config.cast::<u8>().write_bytes(0, size);
+            config.write(defaults(size, message_size));
+        }
+        Ok(0)
+    })
+}
+
+/// Initialises EAL, for a program that does not call rte_eal_init() itself, and takes its arguments as that
+/// does. Returns how many were taken, so that the program's own begin behind them.
+///
+/// Threads: one, once in a process. It becomes the main lcore. Errors: those of rte_eal_init(), such as
+/// -EALREADY; -EINVAL; -ENOTSUP: it would be a secondary process.
+///
+/// # Safety
+/// `argv` is NULL or has `argc` NUL-terminated strings, which live as long as the process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
+    call(|| {
+        if argv.is_null() {
+            return Err(null("argv"));
+        }
+        if argc < 1 {
+            return Err(invalid(format_args!("argc is {argc}: argv begins with the program's name")));
+        }
+        // SAFETY: the caller's promise.
+        if (0..argc as usize).any(|i| unsafe { (*argv.add(i)).is_null() }) {
+            return Err(null("one of argv"));
+        }
+        logger::join();
+        Eal::prepare();
+        // SAFETY: the caller's promise; EAL sees to it that this works once.
+        let taken = unsafe { sys::rte_eal_init(argc, argv) };
+        if taken < 0 {
+            let errno = Errno::last();
+            return Err(failure(
+                errno.number().max(1),
+                format_args!("EAL cannot be initialised: {errno}; what it logged says why"),
+            ));
+        }
+        // A secondary process is refused here as by lm_open, before it has a handle.
+        initialised()?;
+        Ok(taken)
+    })
+}
+
+/// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Nothing of LM or DPDK is
+/// used afterwards.
+///
+/// Threads: the one that called lm_init(). Returns 0, or -EBUSY: an lm_t is open.
+#[unsafe(no_mangle)]
+pub extern "C" fn lm_cleanup() -> c_int {
+    call(|| {
+        initialised()?;
+        let open = OPEN.load(Ordering::Acquire);
+        if open > 0 {
+            return Err(failure(libc::EBUSY, format_args!("{open} handles are open: close them first")));
+        }
+        // SAFETY: EAL is initialised, and the program gives it up by this call.
+        drop(unsafe { RteEal::take_over() });
+        Ok(0)
+    })
+}
+
+/// EAL, if it is there and this is a primary process.
+fn initialised() -> Result<Eal, Failure> {
+    if !RteEal::is_initialised() {
+        return Err(failure(
+            libc::ENODEV,
+            "EAL is not initialised: call lm_init or rte_eal_init first, and see that it succeeds",
+        ));
+    }
+    if RteEal::is_secondary() {
+        return Err(failure(
+            libc::ENOTSUP,
+            "this is a secondary process of a multi-process application, whose mempool handlers belong to \
+             the primary one: open it there, or start without --proc-type=secondary",
+        ));
+    }
+    logger::join();
+    // SAFETY: EAL is initialised, by a primary process; lm.h says that it is cleaned up last.
+    Ok(unsafe { Eal::adopt() })
+}
+
+/// Opens the port of a device as a node: prepares it for landing and starts it. `device` is its name in EAL,
+/// such as "0000:01:00.0" or "net_tap0". A net_memif client waits up to 5 s for its server; else it does not
+/// wait for the link.
+///
+/// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+///
+/// # Safety
+/// `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_open(device: *const c_char, config: *const lm_config) -> *mut lm_t {
+    call_ptr(|| {
+        // SAFETY: the caller's promises.
+        let (device, options) = unsafe { (text(device, "device")?, Options::read(config)?) };
+        let eal = initialised()?;
+        let queues = options.config.queues();
+        let port = Port::open(&eal, device, options.config).map_err(|e| failure(number(&e), e))?;
+        let most = queues * (options.burst + 64);
+        Ok(opened(Inner::new(Way::Own(Box::new(port)), options.message_size, most)))
+    })
+}
+
+fn number(e: &PortError) -> c_int {
+    match e {
+        PortError::NoDevice { .. } => libc::ENODEV,
+        _ => libc::EIO,
+    }
+}
+
+fn opened(inner: Inner) -> *mut lm_t {
+    OPEN.fetch_add(1, Ordering::AcqRel);
+    lm_t::open(inner)
+}
+
+/// Memory for receive queue `queue` of a port that the program opens itself. The program gives lm_mempool()
+/// to rte_eth_rx_queue_setup(), with config->rx_descriptors, sets up a transmit queue of the same number, and
+/// starts the port. The first lm_poll() or lm_send() adopts both queues. From then on the program does not
+/// call rte_eth_rx_burst() on that queue, and calls rte_eth_tx_burst() on the other only in the thread of
+/// this handle. It closes the handle, and then stops the port.
+///
+/// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+///
+/// # Safety
+/// `config` is NULL or was filled in by lm_config_default().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_adopt(port: u16, queue: u16, config: *const lm_config) -> *mut lm_t {
+    call_ptr(|| {
+        // SAFETY: the caller's promise.
+        let options = unsafe { Options::read(config) }?;
+        if options.config.has_admission() {
+            return Err(failure(libc::ENOTSUP, "config.admission: it is for ports of LM's own"));
+        }
+        if u32::from(queue) >= sys::RTE_MAX_QUEUES_PER_PORT {
+            return Err(invalid(format_args!(
+                "queue is {queue}: a port has {} at most",
+                sys::RTE_MAX_QUEUES_PER_PORT
+            )));
+        }
+        let eal = initialised()?;
+        let landing = Landing::create(&eal, port, &options.config);
+        let landing = landing.map_err(|e| {
+            let errno = match e {
+                AdoptError::NoPort(_) => libc::ENODEV,
+                AdoptError::Memory(_) | AdoptError::Receiver(_) => libc::ENOMEM,
+                _ => libc::EIO,
+            };
+            failure(errno, e)
+        })?;
+        let ready = Way::Ready(Box::new((landing, queue, options.config)));
+        Ok(opened(Inner::new(ready, options.message_size, options.burst + 64)))
+    })
+}
+
+/// The pool for rte_eth_rx_queue_setup(). It lives until the handle is closed and no device has mbufs of it.
+///
+/// Threads: the handle's. Returns NULL: the handle was not made by lm_adopt(), or the queue was adopted.
+///
+/// # Safety
+/// `lm` is NULL or open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_mempool(lm: *mut lm_t) -> *mut sys::rte_mempool {
+    call_ptr(|| {
+        // SAFETY: the caller's promise.
+        unsafe { lm_t::of(lm) }?.owned(|_, inner| match &inner.way {
+            Way::Ready(ready) => Ok(ready.0.mempool()),
+            _ => Err(invalid("lm_mempool is for a handle of lm_adopt whose queue was not polled yet")),
+        })
+    })
+}
+
+/// Gives the handle away: the next thread that calls any function with it is its thread.
+///
+/// Threads: the handle's. Returns 0.
+///
+/// # Safety
+/// `lm` is NULL or open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_detach(lm: *mut lm_t) -> c_int {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { lm_t::of(lm) }?.detach().map(|()| 0))
+}
+
+/// Stops and closes a port of LM's own, or gives an adopted queue back. What waits to be sent is dropped; the
+/// device has 100 ms to take the last frames. The handle must not be used afterwards.
+///
+/// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open.
+///
+/// # Safety
+/// `lm` is NULL or open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_close(lm: *mut lm_t) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { lm_t::of(lm) }?;
+        handle.close_check()?;
+        // SAFETY: it came from `lm_t::open`; this thread owns it, nothing of it is held, and it is not used
+        // after this call.
+        let handle = unsafe { Box::from_raw(lm) };
+        OPEN.fetch_sub(1, Ordering::AcqRel);
+        match handle.into_inner().way {
+            Way::Own(mut port) => port.close().map_err(|e| failure(libc::EIO, e))?,
+            Way::Adopted(port) => port.close(),
+            Way::Ready(_) | Way::Gone => {}
+        }
+        Ok(0)
+    })
+}
+
+/// What a negative return value means. If `code` is the last failure of this thread, or 0, it is the line
+/// that says what happened, with which value, and what to do; it is valid until the thread's next failure.
+///
+/// Threads: any. Never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn lm_strerror(code: c_int) -> *const c_char {
+    text_of(code)
+}
+
+/// Reads an address such as "10.1.0.2:7000", or "10.1.0.2", whose port is 0.
+///
+/// Threads: any. Returns 0, or -EINVAL.
+///
+/// # Safety
+/// `from` is NULL or NUL-terminated; `address` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_parse(from: *const c_char, address: *mut lm_address) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (from, address) = unsafe { (text(from, "from")?, address.as_mut()) };
+        *address.ok_or_else(|| null("address"))? = lm_address::of(parse(from)?);
+        Ok(0)
+    })
+}

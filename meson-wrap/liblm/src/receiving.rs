@@ -1,0 +1,295 @@
+//! Messages: from a poll to their release.
+
+use std::ffi::{c_int, c_void};
+use std::ptr::{self, NonNull};
+
+use lm::rte::Eal;
+use lm::rte::mempool::Mempool;
+use lm::rte::sys;
+use lm::{Message, WholeBy};
+
+use crate::border::{Failure, call, call_ptr, failure, invalid, null};
+use crate::handle::{Inner, Way, gone, lm_t, stale};
+use crate::slots::Slots;
+use crate::types::{lm_address, lm_message, lm_proof};
+
+/// Polls once, and gives at most `n` messages. Sends what waits, and answers ARP. It does not wait: 0 says
+/// that nothing became whole. What does not fit in `messages` comes with the next call.
+///
+/// Each message keeps its memory until lm_release(), lm_forward() or lm_mbuf() takes it. A message that is
+/// kept long makes the landing region grow.
+///
+/// Threads: the handle's. Returns how many messages there are. -ENOTCONN: the adopted port is not started, or
+/// not set up with lm_mempool(). -ENOBUFS: 65536 messages are held. -EIO: the node is broken.
+///
+/// # Safety
+/// `lm` is NULL or open; `messages` is NULL or has room for `n`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_poll(lm: *mut lm_t, messages: *mut lm_message, n: c_int) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { lm_t::of(lm) }?;
+        if messages.is_null() {
+            return Err(null("messages"));
+        }
+        if n < 1 {
+            return Err(invalid(format_args!("n is {n}: give room for 1 message or more")));
+        }
+        handle.owned(|slots, inner| {
+            let mut out = Out { to: messages.cast(), room: n as usize, size: inner.message_size, lm, n: 0 };
+            if inner.ready.is_empty() {
+                poll(slots, inner, &mut out)?;
+            } else {
+                give_ready(slots, inner, &mut out);
+            }
+            Ok(out.n as c_int)
+        })
+    })
+}
+
+/// The program's array of messages.
+struct Out {
+    to: *mut u8,
+    room: usize,
+    size: usize,
+    lm: *mut lm_t,
+    n: usize,
+}
+
+impl Out {
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.n < self.room
+    }
+
+    /// Writes a message's description into the next place of the array, which has room.
+    #[inline]
+    fn write(&mut self, described: lm_message, (slot, generation): (u32, u32)) {
+        let described = lm_message { owner: self.lm, slot, generation, ..described };
+        // SAFETY: the array has room for so many messages, each of as many bytes as its program said, and
+        // not fewer than ours. They need not be aligned as ours are.
+        unsafe {
+            let to = self.to.add(self.n * self.size);
+            to.cast::<lm_message>().write_unaligned(described);
+            let more = self.size - size_of::<lm_message>();
+            if more > 0 {
+                to.add(size_of::<lm_message>()).write_bytes(0, more);
+            }
+        }
+        self.n += 1;
+    }
+}
+
+/// A message as C sees it; whose it is comes later.
+#[inline]
+fn describe(message: &Message) -> lm_message {
+    let proof = match message.proof() {
+        WholeBy::Headers => lm_proof::Headers,
+        WholeBy::Tags => lm_proof::Tags,
+        _ => lm_proof::Checksum,
+    };
+    let data = message.as_slice().map_or(ptr::null(), |bytes| bytes.as_ptr().cast::<c_void>());
+    lm_message {
+        data,
+        len: message.len(),
+        from: lm_address::of(message.from()),
+        to: lm_address::of(message.to()),
+        copied: message.copied() as u32,
+        proof: proof as u16,
+        fragments: message.fragments() as u16,
+        owner: ptr::null_mut(),
+        slot: 0,
+        generation: 0,
+    }
+}
+
+#[inline]
+fn poll(slots: &Slots, inner: &mut Inner, out: &mut Out) -> Result<(), Failure> {
+    inner.adopt()?;
+    let Inner { way, free, ready, unheld, most, .. } = inner;
+    if !slots.room(free, *most) {
+        return Err(failure(libc::ENOBUFS, "65536 messages are held: release some first"));
+    }
+    let each = |message: Message| {
+        let described = out.has_room().then(|| describe(&message));
+        match slots.put(free, message) {
+            Ok(place) => match described {
+                Some(described) => out.write(described, place),
+                None => ready.push_back(place),
+            },
+            Err(message) => {
+                drop(message);
+                *unheld += 1;
+            }
+        }
+    };
+    match way {
+        Way::Own(port) => {
+            let mut each = each;
+            port.poll(|message, _| each(message)).map_err(|e| failure(libc::EIO, e))?;
+        }
+        Way::Adopted(port) => {
+            let mut each = each;
+            port.poll(|message, _| each(message));
+        }
+        Way::Ready(_) | Way::Gone => return Err(gone()),
+    }
+    Ok(())
+}
+
+#[cold]
+fn give_ready(slots: &Slots, inner: &mut Inner, out: &mut Out) {
+    while out.has_room() {
+        let Some((slot, generation)) = inner.ready.pop_front() else { return };
+        // SAFETY: the program has not been told of this message, so nobody else looks at it.
+        if let Ok(message) = unsafe { slots.get(slot, generation) } {
+            // SAFETY: as above.
+            let described = describe(unsafe { &*message });
+            out.write(described, (slot, generation));
+        }
+    }
+}
+
+/// What C says of a message: a copy of its description, where it is NULL-checked.
+///
+/// # Safety
+/// `message` is NULL or valid.
+pub(crate) unsafe fn read(message: *const lm_message) -> Result<lm_message, Failure> {
+    if message.is_null() {
+        return Err(null("message"));
+    }
+    // SAFETY: the caller's promise. An array's messages may be longer than ours.
+    let message = unsafe { message.read_unaligned() };
+    if message.owner.is_null() { Err(stale()) } else { Ok(message) }
+}
+
+/// Marks C's description as given back.
+///
+/// # Safety
+/// `message` is valid.
+pub(crate) unsafe fn forget(message: *mut lm_message) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (&raw mut (*message).owner).write_unaligned(ptr::null_mut());
+        (&raw mut (*message).data).write_unaligned(ptr::null());
+    }
+}
+
+/// Gives a message's memory back.
+///
+/// Threads: any, and another one than the handle's costs a little more. Returns 0. -ESTALE: it was released
+/// or sent before.
+///
+/// # Safety
+/// `message` is NULL or was given by lm_poll(), and the handle is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_release(message: *mut lm_message) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let m = read(message)?;
+            let owner = lm_t::of(m.owner)?;
+            let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
+            drop(taken);
+            owner.give_back(m.slot);
+            forget(message);
+        }
+        Ok(0)
+    })
+}
+
+/// Where a message's payload lies, in order. At most `n` of `pieces` are filled in, which belong to the
+/// message.
+///
+/// Threads: any that has the message. Returns how many pieces there are, which may be more than `n`; an empty
+/// message has none. -ESTALE as for lm_release().
+///
+/// # Safety
+/// `message` as for lm_release(); `pieces` is NULL or has room for `n`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_pieces(message: *const lm_message, pieces: *mut libc::iovec, n: c_int) -> c_int {
+    call(|| {
+        if pieces.is_null() && n != 0 {
+            return Err(null("pieces"));
+        }
+        if n < 0 {
+            return Err(invalid(format_args!("n is {n}")));
+        }
+        // SAFETY: the caller's promises; no other thread has this message.
+        unsafe {
+            let m = read(message)?;
+            let held = lm_t::of(m.owner)?.slots.get(m.slot, m.generation).map_err(|_| stale())?;
+            let all = (*held).pieces();
+            let count = all.len();
+            for (i, piece) in all.take(n as usize).enumerate() {
+                let base = piece.as_ptr().cast_mut().cast();
+                pieces.add(i).write(libc::iovec { iov_base: base, iov_len: piece.len() });
+            }
+            Ok(count as c_int)
+        }
+    })
+}
+
+/// Makes a payload that lies in pieces one, by one copy, and sets message->data and message->copied. Where it
+/// is one already, nothing happens.
+///
+/// Threads: any that has the message. Returns 0, or -ESTALE as for lm_release().
+///
+/// # Safety
+/// As for lm_release().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_contiguous(message: *mut lm_message) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises; no other thread has this message.
+        unsafe {
+            let m = read(message)?;
+            let held = lm_t::of(m.owner)?.slots.get(m.slot, m.generation).map_err(|_| stale())?;
+            let data = (*held).contiguous().as_ptr().cast::<c_void>();
+            (&raw mut (*message).data).write_unaligned(data);
+            (&raw mut (*message).copied).write_unaligned((*held).copied() as u32);
+        }
+        Ok(0)
+    })
+}
+
+/// Turns a message into an mbuf of one segment from `pool`, without a copy. The message is gone; its memory
+/// goes back when the mbuf is freed, also after lm_close().
+///
+/// Threads: any that has the message. Returns NULL, and the message stays, on failure: the pool is empty, or
+/// the payload lies where devices cannot read it in one piece (ENOBUFS), or as for lm_release().
+///
+/// # Safety
+/// `message` as for lm_release(). `pool` is NULL or a pool of mbufs of DPDK's own kind, which lives as long
+/// as the mbuf.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_mbuf(
+    message: *mut lm_message,
+    pool: *mut sys::rte_mempool,
+) -> *mut sys::rte_mbuf {
+    call_ptr(|| {
+        let pool = NonNull::new(pool).ok_or_else(|| null("pool"))?;
+        // SAFETY: the caller's promises. There is a handle, so EAL is initialised.
+        unsafe {
+            let m = read(message)?;
+            let owner = lm_t::of(m.owner)?;
+            let pool = Mempool::adopt(&Eal::adopt(), pool);
+            let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
+            match taken.into_mbuf(&pool) {
+                Ok(mbuf) => {
+                    owner.give_back(m.slot);
+                    forget(message);
+                    Ok(mbuf.into_raw().as_ptr())
+                }
+                Err(back) => {
+                    let generation = owner.slots.refill(m.slot, back);
+                    (&raw mut (*message).generation).write_unaligned(generation);
+                    Err(failure(
+                        libc::ENOBUFS,
+                        "the pool has no mbuf, or the payload lies where devices cannot read it in one \
+                         piece: the message stays as it is",
+                    ))
+                }
+            }
+        }
+    })
+}

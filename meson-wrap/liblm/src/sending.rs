@@ -1,0 +1,257 @@
+//! Messages out: copied, from where they landed, or from a buffer that was filled in place.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use lm::{SendError, Sent};
+
+use crate::border::{Failure, call, failure, invalid, null};
+use crate::handle::{lm_t, stale};
+use crate::receiving::{forget, read};
+use crate::types::{lm_address, lm_message, lm_sendbuf};
+
+/// The longest payload.
+const LONGEST: usize = 65_507;
+
+/// Where to send to.
+///
+/// # Safety
+/// `to` is NULL or valid.
+unsafe fn address(to: *const lm_address) -> Result<std::net::SocketAddrV4, Failure> {
+    // SAFETY: the caller's promise. It may be a part of an unaligned message.
+    if to.is_null() { Err(null("to")) } else { Ok(unsafe { to.read_unaligned() }.socket()) }
+}
+
+#[cold]
+fn full() -> Failure {
+    failure(
+        libc::EAGAIN,
+        "all send buffers are in flight, or 256 messages wait: poll, and send again; nothing was taken",
+    )
+}
+
+fn number(sent: Sent) -> c_int {
+    c_int::from(sent != Sent::Now)
+}
+
+/// Sends a copy of `len` bytes, 65507 at most, from this node's address and UDP port. It does not wait.
+///
+/// Threads: the handle's. Returns 0: it is in the transmit queue. 1: it waits, for room in the queue, the
+/// peer's hardware address or admission; later polls send it, and after 2 s it is dropped and counted. Both
+/// keep nothing of the caller's. -EAGAIN: all buffers are in flight, or 256 messages wait: nothing was taken.
+/// -EMSGSIZE: it is too long.
+///
+/// # Safety
+/// `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_send(
+    lm: *mut lm_t,
+    to: *const lm_address,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (handle, to) = unsafe { (lm_t::of(lm)?, address(to)?) };
+        if len > LONGEST {
+            return Err(failure(libc::EMSGSIZE, SendError::TooLong { len }));
+        }
+        if data.is_null() && len > 0 {
+            return Err(null("data"));
+        }
+        let data: &[u8] = if len == 0 {
+            &[]
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { std::slice::from_raw_parts(data.cast(), len) }
+        };
+        handle.owned(|_, inner| {
+            let mut out = inner.outbound()?;
+            let mut buffer = out.buffer().ok_or_else(full)?;
+            buffer.fill(data);
+            out.try_send_buffer(buffer, to).map(number).map_err(|_| full())
+        })
+    })
+}
+
+/// Sends a message on from where it lies, without a copy of full frames. It may come from another handle.
+///
+/// Threads: that of `lm`, and it has the message. Returns 0 or 1 as lm_send() does; the message is taken, and
+/// its memory goes back when it was sent. -EAGAIN: 256 messages wait. -ESTALE: it was released or sent
+/// before. After an error the message is still the caller's.
+///
+/// # Safety
+/// `lm` is NULL or open; `to` is NULL or valid, and may be a part of the message; `message` as for
+/// lm_release().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, message: *mut lm_message) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (handle, to, m) = unsafe { (lm_t::of(lm)?, address(to)?, read(message)?) };
+        // SAFETY: the caller's promise.
+        let owner = unsafe { lm_t::of(m.owner) }?;
+        // First the thread, so that a stranger's call takes nothing.
+        handle.owned(|_, inner| inner.adopt())?;
+        let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
+        let mut taken = Some(taken);
+        let sent = handle.owned(|_, inner| {
+            let mut out = inner.outbound()?;
+            let Some(message) = taken.take() else { return Err(stale()) };
+            out.try_forward(message, to).map(number).map_err(|message| {
+                taken = Some(message);
+                full()
+            })
+        });
+        if let Some(back) = taken {
+            let generation = owner.slots.refill(m.slot, back);
+            // SAFETY: the caller's promise.
+            unsafe { (&raw mut (*message).generation).write_unaligned(generation) };
+        } else {
+            owner.give_back(m.slot);
+            // SAFETY: the caller's promise.
+            unsafe { forget(message) };
+        }
+        sent
+    })
+}
+
+/// An empty buffer in the memory that is sent from. The payload is written at buffer->data, and lm_advance()
+/// goes to the next block; lm_commit() sends it.
+///
+/// Threads: the handle's. Returns 0. -EAGAIN: all are in flight: poll, and ask again.
+///
+/// # Safety
+/// `lm` is NULL or open; `buffer` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_buffer(lm: *mut lm_t, buffer: *mut lm_sendbuf) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let handle = unsafe { lm_t::of(lm) }?;
+        if buffer.is_null() {
+            return Err(null("buffer"));
+        }
+        handle.owned(|_, inner| {
+            let empty = inner.outbound()?.buffer().ok_or_else(full)?;
+            let (slot, generation) = inner.buffers.put(empty);
+            let mut told = lm_sendbuf { data: ptr::null_mut(), room: 0, len: 0, owner: lm, slot, generation };
+            look(inner, &mut told)?;
+            // SAFETY: the caller's promise.
+            unsafe { buffer.write(told) };
+            Ok(0)
+        })
+    })
+}
+
+/// Tells where the next bytes go.
+fn look(inner: &mut crate::handle::Inner, told: &mut lm_sendbuf) -> Result<(), Failure> {
+    let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
+    told.len = held.len();
+    let room = held.room();
+    told.room = room.len();
+    told.data = if room.is_empty() { ptr::null_mut() } else { room.as_mut_ptr().cast() };
+    Ok(())
+}
+
+#[cold]
+fn used() -> Failure {
+    failure(libc::ESTALE, "the buffer was sent or discarded before")
+}
+
+/// A buffer as C knows it.
+///
+/// # Safety
+/// `buffer` is NULL or valid.
+unsafe fn known<'a>(buffer: *mut lm_sendbuf) -> Result<&'a mut lm_sendbuf, Failure> {
+    // SAFETY: the caller's promise.
+    let told = unsafe { buffer.as_mut() }.ok_or_else(|| null("buffer"))?;
+    if told.owner.is_null() { Err(used()) } else { Ok(told) }
+}
+
+/// Says that `n` bytes were written at buffer->data, buffer->room at most. buffer->data and buffer->room are
+/// then those of what is left.
+///
+/// Threads: the handle's. Returns 0. -EINVAL: there is not so much room. -ESTALE: the buffer was sent or
+/// discarded before.
+///
+/// # Safety
+/// `buffer` is NULL or was given by lm_buffer(), and the handle is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_advance(buffer: *mut lm_sendbuf, n: usize) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (told, handle) = unsafe {
+            let told = known(buffer)?;
+            let handle = lm_t::of(told.owner)?;
+            (told, handle)
+        };
+        handle.owned(|_, inner| {
+            let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
+            let room = held.room().len();
+            if n > room {
+                return Err(invalid(format_args!("n is {n}, and there is room for {room} bytes")));
+            }
+            held.advance(n);
+            look(inner, told)?;
+            Ok(0)
+        })
+    })
+}
+
+/// Sends what was written to a buffer, without a copy.
+///
+/// Threads: the handle's. Returns 0 or 1 as lm_send() does; the buffer is taken. -EAGAIN: 256 messages wait.
+/// After an error the buffer is still the caller's.
+///
+/// # Safety
+/// `lm` is NULL or open; `to` is NULL or valid; `buffer` as for lm_advance().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer: *mut lm_sendbuf) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (handle, to, told) = unsafe { (lm_t::of(lm)?, address(to)?, known(buffer)?) };
+        if !ptr::eq(told.owner, lm) {
+            return Err(invalid("the buffer is another handle's: commit it there"));
+        }
+        handle.owned(|_, inner| {
+            inner.adopt()?;
+            let taken = inner.buffers.take(told.slot, told.generation).ok_or_else(used)?;
+            match inner.outbound()?.try_send_buffer(taken, to) {
+                Ok(sent) => {
+                    told.owner = ptr::null_mut();
+                    told.data = ptr::null_mut();
+                    told.room = 0;
+                    Ok(number(sent))
+                }
+                Err(back) => {
+                    inner.buffers.refill(told.slot, told.generation, back);
+                    Err(full())
+                }
+            }
+        })
+    })
+}
+
+/// Gives a buffer back unsent.
+///
+/// Threads: the handle's. Returns 0. -ESTALE: it was sent or discarded before.
+///
+/// # Safety
+/// As for lm_advance().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_discard(buffer: *mut lm_sendbuf) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promises.
+        let (told, handle) = unsafe {
+            let told = known(buffer)?;
+            let handle = lm_t::of(told.owner)?;
+            (told, handle)
+        };
+        handle.owned(|_, inner| {
+            drop(inner.buffers.take(told.slot, told.generation).ok_or_else(used)?);
+            told.owner = ptr::null_mut();
+            told.data = ptr::null_mut();
+            told.room = 0;
+            Ok(0)
+        })
+    })
+}

@@ -1,0 +1,179 @@
+//! [`Slots`]: the messages that C holds.
+//!
+//! C gets a place's number and its generation. The generation is odd while a message is in the place. To take
+//! the message out makes it even, by one compare-and-swap, so that of two that take it one fails. The owner
+//! of the handle fills places; any thread may take messages out, and puts the place on a list from which the
+//! owner collects them. Putting it there is the last thing that such a thread does with the memory.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use lm::Message;
+
+/// Places that are made at a time.
+const CHUNK: usize = 256;
+/// The most messages that can be held.
+pub(crate) const MOST: usize = 65_536;
+
+struct Slot {
+    generation: AtomicU32,
+    /// The next returned place, counted from one. Zero: none.
+    next: AtomicU32,
+    message: UnsafeCell<MaybeUninit<Message>>,
+}
+
+/// The messages that C holds.
+pub(crate) struct Slots {
+    chunks: Box<[OnceLock<Box<[Slot; CHUNK]>>]>,
+    /// The place that another thread returned last, counted from one. Zero: none.
+    returned: AtomicU32,
+}
+
+// SAFETY: a place's message is reached only by who has just made its generation even, or by the owner before
+// it makes it odd; messages may go to any thread.
+unsafe impl Sync for Slots {}
+// SAFETY: as above.
+unsafe impl Send for Slots {}
+
+/// The owner's list of free places.
+#[derive(Default)]
+pub(crate) struct Free {
+    list: Vec<u32>,
+    made: usize,
+}
+
+/// The place is empty, or has another message now.
+#[derive(Debug)]
+pub(crate) struct Stale;
+
+impl Slots {
+    pub(crate) fn new() -> Self {
+        Self { chunks: (0..MOST / CHUNK).map(|_| OnceLock::new()).collect(), returned: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        let index = index as usize;
+        Some(&self.chunks.get(index / CHUNK)?.get()?[index % CHUNK])
+    }
+
+    /// Moves what was returned to the owner's list.
+    fn collect(&self, free: &mut Free) {
+        let mut next = self.returned.swap(0, Ordering::Acquire);
+        while let Some(slot) = next.checked_sub(1).and_then(|index| self.slot(index)) {
+            free.list.push(next - 1);
+            next = slot.next.load(Ordering::Relaxed);
+        }
+    }
+
+    /// How many places are free or can be made, for the owner.
+    pub(crate) fn room(&self, free: &mut Free, enough: usize) -> bool {
+        let room = |free: &Free| free.list.len() + (MOST - free.made);
+        if room(free) < enough {
+            self.collect(free);
+        }
+        room(free) >= enough
+    }
+
+    /// How many messages are held, for the owner. A place counts until its return is complete.
+    pub(crate) fn held(&self, free: &mut Free) -> usize {
+        self.collect(free);
+        free.made - free.list.len()
+    }
+
+    /// Puts a message in a place, for the owner, and says where: number and generation.
+    ///
+    /// # Errors
+    /// The message: [`MOST`] are held.
+    #[inline]
+    pub(crate) fn put(&self, free: &mut Free, message: Message) -> Result<(u32, u32), Message> {
+        if free.list.is_empty() {
+            self.collect(free);
+        }
+        if free.list.is_empty() && !self.make(free) {
+            return Err(message);
+        }
+        let Some(index) = free.list.pop() else { return Err(message) };
+        let Some(slot) = self.slot(index) else { return Err(message) };
+        // SAFETY: the place is free, so nobody else looks at it until its generation is odd.
+        unsafe { (*slot.message.get()).write(message) };
+        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
+        slot.generation.store(generation, Ordering::Release);
+        Ok((index, generation))
+    }
+
+    fn make(&self, free: &mut Free) -> bool {
+        let Some(chunk) = self.chunks.get(free.made / CHUNK) else { return false };
+        chunk.get_or_init(|| {
+            Box::new(std::array::from_fn(|_| Slot {
+                generation: AtomicU32::new(0),
+                next: AtomicU32::new(0),
+                message: UnsafeCell::new(MaybeUninit::uninit()),
+            }))
+        });
+        let first = free.made as u32;
+        free.list.extend((first..first + CHUNK as u32).rev());
+        free.made += CHUNK;
+        true
+    }
+
+    /// Takes a message out of its place, which is to be [given back](Self::give_back), or
+    /// [filled again](Self::refill).
+    ///
+    /// # Errors
+    /// [`Stale`]: it was taken before.
+    #[inline]
+    pub(crate) fn take(&self, index: u32, generation: u32) -> Result<Message, Stale> {
+        let slot = self.slot(index).filter(|_| generation % 2 == 1).ok_or(Stale)?;
+        let even = generation.wrapping_add(1);
+        slot.generation
+            .compare_exchange(generation, even, Ordering::Acquire, Ordering::Relaxed)
+            .map_err(|_| Stale)?;
+        // SAFETY: the generation was odd, so there is a message, and this thread alone made it even.
+        Ok(unsafe { (*slot.message.get()).assume_init_read() })
+    }
+
+    /// Puts a message back into the place that it was just taken out of. Returns the new generation.
+    pub(crate) fn refill(&self, index: u32, message: Message) -> u32 {
+        let Some(slot) = self.slot(index) else { return 0 };
+        // SAFETY: the place was emptied by this thread and not given back, so nobody else looks at it.
+        unsafe { (*slot.message.get()).write(message) };
+        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
+        slot.generation.store(generation, Ordering::Release);
+        generation
+    }
+
+    /// Gives an emptied place back: to the owner's list if this is the owner.
+    #[inline]
+    pub(crate) fn give_back(&self, index: u32, free: Option<&mut Free>) {
+        if let Some(free) = free {
+            free.list.push(index);
+            return;
+        }
+        let Some(slot) = self.slot(index) else { return };
+        let mut first = self.returned.load(Ordering::Relaxed);
+        loop {
+            slot.next.store(first, Ordering::Relaxed);
+            let swapped =
+                self.returned.compare_exchange_weak(first, index + 1, Ordering::Release, Ordering::Relaxed);
+            match swapped {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// The message in a place, to look at or to change.
+    ///
+    /// # Safety
+    /// No other thread takes this message or looks at it as long as the result is used.
+    pub(crate) unsafe fn get(&self, index: u32, generation: u32) -> Result<*mut Message, Stale> {
+        let slot = self.slot(index).filter(|_| generation % 2 == 1).ok_or(Stale)?;
+        if slot.generation.load(Ordering::Acquire) != generation {
+            return Err(Stale);
+        }
+        Ok(slot.message.get().cast())
+    }
+}

@@ -1,0 +1,140 @@
+//! Counters, and sleeping until frames come.
+
+use std::ffi::{c_char, c_int};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use lm::rte::port::RxInterrupt;
+
+use crate::border::{Failure, call, failure, invalid, null};
+use crate::handle::{Inner, Way, lm_t};
+use crate::types::lm_counter;
+
+/// Every counter with its name, at most `n` of them: `datagrams`, `bytes`, `copied_datagrams`, then drops by
+/// reason, then what was sent. docs/c.md has the list. `counters` may be NULL where `n` is 0.
+///
+/// Threads: the handle's. Returns how many there are, which may be more than `n`.
+///
+/// # Safety
+/// `lm` is NULL or open; `counters` is NULL or has room for `n`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_counters(lm: *mut lm_t, counters: *mut lm_counter, n: c_int) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { lm_t::of(lm) }?;
+        if counters.is_null() && n != 0 {
+            return Err(null("counters"));
+        }
+        if n < 0 {
+            return Err(invalid(format_args!("n is {n}")));
+        }
+        handle.owned(|slots, inner| {
+            let (tally, ignored, dropped) = inner.counters();
+            let held = (slots.held(&mut inner.free) - inner.ready.len()) as u64;
+            let ours = [("ignored", ignored), ("unsent", dropped), ("held", held), ("unheld", inner.unheld)];
+            let mut count = 0;
+            for (name, value) in tally.named().chain(ours) {
+                if count < n as usize {
+                    // SAFETY: the array has room for so many.
+                    unsafe { counters.add(count).write(counter(name, value)) };
+                }
+                count += 1;
+            }
+            Ok(count as c_int)
+        })
+    })
+}
+
+fn counter(name: &str, value: u64) -> lm_counter {
+    let mut told = lm_counter { name: [0; 32], value };
+    // The last byte stays the NUL.
+    for (to, from) in told.name[..31].iter_mut().zip(name.bytes()) {
+        *to = from as c_char;
+    }
+    told
+}
+
+/// The interrupts of a node that asked for them.
+fn interrupts(inner: &mut Inner) -> Result<&mut [RxInterrupt], Failure> {
+    let none = || {
+        failure(
+            libc::ENOTSUP,
+            "there is no interrupt: set config.interrupts, on a device that has them (igb, em, net_tap); an \
+             adopted queue's is the application's",
+        )
+    };
+    let Way::Own(port) = &mut inner.way else { return Err(none()) };
+    let interrupts = port.interrupts();
+    if interrupts.is_empty() { Err(none()) } else { Ok(interrupts) }
+}
+
+/// A file descriptor that is readable when frames have come, for an epoll instance of one's own. It is the
+/// library's, which closes it in lm_close(). lm_arm() says when it may be waited for.
+///
+/// Threads: the handle's. Returns it. -ENOTSUP: the device cannot interrupt, or config.interrupts was 0.
+///
+/// # Safety
+/// `lm` is NULL or open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_get_fd(lm: *mut lm_t) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promise.
+        unsafe { lm_t::of(lm) }?.owned(|_, inner| {
+            if inner.epoll.is_none() {
+                let epoll = epoll_of(interrupts(inner)?)?;
+                inner.epoll = Some(epoll);
+            }
+            Ok(inner.epoll.as_ref().map_or(-libc::EIO, AsRawFd::as_raw_fd))
+        })
+    })
+}
+
+/// An epoll instance over these.
+fn epoll_of(interrupts: &mut [RxInterrupt]) -> Result<OwnedFd, Failure> {
+    let last = || failure(libc::EIO, std::io::Error::last_os_error());
+    // SAFETY: takes no pointer; the result is checked.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if fd < 0 {
+        return Err(last());
+    }
+    // SAFETY: it was just opened, and nobody else has it.
+    let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+    for interrupt in interrupts {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        let theirs = interrupt.as_fd().as_raw_fd();
+        // SAFETY: both descriptors are open, and the event lives until the call returns.
+        if unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, theirs, &raw mut event) } != 0 {
+            return Err(last());
+        }
+    }
+    Ok(epoll)
+}
+
+/// `on` 1: frames interrupt from now on. The order that loses none: lm_arm(lm, 1); lm_poll() until it gives
+/// 0; wait for lm_get_fd(), for at most as many milliseconds as lm_arm() returned; lm_arm(lm, 0).
+///
+/// Threads: the handle's. Returns, for 1, for how many milliseconds the thread may sleep at most: 0 says not
+/// now, since something waits to be sent or to become whole. For 0: 0. -ENOTSUP as for lm_get_fd().
+///
+/// # Safety
+/// `lm` is NULL or open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lm_arm(lm: *mut lm_t, on: c_int) -> c_int {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { lm_t::of(lm) }?;
+        if !(0..=1).contains(&on) {
+            return Err(invalid(format_args!("on is {on}: give 1 or 0")));
+        }
+        handle.owned(|_, inner| {
+            for interrupt in interrupts(inner)? {
+                let done = if on == 1 { interrupt.enable() } else { interrupt.disable() };
+                done.map_err(|e| failure(libc::EIO, e))?;
+                if on == 0 {
+                    interrupt.settle();
+                }
+            }
+            let rest = if on == 1 { inner.may_rest() } else { None };
+            Ok(rest.map_or(0, |rest| rest.as_millis() as c_int))
+        })
+    })
+}
