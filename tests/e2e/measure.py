@@ -114,12 +114,13 @@ def sections(results):
         show = lambda p: (f"{us(both(p, 'work_ns') / max(p['count'], 1))}; "
                           f"{100 * both(p, 'copied_bytes') / max(both(p, 'bytes'), 1):.1f} %; {p['lost']}")
         yield from table(["bytes", *names], ([n, *cells("ping_pong", n, show)] for n in sizes))
-    if any("stream" in r for r in results["results"]):
-        yield "One way: payload received, Mb/s; lost, %; work of sender + receiver for a datagram, µs.\n"
-        work = lambda s, end: us(s[end]["work_ns_per_datagram"] or 0)
-        show = lambda s: (f"{s['mbps'] or 0:.1f}; {100 * s['loss']:.1f} %; "
-                          f"{work(s, 'initiator')} + {work(s, 'responder')}")
-        yield from table(["bytes", *names], ([n, *cells("stream", n, show)] for n in sizes))
+    for kind, how in (("stream", ""), ("window", ", no more in flight than a ring takes")):
+        if any(kind in r for r in results["results"]):
+            yield f"One way{how}: payload received, Mb/s; lost, %; work of sender + receiver for a datagram, µs.\n"
+            work = lambda s, end: us(s[end]["work_ns_per_datagram"] or 0)
+            show = lambda s: (f"{s['mbps'] or 0:.1f}; {100 * s['loss']:.1f} %; "
+                              f"{work(s, 'initiator')} + {work(s, 'responder')}")
+            yield from table(["bytes", *names], ([n, *cells(kind, n, show)] for n in sizes))
 
 
 def goals(found):
@@ -168,7 +169,8 @@ def well_formed(prefix):
 def delivered(place, results, root):
     for name in place.transports:
         rows = [r for r in results["results"] if r["transport"] == name]
-        got = all(r.get("ping_pong", {"count": 1})["count"] and r.get("stream", {"received": 1})["received"] for r in rows)
+        got = all(r.get("ping_pong", {"count": 1})["count"] and r.get(kind, {"received": 1})["received"]
+                  for r in rows for kind in ("stream", "window"))
         wrong = sum(r.get("ping_pong", {"wrong": 0})["wrong"] for r in rows)
         if not rows and (root or name in PORTED) or not got or wrong:
             raise Failed(f"{place.name}: {name} did not deliver: {rows}")
@@ -266,7 +268,7 @@ def main():
         found[place.name] = results
         commands.append(results["machine"]["command"])
         text += [f"## {place.title}\n", f"`lm-netpipe {' '.join(options)}`\n", f"{measured_when(results)}.\n"]
-        shown = [n for n in ("latency", "bandwidth", "stream") if svg and pathlib.Path(f"{svg}-{n}.svg").exists()]
+        shown = [n for n in ("latency", "bandwidth", "stream", "window") if svg and pathlib.Path(f"{svg}-{n}.svg").exists()]
         text += [f"![{place.name}, {n}]({place.name}-{n}.svg)\n" for n in shown]
         text += sections(results)
     marks = list(goals(found))

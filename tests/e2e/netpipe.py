@@ -145,7 +145,7 @@ def merged(runs):
     results = []
     for (size, name), parts in sorted(cells.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
         one = {"transport": name, "size": size}
-        for kind in ("ping_pong", "ping_pong_anew", "stream"):
+        for kind in ("ping_pong", "ping_pong_anew", "stream", "window"):
             found = [part[kind] for part in parts if kind in part]
             if found:
                 one[kind] = _sum(kind, size, found)
@@ -201,6 +201,11 @@ class Results(dict):
         """Payload received, Mb/s."""
         cell = self.cell(transport, size)
         return cell and cell["stream"]["mbps"]
+
+    def window(self, transport, size):
+        """The same with no more in flight than the receiver's ring takes."""
+        cell = self.cell(transport, size)
+        return cell and cell["window"]["mbps"]
 
     def sizes(self):
         return sorted({r["size"] for r in self["results"]})

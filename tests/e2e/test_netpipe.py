@@ -64,6 +64,9 @@ class Measured(Case):
                 self.assertEqual(s["responder"]["bytes"], s["received"] * r["size"])
                 if r["transport"] in netpipe.PORTED:
                     self.assertEqual(s["received"], s["sent"], "no frame is lost on rings that hold the sender back")
+                w = r["window"]
+                self.assertGreater(w["received"], 0)
+                self.assertEqual(w["received"], w["sent"], "what a ring takes is not lost")
                 self.copies(r)
 
     def trips(self, p, size):
@@ -93,7 +96,7 @@ class Measured(Case):
                 self.assertGreaterEqual(end["copied_bytes"], end["bytes"])
 
     def pictures(self, svg, transports):
-        for name in ("latency", "bandwidth", "stream"):
+        for name in ("latency", "bandwidth", "stream", "window"):
             tree = xml.parse(f"{svg}-{name}.svg").getroot()
             space = "{http://www.w3.org/2000/svg}"
             texts = {t.text for t in tree.iter(f"{space}text")}

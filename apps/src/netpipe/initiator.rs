@@ -63,7 +63,11 @@ pub(crate) fn run(
                             size,
                             &mut cell.ping_anew,
                         ),
-                        Test::Stream => stream::measure(&mut rounds, transport, size, &mut cell.stream),
+                        Test::Stream => stream::measure(&mut rounds, transport, size, None, &mut cell.stream),
+                        Test::Window => {
+                            let window = Some(options.window(size));
+                            stream::measure(&mut rounds, transport, size, window, &mut cell.window)
+                        }
                     };
                     transport.set_in_round(false);
                     // A responder that was there and is gone ends the run, not what was measured.

@@ -128,7 +128,11 @@ impl Files {
     /// What cannot be written is told before anything is measured.
     fn create(options: &Options) -> Result<Self, String> {
         if let Some(prefix) = &options.svg {
-            let first = if options.test.contains(&Test::PingPong) { "latency" } else { "stream" };
+            let first = match options.test.first() {
+                Some(Test::Stream) => "stream",
+                Some(Test::Window) => "window",
+                Some(Test::PingPong | Test::PingPongAnew) | None => "latency",
+            };
             Writer::create(format!("{prefix}-{first}.svg").as_ref())?.finish()?;
         }
         Ok(Self { json: options.json.as_deref().map(Writer::create).transpose()? })

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
 
 use super::sizes;
+use super::stream::Window;
 use super::transport::{self, Kind, Settings};
 use crate::parse::{self, Addresses};
 use crate::port_options::PortOptions;
@@ -25,8 +27,9 @@ pub(crate) struct Options {
     #[arg(value_parser = transport::kind)]
     #[arg(help = format!("What is measured, any of: {}", transport::names()))]
     pub(crate) transport: Vec<&'static Kind>,
-    /// How: round trips, the same with each echo summed anew, a stream one way
-    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "ping-pong,stream")]
+    /// How: any of round trips, the same with each echo summed anew, a stream one way, and one with a window
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    #[arg(default_value = "ping-pong,stream,window")]
     pub(crate) test: Vec<Test>,
     /// Payload sizes, in place of NetPIPE's
     #[arg(long, value_name = "BYTES,...", value_parser = |t: &str| sizes::list(t).map(Sizes))]
@@ -58,7 +61,11 @@ pub(crate) struct Options {
     /// as 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) pace: Option<u64>,
-    /// Milliseconds after which an echo is lost
+    /// Frames that a stream with a window may have in flight: as many as a receiver's ring takes (default: half
+    /// of --rxd)
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) window: Option<u16>,
+    /// Milliseconds after which an echo is lost, and all that a window has in flight
     #[arg(long, value_name = "MS", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) patience: u64,
@@ -118,8 +125,10 @@ pub(crate) enum Test {
     PingPong,
     /// Round trips. Whoever sends an echo sums its payload once more.
     PingPongAnew,
-    /// One way.
+    /// One way, as fast as the sender goes.
     Stream,
+    /// One way, with no more frames in flight than --window.
+    Window,
 }
 
 /// Payload sizes.
@@ -199,6 +208,12 @@ impl Options {
         Duration::from_millis(self.time) / self.blocks as u32
     }
 
+    /// The window of a stream of datagrams of `size` bytes.
+    pub(crate) fn window(&self, size: usize) -> Window {
+        let layout = Geometry::new(self.port.mtu).ok().and_then(|geometry| Layout::new(geometry, size));
+        Window::of(self.window.unwrap_or(self.port.rxd / 2), layout.map_or(1, |layout| layout.fragments()))
+    }
+
     /// Round trips of a block.
     pub(crate) fn block_repetitions(&self) -> u64 {
         self.repetitions.div_ceil(self.blocks)
@@ -242,6 +257,9 @@ mod tests {
             ("--from=9 --to=3", "--from=9"),
             ("--ac=exclusive", "lm-testpmd"),
             ("--repetitions=0", "repetitions"),
+            ("--window=0", "window"),
+            ("--window=70000", "window"),
+            ("--test=windows", "window"),
             ("--mtu=1", "576..=9216"),
             ("--frobnicate", "--frobnicate"),
         ] {

@@ -4,6 +4,7 @@
 //! initiator   Begin(round, task)  ->   repeated until it is answered
 //! responder   <-   Ready(round)
 //! initiator   payloads            ->   echoed, or counted
+//! responder   <-   Credit(round, payloads counted), every so many of them, where the task says so
 //! initiator   End(round)          ->   repeated until it is answered
 //! responder   <-   Report(round, what it saw)
 //! initiator   Bye                 ->   thrice, at the very end
@@ -25,18 +26,26 @@ pub(crate) enum Task {
     EchoAnew,
     /// Count them.
     Sink,
+    /// Count them, and tell how many there were whenever there are so many more.
+    Credit(u64),
 }
 
 impl Task {
-    /// All of them; an order says which by its place here.
-    const ALL: [Self; 3] = [Self::Echo, Self::Sink, Self::EchoAnew];
-
+    /// The word of an order that says which.
     fn code(self) -> u64 {
-        Self::ALL.iter().position(|&task| task == self).unwrap_or_default() as u64
+        match self {
+            Self::Echo => 0,
+            Self::Sink => 1,
+            Self::EchoAnew => 2,
+            Self::Credit(_) => 3,
+        }
     }
 
-    fn of_code(code: u64) -> Option<Self> {
-        Self::ALL.get(usize::try_from(code).ok()?).copied()
+    /// Which that word says, and the word behind it.
+    fn of_code(code: u64, every: u64) -> Option<Self> {
+        [Self::Echo, Self::Sink, Self::EchoAnew, Self::Credit(every)]
+            .into_iter()
+            .find(|task| task.code() == code)
     }
 }
 
@@ -74,6 +83,8 @@ pub(crate) enum Order {
     Begin(u64, Task),
     /// It can.
     Ready(u64),
+    /// So many datagrams of the round have come.
+    Credit(u64, u64),
     /// It is over.
     End(u64),
     /// What was seen of it.
@@ -88,7 +99,8 @@ impl Order {
         let mut words = [0_u64; WORDS];
         match *self {
             Self::Begin(round, task) => {
-                words[..3].copy_from_slice(&[1, round, task.code()]);
+                let every = if let Task::Credit(every) = task { every } else { 0 };
+                words[..4].copy_from_slice(&[1, round, task.code(), every]);
             }
             Self::Ready(round) => words[..2].copy_from_slice(&[2, round]),
             Self::End(round) => words[..2].copy_from_slice(&[3, round]),
@@ -108,6 +120,7 @@ impl Order {
                 a.hz,
             ]),
             Self::Bye => words[0] = 5,
+            Self::Credit(round, datagrams) => words[..3].copy_from_slice(&[6, round, datagrams]),
         }
         let mut bytes = [0; LEN];
         bytes[..8].copy_from_slice(&MARK);
@@ -129,7 +142,7 @@ impl Order {
         }
         let round = words[1];
         Some(match words[0] {
-            1 => Self::Begin(round, Task::of_code(words[2])?),
+            1 => Self::Begin(round, Task::of_code(words[2], words[3])?),
             2 => Self::Ready(round),
             3 => Self::End(round),
             4 => Self::Report(
@@ -149,6 +162,7 @@ impl Order {
                 },
             ),
             5 => Self::Bye,
+            6 => Self::Credit(round, words[2]),
             _ => return None,
         })
     }
@@ -177,6 +191,8 @@ mod tests {
             Order::Begin(7, Task::Echo),
             Order::Begin(u64::MAX, Task::Sink),
             Order::Begin(1, Task::EchoAnew),
+            Order::Begin(8, Task::Credit(3)),
+            Order::Credit(8, 12),
             Order::Ready(1),
             Order::End(2),
             Order::Report(3, account),

@@ -85,6 +85,34 @@ fn answer(transport: &mut dyn Transport, order: &Order) {
     transport.flush();
 }
 
+/// What a sender with a window is told: how many of its datagrams have come.
+struct Credit {
+    /// It is told whenever there are so many more; 0: never.
+    every: u64,
+    came: u64,
+    told: u64,
+}
+
+impl Credit {
+    fn of(task: Task) -> Self {
+        Self { every: if let Task::Credit(every) = task { every.max(1) } else { 0 }, came: 0, told: 0 }
+    }
+
+    fn came(&mut self, datagrams: u64) {
+        self.came += datagrams;
+    }
+
+    /// Tells it, if it is time to. What finds no room is told the next time.
+    fn tell(&mut self, transport: &mut dyn Transport, round: u64) {
+        if self.every > 0
+            && self.came - self.told >= self.every
+            && transport.send(&Order::Credit(round, self.came).bytes())
+        {
+            self.told = self.came;
+        }
+    }
+}
+
 fn serve(
     transport: &mut dyn Transport,
     round: u64,
@@ -97,8 +125,9 @@ fn serve(
     let then = match task {
         Task::Echo => Action::Echo,
         Task::EchoAnew => Action::EchoAnew,
-        Task::Sink => Action::Drop,
+        Task::Sink | Task::Credit(_) => Action::Drop,
     };
+    let mut credit = Credit::of(task);
     let copied = transport.copied();
     let mut meter = Meter::begin(rate);
     let (mut heard, silence) =
@@ -120,7 +149,9 @@ fn serve(
         let now = meter.lap(found > 0);
         if datagrams > 0 {
             meter.received(datagrams, bytes, now);
+            credit.came(datagrams);
         }
+        credit.tell(transport, round);
         if found > 0 {
             heard = now;
         } else if meter.idle_for > options.yield_after() || !transport.is_polled() {

@@ -35,8 +35,10 @@ pub(crate) struct Cell {
     pub(crate) ping: Ping,
     /// Round trips with each echo summed anew.
     pub(crate) ping_anew: Ping,
-    /// One way.
+    /// One way, as fast as the sender goes.
     pub(crate) stream: Stream,
+    /// One way, with a window.
+    pub(crate) window: Stream,
 }
 
 /// Round trips.

@@ -52,6 +52,20 @@ impl<'a> Rounds<'a> {
         })
     }
 
+    /// Receives once; how many datagrams of the present round have come, if the responder told.
+    pub(crate) fn credit(&self, transport: &mut dyn Transport) -> Option<u64> {
+        let (round, mut came) = (self.round, None);
+        transport.poll(&mut |payload| {
+            if let Some(Order::Credit(of, datagrams)) = Order::parse(payload)
+                && of == round
+            {
+                came = came.max(Some(datagrams));
+            }
+            Action::Drop
+        });
+        came
+    }
+
     /// Makes the payload one of `size` bytes, which depend on the present round's number.
     pub(crate) fn fill(&mut self, size: usize) {
         self.payload.fill(self.round, size);

@@ -139,6 +139,14 @@ def against_linux(guest):
             figures[f"{name} stream {size} lost"] = f"{found.cell(name, size)['stream']['loss']:.2f}"
         if all(rates.values()):
             figures[f"stream lm/udp {size}"] = f"{rates['lm'] / rates['udp']:.2f}"
+        # Bandwidth without loss: the sender has no more in flight than the receiver's ring takes.
+        held = {"lm": lm.window("lm", size), "udp": kernel.window("udp", size)}
+        figures |= {f"{name} window {size} Mb/s": f"{rate or 0:.1f}" for name, rate in held.items()}
+        for name, found in (("lm", lm), ("udp", kernel)):
+            figures[f"{name} window {size} lost"] = f"{found.cell(name, size)['window']['loss']:.2f}"
+        check(cell["window"]["loss"] == 0, f"a window of half the ring lost datagrams of {size} bytes: {cell['window']}")
+        if all(held.values()):
+            figures[f"window lm/udp {size}"] = f"{held['lm'] / held['udp']:.2f}"
         work = [cell["ping_pong"][end]["work_ns"] for end in ("initiator", "responder")]
         figures[f"lm work {size}"] = f"{sum(work) / max(cell['ping_pong']['count'], 1):.0f}"
     return figures | profiled(guest, spaces, names)

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::machine::Machine;
 use crate::netpipe::options::Options;
 use crate::netpipe::order::Account;
-use crate::netpipe::results::{Cell, Ping, Results};
+use crate::netpipe::results::{Cell, Ping, Results, Stream};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -41,6 +41,9 @@ struct Out {
     ping_pong_anew: Option<PingOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<StreamOut>,
+    /// The same with no more in flight than the receiver's ring takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<StreamOut>,
 }
 
 #[derive(Serialize)]
@@ -112,8 +115,6 @@ impl End {
 }
 
 fn out(name: &'static str, is_polled: bool, size: usize, cell: &Cell) -> Out {
-    let s = &cell.stream;
-    let mega = |bits: f64| (bits / 1e3).round() / 1e3;
     let trips = |p: &Ping| {
         (p.trips.count() + p.lost > 0).then(|| PingOut {
             count: p.trips.count(),
@@ -138,17 +139,27 @@ fn out(name: &'static str, is_polled: bool, size: usize, cell: &Cell) -> Out {
         size,
         ping_pong: trips(&cell.ping),
         ping_pong_anew: trips(&cell.ping_anew),
-        stream: (s.sent > 0).then(|| StreamOut {
-            sent: s.sent,
-            received: s.theirs.datagrams,
-            loss: s.loss(),
-            mbps: s.rate().map(mega),
-            block_mbps: s.rates.iter().copied().map(mega).collect(),
-            // Between two datagrams a paced sender does nothing but wait, whatever the transport.
-            initiator: End::of(&s.ours, true, s.sent),
-            responder: End::of(&s.theirs, is_polled, s.theirs.datagrams),
-        }),
+        stream: stream(&cell.stream, is_polled),
+        window: stream(&cell.window, is_polled),
     }
+}
+
+fn mega(bits: f64) -> f64 {
+    (bits / 1e3).round() / 1e3
+}
+
+fn stream(s: &Stream, is_polled: bool) -> Option<StreamOut> {
+    (s.sent > 0).then(|| StreamOut {
+        sent: s.sent,
+        received: s.theirs.datagrams,
+        loss: s.loss(),
+        mbps: s.rate().map(mega),
+        block_mbps: s.rates.iter().copied().map(mega).collect(),
+        // Between two datagrams a sender that is paced or has a window does nothing but wait, whatever the
+        // transport.
+        initiator: End::of(&s.ours, true, s.sent),
+        responder: End::of(&s.theirs, is_polled, s.theirs.datagrams),
+    })
 }
 
 /// The document.

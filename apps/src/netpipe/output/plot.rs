@@ -15,6 +15,9 @@ pub(crate) fn all(results: &Results, options: &Options, machine: &Machine) -> Ve
     if options.test.contains(&Test::Stream) {
         pictures.push(("stream", stream(results, options, machine).svg()));
     }
+    if options.test.contains(&Test::Window) {
+        pictures.push(("window", window(results, machine).svg()));
+    }
     pictures
 }
 
@@ -56,6 +59,11 @@ fn bandwidth(results: &Results, machine: &Machine) -> Chart {
         machine,
         |size, cell| cell.ping.bandwidth(size).map(|bits| bits / 1e6),
     )
+}
+
+fn window(results: &Results, machine: &Machine) -> Chart {
+    let title = "One way, no more in flight than a ring takes: payload received";
+    chart(title, "Mb/s", results, machine, |_, cell| cell.window.rate().map(|bits| bits / 1e6))
 }
 
 fn stream(results: &Results, options: &Options, machine: &Machine) -> Chart {

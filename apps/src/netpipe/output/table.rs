@@ -2,7 +2,7 @@
 
 use crate::console::say;
 use crate::netpipe::options::{Options, Test};
-use crate::netpipe::results::{Cell, Ping, Results, Row};
+use crate::netpipe::results::{Cell, Ping, Results, Row, Stream};
 
 fn us(ns: Option<u64>) -> String {
     match ns {
@@ -57,9 +57,14 @@ pub(crate) fn show(results: &Results, options: &Options) {
         );
         each(results, |size, row, cell| ping_line(size, row, of(cell)));
     }
-    if options.test.contains(&Test::Stream) {
+    for (test, what) in
+        [(Test::Stream, ""), (Test::Window, ", with no more in flight than the receiver's ring takes")]
+    {
+        if !options.test.contains(&test) {
+            continue;
+        }
         say!(
-            "\nOne way. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and \
+            "\nOne way{what}. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and \
              of the receiver. CPU: of the time, the receiver's"
         );
         say!(
@@ -75,7 +80,9 @@ pub(crate) fn show(results: &Results, options: &Options) {
             "receiver",
             "CPU%"
         );
-        each(results, stream_line);
+        each(results, |size, row, cell| {
+            stream_line(size, row, if test == Test::Stream { &cell.stream } else { &cell.window })
+        });
     }
 }
 
@@ -109,8 +116,7 @@ fn ping_line(size: usize, row: &Row, p: &Ping) -> Option<String> {
     })
 }
 
-fn stream_line(size: usize, row: &Row, cell: &Cell) -> Option<String> {
-    let s = &cell.stream;
+fn stream_line(size: usize, row: &Row, s: &Stream) -> Option<String> {
     (s.sent > 0).then(|| {
         format!(
             "{size:>6} {:<9} {:>9} {:>9} {:>10} {:>7.2} {:>7} {:>9} {:>9} {:>6}",
