@@ -35,7 +35,8 @@ hugepages: ## Reserve 2 MiB hugepages if the machine lets us
 build: setup ## Build lm-testpmd and lm-netpipe
 	$(CARGO) build --release --locked -p lm-apps
 
-demo: build hugepages ## Two processes over net_memif: LM next to a receiver that copies
+demo: setup hugepages ## A minute: kernel UDP, rte_ip_frag, copying and LM, in a table and a picture (target/demo.svg)
+	$(CARGO) build --release --locked -p lm-apps --bin lm-testpmd --bin lm-netpipe
 	@tests/scripts/demo.sh
 
 # What needs tshark or dpdk-testpmd must not pass for want of it.

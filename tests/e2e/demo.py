@@ -1,22 +1,27 @@
-"""`make demo`: two processes over net_memif, one pings and one echoes, next to a pair that copies the conventional way.
+"""`make demo`: what a user has today beside LM, in one table, and one picture (target/demo.svg). A minute.
 
-Both pairs are lm-testpmd on the same wire, and every payload is compared. The first lets datagrams land; the second
-keeps every header and copies each datagram together (`--slots=separate`). They take turns, and medians count.
+First two pairs of lm-testpmd over net_memif compare every payload: one lets datagrams land, the other copies each
+together (`--slots=separate`). Then lm-netpipe measures, by one code: kernel sockets that wait and that poll (over
+veth, another wire), rte_ip_frag and a copy, LM's copying form, LM. They take turns, and medians count.
 """
 
 import os
+import pathlib
 import shutil
-import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 
-from testpmd import BINARY, HUGE_VA, NO_HUGE, Failed, Testpmd, hugepages_or_why, prefix
+import demo_picture
+import netpipe
+from steal import Steal
+from testpmd import BINARY, HUGE_VA, NO_HUGE, ROOT, Failed, Testpmd, hugepages_or_why, prefix
 
-ROUNDS = 3
-# Payload bytes, and round trips a round.
-SIZES = {64: 40_000, 7168: 20_000, 16_384: 12_000, 65_507: 6_000}
+ROUNDS = 1
+# Payload bytes, and round trips a round that are compared.
+SIZES = {64: 10_000, 7168: 6_000, 16_384: 4_000, 65_507: 2_000}
 MODES = {"LM": ("--slots=overlapping",), "copying": ("--slots=separate",)}
 # Share of the largest datagrams that may be copied where they should land: those across the region's end.
 MAY_BE_COPIED = 0.02
@@ -25,6 +30,18 @@ PATIENCE = 45
 # Two ends that close at the same moment crash net_memif of DPDK 22.11.
 APART = 0.3
 MAC = {"ping": "02:00:00:00:00:01", "echo": "02:00:00:00:00:02"}
+
+
+# What is measured: its name in the table, and the transport of lm-netpipe's.
+KERNEL = {"udp": "kernel UDP, blocking", "udp-busy": "kernel UDP, busy-polling"}
+OURS = {"ip-frag": "rte_ip_frag + copy", "lm-copy": "LM, copying form", "lm": "LM"}
+NAMES = KERNEL | OURS
+TURNS = 3
+# Of a size and transport in a turn.
+FIGURES = ("--test=ping-pong", "--time=320", "--blocks=4", "--repetitions=1000000", "--checksum=full",
+           "--require=headers,checksum")
+# LM's own marks.
+P99_BY_MEDIAN, P99_BY_COPYING = 2.5, 1.1
 
 
 @dataclass
@@ -65,15 +82,6 @@ class Score:
             self.worst = max(self.worst, end["copied_datagrams"] / max(end["datagrams"], 1))
             for reason, n in end.losses().items():
                 self.losses[name][reason] = self.losses[name].get(reason, 0) + n
-
-    def median(self):
-        return statistics.median(self.medians)
-
-    def row(self, size):
-        mbps = 2 * size * 8 / self.median()
-        copied = 100 * self.copied_bytes / max(self.bytes, 1)
-        late = f"{statistics.median(self.p99s):>8.2f} {statistics.median(self.p999s):>8.2f} {self.max:>8.0f}"
-        return f"{self.median():>9.2f} {late} {mbps:>8.0f} {copied:>7.2f}"
 
 
 def cores():
@@ -120,21 +128,97 @@ def both(ping, echo):
     return "\n".join(lines)
 
 
-def show(scores, hugepages, why):
-    memory = "zero-copy client, hugepages" if hugepages else f"plain copying rings on both sides, as {why}"
-    places = "cores {} and {}".format(*cores()) if len(set(cores())) > 1 else "one core for both: times mean little"
-    head = f"{'median':>9} {'p99':>8} {'p99.9':>8} {'max':>8} {'Mb/s':>8} {'copied':>7}"
-    units = f"{'µs':>9} {'µs':>8} {'µs':>8} {'µs':>8} {'':>8} {'%':>7}"
-    print(f"\nRound trips over net_memif ({memory}), two processes, {places}, {ROUNDS} rounds, medians\n")
-    print(f"{'':>7} {'':>9} {'':>9} | {'LM: datagrams land':^53} | {'copied together, same wire':^53} |")
-    print(f"{'bytes':>7} {'fragments':>9} {'datagrams':>9} | {head} | {head} | {'ratio':>6}")
-    print(f"{'':>7} {'':>9} {'':>9} | {units} | {units} |")
+def measured(where):
+    """What lm-netpipe finds, and why kernel sockets are not among it, or ""."""
+    runs, why = {name: [] for name in NAMES}, ""
+    sizes = "--sizes=" + ",".join(map(str, SIZES))
+    for turn in range(TURNS):
+        for name in OURS:
+            runs[name].append(netpipe.run(where / f"{turn}-{name}", (name,), sizes, *FIGURES, seconds=PATIENCE)[0])
+            print(".", end="", flush=True)
+            time.sleep(APART)
+        if why:
+            continue
+        try:
+            with netpipe.veth() as spaces:
+                found, _ = netpipe.run(where / f"{turn}-kernel", tuple(KERNEL), sizes, *FIGURES, namespaces=spaces,
+                                       seconds=PATIENCE)
+            for name in KERNEL:
+                runs[name].append(found)
+        except (OSError, subprocess.SubprocessError) as e:
+            said = (getattr(e, "stderr", None) or b"").decode(errors="replace").strip() or str(e)
+            why = f"kernel sockets are not measured: they need root, and ip (iproute2): {said.splitlines()[0]}"
+        print(".", end="", flush=True)
+    return {name: netpipe.merged(some) for name, some in runs.items() if some}, why
+
+
+@dataclass
+class Row:
+    """A transport at a size, times in µs."""
+
+    name: str
+    size: int
+    median: float
+    p99: float
+    p999: float
+    max: float
+    # Of the end that answers: a datagram received, verified and sent back.
+    cpu: float
+    # Bytes, of all that both ends received, %.
+    copied: float
+    lost: int
+    wrong: int
+
+    @classmethod
+    def of(cls, name, cell):
+        p = cell["ping_pong"]
+        if not p["median_ns"]:
+            raise Failed(f"{name}, {cell['size']} bytes: not one round trip in time")
+        both = lambda key: p["initiator"][key] + p["responder"][key]
+        return cls(name, cell["size"], *(p[key] / 1000 for key in ("median_ns", "p99_ns", "p999_ns", "max_ns")),
+                   (p["responder"]["work_ns_per_datagram"] or 0) / 1000,
+                   100 * both("copied_bytes") / max(both("bytes"), 1), p["lost"], p["wrong"])
+
+
+def rows(found):
+    """By size, then as they are named above."""
+    cells = ((size, name, results.cell(name, size)) for size in SIZES for name, results in found.items())
+    return [Row.of(name, cell) for _, name, cell in cells if cell]
+
+
+def show(table, hugepages, why, fragments):
+    memory = "net_memif's zero-copy client, hugepages" if hugepages else f"net_memif's copying rings, as {why}"
+    places = "CPUs {} and {}".format(*cores()) if len(set(cores())) > 1 else "one CPU for both: times mean little"
+    print(f"""
+Round trips between two processes on {places}, checksums verified. LM and rte_ip_frag: {memory}.
+Kernel sockets: veth, *another wire*. µs; {TURNS} turns. CPU: of the end that answers, a datagram received, verified and
+sent back; what a kernel does on the time of others is not in it. Copied: bytes, of all that was received.
+""")
+    head = f"{'bytes':>6} {'frames':>6}  {'':<25}{'median':>9}{'p99':>9}{'p99.9':>9}{'max':>9}{'CPU':>8}{'copied':>9}{'÷ LM':>7}"
+    print(head)
     for size in SIZES:
-        lm, copying = scores["LM", size], scores["copying", size]
-        print(f"{size:>7} {lm.fragments:>9} {lm.datagrams:>9} | {lm.row(size)} | {copying.row(size)} | "
-              f"{copying.median() / lm.median():>6.2f}")
-    print("\nMb/s: payload of both directions at the median round trip. Copied: bytes, of all that both ends received;"
-          "\nwith LM these are the datagrams that lie across the end of the landing region.")
+        block = [row for row in table if row.size == size]
+        lm = next(row.median for row in block if row.name == "lm")
+        longest = max(row.median for row in block)
+        for i, row in enumerate(block):
+            lead = f"{size:>6} {fragments[size]:>6}" if i == 0 else " " * 13
+            bar = "█" * max(1, round(24 * row.median / longest))
+            print(f"{lead}  {NAMES[row.name]:<25}{row.median:>9.2f}{row.p99:>9.2f}{row.p999:>9.1f}{row.max:>9.0f}{row.cpu:>8.2f}"
+                  f"{row.copied:>8.1f}%{row.median / lm:>7.2f}  {bar}")
+    left_out = [size for size in SIZES if not any((row.name, row.size) == ("ip-frag", size) for row in table)]
+    if left_out:
+        print(f"\nrte_ip_frag ends at 8 fragments: nothing of it at {' and '.join(map(str, left_out))} bytes.")
+
+
+def tails(table):
+    """How late the late ones are, with LM's marks: lines."""
+    lm = {row.size: row for row in table if row.name == "lm"}
+    copying = {row.size: row for row in table if row.name == "lm-copy"}
+    for what, mark, ratio in (("its median", P99_BY_MEDIAN, lambda size: lm[size].p99 / lm[size].median),
+                              ("its copying form's p99", P99_BY_COPYING, lambda size: lm[size].p99 / copying[size].p99)):
+        figures = {size: ratio(size) for size in SIZES}
+        word = "reached" if max(figures.values()) <= mark else "missed"
+        yield f"LM's p99 ÷ {what}: " + ", ".join(f"{r:.2f}" for r in figures.values()) + f" (mark ≤ {mark}: {word})"
 
 
 def judge(scores):
@@ -154,26 +238,36 @@ def dropped(score):
     return "; ".join(f"dropped by {end}: {lost or 'nothing'}" for end, lost in score.losses.items())
 
 
+def compared(where, hugepages, scores):
+    """Pairs of lm-testpmd that compare every payload."""
+    for _ in range(ROUNDS):
+        for size, count in SIZES.items():
+            for mode, options in MODES.items():
+                few = count if len(set(cores())) > 1 else count // 50
+                scores[mode, size].add(*run(where, hugepages, size, few, options))
+                print(".", end="", flush=True)
+
+
 def main():
-    if not BINARY.exists():
-        print(f"demo.py: there is no {BINARY}: run make build first", file=sys.stderr)
-        return 2
+    for binary in (BINARY, netpipe.BINARY):
+        if not binary.exists():
+            print(f"demo.py: there is no {binary}: run make build first", file=sys.stderr)
+            return 2
     hugepages, why = hugepages_or_why(64)
     if why:
         print(why if hugepages else f"no zero-copy rings: {why}")
     scores = {(mode, size): Score() for size in SIZES for mode in MODES}
-    print(f"pinging with {len(SIZES)} sizes, {ROUNDS} rounds, two receivers:", end=" ", flush=True)
     where = tempfile.mkdtemp(prefix="lm-demo-")
     code = 1
     try:
-        for _ in range(ROUNDS):
-            for size, count in SIZES.items():
-                for mode, options in MODES.items():
-                    few = count if len(set(cores())) > 1 else count // 50
-                    scores[mode, size].add(*run(where, hugepages, size, few, options))
-                    print(".", end="", flush=True)
-        code = report(scores, hugepages, why)
+        print("every payload is compared:", end=" ", flush=True)
+        compared(where, hugepages, scores)
+        code = report(scores)
+        if not code:
+            print("what a user has beside LM is measured:", end=" ", flush=True)
+            code = figures(pathlib.Path(where), fragments={size: scores["LM", size].fragments for size in SIZES})
     except Failed as e:
+        code = 1
         print(f"\ndemo.py: {e}", file=sys.stderr)
     if code:
         print(f"what both ends wrote is in {where}", file=sys.stderr)
@@ -182,15 +276,39 @@ def main():
     return code
 
 
-def report(scores, hugepages, why):
-    """Shows what came out, and what is wrong with it; the exit code."""
+def figures(where, fragments):
+    """Measures, and shows it; the exit code."""
+    hugepages = netpipe.memory()[1]
+    why = "" if hugepages else hugepages_or_why(netpipe.MEGABYTES)[1]
+    steal = Steal()
+    found, missing = measured(where)
+    taken = steal.percent()
+    table = rows(found)
     print()
+    show(table, hugepages, why or "it was so before", fragments)
+    if missing:
+        print(f"\n{missing}")
+    print()
+    print(*tails(table), sep="\n")
+    print(f"steal (the host's other guests, of all CPU time): {taken:.1f} %")
+    picture = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "demo.svg"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(demo_picture.svg(table, NAMES, f"steal {taken:.1f} %"))
+    print(f"picture: {picture}")
+    wrong = [row for row in table if row.wrong]
+    for row in wrong:
+        print(f"FAILED: {NAMES[row.name]}, {row.size} bytes: {row.wrong} echoes had other bytes")
+    return 1 if wrong else 0
+
+
+def report(scores):
+    """What came of the comparison; the exit code."""
     wrong = list(judge(scores))
-    if all(s.medians for s in scores.values()):
-        show(scores, hugepages, why)
     compared = sum(s.datagrams for s in scores.values()) // 2
     lost = sum(s.lost for s in scores.values())
+    copied = ", ".join(f"{size} {100 * scores['LM', size].copied_bytes / max(scores['LM', size].bytes, 1):.2f} %" for size in SIZES)
     print(f"\n{compared} payloads compared, {sum(s.mismatched for s in scores.values())} mismatched, {lost} lost")
+    print(f"bytes copied where datagrams land, by their size: {copied}: those across the end of the landing region")
     for line in wrong:
         print(f"FAILED: {line}")
     return 1 if wrong else 0

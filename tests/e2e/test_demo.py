@@ -1,4 +1,6 @@
-"""The demo where it fails, or has not what it wants: what it says, and what it leaves to look at."""
+"""The demo where it fails, or has not what it wants: what it says, and what it leaves to look at; and its table and
+picture of given figures.
+"""
 
 import contextlib
 import io
@@ -6,9 +8,12 @@ import pathlib
 import re
 import shutil
 import unittest
+import xml.etree.ElementTree as xml
 from unittest import mock
 
 import demo
+import demo_picture
+import steal
 import testpmd
 from testpmd import BINARY
 
@@ -79,3 +84,45 @@ class Failing(unittest.TestCase):
         line, = (line for line in demo.judge({("LM", 65_507): score}) if "lost" in line)
         self.assertEqual(line, "LM, 65507 bytes: 7 round trips were lost: dropped by ping: {'oversize': 88}; "
                                "dropped by echo: nothing")
+
+
+class Shown(unittest.TestCase):
+    """The table, the marks and the picture, of figures that are given."""
+
+    def setUp(self):
+        row = lambda name, size, median, p99: demo.Row(name, size, median, p99, 2 * p99, 9 * p99, median / 2, 0.0, 0, 0)
+        self.rows = [row(name, size, size / 100 * factor, size / 40 * factor) for size in demo.SIZES
+                     for factor, name in zip((9, 5, 1.5, 1.2, 1), demo.NAMES) if (name, size) not in
+                     (("ip-frag", 16_384), ("ip-frag", 65_507))]
+
+    def test_every_transport_has_a_line_and_a_bar(self):
+        _, told = text_of(lambda: demo.show(self.rows, False, "the test has none", dict.fromkeys(demo.SIZES, 7)))
+        lines = [line for line in told.splitlines() if "█" in line]
+        self.assertEqual(len(lines), len(self.rows))
+        self.assertIn("kernel UDP, busy-polling", lines[1])
+        self.assertRegex(lines[0], r"^ +64 +7 .* 9\.00 +█{24}$")
+        self.assertRegex(lines[4], r" LM .* 1\.00 +█{3}$")
+        self.assertIn("nothing of it at 16384 and 65507 bytes", told)
+        self.assertIn("another wire", told)
+
+    def test_marks_are_held_against_the_worst_size(self):
+        reached, copying = demo.tails(self.rows)
+        self.assertIn("2.50, 2.50, 2.50, 2.50 (mark ≤ 2.5: reached)", reached)
+        self.assertIn("0.83, 0.83, 0.83, 0.83 (mark ≤ 1.1: reached)", copying)
+        next(r for r in self.rows if (r.name, r.size) == ("lm", 7168)).p99 *= 1.4
+        self.assertTrue(all("missed" in line for line in demo.tails(self.rows)))
+
+    def test_the_picture_has_a_bar_for_each(self):
+        tree = xml.fromstring(demo_picture.svg(self.rows, demo.NAMES, "a < b & c"))
+        space = "{http://www.w3.org/2000/svg}"
+        # One is the ground.
+        bars = [bar for bar in tree.iter(f"{space}rect")][1:]
+        self.assertEqual(len(bars), len(self.rows))
+        for bar in bars:
+            self.assertTrue(0 < float(bar.get("width")) <= float(tree.get("width")))
+        words = {t.text for t in tree.iter(f"{space}text")}
+        self.assertTrue(set(demo.NAMES.values()) <= words)
+        self.assertIn("make demo; a < b & c", words)
+
+    def test_steal_is_a_part_of_all_time(self):
+        self.assertTrue(0 <= steal.Steal().percent() <= 100)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two processes over net_memif: LM next to a receiver that copies. LM_TESTPMD names another binary.
+# What a user has beside LM, over net_memif and veth. LM_TESTPMD names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if ! command -v python3 >/dev/null; then

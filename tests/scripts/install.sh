@@ -3,13 +3,13 @@
 # compiler among them if there is none that is new enough.
 set -euo pipefail
 least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
-# python3: the demo. libc6-dev, procps: a minimal system lacks them.
-build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 procps)
+# python3, iproute2: the demo. libc6-dev, procps: a minimal system lacks them.
+build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 iproute2 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
 # g++, meson, cmake, valgrind: liblm.
-test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iproute2 iputils-ping ethtool tcpdump)
+test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
-lab=("${build[@]}" busybox-static iproute2 ethtool)
+lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)
 matrix=(debootstrap)
 # The first QEMU that has the 82576.
