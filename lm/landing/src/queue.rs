@@ -84,7 +84,7 @@ pub struct Burst<'a> {
 impl<'a> Burst<'a> {
     /// # Safety
     /// Valid mbufs, nobody else's while this lives.
-    #[inline(always)]
+    #[inline]
     unsafe fn new(mbufs: &'a [*mut rte_mbuf], pool: &LandingPool) -> Self {
         let (plain, bounces, number) = pool.plain();
         let stride = pool.config().stride;
@@ -92,7 +92,7 @@ impl<'a> Burst<'a> {
     }
 
     /// Takes the next mbuf, whatever it holds.
-    #[inline(always)]
+    #[inline]
     fn pop(&mut self) -> Option<*mut rte_mbuf> {
         self.counted = (0, 0);
         self.rest.next().copied()
@@ -101,7 +101,7 @@ impl<'a> Burst<'a> {
     /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on:
     /// the first bytes of the message there, and the `tail`th byte of the payload that comes next. A driver
     /// fetches the frame's start; all that is read of the headers lies in one of the two lines.
-    #[inline(always)]
+    #[inline]
     pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
         let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
         while let [end, behind @ ..] = rest {
@@ -117,7 +117,7 @@ impl<'a> Burst<'a> {
 
     /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one
     /// that came first.
-    #[inline(always)]
+    #[inline]
     pub fn fetch_ends(&self, full: u16) {
         let mbufs = self.rest.as_slice();
         // SAFETY: `new`'s caller promised.
@@ -141,7 +141,7 @@ impl<'a> Burst<'a> {
 impl Frames for Burst<'_> {
     type Slots = LandedSlots;
 
-    #[inline(always)]
+    #[inline]
     fn count_contiguous(
         &mut self,
         at: usize,
@@ -167,7 +167,7 @@ impl Frames for Burst<'_> {
         n
     }
 
-    #[inline(always)]
+    #[inline]
     fn take_counted(&mut self, n: usize) -> Option<LandedSlots> {
         let (counted, at) = self.counted;
         if n == 0 || n > counted {
@@ -182,7 +182,7 @@ impl Frames for Burst<'_> {
         Some(unsafe { LandedSlots::overlapping(self.pool, at, n, self.stride) })
     }
 
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Received<LandedSlots>> {
         let &mbuf = self.rest.as_slice().first()?;
         // SAFETY: `new`'s caller promised.
@@ -208,7 +208,7 @@ impl Frames for Burst<'_> {
 /// fed before. The device fills slots in the order in which they were posted. It is one of those that the pool's
 /// setup was made for: it writes at any time only if the pool was told so, and where slots overlap no more
 /// than [`HEAD`](crate::HEAD) and a stride from the start of a frame.
-#[inline(always)]
+#[inline]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut impl FrameSink) {
     // SAFETY: the caller's promise.
     let mut burst = unsafe {
@@ -270,14 +270,14 @@ unsafe fn count_contiguous(
 ///
 /// # Safety
 /// A valid mbuf, nobody else's.
-#[inline(always)]
+#[inline]
 unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Single) -> bool {
     // SAFETY: the caller's promise.
     unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
 }
 
 /// A hint to the processor.
-#[inline(always)]
+#[inline]
 fn prefetch(at: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint faults at no address.
@@ -390,7 +390,7 @@ impl LandingQueue {
 
     /// Receives at most `burst` frames and gives each to `sink`, in ring order; how many. Runs the port's RX
     /// callbacks as `rte_eth_rx_burst` does.
-    #[inline(always)]
+    #[inline]
     pub fn poll(&mut self, burst: usize, sink: &mut impl FrameSink) -> usize {
         self.pool.maintain();
         let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);

@@ -35,7 +35,7 @@ impl LandedSlots {
     /// # Safety
     /// They are of the pool with this number, `stride` apart as it lays them, not more than 65,535, and a
     /// device has filled each of them. Nothing else has them, and they are not given back.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn overlapping(pool: u32, top: usize, n: usize, stride: usize) -> Self {
         let packed = u64::from(pool) | (stride as u64) << STRIDE | (n as u64) << COUNT;
         Self { lowest: top - (n - 1) * stride, packed }
@@ -45,49 +45,49 @@ impl LandedSlots {
     ///
     /// # Safety
     /// As for [`LandedSlots::overlapping`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn separate(pool: u32, at: usize) -> Self {
         Self { lowest: at, packed: u64::from(pool) | 1 << COUNT }
     }
 
     /// How many.
-    #[inline(always)]
+    #[inline]
     pub fn count(&self) -> usize {
         (self.packed >> COUNT) as usize
     }
 
     /// Where the payload of the lowest is, which was filled last.
-    #[inline(always)]
+    #[inline]
     pub fn lowest(&self) -> usize {
         self.lowest
     }
 
     /// The end of a token: where the payload of the lowest is, and how many there are.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn into_parts(self) -> (usize, u32) {
         (self.lowest, (self.packed >> COUNT) as u32)
     }
 
     /// Bytes from one to the next below it.
-    #[inline(always)]
+    #[inline]
     fn stride(&self) -> usize {
         usize::from((self.packed >> STRIDE) as u16)
     }
 
     /// Whether it is of the pool with this number.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_of(&self, pool: u32) -> bool {
         self.packed as u32 == pool
     }
 
     /// Whether a frame in the slot below could reach their first bytes.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_overlapping(&self) -> bool {
         self.stride() != 0
     }
 
     /// Bytes from the lowest payload on that are in overlapping slots of these.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn span(&self) -> usize {
         self.count() * self.stride()
     }
@@ -97,7 +97,7 @@ impl LandedSlots {
     ///
     /// # Errors
     /// `below`, as it was.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn join(&mut self, below: Self, lap: usize) -> Result<(), Self> {
         let counted = below.packed >> COUNT << COUNT;
         // Pool and stride.
@@ -114,7 +114,7 @@ impl LandedSlots {
 }
 
 impl Slots for LandedSlots {
-    #[inline(always)]
+    #[inline]
     fn split_behind(&mut self, n: usize) -> Option<Self> {
         let behind = self.count().checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
         // Both are fewer than there were.

@@ -18,7 +18,7 @@ use crate::returns::SlotCounts;
 ///
 /// # Safety
 /// It is one of a landing pool's, and nobody else uses it.
-#[inline(always)]
+#[inline]
 unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -206,7 +206,7 @@ impl Landing {
     }
 
     /// `n` slots, a stride apart upwards from `lowest`, are back, on the queue's lcore.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn return_slots(&mut self, lowest: usize, n: u32) {
         // Slots of two segments are never a stride apart: there is room at their ends.
         for counted in &mut self.segments {
@@ -227,7 +227,7 @@ impl Landing {
     ///
     /// # Safety
     /// The mbufs are of this pool, and nobody uses them any more.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn recycle(&mut self, mbufs: &[*mut rte_mbuf]) {
         // The capacity is the pool's size.
         self.stack.extend(mbufs.iter().rev());

@@ -19,7 +19,7 @@ impl Plain {
     ///
     /// # Safety
     /// A valid mbuf, nobody else's.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
         unsafe { Self::single(mbuf).is_some() && self.overlaps(mbuf) }
@@ -29,7 +29,7 @@ impl Plain {
     ///
     /// # Safety
     /// As for [`Plain::fits`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn overlaps(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
         unsafe { (*mbuf).buf_len == self.buf_len }
@@ -40,7 +40,7 @@ impl Plain {
     ///
     /// # Safety
     /// As for [`Plain::fits`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn single(mbuf: *const rte_mbuf) -> Option<Single> {
         const fn words(data_off: u16, nb_segs: u16) -> u64 {
             let (d, n) = (data_off.to_ne_bytes(), nb_segs.to_ne_bytes());
@@ -63,7 +63,7 @@ impl Single {
     ///
     /// # Safety
     /// As for [`Plain::fits`].
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
         unsafe { rearm(mbuf) == self.0 }
@@ -74,7 +74,7 @@ impl Single {
 ///
 /// # Safety
 /// As for [`Plain::fits`].
-#[inline(always)]
+#[inline]
 unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
     // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they
     // can be read together (`rearm_data`), aligned to 8 bytes.

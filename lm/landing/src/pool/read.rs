@@ -19,7 +19,7 @@ impl LandingPool {
     /// writing them. An overlapping slot ends 8 bytes inside the one above: a frame that is longer
     /// than its slot does. So the first bytes of the slot that was received last are not to be had while a
     /// frame below may be under way; `front` and `head` copy them.
-    #[inline(always)]
+    #[inline]
     pub fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> Option<&'a [u8]> {
         let (lowest, overlapping) = (slots.lowest(), slots.is_overlapping());
         let room = if overlapping { slots.span() + BEYOND } else { self.separate_room };
@@ -44,7 +44,7 @@ impl LandingPool {
     /// The 24 bytes in front of a frame's payload, with its IPv4 header, as they are now: a frame below may
     /// have overwritten them, or be doing so. Little-endian words. `None` if they are neither in the region
     /// nor in a bounce slot.
-    #[inline(always)]
+    #[inline]
     pub fn raw_headers(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
         let start = at.wrapping_sub(RAW_HEADERS);
         if bounce == 0 && at.is_multiple_of(8) && self.landing().first_covers(start, RAW_HEADERS) {
@@ -59,7 +59,7 @@ impl LandingPool {
 
     /// The 24 bytes in front of a payload in place, and its first 8, as [`Self::raw_headers`] gives them.
     /// `None` if they are not in the region, or not aligned.
-    #[inline(always)]
+    #[inline]
     pub fn front(&self, at: usize) -> Option<[u64; 4]> {
         let start = at.wrapping_sub(RAW_HEADERS);
         if !at.is_multiple_of(8) || !self.landing().first_covers(start, RAW_HEADERS + 8) {
@@ -83,7 +83,7 @@ impl LandingPool {
     }
 
     /// The 8 bytes at `at`, as they are now; `None` if they are not in the region.
-    #[inline(always)]
+    #[inline]
     pub fn eight(&self, at: usize) -> Option<[u8; 8]> {
         if at.is_multiple_of(8) && self.landing().first_covers(at, 8) {
             // SAFETY: in the region and aligned. As in `raw_headers`.
@@ -95,7 +95,7 @@ impl LandingPool {
 
     /// The 34 bytes in front of a frame's payload and its first 8, as they are now, each word read once; else
     /// as [`LandingPool::copy_frame`].
-    #[inline(always)]
+    #[inline]
     pub fn head(&self, at: usize, bounce: u16) -> Option<[u8; HEAD]> {
         const BEFORE: usize = HEADERS.next_multiple_of(8);
         const ROOM: usize = BEFORE + 8;

@@ -7,7 +7,7 @@ use crate::slot_memory::SlotMemory;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Takes full frames, each right below the one before.
-    #[inline(always)]
+    #[inline]
     pub(super) fn push_expected<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frames: &mut F,
@@ -40,7 +40,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// `n` frames were received, in place from `at` downwards.
-    #[inline(always)]
+    #[inline]
     pub(super) fn go_below(&mut self, at: usize, n: usize) {
         self.fresh |= n > 0;
         self.counters.frames += n as u64;
@@ -48,7 +48,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// A full frame in place at `at`.
-    #[inline(always)]
+    #[inline]
     pub(super) fn full_at(&self, at: usize) -> Frame {
         Frame { at, len: self.full, slot: Slot::Overlapping, bounce: 0 }
     }
@@ -62,13 +62,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// Frames of the run.
-    #[inline(always)]
+    #[inline]
     pub(super) fn run_len(&self) -> usize {
         self.log.len() - self.log.run() + self.folded
     }
 
     /// The newest frame; there is one.
-    #[inline(always)]
+    #[inline]
     pub(super) fn newest(&self) -> Frame {
         let newest = &self.log[self.log.len() - 1];
         if self.folded == 0 {

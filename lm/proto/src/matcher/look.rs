@@ -21,7 +21,7 @@ pub(super) struct HeaderSnapshot {
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Frames have come since the last look.
-    #[inline(always)]
+    #[inline]
     pub fn is_fresh(&self) -> bool {
         self.fresh
     }
@@ -60,7 +60,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// The newest header is as it arrived.
-    #[inline(always)]
+    #[inline]
     fn look_synchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if !self.close_alike(memory) {
             let head = memory.head(&self.newest());
@@ -72,7 +72,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was
     /// intact.
-    #[inline(always)]
+    #[inline]
     fn look_asynchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let newest = self.newest();
         let head = memory.head(&newest);

@@ -5,6 +5,9 @@
 //! is any datagram's own (identification, checksums) has been looked at before, and only its own words are
 //! looked at again: the sum of identification and header checksum, and the tag. Nothing is believed that
 //! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
+//!
+//! `inline(always)` was counted (docs/results-receive.md): without it a datagram of five frames costs its
+//! receiver 9 instructions more.
 
 use super::Matcher;
 use crate::carried::Carried;
