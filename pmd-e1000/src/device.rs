@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use lm_landing::SlotLayout;
 use lm_landing::device::{Allowed, Thresholds, Traits};
 use lm_landing::dma::device_of;
+use lm_proto::card::Words;
 use rte::port::PortId;
 
 use crate::devargs::{Devargs, Memif, atoi};
@@ -56,6 +57,7 @@ const VIRTUAL: Traits = Traits {
     reach: 0,
     boundary: 0,
     dma: false,
+    words: Words::None,
 };
 
 /// Cards, before it is decided by what they are and how they are set up: see [`crate::overlap`].
@@ -75,6 +77,7 @@ const CARD: Traits = Traits {
     reach: 2048,
     boundary: 0,
     dma: true,
+    words: Words::None,
 };
 
 /// Its default, 32, would have the driver wait for as many frames that were sent.

@@ -15,6 +15,7 @@ use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use crate::message::Message;
+use lm_proto::card::Card;
 use lm_proto::counters::{Counters, Reason};
 use lm_proto::frame::{Frame, HEAD, Head, Received, Slot};
 use lm_proto::layout::Geometry;
@@ -184,6 +185,7 @@ impl Engine {
                 synchronous: traits.synchronous,
                 quiet: traits.quiet_ns,
                 mirror: pool.mirror(),
+                words: traits.words,
                 limits: config.limits,
             }),
             copies,
@@ -247,6 +249,11 @@ impl Engine {
         self.matcher.pending()
     }
 
+    /// What the card says of each frame, and how far that is believed.
+    pub fn card(&self) -> &Card {
+        self.matcher.card()
+    }
+
     /// Buffers for copies that nobody has.
     pub fn copies_available(&self) -> usize {
         self.copies.available()
@@ -286,7 +293,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
             engine.matcher.counters.bounced += 1;
         }
         let frame = Frame { at: landed.at, len: landed.len, slot, bounce: landed.bounce };
-        let frame = Received { frame, slots: landed.slots };
+        let frame = Received { frame, slots: landed.slots, word: landed.word };
         engine.matcher.push(frame, &mut memory!(engine, pool, &mut *self.deliver));
     }
 

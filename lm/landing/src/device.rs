@@ -1,6 +1,8 @@
 //! [`Traits`]: what landing has to know of a device. A crate that knows devices, such as `pmd-e1000`, fills
 //! it in.
 
+use lm_proto::card::Words;
+
 use crate::landing::SlotLayout;
 
 /// How slots may be laid on a device.
@@ -51,4 +53,6 @@ pub struct Traits {
     pub boundary: usize,
     /// It writes into memory itself, by addresses of its own.
     pub dma: bool,
+    /// What its descriptors may say of each frame; whether that is believed is found out while it runs.
+    pub words: Words,
 }

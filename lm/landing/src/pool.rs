@@ -47,6 +47,8 @@ pub struct Landed {
     pub bounce: u16,
     /// The token of its slot.
     pub slots: LandedSlots,
+    /// What the card says of it, if it says something ([`Traits::words`](crate::device::Traits)).
+    pub word: u32,
 }
 
 /// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest
@@ -332,7 +334,7 @@ impl LandingPool {
                 SlotLayout::Overlapping => LandedSlots::overlapping(self.number, at, 1, self.config.stride),
                 SlotLayout::Separate => LandedSlots::separate(self.number, at),
             };
-            Landed { at, len, layout, damaged, bounce, slots }
+            Landed { at, len, layout, damaged, bounce, slots, word: (*mbuf).hash[0] }
         }
     }
 

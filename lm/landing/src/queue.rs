@@ -168,6 +168,14 @@ impl Frames for Burst<'_> {
     }
 
     #[inline]
+    fn append_words(&self, n: usize, words: &mut Vec<u32>) {
+        let (counted, _) = self.counted;
+        let next = self.rest.as_slice().iter().take(n.min(counted));
+        // SAFETY: `new`'s caller promised.
+        words.extend(next.map(|&mbuf| unsafe { word(mbuf) }));
+    }
+
+    #[inline]
     fn take_counted(&mut self, n: usize) -> Option<LandedSlots> {
         let (counted, at) = self.counted;
         if n == 0 || n > counted {
@@ -186,8 +194,8 @@ impl Frames for Burst<'_> {
     fn next(&mut self) -> Option<Received<LandedSlots>> {
         let &mbuf = self.rest.as_slice().first()?;
         // SAFETY: `new`'s caller promised.
-        let (buf, len, fits) =
-            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, self.plain.fits(mbuf)) };
+        let (buf, len, word, fits) =
+            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, word(mbuf), self.plain.fits(mbuf)) };
         if !fits || self.bounces.covers(buf, 1) {
             return None;
         }
@@ -196,7 +204,7 @@ impl Frames for Burst<'_> {
         // SAFETY: this frame was received, in an overlapping slot of this pool that is none of the bounce
         // slots. It was not taken before, and is not in the burst any more.
         let slots = unsafe { LandedSlots::overlapping(self.pool, frame.at, 1, self.stride) };
-        Some(Received { frame, slots })
+        Some(Received { frame, slots, word })
     }
 }
 
@@ -274,6 +282,18 @@ unsafe fn count_contiguous(
 unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Single) -> bool {
     // SAFETY: the caller's promise.
     unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
+}
+
+/// What the card's descriptor said of a frame, which igb's driver hands on where a hash would be, whether
+/// there is one or not (DPDK 22.11, `igb_rxtx.c:936`; 25.11, `:953`). Of any other device it is anything:
+/// nobody asks for it ([`Traits::words`](crate::device::Traits)).
+///
+/// # Safety
+/// A valid mbuf, nobody else's.
+#[inline(always)]
+unsafe fn word(mbuf: *const rte_mbuf) -> u32 {
+    // SAFETY: the caller's promise; a pool's mbufs are initialised.
+    unsafe { (*mbuf).hash[0] }
 }
 
 /// A hint to the processor.

@@ -34,7 +34,7 @@ pub struct Ends {
 
 /// Most fragments of any geometry, 65,515 bytes at MTU 576: each has a bit in `known`.
 const MAX_FRAGMENTS: usize = 119;
-const TTL: u8 = 64;
+pub(crate) const TTL: u8 = 64;
 
 /// How far a send buffer is filled.
 #[derive(Clone)]

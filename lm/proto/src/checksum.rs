@@ -24,9 +24,11 @@ pub(crate) mod ones;
 mod udp;
 
 use self::level::{COLUMNS, Columns, Level, ONCE, Pass, ROW, arch, both_halves, dispatch};
+pub(crate) use self::ones::halves;
 pub use self::ones::header;
-pub(crate) use self::ones::is_all_ones;
-use self::ones::{halves, last_word, words};
+pub(crate) use self::ones::{fold_host as fold_sum, is_all_ones, without};
+use self::ones::{last_word, words};
+pub(crate) use self::udp::udp_all_ok;
 pub use self::udp::{udp, udp_moved, udp_ok};
 
 /// 2^64 divided by the golden ratio: the increment of splitmix64.

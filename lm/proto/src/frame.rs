@@ -76,13 +76,15 @@ pub struct Received<S> {
     pub frame: Frame,
     /// The token, perhaps with the slots of other frames.
     pub slots: S,
+    /// What the card says of it ([`Words`](crate::card::Words)); 0: nothing.
+    pub word: u32,
 }
 
 impl<S> Received<S> {
     /// The same, and the token stays where it is.
     #[inline]
     pub fn by_ref(&self) -> Received<&S> {
-        Received { frame: self.frame, slots: &self.slots }
+        Received { frame: self.frame, slots: &self.slots, word: self.word }
     }
 }
 
@@ -112,6 +114,9 @@ pub trait Frames {
         behind: usize,
     ) -> usize;
 
+    /// Appends what the card says of each of the next `n` frames, as many as were counted last at most.
+    fn append_words(&self, n: usize, words: &mut Vec<u32>);
+
     /// Takes the next `n` frames of those that were counted last: their slots. `None`, and nothing is taken,
     /// if `n` is 0 or more than were counted and are not taken yet.
     fn take_counted(&mut self, n: usize) -> Option<Self::Slots>;
@@ -135,6 +140,10 @@ impl<S> Frames for Option<Received<S>> {
     ) -> usize {
         let len = if ahead > 0 { full } else { last };
         usize::from(self.as_ref().is_some_and(|frame| (frame.at, frame.len) == (at, len)))
+    }
+
+    fn append_words(&self, n: usize, words: &mut Vec<u32>) {
+        words.extend(self.iter().take(n).map(|frame| frame.word));
     }
 
     fn take_counted(&mut self, n: usize) -> Option<S> {

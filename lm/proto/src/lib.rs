@@ -27,7 +27,7 @@
 //! [`policy`] says what counts as proof that a datagram is whole, and whose datagrams are taken. [`matcher`]
 //! finds whole datagrams among landed frames, in constant work per frame. [`reassembler`] is classic
 //! reassembly, for frames whose headers are all intact. [`mtu_check`] notices peers that cut their datagrams
-//! for another MTU.
+//! for another MTU. [`card`] is what a card says of each frame, and whether it is believed.
 //!
 //! # Around the datagrams
 //!
@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alf;
+pub mod card;
 pub mod carried;
 pub mod checksum;
 pub mod counters;

@@ -25,6 +25,7 @@
 //! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
 //! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
 
+use crate::card::{Card, Words};
 use crate::counters::{Counters, Reason};
 use crate::frame::{FRONT, Frame, Frames, Head, Received, Slot, Slots};
 use crate::layout::Geometry;
@@ -45,6 +46,7 @@ mod look;
 mod proof;
 mod rejoin;
 mod repair;
+mod said;
 mod scratch;
 mod shed;
 mod standalone;
@@ -97,6 +99,7 @@ pub struct Matcher<B, S> {
     room: Vec<u8>,
     effort: Effort,
     snapshot: Option<HeaderSnapshot>,
+    card: Card,
     /// Nanoseconds in which somebody looked.
     now: u64,
     /// The caller's clock at the last look.
@@ -134,7 +137,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             config,
             full: config.geometry.full_frame() as u16,
             longest: config.geometry.longest_frame() as u16,
-            log: Log::new(),
+            log: Log::new(config.words != Words::None),
             folded: 0,
             below: NOWHERE,
             split: false,
@@ -151,6 +154,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             room: Vec::with_capacity(usize::from(Geometry::MAX_MTU)),
             effort: Effort::new(config.geometry, config.require),
             snapshot: None,
+            card: Card::new(config.words),
             now: 0,
             clock: 0,
             counters: Counters::default(),

@@ -114,6 +114,12 @@ impl RawHeaders {
         (self.0[1] as u16).swap_bytes()
     }
 
+    /// Lifetime.
+    #[inline]
+    pub fn ttl(self) -> u8 {
+        (self.0[1] >> 32) as u8
+    }
+
     /// Source address.
     #[inline]
     pub fn src(self) -> u32 {

@@ -95,6 +95,17 @@ const BOUNDS: &[Bound] = &[
         goal: 2.0,
     },
     Bound {
+        what: "lm-card ÷ lm, per frame",
+        over: "lm-card",
+        under: "lm",
+        per_frame: true,
+        sets: ALL,
+        sizes: None,
+        read: false,
+        must: 1.25,
+        goal: 1.1,
+    },
+    Bound {
         what: "chain-copy ÷ lm",
         over: "chain-copy",
         under: "lm",

@@ -3,7 +3,9 @@
 use std::ptr;
 
 use lm_engine::{AdoptedReceiver, ReceiverConfig};
+use lm_landing::device::Traits;
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_proto::card::{State, Words};
 use lm_proto::policy::Require;
 use pmd_e1000::device::traits_of;
 use rte::Eal;
@@ -34,7 +36,8 @@ pub(crate) const SETS: [Set; 3] = [
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Lm(Require),
+    /// Under a policy, and whether it listens to what the card says of each frame.
+    Lm(Require, Words),
     Peer(Peer),
 }
 
@@ -42,10 +45,11 @@ const CHECKSUM: Require = Require { headers: true, checksum: true, tags: false }
 const TAGS: Require = Require { tags: true, ..CHECKSUM };
 
 /// All of them with their names, in the table's order.
-pub(crate) const VARIANTS: [(&str, Kind); 7] = [
+pub(crate) const VARIANTS: [(&str, Kind); 8] = [
     ("bare", Kind::Peer(Peer::Bare)),
-    ("lm", Kind::Lm(TAGS)),
-    ("lm-checksum", Kind::Lm(CHECKSUM)),
+    ("lm", Kind::Lm(TAGS, Words::None)),
+    ("lm-card", Kind::Lm(CHECKSUM, Words::Packet)),
+    ("lm-checksum", Kind::Lm(CHECKSUM, Words::None)),
     ("copy", Kind::Peer(Peer::Copy)),
     ("copy-checksum", Kind::Peer(Peer::CopyChecksum)),
     ("chain", Kind::Peer(Peer::Chain)),
@@ -55,7 +59,7 @@ pub(crate) const VARIANTS: [(&str, Kind); 7] = [
 impl Kind {
     /// Whose frames it gets.
     pub(crate) fn cut(self) -> Cut {
-        if matches!(self, Self::Lm(_)) { Cut::Lm } else { Cut::Plain }
+        if matches!(self, Self::Lm(..)) { Cut::Lm } else { Cut::Plain }
     }
 
     /// Whether it can take datagrams of this many fragments: the stock reassembler stops at eight.
@@ -86,10 +90,11 @@ enum Engine {
 impl Variant {
     pub(crate) fn new(eal: &Eal, name: &'static str, kind: Kind, set: &Set) -> Result<Self, Failure> {
         let (pool, engine) = match kind {
-            Kind::Lm(require) => {
+            Kind::Lm(require, words) => {
                 let pool = landing_pool(eal, name, set)?;
                 let config = ReceiverConfig { require, ..ReceiverConfig::default() };
-                let receiver = AdoptedReceiver::new(eal, pool, traits_of("net_e1000_igb", "")?, &config)?;
+                let traits = Traits { words, ..traits_of("net_e1000_igb", "")? };
+                let receiver = AdoptedReceiver::new(eal, pool, traits, &config)?;
                 (receiver.pool().as_ptr(), Engine::Lm(Box::new(receiver)))
             }
             Kind::Peer(peer) => {
@@ -162,13 +167,19 @@ impl Variant {
 
     /// Everything goes back; whether it was all there.
     pub(crate) fn close(self) -> Result<(), Failure> {
-        let Self { name, queue, engine, .. } = self;
+        let Self { name, kind, queue, engine } = self;
         drop(queue);
         let (available, size) = match engine {
             Engine::Peer(_, _, pool) => (pool.available(), pool.size()),
             Engine::Lm(receiver) => {
                 let counters = receiver.counters();
                 let drops: u64 = counters.drops().map(|(_, n)| n).sum();
+                if let Kind::Lm(_, Words::Packet) = kind {
+                    let used = (receiver.card().ids(), receiver.card().sums());
+                    if used != (State::InUse, State::InUse) {
+                        return Err(format!("{name}: the card's words are not in use: {used:?}").into());
+                    }
+                }
                 let (pool, _engine) = receiver.close();
                 if drops != 0 || pool.held() != 0 {
                     return Err(format!("{name}: {drops} drops, {} slots still held", pool.held()).into());
@@ -187,7 +198,7 @@ impl Variant {
 /// The product's pool for this set, mapped twice, as a card's port has it by default.
 fn landing_pool(eal: &Eal, name: &str, set: &Set) -> Result<LandingPool, Failure> {
     let config = PoolConfig {
-        name: format!("b_{}", &name[..name.len().min(6)]),
+        name: format!("b_{:.6}", name.trim_start_matches("lm-")),
         descriptors: set.descriptors,
         spare_mbufs: 128,
         region: set.region,

@@ -13,7 +13,7 @@ impl FrameSink for Keep {
 
     fn take_plain(&mut self, _: &LandingPool, burst: &mut Burst<'_>) {
         while let Some(plain) = burst.next() {
-            let (frame, slots) = (plain.frame, plain.slots);
+            let (frame, slots, word) = (plain.frame, plain.slots, plain.word);
             self.0.push(Landed {
                 at: frame.at,
                 len: frame.len,
@@ -21,6 +21,7 @@ impl FrameSink for Keep {
                 damaged: false,
                 bounce: 0,
                 slots,
+                word,
             });
         }
     }

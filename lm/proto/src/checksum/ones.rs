@@ -34,6 +34,12 @@ pub(crate) fn fold_host(sum: u64) -> u16 {
     ((sum >> 16) + (sum & 0xffff)) as u16
 }
 
+/// A sum without a part of it, one's complement.
+#[inline(always)]
+pub(crate) fn without(sum: u64, part: u64) -> u64 {
+    sum + u64::from(!fold_host(part))
+}
+
 /// A sum from little-endian order in 16 bits of host order.
 #[inline]
 pub(crate) fn fold(sum: u64) -> u16 {

@@ -37,6 +37,13 @@ pub fn udp_moved(checksum: u16, from: &Flow, to: &Flow) -> u16 {
     }
 }
 
+/// Whether a datagram of `udp_len` bytes whose UDP header and payload sum up to `all` has a good checksum. It
+/// must have one at all.
+#[inline(always)]
+pub(crate) fn udp_all_ok(flow: &Flow, udp_len: u16, all: u64) -> bool {
+    fold_host(pseudo(flow, udp_len) + u64::from(fold(all))) == 0xffff
+}
+
 /// Addresses, protocol and length of the pseudo header (RFC 768), in host order.
 #[inline]
 fn pseudo(flow: &Flow, udp_len: u16) -> u64 {

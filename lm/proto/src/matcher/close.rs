@@ -4,6 +4,7 @@
 //! All of this is asked only where the newest header is known to be intact.
 
 use super::proof::{Doubt, First, TagState};
+use super::said::ethernet;
 use super::stream::Template;
 use super::{Matcher, effort};
 use crate::carried::Carried;
@@ -28,23 +29,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !headers.look_first() {
             return false;
         }
-        let front = packet::front(head);
-        self.close_by_tag(headers, front, memory) || self.close_any(headers, front, memory)
+        self.close_by_tag(headers, head, memory) || self.close_any(headers, head, memory)
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag
-    /// that agrees, and that is proof enough. Else false, and nothing has happened.
+    /// that agrees, and that is proof enough, or what the card says makes it so. Else false, and nothing has
+    /// happened.
     #[inline]
-    fn close_by_tag<M: SlotMemory<Buf = B, Slots = S>>(
+    pub(super) fn close_by_tag<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
-        front: [u8; wire::UDP],
+        head: &Head,
         memory: &mut M,
     ) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
-        if !self.config.require.tags || self.split {
+        let require = self.config.require;
+        let by_card = || require.checksum && self.card.can_prove() && Self::keeps_order(headers.ttl());
+        if !(require.tags || by_card()) || self.split {
             return false;
         }
+        let by = if require.tags { WholeBy::Tags } else { WholeBy::Checksum };
+        let front = packet::front(head);
         let Some(udp) = Udp::parse(&front) else { return false };
         let len = usize::from(udp.len);
         let Some(tag) = Layout::fit_tag(self.config.geometry, len, n) else { return false };
@@ -73,8 +78,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return false;
         }
         let carried = Carried::new(self.config.geometry, &udp, agrees.order());
-        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by: WholeBy::Tags, carried };
-        self.template = Template::new(self.config.geometry, headers, front, first.len, from, whole);
+        let first_len = first.len;
+        if self.log.keeps_words() {
+            self.hear(self.log.word(run + n - 1), headers.id());
+            let said = match by {
+                // Sums are compared to begin with whatever the policy is, by the long way.
+                WholeBy::Tags => {
+                    !self.card.is_comparing() && self.card.allow(self.log.words_from(run), headers.id())
+                }
+                _ => self.is_proven_by_card(headers, (&flow, &udp), ethernet(head), memory),
+            };
+            if !said {
+                return false;
+            }
+        }
+        let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by, carried };
+        self.template =
+            Template::new(self.config.geometry, headers, front, first_len, from, whole, &self.card);
+        self.card.proved(1);
         self.hand_over_from(run, &whole, lowest.at, memory);
         true
     }
@@ -84,12 +105,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn close_any<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
-        front: [u8; wire::UDP],
+        head: &Head,
         memory: &mut M,
     ) -> bool {
         self.unfold();
         let z = self.log.len() - 1;
         let newest = self.log[z];
+        let front = packet::front(head);
         let Some(udp) = Udp::parse(&front) else { return false };
         let ip = headers.ip();
         let Ok(parsed) = Ipv4::parse(&ip, usize::from(newest.len).saturating_sub(ETHERNET)) else {
@@ -111,10 +133,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.give_up(if matches!(tag, TagState::Good(_)) { z + 1 - n } else { z }, reason, memory);
             return true;
         }
-        match self.prove(&First { packet, udp, identity, layout, tag, z }, memory) {
+        let ethernet = if self.log.keeps_words() { ethernet(head) } else { 0 };
+        match self.prove(&First { packet, udp, identity, layout, tag, z, ethernet }, memory) {
             Ok((by, carried)) => {
-                let len = layout.udp_len() - wire::UDP;
-                let whole = Whole { flow, len, fragments: n as u16, by, carried };
+                let fragments = n as u16;
+                let whole = Whole { flow, len: layout.udp_len() - wire::UDP, fragments, by, carried };
                 self.deliver(&whole, &layout, z, memory);
                 true
             }

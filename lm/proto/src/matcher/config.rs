@@ -1,5 +1,6 @@
 //! [`Config`]: how a matcher is set up, and what follows from it for two frames in a row.
 
+use crate::card::Words;
 use crate::frame::Frame;
 use crate::layout::Geometry;
 use crate::policy::{Accept, Require};
@@ -22,6 +23,8 @@ pub struct Config {
     pub quiet: Option<u64>,
     /// The region is mapped twice, back to back, and is this many bytes long; 0: mapped once.
     pub mirror: usize,
+    /// What the device says of each frame beside its length.
+    pub words: Words,
     /// Limits of the reassembler.
     pub limits: Limits,
 }

@@ -2,7 +2,7 @@
 //! and the log's newest frame has their slots. [`Matcher::unfold`] enters them in the log.
 
 use super::{Matcher, NOWHERE};
-use crate::frame::{Frame, Frames, Received, Slot, Slots};
+use crate::frame::{Frame, Frames, Slot, Slots};
 use crate::slot_memory::SlotMemory;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
@@ -18,6 +18,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let stride = self.config.geometry.stride();
         let n = frames.count_contiguous(self.below, stride, self.full, usize::MAX, 0, 0);
+        if n == 0 {
+            return;
+        }
+        if self.log.keeps_words() {
+            frames.append_words(n, self.log.words_mut());
+        }
         let Some(above) = self.log.newest_slots_mut() else { return };
         let Some(slots) = frames.take_counted(n) else { return };
         match memory.join(above, slots) {
@@ -34,7 +40,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[cold]
     pub(super) fn fold_apart(&mut self, slots: S, n: usize, at: usize) {
         self.unfold();
-        self.log.push(Received { frame: self.full_at(at), slots });
+        self.log.push_heard(self.full_at(at), slots);
         self.folded = n - 1;
         self.go_below(at, n);
     }

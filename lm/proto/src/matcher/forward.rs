@@ -80,7 +80,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                     }
                 }
             }
-            if !self.is_full(i) {
+            if !self.is_full(i) || !self.is_of(i, last.ip.id) {
                 return false;
             }
         }
@@ -185,6 +185,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             (Some(other), Some(packet)) => other.is_piece(&packet.key(), (i - first) * stride, stride, true),
             (Some(_), None) => false,
         };
+        let id = known.map(|packet| packet.ip.id).or(self.log.word(first).map(|word| word as u16));
+        if id.is_some_and(|id| !(first..=last).all(|i| self.is_of(i, id))) {
+            return None;
+        }
         let flow = Flow { src, dst, src_port: udp.src_port, dst_port: udp.dst_port };
         if !(first..last - 1).all(agrees) || !self.config.accept.takes(&flow) || !self.can_sum(n) {
             return None;

@@ -27,6 +27,9 @@ pub(crate) struct Log<S> {
     slots: Vec<(u32, S)>,
     /// Room for the tokens that stay when others are taken out; empty between two times.
     kept: Vec<(u32, S)>,
+    /// What the card says of each frame, and behind that of the folded ones; empty if nobody listens.
+    words: Vec<u32>,
+    keeps_words: bool,
     /// Since when the frames before the run wait, one for each.
     since: Vec<Moment>,
     /// Headers that are known to be intact, by index, ascending.
@@ -53,15 +56,20 @@ impl<S> Index<usize> for Log<S> {
 }
 
 impl<S: Slots> Log<S> {
-    pub(crate) fn new() -> Self {
-        Self {
+    /// One that keeps what the card says of each frame, or not.
+    pub(crate) fn new(keeps_words: bool) -> Self {
+        let mut this = Self {
             frames: Vec::with_capacity(2048),
             slots: Vec::with_capacity(2048),
             since: Vec::with_capacity(2048),
             seen: Vec::with_capacity(2048),
             buckets: vec![0; BUCKETS],
             ..Self::empty()
+        };
+        if keeps_words {
+            this.keep_words();
         }
+        this
     }
 
     /// One without room, to stand in for another for a moment.
@@ -70,6 +78,8 @@ impl<S: Slots> Log<S> {
             frames: Vec::new(),
             slots: Vec::new(),
             kept: Vec::new(),
+            words: Vec::new(),
+            keeps_words: false,
             since: Vec::new(),
             seen: Vec::new(),
             buckets: Vec::new(),
@@ -149,13 +159,65 @@ impl<S: Slots> Log<S> {
 
     /// A frame, and the token that its slot is in.
     pub(crate) fn received(&self, index: usize) -> Received<&S> {
-        Received { frame: self.frames[index], slots: self.slots_of(index) }
+        let word = self.word(index).unwrap_or_default();
+        Received { frame: self.frames[index], slots: self.slots_of(index), word }
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, Received { frame, slots }: Received<S>) {
+    pub(crate) fn push(&mut self, Received { frame, slots, word }: Received<S>) {
+        if self.keeps_words {
+            self.words.push(word);
+        }
+        self.push_heard(frame, slots);
+    }
+
+    /// A frame whose word is here already.
+    #[inline]
+    pub(crate) fn push_heard(&mut self, frame: Frame, slots: S) {
         self.slots.push((self.frames.len() as u32, slots));
         self.frames.push(frame);
+    }
+
+    /// Words are kept from now on: the log is empty.
+    pub(crate) fn keep_words(&mut self) {
+        self.keeps_words = true;
+        self.words.reserve(4096);
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn drop_words(&mut self) {
+        self.keeps_words = false;
+        self.words.clear();
+    }
+
+    #[inline(always)]
+    pub(crate) fn keeps_words(&self) -> bool {
+        self.keeps_words
+    }
+
+    /// What the card says of a frame, if that is kept.
+    #[inline]
+    pub(crate) fn word(&self, index: usize) -> Option<u32> {
+        self.words.get(index).copied()
+    }
+
+    /// What the card says of the frames from `first` on, with the folded ones; none if nobody listens.
+    #[inline]
+    pub(crate) fn words_from(&self, first: usize) -> &[u32] {
+        self.words.get(first..).unwrap_or_default()
+    }
+
+    /// The same of the run's frames, if somebody listens.
+    #[inline]
+    pub(crate) fn run_words(&self) -> Option<&[u32]> {
+        self.keeps_words.then(|| self.words_from(self.run()))
+    }
+
+    /// The same of all, for those that are folded to be added, and taken out again. To be used only while
+    /// words are kept.
+    #[inline(always)]
+    pub(crate) fn words_mut(&mut self) -> &mut Vec<u32> {
+        &mut self.words
     }
 
     /// Adds `n` full frames of `len` bytes, each one `stride` below the one before. The newest token has
@@ -223,6 +285,7 @@ impl<S: Slots> Log<S> {
     #[inline]
     fn truncate(&mut self, first: usize, moment: Moment) {
         self.frames.truncate(first);
+        self.words.truncate(first);
         if !self.seen.is_empty() {
             self.forget_from(first);
         }
@@ -234,9 +297,10 @@ impl<S: Slots> Log<S> {
         let len = self.frames.len().checked_sub(1)?;
         self.cut(len);
         let (frame, (_, slots)) = (self.frames.pop()?, self.slots.pop()?);
+        let word = self.words.pop().unwrap_or_default();
         self.forget_from(len);
         self.since.truncate(len);
-        Some(Received { frame, slots })
+        Some(Received { frame, slots, word })
     }
 
     /// What was known of the frames from `first` on goes.
@@ -256,6 +320,9 @@ impl<S: Slots> Log<S> {
         let waiting = |i: usize| i.min(self.since.len());
         self.since.drain(waiting(start)..waiting(range.end));
         self.frames.drain(range.clone());
+        if self.keeps_words {
+            self.words.drain(range.clone());
+        }
         let buckets = &mut self.buckets;
         self.seen.retain_mut(|(i, packet)| {
             let index = *i as usize;
@@ -283,8 +350,10 @@ impl<S: Slots> Log<S> {
         let mut header = known;
         let mut tokens = self.slots.drain(place..);
         let mut rest = None;
-        for i in from..self.frames.len() {
+        let all = self.frames.len();
+        for i in from..all {
             let (frame, mut packet) = (self.frames[i], None);
+            let word = self.words.get(i).copied();
             if let Some(&(index, p)) = self.seen.get(header)
                 && index as usize == i
             {
@@ -295,7 +364,8 @@ impl<S: Slots> Log<S> {
                 break;
             };
             rest = slots.split_behind(1);
-            let Some(slots) = take(i, Received { frame, slots }, packet.as_ref()) else {
+            let received = Received { frame, slots, word: word.unwrap_or_default() };
+            let Some(slots) = take(i, received, packet.as_ref()) else {
                 if let Some(packet) = packet {
                     self.buckets[bucket(&packet.key())] -= 1;
                 }
@@ -311,11 +381,17 @@ impl<S: Slots> Log<S> {
             }
             self.kept.push((kept as u32, slots));
             self.frames[kept] = frame;
+            if let Some(word) = word {
+                self.words[kept] = word;
+            }
             kept += 1;
         }
         drop(tokens);
         self.slots.append(&mut self.kept);
         self.frames.truncate(kept);
+        if self.keeps_words {
+            self.words.drain(kept..all);
+        }
         self.seen.truncate(known);
         self.since.truncate(waiting);
     }

@@ -2,11 +2,13 @@
 //!
 //! On a device that writes at any time the newest header is intact if the slot below was still untouched
 //! *after* it was read, or if nothing was reported for so long that a frame under way would have been. Else
-//! it has to wait for the next frame, which tells by its length whether it reaches that far.
+//! it has to wait for the next frame, which tells by its length whether it reaches that far; unless the card's
+//! word and the tag, which the frame below can't have overwritten, both say the same as it.
 
 use super::Matcher;
 use crate::frame::{Head, Slots};
 use crate::packet;
+use crate::raw_headers::RawHeaders;
 use crate::slot_memory::{Below, SlotMemory};
 use crate::wire;
 
@@ -82,6 +84,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if untouched && self.close_late(&head, memory) {
             return;
         }
+        if !untouched
+            && self.is_named(headers)
+            && headers.look_first()
+            && self.close_by_tag(headers, &head, memory)
+        {
+            return;
+        }
         // A datagram's last fragment in front of its others, and one in its midst, wait for what comes next.
         let total = wire::IPV4 + self.config.geometry.stride();
         let waits = headers.look_middle(total)
@@ -91,6 +100,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         } else if below != Below::Touched {
             self.snapshot = Some(HeaderSnapshot { head, since: self.now, doubted: false });
         }
+    }
+
+    /// Whether the card says that the newest frame has the identification in these headers, whatever has
+    /// become of them meanwhile.
+    #[inline]
+    fn is_named(&self, headers: RawHeaders) -> bool {
+        let id = headers.id();
+        self.log.words_from(self.log.run()).last().is_some_and(|&word| self.card.binds(&[word], id))
     }
 
     /// [`Self::close`], once a poll.

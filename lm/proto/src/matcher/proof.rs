@@ -10,6 +10,9 @@
 //! 4. *tags*: the tag agrees.
 //! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all
 //!    headers have to be known, too: a sum of 16 bits does not tell one sender from another.
+//!
+//! What the card says of the frames (`said`) contradicts as a header does, and can stand for the pass over the
+//! payload.
 
 use super::Matcher;
 use crate::carried::Carried;
@@ -34,6 +37,8 @@ pub(super) struct First {
     pub(super) tag: TagState,
     /// Its index in the log.
     pub(super) z: usize,
+    /// What its Ethernet header sums up to.
+    pub(super) ethernet: u64,
 }
 
 /// What the bytes behind the UDP datagram are.
@@ -141,10 +146,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         first: &First,
         memory: &M,
     ) -> Result<(WholeBy, Option<Carried>), Doubt> {
-        let First { packet, udp, identity, layout, tag, z } = first;
+        let First { packet, udp, identity, layout, tag, z, .. } = first;
         let (n, require) = (layout.fragments(), self.config.require);
         let Some(known) = self.known(first) else { return Err(Doubt::Other) };
-        if *tag == TagState::Bad {
+        let heard = self.log.keeps_words();
+        let (may_be, is_of_one) = if heard { self.hear_of(first) } else { (true, false) };
+        if *tag == TagState::Bad || !may_be {
             return Err(Doubt::Other);
         }
         let by_headers = known == n - 1;
@@ -153,11 +160,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if by_headers && self.marks_clash(z + 1 - n, packet.ecn()) {
             return Err(Doubt::Certain(Reason::Ecn));
         }
-        if let TagState::Good(tag) = tag
-            && require.tags
-        {
-            // Nobody looks at the payload: what its sender said of it goes on with it.
-            return Ok((WholeBy::Tags, Carried::new(self.config.geometry, udp, tag.order())));
+        // What its sender said of a payload that nobody looks at goes on with it.
+        let told = match tag {
+            TagState::Good(tag) => Carried::new(self.config.geometry, udp, tag.order()),
+            TagState::NoRoom => Carried::new(self.config.geometry, udp, Some(packet.ip.id.into())),
+            TagState::Bad | TagState::Absent => Carried::new(self.config.geometry, udp, None),
+        };
+        if require.tags && bound {
+            if self.card.is_comparing() {
+                let payload = self.digest(layout, |i| z - i, memory).sum();
+                self.compare_sums(first, payload, memory);
+            }
+            return Ok((WholeBy::Tags, told));
         }
         if udp.checksum == 0 {
             return if by_headers && require.headers {
@@ -172,6 +186,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !by_headers && *tag == TagState::Absent {
             return Err(Doubt::Other);
         }
+        let by_sum = if require.headers && by_headers { WholeBy::Headers } else { WholeBy::Checksum };
+        if heard
+            && let Some(payload) = self.sum_of_card(first, memory)
+            && checksum::udp_ok(&identity.flow, udp, payload)
+        {
+            let forced = bound && self.is_order_forced(n, z + 1 - n);
+            let kept = is_of_one && Self::keeps_order(packet.ip.ttl);
+            if by_headers || forced || (kept && (bound || *tag == TagState::NoRoom)) {
+                self.card.proved(1);
+                return Ok((by_sum, told));
+            }
+        }
         // Frames that a tag binds are summed once: then they are delivered or dropped. So that has nothing to
         // do with what repairs may cost, and nobody who uses that up can keep a good datagram from being
         // proven.
@@ -179,12 +205,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return Err(Doubt::Other);
         }
         let digest = self.digest(layout, |i| z - i, memory);
+        if heard {
+            self.compare_sums(first, digest.sum(), memory);
+        }
         if !checksum::udp_ok(&identity.flow, udp, digest.sum()) {
             return Err(certain(Reason::BadChecksum));
         }
         let carried = Carried::summed(self.config.geometry, layout, udp, &digest);
         if by_headers {
-            return Ok((if require.headers { WholeBy::Headers } else { WholeBy::Checksum }, carried));
+            return Ok((by_sum, carried));
         }
         let ordered = match tag {
             TagState::Good(Tag::Ordered(order)) => *order == digest.finish(),

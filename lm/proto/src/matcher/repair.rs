@@ -129,6 +129,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let last = position + 1 == layout.fragments();
         let fits = if last { layout.ends_with(frame.len.into()) } else { frame.len == self.full };
         fits && frame.slot == Slot::Overlapping
+            && self.is_of(index, wanted.identity.ip_id)
             && self.log.packet(index).is_none_or(|header| {
                 let offset = position * self.config.geometry.stride();
                 header.is_piece(&wanted.packet.key(), offset, layout.ip_fragment_len(position), !last)
@@ -273,7 +274,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let n = wanted.layout.fragments();
         let key = wanted.packet.key();
         let fits = |i: &usize| {
-            self.log[*i].len == self.full && self.log.packet(*i).is_none_or(|header| header.key() == key)
+            self.log[*i].len == self.full
+                && self.log.packet(*i).is_none_or(|header| header.key() == key)
+                && self.is_of(*i, key.id)
         };
         middle.clear();
         middle

@@ -25,8 +25,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let z = self.log.len() - 1;
         let frame = self.log[z];
         let kind = classify(head, self.log.received(z), memory);
-        if let Kind::Fragment(Packet { ip, .. }) = kind {
+        if let Kind::Fragment(Packet { ip, skew, .. }) = kind {
             self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+            self.hear(self.log.word(z).filter(|_| skew == 0), ip.id);
         }
         match kind {
             Kind::Fragment(packet)
@@ -90,6 +91,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 if frame.slot == Slot::Separate {
                     let ip = &packet.ip;
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+                    let heard = self.log.keeps_words() && packet.skew == 0;
+                    self.hear(heard.then_some(frame.word), ip.id);
                 }
                 if packet.ip.offset != 0 || !self.rejoin(frame.by_ref(), &packet, memory) {
                     self.reassemble(frame.by_ref(), &packet, memory);

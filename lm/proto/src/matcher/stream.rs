@@ -3,26 +3,29 @@
 //! That is what a landing queue is for, so it has a path of its own. What the last datagram that a tag proved
 //! had in its headers is kept as a [`Template`]; a datagram whose headers differ from it in nothing but what
 //! is any datagram's own (identification, checksums) has been looked at before, and only its own words are
-//! looked at again: the sum of identification and header checksum, and the tag. Nothing is believed that
-//! [`Matcher::close`] would not believe, and whatever does not fit is left to it.
+//! looked at again: the sum of identification and header checksum, the tag, and what the card says of its
+//! frames. Nothing is believed that [`Matcher::close`] would not believe, and whatever does not fit is left
+//! to it.
 //!
 //! `inline(always)` was counted (docs/results-receive.md): without it a datagram of five frames costs its
 //! receiver 9 instructions more.
 
 use super::Matcher;
+use crate::card::Card;
 use crate::carried::Carried;
+use crate::checksum;
 use crate::frame::{Frame, Frames, Received, Slot, Slots};
-use crate::layout::Geometry;
-use crate::policy::Whole;
+use crate::layout::{Geometry, TAG};
+use crate::policy::{Whole, WholeBy};
 use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
-use crate::wire::UDP;
+use crate::wire::{HEADERS, MAX_IP_PAYLOAD, UDP};
 
 /// The bytes of a UDP header, as a little-endian word, that datagrams of a stream share: ports and length.
 const SHARED: u64 = (1 << 48) - 1;
 
-/// A datagram that was proven by its tag.
+/// A datagram that was proven by its tag, or by that and what the card says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Template {
     /// Its first fragment's.
@@ -42,7 +45,7 @@ pub(super) struct Template {
 
 impl Template {
     /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at
-    /// each.
+    /// each; or it would take more than the tag and the words to prove one.
     pub(super) fn new(
         geometry: Geometry,
         headers: RawHeaders,
@@ -50,35 +53,64 @@ impl Template {
         len: u16,
         tag: usize,
         whole: Whole,
+        card: &Card,
     ) -> Option<Self> {
         let udp_len = (whole.len + UDP) as u16;
         // Identification and checksum are no part of the base.
         let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
         let udp = u64::from_le_bytes(udp) & SHARED;
         let whole = Whole { carried: None, ..whole };
-        (usize::from(len) <= geometry.stride()).then_some(Self {
-            headers,
-            udp,
-            len,
-            tag,
-            base,
-            geometry,
-            whole,
-        })
+        let this = Self { headers, udp, len, tag, base, geometry, whole };
+        let by_sum = whole.by != WholeBy::Tags;
+        let simple = !by_sum || this.has_tag_alone(card);
+        (usize::from(len) <= geometry.stride() && card.is_settled() && simple).then_some(this)
     }
 
     /// The datagram, if it is another one of these: its frames are as many and as long, of `first` to the one
-    /// whose payload is at `lowest`.
+    /// whose payload is at `lowest`, and have these words, if the card is heard.
     #[inline(always)]
-    fn alike<M: SlotMemory>(&self, first: usize, lowest: usize, memory: &M) -> Option<Whole> {
+    fn alike<M: SlotMemory>(
+        &self,
+        first: usize,
+        lowest: usize,
+        (card, words): (&Card, Option<&[u32]>),
+        memory: &M,
+    ) -> Option<Whole> {
         let (headers, udp) = memory.front(lowest)?;
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return None;
         }
-        let (tag, checksum) = (memory.eight(first + self.tag)?, ((udp >> 48) as u16).swap_bytes());
-        let tag = tag::check(self.base, headers.id(), checksum, tag)?;
+        let (bytes, checksum) = (memory.eight(first + self.tag)?, ((udp >> 48) as u16).swap_bytes());
+        let tag = tag::check(self.base, headers.id(), checksum, bytes)?;
+        let proven = match words {
+            None => self.whole.by == WholeBy::Tags,
+            Some(words) if self.whole.by == WholeBy::Tags => card.allow(words, headers.id()),
+            Some(words) => checksum != 0 && self.is_proven(card, words, headers.id(), bytes),
+        };
         let carried = Carried::of_checksum(self.geometry, checksum, tag.order());
-        Some(Whole { carried, ..self.whole })
+        proven.then_some(Whole { carried, ..self.whole })
+    }
+
+    /// Whether the card's words say that the frames are of one datagram, whose UDP checksum is good, with
+    /// nothing but this tag behind it.
+    #[inline(always)]
+    fn is_proven(&self, card: &Card, words: &[u32], id: u16, tag: [u8; TAG]) -> bool {
+        let Some(sum) = card.sum(words, 0) else { return false };
+        let mut behind = u64::from(checksum::fold_sum(checksum::halves(u64::from_le_bytes(tag))));
+        if !self.whole.len.is_multiple_of(2) {
+            behind = u64::from((behind as u16).swap_bytes());
+        }
+        let udp_len = (self.whole.len + UDP) as u16;
+        !card.is_due()
+            && card.binds(words, id)
+            && checksum::udp_all_ok(&self.whole.flow, udp_len, checksum::without(sum, behind))
+    }
+
+    /// Whether the tag is all that the card sums beside the datagram.
+    fn has_tag_alone(&self, card: &Card) -> bool {
+        let tag = (usize::from(self.whole.fragments) - 1) * self.geometry.stride() + self.tag;
+        let counted = tag + TAG <= MAX_IP_PAYLOAD || card.counts_trailers() == Some(true);
+        tag == self.whole.len + UDP && usize::from(self.len) == HEADERS + self.tag + TAG && counted
     }
 }
 
@@ -119,12 +151,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let under = oldest.at.wrapping_sub((self.folded + 1) * stride);
         let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
-        let Self { log, folded, begun, counters, template, .. } = self;
+        let Self { log, folded, begun, counters, template, card, .. } = self;
         // Its token is out of the log meanwhile, so that it stays in registers.
         let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
+        let (heard, had) = (log.keeps_words(), 1 + *folded);
+        if heard {
+            frames.append_words(taken, log.words_mut());
+        }
         if let Some(more) = frames.take_counted(ahead.min(taken)) {
             if let Err(more) = memory.join(&mut run, more) {
                 log.lower(run);
+                log.words_mut().truncate(had + ahead.min(taken));
                 self.fold_apart(more, ahead.min(taken), under);
                 return frames.next();
             }
@@ -134,7 +171,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let (mut end, mut alike, mut whole) = (ahead, true, 0);
         while end < taken {
             let at = under.wrapping_sub(end * stride);
-            let found = template.alike(at + n * stride, at + stride, memory);
+            let words = if heard { log.words_from(whole * n).get(..n) } else { None };
+            let found = template.alike(at + n * stride, at + stride, (card, words), memory);
             alike = found.is_some();
             let Some(datagram) = found else { break };
             // The next run, as much of it as there is.
@@ -145,6 +183,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         log.lower(run);
         let of_runs = if alike { taken } else { end };
+        let word = log.word(had.saturating_add(end)).unwrap_or_default();
+        if heard {
+            log.words_mut().truncate(had + of_runs);
+            log.words_mut().drain(..whole * n);
+        }
         let begins = |at: usize| Frame { at, len: last, slot: Slot::Overlapping, bounce: 0 };
         if whole > 0
             && let Some(oldest) = log.first_mut()
@@ -153,9 +196,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             let began = end - n;
             *oldest = begins(under.wrapping_sub(began * stride));
             *folded = of_runs - 1 - began;
-            *begun += whole;
-            counters.datagrams += whole;
-            counters.bytes += whole * template.whole.len as u64;
+            *begun += whole as u64;
+            counters.datagrams += whole as u64;
+            counters.bytes += (whole * template.whole.len) as u64;
+            card.proved(whole);
         }
         self.go_below(under, of_runs);
         self.fresh |= taken > 0;
@@ -163,7 +207,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return frames.next();
         }
         let frame = begins(under.wrapping_sub(end * stride));
-        frames.take_counted(1).map(|slots| Received { frame, slots })
+        frames.take_counted(1).map(|slots| Received { frame, slots, word })
     }
 
     /// Closes the run if it is a datagram like the one before.
@@ -177,7 +221,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if first.len != template.len || self.folded + 1 != usize::from(template.whole.fragments) {
             return false;
         }
-        let Some(whole) = template.alike(first.at, lowest, memory) else { return false };
+        let words = (&self.card, self.log.run_words());
+        let Some(whole) = template.alike(first.at, lowest, words, memory) else { return false };
+        self.card.proved(1);
         self.hand_over_from(0, &whole, lowest, memory);
         true
     }

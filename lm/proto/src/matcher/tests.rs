@@ -9,6 +9,7 @@ use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, Udp};
 use std::collections::VecDeque;
 
 mod arrival;
+mod card;
 mod proof;
 mod strangers;
 mod table;

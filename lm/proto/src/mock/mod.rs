@@ -5,6 +5,7 @@
 //! engine: it gives what arrived to a matcher in bursts. Nothing may be handed back twice or forgotten:
 //! [`Mock::finish`] says whether the ledger is even.
 
+pub mod card;
 pub mod case;
 pub mod cost;
 mod flight;
@@ -26,6 +27,7 @@ pub use self::slots::Slots;
 use self::flight::Flight;
 use self::meter::Meter;
 use self::slots::Burst;
+use crate::card::Words;
 use crate::frame::{Frame, Slot};
 use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
@@ -58,6 +60,8 @@ struct Held {
     frame: Frame,
     /// The matcher knows of it.
     given: bool,
+    /// What the card says of it.
+    word: u32,
 }
 
 /// The slot memory, its device and its driver.
@@ -100,6 +104,8 @@ pub struct Mock {
     pub strangers: Vec<Vec<u8>>,
     /// Buffers that can be taken; negative: any number.
     pub budget: isize,
+    /// What the device's descriptor says of a frame, if it is a card ([`card::word`]).
+    pub card: Option<fn(&[u8]) -> u32>,
 }
 
 /// A setup for a matcher over a mock.
@@ -111,6 +117,7 @@ pub fn config(geometry: Geometry, synchronous: bool) -> Config {
         synchronous,
         quiet: Some(1_000_000),
         mirror: 0,
+        words: Words::None,
         limits: Limits::default(),
     }
 }
@@ -143,6 +150,7 @@ impl Mock {
             delivered: Vec::new(),
             strangers: Vec::new(),
             budget: -1,
+            card: None,
         }
     }
 
@@ -220,12 +228,13 @@ impl Mock {
         }
         let at = self.cut(bytes.len());
         let slot = if bytes.len() > self.room() { Slot::Damaged } else { self.slot };
+        let word = self.card.map_or(0, |card| card(&bytes));
         bytes.truncate(self.room());
         let frame = Frame { at, len: bytes.len() as u16, slot, bounce: 0 };
         let bounce = if std::mem::take(&mut self.bounce) { self.bounced.len() as u16 + 1 } else { 0 };
         let frame = Frame { bounce, ..frame };
         assert!(
-            self.owned.insert(at, Held { frame, given: false }).is_none(),
+            self.owned.insert(at, Held { frame, given: false, word }).is_none(),
             "slot {at} was not free: make the region larger"
         );
         if bounce != 0 {
@@ -291,7 +300,8 @@ impl Mock {
             }
         }
         self.meter.count(|w| w.frames += n as u64);
-        let mut burst = Burst::new(self.arrived.drain(..n).collect());
+        let word = |frame: &Frame| self.owned.get(&frame.at).map_or(0, |held| held.word);
+        let mut burst = Burst::new(self.arrived.drain(..n).map(|frame| (frame, word(&frame))).collect());
         loop {
             matcher.push_plain(&mut burst, self);
             let Some(special) = burst.pop() else { return n };

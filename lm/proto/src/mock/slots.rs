@@ -54,21 +54,22 @@ impl Mock {
 
 /// Frames that the driver handed over.
 pub(super) struct Burst {
-    frames: VecDeque<Frame>,
+    /// Each with what the card says of it.
+    frames: VecDeque<(Frame, u32)>,
     /// Those that were counted last and are not taken yet, and how far one lies below the other.
     counted: (usize, usize),
 }
 
 impl Burst {
-    pub(super) fn new(frames: VecDeque<Frame>) -> Self {
+    pub(super) fn new(frames: VecDeque<(Frame, u32)>) -> Self {
         Self { frames, counted: (0, 0) }
     }
 
     /// Takes the next frame, whatever it is.
     pub(super) fn pop(&mut self) -> Option<Received<Slots>> {
         self.counted.0 = 0;
-        let frame = self.frames.pop_front()?;
-        Some(Received { frame, slots: Slots::of(&frame) })
+        let (frame, word) = self.frames.pop_front()?;
+        Some(Received { frame, slots: Slots::of(&frame), word })
     }
 
     fn is_plain(f: &Frame) -> bool {
@@ -92,23 +93,28 @@ impl Frames for Burst {
             Some(i) if i.is_multiple_of(behind + 1) => last,
             _ => full,
         };
-        let goes_on =
-            |(i, f): &(usize, &Frame)| Self::is_plain(f) && f.at + i * stride == at && f.len == len_of(*i);
+        let goes_on = |(i, (f, _)): &(usize, &(Frame, u32))| {
+            Self::is_plain(f) && f.at + i * stride == at && f.len == len_of(*i)
+        };
         let n = self.frames.iter().enumerate().take_while(goes_on).count();
         self.counted = (n, stride);
         n
     }
 
+    fn append_words(&self, n: usize, words: &mut Vec<u32>) {
+        words.extend(self.frames.iter().take(n).map(|(_, word)| word));
+    }
+
     fn take_counted(&mut self, n: usize) -> Option<Slots> {
         let (counted, stride) = self.counted;
-        let top = self.frames.front().filter(|_| (1..=counted).contains(&n))?.at;
+        let top = self.frames.front().filter(|_| (1..=counted).contains(&n))?.0.at;
         self.counted.0 -= n;
         self.frames.drain(..n);
         Some(Slots { top, n, stride })
     }
 
     fn next(&mut self) -> Option<Received<Slots>> {
-        self.frames.front().filter(|f| Self::is_plain(f))?;
+        self.frames.front().filter(|(f, _)| Self::is_plain(f))?;
         self.pop()
     }
 }

@@ -76,7 +76,7 @@ impl Counting {
         self.mem[at + frame.len()..at + len].fill(0);
         self.out += 1;
         let frame = Frame { at: self.last, len: len as u16, slot: self.slot, bounce: 0 };
-        Received { frame, slots: Token { lowest: self.last, n: 1, stride: pitch } }
+        Received { frame, slots: Token { lowest: self.last, n: 1, stride: pitch }, word: 0 }
     }
 
     /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by

@@ -33,13 +33,14 @@ impl Slots for Numbers {
 /// Frames with their number as address, the even ones with a header of that number, the first 20 of 30
 /// waiting; `folded` more with each that is pushed.
 fn log(folded: usize) -> Log<Numbers> {
-    let mut log = Log::new();
+    let mut log = Log::new(true);
     for i in 0..30_usize {
         let slots = |n: usize| Numbers(i..(i + 1 + n).min(30));
         let frame = Frame { at: 100 - i, len: 60, slot: Slot::Overlapping, bounce: 0 };
         if i % (folded + 1) == 0 {
-            log.push(Received { frame, slots: slots(folded) });
+            log.push(Received { frame, slots: slots(folded), word: i as u32 });
         } else {
+            log.words_mut().push(i as u32);
             log.extend_below(1, 60, 1);
         }
         if i % 2 == 0 {
@@ -59,6 +60,7 @@ fn check(log: &Log<Numbers>, left: &[usize]) {
     for (i, &n) in left.iter().enumerate() {
         assert!(log.received(i).slots.0.contains(&n), "the token of frame {i}");
     }
+    assert_eq!(log.words.iter().map(|&word| word as usize).collect::<Vec<_>>(), left);
     assert_eq!(log.run(), left.iter().filter(|&&n| n < 20).count());
     let known = left.iter().filter(|&&n| n % 2 == 0).count();
     assert_eq!(log.buckets.iter().map(|&n| usize::from(n)).sum::<usize>(), known);

@@ -1,6 +1,7 @@
 //! Datagrams that landed last fragment first.
 
 use super::*;
+use crate::card::{Card, Words};
 
 /// An MTU and a payload that leave a datagram no room for a tag.
 pub(super) fn roomless() -> (Geometry, usize) {
@@ -30,9 +31,36 @@ pub(super) fn contradict(frame: &mut [u8], way: usize) {
 }
 pub(super) const CONTRADICTIONS: usize = 7;
 
-/// Runs a datagram whose headers are known so.
-fn run(mut frames: Vec<Vec<u8>>, headers: &str, way: usize, geometry: Geometry, require: Require) -> Run {
+const CARDS: [&str; 5] = ["none", "other", "ids", "sums", "sums alone"];
+
+/// A card that says this of frames.
+fn with_card(run: &mut Run, card: &str) {
+    let (told, card): (fn(&[u8]) -> u32, _) = match card {
+        "none" => return,
+        "other" | "sums" => (mock::card::packet, Card::believed(Words::Packet, true)),
+        "ids" => (mock::card::id_alone, Card::believed(Words::Packet, false)),
+        "sums alone" => (mock::card::whole, Card::believed(Words::Frame, true)),
+        other => panic!("{other} is nothing that a card says"),
+    };
+    run.mock.card = Some(told);
+    run.matcher.believe(card);
+}
+
+/// Runs a datagram whose headers are known so, on a queue of such a card.
+fn run(
+    mut frames: Vec<Vec<u8>>,
+    (headers, card): (&str, &str),
+    way: usize,
+    geometry: Geometry,
+    require: Require,
+) -> Run {
     let mut run = queue(geometry, require);
+    with_card(&mut run, card);
+    if card == "other" {
+        let unknown = usize::from(headers != "some");
+        frames[unknown][18] ^= 1;
+        mock::frames::mend(&mut frames[unknown]);
+    }
     match headers {
         "all" => run.play(&frames, |_| true),
         "marks" => {
@@ -72,9 +100,15 @@ fn landed_last_fragment_first() {
                 (false, _) => (G, 7168),
             };
             let data = payload(len, 3);
-            for (sum, require) in SUMS.into_iter().flat_map(|sum| policies().map(move |r| (sum, r))) {
+            let sums = SUMS.into_iter().flat_map(|sum| CARDS.map(|card| (sum, card)));
+            for ((sum, card), require) in
+                sums.flat_map(|(sum, card)| policies().map(move |r| ((sum, card), r)))
+            {
+                if card == "other" && matches!(headers, "all" | "marks" | "contradiction") {
+                    continue; // A header that is known says so itself.
+                }
                 let Require { headers: h, checksum: c, tags: t } = require;
-                let expected = table.outcome(&[headers, order, tag, sum, yes(h), yes(c), yes(t)]);
+                let expected = table.outcome(&[headers, order, tag, card, sum, yes(h), yes(c), yes(t)]);
                 let ways = match headers {
                     "contradiction" => CONTRADICTIONS,
                     "gone" => 2,
@@ -82,10 +116,10 @@ fn landed_last_fragment_first() {
                 };
                 for (i, frames) in tagged(geometry, &data, tag, sum).into_iter().enumerate() {
                     for way in 0..ways {
-                        let run = run(frames.clone(), headers, way, geometry, require);
+                        let run = run(frames.clone(), (headers, card), way, geometry, require);
                         let counters = run.matcher.counters;
                         let outcome = run.outcome(&data);
-                        table.check(outcome, expected, &format_args!("headers {headers} ({way}), order {order}, tag {tag} ({i}), sum {sum}, {require:?}: {counters:?}"));
+                        table.check(outcome, expected, &format_args!("headers {headers} ({way}), order {order}, tag {tag} ({i}), card {card}, sum {sum}, {require:?}: {counters:?}"));
                     }
                 }
             }

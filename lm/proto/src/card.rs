@@ -1,0 +1,329 @@
+//! [`Card`]: what a card's descriptors say of each frame beside its length, and whether that is believed.
+//!
+//! igb cards can write the IP identification of each frame, and the sum of what is behind its IP header; em
+//! cards the sum of the whole frame ([`Words`]). Nobody has to touch memory to know these *words*. But the
+//! texts differ in what the sum is (complemented or not, in which byte order), emulated cards give zeroes, a
+//! register says whether there are any, and whoever resets the card resets that. So nothing is believed that
+//! was not compared before ([`Card::hear`], [`Card::compare`]), and what is in use is compared from time to
+//! time. One disagreement ends it until the next start.
+//!
+//! An identification is 16 bits that any sender may choose. A sum says what the card saw, not where it put
+//! it. What each may stand for is in `docs/proof.md`.
+
+use std::fmt;
+
+use crate::checksum::fold_sum as fold_host;
+
+/// Which words a device has of each frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Words {
+    /// None.
+    #[default]
+    None,
+    /// The IP identification in the lower 16 bits, the sum of what is behind the IP header in the upper ones
+    /// (I210 datasheet, 7.1.7.2; RXCSUM.PCSD = 0, IPPCSE = 1).
+    Packet,
+    /// The sum of the whole frame, without its check sequence, in the upper 16 bits (8254x manual, 3.2.3:
+    /// legacy descriptors, RXCSUM.PCSS = 0).
+    Frame,
+}
+
+/// Whether one kind of words is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The device has none.
+    #[default]
+    Absent,
+    /// They are compared with what is known otherwise: so many agreed in a row.
+    Compared(u16),
+    /// They are believed.
+    InUse,
+    /// They were compared and never fitted.
+    Misfit,
+    /// They were believed, and then one was wrong.
+    Disagreed,
+}
+
+impl State {
+    /// Whether it can still be that they are believed some time.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Compared(_) | Self::InUse)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("none"),
+            Self::Compared(agreed) => write!(f, "being compared, {agreed} agree"),
+            Self::InUse => f.write_str("in use"),
+            Self::Misfit => f.write_str("off, they are not what the frames say"),
+            Self::Disagreed => f.write_str("off, one disagreed with its frame"),
+        }
+    }
+}
+
+/// A sum as the card may tell it: bit 0, complemented; bit 1, in the other byte order.
+type Variant = u8;
+const VARIANTS: Variant = 4;
+
+/// What a card says, and how far it is believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Card {
+    words: Words,
+    ids: State,
+    sums: State,
+    /// The last identification that was compared, and how many in a row disagreed.
+    last: u16,
+    other: u16,
+    /// Variants that have agreed so far, a bit each; once in use, one.
+    candidates: u8,
+    variant: Variant,
+    /// How often no variant was left.
+    misfits: u8,
+    /// Whether it sums what is behind the IP packet, too; `None`: nothing was there yet that tells.
+    trailers: Option<bool>,
+    /// Datagrams proven by a sum of the card's since the last one that was compared.
+    unchecked: u32,
+}
+
+impl Card {
+    /// Identifications of different datagrams in a row that agree before they are believed.
+    pub const ENOUGH_IDS: u16 = 16;
+    /// Identifications in a row that disagree before it is given up: more than there are frames that can have
+    /// come between a start and the register that is written behind it.
+    pub const MISFIT_IDS: u16 = 512;
+    /// Datagrams in a row whose sums agree before they are believed.
+    pub const ENOUGH_SUMS: u16 = 8;
+    /// How often no variant may be left before it is given up.
+    pub const MISFITS: u8 = 16;
+    /// One datagram of so many is compared while sums are in use.
+    pub const SAMPLE: u32 = 1024;
+
+    /// Of a device with these words, right after its start.
+    pub fn new(words: Words) -> Self {
+        let there = |is| if is { State::Compared(0) } else { State::Absent };
+        Self {
+            words,
+            ids: there(words == Words::Packet),
+            sums: there(words != Words::None),
+            last: 0,
+            other: 0,
+            candidates: (1 << VARIANTS) - 1,
+            variant: 0,
+            misfits: 0,
+            trailers: None,
+            unchecked: 0,
+        }
+    }
+
+    /// Whether identifications are in use.
+    pub fn ids(&self) -> State {
+        self.ids
+    }
+
+    /// Whether sums are in use.
+    pub fn sums(&self) -> State {
+        self.sums
+    }
+
+    /// Which words there are.
+    pub fn words(&self) -> Words {
+        self.words
+    }
+
+    /// Whether its words are worth keeping.
+    #[inline]
+    pub fn is_heard(&self) -> bool {
+        self.ids.is_open() || self.sums.is_open()
+    }
+
+    /// Whether identifications are believed, or never will be.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        !matches!(self.ids, State::Compared(_)) && !matches!(self.sums, State::Compared(_))
+    }
+
+    /// Whether what it says of a datagram's frames can stand for a pass over its payload: which datagram each
+    /// frame is of, and what all of them sum up to.
+    #[inline]
+    pub(crate) fn can_prove(&self) -> bool {
+        self.ids == State::InUse && self.sums == State::InUse
+    }
+
+    /// A fragment has this word, and its intact header this identification.
+    pub(crate) fn hear(&mut self, word: u32, id: u16) {
+        // One of 0 is what a card says that says nothing.
+        if id == 0 || !self.ids.is_open() {
+            return;
+        }
+        let agrees = word as u16 == id;
+        match self.ids {
+            State::InUse if !agrees => self.ids = State::Disagreed,
+            State::Compared(agreed) => {
+                self.other = if agrees { 0 } else { self.other + 1 };
+                self.ids = match agreed {
+                    _ if self.other >= Self::MISFIT_IDS => State::Misfit,
+                    _ if !agrees => State::Compared(0),
+                    agreed if id == self.last => State::Compared(agreed),
+                    agreed if agreed + 1 >= Self::ENOUGH_IDS => State::InUse,
+                    agreed => State::Compared(agreed + 1),
+                };
+                self.last = id;
+            }
+            _ => {}
+        }
+        if matches!(self.ids, State::Disagreed | State::Misfit) && self.sums.is_open() {
+            // They come in one word.
+            self.sums = self.ids;
+        }
+    }
+
+    /// Whether the frame with this word may be of the datagram with this identification.
+    #[inline]
+    pub(crate) fn allows(&self, word: u32, id: u16) -> bool {
+        self.ids != State::InUse || id == 0 || word as u16 == id
+    }
+
+    /// Whether all frames with these words may be of the datagram with this identification.
+    #[inline(always)]
+    pub(crate) fn allow(&self, words: &[u32], id: u16) -> bool {
+        self.ids != State::InUse || id == 0 || are_all(words, id)
+    }
+
+    /// Whether identifications say that all frames with these words are of the datagram with this one.
+    #[inline(always)]
+    pub(crate) fn binds(&self, words: &[u32], id: u16) -> bool {
+        self.ids == State::InUse && id != 0 && are_all(words, id)
+    }
+
+    /// What the sums in the words of `frames` come to: of all IP payload and what is behind it. One's
+    /// complement, little-endian. `ethernet` is what the Ethernet header of one sums up to, which a card that
+    /// sums whole frames has counted; its IP header counts nothing, as it is good.
+    #[inline(always)]
+    fn total(&self, words: &[u32], variant: Variant, ethernet: u64) -> u64 {
+        let mut raw = fold_host(words.iter().map(|&word| u64::from(word >> 16)).sum());
+        if variant & 1 != 0 {
+            raw = !raw;
+        }
+        if variant & 2 != 0 {
+            raw = raw.swap_bytes();
+        }
+        match self.words {
+            Words::Frame => u64::from(raw) + words.len() as u64 * u64::from(!fold_host(ethernet)),
+            _ => raw.into(),
+        }
+    }
+
+    /// The same in the variant that is in use.
+    #[inline(always)]
+    pub(crate) fn sum(&self, words: &[u32], ethernet: u64) -> Option<u64> {
+        (self.sums == State::InUse).then(|| self.total(words, self.variant, ethernet))
+    }
+
+    /// Whether the sums of the card count what is behind the IP packet in a frame; `None`: not known yet.
+    #[inline]
+    pub(crate) fn counts_trailers(&self) -> Option<bool> {
+        self.trailers
+    }
+
+    /// What it counts of bytes behind the IP packet that sum up to this; `None`: that is not known yet.
+    #[inline]
+    pub(crate) fn of_trailer(&self, sum: u64) -> Option<u64> {
+        if is_same(sum, 0) { Some(0) } else { self.trailers.map(|counts| if counts { sum } else { 0 }) }
+    }
+
+    /// Whether a datagram's sum is to be computed and [compared](Self::compare).
+    #[inline]
+    pub(crate) fn is_comparing(&self) -> bool {
+        match self.sums {
+            // Those in the ring may have been written before the register was.
+            State::Compared(_) => self.words == Words::Frame || self.ids == State::InUse,
+            State::InUse => self.is_due(),
+            _ => false,
+        }
+    }
+
+    /// Whether there is something to be learnt of a datagram whose sum was computed anyhow.
+    #[inline]
+    pub(crate) fn may_learn(&self) -> bool {
+        self.is_comparing() || (self.sums == State::InUse && self.trailers.is_none())
+    }
+
+    /// Whether the next datagram is one of those that are compared while sums are in use.
+    #[inline(always)]
+    pub(crate) fn is_due(&self) -> bool {
+        self.unchecked >= Self::SAMPLE
+    }
+
+    /// So many datagrams were proven, perhaps by its sums.
+    #[inline(always)]
+    pub(crate) fn proved(&mut self, datagrams: usize) {
+        self.unchecked = self.unchecked.saturating_add(datagrams as u32);
+    }
+
+    /// The IP payload in the frames with these words sums up to `inside`, as it was computed, and what is
+    /// behind the IP packets to `outside`.
+    pub(crate) fn compare(&mut self, words: &[u32], ethernet: u64, (inside, outside): (u64, u64)) {
+        let telling = !is_same(outside, 0);
+        let this = *self;
+        let fits = |variant, counts| {
+            let sum = if counts { inside + outside } else { inside };
+            is_same(this.total(words, variant, ethernet), sum)
+        };
+        // Of a variant, whether it fits one way or the other, if that is not known.
+        let fits_any = |variant| match this.trailers {
+            Some(counts) => fits(variant, counts),
+            None => fits(variant, false) || (telling && fits(variant, true)),
+        };
+        match self.sums {
+            State::InUse => {
+                self.unchecked = 0;
+                if !fits_any(self.variant) {
+                    self.sums = State::Disagreed;
+                } else if telling && self.trailers.is_none() {
+                    self.trailers = Some(fits(self.variant, true));
+                }
+            }
+            State::Compared(agreed) => {
+                let left = (0..VARIANTS).filter(|&v| self.candidates >> v & 1 != 0 && fits_any(v));
+                self.candidates = left.fold(0, |all, v| all | 1 << v);
+                self.sums = match self.candidates.count_ones() {
+                    0 => {
+                        self.candidates = (1 << VARIANTS) - 1;
+                        self.misfits += 1;
+                        if self.misfits > Self::MISFITS { State::Misfit } else { State::Compared(0) }
+                    }
+                    1 if agreed + 1 >= Self::ENOUGH_SUMS => {
+                        self.variant = self.candidates.trailing_zeros() as u8;
+                        self.unchecked = 0;
+                        State::InUse
+                    }
+                    _ => State::Compared(agreed.saturating_add(1)),
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// One that is believed from the start, whose sums are as a little-endian processor adds them.
+    #[cfg(any(test, feature = "mock"))]
+    pub fn believed(words: Words, sums: bool) -> Self {
+        let ids = if words == Words::Packet { State::InUse } else { State::Absent };
+        Self { ids, sums: if sums { State::InUse } else { State::Misfit }, candidates: 1, ..Self::new(words) }
+    }
+}
+
+/// Whether all words have this identification.
+#[inline(always)]
+fn are_all(words: &[u32], id: u16) -> bool {
+    words.iter().fold(0, |other, &word| other | (word as u16 ^ id)) == 0
+}
+
+/// Whether two sums are the same in one's complement, where 0 has two forms.
+fn is_same(one: u64, other: u64) -> bool {
+    fold_host(one) % 0xffff == fold_host(other) % 0xffff
+}
+
+#[cfg(test)]
+mod tests;

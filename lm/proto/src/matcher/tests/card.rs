@@ -1,0 +1,222 @@
+//! What a card says of each frame: what it proves, what it refutes, and when it is believed no more.
+
+use super::*;
+use crate::card::{Card, State, Words};
+
+/// A queue of a card that is believed.
+fn queue(words: Words, sums: bool, require: Require) -> Run {
+    let mut run = Run::new(32, false);
+    run.mock.card = Some(match (words, sums) {
+        (Words::Frame, _) => mock::card::whole,
+        (_, true) => mock::card::packet,
+        _ => mock::card::id_alone,
+    });
+    run.matcher.believe(Card::believed(words, sums));
+    run.matcher.config.require = require;
+    run
+}
+
+/// One that finds out by itself.
+fn fresh(card: fn(&[u8]) -> u32, require: Require) -> Run {
+    let mut run = Run::new(32, false);
+    let config = Config { words: Words::Packet, require, ..mock::config(G, false) };
+    (run.mock.card, run.matcher) = (Some(card), Matcher::new(config));
+    run
+}
+
+const DEFAULT: Require = Require { headers: true, checksum: true, tags: false };
+const TAGS: Require = Require { headers: true, checksum: true, tags: true };
+
+/// Datagrams of one size, one behind the other, of identifications from `id` on.
+fn stream(run: &mut Run, id: u16, sent: &[Vec<u8>]) {
+    for (i, data) in sent.iter().enumerate() {
+        run.arrive(&lm(id + i as u16, data));
+    }
+}
+
+fn payloads(size: usize, n: usize) -> Vec<Vec<u8>> {
+    (0..n).map(|i| payload(size, i as u8)).collect()
+}
+
+#[test]
+fn a_frame_of_another_datagram_in_the_middle_is_refused_where_a_tag_would_do() {
+    for (burst, synchronous, ahead) in WAYS {
+        for place in 1..4 {
+            let data = payload(7168, 1);
+            let mut frames = lm(1, &data);
+            frames[place] = lm(2, &payload(7168, 2))[place].clone();
+            let run = |card: bool, stream: bool| {
+                let mut run = Run::new(burst, synchronous).ahead(ahead);
+                run.matcher.config.require = TAGS;
+                if card {
+                    run.mock.card = Some(mock::card::id_alone);
+                    run.matcher.believe(Card::believed(Words::Packet, false));
+                }
+                let before = if stream { 4 } else { 0 };
+                super::card::stream(&mut run, 10, &payloads(7168, before));
+                run.arrive(&frames);
+                let (delivered, counters, _) = run.end();
+                (delivered.len() - before, counters.dropped(Reason::LostFrame))
+            };
+            for stream in [false, true] {
+                // Where each frame is polled alone, its header tells.
+                let noticed = burst == 1 && synchronous;
+                assert_eq!(run(false, stream).0, usize::from(!noticed), "nobody else would notice");
+                let (delivered, lost) = run(true, stream);
+                assert_eq!((delivered, lost > 0), (0, true), "burst {burst}, stream {stream}");
+            }
+        }
+    }
+}
+
+#[test]
+fn with_identifications_and_sums_no_payload_is_read() {
+    for size in [1473, 2000, 2001, 2910, 2911, 4423, 7168, 16_384, 65_499, 65_500, 65_507] {
+        let sent = payloads(size, 8);
+        let mut run = queue(Words::Packet, true, DEFAULT);
+        // Behind 65,499 bytes the tag is no part of the IP packet.
+        stream(&mut run, 100, &sent[..1]);
+        let before = run.mock.work().bytes;
+        stream(&mut run, 200, &sent);
+        let read = run.mock.work().bytes - before;
+        assert!(read < 8 * 120, "{size}: {read} bytes");
+        let (delivered, counters, _) = run.end();
+        assert_eq!(delivered.len(), 9, "{size}: {counters:?}");
+        assert!(delivered.iter().all(|d| d.whole.by == WholeBy::Checksum && !d.copied));
+        only(&delivered, &sent.iter().map(|s| &s[..]).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_wrong_byte_is_noticed_without_reading_it() {
+    for size in [2001, 7168, 65_499] {
+        for stream_before in [0, 3] {
+            let data = payload(size, 9);
+            for at in 0..lm(1, &data).len() {
+                let mut run = queue(Words::Packet, true, DEFAULT);
+                stream(&mut run, 10, &payloads(size, stream_before));
+                let mut frames = lm(1, &data);
+                frames[at][HEADERS + 8] ^= 0x40;
+                run.arrive(&frames);
+                assert_eq!(run.matcher.card().sums(), State::InUse, "the card is right");
+                let (delivered, counters, _) = run.end();
+                assert_eq!(delivered.len(), stream_before, "{size}, frame {at}");
+                let told = counters.dropped(Reason::BadChecksum) + counters.dropped(Reason::LostFrame);
+                assert!(told > 0, "{counters:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn over_a_router_the_order_is_proven_by_the_payload() {
+    let data = payload(7168, 3);
+    for (ttl, delivered) in [(64, 1), (63, 0)] {
+        let mut frames = lm(1, &data);
+        frames.swap(1, 2);
+        for frame in &mut frames {
+            frame[22] = ttl;
+            mock::frames::mend(frame);
+        }
+        let mut run = queue(Words::Packet, true, DEFAULT);
+        run.arrive(&frames);
+        let (all, counters, _) = run.end();
+        // In one network nobody lets frames overtake each other, and the card would not tell.
+        assert_eq!(all.len(), delivered, "{ttl}: {counters:?}");
+        assert_eq!(counters.dropped(Reason::OrderUnproven), 1 - delivered as u64);
+    }
+}
+
+#[test]
+fn a_card_is_believed_when_it_was_right_often_enough() {
+    for require in [DEFAULT, TAGS] {
+        let mut run = fresh(mock::card::packet, require);
+        let sent = payloads(7168, 40);
+        stream(&mut run, 1, &sent);
+        assert_eq!((run.matcher.card().ids(), run.matcher.card().sums()), (State::InUse, State::InUse));
+        assert_eq!(run.end().0.len(), 40);
+        // An emulated one.
+        let mut run = fresh(mock::card::id_alone, require);
+        stream(&mut run, 1, &sent);
+        assert_eq!((run.matcher.card().ids(), run.matcher.card().sums()), (State::InUse, State::Misfit));
+        assert_eq!(run.end().0.len(), 40);
+        // One that says nothing, or a hash.
+        for (n, card) in [(700, (|_| 0) as fn(&[u8]) -> u32), (700, |f| 0x9e37 * f.len() as u32)] {
+            let mut run = fresh(card, require);
+            (0..n).for_each(|id| run.arrive(&lm(id + 1, &sent[0][..1500])));
+            assert_eq!((run.matcher.card().ids(), run.matcher.card().sums()), (State::Misfit, State::Misfit));
+            assert_eq!(run.end().0.len(), usize::from(n));
+        }
+    }
+}
+
+#[test]
+fn separate_slots_make_identifications_known_too() {
+    let mut run = fresh(mock::card::packet, DEFAULT).separate();
+    for id in 1..30 {
+        run.arrive(&plain_frames(G, A, id, &payload(4000, id as u8)));
+    }
+    assert_eq!(run.matcher.card().ids(), State::InUse);
+    assert_eq!(run.end().0.len(), 29);
+}
+
+#[test]
+fn a_card_that_was_reset_loses_nobody_a_datagram() {
+    for require in [DEFAULT, TAGS] {
+        let mut run = queue(Words::Packet, true, require);
+        let sent = payloads(7168, 6);
+        stream(&mut run, 1, &sent);
+        run.mock.card = Some(|_| 0);
+        stream(&mut run, 50, &sent);
+        let card = run.matcher.card();
+        assert_eq!((card.ids(), card.sums(), card.is_heard()), (State::Disagreed, State::Disagreed, false));
+        let (delivered, counters, _) = run.end();
+        assert_eq!(delivered.len(), 12, "{counters:?}");
+    }
+}
+
+#[test]
+fn one_datagram_in_so_many_is_summed_all_the_same() {
+    fn off_by_one(frame: &[u8]) -> u32 {
+        mock::card::packet(frame).wrapping_add(1 << 16)
+    }
+    let data = payload(1500, 5);
+    for (card, state) in
+        [(mock::card::packet as fn(&[u8]) -> u32, State::InUse), (off_by_one, State::Disagreed)]
+    {
+        let mut run = queue(Words::Packet, true, DEFAULT);
+        run.mock.card = Some(mock::card::packet);
+        let n = Card::SAMPLE as u16 + 4;
+        let before = run.mock.work().bytes;
+        (1..n).for_each(|id| run.arrive(&lm(id, &data)));
+        let read = run.mock.work().bytes - before;
+        let marks = 2 * 1500 + 200 * u64::from(n);
+        assert!(read > 1500 && read < marks, "{read}");
+        run.mock.card = Some(card);
+        // A bad sum of the card's is not believed before it was computed.
+        run.arrive(&lm(n, &data));
+        assert_eq!(run.matcher.card().sums(), state);
+        assert_eq!(run.end().0.len(), usize::from(n));
+    }
+}
+
+#[test]
+fn strangers_are_left_out_of_a_repair_by_their_identification() {
+    for require in [DEFAULT, TAGS] {
+        let data = payload(7168, 4);
+        let others = lm(77, &payload(7168, 7));
+        let mut frames = lm(1, &data);
+        // Two full frames of another datagram, apart from each other: without words no block is found.
+        frames.insert(2, others[2].clone());
+        frames.insert(4, others[3].clone());
+        let run = |card: bool| {
+            let mut run = queue(Words::Packet, false, require);
+            if !card {
+                run.matcher = Matcher::new(Config { require, ..mock::config(G, false) });
+            }
+            run.arrive(&frames);
+            run.end().0.len()
+        };
+        assert_eq!((run(false), run(true)), (0, 1));
+    }
+}
