@@ -44,3 +44,31 @@ pub struct Counters {
     /// Grants withdrawn because another's crossed them.
     pub withdrawn: u64,
 }
+
+impl Counters {
+    /// Every counter with its name.
+    pub fn named(&self) -> [(&'static str, u64); 20] {
+        [
+            ("received", self.received),
+            ("sent", self.sent),
+            ("unsent", self.unsent),
+            ("malformed", self.malformed),
+            ("forged", self.forged),
+            ("misdirected", self.misdirected),
+            ("replayed", self.replayed),
+            ("stale", self.stale),
+            ("unproven", self.unproven),
+            ("proven", self.proven),
+            ("renumbered", self.renumbered),
+            ("strangers", self.strangers),
+            ("ignored", self.ignored),
+            ("granted", self.granted),
+            ("opened", self.opened),
+            ("queued", self.queued),
+            ("strays", self.strays),
+            ("refused", self.refused),
+            ("expired", self.expired),
+            ("withdrawn", self.withdrawn),
+        ]
+    }
+}

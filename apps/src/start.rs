@@ -175,6 +175,13 @@ pub(crate) fn eal(program: &str, args: &[String]) -> Result<Eal, String> {
     }
 }
 
+/// Shows the program's ports to DPDK's telemetry.
+pub(crate) fn show(eal: &Eal) {
+    if let Err(e) = lm_node::watch::register(eal) {
+        log::warn!("{e}");
+    }
+}
+
 /// Where EAL looks for hugepages with these arguments; nowhere if it is to do without.
 fn hugepages(args: &[String]) -> Vec<PathBuf> {
     if args.iter().any(|arg| arg == "--no-huge") {

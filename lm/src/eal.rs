@@ -5,6 +5,7 @@
 
 use rte::EalError;
 use rte::lcore::{self, Join, LaunchError};
+use rte::telemetry::TelemetryError;
 
 /// DPDK's environment: memory, lcores, devices. There is one in a process, and everything that is made with
 /// it keeps it alive.
@@ -44,6 +45,15 @@ impl Eal {
     pub unsafe fn adopt() -> Self {
         // SAFETY: the caller's promise.
         Self { inner: unsafe { rte::Eal::adopt() }, rest: Vec::new() }
+    }
+
+    /// Shows all ports of LM to DPDK's telemetry: `/lm/ports` and others, as `docs/telemetry.md` has them. It
+    /// lasts as long as the process.
+    ///
+    /// # Errors
+    /// [`TelemetryError`]: DPDK does not take the commands.
+    pub fn telemetry(&self) -> Result<(), TelemetryError> {
+        lm_node::watch::register(&self.inner)
     }
 
     /// The arguments after `--`, which are the application's. Empty if the environment was adopted.

@@ -58,6 +58,9 @@ const FUNCTIONS: &[&str] = &[
     "rte_ip_frag_(table_create|table_destroy|free_death_row)",
     "rte_ipv4_(fragment_packet|frag_reassemble_packet)",
     "rte_kvargs_(parse|count|get|free)",
+    "rte_telemetry_register_cmd",
+    "rte_tel_data_(alloc|free|string|start_array|start_dict)",
+    "rte_tel_data_add_(array|dict)_(string|container)",
 ];
 
 /// Constants.
@@ -83,6 +86,7 @@ const VARIABLES: &[&str] = &[
     "RTE_LIBRTE_IP_FRAG_MAX_FRAG",
     "rte_eth_fp_ops",
     "rte_mempool_ops_table",
+    "RTE_TEL_.*",
 ];
 
 /// Types that no function above mentions.

@@ -25,6 +25,7 @@
 #include <rte_flow.h>
 #include <rte_ip_frag.h>
 #include <rte_kvargs.h>
+#include <rte_telemetry.h>
 
 /* rte_errno and the lcore id are thread-local variables, which Rust cannot import: read them in C. */
 static inline int dpdk_sys_errno(void) { return rte_errno; }
@@ -36,6 +37,25 @@ static inline FILE *dpdk_sys_cookie_stream(void *cookie, dpdk_sys_write_fn write
 {
 	cookie_io_functions_t io = { NULL, write, NULL, NULL };
 	return fopencookie(cookie, "w", io);
+}
+
+/* Unsigned numbers of telemetry have other names from 23.03 on. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+enum { DPDK_SYS_TEL_NUMBERS = RTE_TEL_UINT_VAL };
+#define DPDK_SYS_TEL_DICT rte_tel_data_add_dict_uint
+#define DPDK_SYS_TEL_ARRAY rte_tel_data_add_array_uint
+#else
+enum { DPDK_SYS_TEL_NUMBERS = RTE_TEL_U64_VAL };
+#define DPDK_SYS_TEL_DICT rte_tel_data_add_dict_u64
+#define DPDK_SYS_TEL_ARRAY rte_tel_data_add_array_u64
+#endif
+static inline int dpdk_sys_tel_dict_number(struct rte_tel_data *d, const char *name, uint64_t n)
+{
+	return DPDK_SYS_TEL_DICT(d, name, n);
+}
+static inline int dpdk_sys_tel_array_number(struct rte_tel_data *d, uint64_t n)
+{
+	return DPDK_SYS_TEL_ARRAY(d, n);
 }
 
 /* What differs from release to release ends here: Rust sees one struct rte_mbuf, flat, and functions for

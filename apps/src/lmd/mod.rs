@@ -42,6 +42,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     // What cannot be had without rights is found missing before EAL touches a card.
     let tap = setup::tap(&options)?;
     let eal = start::eal(NAME, eal_args)?;
+    start::show(&eal);
     let opened = setup::port(&eal, &options).and_then(|port| setup::keep(tap, port, &options));
     let opened = opened.map_err(|why| {
         let told = logging::complaints();

@@ -86,6 +86,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     signals::watch(move || drop(first.send(Event::Signal)))
         .map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = start::eal("lm-testpmd", eal_args)?;
+    start::show(&eal);
     let complaints = logging::complaints();
     let mut session =
         Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;

@@ -60,6 +60,13 @@ impl Resolver {
         self.neighbours.mac()
     }
 
+    /// Addresses (host byte order) and hardware addresses that are known, and how they are.
+    pub fn known(&self) -> Vec<(u32, Mac, &'static str)> {
+        let mut known: Vec<_> = self.neighbours.known().collect();
+        known.sort_unstable();
+        known
+    }
+
     /// What the table counted since it was made.
     pub fn counters(&self) -> ArpCounters {
         self.neighbours.counters()

@@ -26,6 +26,7 @@
 //! [`adopted`] makes a link over queues of a port that the application has opened itself.
 //!
 //! [`tally`] has what a port did, as numbers that can be added and subtracted. Reports are made from it.
+//! [`watch`] shows it to DPDK's telemetry.
 //!
 //! # What is guaranteed
 //!
@@ -43,6 +44,7 @@ pub mod ordinary;
 pub mod port;
 pub mod receive_mode;
 pub mod tally;
+pub mod watch;
 
 pub use config::{AdmissionConfig, Identity, PortConfig};
 pub use link::{Arrival, Link, Outlet, SentFrom};

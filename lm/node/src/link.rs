@@ -25,6 +25,7 @@ use crate::arp::{Resolver, Route};
 use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
+use crate::watch::{Board, Seen};
 
 /// A started port. It belongs to the thread that polls it, and can be moved to another one.
 pub struct Link {
@@ -38,6 +39,8 @@ pub struct Link {
     pub outlet: Outlet,
     /// The interrupts of its receive queues. Empty unless the loop may sleep.
     pub interrupts: Vec<RxInterrupt>,
+    /// Where it is seen from outside.
+    pub(crate) board: Option<Arc<Board>>,
     /// Messages of a poll; empty between two polls.
     arrived: Vec<Message>,
 }
@@ -54,7 +57,7 @@ pub enum Arrival {
 pub struct Outlet {
     /// The transmit queue.
     pub sender: Sender,
-    resolver: Resolver,
+    pub(crate) resolver: Resolver,
     /// The flow from this node to its peer.
     ours: Flow,
     /// Whether the link has been seen up since the port's start.
@@ -92,7 +95,12 @@ impl Link {
         interrupts: Vec<RxInterrupt>,
         port: PortId,
     ) -> Self {
-        Self { port, receivers, ordinary, outlet, interrupts, arrived: Vec::new() }
+        Self { port, receivers, ordinary, outlet, interrupts, arrived: Vec::new(), board: None }
+    }
+
+    /// The same, seen from outside on this board.
+    pub(crate) fn seen_on(self, board: Arc<Board>) -> Self {
+        Self { board: Some(board), ..self }
     }
 
     /// Polls each queue once, for at most `burst` frames, and gives each datagram that became whole to
@@ -155,6 +163,9 @@ impl Link {
         outlet.ask_neighbours(now);
         // Urgent frames may have waited for room in the queue.
         outlet.sender.flush();
+        if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {
+            board.put(Seen::of(self));
+        }
         frames
     }
 

@@ -35,6 +35,7 @@ use crate::exit::ExitPort;
 use crate::link::{Link, Outlet};
 use crate::ordinary::Ordinary;
 use crate::tally::{DeviceTally, PoolView, Tally};
+use crate::watch::Board;
 
 pub use self::client::{Client, persist};
 pub use self::failure::{OpenError, StartPortError};
@@ -215,7 +216,8 @@ impl NodePort {
             self.admission(config, identity)?,
             pace,
         );
-        self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id));
+        let board = Board::new(eal, id, ours.src);
+        self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id).seen_on(board));
         Ok(())
     }
 

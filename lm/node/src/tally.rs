@@ -94,18 +94,7 @@ impl Tally {
     /// Every counter with its name. Those of receivers come first, then drops by [`Reason::name`], then
     /// what was sent, lost by the device, and asked by ARP.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Self { counters: c, sent, device, arp, ordinary, ordinary_lost, unsent } = self.clone();
-        let received = [
-            ("datagrams", c.datagrams),
-            ("bytes", c.bytes),
-            ("copied_datagrams", c.copied_datagrams),
-            ("copied_bytes", c.copied_bytes),
-            ("frames", c.frames),
-            ("foreign", c.foreign),
-            ("duplicates", c.duplicates),
-            ("bounced", c.bounced),
-        ];
-        let drops = Reason::ALL.into_iter().map(move |reason| (reason.name(), c.dropped(reason)));
+        let Self { sent, device, arp, ordinary, ordinary_lost, unsent, .. } = self.clone();
         let others = [
             ("sent_datagrams", sent.datagrams),
             ("sent_bytes", sent.bytes),
@@ -127,7 +116,24 @@ impl Tally {
             ("ordinary_lost", ordinary_lost),
             ("unsent_frames", unsent),
         ];
-        received.into_iter().chain(drops).chain(others)
+        self.received().chain(others)
+    }
+
+    /// What receivers counted: the first of [`Tally::named`].
+    pub fn received(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let c = self.counters;
+        let received = [
+            ("datagrams", c.datagrams),
+            ("bytes", c.bytes),
+            ("copied_datagrams", c.copied_datagrams),
+            ("copied_bytes", c.copied_bytes),
+            ("frames", c.frames),
+            ("foreign", c.foreign),
+            ("duplicates", c.duplicates),
+            ("bounced", c.bounced),
+        ];
+        let drops = Reason::ALL.into_iter().map(move |reason| (reason.name(), c.dropped(reason)));
+        received.into_iter().chain(drops)
     }
 
     /// Counter by counter: both, by `f`. The device's losses are those of `self`.

@@ -233,6 +233,15 @@ impl Neighbours {
         self.pinned.contains(&address)
     }
 
+    /// Every neighbour: address, hardware address, and whether it is `fixed`, a `peer` or a `stranger`.
+    pub fn known(&self) -> impl Iterator<Item = (u32, Mac, &'static str)> + '_ {
+        let fixed = self.fixed.iter().map(|(&address, &mac)| (address, mac, "fixed"));
+        let kinds = [(&self.peers, "peer"), (&self.strangers, "stranger")];
+        let others =
+            kinds.into_iter().flat_map(|(all, kind)| all.iter().map(move |(&a, k)| (a, k.mac, kind)));
+        fixed.chain(others)
+    }
+
     /// The hardware address of a neighbour, if it is known; the table stays as it is.
     pub fn lookup(&self, address: u32) -> Option<Mac> {
         let known = || self.peers.get(&address).or_else(|| self.strangers.get(&address));

@@ -356,6 +356,12 @@ int lm_counters(lm_t *lm,
                 lm_counter *counters,
                 int n);
 
+// Shows all nodes of this process to DPDK's telemetry: dpdk-telemetry.py has /lm/ports and others
+// (docs/telemetry.md). It lasts as long as the process.
+//
+// Threads: any. Returns 0. -ENODEV: EAL is not initialised.
+int lm_telemetry(void);
+
 // A file descriptor that is readable when frames have come, for an epoll instance of one's own. It is the
 // library's, which closes it in lm_close(). lm_arm() says when it may be waited for.
 //

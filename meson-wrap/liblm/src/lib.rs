@@ -35,4 +35,4 @@ pub use lifecycle::{
 pub use receiving::{lm_contiguous, lm_mbuf, lm_pieces, lm_poll, lm_release};
 pub use sending::{lm_advance, lm_buffer, lm_commit, lm_discard, lm_forward, lm_send};
 pub use types::{lm_address, lm_config, lm_counter, lm_message, lm_proof, lm_sendbuf};
-pub use watching::{lm_arm, lm_counters, lm_get_fd};
+pub use watching::{lm_arm, lm_counters, lm_get_fd, lm_telemetry};

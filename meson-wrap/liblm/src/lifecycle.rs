@@ -95,7 +95,7 @@ pub extern "C" fn lm_cleanup() -> c_int {
 }
 
 /// EAL, if it is there and this is a primary process.
-fn initialised() -> Result<Eal, Failure> {
+pub(crate) fn initialised() -> Result<Eal, Failure> {
     if !RteEal::is_initialised() {
         return Err(failure(
             libc::ENODEV,

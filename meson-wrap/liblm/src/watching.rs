@@ -7,6 +7,7 @@ use lm::rte::port::RxInterrupt;
 
 use crate::border::{Failure, call, failure, invalid, null};
 use crate::handle::{Inner, Way, lm_t};
+use crate::lifecycle::initialised;
 use crate::types::lm_counter;
 
 /// Every counter with its name, at most `n` of them: `datagrams`, `bytes`, `copied_datagrams`, then drops by
@@ -51,6 +52,18 @@ fn counter(name: &str, value: u64) -> lm_counter {
         *to = from as c_char;
     }
     told
+}
+
+/// Shows all nodes of this process to DPDK's telemetry: dpdk-telemetry.py has /lm/ports and others
+/// (docs/telemetry.md). It lasts as long as the process.
+///
+/// Threads: any. Returns 0. -ENODEV: EAL is not initialised.
+#[unsafe(no_mangle)]
+pub extern "C" fn lm_telemetry() -> c_int {
+    call(|| {
+        initialised()?.telemetry().map_err(|e| failure(libc::EIO, e))?;
+        Ok(0)
+    })
 }
 
 /// The interrupts of a node that asked for them.

@@ -90,6 +90,7 @@ static void before_eal(void)
 	lm_config config = config_of("10.1.0.2", 7000);
 	REFUSED(lm_open("net_memif0", &config), "EAL is not initialised");
 	REFUSED(lm_adopt(0, 0, &config), "EAL is not initialised");
+	EXPECT(lm_telemetry(), -ENODEV, "EAL is not initialised");
 	EXPECT(lm_cleanup(), -ENODEV, "EAL is not initialised");
 	EXPECT(lm_init(0, NULL), -EINVAL, "argv is NULL");
 	char *none[] = { NULL };
@@ -365,6 +366,8 @@ int main(int argc, char **argv)
 	long calls = argc - taken > 1 ? atol(argv[taken + 1]) : 0;
 	EXPECT(lm_init(1, argv), -EALREADY, "EAL");
 	configs();
+	EXPECT(lm_telemetry(), 0, "");
+	EXPECT(lm_telemetry(), 0, "");
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
 	server = node("net_memif0", "10.1.0.2", 7000);
 	client = node("net_memif1", "10.1.0.1", 0);

@@ -15,6 +15,7 @@
 //!   each received frame lands. A pool is not freed while mbufs of it are around.
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
 //! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
+//! * [`telemetry`]: commands of one's own for `dpdk-telemetry.py`.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
 //!   before they are back.
 //!
@@ -37,6 +38,7 @@ pub mod mbuf;
 pub mod mempool;
 pub mod memzone;
 pub mod port;
+pub mod telemetry;
 
 /// The raw bindings, for applications that call DPDK themselves.
 pub use dpdk_sys as sys;

@@ -438,6 +438,24 @@ impl Admission {
             || self.destinations.iter().any(|d| matches!(d.standing, Standing::Ending { .. }))
     }
 
+    /// What can be counted of it. It lacks what the pump knows, if that is on another lcore.
+    pub(crate) fn numbers(&self) -> Vec<(&'static str, u64)> {
+        let Sent { landing, ordinary, flush } = self.sent;
+        let mut numbers = vec![
+            ("sent_with_grant", landing),
+            ("sent_ordinary", ordinary),
+            ("flush_frames", flush),
+            ("rings_through", self.rings.as_ref().map_or(0, Rings::through)),
+            ("destinations", self.destinations.len() as u64),
+        ];
+        if let Some(control) = &self.control {
+            let node = control.node();
+            numbers.extend(node.counters().named());
+            numbers.extend([("waiting", node.waiting() as u64), ("lost_in_channels", control.lost())]);
+        }
+        numbers
+    }
+
     /// What there is to show. It lacks what the pump knows, if that is on another lcore: see
     /// [`pump::Pump::views`].
     pub fn view(&self) -> View {

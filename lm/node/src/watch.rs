@@ -1,0 +1,323 @@
+//! What is seen of a node from outside, by DPDK's telemetry: `dpdk-telemetry.py` shows `/lm/ports` and the
+//! other commands of [`register`].
+//!
+//! A started port has a [`Board`]. Whoever wants to see the port says so there, and the port's loop, which
+//! looks at one flag in each turn, puts up a [`Seen`] in its next one. It takes a lock only if nobody has it,
+//! so that it never waits for a reader; and what nobody asks for is never made. A reader waits for 100 ms. If
+//! the loop does not run then, it shows what was put up last, and says how old that is.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lm_landing::SlotLayout;
+use lm_proto::counters::{Counters, Reason};
+use lm_proto::wire::Mac;
+use rte::Eal;
+use rte::port::{MacAddr, PortId, name_of};
+use rte::telemetry::{TelemetryError, Value, register as command};
+
+use crate::link::Link;
+use crate::tally::{PoolView, Tally};
+
+/// How long a reader waits for a port's loop.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How often it looks meanwhile.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// The boards of the ports that are started.
+static BOARDS: Mutex<Vec<Weak<Board>>> = Mutex::new(Vec::new());
+
+/// Where a port's loop puts up what is to be seen.
+pub struct Board {
+    port: PortId,
+    device: String,
+    address: Ipv4Addr,
+    wanted: AtomicBool,
+    seen: Mutex<Option<Arc<Seen>>>,
+}
+
+/// What is seen of a port at one moment.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The moment.
+    pub at: Instant,
+    /// Whether its link has come up.
+    pub up: bool,
+    /// What was counted since the start. What the device lost is not in it: `/ethdev/stats` has that.
+    pub tally: Tally,
+    /// What each landing queue counted.
+    pub queues: Vec<Counters>,
+    /// Its landing pools, added up.
+    pub pool: Option<PoolView>,
+    /// Addresses and hardware addresses of its peers, and how they are known.
+    pub peers: Vec<(u32, Mac, &'static str)>,
+    /// Admission control, where it is on and run by this loop.
+    pub admission: Vec<(&'static str, u64)>,
+}
+
+impl Seen {
+    /// The link at this moment.
+    #[cold]
+    pub(crate) fn of(link: &Link) -> Self {
+        Self {
+            at: Instant::now(),
+            up: link.outlet.is_up(),
+            tally: link.tally(),
+            queues: link.receivers.iter().map(|receiver| receiver.counters()).collect(),
+            pool: link.pool(),
+            peers: link.outlet.resolver.known(),
+            admission: link.outlet.admission.as_ref().map_or_else(Vec::new, |a| a.numbers()),
+        }
+    }
+}
+
+impl Board {
+    /// A board for a port that is being started.
+    pub(crate) fn new(eal: &Eal, port: PortId, address: u32) -> Arc<Self> {
+        let board = Arc::new(Self {
+            port,
+            device: name_of(eal, port).unwrap_or_default(),
+            address: Ipv4Addr::from_bits(address),
+            wanted: AtomicBool::new(false),
+            seen: Mutex::new(None),
+        });
+        let mut boards = BOARDS.lock().unwrap_or_else(PoisonError::into_inner);
+        boards.retain(|other| other.strong_count() > 0);
+        boards.push(Arc::downgrade(&board));
+        board
+    }
+
+    /// Whether somebody waits.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Puts up what is seen now. If a reader looks at this very moment, the next turn does it.
+    pub(crate) fn put(&self, seen: Seen) {
+        let mut place = match self.seen.try_lock() {
+            Ok(place) => place,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        *place = Some(Arc::new(seen));
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+
+    /// What is seen of the port now, or was last.
+    fn look(&self) -> Option<Arc<Seen>> {
+        let begun = Instant::now();
+        self.wanted.store(true, Ordering::Relaxed);
+        loop {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if seen.as_ref().is_some_and(|seen| seen.at >= begun) || begun.elapsed() > PATIENCE {
+                return seen;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Registers the commands of LM, for good: `/lm/ports`, `/lm/port`, `/lm/queue`, `/lm/peers`, `/lm/ac` and
+/// `/lm/drops`. A second call changes nothing. `docs/telemetry.md` has what each shows.
+///
+/// # Errors
+/// [`TelemetryError`]: DPDK does not take one of them.
+pub fn register(eal: &Eal) -> Result<(), TelemetryError> {
+    command(eal, c"/lm/ports", c"Ports of LM that are started. No parameter", |_| Some(ports()))?;
+    command(eal, c"/lm/port", c"Counters and memory of a port. Parameter: port", |params| {
+        let (board, []) = one(params)?;
+        Some(port(&board))
+    })?;
+    command(eal, c"/lm/queue", c"Counters of a landing queue. Parameters: port,queue", |params| {
+        let (board, [queue]) = one(params)?;
+        queue_of(&board, queue)
+    })?;
+    command(eal, c"/lm/peers", c"Hardware addresses of peers. Parameter: port, or none for all", |params| {
+        Some(peers(&some(params)?))
+    })?;
+    command(eal, c"/lm/ac", c"Admission control. Parameter: port", |params| {
+        let (board, []) = one(params)?;
+        Some(numbers(board.look()?.admission.iter().copied()))
+    })?;
+    command(eal, c"/lm/drops", c"Drops by reason. Parameter: port, or none for all", |params| {
+        Some(drops(&some(params)?))
+    })
+}
+
+/// The boards of all ports that are started, by number.
+fn all() -> Vec<Arc<Board>> {
+    let boards = BOARDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all: Vec<_> = boards.iter().filter_map(Weak::upgrade).collect();
+    all.sort_by_key(|board| board.port);
+    all
+}
+
+/// The port that the first parameter names, and as many numbers behind it as are wanted.
+fn one<const N: usize>(params: Option<&str>) -> Option<(Arc<Board>, [usize; N])> {
+    let mut numbers = params?.split(',').map(|word| word.trim().parse::<usize>());
+    let port = numbers.next()?.ok()?;
+    let mut rest = [0; N];
+    for place in &mut rest {
+        *place = numbers.next()?.ok()?;
+    }
+    let board = all().into_iter().find(|board| usize::from(board.port.0) == port)?;
+    numbers.next().is_none().then_some((board, rest))
+}
+
+/// The port that the parameter names; all, if there is no parameter.
+fn some(params: Option<&str>) -> Option<Vec<Arc<Board>>> {
+    if params.is_none_or(str::is_empty) {
+        return Some(all());
+    }
+    let (board, []) = one(params)?;
+    Some(vec![board])
+}
+
+fn numbers(all: impl Iterator<Item = (&'static str, u64)>) -> Value {
+    Value::Dict(all.map(|(name, n)| (name.to_owned(), Value::Number(n))).collect())
+}
+
+fn ports() -> Value {
+    Value::List(all().iter().map(|board| Value::Number(board.port.0.into())).collect())
+}
+
+fn port(board: &Board) -> Value {
+    let mut shown = vec![
+        ("device".to_owned(), Value::Text(board.device.clone())),
+        ("address".to_owned(), Value::Text(board.address.to_string())),
+    ];
+    let mut number = |name: &str, n: u64| shown.push((name.to_owned(), Value::Number(n)));
+    if let Some(seen) = board.look() {
+        number("age_ms", seen.at.elapsed().as_millis() as u64);
+        number("link_up", seen.up.into());
+        number("queues", seen.queues.len() as u64);
+        if let Some(pool) = &seen.pool {
+            number("pool_available", pool.available.into());
+            number("pool_size", pool.size.into());
+            number("pool_region_bytes", pool.region as u64);
+            number("pool_held_slots", pool.held);
+            number("pool_waiting_frames", pool.waiting as u64);
+            number("pool_overlapping", (pool.layout == SlotLayout::Overlapping).into());
+        }
+        for (name, n) in seen.tally.named().filter(|(name, _)| !name.starts_with("device_")) {
+            number(name, n);
+        }
+    }
+    Value::Dict(shown)
+}
+
+fn queue_of(board: &Board, queue: usize) -> Option<Value> {
+    let counters = *board.look()?.queues.get(queue)?;
+    let tally = Tally { counters, ..Tally::default() };
+    Some(numbers(tally.received()))
+}
+
+fn peers(boards: &[Arc<Board>]) -> Value {
+    let mut list = Vec::new();
+    for board in boards {
+        let Some(seen) = board.look() else { continue };
+        for &(address, mac, how) in &seen.peers {
+            // DPDK 22.11 shows no dictionaries in a list.
+            let place = list.len().to_string();
+            list.push((
+                place,
+                Value::Dict(vec![
+                    ("port".to_owned(), Value::Number(board.port.0.into())),
+                    ("address".to_owned(), Value::Text(Ipv4Addr::from_bits(address).to_string())),
+                    ("mac".to_owned(), Value::Text(MacAddr(mac).to_string())),
+                    ("how".to_owned(), Value::Text(how.to_owned())),
+                ]),
+            ));
+        }
+    }
+    Value::Dict(list)
+}
+
+fn drops(boards: &[Arc<Board>]) -> Value {
+    let mut sum = Counters::default();
+    for seen in boards.iter().filter_map(|board| board.look()) {
+        Reason::ALL.iter().for_each(|&r| sum.drop_many(r, seen.tally.counters.dropped(r)));
+    }
+    let all: Vec<_> = sum.drops().collect();
+    numbers(all.into_iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(port: u16) -> Arc<Board> {
+        let board = Arc::new(Board {
+            port: PortId(port),
+            device: "net_null0".to_owned(),
+            address: Ipv4Addr::new(10, 1, 0, 2),
+            wanted: AtomicBool::new(false),
+            seen: Mutex::new(None),
+        });
+        BOARDS.lock().expect("nobody panicked").push(Arc::downgrade(&board));
+        board
+    }
+
+    fn seen(datagrams: u64) -> Seen {
+        let mut tally = Tally::default();
+        tally.counters.datagrams = datagrams;
+        tally.counters.drop_one(Reason::BadTag);
+        let queues = vec![tally.counters];
+        let peers = vec![(0x0a01_0001, [2, 0, 0, 0, 0, 1], "asked")];
+        Seen { at: Instant::now(), up: true, tally, queues, pool: None, peers, admission: Vec::new() }
+    }
+
+    #[test]
+    fn a_loop_puts_up_what_is_wanted_and_never_waits() {
+        let (board, running) = (board(71), Arc::new(AtomicBool::new(true)));
+        let (its, on) = (Arc::clone(&board), Arc::clone(&running));
+        let turns = thread::spawn(move || {
+            let (mut turns, mut made) = (0_u64, 0);
+            while on.load(Ordering::Relaxed) {
+                turns += 1;
+                if its.is_wanted() {
+                    made += 1;
+                    its.put(seen(turns));
+                }
+            }
+            made
+        });
+        let mut before = 0;
+        for _ in 0..200 {
+            let now = board.look().expect("the loop runs").tally.counters.datagrams;
+            assert!(now > before, "each look is of a later turn");
+            before = now;
+        }
+        running.store(false, Ordering::Relaxed);
+        let made: i32 = turns.join().expect("it ends");
+        assert!(made >= 200, "each look asked for one: {made}");
+        assert!(board.look().expect("the last one").at.elapsed() >= PATIENCE, "nobody puts up another one");
+        // A reader that looks holds nobody up.
+        let held = board.seen.lock().expect("nobody panicked");
+        board.put(seen(0));
+        drop(held);
+        assert!(board.is_wanted(), "the next turn does it");
+    }
+
+    #[test]
+    fn parameters_name_ports_that_are_there() {
+        let board = board(72);
+        board.put(seen(5));
+        assert!(one::<0>(Some("72")).is_some() && one::<1>(Some("72,0")).is_some());
+        for wrong in ["", "73000", "72,0", "x", "72,", "-1", "72 0"] {
+            assert!(one::<0>(Some(wrong)).is_none(), "{wrong}");
+        }
+        assert!(one::<0>(None).is_none() && some(Some("9999")).is_none());
+        assert!(queue_of(&board, 0).is_some() && queue_of(&board, 1).is_none());
+        let Value::Dict(peers) = peers(&[Arc::clone(&board)]) else { panic!("a dictionary") };
+        assert_eq!(peers.len(), 1);
+        let Value::Dict(dropped) = drops(&[Arc::clone(&board)]) else { panic!("a dictionary") };
+        assert!(dropped.contains(&("bad_tag".to_owned(), Value::Number(1))));
+        drop(board);
+        assert!(one::<0>(Some("72")).is_none(), "a port that is gone");
+    }
+}
