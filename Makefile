@@ -15,6 +15,7 @@ TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz benc
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
 .PHONY: c install uninstall
 .PHONY: matrix matrix-short
+.PHONY: sockets
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
 
 help: ## This list
@@ -32,7 +33,7 @@ setup-lab: setup ## And what the laboratory of emulated cards needs: QEMU, busyb
 hugepages: ## Reserve 2 MiB hugepages if the machine lets us
 	@tests/scripts/hugepages.sh
 
-build: setup ## Build lm-testpmd and lm-netpipe
+build: setup ## Build lm-testpmd, lm-netpipe and lmd
 	$(CARGO) build --release --locked -p lm-apps
 
 demo: setup hugepages ## A minute: kernel UDP, rte_ip_frag, copying and LM, in a table and a picture (target/demo.svg)
@@ -91,6 +92,9 @@ vdev: setup ## The engine on virtual devices of one process
 
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh
+
+sockets: build setup-test ## Programs with sockets through lmd, in name spaces
+	@tests/scripts/sockets.sh
 
 lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost

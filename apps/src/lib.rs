@@ -8,6 +8,7 @@
 //!   are named. All of them are looked at before EAL starts;
 //! - `console`, `logging`, `quiet`, `signals`: the process's streams, its log, EAL's own words, and
 //!   signals;
+//! - `dead_sockets`: what a run that was killed left behind;
 //! - `ac_policy`, `key_file`, `ac_state`: what `--ac` and its companions name;
 //! - `explain`: what a node says, with the options that would change it;
 //! - `pattern`: payloads, of which every byte is known;
@@ -21,6 +22,7 @@ mod ac_policy;
 mod ac_state;
 mod capture;
 mod console;
+mod dead_sockets;
 mod engine_tally;
 mod explain;
 mod file_uses;

@@ -11,9 +11,9 @@ use rte::hugefiles::{self, Dead};
 use rte::{Eal, EalError};
 
 use crate::console::{self, complain, say};
-use crate::file_uses;
 use crate::quiet::Quiet;
 use crate::vdevs::Vdevs;
+use crate::{dead_sockets, file_uses};
 
 pub(crate) use crate::file_uses::FileUse;
 
@@ -76,9 +76,12 @@ impl Flaws {
 /// Looks at the devices that EAL is to make and at the files that the program names, before either is
 /// touched. An error refuses them. Flaws that are not refused are logged and returned.
 pub(crate) fn look(eal_args: &[String], ours: impl IntoIterator<Item = FileUse>) -> Result<Flaws, String> {
-    let Vdevs { mut files, flaws } = Vdevs::of(eal_args)?;
+    let Vdevs { mut files, flaws, sockets } = Vdevs::of(eal_args)?;
     files.extend(ours);
     file_uses::check(&files)?;
+    for socket in sockets.iter().filter(|socket| dead_sockets::remove(socket)) {
+        log::warn!("the socket {} of a run that had ended was removed", socket.display());
+    }
     flaws.iter().for_each(|flaw| log::warn!("{flaw}"));
     Ok(Flaws(flaws))
 }

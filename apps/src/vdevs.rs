@@ -2,10 +2,10 @@
 //! little of what is wrong with them, and it empties a capture that it is to write.
 
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pmd_e1000::demands::check_keys;
-use pmd_e1000::devargs::Devargs;
+use pmd_e1000::devargs::{Devargs, Memif};
 use pmd_e1000::device::driver_of;
 
 use crate::capture::{self, Capture, LinkType};
@@ -19,6 +19,8 @@ pub(crate) struct Vdevs {
     pub(crate) files: Vec<FileUse>,
     /// Captures that will not be received to their end, and why.
     pub(crate) flaws: Vec<String>,
+    /// Names of sockets that net_memif's servers will listen at.
+    pub(crate) sockets: Vec<PathBuf>,
 }
 
 impl Vdevs {
@@ -32,6 +34,10 @@ impl Vdevs {
             check_keys(driver, &args).map_err(|e| format!("{name}: {e}"))?;
             if driver == "net_pcap" {
                 this.captures(name, &args)?;
+            }
+            if driver == "net_memif" && Memif::of(&args).server && args.last("socket-abstract") == Some("no")
+            {
+                this.sockets.push(args.last("socket").unwrap_or("/run/memif.sock").into());
             }
         }
         Ok(this)

@@ -69,17 +69,17 @@ def every(suite):
             yield item
 
 
-def main():
+def main(here=HERE, modules=MODULES):
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", action="append", default=[])
     only = parser.parse_args().only
     # Children end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(here))
     result = Lines()
     loader = unittest.TestLoader()
-    for module in MODULES:
-        if not (HERE / f"{module}.py").exists():
+    for module in modules:
+        if not (here / f"{module}.py").exists():
             continue
         chosen = [
             t for t in every(loader.loadTestsFromName(module)) if not only or any(o in name(t) for o in only)

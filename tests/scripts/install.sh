@@ -6,8 +6,9 @@ least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.to
 # python3, iproute2: the demo. libc6-dev, procps: a minimal system lacks them.
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 iproute2 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
-# g++, meson, cmake, valgrind: liblm.
-test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump)
+# g++, meson, cmake, valgrind: liblm. iperf3, socat, util-linux: programs with sockets through lmd.
+test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump
+  iperf3 socat util-linux)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)

@@ -70,6 +70,7 @@ mod tests {
     use super::*;
     use crate::samples::{PLAIN, ipv4, pattern, with_word};
     use lm_proto::reassembler::{Fragment, Key, Limits, Outcome, Reassembler, Store};
+    use lm_proto::service::Service;
     use lm_proto::wire::Ipv4;
 
     struct Heap;
@@ -91,7 +92,7 @@ mod tests {
             assert_eq!((ip.ttl, ip.protocol, frame[15]), (PLAIN.ttl, PLAIN.protocol, 0));
             let key = Key { src: ip.src, dst: ip.dst, id: ip.id, protocol: ip.protocol };
             let data = &packet[usize::from(ip.header_len)..];
-            let fragment = Fragment { offset: ip.offset, more: ip.more, ecn: 0, data };
+            let fragment = Fragment { offset: ip.offset, more: ip.more, service: Service::default(), data };
             if let Outcome::Whole(a) = table.insert(0, key, fragment, &mut Heap) {
                 done = Some((ip.id, a.buf[..a.len].to_vec()));
             }

@@ -3,6 +3,7 @@
 //! Every place was held against the bytes at hand. The header's checksum is not looked at: the kernel's
 //! frames never left this machine, and what is from the wire is verified by whoever believes it.
 
+use lm_proto::service::Service;
 use lm_proto::wire::{ETHERNET, IPV4, IPV6, TYPE_IPV4, TYPE_IPV6, VLAN};
 
 /// Ethernet types of VLAN tags (IEEE 802.1Q and 802.1ad).
@@ -94,6 +95,11 @@ impl Ipv4View {
     /// Bytes of packet, its header included.
     pub fn len(&self) -> usize {
         self.end - self.at
+    }
+
+    /// What the header says besides whose it is.
+    pub fn service(&self) -> Service {
+        Service { tos: self.tos, ttl: self.ttl }
     }
 
     /// Never: a packet has a header.

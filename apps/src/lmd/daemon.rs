@@ -79,6 +79,7 @@ impl Daemon {
             looked: now,
         };
         daemon.set_carrier(daemon.is_up());
+        daemon.see_to_ipv6();
         daemon.see_to_routes();
         Ok(daemon)
     }
@@ -88,9 +89,24 @@ impl Daemon {
         Kernelward::memory() + Wireward::memory()
     }
 
-    /// What was done.
-    pub(crate) fn tally(&self) -> Tally {
-        self.tally
+    /// Lines about what was done, and about what was lost and why.
+    pub(crate) fn report(&mut self) -> Vec<String> {
+        let mut lines = self.tally.lines();
+        self.port.count_device();
+        let mut port = self.port.past.clone();
+        if let Some(link) = &self.link {
+            port.add(&link.tally());
+        }
+        let device = port.device;
+        let losses = [
+            ("the device had no room", device.missed + device.rx_nombuf),
+            ("the device found a frame broken", device.rx_errors),
+            ("the device could not send", device.tx_errors),
+        ];
+        lines.extend(losses.iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{n:>12} lost: {why}")));
+        let drops = port.counters.drops().filter(|(_, n)| *n > 0);
+        lines.extend(drops.map(|(reason, n)| format!("{n:>12} lost: {reason}")));
+        lines
     }
 
     /// Moves frames until a signal comes.
@@ -129,8 +145,8 @@ impl Daemon {
     fn look_after(&mut self, eal: &Eal) -> Result<(), String> {
         let mut up = self.is_up();
         if !up && Client::of(&self.port.landing.info().driver, &self.arguments()) == Some(Client::Copying) {
-            self.wireward.clear(&mut self.tally);
             self.set_carrier(false);
+            self.wireward.drain(&self.tap, &mut self.tally);
             self.port.link = self.link.take();
             self.port.stop().map_err(|e| e.to_string())?;
             let identity = Identity::default();
@@ -140,11 +156,22 @@ impl Daemon {
         }
         if up != self.carrier {
             self.set_carrier(up);
+            if !up {
+                self.wireward.drain(&self.tap, &mut self.tally);
+            }
         }
+        self.see_to_ipv6();
         self.see_to_routes();
         let ns = self.ns();
         self.kernelward.expire(ns, &mut self.tally);
         Ok(())
+    }
+
+    fn see_to_ipv6(&mut self) {
+        // The kernel sets it to the interface's own MTU whenever that is set up.
+        if let Err(e) = self.tap.interface().set_ipv6_mtu(self.config.mtu.into()) {
+            log::warn!("{}: IPv6's MTU cannot be set: {e}", self.tap.interface().name());
+        }
     }
 
     fn see_to_routes(&mut self) {
@@ -198,6 +225,8 @@ impl Daemon {
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
+        // A route that is used as soon as it is added should be right by then.
+        self.see_to_routes();
         if found == 0 && !interrupts {
             self.sleep = (2 * self.sleep).min(SLEEPS[1]);
         }
@@ -231,7 +260,8 @@ impl Sleeper for Daemon {
     fn files(&self) -> impl Iterator<Item = RawFd> {
         // Of an interface that is down, or whose cable is pulled, nothing is read, so it would end each sleep at
         // once.
-        (self.carrier && !self.wireward.is_deaf()).then(|| self.tap.as_fd().as_raw_fd()).into_iter()
+        let tap = (self.carrier && !self.wireward.is_deaf()).then(|| self.tap.as_fd().as_raw_fd());
+        tap.into_iter().chain([self.routes.as_fd().as_raw_fd()])
     }
 
     fn look(&mut self) -> usize {

@@ -13,7 +13,6 @@ use lm_engine::Message;
 use lm_node::Arrival;
 use lm_proto::checksum;
 use lm_proto::reassembler::{Fragment, Key, Limits, Outcome, Reassembler, Store};
-use lm_proto::service::Service;
 use lm_proto::wire::Mac;
 use lm_tap::Tap;
 use rte::Mbuf;
@@ -82,7 +81,13 @@ impl Kernelward {
     fn message(&mut self, mut message: Message, tap: &Tap, tally: &mut Tally) {
         // Identifications of whole datagrams mean nothing (RFC 6864), but programs may show them.
         self.id = self.id.wrapping_add(1);
-        let headers = inward::headers(&message.flow(), Service::default(), self.mac, self.id, message.len());
+        let headers = inward::headers(
+            &message.flow(),
+            message.service().unwrap_or_default(),
+            self.mac,
+            self.id,
+            message.len(),
+        );
         if message.pieces().len() >= PARTS {
             message.contiguous();
         }
@@ -99,7 +104,9 @@ impl Kernelward {
     }
 
     fn frame(&mut self, mut frame: Mbuf, tap: &Tap, now: u64, tally: &mut Tally) {
-        if let Some(ip) = Ipv4View::of(frame.data()).filter(Ipv4View::is_fragment) {
+        // What is for somebody else is shown to those who look at everything, and the kernel drops it.
+        let is_ours = frame.data().first_chunk().is_some_and(|to: &Mac| to[0] & 1 == 1 || *to == self.mac);
+        if is_ours && let Some(ip) = Ipv4View::of(frame.data()).filter(Ipv4View::is_fragment) {
             return self.fragment(frame.data(), &ip, tap, now, tally);
         }
         if let Some(data) = frame.data_mut() {
@@ -118,7 +125,7 @@ impl Kernelward {
             return;
         }
         let data = &frame[ip.payload..ip.end];
-        let fragment = Fragment { offset: ip.offset as u32, more: ip.more, ecn: ip.tos & 3, data };
+        let fragment = Fragment { offset: ip.offset as u32, more: ip.more, service: ip.service(), data };
         let key = Key { src, dst, id, protocol };
         match self.others.insert(now, key, fragment, &mut self.buffers) {
             Outcome::Pending | Outcome::Duplicate => {}
@@ -131,6 +138,8 @@ impl Kernelward {
                 let at = virtio::LEN + ip.at;
                 let header = &mut self.frame[at..];
                 header[0] = 0x45;
+                header[1] = whole.service.tos;
+                header[8] = whole.service.ttl;
                 header[2..4].copy_from_slice(&((20 + whole.len) as u16).to_be_bytes());
                 header[6..8].fill(0);
                 header[10..12].fill(0);

@@ -52,7 +52,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     opened.said.iter().for_each(|line| say!("{line}"));
     let mut daemon = Daemon::new(&eal, opened, &options)?;
     let ended = daemon.run(&eal);
-    daemon.tally().lines().iter().for_each(|line| say!("{line}"));
+    daemon.report().iter().for_each(|line| say!("{line}"));
     daemon.close();
     if let Err((_, e)) = eal.cleanup() {
         log::warn!("{e}");

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "lm0")]
     pub(crate) interface: String,
     /// The interface's MAC address [default: the card's]
-    #[arg(long, value_name = "MAC", value_parser = parse::landing_mac)]
+    #[arg(long, value_name = "MAC", value_parser = unicast)]
     pub(crate) mac: Option<Mac>,
     /// Bytes of IP packet on the wire, 576..=9216
     #[arg(long, value_name = "BYTES", default_value_t = 1500)]
@@ -63,6 +63,18 @@ pub(crate) struct Options {
     /// Map the landing region once, also where it could be mapped twice
     #[arg(long)]
     pub(crate) no_mirror: bool,
+}
+
+/// A MAC address that an interface can have.
+fn unicast(text: &str) -> Result<Mac, String> {
+    let bytes: Vec<_> = text
+        .split(':')
+        .map(|b| u8::from_str_radix(b, 16).ok().filter(|_| b.len() == 2 && !b.starts_with('+')))
+        .collect();
+    let bytes: Option<Vec<u8>> = bytes.into_iter().collect();
+    let mac = bytes.and_then(|bytes| Mac::try_from(bytes).ok());
+    mac.filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])
+        .ok_or_else(|| format!("{text:?} is no MAC address of one interface: write it as 02:00:00:00:00:01"))
 }
 
 impl Options {
@@ -132,6 +144,9 @@ mod tests {
             ("--interface=sixteen--letters", "sixteen--letters"),
             ("--mac=1:2", "1:2"),
             ("--mac=01:00:5e:00:00:01", "01:00:5e:00:00:01"),
+            ("--mac=00:00:00:00:00:00", "00:00"),
+            ("--mac=2:0:0:0:0:0:1", "2:0"),
+            ("--mac=+2:00:00:00:00:01", "+2"),
             ("--mtu=575", "576"),
             ("--rx-mode=sleep", "sleep"),
             ("--slots=both", "both"),

@@ -48,6 +48,7 @@ pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig
         log::debug!("port {id} is looked at now and then: {why}");
     }
     let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
+    config.only_to = Some(options.mac.unwrap_or(port.landing.info().mac.0));
     port.start(eal, &config, &Identity::default(), signals::is_ending)
         .map_err(|e| explain_start(&e, &config))?;
     Ok((port, config))

@@ -26,6 +26,8 @@ use super::tally::Tally;
 const MBUFS: u32 = 2047;
 /// Frames that one turn reads.
 const TURN: usize = 32;
+/// Frames that are dropped at once when the link goes down: the interface's queue holds 1000.
+const DRAINED: usize = 2000;
 /// The longest frame that is read: the longest packet behind its link header with two tags.
 const LONGEST: usize = virtio::LEN + 65_535 + 14 + 2 * VLAN;
 
@@ -88,6 +90,17 @@ impl Wireward {
     /// Whether the interface is down, as far as is known: nothing can be read from it.
     pub(crate) fn is_deaf(&self) -> bool {
         self.is_deaf
+    }
+
+    /// The link is down: drops what waits, and what the kernel had given to the interface before it knew. Else
+    /// that would fill the buffers of those who sent it.
+    pub(crate) fn drain(&mut self, tap: &Tap, tally: &mut Tally) {
+        self.clear(tally);
+        // As many as the queue of an interface holds, and some that come meanwhile.
+        for _ in 0..DRAINED {
+            let Ok(Some(_)) = tap.read(&mut self.read) else { break };
+            tally.no_link += 1;
+        }
     }
 
     /// Drops what waits.

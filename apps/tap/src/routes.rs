@@ -9,7 +9,7 @@
 //! The kernel tells of each route that somebody adds, by netlink (rtnetlink(7)).
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::netlink::{attributes, message, messages, push};
 
@@ -140,6 +140,13 @@ impl Routes {
             }
             self.buffer = buffer;
         }
+    }
+}
+
+impl AsFd for Routes {
+    /// It can be read when the kernel has told something.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -24,6 +24,7 @@ use lm_proto::packet::packet_end;
 use lm_proto::policy::{Accept, Require, Whole};
 use lm_proto::raw_headers::RawHeaders;
 use lm_proto::reassembler::{Limits, Store};
+use lm_proto::service::Service;
 use lm_proto::slot_memory::{Below, SlotMemory};
 use lm_proto::wire::{FCS, HEADERS, VLAN};
 
@@ -159,6 +160,7 @@ macro_rules! memory {
             copies: &mut $engine.copies,
             strangers: &mut $engine.strangers,
             lost: &mut $engine.lost,
+            service: None,
             deliver: $deliver,
         }
     };
@@ -356,6 +358,8 @@ struct PoolMemory<'a, F> {
     copies: &'a mut SendPool,
     strangers: &'a mut Strangers,
     lost: &'a mut Counters,
+    /// What the datagram that is given out next came with, if that is known.
+    service: Option<Service>,
     deliver: &'a mut F,
 }
 
@@ -365,7 +369,16 @@ impl<F> PoolMemory<'_, F> {
     #[inline(never)]
     fn lose(&mut self, whole: &Whole, slots: LandedSlots) {
         self.lost.lose(whole, false);
+        self.service = None;
         self.pool.release(slots);
+    }
+}
+
+impl<F: FnMut(Message)> PoolMemory<'_, F> {
+    /// Gives a message out, with what it came with.
+    #[inline(always)]
+    fn give(&mut self, message: Message) {
+        (self.deliver)(message.came(self.strangers.frames.len(), self.service.take()));
     }
 }
 
@@ -422,17 +435,22 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
         match Payload::landed(self.pool, slots, payload, whole.len) {
-            Ok(payload) => (self.deliver)(Message::new(whole, payload).behind(self.strangers.frames.len())),
+            Ok(payload) => self.give(Message::new(whole, payload)),
             Err(slots) => self.lose(&whole, slots),
         }
     }
 
+    #[inline]
+    fn came_with(&mut self, service: Service) {
+        self.service = Some(service);
+    }
+
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
-        match Payload::copied(buf, start, whole.len) {
-            Some(payload) => {
-                (self.deliver)(Message::new(whole, payload).behind(self.strangers.frames.len()));
-            }
-            None => self.lost.lose(&whole, true),
+        if let Some(payload) = Payload::copied(buf, start, whole.len) {
+            self.give(Message::new(whole, payload));
+        } else {
+            self.service = None;
+            self.lost.lose(&whole, true);
         }
     }
 

@@ -9,6 +9,7 @@ use rte::mempool::Mempool;
 
 use lm_proto::carried::Carried;
 use lm_proto::policy::{Whole, WholeBy};
+use lm_proto::service::Service;
 use lm_proto::wire::Flow;
 
 use crate::unchanged::Unchanged;
@@ -25,17 +26,25 @@ pub struct Message {
     contents: Unchanged,
     /// Frames that are not LM's that came before it in its poll.
     behind: usize,
+    service: Option<Service>,
 }
 
 impl Message {
     pub(crate) fn new(whole: Whole, payload: Payload) -> Self {
         let contents = Unchanged::new(payload, whole.carried);
-        Self { whole: Whole { carried: None, ..whole }, contents, behind: 0 }
+        Self { whole: Whole { carried: None, ..whole }, contents, behind: 0, service: None }
     }
 
-    /// The same, behind so many frames that are not LM's.
-    pub(crate) fn behind(self, behind: usize) -> Self {
-        Self { behind, ..self }
+    /// The same, behind so many frames that are not LM's, and with this in its header.
+    #[inline(always)]
+    pub(crate) fn came(self, behind: usize, service: Option<Service>) -> Self {
+        Self { behind, service, ..self }
+    }
+
+    /// The type of service and the time to live that it came with; congestion that one of its fragments met is
+    /// marked (RFC 3168, section 5.3). `None`: what landed has overwritten the headers.
+    pub fn service(&self) -> Option<Service> {
+        self.service
     }
 
     /// How many frames that are not LM's waited to be taken when it became whole: those came before it, and
@@ -143,11 +152,11 @@ impl Message {
     /// # Errors
     /// The message, if the pool is empty, or if it lies across a break that devices can't cross.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
-        let Self { whole, contents, behind } = self;
+        let Self { whole, contents, behind, service } = self;
         let (payload, carried) = contents.into_parts();
         payload
             .into_mbuf(pool)
-            .map_err(|payload| Self::new(Whole { carried, ..whole }, payload).behind(behind))
+            .map_err(|payload| Self::new(Whole { carried, ..whole }, payload).came(behind, service))
     }
 
     pub(crate) fn into_parts(self) -> (Whole, Payload) {

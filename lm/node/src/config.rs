@@ -40,6 +40,9 @@ pub struct PortConfig {
     /// Whether only what came in several fragments is a message. Everything else is handed out as the frame
     /// that it came in ([`Link::exchange`](crate::Link::exchange)).
     pub only_fragmented: bool,
+    /// The hardware address that a message was sent to, if not to a group: whatever came for another one is
+    /// handed out as frames, as far as headers are intact. `None`: any.
+    pub only_to: Option<Mac>,
     /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,
     /// How slots are laid. `None`: overlapping where the device allows it.
@@ -99,6 +102,7 @@ impl PortConfig {
             checksum: ChecksumMode::Full,
             require: Require::default(),
             only_fragmented: false,
+            only_to: None,
             reassembly: 64,
             layout: None,
             assume_ordered: false,

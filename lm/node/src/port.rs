@@ -225,7 +225,7 @@ impl NodePort {
         ReceiverConfig {
             geometry: self.geometry,
             require: config.require,
-            accept: Accept { fragmented: config.only_fragmented, ..Accept::default() },
+            accept: Accept { fragmented: config.only_fragmented, mac: config.only_to, ..Accept::default() },
             limits: Limits { datagrams: config.reassembly.into(), ..Limits::default() },
             strangers: Some(self.strangers.clone()),
             ..ReceiverConfig::default()

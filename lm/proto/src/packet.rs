@@ -8,6 +8,7 @@ use crate::checksum;
 use crate::frame::{FRONT, HEAD, Head, Received, Slot};
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
+use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
 
@@ -47,6 +48,11 @@ impl Packet {
     pub(crate) fn key(&self) -> Key {
         let Ipv4 { src, dst, id, protocol, .. } = self.ip;
         Key { src, dst, id, protocol }
+    }
+
+    /// What its header says besides whose it is.
+    pub(crate) fn service(&self) -> Service {
+        Service { tos: self.tos, ttl: self.ip.ttl }
     }
 
     /// The mark of explicit congestion notification.

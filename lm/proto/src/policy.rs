@@ -5,7 +5,7 @@
 //! proofs that the policy names: `docs/proof.md` has the rules.
 
 use crate::carried::Carried;
-use crate::wire::Flow;
+use crate::wire::{Flow, Mac};
 
 /// How a datagram is known to be whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Accept {
     /// Only what came in several fragments. A datagram in one frame is handed out as that frame, its headers
     /// with it, unless it landed where they are overwritten.
     pub fragmented: bool,
+    /// Only what was sent to this hardware address, to a group or to everybody, as far as headers are intact.
+    pub mac: Option<Mac>,
 }
 
 impl Accept {
@@ -71,6 +73,20 @@ impl Accept {
     #[inline]
     pub fn takes(&self, flow: &Flow) -> bool {
         self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)
+    }
+
+    /// Whether a frame that begins with these bytes is for somebody else on the link.
+    ///
+    /// ```
+    /// use lm_proto::policy::Accept;
+    /// let accept = Accept { mac: Some([2, 0, 0, 0, 0, 1]), ..Accept::default() };
+    /// assert!(accept.is_for_another(&[2, 0, 0, 0, 0, 9, 8]) && !accept.is_for_another(&[2, 0, 0, 0, 0, 1, 8]));
+    /// assert!(!accept.is_for_another(&[1, 0, 0x5e, 0, 0, 1, 8]), "a group");
+    /// assert!(!Accept::default().is_for_another(&[2, 0, 0, 0, 0, 9, 8]));
+    /// ```
+    #[inline]
+    pub fn is_for_another(&self, frame: &[u8]) -> bool {
+        self.mac.is_some_and(|mac| frame.first_chunk().is_some_and(|to: &Mac| to[0] & 1 == 0 && *to != mac))
     }
 }
 

@@ -45,6 +45,7 @@ use self::lost::Lost;
 use self::partial::{Fit, Partial};
 use self::refused::Refused;
 use crate::counters::Reason;
+use crate::service::Service;
 use crate::wire::MAX_IP_PAYLOAD;
 
 /// What the fragments of a datagram have in common (RFC 791, section 3.2): addresses in host order.
@@ -67,8 +68,9 @@ pub struct Fragment<'a> {
     pub offset: u32,
     /// Whether others follow.
     pub more: bool,
-    /// The two bits of explicit congestion notification, 0 to 3 (RFC 3168, section 5).
-    pub ecn: u8,
+    /// What its header says besides. The marks of congestion of all fragments count (RFC 3168, section 5), else
+    /// those of the first one.
+    pub service: Service,
     /// The IP payload that it carries.
     pub data: &'a [u8],
 }
@@ -145,6 +147,9 @@ pub struct Assembled<B> {
     pub len: usize,
     /// In how many fragments it came, duplicates not counted.
     pub fragments: u16,
+    /// What the header of its first fragment said besides; congestion that one of them met is marked (RFC 3168,
+    /// section 5.3).
+    pub service: Service,
 }
 
 /// What became of a fragment.
@@ -227,7 +232,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         store: &mut impl Store<Buf = B>,
     ) -> Outcome<B> {
         self.now = self.now.max(now_ns);
-        let Fragment { offset, more, ecn, data } = fragment;
+        let Fragment { offset, more, service, data } = fragment;
         let (offset, len) = (offset as usize, data.len());
         if len == 0 {
             return Outcome::Dropped(Reason::Empty);
@@ -260,13 +265,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
             (_, Fit::Conflict(reason)) => reason,
             (None, _) => Reason::NoBuffer,
             (Some(bytes), Fit::Again) if *bytes == *data => {
-                partial.mark(ecn);
+                partial.mark(offset, service);
                 return Outcome::Duplicate;
             }
             (Some(_), Fit::Again) => Reason::Overlap,
             (Some(bytes), Fit::New) => {
                 bytes.copy_from_slice(data);
-                partial.mark(ecn);
+                partial.mark(offset, service);
                 if partial.add(offset, more, len) {
                     return self.complete(slot, store);
                 }
@@ -396,13 +401,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         let key = self.entries.entry(slot).key;
         let partial = &self.partials[slot];
         let (len, fragments, conflict) = (partial.filled, partial.fragments, partial.marks_conflict());
+        let service = partial.service();
         self.entries.complete(slot);
         match self.partials[slot].buf.take() {
             Some(buf) if conflict => {
                 store.give(buf);
                 Outcome::Dropped(Reason::Ecn)
             }
-            Some(buf) => Outcome::Whole(Assembled { key, buf, len, fragments }),
+            Some(buf) => Outcome::Whole(Assembled { key, buf, len, fragments, service }),
             None => Outcome::Dropped(Reason::Discarded),
         }
     }

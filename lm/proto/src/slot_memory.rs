@@ -8,6 +8,7 @@ use crate::frame::{Frame, Head, Received, Slots};
 use crate::policy::Whole;
 use crate::raw_headers::RawHeaders;
 use crate::reassembler::Store;
+use crate::service::Service;
 
 /// What is known of the slot below a frame's, the only one from which its headers can be overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub trait SlotMemory: Store {
     /// A datagram lies whole at `payload`; these slots, `whole.fragments` of them, are its own from now on.
     /// One in a separate slot may be longer than a stride.
     fn landed(&mut self, whole: Whole, payload: usize, slots: Self::Slots);
+
+    /// The datagram that is given out next had this in its header. It is not told of one whose header was
+    /// overwritten.
+    fn came_with(&mut self, _service: Service) {}
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.
     fn copied(&mut self, whole: Whole, buf: Self::Buf, start: usize);

@@ -84,17 +84,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> Outcome<B> {
         self.scratch.fill(memory);
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
-        let (key, ecn) = (wanted.packet.key(), wanted.packet.ecn());
+        let (key, service) = (wanted.packet.key(), wanted.packet.service());
         for i in 0..=part.count {
-            let (data, position, ecn) = if i < part.count {
+            let (data, position, service) = if i < part.count {
                 let position = part.position + part.count - 1 - i;
                 let len = wanted.layout.ip_fragment_len(position);
-                let known = self.log.packet(part.from + i).map_or(ecn, Packet::ecn);
+                let known = self.log.packet(part.from + i).map_or(service, Packet::service);
                 (self.log.piece(part.from + i, 0..len, memory), position, known)
             } else {
-                (wanted.packet.mended(frame, &mut self.room, memory), 0, ecn)
+                (wanted.packet.mended(frame, &mut self.room, memory), 0, service)
             };
-            let fragment = Fragment { offset: (position * stride) as u32, more: position + 1 < n, ecn, data };
+            let fragment =
+                Fragment { offset: (position * stride) as u32, more: position + 1 < n, service, data };
             let outcome = self.reassembler.insert(self.now, key, fragment, &mut self.scratch);
             if !matches!(outcome, Outcome::Pending | Outcome::Duplicate) {
                 return outcome;

@@ -86,6 +86,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) {
         match kind {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out(frame.by_ref(), head, memory),
+            Kind::Fragment(_) if self.config.accept.is_for_another(head) => {
+                self.hand_out(frame.by_ref(), head, memory);
+            }
             Kind::Single(packet) => return self.single(frame, &packet, head, memory),
             Kind::Fragment(packet) => {
                 if frame.slot == Slot::Separate {
@@ -112,6 +115,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) {
         match classify_bytes(bytes, bytes.len()) {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out_bytes(bytes, memory),
+            Kind::Fragment(_) if self.config.accept.is_for_another(bytes) => {
+                self.hand_out_bytes(bytes, memory);
+            }
             Kind::Single(packet) => {
                 let start = (HEADERS + packet.skew).min(bytes.len());
                 let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];
@@ -130,7 +136,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let fragment = Fragment {
                     offset: packet.ip.offset,
                     more: packet.ip.more,
-                    ecn: packet.ecn(),
+                    service: packet.service(),
                     data: payload,
                 };
                 self.scratch.fill(memory);
@@ -192,6 +198,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 } else {
                     self.counters.datagrams += 1;
                     self.counters.bytes += len as u64;
+                    memory.came_with(packet.service());
                     return memory.landed(whole, frame.at + start, frame.slots);
                 }
             }
@@ -358,7 +365,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             packet.payload(frame, memory)
         };
         let Packet { ip, .. } = packet;
-        let fragment = Fragment { offset: ip.offset, more: ip.more, ecn: packet.ecn(), data };
+        let fragment = Fragment { offset: ip.offset, more: ip.more, service: packet.service(), data };
         let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
         self.scratch.empty(memory);
         self.obey(outcome, memory);
@@ -381,6 +388,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                     Ok(Some(whole)) => {
                         let whole = Whole { fragments: a.fragments, ..whole };
                         self.count_copied(whole.len);
+                        memory.came_with(a.service);
                         memory.copied(whole, a.buf, wire::UDP);
                     }
                     Ok(None) => {

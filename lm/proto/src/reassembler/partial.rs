@@ -3,6 +3,7 @@
 use super::Limits;
 use super::bitmap::{Bitmap, UNIT};
 use crate::counters::Reason;
+use crate::service::Service;
 
 /// How a fragment fits with those before it.
 pub(super) enum Fit {
@@ -26,6 +27,8 @@ pub(super) struct Partial<B> {
     pub(super) fragments: u16,
     /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
     marks: u8,
+    /// What the header of the first fragment says.
+    first: Service,
     /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through
     /// these.
     maps: Box<Maps>,
@@ -45,7 +48,16 @@ const CONFLICT: u8 = 1 << 0b00 | 1 << 0b11;
 
 impl<B> Partial<B> {
     pub(super) fn new() -> Self {
-        Self { buf: None, end: None, reach: 0, filled: 0, fragments: 0, marks: 0, maps: Box::default() }
+        Self {
+            buf: None,
+            end: None,
+            reach: 0,
+            filled: 0,
+            fragments: 0,
+            marks: 0,
+            first: Service::default(),
+            maps: Box::default(),
+        }
     }
 
     /// A new datagram. Clearing what the last one left costs no more than that did.
@@ -57,10 +69,19 @@ impl<B> Partial<B> {
         self.maps.starts.clear();
     }
 
-    /// A fragment, be it a duplicate, had this mark: 0 to 3.
+    /// A fragment at this offset, be it a duplicate, came with this.
     #[inline]
-    pub(super) fn mark(&mut self, ecn: u8) {
-        self.marks |= 1 << (ecn & 3);
+    pub(super) fn mark(&mut self, offset: usize, service: Service) {
+        self.marks |= 1 << (service.tos & 3);
+        if offset == 0 {
+            self.first = service;
+        }
+    }
+
+    /// What the whole datagram is given out with.
+    pub(super) fn service(&self) -> Service {
+        let met = if self.marks & 1 << 0b11 != 0 { 0b11 } else { 0 };
+        Service { tos: self.first.tos | met, ..self.first }
     }
 
     /// Whether fragments had marks that exclude each other.

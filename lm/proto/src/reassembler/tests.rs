@@ -66,7 +66,7 @@ impl Bench {
 
     /// A fragment without a mark of congestion.
     fn insert(&mut self, now: u64, key: Key, offset: u32, more: bool, data: &[u8]) -> Seen {
-        self.insert_marked(now, key, Fragment { offset, more, ecn: 0, data })
+        self.insert_marked(now, key, Fragment { offset, more, service: Service::default(), data })
     }
 
     fn insert_marked(&mut self, now: u64, key: Key, fragment: Fragment<'_>) -> Seen {
@@ -341,7 +341,7 @@ fn without_buffers_nothing_is_kept() {
     assert_eq!(b.insert(0, key(2), 8, false, &[0; 8]), Seen::Dropped(Reason::NoBuffer));
     assert_eq!(b.insert(SECOND, key(2), 8, false, &[0; 8]), Seen::Pending, "forgotten with time");
     let (mut r, mut store) = (Reassembler::new(Limits::default()), Small(0));
-    let fragment = Fragment { offset: 0, more: true, ecn: 0, data: &[0; 8] };
+    let fragment = Fragment { offset: 0, more: true, service: Service::default(), data: &[0; 8] };
     let outcome = r.insert(0, key(1), fragment, &mut store);
     assert!(matches!(outcome, Outcome::Dropped(Reason::NoBuffer)) && r.is_empty() && store.0 == 0);
 }

@@ -2,7 +2,8 @@
 
 use super::{Bench, Seen, key};
 use crate::counters::Reason;
-use crate::reassembler::Fragment;
+use crate::reassembler::{Fragment, Limits, Outcome, Reassembler, Store};
+use crate::service::Service;
 
 const DATA: [u8; 24] = [7; 24];
 
@@ -11,13 +12,21 @@ fn outcome(marks: [u8; 3], again: Option<u8>) -> Seen {
     let mut b = Bench::new(2, 2);
     let mut last = Seen::Duplicate;
     for (i, ecn) in marks.into_iter().enumerate() {
-        let fragment = Fragment { offset: 8 * i as u32, more: i < 2, ecn, data: &DATA[..8] };
+        let fragment = Fragment {
+            offset: 8 * i as u32,
+            more: i < 2,
+            service: Service { tos: ecn, ttl: 9 },
+            data: &DATA[..8],
+        };
         last = b.insert_marked(0, key(1), fragment);
         if i < 2 {
             assert_eq!(last, Seen::Pending);
         }
         if let Some(ecn) = again.filter(|_| i == 0) {
-            assert_eq!(b.insert_marked(0, key(1), Fragment { ecn, ..fragment }), Seen::Duplicate);
+            assert_eq!(
+                b.insert_marked(0, key(1), Fragment { service: Service { tos: ecn, ttl: 9 }, ..fragment }),
+                Seen::Duplicate
+            );
         }
     }
     assert!(b.r.is_empty(), "no entry is left");
@@ -56,4 +65,37 @@ fn the_mark_of_a_duplicate_counts() {
 fn other_bits_than_the_two_are_no_mark() {
     assert_eq!(outcome([0b100, 0b1000, 0b1111_1100], None), Seen::Whole(DATA.to_vec(), 3));
     assert_eq!(outcome([0b100, 0b111, 0], None), Seen::Dropped(Reason::Ecn));
+}
+
+struct Heap;
+impl Store for Heap {
+    type Buf = Vec<u8>;
+    fn take(&mut self) -> Option<Vec<u8>> {
+        Some(vec![0; 1 << 16])
+    }
+}
+
+/// What the first fragment's header says goes with the datagram, whatever the order, and congestion that any of
+/// them met.
+#[test]
+fn a_datagram_comes_with_its_first_header_and_with_all_marks() {
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        for (marks, whole) in [
+            ([0xb8, 3, 3], None),
+            ([0xb9, 2, 1], Some(0xb9)),
+            ([0xb9, 3, 1], Some(0xbb)),
+            ([0, 0, 0], Some(0)),
+        ] {
+            let mut table = Reassembler::new(Limits::default());
+            let mut last = None;
+            for i in order {
+                let service = Service { tos: marks[i], ttl: 60 + i as u8 };
+                let fragment = Fragment { offset: 8 * i as u32, more: i < 2, service, data: &DATA[..8] };
+                if let Outcome::Whole(a) = table.insert(0, key(1), fragment, &mut Heap) {
+                    last = Some(a.service);
+                }
+            }
+            assert_eq!(last, whole.map(|tos| Service { tos, ttl: 60 }), "{order:?} {marks:?}");
+        }
+    }
 }

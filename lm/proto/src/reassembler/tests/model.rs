@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{Bench, SECOND, Seen, byte, cases, key_of};
 use crate::counters::Reason;
 use crate::reassembler::{Fragment, Key, Limits, refused};
+use crate::service::Service;
 
 struct Datagram {
     key: Key,
@@ -174,7 +175,7 @@ impl Model {
     }
 
     fn insert(&mut self, now: u64, key: Key, fragment: &Fragment<'_>) -> Seen {
-        let Fragment { more, ecn, data, .. } = *fragment;
+        let Fragment { more, service: Service { tos: ecn, .. }, data, .. } = *fragment;
         let offset = fragment.offset as usize;
         if data.is_empty() {
             return Seen::Dropped(Reason::Empty);
@@ -288,7 +289,7 @@ proptest! {
             for _ in 0..s.singles {
                 id += 1;
                 let key = Key { id, ..s.key };
-                let fragment = Fragment { offset: 0, more: false, ecn: 0, data: &[1] };
+                let fragment = Fragment { offset: 0, more: false, service: Service::default(), data: &[1] };
                 prop_assert_eq!(bench.insert_marked(now, key, fragment), model.insert(now, key, &fragment));
                 if model.lost.len() == most {
                     prop_assert_eq!(bench.expire(now), model.expire(now));
@@ -305,7 +306,7 @@ proptest! {
             }
             let offset = s.unit * 8 + u32::from(s.len == 7);
             let data: Vec<u8> = (0..s.len).map(|i| byte(s.key.id, offset as usize + i, s.version)).collect();
-            let fragment = Fragment { offset, more: s.more, ecn: s.ecn, data: &data };
+            let fragment = Fragment { offset, more: s.more, service: Service { tos: s.ecn, ttl: 9 }, data: &data };
             prop_assert_eq!(bench.insert_marked(now, s.key, fragment), model.insert(now, s.key, &fragment));
             prop_assert_eq!(bench.r.len(), model.datagrams.len());
             prop_assert_eq!(bench.pool.out, model.datagrams.iter().filter(|d| !d.tombstone).count());

@@ -1,0 +1,47 @@
+//! Sockets of net_memif's that a run has left behind which was killed. A server cannot take such a name again
+//! before somebody has removed it.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+/// Removes a socket on which nobody listens. Returns whether it did. What is no socket stays, and so does one
+/// of which that is not known.
+pub(crate) fn remove(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    is_socket && !is_heard(path) && fs::remove_file(path).is_ok()
+}
+
+/// Whether somebody may be listening.
+fn is_heard(path: &Path) -> bool {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let asked = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(path)?));
+    asked != Err(Errno::CONNREFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_nobody_hears_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [dead, file, none] = ["dead", "file", "none"].map(|name| dir.path().join(name));
+        drop(UnixListener::bind(&dead).expect("a socket"));
+        fs::write(&file, "x").expect("a file");
+        assert!(remove(&dead) && !dead.exists());
+        assert!(!remove(&file) && file.exists());
+        assert!(!remove(&none));
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let socket = socket.expect("a socket");
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&dead).expect("a name")).expect("bound");
+        rustix::net::listen(&socket, 1).expect("listening");
+        assert!(!remove(&dead) && dead.exists(), "somebody listens");
+    }
+}
