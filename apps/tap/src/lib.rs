@@ -4,8 +4,8 @@
 //!
 //! - [`tap`]: a [`Tap`] is opened or attached to, frames are read from it and written to it;
 //! - [`interface`]: an interface's MAC address, MTU, flags and IPv6 MTU;
-//! - [`routes`]: the interface's routes are kept right, as the kernel tells of them; [`netlink`]: how;
-//! - [`request`]: the structures that are given to ioctl(2).
+//! - [`routes`]: the interface's routes are kept right, as the kernel tells of them; `netlink`: how;
+//! - `request`: the structures that are given to ioctl(2).
 //!
 //! `unsafe` is in system calls alone: ioctl(2), with structures of the layout that netdevice(7) and the kernel's
 //! `if_tun.h` name, and a socket of netlink(7).

@@ -376,7 +376,7 @@ impl<F> PoolMemory<'_, F> {
 
 impl<F: FnMut(Message)> PoolMemory<'_, F> {
     /// Gives a message out, with what it came with.
-    #[inline(always)]
+    #[inline]
     fn give(&mut self, message: Message) {
         (self.deliver)(message.came(self.strangers.frames.len(), self.service.take()));
     }

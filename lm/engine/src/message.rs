@@ -36,7 +36,7 @@ impl Message {
     }
 
     /// The same, behind so many frames that are not LM's, and with this in its header.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn came(self, behind: usize, service: Option<Service>) -> Self {
         Self { behind, service, ..self }
     }
