@@ -120,18 +120,21 @@ fuzz: ## The fuzz harness for FUZZ_SECONDS seconds
 model: ## Admission control under the model checker, and clusters in virtual time: bounds, states and a table are printed
 	$(CARGO) test --release --locked -p ac --test model --test cluster -- --nocapture --test-threads 2
 
-bench: build hugepages ## Admission control's calls and round trips; good and hostile frames; sums; the receive path, variants interleaved, to target/bench/receive.json
+bench: build hugepages ## Admission control's calls and round trips; good and hostile frames; sums; the receive path, variants interleaved, to target/bench/receive.json; instructions of a poll; round trips with their marks
 	$(CARGO) run --release --locked -p lm-bench --bin control
 	@tests/scripts/grant-rtt.py
 	$(CARGO) run --release --locked -p lm-bench --bin hostile
 	$(CARGO) run --release --locked -p lm-bench --bin sums
 	$(CARGO) run --release --locked -p lm-bench --bin receive
+	@tests/scripts/polls.sh
+	@tests/scripts/musts.sh
 
 bench-short: build hugepages
 	$(CARGO) run --release --locked -p lm-bench --bin control -- --rounds 500
 	$(CARGO) run --release --locked -p lm-bench --bin hostile -- --rounds 3 --mtu 1500
 	$(CARGO) run --release --locked -p lm-bench --bin sums -- --rounds 20
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
+	@tests/scripts/musts.sh --short
 
 measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost

@@ -205,6 +205,11 @@ impl Engine {
     /// The end of a poll that found `taken` frames.
     #[inline]
     pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
+        if taken == 0 && self.read.1 < UNTIMED && self.matcher.is_idle() {
+            // Time may pass in larger steps.
+            self.read.1 += 1;
+            return;
+        }
         self.read = match self.read {
             (time, looks) if looks < UNTIMED && self.matcher.is_fresh() => (time, looks + 1),
             _ => (self.clock.now(), 0),

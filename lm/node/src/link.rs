@@ -62,8 +62,10 @@ pub struct Outlet {
     ours: Flow,
     /// Whether the link has been seen up since the port's start.
     up: Arc<AtomicBool>,
-    /// The last route that was found: for which address, to which MAC address, and when.
+    /// The last route that was found: for which address, to which MAC address, and until when that holds.
     route: Option<(u32, Mac, Instant)>,
+    /// When it was asked last whether neighbours are to be asked.
+    asked: Option<Instant>,
     /// Admission control. `None`: it is off.
     pub admission: Option<Box<Admission>>,
     /// Whether admission control was asked for leave since [`Link::ends`] last looked.
@@ -277,7 +279,7 @@ impl Outlet {
         admission: Option<Box<Admission>>,
         pace: Pace,
     ) -> Self {
-        Self { sender, resolver, ours, up, route: None, admission, asking: false, pace }
+        Self { sender, resolver, ours, up, route: None, asked: None, admission, asking: false, pace }
     }
 
     /// Gives admission control its turn: control messages go out, and landing queues change their layout.
@@ -428,9 +430,7 @@ impl Outlet {
     /// address is being asked for.
     fn address(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let src_mac = self.resolver.mac();
-        let fresh = |&(address, _, found): &(u32, Mac, Instant)| {
-            address == flow.dst && now.saturating_duration_since(found) < FRESH
-        };
+        let fresh = |&(address, _, until): &(u32, Mac, Instant)| address == flow.dst && now < until;
         if let Some((_, dst_mac, _)) = self.route.filter(fresh) {
             return Some(Ends { src_mac, dst_mac, flow });
         }
@@ -441,7 +441,7 @@ impl Outlet {
         let ask = |frame: &[u8; 60]| send_question(sender, frame);
         match self.resolver.route(flow.dst, now, ask) {
             Route::To(dst_mac) => {
-                self.route = Some((flow.dst, dst_mac, now));
+                self.route = Some((flow.dst, dst_mac, now + FRESH));
                 Some(Ends { src_mac, dst_mac, flow })
             }
             Route::Wait => None,
@@ -457,7 +457,9 @@ impl Outlet {
     /// Asks the neighbours that it is time to ask.
     #[inline]
     fn ask_neighbours(&mut self, now: Instant) {
-        if self.is_up() {
+        // Nothing is due that was not due at the same moment.
+        if self.asked != Some(now) && self.is_up() {
+            self.asked = Some(now);
             let sender = &mut self.sender;
             self.resolver.poll(now, |frame| send_question(sender, frame));
         }

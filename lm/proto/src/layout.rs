@@ -165,6 +165,18 @@ impl Layout {
     #[inline]
     pub fn of_udp(geometry: Geometry, udp_len: usize) -> Self {
         let stride = geometry.stride();
+        if udp_len + TAG <= stride - HEADERS {
+            // One frame, and without a division.
+            let (udp, all) = (udp_len as u32, (udp_len + TAG) as u32);
+            return Self {
+                geometry,
+                udp_len: udp,
+                ip_len: all,
+                landed_len: all,
+                fragments: 1,
+                tag: Some(udp),
+            };
+        }
         let rest = udp_len % stride;
         let up = if rest == 0 { udp_len } else { udp_len - rest + stride };
         let tag = if geometry.in_guard(rest + TAG) { up } else { udp_len };

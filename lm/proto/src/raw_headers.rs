@@ -47,6 +47,12 @@ impl RawHeaders {
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4) && b & MASK == (PROTO_UDP as u64) << 40
     }
 
+    /// Whether they say that there is more to come.
+    #[inline]
+    pub fn have_more(self) -> bool {
+        self.0[1] & (wire16(MORE) << 16) != 0
+    }
+
     /// Whether they may be those of IPv4 without options.
     #[inline]
     pub fn are_plain(self) -> bool {

@@ -144,7 +144,9 @@ impl Landing {
             }
             found += 1;
         }
-        if waiting.is_empty() {
+        if !waiting.is_empty() {
+            link.outlet.sender.flush();
+        } else {
             found += link.receive(self.burst, now, |mut message, outlet| {
                 if message.flow() != theirs {
                     return;
@@ -160,7 +162,6 @@ impl Landing {
                 }
             });
         }
-        link.outlet.sender.flush();
         found
     }
 

@@ -28,6 +28,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.fresh
     }
 
+    /// Nothing has come since the last look, and nothing waits for time to pass.
+    #[inline(always)]
+    pub fn is_idle(&self) -> bool {
+        !self.fresh && self.snapshot.is_none() && self.log.is_empty() && self.reassembler.is_empty()
+    }
+
     /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never
     /// falls.
     #[inline]
