@@ -2,21 +2,23 @@
 
     musts.py [--runs N] [--short]
 
-Each transport has processes of its own and they take turns, so a ratio's two figures are of the same minute. A run's
-ratio is that of the medians of its blocks; the best of three runs counts, as the host takes time away. What it took of
-each run (steal) is printed beside. Missing a mark fails nothing: `docs/results.md` has the causes.
+Each transport has processes of its own and they take turns. A ratio is that of two medians of the same turn, which are
+seconds apart, since such machines have quick and slow minutes; a run's is the median of its turns; and the best of
+three runs counts, as the host takes time away. What it took of each run (steal) is printed beside. Missing a mark fails
+nothing: `docs/results.md` has the causes.
 """
 
 import argparse
 import pathlib
 import sys
 import tempfile
+import time
 
 import netpipe
 from testpmd import Failed
 
 OPTIONS = ("--checksum=full", "--require=headers,checksum", "--test=ping-pong,ping-pong-anew", "--time=60", "--blocks=3")
-TURNS = 3
+TURNS = 5
 
 
 def rows():
@@ -38,18 +40,28 @@ def cpu():
 
 
 def measured(where, short):
-    """One run, and the share of the time that the host took, %."""
+    """The turns of one run, each with its transports' results, and the share of the time that the host took, %."""
     before = cpu()
-    sizes = sorted({size for _, _, size, _, _ in rows()})
-    results = netpipe.in_turn(where, netpipe.PORTED, *OPTIONS, f"--sizes={','.join(map(str, sizes))}",
-                              rounds=1 if short else TURNS, seconds=300)
+    sizes = f"--sizes={','.join(map(str, sorted({size for _, _, size, _, _ in rows()})))}"
+    turns = []
+    for turn in range(1 if short else TURNS):
+        found = {}
+        for name in netpipe.PORTED:
+            found[name], _ = netpipe.run(pathlib.Path(where) / f"{turn}-{name}", (name,), *OPTIONS, sizes, seconds=300)
+            time.sleep(netpipe.APART)
+        turns.append(found)
     after = cpu()
-    return results, 100 * (after[1] - before[1]) / max(after[0] - before[0], 1)
+    return turns, 100 * (after[1] - before[1]) / max(after[0] - before[0], 1)
 
 
-def ratio(results, one, other, size, anew):
-    a, b = results.median(one, size, anew), results.median(other, size, anew)
-    return a / b if a and b else None
+def over_turns(turns, one, other, size, figure, anew=False):
+    """The median over the turns of what `figure` makes of two transports' medians, ns."""
+    pairs = ((turn[one].median(one, size, anew), turn[other].median(other, size, anew)) for turn in turns)
+    return netpipe.median([figure(a, b) for a, b in pairs if a and b])
+
+
+def ratio(turns, one, other, size, anew):
+    return over_turns(turns, one, other, size, lambda a, b: a / b, anew)
 
 
 def best(values, least):
@@ -57,8 +69,8 @@ def best(values, least):
     return (max if least else min)(values) if values else None
 
 
-def show(value, unit=""):
-    return "-" if value is None else f"{value:.2f}{unit}"
+def show(value):
+    return "-" if value is None else f"{value:.2f}"
 
 
 def main():
@@ -86,7 +98,7 @@ def main():
         print(f"{f'{one} ÷ {other}':<28} {size:>6} {show(value):>6} {'≥' if least else '≤'} {mark:<5} "
               f"{'met' if met else 'MISSED':<7} {show(anew):>22}")
     for size in (64, 1024):
-        less = [(a - b) / 1000 for r, _ in runs if (a := r.median("lm", size)) and (b := r.median("bare", size))]
+        less = [over_turns(turns, "lm", "bare", size, lambda a, b: (a - b) / 1000) for turns, _ in runs]
         print(f"{'lm − bare, µs':<28} {size:>6} {show(best(less, False)):>6}")
     return 0
 

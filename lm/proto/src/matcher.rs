@@ -49,6 +49,7 @@ mod repair;
 mod said;
 mod scratch;
 mod shed;
+mod single;
 mod standalone;
 mod stream;
 

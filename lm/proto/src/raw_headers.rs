@@ -53,6 +53,22 @@ impl RawHeaders {
         self.0[1] & (wire16(MORE) << 16) != 0
     }
 
+    /// Bytes of packet by headers that [look like a first fragment's](Self::look_first), if they are a good
+    /// header of a packet that is no fragment.
+    #[inline]
+    pub fn whole(self) -> Option<usize> {
+        let total = ((self.0[0] >> 48) as u16).swap_bytes();
+        (!self.have_more() && self.is_summed()).then_some(total.into())
+    }
+
+    /// Whether the header's checksum is good.
+    #[inline]
+    fn is_summed(self) -> bool {
+        let [a, b, c] = self.0;
+        let low = |word: u64| word & 0xffff_ffff;
+        checksum::is_all_ones((a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32))
+    }
+
     /// Whether they may be those of IPv4 without options.
     #[inline]
     pub fn are_plain(self) -> bool {
@@ -80,12 +96,10 @@ impl RawHeaders {
     /// bytes of packet, with more to come or without.
     #[inline]
     pub fn are_first(self, total: usize, more: bool) -> bool {
-        let [a, b, c] = self.0;
-        let low = |word: u64| word & 0xffff_ffff;
-        let sum = (a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32);
+        let [a, b, _] = self.0;
         a >> 48 == wire16(total as u16)
             && (b >> 16) & 0xffff == if more { wire16(MORE) } else { 0 }
-            && checksum::is_all_ones(sum)
+            && self.is_summed()
     }
 
     /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other`
@@ -193,6 +207,11 @@ mod tests {
                 let first = kind == TYPE_IPV4 && ip.header_len == 20 && ip.protocol == PROTO_UDP && ip.offset == 0;
                 prop_assert_eq!(w.look_first(), first);
                 prop_assert_eq!((w.src(), w.dst(), w.id()), (ip.src, ip.dst, ip.id));
+            }
+            if w.look_first() {
+                // The parser asks for no more than that the packet fits.
+                let whole = parsed.ok().filter(|ip| ip.is_whole()).map(|ip| usize::from(ip.payload_len) + IPV4);
+                prop_assert!(w.whole() == whole || w.whole().is_some_and(|n| n < IPV4 || n > 1500));
             }
             prop_assert!(!(w.look_first() && w.are_first(1500, false)) || parsed.is_ok_and(|ip| ip.is_whole() && ip.payload_len == 1480));
             if w.look_first() && w.are_first(1500, true) {

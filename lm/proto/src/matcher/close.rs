@@ -33,20 +33,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return true;
         }
         if !headers.have_more() {
-            return self.close_single(head, memory);
+            return self.close_single(headers, head, memory);
         }
         self.close_any(headers, head, memory)
-    }
-
-    /// [`Self::close`] for headers without more to come: of a first fragment that closes nothing, but maybe is a
-    /// datagram of its own, in the one frame of its run.
-    #[inline]
-    fn close_single<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
-        let alone = self.run_len() == 1;
-        if alone {
-            self.examine(head, memory);
-        }
-        alone
     }
 
     /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag

@@ -244,7 +244,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The datagram all of whose headers were seen, in one frame unless the caller knows better, and what the
     /// policy takes as proof of it; `None`: not one that is taken here. `payload` is its UDP header, and what
     /// is behind that in the IP payload, tag and all.
-    fn check_udp(&self, key: &Key, payload: Option<(Udp, &[u8])>) -> Result<Option<Whole>, Reason> {
+    pub(super) fn check_udp(
+        &self,
+        key: &Key,
+        payload: Option<(Udp, &[u8])>,
+    ) -> Result<Option<Whole>, Reason> {
         let (udp, behind) = payload.ok_or(Reason::BadUdpLength)?;
         let len = usize::from(udp.len);
         let Some(data) = len.checked_sub(wire::UDP).and_then(|len| behind.get(..len)) else {
