@@ -144,9 +144,7 @@ impl Landing {
             }
             found += 1;
         }
-        if !waiting.is_empty() {
-            link.outlet.sender.flush();
-        } else {
+        if waiting.is_empty() {
             found += link.receive(self.burst, now, |mut message, outlet| {
                 if message.flow() != theirs {
                     return;
@@ -161,6 +159,8 @@ impl Landing {
                     waiting.push_back(message);
                 }
             });
+        } else {
+            link.outlet.sender.flush();
         }
         found
     }
