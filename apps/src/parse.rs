@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use lm_engine::Receiver;
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
 use lm_proto::policy::Require;
@@ -92,12 +93,27 @@ pub(crate) fn require_text(set: Require) -> String {
         .join(",")
 }
 
-/// `overlapping` or `separate`.
-pub(crate) fn layout(text: &str) -> Result<SlotLayout, String> {
+/// How slots are laid; `None`: by what arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slots(pub(crate) Option<SlotLayout>);
+
+impl Slots {
+    /// Has a receiver lay its slots so.
+    pub(crate) fn lay(self, receiver: &mut Receiver) {
+        match self.0 {
+            Some(layout) => receiver.set_layout(layout),
+            None => receiver.set_auto(),
+        }
+    }
+}
+
+/// `auto`, `overlapping` or `separate`.
+pub(crate) fn slots(text: &str) -> Result<Slots, String> {
     match text {
-        "overlapping" => Ok(SlotLayout::Overlapping),
-        "separate" => Ok(SlotLayout::Separate),
-        _ => Err("give overlapping or separate".to_owned()),
+        "auto" => Ok(Slots(None)),
+        "overlapping" => Ok(Slots(Some(SlotLayout::Overlapping))),
+        "separate" => Ok(Slots(Some(SlotLayout::Separate))),
+        _ => Err("give auto, overlapping or separate".to_owned()),
     }
 }
 
@@ -195,7 +211,8 @@ mod tests {
         let set = require("checksum,tags").expect("a set");
         assert_eq!((set.headers, set.checksum, set.tags), (false, true, true));
         assert_eq!(require_text(set), "checksum,tags");
-        assert_eq!(layout("separate"), Ok(SlotLayout::Separate));
+        assert_eq!(slots("separate"), Ok(Slots(Some(SlotLayout::Separate))));
+        assert_eq!(slots("auto"), Ok(Slots(None)));
         assert_eq!(checksum("zero"), Ok(ChecksumMode::Zero));
         assert_eq!(relaxed_ordering("assume-off"), Ok(RelaxedOrdering::AssumeOff));
         assert_eq!(endpoint(0xc612_0001, 9), "198.18.0.1:9");
@@ -247,7 +264,7 @@ mod tests {
         }
         assert!(require("").expect_err("empty").contains("headers, checksum, tags"));
         assert!(require("header").expect_err("a typing error").contains("\"header\""));
-        assert!(layout("both").is_err() && checksum("none").is_err());
+        assert!(slots("both").is_err() && checksum("none").is_err());
         assert!(relaxed_ordering("off").expect_err("not a word").contains("assume-off"));
     }
 }

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lm_landing::SlotLayout;
 use lm_node::config::{AdmissionConfig, Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
 use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 use rte::port::PortId;
 
-use crate::parse::{self, Addresses, Peer, RelaxedOrdering, UdpPorts};
+use crate::parse::{self, Addresses, Peer, RelaxedOrdering, Slots, UdpPorts};
 use crate::{ac_policy, ac_state, key_file};
 use lm_node::receive_mode::{Idler, RxMode};
 
@@ -92,9 +91,10 @@ pub(crate) struct PortOptions {
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) reassembly: u16,
-    /// How frames land: overlapping or separate [default: overlapping where the device allows it]
-    #[arg(long, value_name = "LAYOUT", value_parser = parse::layout)]
-    pub(crate) slots: Option<SlotLayout>,
+    /// How frames land: overlapping, separate, or auto: separate, and overlapping while a run of datagrams, a
+    /// grant or steering says that LM alone sends
+    #[arg(long, value_name = "LAYOUT", value_parser = parse::slots, default_value = "auto")]
+    pub(crate) slots: Slots,
     /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off.
     /// Where it is on, payloads are then damaged without a word
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
@@ -159,7 +159,7 @@ impl PortOptions {
         config.checksum = self.checksum;
         config.require = self.require;
         config.reassembly = self.reassembly;
-        config.layout = self.slots;
+        config.layout = self.slots.0;
         config.assume_ordered = self.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff;
         config.landing_macs.clone_from(&self.landing_mac);
         config.admission = self.ac.map(|policy| AdmissionConfig {

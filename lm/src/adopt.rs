@@ -37,6 +37,8 @@ pub struct Landing {
     pool: LandingPool,
     traits: Traits,
     receiver: ReceiverConfig,
+    /// Slots are laid by what arrives.
+    auto: bool,
 }
 
 impl Landing {
@@ -61,6 +63,8 @@ impl Landing {
             rxd: config.node.rxd,
             mtu: config.node.mtu,
             region: config.node.region,
+            layout: config.node.layout,
+            auto: config.node.layout.is_none(),
             max_region: PortSetup::default().max_region.max(config.node.region),
             ..PortSetup::default()
         };
@@ -70,7 +74,8 @@ impl Landing {
         let limits = Limits { datagrams: config.node.reassembly.into(), ..Limits::default() };
         let require = config.node.require;
         let receiver = ReceiverConfig { geometry, require, limits, ..ReceiverConfig::default() };
-        Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver })
+        let auto = config.node.layout.is_none();
+        Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver, auto })
     }
 
     /// The mempool to give to `rte_eth_rx_queue_setup`. It lives as long as this value, and then as long as
@@ -112,10 +117,13 @@ impl Landing {
     #[allow(unsafe_code)]
     pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
         self.check_timestamps(queue)?;
-        let (eal, receiver) = (self.eal.clone(), self.receiver.clone());
+        let (eal, receiver, auto) = (self.eal.clone(), self.receiver.clone(), self.auto);
         // SAFETY: the caller's promise.
         let queue = unsafe { self.into_queue(queue) };
-        let receiver = Receiver::new(eal.as_rte(), queue, &receiver).map_err(AdoptError::Receiver)?;
+        let mut receiver = Receiver::new(eal.as_rte(), queue, &receiver).map_err(AdoptError::Receiver)?;
+        if auto {
+            receiver.set_auto();
+        }
         Ok(AdoptedQueue { receiver })
     }
 }

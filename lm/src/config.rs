@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ac::{Key, Policy};
+use lm_landing::SlotLayout;
 use lm_node::config::AdmissionConfig;
 use lm_node::{Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
@@ -110,6 +111,14 @@ impl Config {
     #[must_use]
     pub fn reassembly(mut self, datagrams: u16) -> Self {
         self.node.reassembly = datagrams;
+        self
+    }
+
+    /// How slots are laid, whatever arrives. Default: separate, and overlapping while a run of datagrams says
+    /// that LM alone sends. With admission control, grants decide unless slots are to stay separate.
+    #[must_use]
+    pub fn slots(mut self, layout: SlotLayout) -> Self {
+        self.node.layout = Some(layout);
         self
     }
 

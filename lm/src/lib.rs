@@ -75,6 +75,7 @@ pub use adopted_port::{AdoptedPort, NotReady};
 pub use config::Config;
 pub use eal::Eal;
 pub use lm_engine::{Message, SendBuffer};
+pub use lm_landing::SlotLayout;
 pub use lm_node::tally::Tally;
 pub use lm_proto::alf::ChecksumMode;
 pub use lm_proto::counters::{Counters, Reason};

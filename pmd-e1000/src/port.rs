@@ -129,7 +129,7 @@ impl LandingPort {
             None
         };
         let setup = PortSetup { region, ..setup };
-        let layout = choose(&traits, setup.layout);
+        let layout = choose(&traits, setup.first_layout());
         let proofs = Arc::new(Proofs::new(macs));
         let mut this = Self {
             port,

@@ -64,6 +64,9 @@ fn datagrams(t: &Tally) {
     if c.duplicates + c.bounced > 0 {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
     }
+    if c.to_overlapping + c.to_separate > 0 {
+        say!("  LM-RX-to-overlapping: {:<7} to-separate: {}", c.to_overlapping, c.to_separate);
+    }
     if t.ordinary > 0 {
         say!("  LM-RX-ordinary:  {:<12} frames of queue 0, not exchanged: {}", t.ordinary, t.ordinary_lost);
     }

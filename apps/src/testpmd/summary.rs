@@ -35,6 +35,9 @@ struct Summary {
     ordinary_lost: u64,
     duplicates: u64,
     bounced: u64,
+    /// How often slots were laid anew by what had arrived.
+    to_overlapping: u64,
+    to_separate: u64,
     dropped: BTreeMap<&'static str, u64>,
     /// mbufs available in the landing pools before the start and after the stop.
     pool_before: u64,
@@ -108,6 +111,8 @@ impl Summary {
             ordinary_lost: all.ordinary_lost,
             duplicates: c.duplicates,
             bounced: c.bounced,
+            to_overlapping: c.to_overlapping,
+            to_separate: c.to_separate,
             dropped: c.drops().collect(),
             pool_before: ports.iter().map(|port| u64::from(port.pool_before)).sum(),
             pool_after: ports.iter().map(|port| u64::from(port.pool_after)).sum(),

@@ -251,6 +251,25 @@ impl Engine {
         self.matcher.set_require(require);
     }
 
+    /// Slots are laid by what arrives from now on; they are laid so now.
+    pub(crate) fn set_auto(&mut self, laid: Option<SlotLayout>) {
+        self.matcher.set_auto(laid.map(slot_of));
+    }
+
+    /// How slots are to be laid, if that is to change now.
+    #[inline(always)]
+    pub(crate) fn next_layout(&mut self) -> Option<SlotLayout> {
+        self.matcher.next_layout().map(|slot| match slot {
+            Slot::Overlapping => SlotLayout::Overlapping,
+            Slot::Separate | Slot::Damaged => SlotLayout::Separate,
+        })
+    }
+
+    /// Whether slots are laid by what arrives.
+    pub fn is_auto(&self) -> bool {
+        self.matcher.is_auto()
+    }
+
     /// Frames that wait for the rest of their datagrams.
     pub fn waiting(&self) -> usize {
         self.matcher.pending()
@@ -264,6 +283,13 @@ impl Engine {
     /// Buffers for copies that nobody has.
     pub fn copies_available(&self) -> usize {
         self.copies.available()
+    }
+}
+
+fn slot_of(layout: SlotLayout) -> Slot {
+    match layout {
+        SlotLayout::Overlapping => Slot::Overlapping,
+        SlotLayout::Separate => Slot::Separate,
     }
 }
 
@@ -292,8 +318,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     fn take(&mut self, pool: &LandingPool, landed: Landed) {
         let slot = match landed.layout {
             _ if landed.damaged => Slot::Damaged,
-            SlotLayout::Overlapping => Slot::Overlapping,
-            SlotLayout::Separate => Slot::Separate,
+            layout => slot_of(layout),
         };
         let engine = &mut *self.engine;
         if landed.bounce != 0 {

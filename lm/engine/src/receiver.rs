@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr;
 
-use lm_landing::device::Traits;
+use lm_landing::device::{Allowed, Traits};
 use lm_landing::queue::{feed, set_layout};
 use lm_landing::{LandingPool, LandingQueue, SlotLayout};
 use rte::{Eal, Mbuf};
@@ -46,12 +46,24 @@ impl Receiver {
         let engine = &mut self.engine;
         let n = queue.poll(burst, &mut MatcherFeed { engine, deliver: &mut deliver });
         engine.look(n, queue.pool(), &mut deliver);
+        if let Some(layout) = engine.next_layout() {
+            queue.set_layout(layout);
+        }
         n
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of
-    /// frames to take effect.
+    /// Has the layout of slots follow what arrives ([`lm_proto::auto_layout`]), if the device allows both.
+    /// It begins with what is laid now.
+    pub fn set_auto(&mut self) {
+        if let Some(queue) = &self.queue {
+            self.engine.set_auto(followed(&queue.traits(), queue.pool()));
+        }
+    }
+
+    /// Lays the slots that are posted from now on so, if the device allows it, whatever arrives; it takes a
+    /// ring length of frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        self.engine.set_auto(None);
         if let Some(queue) = &mut self.queue {
             queue.set_layout(layout);
         }
@@ -85,6 +97,11 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// How the slots of a pool are laid, if that may follow what arrives.
+fn followed(traits: &Traits, pool: &LandingPool) -> Option<SlotLayout> {
+    (traits.allowed == Allowed::Both).then(|| pool.layout())
 }
 
 /// What can be done with the engine of a [`Receiver`] or a [`AdoptedReceiver`], which does not leave it.
@@ -165,6 +182,14 @@ impl AdoptedReceiver {
         // SAFETY: the caller's promise.
         unsafe { feed(&mut self.pool, mbufs, &mut MatcherFeed { engine, deliver: &mut deliver }) };
         engine.look(mbufs.len(), &self.pool, &mut deliver);
+        if let Some(layout) = engine.next_layout() {
+            set_layout(&mut self.pool, &self.traits, layout);
+        }
+    }
+
+    /// Has the layout of slots follow what arrives, as [`Receiver::set_auto`] does.
+    pub fn set_auto(&mut self) {
+        self.engine.set_auto(followed(&self.traits, &self.pool));
     }
 
     /// The landing pool.
@@ -172,9 +197,10 @@ impl AdoptedReceiver {
         &self.pool
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it; it takes a ring length of
-    /// frames to take effect.
+    /// Lays the slots that are posted from now on so, if the device allows it, whatever arrives; it takes a
+    /// ring length of frames to take effect.
     pub fn set_layout(&mut self, layout: SlotLayout) {
+        self.engine.set_auto(None);
         set_layout(&mut self.pool, &self.traits, layout);
     }
 

@@ -45,7 +45,8 @@ pub struct PortConfig {
     pub only_to: Option<Mac>,
     /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,
-    /// How slots are laid. `None`: overlapping where the device allows it.
+    /// How slots are laid. `None`: by what arrives where the device allows both, so separate first, but
+    /// overlapping where frames are steered. With admission control, grants decide.
     pub layout: Option<SlotLayout>,
     /// Whether the user promises that PCIe relaxed ordering is off, where that cannot be proven.
     pub assume_ordered: bool,
@@ -114,9 +115,14 @@ impl PortConfig {
     }
 
     /// How slots are laid at the start. With admission control they are separate until somebody is admitted.
-    /// `None`: as the device allows.
+    /// `None`: as the device allows, or by what arrives.
     pub fn first_layout(&self) -> Option<SlotLayout> {
         self.layout.or(self.admission.as_ref().map(|_| SlotLayout::Separate))
+    }
+
+    /// Whether slots are laid by what arrives.
+    pub fn is_auto(&self) -> bool {
+        self.layout.is_none() && self.admission.is_none()
     }
 
     /// The pause between two lots of flush frames; none without admission control.

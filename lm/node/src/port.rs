@@ -80,6 +80,8 @@ impl NodePort {
             txd: config.txd.unwrap_or_default(),
             mtu: config.mtu,
             layout: config.first_layout(),
+            // What is steered comes from whoever knows the address: LM's nodes, to begin with.
+            auto: config.is_auto() && config.landing_macs.is_empty(),
             region: config.region,
             max_region: default.max_region.max(config.region),
             mirror: !config.no_mirror,
@@ -184,8 +186,9 @@ impl NodePort {
         let receiving = self.receiver_config(config);
         let receivers = landing.into_iter().map(|queue| {
             let mut receiver = Receiver::new(eal, queue, &receiving)?;
-            if let Some(layout) = config.first_layout() {
-                receiver.set_layout(layout);
+            match config.first_layout() {
+                Some(layout) => receiver.set_layout(layout),
+                None => receiver.set_auto(),
             }
             Ok(receiver)
         });

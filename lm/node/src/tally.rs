@@ -161,6 +161,8 @@ fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
     c.foreign = f(a.foreign, b.foreign);
     c.duplicates = f(a.duplicates, b.duplicates);
     c.bounced = f(a.bounced, b.bounced);
+    c.to_overlapping = f(a.to_overlapping, b.to_overlapping);
+    c.to_separate = f(a.to_separate, b.to_separate);
     for reason in Reason::ALL {
         c.drop_many(reason, f(a.dropped(reason), b.dropped(reason)));
     }

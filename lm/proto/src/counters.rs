@@ -136,6 +136,10 @@ pub struct Counters {
     pub duplicates: u64,
     /// Frames received in a bounce slot and copied into place.
     pub bounced: u64,
+    /// How often slots were laid overlapping by what had arrived ([`crate::auto_layout`]).
+    pub to_overlapping: u64,
+    /// And separate again.
+    pub to_separate: u64,
     dropped: [u64; Reason::COUNT],
 }
 

@@ -27,7 +27,8 @@
 //! [`policy`] says what counts as proof that a datagram is whole, and whose datagrams are taken. [`matcher`]
 //! finds whole datagrams among landed frames, in constant work per frame. [`reassembler`] is classic
 //! reassembly, for frames whose headers are all intact. [`mtu_check`] notices peers that cut their datagrams
-//! for another MTU. [`card`] is what a card says of each frame, and whether it is believed.
+//! for another MTU. [`card`] is what a card says of each frame, and whether it is believed. [`auto_layout`]
+//! decides whether slots overlap, where nobody else does.
 //!
 //! # Around the datagrams
 //!
@@ -36,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alf;
+pub mod auto_layout;
 pub mod card;
 pub mod carried;
 pub mod checksum;

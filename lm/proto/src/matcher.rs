@@ -28,13 +28,14 @@
 use crate::card::{Card, Words};
 use crate::counters::{Counters, Reason};
 use crate::frame::{FRONT, Frame, Frames, Head, Received, Slot, Slots};
-use crate::layout::Geometry;
+use crate::layout::{Geometry, TAG};
 use crate::mtu_check::MtuCheck;
 use crate::packet::{self, classify};
 use crate::policy::Require;
-use crate::reassembler::Reassembler;
+use crate::reassembler::{Key, Reassembler};
 use crate::slot_memory::SlotMemory;
 
+mod auto;
 mod close;
 mod config;
 mod deliver;
@@ -53,6 +54,7 @@ mod single;
 mod standalone;
 mod stream;
 
+use auto::Auto;
 pub use config::Config;
 use effort::Effort;
 use log::{Log, Moment};
@@ -101,6 +103,13 @@ pub struct Matcher<B, S> {
     effort: Effort,
     snapshot: Option<HeaderSnapshot>,
     card: Card,
+    /// How slots are to be laid, if this decides it.
+    auto: Option<Auto>,
+    /// The fragment that is being looked at completes what came last fragment first.
+    reverse: bool,
+    /// What stands behind the IP packet of the newest last fragment in a separate slot: the largest datagrams
+    /// have their tag there, and the reassembler has nothing of it.
+    trailer: Option<(Key, [u8; TAG])>,
     /// Nanoseconds in which somebody looked.
     now: u64,
     /// The caller's clock at the last look.
@@ -156,6 +165,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             effort: Effort::new(config.geometry, config.require),
             snapshot: None,
             card: Card::new(config.words),
+            auto: None,
+            reverse: false,
+            trailer: None,
             now: 0,
             clock: 0,
             counters: Counters::default(),
@@ -437,6 +449,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if let Some(head) = intact.filter(|_| self.log.has_run()) {
             self.examine(head, memory);
         }
+        self.judge_run(true, memory);
+        self.gather_crossing(memory);
         self.log.begin_run(self.log.len(), self.moment());
         self.below = NOWHERE;
     }

@@ -217,6 +217,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         !self.is_empty() && self.entries.find(key, self.entries.hash(key)).is_some()
     }
 
+    /// Where the bytes of this datagram begin that are here; `None`: there are none.
+    pub fn lowest(&self, key: &Key) -> Option<usize> {
+        let partial = &self.partials[self.entries.find(key, self.entries.hash(key))?];
+        partial.buf.as_ref().and_then(|_| partial.lowest())
+    }
+
     /// Takes a fragment of the datagram `key`.
     ///
     /// A fragment that is refused by itself ([`Reason::Empty`], [`Reason::Unaligned`], [`Reason::TooLong`])

@@ -52,7 +52,7 @@ pub fn pool_plan(
         kind: if setup.mirror && !traits.needs_dpdk_memory { RegionKind::Mirrored } else { RegionKind::Dpdk },
         stride,
         room,
-        layout: choose(traits, setup.layout),
+        layout: choose(traits, setup.first_layout()),
         socket,
         writes: Writes {
             declared: traits.declared_room.max(room),

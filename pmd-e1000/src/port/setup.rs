@@ -14,6 +14,8 @@ pub struct PortSetup {
     pub mtu: u16,
     /// How slots are laid first, separate if the device allows no other; `None`: as suits the device best.
     pub layout: Option<SlotLayout>,
+    /// Where the layout is left to the device: slots are separate first, and overlap when LM alone sends.
+    pub auto: bool,
     /// Bytes of landing region.
     pub region: usize,
     /// Bytes that it may grow to while messages are held; twice the region at least.
@@ -32,6 +34,13 @@ pub struct PortSetup {
     pub interrupts: bool,
 }
 
+impl PortSetup {
+    /// How slots are laid first, if that is said.
+    pub(super) fn first_layout(&self) -> Option<SlotLayout> {
+        self.layout.or(self.auto.then_some(SlotLayout::Separate))
+    }
+}
+
 impl Default for PortSetup {
     /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region
     /// that may grow to 16.
@@ -41,6 +50,7 @@ impl Default for PortSetup {
             txd: 0,
             mtu: 1500,
             layout: None,
+            auto: false,
             region: 4 << 20,
             max_region: 16 << 20,
             mirror: true,

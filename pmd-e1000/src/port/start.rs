@@ -118,7 +118,7 @@ impl LandingPort {
         if verdict.traits.allowed != self.verdict.traits.allowed {
             warn_if_separate(self.port.id(), &self.info.driver, &verdict, self.setup.layout);
         }
-        self.layout = choose(&verdict.traits, self.setup.layout);
+        self.layout = choose(&verdict.traits, self.setup.first_layout());
         self.verdict = verdict;
         for pool in self.queue_slots.iter_mut().filter_map(|queue_slot| queue_slot.pool.as_mut()) {
             pool.set_layout(self.layout);

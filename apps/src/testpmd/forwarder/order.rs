@@ -2,9 +2,9 @@
 
 use std::sync::mpsc::SyncSender;
 
-use lm_landing::SlotLayout;
 use lm_proto::policy::Require;
 
+use crate::parse::Slots;
 use crate::testpmd::tally::Tally;
 use lm_node::admission::View;
 use lm_node::tally::PoolView;
@@ -20,7 +20,7 @@ pub(crate) enum Order {
     /// Whether received datagrams are shown.
     Verbose(u8),
     /// How slots are laid from now on.
-    Layout(SlotLayout),
+    Slots(Slots),
     /// What proves a datagram.
     Require(Require),
 }

@@ -87,7 +87,7 @@ impl Work {
             }
             Order::Burst(burst) => self.turn.burst = burst,
             Order::Verbose(verbose) => self.turn.verbose = verbose,
-            Order::Layout(layout) => self.receivers().for_each(|receiver| receiver.set_layout(layout)),
+            Order::Slots(slots) => self.receivers().for_each(|receiver| slots.lay(receiver)),
             Order::Require(set) => self.receivers().for_each(|receiver| receiver.set_require(set)),
         }
     }

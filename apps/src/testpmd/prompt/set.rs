@@ -42,9 +42,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "set lm slots",
-        args: "<overlapping|separate>",
+        args: "<auto|overlapping|separate>",
         help: "how frames land, a ring length later",
-        complete: |_: &Hints| vec!["overlapping".to_owned(), "separate".to_owned()],
+        complete: |_: &Hints| ["auto", "overlapping", "separate"].map(str::to_owned).to_vec(),
         run: slots,
     },
     Command {
@@ -89,8 +89,8 @@ fn verbose(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 }
 
 fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
-    let layout = parse::layout(one(args)?)?;
-    if layout == SlotLayout::Overlapping {
+    let slots = parse::slots(one(args)?)?;
+    if slots.0 == Some(SlotLayout::Overlapping) {
         for port in &session.ports {
             if let Allowed::SeparateOnly(_) = port.landing.traits().allowed {
                 let why = &port.landing.verdict().why;
@@ -98,11 +98,17 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
             }
         }
     }
-    session.options.port.slots = Some(layout);
-    let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
-    receivers.for_each(|receiver| receiver.set_layout(layout));
-    session.order(Order::Layout(layout));
-    say!("Slots are {} from a ring length on", parse::layout_text(layout));
+    session.options.port.slots = slots;
+    // With admission control, grants lay the slots.
+    if slots.0.is_some() || session.options.port.ac.is_none() {
+        let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
+        receivers.for_each(|receiver| slots.lay(receiver));
+        session.order(Order::Slots(slots));
+    }
+    match slots.0 {
+        Some(layout) => say!("Slots are {} from a ring length on", parse::layout_text(layout)),
+        None => say!("Slots are laid by what arrives from now on"),
+    }
     Ok(Next::Command)
 }
 

@@ -118,7 +118,7 @@ mod tests {
         let words = |line| complete(&hints, line).1;
         assert_eq!(words("show port stats "), ["0", "1", "all"]);
         assert_eq!(words("set fwd e"), ["echo"]);
-        assert_eq!(words("set lm slots "), ["overlapping", "separate"]);
+        assert_eq!(words("set lm slots "), ["auto", "overlapping", "separate"]);
         assert_eq!(complete(&hints, "port start al"), (11, vec!["all".to_owned()]));
         assert_eq!(words("quit x"), Vec::<String>::new());
         assert_eq!(words("gibberish "), Vec::<String>::new());

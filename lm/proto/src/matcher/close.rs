@@ -150,6 +150,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             // A stranger as long as the last fragment may have come behind that.
             Err(Doubt::Certain(reason)) => {
                 if !self.assemble(&packet, memory) {
+                    self.note_drop(reason, n);
                     self.give_up(z + 1 - n, reason, memory);
                 }
                 true

@@ -105,6 +105,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.deliver_buffer(&whole, buf, memory);
             self.sum_was_good(n);
         }
+        self.note_foreign(n);
         self.release_from(first, memory);
         true
     }
@@ -128,6 +129,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             if let Some((whole, buf)) = self.forward_of(first, last, memory) {
                 self.deliver_buffer(&whole, buf, memory);
                 self.sum_was_good(n);
+                self.note_foreign(n);
                 self.log.remove(first..last + 1).for_each(|slots| memory.release(slots));
                 return;
             }

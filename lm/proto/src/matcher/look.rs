@@ -137,6 +137,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.find_forward(memory);
         }
         self.examine(head, memory);
+        self.judge_run(false, memory);
     }
 
     /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they

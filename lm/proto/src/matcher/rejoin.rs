@@ -1,11 +1,11 @@
 //! Slots were laid anew in the midst of a datagram of LM's.
 //!
-//! One part of it is in separate slots, and so in the reassembler; the other lies in overlapping ones, side
-//! by side, with one header left. That one says where they all belong, which is a guess until checksum and
-//! digest agree.
+//! One part of it is in separate slots, and so in the reassembler; the other lies in overlapping ones, with one
+//! header left, and perhaps with shorter frames of others in between. That header says where they all belong,
+//! which is a guess until checksum and digest agree.
 
-use super::Matcher;
 use super::repair::{Wanted, is_ordered};
+use super::{Matcher, effort};
 use crate::checksum::{self, Digest};
 use crate::counters::Reason;
 use crate::frame::{Frame, Received, Slot, Slots};
@@ -17,13 +17,8 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::Tag;
 use crate::wire::{self, Udp};
 
-/// Where frames of the log belong in a datagram: the first of them, how many, and the position of the newest
-/// of them.
-struct Part {
-    from: usize,
-    count: usize,
-    position: usize,
-}
+/// Frames of the log, and where they belong in a datagram, the oldest first.
+type Part = Vec<(usize, usize)>;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid
@@ -50,10 +45,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.can_sum(2 * wanted.layout.fragments()) {
             return false;
         }
+        let trailer = self.trailer_of(&wanted, &part, memory);
         let outcome = self.add_part(frame, &wanted, &part, memory);
         let mut proven = None;
         if let Outcome::Whole(a) = outcome {
-            proven = prove(&wanted, &a.buf.as_ref()[..a.len]);
+            proven = prove(&wanted, &a.buf.as_ref()[..a.len], trailer);
             if let Some(order) = proven {
                 let whole = wanted.whole(self.config.geometry, order);
                 let whole = Whole { fragments: a.fragments, ..whole };
@@ -68,10 +64,32 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.counters.drop_one(Reason::LostFrame);
         }
         self.scratch.empty(memory);
-        let part = part.from..part.from + part.count;
-        self.log.remove(part).for_each(|slots| memory.release(slots));
+        let mut next = part.iter().peekable();
+        self.log.take_out(part.first().map_or(0, |&(i, _)| i), |i, frame, _| {
+            if next.next_if(|&&(chosen, _)| chosen == i).is_none() {
+                return Some(frame.slots);
+            }
+            memory.release(frame.slots);
+            None
+        });
         self.leave();
         true
+    }
+
+    /// What stands where a tag behind the IP packet would be: the reassembler has nothing of that.
+    fn trailer_of<M: SlotMemory<Buf = B, Slots = S>>(
+        &self,
+        wanted: &Wanted,
+        part: &Part,
+        memory: &M,
+    ) -> Option<[u8; TAG]> {
+        let at = wanted.layout.tag().filter(|&at| at >= wanted.layout.ip_len())?;
+        let last = wanted.layout.fragments() - 1;
+        if let Some(&(i, _)) = part.first().filter(|&&(_, position)| position == last) {
+            let from = at - last * self.config.geometry.stride();
+            return self.log.piece(i, from..from + TAG, memory).first_chunk().copied();
+        }
+        self.trailer.filter(|(key, _)| *key == wanted.packet.key()).map(|(_, trailer)| trailer)
     }
 
     /// The part first, then the frame, as long as that leaves something to be desired.
@@ -85,12 +103,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.scratch.fill(memory);
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let (key, service) = (wanted.packet.key(), wanted.packet.service());
-        for i in 0..=part.count {
-            let (data, position, service) = if i < part.count {
-                let position = part.position + part.count - 1 - i;
+        for i in 0..=part.len() {
+            let (data, position, service) = if let Some(&(index, position)) = part.get(i) {
                 let len = wanted.layout.ip_fragment_len(position);
-                let known = self.log.packet(part.from + i).map_or(service, Packet::service);
-                (self.log.piece(part.from + i, 0..len, memory), position, known)
+                let known = self.log.packet(index).map_or(service, Packet::service);
+                (self.log.piece(index, 0..len, memory), position, known)
             } else {
                 (wanted.packet.mended(frame, &mut self.room, memory), 0, service)
             };
@@ -104,37 +121,50 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Outcome::Pending
     }
 
-    /// Frames at the end of the log that lie side by side and can be the part of `wanted` that is missing
-    /// elsewhere.
-    fn part(&self, frame: &Frame, wanted: &Wanted) -> Option<Part> {
-        let (stride, n) = (self.config.geometry.stride(), wanted.layout.fragments());
-        let beside =
-            |from: usize, to: usize| (from..to).all(|i| self.log[i].at == self.log[i + 1].at + stride);
-        let part = if frame.slot == Slot::Overlapping {
-            // It came to overlapping slots: those above it are full.
-            let count = (self.log.run()..self.log.len())
-                .rev()
-                .zip(1..n)
-                .take_while(|&(i, p)| self.log[i].at == frame.at + p * stride && self.may_be(i, p, wanted));
-            let count = count.count();
-            Part { from: self.log.len() - count, count, position: 1 }
+    /// Frames of the log that can be the part of `wanted` that is missing elsewhere.
+    fn part(&mut self, frame: &Frame, wanted: &Wanted) -> Option<Part> {
+        let (stride, n, key) =
+            (self.config.geometry.stride(), wanted.layout.fragments(), wanted.packet.key());
+        let part: Part = if frame.slot == Slot::Overlapping {
+            // It came to overlapping slots, the newest of all. What is here is the end of it; the rest came
+            // before this one, in turn, and what can be none of it is a stranger's.
+            let missing = self.reassembler.lowest(&key)? / stride;
+            if !self.can_afford(effort::looking(self.log.len())) {
+                return None;
+            }
+            let mut part = Part::new();
+            for i in (0..self.log.len()).rev() {
+                let position = part.len() + 1;
+                if position >= missing.min(n) {
+                    break;
+                }
+                if self.may_be(i, position, wanted) {
+                    part.push((i, position));
+                }
+            }
+            part.reverse();
+            if part.len() + 1 == missing { part } else { return None }
         } else {
             // It came to a separate one: the last that came to an overlapping one still has its header.
-            let key = wanted.packet.key();
-            let &(at, header) = self.log.seen_from(0).iter().rfind(|(_, h)| h.key() == key)?;
-            let (at, position) = (at as usize, header.ip.offset as usize / stride);
+            let &(newest, header) = self.log.seen_from(0).iter().rfind(|(_, h)| h.key() == key)?;
+            let (newest, position) = (newest as usize, header.ip.offset as usize / stride);
             let count = n.checked_sub(position)?;
-            Part { from: (at + 1).checked_sub(count)?, count, position }
+            let from = (newest + 1).checked_sub(count)?;
+            let beside = (from..newest).all(|i| self.log[i].at == self.log[i + 1].at + stride);
+            if !beside {
+                return None;
+            }
+            (from..=newest).map(|i| (i, position + newest - i)).collect()
         };
-        let newest = (part.from + part.count).checked_sub(1)?;
-        let fits = (0..part.count).all(|i| self.may_be(newest - i, part.position + i, wanted));
-        (part.count > 0 && fits && beside(part.from, newest)).then_some(part)
+        let fits = part.iter().all(|&(i, position)| self.may_be(i, position, wanted));
+        (!part.is_empty() && fits).then_some(part)
     }
 }
 
 /// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or
-/// its identification where a tag has no room, proves the order. If so, the order that the tag tells.
-fn prove(wanted: &Wanted, payload: &[u8]) -> Option<Option<u32>> {
+/// its identification where a tag has no room, proves the order. If so, the order that the tag tells. `trailer`:
+/// what stands behind the IP packet.
+fn prove(wanted: &Wanted, payload: &[u8], trailer: Option<[u8; TAG]>) -> Option<Option<u32>> {
     let layout = &wanted.layout;
     if payload.len() < layout.ip_len().min(layout.udp_len()) {
         return None;
@@ -152,8 +182,8 @@ fn prove(wanted: &Wanted, payload: &[u8]) -> Option<Option<u32>> {
     let order = match layout.tag() {
         None => None,
         Some(at) => {
-            let tag = payload.get(at..).and_then(|rest| rest.first_chunk::<TAG>());
-            match tag.and_then(|tag| wanted.identity.check(*tag)) {
+            let tag = trailer.or_else(|| payload.get(at..)?.first_chunk::<TAG>().copied());
+            match tag.and_then(|tag| wanted.identity.check(tag)) {
                 Some(Tag::Ordered(order)) => Some(order),
                 Some(Tag::Ends) | None => return None,
             }

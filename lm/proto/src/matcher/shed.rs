@@ -13,6 +13,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.shed_waiting(memory);
         }
         let most = self.config.geometry.max_fragments();
+        if self.run_len() > most && self.is_auto() {
+            self.unfold();
+            self.judge_run(true, memory);
+        }
         if self.run_len() > 2 * most {
             // No datagram has so many: the oldest are none of the next one's.
             self.unfold();
@@ -46,6 +50,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if n == 0 {
             return;
         }
+        self.judge_dropped(n, memory);
         self.log.remove(0..n).for_each(|slots| memory.release(slots));
         self.counters.drop_many(Reason::LostFrame, n as u64);
         if self.log.is_empty() {

@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Fragment(packet)
                 if frame.slot == Slot::Overlapping
                     && packet.can_land(self.config.geometry.stride())
-                    && !self.reassembler.contains(&packet.key()) =>
+                    && (!self.reassembler.contains(&packet.key()) || self.crosses(&packet)) =>
             {
                 self.log.note(z, packet);
                 let done = match (packet.ip.offset, packet.ip.more) {
@@ -56,6 +56,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                     self.gather(&packet.key(), memory);
                 }
             }
+        }
+    }
+
+    /// Whether the newest frame of the run, of which a part is in the reassembler, waits for the first fragment:
+    /// the frames above it have lost their headers, and may be of the same datagram ([`super::rejoin`]).
+    fn crosses(&self, packet: &Packet) -> bool {
+        let headless = self.log.seen_from(self.log.run()).len() + 1 < self.log.len() - self.log.run();
+        packet.ip.more && packet.ip.offset != 0 && headless
+    }
+
+    /// The run is over: frames of it that waited for a first fragment join what is in the reassembler.
+    #[cold]
+    pub(super) fn gather_crossing<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
+        let known = self.log.seen_from(self.log.run()).last().map(|(_, packet)| packet.key());
+        if let Some(key) = known.filter(|key| self.reassembler.contains(key)) {
+            self.gather(&key, memory);
         }
     }
 
@@ -84,6 +100,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         head: &Head,
         memory: &mut M,
     ) {
+        let separate = frame.slot == Slot::Separate;
         match kind {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out(frame.by_ref(), head, memory),
             Kind::Fragment(_) if self.config.accept.is_for_another(head) => {
@@ -91,11 +108,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
             Kind::Single(packet) => return self.single(frame, &packet, head, memory),
             Kind::Fragment(packet) => {
-                if frame.slot == Slot::Separate {
+                if separate {
                     let ip = &packet.ip;
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
                     let heard = self.log.keeps_words() && packet.skew == 0;
                     self.hear(heard.then_some(frame.word), ip.id);
+                    self.reverse = self.note_fragment(frame.by_ref(), &packet, memory);
                 }
                 if packet.ip.offset != 0 || !self.rejoin(frame.by_ref(), &packet, memory) {
                     self.reassemble(frame.by_ref(), &packet, memory);
@@ -104,6 +122,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Stranger => self.hand_out(frame.by_ref(), head, memory),
             Kind::Bad => self.counters.drop_one(Reason::BadHeader),
         }
+        if separate && matches!(kind, Kind::Stranger | Kind::Bad) {
+            self.note_stranger();
+        }
+        self.reverse = false;
         memory.release(frame.slots);
     }
 
@@ -390,6 +412,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 };
                 match checked {
                     Ok(Some(whole)) => {
+                        if self.reverse {
+                            self.note_reverse(&a.key, a.buf.as_ref().get(..a.len).unwrap_or_default());
+                        }
                         let whole = Whole { fragments: a.fragments, ..whole };
                         self.count_copied(whole.len);
                         memory.came_with(a.service);

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 mod arrival;
 mod card;
+mod layout;
 mod proof;
 mod strangers;
 mod table;

@@ -55,6 +55,12 @@ impl Bitmap {
         self.any(unit, unit + 1)
     }
 
+    /// The lowest unit that is here.
+    pub(super) fn lowest(&self) -> Option<usize> {
+        let word = self.used.trailing_zeros() as usize;
+        self.words.get(word).map(|bits| 64 * word + bits.trailing_zeros() as usize)
+    }
+
     /// Clears what was set: as much work as that was, at most.
     pub(super) fn clear(&mut self) {
         while self.used != 0 {
@@ -80,6 +86,7 @@ mod tests {
                 assert!(map.words == [0; WORDS], "cleared before {a}..{b}");
                 map.set(a, b);
                 assert!((0..8192).all(|u| map.get(u) == (a..b).contains(&u)), "{a}..{b}");
+                assert_eq!(map.lowest(), (a < b).then_some(a));
                 assert!(map.all(a, b) && map.any(a, b) == (a < b), "{a}..{b}");
                 assert!(
                     !map.any(0, a.min(b)) && (a >= b || !map.any(b, 8192) && !map.all(a, b + 1)),

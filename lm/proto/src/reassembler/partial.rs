@@ -114,6 +114,11 @@ impl<B> Partial<B> {
         }
     }
 
+    /// Where its bytes begin that are here.
+    pub(super) fn lowest(&self) -> Option<usize> {
+        self.maps.units.lowest().map(|unit| unit * UNIT)
+    }
+
     /// Marks a new fragment; true: the datagram is whole.
     pub(super) fn add(&mut self, offset: usize, more: bool, len: usize) -> bool {
         let end = offset + len;

@@ -1,0 +1,222 @@
+//! What the matcher sees of the order in which datagrams come, for [`AutoLayout`].
+
+use super::Matcher;
+use crate::auto_layout::AutoLayout;
+use crate::checksum::{self, Digest};
+use crate::counters::Reason;
+use crate::frame::{Received, Slot, Slots};
+use crate::layout::{Layout, TAG};
+use crate::packet::Packet;
+use crate::reassembler::Key;
+use crate::slot_memory::SlotMemory;
+use crate::tag::{self, Identity, Tag};
+use crate::wire::{self, FCS, Flow, MIN_FRAME, Udp};
+
+/// A choice of layout, and what was told of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Auto {
+    choice: AutoLayout,
+    laid: Slot,
+    /// Datagrams that had landed, and frames that had come, when it was looked at last.
+    landed: u64,
+    frames: u64,
+    /// The run that was judged last, so that none is judged twice.
+    judged: u64,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
+    /// From now on [`Matcher::next_layout`] says how slots are to be laid; `first`: how they are laid now.
+    /// `None`: somebody else decides.
+    pub fn set_auto(&mut self, first: Option<Slot>) {
+        self.auto = first.map(|laid| {
+            let choice = AutoLayout::new(laid);
+            Auto { choice, laid, landed: self.landed(), frames: self.counters.frames, judged: 0 }
+        });
+    }
+
+    /// Whether it says how slots are to be laid.
+    pub fn is_auto(&self) -> bool {
+        self.auto.is_some()
+    }
+
+    /// How the next slots are to be laid, if that is to change now. Ask after each look.
+    #[inline]
+    pub fn next_layout(&mut self) -> Option<Slot> {
+        let (landed, frames) = (self.landed(), self.counters.frames);
+        let auto = self.auto.as_mut()?;
+        if auto.landed != landed {
+            // Somebody may have begun to count anew.
+            let more = landed.saturating_sub(auto.landed);
+            auto.choice.landed(more, frames.saturating_sub(auto.frames));
+            (auto.landed, auto.frames) = (landed, frames);
+        }
+        let slot = auto.choice.slot();
+        if slot == auto.laid {
+            return None;
+        }
+        auto.laid = slot;
+        if slot == Slot::Overlapping {
+            self.counters.to_overlapping += 1;
+        } else {
+            self.counters.to_separate += 1;
+        }
+        Some(slot)
+    }
+
+    /// Datagrams that were delivered where they landed.
+    #[inline]
+    fn landed(&self) -> u64 {
+        self.counters.datagrams - self.counters.copied_datagrams
+    }
+
+    /// A fragment came to a separate slot. True: its datagram came last fragment first.
+    pub(super) fn note_fragment<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        frame: Received<&S>,
+        packet: &Packet,
+        memory: &M,
+    ) -> bool {
+        let (ip, end) = (&packet.ip, packet.skew + usize::from(packet.ip.payload_len));
+        if !ip.more && frame.payload_len() >= end + TAG {
+            let behind = memory.bytes(frame.slots, frame.at + end, TAG).first_chunk().copied();
+            self.trailer = behind.map(|trailer| (packet.key(), trailer));
+        }
+        let Some(auto) = &mut self.auto else { return false };
+        auto.choice.fragment(packet.key(), ip.offset, ip.payload_len.into(), ip.more)
+    }
+
+    /// A frame came to a separate slot that is no fragment, nor a datagram in one frame.
+    pub(super) fn note_stranger(&mut self) {
+        if let Some(auto) = &mut self.auto {
+            auto.choice.stranger();
+        }
+    }
+
+    /// A datagram came to separate slots last fragment first, and is whole and taken: this is its IP payload.
+    pub(super) fn note_reverse(&mut self, key: &Key, payload: &[u8]) {
+        let lands = self.could_land(key, payload);
+        let Some(auto) = &mut self.auto else { return };
+        if lands {
+            auto.choice.reverse();
+        } else {
+            auto.choice.other();
+        }
+    }
+
+    /// Whether this datagram, all of whose headers were seen, would have been proven without them.
+    fn could_land(&self, key: &Key, payload: &[u8]) -> bool {
+        let Some(udp) = Udp::parse(payload) else { return false };
+        let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        let (require, len) = (self.config.require, usize::from(udp.len));
+        let summed = require.checksum && udp.checksum != 0;
+        if !(wire::UDP..=wire::MAX_IP_PAYLOAD).contains(&len) {
+            return false;
+        }
+        let layout = Layout::of_udp(self.config.geometry, len);
+        let Some(at) = layout.tag() else {
+            let mut digest = Digest::new();
+            for i in 0..layout.fragments() {
+                let (piece, at) = (layout.piece(i), i * self.config.geometry.stride());
+                let bytes = payload.get(at + piece.start..at + piece.end).unwrap_or_default();
+                digest.push(checksum::piece(bytes));
+            }
+            return summed && key.id == digest.finish16();
+        };
+        let behind = self.trailer.filter(|(of, _)| at >= layout.ip_len() && of == key);
+        let trailer = behind.map(|(_, trailer)| trailer);
+        let tag = trailer.or_else(|| payload.get(at..)?.first_chunk::<TAG>().copied());
+        match tag.and_then(|tag| identity.check(tag)) {
+            Some(Tag::Ordered(_)) => summed || require.tags,
+            Some(Tag::Ends) => require.tags,
+            None => false,
+        }
+    }
+
+    /// A datagram in overlapping slots is another stack's: it came in forward order, or carries no proof but
+    /// its headers.
+    #[cold]
+    pub(super) fn note_foreign(&mut self, frames: usize) {
+        if let Some(auto) = &mut self.auto {
+            auto.choice.unproven(false, frames as u32, false);
+        }
+    }
+
+    /// A datagram was dropped for this reason.
+    pub(super) fn note_drop(&mut self, reason: Reason, frames: usize) {
+        if matches!(reason, Reason::OrderUnproven | Reason::Unproven) {
+            self.note_foreign(frames);
+        }
+    }
+
+    /// The newest frame of the run was looked at and closes nothing, or the run is `over`: is it one that
+    /// cannot be proven for want of headers?
+    #[cold]
+    pub(super) fn judge_run<M: SlotMemory<Buf = B, Slots = S>>(&mut self, over: bool, memory: &M) {
+        let Some(auto) = &self.auto else { return };
+        let (run, end) = (self.log.run(), self.log.len());
+        // A run that is longer than any datagram is judged again and again.
+        let long = end - run > self.config.geometry.max_fragments();
+        let settled = auto.choice.slot() == Slot::Separate || (auto.judged == self.begun && !long);
+        if settled || !self.log.has_run() || self.log.seen_from(run).len() == end - run {
+            return;
+        }
+        let ours = if self.log[run].len == self.full {
+            // LM begins no datagram with a full frame: its last fragment was lost, or there is none before it.
+            let newest = self.log.packet(end - 1);
+            let is_first = end - run > 1 && newest.is_some_and(|p| p.ip.offset == 0 && p.ip.more);
+            if is_first && !over {
+                return;
+            }
+            is_first
+        } else if over {
+            self.looks_ours(run, memory)
+        } else {
+            return;
+        };
+        let begun = self.begun;
+        // What was on its way when the layout changed has its other part there.
+        let crosses = !long && !self.reassembler.is_empty();
+        if let Some(auto) = &mut self.auto {
+            auto.judged = begun;
+            auto.choice.unproven(ours, (end - run) as u32, crosses);
+        }
+    }
+
+    /// The oldest `n` frames of the log are dropped: whether one of them is a stranger's, which no run shows.
+    #[cold]
+    pub(super) fn judge_dropped<M: SlotMemory<Buf = B, Slots = S>>(&mut self, n: usize, memory: &M) {
+        if self.auto.is_none() {
+            return;
+        }
+        let lost = |&i: &usize| {
+            let frame = &self.log[i];
+            frame.slot == Slot::Overlapping
+                && frame.len != self.full
+                && self.log.packet(i).is_none()
+                && !self.looks_ours(i, memory)
+        };
+        let strangers = (0..n).filter(lost).count();
+        if strangers > 0 {
+            self.note_foreign(strangers);
+        }
+    }
+
+    /// Whether a frame whose header is gone ends as a last fragment of LM's does. Another's may, too, by
+    /// chance or on purpose; so that is worth no more than credit.
+    fn looks_ours<M: SlotMemory<Buf = B, Slots = S>>(&self, index: usize, memory: &M) -> bool {
+        let frame = &self.log[index];
+        let len = frame.payload_len();
+        let bytes = self.log.piece(index, 0..len, memory);
+        if usize::from(frame.len) <= MIN_FRAME + FCS {
+            // Padding may stand behind the tag.
+            return bytes.windows(TAG).any(|w| w.first_chunk().is_some_and(|w| tag::is_tag(*w)));
+        }
+        let ends = bytes.last_chunk::<TAG>().is_some_and(|end| tag::is_tag(*end));
+        // The largest have no room for a tag.
+        let geometry = self.config.geometry;
+        let whole = (geometry.max_fragments() - 1) * geometry.stride() + len;
+        let untagged = whole <= wire::MAX_IP_PAYLOAD && Layout::of_udp(geometry, whole).tag().is_none();
+        ends || untagged
+    }
+}
