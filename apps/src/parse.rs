@@ -111,9 +111,18 @@ impl Slots {
 pub(crate) fn slots(text: &str) -> Result<Slots, String> {
     match text {
         "auto" => Ok(Slots(None)),
-        "overlapping" => Ok(Slots(Some(SlotLayout::Overlapping))),
-        "separate" => Ok(Slots(Some(SlotLayout::Separate))),
-        _ => Err("give auto, overlapping or separate".to_owned()),
+        _ => layout(text)
+            .map(|layout| Slots(Some(layout)))
+            .map_err(|_| "give auto, overlapping or separate".to_owned()),
+    }
+}
+
+/// `overlapping` or `separate`.
+pub(crate) fn layout(text: &str) -> Result<SlotLayout, String> {
+    match text {
+        "overlapping" => Ok(SlotLayout::Overlapping),
+        "separate" => Ok(SlotLayout::Separate),
+        _ => Err("give overlapping or separate".to_owned()),
     }
 }
 

@@ -207,19 +207,55 @@ class OtherMtus(Case):
         self.there_and_back(9000)
 
 
+class OneStreamBehindTheOther(Case):
+    """LM's stream, a kernel's behind it, and LM's again: slots are laid by what arrives."""
+
+    FLOW = wire.Flow("198.18.0.9", DST, 7009, DPORT)
+    RING = 128
+
+    def streams(self, size, burst):
+        ours = [n for n in written.sizes if n > 1480][:400]
+        where = self.where / "lm.pcap"
+        self.launch("tx", (f"--vdev=net_pcap0,tx_pcap={where}", ), "--forward-mode=tx", *ADDRESSES, f"--seed={SEED}",
+                    sizes.listed(ours), f"--count={len(ours)}").fine()
+        lm = wire.read_pcap(where)
+        theirs = [wire.sha256(b"%d" % i).encode() * 1024 for i in range(600)]
+        theirs = [payload[:size] for payload in theirs]
+        kernel = [frame for i, payload in enumerate(theirs) for frame in wire.kernel_frames(self.FLOW, i, payload)]
+        path = self.where / "all.pcap"
+        wire.write_pcap(path, [*lm, *kernel, *lm])
+        child = self.launch("rx", (f"--vdev=net_pcap0,rx_pcap={path}", ), "--forward-mode=rx", *RECEIVER, f"--rxd={self.RING}",
+                            f"--burst={burst}", "--stop-after-idle=300").fine()
+        got = [m["sha256"] for m in child.messages()]
+        pattern = wire.Pattern(SEED)
+        want = [wire.sha256(pattern.payload(i, n)) for i, n in enumerate(ours)]
+        summary = child.summary()
+        # A full fragment behind LM's last datagram overwrites the header that says whose that is.
+        first = want if got[:len(want)] == want else want[:-1]
+        self.assertEqual(got[:len(first)], first, "LM's at first")
+        self.assertEqual(got[-len(want):], want, "LM's at last")
+        between = set(got[len(first):-len(want)])
+        lost = [i for i, payload in enumerate(theirs) if wire.sha256(payload) not in between]
+        frames = (max(lost, default=-1) + 1) * (len(kernel) // len(theirs))
+        # What is in the ring, and what was taken before anybody knew.
+        self.assertLessEqual(frames, self.RING + 45 + 2 * burst, summary)
+        self.assertEqual((summary["to_overlapping"], summary["to_separate"]), (2, 1), summary)
+        self.pools_are_level(summary)
+
+
 def add_tests():
     """A method for each burst, layout and kind of memory."""
 
     def landing(memory, burst):
         def test(self):
-            summary = self.receive("rx", memory, f"--burst={burst}")
+            summary = self.receive("rx", memory, "--slots=overlapping", f"--burst={burst}")
             self.assertEqual(summary["copied_datagrams"], 0,
                              "net_pcap's region is mapped twice: there is no wrap")
         return test
 
     def wrapping(memory):
         def test(self):
-            summary = self.receive("rx", memory, "--no-mirror")
+            summary = self.receive("rx", memory, "--slots=overlapping", "--no-mirror")
             # A datagram at each wrap of the region, at most.
             wraps = summary["frames"] * wire.STRIDE / (4 << 20) + 1
             self.assertLessEqual(summary["copied_datagrams"], wraps)
@@ -234,8 +270,25 @@ def add_tests():
             self.assertAlmostEqual(summary["copied_datagrams"], several, delta=wire.HEADERS + wire.TAG)
         return test
 
+    def by_what_arrives(memory, burst):
+        def test(self):
+            summary = self.receive("rx", memory, f"--burst={burst}")
+            self.assertEqual((summary["to_overlapping"], summary["to_separate"]), (1, 0))
+            # 16 datagrams, and a ring of 512 frames.
+            self.assertLessEqual(summary["copied_datagrams"], 16 + 512 // 2 + burst)
+            self.assertGreaterEqual(summary["copied_datagrams"], 16)
+        return test
+
+    def stream(size, burst):
+        return lambda self: self.streams(size, burst)
+
+    for size in (1472, 2000, 7168, 20_000):
+        setattr(OneStreamBehindTheOther, f"test_kernels_of_{size}", stream(size, 32))
+
     for name, memory in memories().items():
         for burst in (1, 32):
+            setattr(ItIsReceivedFromTheFile, f"test_slots_are_laid_by_what_arrives, {name}, burst {burst}",
+                    by_what_arrives(memory, burst))
             setattr(ItIsReceivedFromTheFile, f"test_whole_without_a_copy, {name}, burst {burst}",
                     landing(memory, burst))
         setattr(ItIsReceivedFromTheFile, f"test_copied_only_at_the_wrap, {name}", wrapping(memory))

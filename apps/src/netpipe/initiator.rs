@@ -40,6 +40,15 @@ pub(crate) fn run(
     let mut rounds = Rounds::new(options, rate);
     let sizes = options.sizes();
     let mut progress = Progress::new(options, sizes.len());
+    for transport in transports.iter_mut() {
+        let trips = transport.warm_up();
+        if trips > 0 {
+            transport.set_in_round(true);
+            let done = ping_pong::warm_up(&mut rounds, transport.as_mut(), trips);
+            transport.set_in_round(false);
+            done.map_err(|e| format!("{e}, before the first size"))?;
+        }
+    }
     for &size in &sizes {
         for block in 0..options.blocks {
             for (i, transport) in transports.iter_mut().enumerate() {

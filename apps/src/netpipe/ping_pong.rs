@@ -69,6 +69,25 @@ pub(crate) fn measure(
     Ok(())
 }
 
+/// Sends so many of the largest datagrams there and back before anything is measured: receivers lay their slots
+/// by what arrives. An error: the responder does not answer.
+pub(crate) fn warm_up(
+    rounds: &mut Rounds<'_>,
+    transport: &mut dyn Transport,
+    trips: usize,
+) -> Result<(), String> {
+    rounds.begin(transport, Task::Echo)?;
+    rounds.fill(transport.limit());
+    let (mut meter, mut block) = (Meter::begin(rounds.rate), PingBlock::default());
+    for _ in 0..trips {
+        round_trip(rounds, transport, &mut meter, &mut block, false);
+        if signals::is_ending() {
+            break;
+        }
+    }
+    rounds.end(transport).map(drop)
+}
+
 /// One round trip: its ticks, or `None` if the echo is lost. `compare`: every byte of the echo is looked at.
 #[inline]
 fn round_trip(

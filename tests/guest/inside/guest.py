@@ -87,6 +87,10 @@ class Guest:
             options = ("-i", *options)
         asked = [option.split("=")[1] for option in options if option.startswith("--slots=")]
         layout = layout or (asked[0] if asked else self.scenario.layout)
+        decides = [option for option in options if option.startswith(("--ac", "--landing-mac"))]
+        if layout == "overlapping" and not asked and not decides:
+            # By itself it would begin with separate slots. (It is refused where slots may not overlap.)
+            options = (*options, "--slots=overlapping")
         child = self.attempt(name, number, card, *options, **how)
         child.await_text("slots=", 120)
         child.layout = re.search(r"slots=(\w+)", child.out())[1]

@@ -39,7 +39,8 @@ def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None,
     # Virtual time repeats itself: little of it is enough.
     short = ("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=200", "--time=600")
     long = long or (("--repetitions=300", "--time=3000") if guest.full and not guest.icount else short)
-    words = (f"--transport={','.join(transports)}", "--sizes=" + ",".join(map(str, sizes)), *COMMON, *long, *options)
+    slots = ("--slots=overlapping",) if both and guest.scenario.layout == "overlapping" else ()
+    words = (*slots, f"--transport={','.join(transports)}", "--sizes=" + ",".join(map(str, sizes)), *COMMON, *long, *options)
     where = WORK / name
     ends = [(f"--tx-ip={src},{dst}", f"--tx-udp={ours},{theirs}")
             for src, dst, ours, theirs in ((A, B, *UDP), (B, A, *UDP[::-1]))]

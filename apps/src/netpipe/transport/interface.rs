@@ -40,6 +40,11 @@ pub(crate) trait Transport {
     /// Bytes of payload at most.
     fn limit(&self) -> usize;
 
+    /// Round trips of the largest datagrams after which it receives as it will from then on.
+    fn warm_up(&self) -> usize {
+        0
+    }
+
     /// Bytes that a datagram of this payload takes on a gigabit wire, see [`super::wire_bytes`].
     fn wire_bytes(&self, payload: usize) -> usize;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lm_engine::{Message, SendBuffer, WouldBlock};
 use lm_landing::SlotLayout;
+use lm_proto::auto_layout::AutoLayout;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
 use rte::port::{PortId, RxInterrupt};
@@ -57,6 +58,8 @@ struct Landing {
     waiting: VecDeque<Message>,
     ours: Flow,
     geometry: Geometry,
+    /// Datagrams of the largest size that lay its slots as they lie from then on.
+    warm_up: usize,
     polls: u32,
     /// When a poll may wait for a frame.
     idler: Idler,
@@ -82,6 +85,10 @@ impl Landing {
             .map_err(|e| explain_start(&e, &config))?;
         let link = port.link.take().ok_or("the port has no link")?;
         let geometry = Geometry::new(config.mtu).map_err(|e| e.to_string())?;
+        // As many as tell that LM alone sends, and a ring of frames, which has no more than the pool.
+        let ring = link.pool().map_or(0, |pool| pool.size as usize).div_ceil(geometry.max_fragments());
+        let auto = link.receivers.iter().any(|receiver| receiver.is_auto());
+        let warm_up = if auto { AutoLayout::FIRST as usize + ring + 1 } else { 0 };
         let ours = link.outlet.ours();
         let link = Some(link);
         Ok(Self {
@@ -93,6 +100,7 @@ impl Landing {
             waiting: VecDeque::new(),
             ours,
             geometry,
+            warm_up,
             polls: 0,
             idler: settings.idler,
             in_round: false,
@@ -214,6 +222,10 @@ impl Transport for Landing {
 
     fn limit(&self) -> usize {
         MAX_PAYLOAD
+    }
+
+    fn warm_up(&self) -> usize {
+        self.warm_up
     }
 
     fn wire_bytes(&self, payload: usize) -> usize {
