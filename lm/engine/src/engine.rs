@@ -3,17 +3,18 @@
 //! A receiver has one. `MatcherFeed` gives its matcher the frames of a burst; `PoolMemory` is the landing
 //! pool as the matcher's slot memory, and makes messages of what the matcher finds.
 
+mod auto;
+
 use std::collections::VecDeque;
 use std::fmt;
 
 use lm_landing::device::Traits;
 use lm_landing::queue::{Behind, Burst, FrameSink, Part};
-use lm_landing::{
-    Clock, Landed, LandedSlots, LandingPool, Payload, SendError, SendPool, SendSlot, SlotLayout,
-};
+use lm_landing::{Clock, Landed, LandedSlots, LandingPool, Payload, SendError, SendPool, SendSlot};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
+use self::auto::slot_of;
 use crate::message::Message;
 use lm_proto::card::Card;
 use lm_proto::counters::{Counters, Reason};
@@ -251,25 +252,6 @@ impl Engine {
         self.matcher.set_require(require);
     }
 
-    /// Slots are laid by what arrives from now on; they are laid so now.
-    pub(crate) fn set_auto(&mut self, laid: Option<SlotLayout>) {
-        self.matcher.set_auto(laid.map(slot_of));
-    }
-
-    /// How slots are to be laid, if that is to change now.
-    #[inline(always)]
-    pub(crate) fn next_layout(&mut self) -> Option<SlotLayout> {
-        self.matcher.next_layout().map(|slot| match slot {
-            Slot::Overlapping => SlotLayout::Overlapping,
-            Slot::Separate | Slot::Damaged => SlotLayout::Separate,
-        })
-    }
-
-    /// Whether slots are laid by what arrives.
-    pub fn is_auto(&self) -> bool {
-        self.matcher.is_auto()
-    }
-
     /// Frames that wait for the rest of their datagrams.
     pub fn waiting(&self) -> usize {
         self.matcher.pending()
@@ -283,13 +265,6 @@ impl Engine {
     /// Buffers for copies that nobody has.
     pub fn copies_available(&self) -> usize {
         self.copies.available()
-    }
-}
-
-fn slot_of(layout: SlotLayout) -> Slot {
-    match layout {
-        SlotLayout::Overlapping => Slot::Overlapping,
-        SlotLayout::Separate => Slot::Separate,
     }
 }
 

@@ -54,7 +54,10 @@ pub fn adopt(
         strangers: Some(pools.strangers),
         ..ReceiverConfig::default()
     };
-    let receiver = Receiver::new(eal, landing, &receiving).map_err(Unadopted::Receiver)?;
+    let mut receiver = Receiver::new(eal, landing, &receiving).map_err(Unadopted::Receiver)?;
+    if config.is_auto() {
+        receiver.set_auto();
+    }
     let is_virtual = driver == "net_memif";
     let in_flight = in_flight(&traits, is_virtual, txd, geometry);
     let sending = SenderConfig { geometry, checksum: config.checksum, in_flight };

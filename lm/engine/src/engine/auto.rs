@@ -1,0 +1,35 @@
+//! The layout of slots follows what arrives: `lm_proto::auto_layout`, in this crate's words.
+
+use lm_landing::SlotLayout;
+use lm_proto::frame::Slot;
+
+use super::Engine;
+
+impl Engine {
+    /// Slots are laid by what arrives from now on; they are laid so now.
+    pub(crate) fn set_auto(&mut self, laid: Option<SlotLayout>) {
+        self.matcher.set_auto(laid.map(slot_of));
+    }
+
+    /// How slots are to be laid, if that is to change now.
+    #[inline(always)]
+    pub(crate) fn next_layout(&mut self) -> Option<SlotLayout> {
+        self.matcher.next_layout().map(|slot| match slot {
+            Slot::Overlapping => SlotLayout::Overlapping,
+            Slot::Separate | Slot::Damaged => SlotLayout::Separate,
+        })
+    }
+
+    /// Whether slots are laid by what arrives.
+    pub fn is_auto(&self) -> bool {
+        self.matcher.is_auto()
+    }
+}
+
+/// How the matcher calls a layout.
+pub(super) fn slot_of(layout: SlotLayout) -> Slot {
+    match layout {
+        SlotLayout::Overlapping => Slot::Overlapping,
+        SlotLayout::Separate => Slot::Separate,
+    }
+}
