@@ -155,7 +155,7 @@ def merged(runs):
 
 
 def _sum(kind, size, found):
-    trips = kind != "stream"
+    trips = kind.startswith("ping_pong")
     counted = ("count", "lost", "late", "wrong") if trips else ("sent", "received")
     one = {key: sum(f[key] for f in found) for key in counted}
     for end in ("initiator", "responder"):

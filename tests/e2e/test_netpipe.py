@@ -110,7 +110,7 @@ class Measured(Case):
 
     def test_ports_over_memif(self):
         svg = self.where / "picture"
-        tests = "--test=ping-pong,ping-pong-anew,stream"
+        tests = "--test=ping-pong,ping-pong-anew,stream,window"
         results, out = netpipe.run(self.where, netpipe.PORTED, LISTED, tests, *QUICK, svg=svg)
         self.judge(results, netpipe.PORTED, SIZES)
         self.assertTrue(all("ping_pong_anew" in r for r in results["results"]))
