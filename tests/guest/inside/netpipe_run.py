@@ -34,12 +34,13 @@ class Guested(Netpipe):
         self._launch([*words, "--", *options], namespace)
 
 
-def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None, None), long=None):
+def pair(guest, name, both, transports, *options, sizes=SIZES, namespaces=(None, None), long=None,
+         layout=None):
     """The results of a responder and an initiator on these cards; without any, of kernel sockets."""
     # Virtual time repeats itself: little of it is enough.
     short = ("--repetitions=60", "--time=240") if guest.icount else ("--repetitions=200", "--time=600")
     long = long or (("--repetitions=300", "--time=3000") if guest.full and not guest.icount else short)
-    slots = ("--slots=overlapping",) if both and guest.scenario.layout == "overlapping" else ()
+    slots = ("--slots=overlapping",) if both and (layout or guest.scenario.layout) == "overlapping" else ()
     words = (*slots, f"--transport={','.join(transports)}", "--sizes=" + ",".join(map(str, sizes)), *COMMON, *long, *options)
     where = WORK / name
     ends = [(f"--tx-ip={src},{dst}", f"--tx-udp={ours},{theirs}")
@@ -156,7 +157,9 @@ def against_linux(guest):
 def jumbo(guest):
     """MTU 9000 end to end."""
     both = guest.devices(2)
-    found = pair(guest, "jumbo", both, ("lm",), "--mtu=9000")
+    # em lets in whatever is shorter than 16 KiB there: its slots are separate.
+    layout = "overlapping" if guest.scenario.cards[0].startswith("igb") else "separate"
+    found = pair(guest, "jumbo", both, ("lm",), "--mtu=9000", layout=layout)
     figures = {}
     for size in SIZES:
         p = found.cell("lm", size)["ping_pong"]
