@@ -15,6 +15,7 @@ use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use self::auto::slot_of;
+use crate::intact::is_intact;
 use crate::message::Message;
 use lm_proto::card::Card;
 use lm_proto::counters::{Counters, Reason};
@@ -340,23 +341,6 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     }
 }
 
-/// Whether a frame's second part, a few bytes from `start` on in the slot at `at`, had not been overwritten
-/// before this is asked: the rule for headers (`docs/proof.md`), which lie there else. `behind` was received
-/// next; if nothing was, `untouched` says whether no device had come to the slot below.
-fn is_intact(
-    at: usize,
-    start: usize,
-    behind: Option<Behind>,
-    mirror: usize,
-    untouched: impl FnOnce() -> bool,
-) -> bool {
-    let Some(behind) = behind else { return untouched() };
-    // Under its other address, if the region is mapped twice.
-    let lap = if behind.at > at { mirror } else { 0 };
-    let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
-    behind.at > at + lap || end <= start + lap
-}
-
 /// The landing pool as the matcher's slot memory.
 struct PoolMemory<'a, F> {
     pool: &'a LandingPool,
@@ -492,30 +476,5 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline]
     fn release(&mut self, slots: LandedSlots) {
         self.pool.release(slots);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_part_is_believed_where_a_header_would_be() {
-        let (at, stride, mirror) = (1 << 20, 1480, 1 << 22);
-        let start = at - HEADERS;
-        let behind = |at, len| Some(Behind { at, len });
-        let below = at - stride;
-        for (start, longest) in [(start, 1480), (start - 128, 1480 - 128)] {
-            let intact =
-                |behind, mirror| is_intact(at, start, behind, mirror, || unreachable!("a frame came behind"));
-            for (place, mirror) in [(below, 0), (below, mirror), (below + mirror, mirror)] {
-                assert!(intact(behind(place, longest), mirror), "it ends where the part begins");
-                assert!(!intact(behind(place, longest + 1), mirror));
-                assert!(!intact(behind(place, 1514), mirror));
-            }
-            assert!(intact(behind(at + 4 * stride, 1514), 0), "elsewhere");
-            assert!(intact(behind(at - 7 * stride, 1514), 0), "elsewhere");
-            assert!(is_intact(at, start, None, 0, || true) && !is_intact(at, start, None, 0, || false));
-        }
     }
 }

@@ -35,7 +35,8 @@
 
 pub mod buffer;
 pub mod engine;
-pub mod message;
+pub mod intact;
+mod message;
 #[cfg(doctest)]
 mod misuse;
 pub mod receiver;

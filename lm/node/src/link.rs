@@ -5,6 +5,9 @@
 //! closure that takes the messages. No function here blocks, but for [`Link::release_grants`], which says for
 //! how long.
 
+mod raw;
+mod way;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +21,11 @@ use lm_proto::wire::{BROADCAST, Flow, Mac};
 use rte::Mbuf;
 use rte::port::{MacAddr, PortId, RxInterrupt};
 
+use self::raw::{send_bytes, send_question, source};
+use self::way::Way;
 use crate::admission::frames::{control_flow, control_payload, flush_frame};
 use crate::admission::pace::{AT_ONCE, Pace};
-use crate::admission::{Admission, May, Wire};
+use crate::admission::{Admission, May};
 use crate::arp::{Resolver, Route};
 use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
@@ -484,47 +489,4 @@ impl Outlet {
             drop(self.sender.send_frame_urgent(answer));
         }
     }
-}
-
-/// The outlet, as admission control sends by it.
-struct Way<'a> {
-    outlet: &'a mut Outlet,
-    now: Instant,
-}
-
-impl Wire for Way<'_> {
-    fn message(&mut self, to: ac::NodeId, from: Option<Mac>, payload: &[u8]) {
-        self.outlet.send_control(to, from, payload, self.now);
-    }
-
-    fn flush(&mut self, to: ac::NodeId, landing: Option<Mac>, frames: u16) -> u16 {
-        let flow = control_flow(self.outlet.ours.src, to);
-        match self.outlet.address(flow, self.now) {
-            Some(mut ends) => {
-                ends.dst_mac = landing.unwrap_or(ends.dst_mac);
-                self.outlet.send_flush(flow.dst, &ends, frames)
-            }
-            // The destination has no known MAC address, so nothing of ours is in its ring: the frames count
-            // as sent.
-            None => frames,
-        }
-    }
-}
-
-/// The IPv4 source address of a frame that is no datagram of LM's, if it has one.
-fn source(frame: &[u8]) -> Option<u32> {
-    let packet = frame.get(14..).filter(|_| frame[12..14] == lm_proto::wire::TYPE_IPV4.to_be_bytes())?;
-    lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
-}
-
-/// Sends a question of ARP's before datagrams that wait, since a stream would never let it pass. It does not
-/// go while another urgent frame waits: the question would be late, and silence would be taken for an answer.
-/// Returns whether it goes.
-fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
-    sender.urgent() == 0 && sender.frame(frame).is_some_and(|frame| sender.send_frame_urgent(frame).is_ok())
-}
-
-/// Sends a frame of these bytes. Returns whether there was room for it.
-fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
-    sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
 }

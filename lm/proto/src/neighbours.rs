@@ -25,6 +25,7 @@
 //! No clock: `now` is the time since any moment that stays the same.
 #![forbid(unsafe_code)]
 
+mod counters;
 mod entry;
 #[cfg(test)]
 mod model;
@@ -35,6 +36,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+pub use self::counters::ArpCounters;
 use self::entry::{Asked, Known, Verdict};
 use crate::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 
@@ -98,50 +100,6 @@ pub enum Event {
         /// Who has it.
         new: Mac,
     },
-}
-
-/// What a table counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ArpCounters {
-    /// Packets of other nodes that say that our address is theirs.
-    pub conflicts: u64,
-    /// Packets that name another hardware address than the one we know.
-    pub claims: u64,
-    /// Addresses that a claim has moved, as the old owner was silent.
-    pub moved: u64,
-    /// Packets whose sender no node can be: a group's, nobody's or a broadcast address.
-    pub malformed: u64,
-    /// Entries that gave their place to others.
-    pub evicted: u64,
-    /// Questions sent.
-    pub asked: u64,
-}
-
-impl ArpCounters {
-    /// Names and values, as reports have them.
-    pub fn all(&self) -> [(&'static str, u64); 6] {
-        [
-            ("conflicts", self.conflicts),
-            ("claims", self.claims),
-            ("moved", self.moved),
-            ("malformed", self.malformed),
-            ("evicted", self.evicted),
-            ("asked", self.asked),
-        ]
-    }
-
-    /// Counter by counter: both, by `f`.
-    #[must_use]
-    pub fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
-        Self {
-            conflicts: f(self.conflicts, other.conflicts),
-            claims: f(self.claims, other.claims),
-            moved: f(self.moved, other.moved),
-            malformed: f(self.malformed, other.malformed),
-            evicted: f(self.evicted, other.evicted),
-            asked: f(self.asked, other.asked),
-        }
-    }
 }
 
 /// A table of neighbours, and our own addresses, for which it answers.

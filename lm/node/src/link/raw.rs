@@ -1,0 +1,21 @@
+//! Frames as bytes: sent as they are, and looked at.
+
+use lm_engine::Sender;
+
+/// The IPv4 source address of a frame that is no datagram of LM's, if it has one.
+pub(super) fn source(frame: &[u8]) -> Option<u32> {
+    let packet = frame.get(14..).filter(|_| frame[12..14] == lm_proto::wire::TYPE_IPV4.to_be_bytes())?;
+    lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
+}
+
+/// Sends a question of ARP's before datagrams that wait, since a stream would never let it pass. It does not
+/// go while another urgent frame waits: the question would be late, and silence would be taken for an answer.
+/// Returns whether it goes.
+pub(super) fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
+    sender.urgent() == 0 && sender.frame(frame).is_some_and(|frame| sender.send_frame_urgent(frame).is_ok())
+}
+
+/// Sends a frame of these bytes. Returns whether there was room for it.
+pub(super) fn send_bytes(sender: &mut Sender, frame: &[u8]) -> bool {
+    sender.frame(frame).is_some_and(|frame| sender.send_frame(frame).is_ok())
+}
