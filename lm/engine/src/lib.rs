@@ -11,7 +11,7 @@
 //! looks at the frames of a burst, datagrams that did not land whole are repaired in buffers of the engine's,
 //! and frames that are not LM's go to a queue for strangers.
 //!
-//! A [`Message`], in the module [`message`], is a delivered datagram. It holds the memory that it landed in
+//! A [`Message`], in the module `message`, is a delivered datagram. It holds the memory that it landed in
 //! until it is dropped. Any thread may have it. The module `unchanged` keeps what its sender said of its payload, until
 //! somebody can have changed that.
 //!

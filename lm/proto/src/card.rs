@@ -4,7 +4,7 @@
 //! cards the sum of the whole frame ([`Words`]). Nobody has to touch memory to know these *words*. But the
 //! texts differ in what the sum is (complemented or not, in which byte order), emulated cards give zeroes, a
 //! register says whether there are any, and whoever resets the card resets that. So nothing is believed that
-//! was not compared before ([`Card::hear`], [`Card::compare`]), and what is in use is compared from time to
+//! was not compared before (`Card::hear`, `Card::compare`), and what is in use is compared from time to
 //! time. One disagreement ends it until the next start.
 //!
 //! An identification is 16 bits that any sender may choose. A sum says what the card saw, not where it put

@@ -1,11 +1,11 @@
 //! LM for C: the functions of `lm.h` over the crate `lm`.
 //!
-//! * [`types`]: the structures that both sides see. Those that may grow say how long they are.
-//! * [`border`]: what each call passes on its way: panics end here, and what failed is kept as a line.
-//! * [`slots`]: messages that C holds. A handle is a place and a generation, so that a message that was
+//! * `types`: the structures that both sides see. Those that may grow say how long they are.
+//! * `border`: what each call passes on its way: panics end here, and what failed is kept as a line.
+//! * `slots`: messages that C holds. A handle is a place and a generation, so that a message that was
 //!   released already is an error.
-//! * [`handle`]: `lm_t`, which belongs to one thread at a time.
-//! * [`lifecycle`], [`receiving`], [`sending`], [`watching`]: the functions.
+//! * `handle`: `lm_t`, which belongs to one thread at a time.
+//! * `lifecycle`, `receiving`, `sending`, `watching`: the functions.
 //!
 //! Every argument is checked: null pointers, ranges, whose handle it is and on which thread. What cannot be
 //! checked is what C cannot check either: that a pointer that is not null points to what its type says, and
