@@ -110,6 +110,8 @@ pub struct Matcher<B, S> {
     /// What stands behind the IP packet of the newest last fragment in a separate slot: the largest datagrams
     /// have their tag there, and the reassembler has nothing of it.
     trailer: Option<(Key, [u8; TAG])>,
+    /// How many frames there were when the last one came to a separate slot; `None`: none did.
+    separate: Option<u64>,
     /// Nanoseconds in which somebody looked.
     now: u64,
     /// The caller's clock at the last look.
@@ -168,6 +170,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             auto: None,
             reverse: false,
             trailer: None,
+            separate: None,
             now: 0,
             clock: 0,
             counters: Counters::default(),

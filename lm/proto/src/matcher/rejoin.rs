@@ -33,7 +33,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) -> bool {
         let key = packet.key();
-        if self.log.is_empty() || !self.config.require.checksum || !self.reassembler.contains(&key) {
+        if !self.was_separate() || self.log.is_empty() || !self.config.require.checksum {
+            return false;
+        }
+        if !self.reassembler.contains(&key) {
             return false;
         }
         let mut room = std::mem::take(&mut self.room);

@@ -19,6 +19,9 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
 use crate::wire::{self, Flow, HEADERS, Udp};
 
+/// Frames after which a datagram that lies in both layouts is whole or lost: two rings of the largest size.
+const LATELY: u64 = 8192;
+
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
     pub(super) fn examine<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
@@ -63,12 +66,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// the frames above it have lost their headers, and may be of the same datagram ([`super::rejoin`]).
     fn crosses(&self, packet: &Packet) -> bool {
         let headless = self.log.seen_from(self.log.run()).len() + 1 < self.log.len() - self.log.run();
-        packet.ip.more && packet.ip.offset != 0 && headless
+        self.was_separate() && packet.ip.more && packet.ip.offset != 0 && headless
+    }
+
+    /// Whether slots may have been laid anew lately, so that one datagram can lie in both layouts.
+    pub(super) fn was_separate(&self) -> bool {
+        self.separate.is_some_and(|then| self.counters.frames.saturating_sub(then) <= LATELY)
     }
 
     /// The run is over: frames of it that waited for a first fragment join what is in the reassembler.
     #[cold]
     pub(super) fn gather_crossing<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
+        if !self.was_separate() {
+            return;
+        }
         let known = self.log.seen_from(self.log.run()).last().map(|(_, packet)| packet.key());
         if let Some(key) = known.filter(|key| self.reassembler.contains(key)) {
             self.gather(&key, memory);
@@ -101,6 +112,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         let separate = frame.slot == Slot::Separate;
+        if separate {
+            self.separate = Some(self.counters.frames);
+        }
         match kind {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out(frame.by_ref(), head, memory),
             Kind::Fragment(_) if self.config.accept.is_for_another(head) => {
