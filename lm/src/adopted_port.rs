@@ -18,7 +18,7 @@ use rte::port::{PortId, TxQueue, is_rx_started, is_tx_started, is_up, rx_pool_of
 use crate::adopt::{AdoptError, Landing};
 use crate::config::Config;
 use crate::eal::Eal;
-use crate::outbound::{Outbound, Outbox};
+use crate::outbound::{Outbound, Outbox, turn};
 
 /// How long [`AdoptedPort::close`] waits for the device to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
@@ -90,24 +90,13 @@ impl Landing {
 
 impl AdoptedPort {
     /// Polls once, as [`Port::poll`](crate::Port::poll) does. Returns how much was found.
-    pub fn poll(&mut self, mut each: impl FnMut(Message, &mut Outbound<'_>)) -> usize {
+    pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> usize {
         let Self { link, config, outbox, up, eal, id, ignored } = self;
         let now = Instant::now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
         }
-        let mut found = 0;
-        if !outbox.is_empty() {
-            found += Outbound { outlet: &mut link.outlet, outbox, now }.flush();
-        }
-        found += link.receive(config.node.burst.into(), now, |message, outlet| {
-            if config.takes(&message.flow()) {
-                each(message, &mut Outbound { outlet, outbox, now });
-            } else {
-                *ignored += 1;
-            }
-        });
-        found
+        turn(link, config, outbox, ignored, now, each)
     }
 
     /// The way out, for messages that are not sent during a poll.

@@ -11,13 +11,39 @@ use std::time::{Duration, Instant};
 use std::{error, fmt};
 
 use lm_engine::{Message, SendBuffer, WouldBlock};
-use lm_node::Outlet;
+use lm_node::{Link, Outlet};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
+
+use crate::config::Config;
 
 /// The most messages that wait, for room in the transmit queue, a hardware address or admission.
 const WAITING: usize = 256;
 /// The longest that a message waits.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One turn of a port's loop: sends what waits, then hands each message that arrived and is taken to `each`.
+/// What is not taken is counted in `ignored`. Returns how much was found.
+pub(crate) fn turn(
+    link: &mut Link,
+    config: &Config,
+    outbox: &mut Outbox,
+    ignored: &mut u64,
+    now: Instant,
+    mut each: impl FnMut(Message, &mut Outbound<'_>),
+) -> usize {
+    let mut found = 0;
+    if !outbox.is_empty() {
+        found += Outbound { outlet: &mut link.outlet, outbox, now }.flush();
+    }
+    found += link.receive(config.node.burst.into(), now, |message, outlet| {
+        if config.takes(&message.flow()) {
+            each(message, &mut Outbound { outlet, outbox, now });
+        } else {
+            *ignored += 1;
+        }
+    });
+    found
+}
 
 /// What became of a message that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

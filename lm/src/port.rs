@@ -17,7 +17,7 @@ use rte::port::{RxInterrupt, StopError};
 
 use crate::config::Config;
 use crate::eal::Eal;
-use crate::outbound::{Outbound, Outbox, SendError, Sent};
+use crate::outbound::{Outbound, Outbox, SendError, Sent, turn};
 
 /// How long [`Port::close`] waits for the device to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
@@ -77,25 +77,14 @@ impl Port {
     ///
     /// # Errors
     /// [`PollError::Closed`] after [`Port::close`].
-    pub fn poll(&mut self, mut each: impl FnMut(Message, &mut Outbound<'_>)) -> Result<usize, PollError> {
+    pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> Result<usize, PollError> {
         let Self { link, node, config, outbox, ignored, .. } = self;
         let link = link.as_mut().ok_or(PollError::Closed)?;
         let now = Instant::now();
         if !link.outlet.is_up() {
             node.look_at_link();
         }
-        let mut found = 0;
-        if !outbox.is_empty() {
-            found += Outbound { outlet: &mut link.outlet, outbox, now }.flush();
-        }
-        found += link.receive(config.node.burst.into(), now, |message, outlet| {
-            if config.takes(&message.flow()) {
-                each(message, &mut Outbound { outlet, outbox, now });
-            } else {
-                *ignored += 1;
-            }
-        });
-        Ok(found)
+        Ok(turn(link, config, outbox, ignored, now, each))
     }
 
     /// The way out, for messages that are not sent during a poll. `None` after [`Port::close`].
