@@ -167,6 +167,26 @@ unsafe fn known<'a>(buffer: *mut lm_sendbuf) -> Result<&'a mut lm_sendbuf, Failu
     if told.owner.is_null() { Err(used()) } else { Ok(told) }
 }
 
+/// A buffer as C knows it, and the handle that it is of.
+///
+/// # Safety
+/// `buffer` is NULL or valid, and the handle that it was given by is open.
+unsafe fn known_and_owner<'a>(buffer: *mut lm_sendbuf) -> Result<(&'a mut lm_sendbuf, &'a lm_t), Failure> {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let told = known(buffer)?;
+        let handle = lm_t::of(told.owner)?;
+        Ok((told, handle))
+    }
+}
+
+/// C has this buffer no more.
+fn empty(told: &mut lm_sendbuf) {
+    told.owner = ptr::null_mut();
+    told.data = ptr::null_mut();
+    told.room = 0;
+}
+
 /// Says that `n` bytes were written at buffer->data, buffer->room at most. buffer->data and buffer->room are
 /// then those of what is left.
 ///
@@ -179,11 +199,7 @@ unsafe fn known<'a>(buffer: *mut lm_sendbuf) -> Result<&'a mut lm_sendbuf, Failu
 pub unsafe extern "C" fn lm_advance(buffer: *mut lm_sendbuf, n: usize) -> c_int {
     call(|| {
         // SAFETY: the caller's promises.
-        let (told, handle) = unsafe {
-            let told = known(buffer)?;
-            let handle = lm_t::of(told.owner)?;
-            (told, handle)
-        };
+        let (told, handle) = unsafe { known_and_owner(buffer)? };
         handle.owned(|_, inner| {
             let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
             let room = held.room().len();
@@ -217,9 +233,7 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
             let taken = inner.buffers.take(told.slot, told.generation).ok_or_else(used)?;
             match inner.outbound()?.try_send_buffer(taken, to) {
                 Ok(sent) => {
-                    told.owner = ptr::null_mut();
-                    told.data = ptr::null_mut();
-                    told.room = 0;
+                    empty(told);
                     Ok(number(sent))
                 }
                 Err(back) => {
@@ -241,16 +255,10 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
 pub unsafe extern "C" fn lm_discard(buffer: *mut lm_sendbuf) -> c_int {
     call(|| {
         // SAFETY: the caller's promises.
-        let (told, handle) = unsafe {
-            let told = known(buffer)?;
-            let handle = lm_t::of(told.owner)?;
-            (told, handle)
-        };
+        let (told, handle) = unsafe { known_and_owner(buffer)? };
         handle.owned(|_, inner| {
             drop(inner.buffers.take(told.slot, told.generation).ok_or_else(used)?);
-            told.owner = ptr::null_mut();
-            told.data = ptr::null_mut();
-            told.room = 0;
+            empty(told);
             Ok(0)
         })
     })
