@@ -75,7 +75,7 @@ impl Receiver {
     }
 
     /// Ends receiving: waiting frames are dropped and counted. What is left is the pool, for
-    /// [`pmd_e1000::LandingPort::stop`], and the engine with its counters.
+    /// `pmd_e1000::LandingPort::stop`, and the engine with its counters.
     #[allow(unsafe_code)]
     pub fn close(self) -> Option<(LandingPool, Engine)> {
         let mut this = ManuallyDrop::new(self);
@@ -151,7 +151,7 @@ pub struct AdoptedReceiver {
 
 impl AdoptedReceiver {
     /// A receiver over the pool that feeds the queue of a device with these traits
-    /// ([`pmd_e1000::device::traits_of`]).
+    /// (`pmd_e1000::device::traits_of`).
     ///
     /// # Errors
     /// [`ReceiverError`]: no memory for the buffers that repairs are made in, or a geometry that is not the
