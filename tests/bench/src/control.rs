@@ -9,7 +9,7 @@
 //! the grant. Each call is timed by itself, less what reading the clock takes; the median of all rounds
 //! counts, and the 99th percentile is next to it. It fails if anything was allocated.
 
-#[path = "../../../ac/tests/counting/mod.rs"]
+#[path = "shared/counting_ac.rs"]
 mod counting;
 
 use std::process::ExitCode;

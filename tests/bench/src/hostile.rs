@@ -10,11 +10,11 @@
 //! a block in which the thread lost its CPU is measured again. The last line says whether none costs more
 //! than ten times as much as LM's own datagrams of 7168 bytes do.
 
-#[path = "../../../lm/proto/tests/attacks/counting.rs"]
+#[path = "shared/counting.rs"]
 mod counting;
-#[path = "../../../lm/proto/tests/attacks/hand.rs"]
+#[path = "shared/hand.rs"]
 mod hand;
-#[path = "../../../lm/proto/tests/attacks/hostile.rs"]
+#[path = "shared/hostile.rs"]
 mod streams;
 
 use std::process::ExitCode;

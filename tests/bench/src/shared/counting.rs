@@ -1,0 +1,1 @@
+../../../../lm/proto/tests/attacks/counting.rs

@@ -1,0 +1,1 @@
+../../../../ac/tests/counting/mod.rs
