@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use lm_engine::Receiver;
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
+use lm_proto::order::Order;
 use lm_proto::policy::Require;
 use lm_proto::wire::Mac;
 
@@ -117,6 +118,20 @@ pub(crate) fn slots(text: &str) -> Result<Slots, String> {
     }
 }
 
+/// In which order fragments go; `None`: as suits the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerOrder(pub(crate) Option<Order>);
+
+/// `auto`, `reverse` or `forward`.
+pub(crate) fn order(text: &str) -> Result<PeerOrder, String> {
+    match text {
+        "auto" => Ok(PeerOrder(None)),
+        "reverse" => Ok(PeerOrder(Some(Order::Reverse))),
+        "forward" => Ok(PeerOrder(Some(Order::Forward))),
+        _ => Err("give auto, reverse or forward".to_owned()),
+    }
+}
+
 /// `overlapping` or `separate`.
 pub(crate) fn layout(text: &str) -> Result<SlotLayout, String> {
     match text {
@@ -222,6 +237,8 @@ mod tests {
         assert_eq!(require_text(set), "checksum,tags");
         assert_eq!(slots("separate"), Ok(Slots(Some(SlotLayout::Separate))));
         assert_eq!(slots("auto"), Ok(Slots(None)));
+        assert_eq!(order("forward"), Ok(PeerOrder(Some(Order::Forward))));
+        assert!(order("auto") == Ok(PeerOrder(None)) && order("random").is_err());
         assert_eq!(checksum("zero"), Ok(ChecksumMode::Zero));
         assert_eq!(relaxed_ordering("assume-off"), Ok(RelaxedOrdering::AssumeOff));
         assert_eq!(endpoint(0xc612_0001, 9), "198.18.0.1:9");

@@ -10,7 +10,7 @@ use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 use rte::port::PortId;
 
-use crate::parse::{self, Addresses, Peer, RelaxedOrdering, Slots, UdpPorts};
+use crate::parse::{self, Addresses, Peer, PeerOrder, RelaxedOrdering, Slots, UdpPorts};
 use crate::{ac_policy, ac_state, key_file};
 use lm_node::receive_mode::{Idler, RxMode};
 
@@ -82,6 +82,10 @@ pub(crate) struct PortOptions {
     /// UDP checksums of what is sent: full or zero
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
     pub(crate) checksum: ChecksumMode,
+    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say so in
+    /// ARP and in their datagrams, in forward order to kernels and groups
+    #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
+    pub(crate) order: PeerOrder,
     /// What proves that a datagram is whole, any of a set: headers, checksum, tags (tags only where no
     /// stranger's frames arrive)
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
@@ -157,6 +161,7 @@ impl PortOptions {
         config.mbufs = self.total_num_mbufs;
         config.mtu = self.mtu;
         config.checksum = self.checksum;
+        config.order = self.order.0;
         config.require = self.require;
         config.reassembly = self.reassembly;
         config.layout = self.slots.0;

@@ -10,6 +10,7 @@ use lm_landing::SlotLayout;
 use lm_node::config::AdmissionConfig;
 use lm_node::{Identity, PortConfig};
 use lm_proto::alf::ChecksumMode;
+use lm_proto::order::Order;
 use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 
@@ -66,6 +67,14 @@ impl Config {
     #[must_use]
     pub fn checksum(mut self, mode: ChecksumMode) -> Self {
         self.node.checksum = mode;
+        self
+    }
+
+    /// In which order the fragments of all datagrams are sent. Default: in reverse to nodes of LM's, where they
+    /// land without a copy, and in forward order to others and to groups, which suits kernels better.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.node.order = Some(order);
         self
     }
 

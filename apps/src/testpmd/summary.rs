@@ -49,6 +49,8 @@ struct Summary {
     unsent: u64,
     /// Copied as a whole behind their headers, which cost less than showing them to the device.
     send_inlined: u64,
+    /// Datagrams of several fragments that went first fragment first.
+    send_forward: u64,
     send_would_block: u64,
     send_dropped: u64,
     send_copied: u64,
@@ -121,6 +123,7 @@ impl Summary {
             sent_frames: sent.frames,
             unsent: all.unsent,
             send_inlined: sent.inlined,
+            send_forward: sent.forward,
             send_would_block: sent.would_block,
             send_dropped: e.tx_dropped,
             send_copied: e.tx_copied,

@@ -123,6 +123,13 @@ macro_rules! engine {
                 self.engine.lose_stranger();
             }
 
+            /// The source address of a datagram that LM's tag agreed with, if there was one since this was asked
+            /// last: a node of LM's, unless it is forged.
+            #[inline]
+            pub fn take_tagged(&mut self) -> Option<u32> {
+                self.engine.take_tagged()
+            }
+
             /// Changes what counts as proof.
             pub fn set_require(&mut self, require: Require) {
                 self.engine.set_require(require);

@@ -25,6 +25,7 @@ use rte::{Burst, Mbuf};
 use crate::buffer::SendBuffer;
 use crate::message::Message;
 use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
+use lm_proto::order::Order;
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -63,6 +64,7 @@ pub struct Sender {
     /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
     room: u32,
     stats: SenderStats,
+    order: Order,
 }
 
 impl Sender {
@@ -106,6 +108,7 @@ impl Sender {
             sums: Vec::new(),
             room: 0,
             stats: SenderStats::default(),
+            order: Order::default(),
         })
     }
 
@@ -233,6 +236,11 @@ impl Sender {
         let mut mbuf = self.headers.alloc()?;
         mbuf.append(u16::try_from(bytes.len()).ok()?)?.copy_from_slice(bytes);
         Some(mbuf)
+    }
+
+    /// In which order the fragments of datagrams go from now on. At first: in reverse.
+    pub fn set_order(&mut self, order: Order) {
+        self.order = order;
     }
 
     /// What it counted.

@@ -64,7 +64,7 @@ pub fn adopt(
     let sender = Sender::new(tx, sending, send_pool, pools.headers).map_err(Unadopted::Sender)?;
     let ours = config.flow;
     let mac = mac_of(eal, id).unwrap_or_default().0;
-    let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst);
+    let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst).with_order(config.order);
     let outlet = Outlet::new(sender, resolver, ours, up, None, Pace::new(config.flush_gap()));
     let board = Board::new(eal, id, ours.src);
     Ok(Link::new(vec![receiver], None, outlet, Vec::new(), id).seen_on(board))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use lm_proto::Neighbours;
 use lm_proto::neighbours::{ArpCounters, Event, Resolution};
+use lm_proto::order::{Mark, Order};
 use lm_proto::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 use rte::port::{MacAddr, PortId};
 
@@ -39,6 +40,8 @@ pub struct Resolver {
     /// Of all others only the first is logged, since strangers can invent any number of them.
     silent: Vec<u32>,
     others_said: bool,
+    /// In which order fragments go to everybody, if that is fixed.
+    order: Option<Order>,
 }
 
 impl Resolver {
@@ -47,7 +50,29 @@ impl Resolver {
     pub fn new(port: PortId, mac: Mac, address: u32, peer: Option<Mac>, named: u32) -> Self {
         let mut neighbours = Neighbours::new(mac, address);
         neighbours.pin(named);
-        Self { port, neighbours, peer, began: Instant::now(), silent: Vec::new(), others_said: false }
+        let silent = Vec::new();
+        Self { port, neighbours, peer, began: Instant::now(), silent, others_said: false, order: None }
+    }
+
+    /// Fixes the order of fragments for all peers.
+    #[must_use]
+    pub fn with_order(mut self, order: Option<Order>) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// In which order fragments go to this address: that which suits it, unless one is fixed.
+    pub fn order(&self, address: u32) -> Order {
+        let suits = || {
+            let forward = fixed(address).is_some() || self.neighbours.is_lm(address) == Some(false);
+            if forward { Order::Forward } else { Order::Reverse }
+        };
+        self.order.unwrap_or_else(suits)
+    }
+
+    /// A datagram with LM's tag came from this address.
+    pub fn heard_tag(&mut self, address: u32) {
+        self.neighbours.heard_tag(address);
     }
 
     /// The user wants to send to this address (host byte order), too. Its entry is never evicted.
@@ -77,7 +102,9 @@ impl Resolver {
     pub fn probe(&self, from: Mac, address: u32) -> [u8; MIN_FRAME] {
         let question =
             Arp { operation: Arp::REQUEST, sender_mac: from, sender: 0, target_mac: [0; 6], target: address };
-        question.frame(self.peer.unwrap_or(BROADCAST))
+        let mut frame = question.frame(self.peer.unwrap_or(BROADCAST));
+        Mark::put(&mut frame);
+        frame
     }
 
     /// Learns from a frame that is not LM's. Returns the frame to answer with, if there is an answer.

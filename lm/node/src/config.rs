@@ -8,6 +8,7 @@ use std::time::Duration;
 use ac::{Key, Policy};
 use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
+use lm_proto::order::Order;
 use lm_proto::policy::Require;
 use lm_proto::wire::{Flow, Mac};
 
@@ -33,6 +34,8 @@ pub struct PortConfig {
     pub flow: Flow,
     /// The MTU: bytes of IP packet on the link, 576 to 9216.
     pub mtu: u16,
+    /// In which order fragments are sent. `None`: in the order that suits the peer ([`lm_proto::order`]).
+    pub order: Option<Order>,
     /// Whether UDP checksums are computed for what is sent.
     pub checksum: ChecksumMode,
     /// What proves that a datagram is whole.
@@ -100,6 +103,7 @@ impl PortConfig {
             peer_mac: None,
             flow,
             mtu: 1500,
+            order: None,
             checksum: ChecksumMode::Full,
             require: Require::default(),
             only_fragmented: false,

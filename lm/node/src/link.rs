@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use lm_engine::{Message, Receiver, SendBuffer, Sender, Unsent, WouldBlock};
 use lm_proto::alf::Ends;
 use lm_proto::neighbours::ArpCounters;
+use lm_proto::order::Order;
 use lm_proto::wire::{BROADCAST, Flow, Mac};
 use rte::Mbuf;
 use rte::port::{MacAddr, PortId, RxInterrupt};
@@ -67,8 +68,9 @@ pub struct Outlet {
     ours: Flow,
     /// Whether the link has been seen up since the port's start.
     up: Arc<AtomicBool>,
-    /// The last route that was found: for which address, to which MAC address, and until when that holds.
-    route: Option<(u32, Mac, Instant)>,
+    /// The last route that was found: for which address, to which MAC address, in which order, and until when
+    /// that holds.
+    route: Option<(u32, Mac, Order, Instant)>,
     /// When it was asked last whether neighbours are to be asked.
     asked: Option<Instant>,
     /// Admission control. `None`: it is off.
@@ -136,6 +138,7 @@ impl Link {
                 }
                 deliver(message, outlet);
             });
+            outlet.heard_tag(receiver.take_tagged());
             while let Some(stranger) = receiver.next_stranger() {
                 outlet.hear(stranger.data(), now);
                 if let (Some(admission), Some(from)) = (&mut outlet.admission, source(stranger.data())) {
@@ -304,7 +307,8 @@ impl Outlet {
         let flow = control_flow(self.ours.src, to);
         // A peer whose MAC address is not known yet is reached by broadcast.
         let src_mac = self.resolver.mac();
-        let mut ends = self.address(flow, now).unwrap_or(Ends { src_mac, dst_mac: BROADCAST, flow });
+        let known = self.address(flow, now).map(|(ends, _)| ends);
+        let mut ends = known.unwrap_or(Ends { src_mac, dst_mac: BROADCAST, flow });
         ends.src_mac = from.unwrap_or(src_mac);
         let _ = self.sender.send_urgent(payload, &ends);
     }
@@ -427,17 +431,19 @@ impl Outlet {
     /// Where datagrams of this flow go to. `None`: the link is down, the peer's MAC address is being asked
     /// for, or the peer has not admitted us. Try again after the next poll.
     pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
-        let ends = self.address(flow, now)?;
+        let (ends, order) = self.address(flow, now)?;
+        // Whoever asks for leave, or gives it, is a node of LM's.
+        self.sender.set_order(if self.admission.is_some() { Order::Reverse } else { order });
         self.admitted(ends)
     }
 
     /// Where packets of this flow go to, whoever has admitted us. `None`: the link is down, or the MAC
     /// address is being asked for.
-    fn address(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
+    fn address(&mut self, flow: Flow, now: Instant) -> Option<(Ends, Order)> {
         let src_mac = self.resolver.mac();
-        let fresh = |&(address, _, until): &(u32, Mac, Instant)| address == flow.dst && now < until;
-        if let Some((_, dst_mac, _)) = self.route.filter(fresh) {
-            return Some(Ends { src_mac, dst_mac, flow });
+        let fresh = |&(address, _, _, until): &(u32, Mac, Order, Instant)| address == flow.dst && now < until;
+        if let Some((_, dst_mac, order, _)) = self.route.filter(fresh) {
+            return Some((Ends { src_mac, dst_mac, flow }, order));
         }
         if !self.is_up() {
             return None;
@@ -446,8 +452,9 @@ impl Outlet {
         let ask = |frame: &[u8; 60]| send_question(sender, frame);
         match self.resolver.route(flow.dst, now, ask) {
             Route::To(dst_mac) => {
-                self.route = Some((flow.dst, dst_mac, now + FRESH));
-                Some(Ends { src_mac, dst_mac, flow })
+                let order = self.resolver.order(flow.dst);
+                self.route = Some((flow.dst, dst_mac, order, now + FRESH));
+                Some((Ends { src_mac, dst_mac, flow }, order))
             }
             Route::Wait => None,
         }
@@ -480,8 +487,18 @@ impl Outlet {
         self.resolver.counters()
     }
 
+    /// Learns that LM's tag came from this address, if one came.
+    #[inline]
+    fn heard_tag(&mut self, from: Option<u32>) {
+        if let Some(from) = from {
+            self.resolver.heard_tag(from);
+        }
+    }
+
     /// Learns from a frame that is not LM's, and answers it if it is ARP.
     fn hear(&mut self, frame: &[u8], now: Instant) {
+        // Who is what may have changed, too.
+        self.route = None;
         if let Some(answer) = self.resolver.hear(frame, now)
             && let Some(answer) = self.sender.frame(&answer)
         {

@@ -209,7 +209,7 @@ impl NodePort {
         let sender =
             Sender::new(tx, sending, send_pool, self.headers.clone()).map_err(StartPortError::Sender)?;
         let ours = config.flow;
-        let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst);
+        let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst).with_order(config.order);
         let pace = Pace::new(config.flush_gap());
         let outlet = Outlet::new(
             sender,

@@ -32,7 +32,8 @@
 //!
 //! # Around the datagrams
 //!
-//! [`neighbours`] has the hardware addresses of peers, fixed or learnt by ARP. [`counters`] has a name for
+//! [`neighbours`] has the hardware addresses of peers, fixed or learnt by ARP, and knows which of them are
+//! nodes of LM's. [`order`] says in which order those and others get fragments. [`counters`] has a name for
 //! everything that can go wrong.
 #![forbid(unsafe_code)]
 
@@ -49,6 +50,7 @@ pub mod matcher;
 pub mod mock;
 pub mod mtu_check;
 pub mod neighbours;
+pub mod order;
 pub mod packet;
 pub mod policy;
 pub mod raw_headers;

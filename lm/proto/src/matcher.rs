@@ -25,6 +25,8 @@
 //! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
 //! polls that found nothing, so that time passes. [`Matcher::clear`] hands back every slot.
 
+use std::cell::Cell;
+
 use crate::card::{Card, Words};
 use crate::counters::{Counters, Reason};
 use crate::frame::{FRONT, Frame, Frames, Head, Received, Slot, Slots};
@@ -112,6 +114,8 @@ pub struct Matcher<B, S> {
     trailer: Option<(Key, [u8; TAG])>,
     /// How many frames there were when the last one came to a separate slot; `None`: none did.
     separate: Option<u64>,
+    /// Who sent the newest datagram that a tag of LM's agreed with, until somebody asks.
+    tagged: Cell<Option<u32>>,
     /// Nanoseconds in which somebody looked.
     now: u64,
     /// The caller's clock at the last look.
@@ -171,6 +175,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             reverse: false,
             trailer: None,
             separate: None,
+            tagged: Cell::new(None),
             now: 0,
             clock: 0,
             counters: Counters::default(),

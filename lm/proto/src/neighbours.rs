@@ -27,6 +27,7 @@
 
 mod counters;
 mod entry;
+mod kind;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -38,6 +39,8 @@ use std::time::Duration;
 
 pub use self::counters::ArpCounters;
 use self::entry::{Asked, Known, Verdict};
+use self::kind::marked;
+use crate::order::Mark;
 use crate::wire::{Arp, BROADCAST, MIN_FRAME, Mac};
 
 /// How many entries the parts of a table have.
@@ -117,6 +120,8 @@ pub struct Neighbours {
     peers: HashMap<u32, Known>,
     strangers: HashMap<u32, Known>,
     asked: HashMap<u32, Asked>,
+    /// Addresses that LM's tags came from and that are no entries of ours.
+    tagged: VecDeque<u32>,
     counters: ArpCounters,
     events: VecDeque<Event>,
     /// When somebody has to be looked at; `None`: the table is empty.
@@ -143,6 +148,7 @@ impl Neighbours {
             peers: HashMap::new(),
             strangers: HashMap::new(),
             asked: HashMap::new(),
+            tagged: VecDeque::new(),
             counters: ArpCounters::default(),
             events: VecDeque::new(),
             due: None,
@@ -250,7 +256,7 @@ impl Neighbours {
             self.counters.malformed += 1;
             return None;
         }
-        let answer = arp.reply(self.address, self.mac).filter(|_| self.address != 0);
+        let answer = arp.reply(self.address, self.mac).filter(|_| self.address != 0).map(marked);
         if arp.sender == 0 {
             // Somebody asks whether the address is free (RFC 5227): it is not, and there is nothing to learn.
             return answer;
@@ -266,23 +272,26 @@ impl Neighbours {
             }
             return None;
         }
-        self.learn(&arp, now);
+        self.learn(&arp, Mark::is_on(frame, &arp), now);
         answer
     }
 
     /// What a packet says of its sender.
-    fn learn(&mut self, arp: &Arp, now: Duration) {
+    fn learn(&mut self, arp: &Arp, lm: bool, now: Duration) {
         let (address, mac) = (arp.sender, arp.sender_mac);
         let for_us = arp.target == self.address;
+        // What it says of itself now counts.
+        self.tagged.retain(|&tagged| tagged != address);
         if let Some(&fixed) = self.fixed.get(&address) {
             self.counters.claims += u64::from(fixed != mac);
         } else if let Some(known) = self.peers.get_mut(&address).or_else(|| self.strangers.get_mut(&address))
         {
             if known.mac == mac {
+                known.lm = Some(lm);
                 known.alive(now);
             } else {
                 self.counters.claims += 1;
-                if known.claimed(mac, now) {
+                if known.claimed(mac, lm, now) {
                     self.wake(now);
                 }
             }
@@ -294,14 +303,14 @@ impl Neighbours {
             if for_us || arp.target == address {
                 self.asked.remove(&address);
                 let answered = for_us && arp.operation == Arp::REPLY && asked.since.is_some();
-                let known = Known::new(mac, asked.used, answered.then_some(now));
+                let known = Known::new(mac, lm, asked.used, answered.then_some(now));
                 if let Some((address, known)) = self.admit_peer(address, known, now) {
                     self.admit_stranger(address, known);
                 }
                 self.wake(now + FORGET);
             }
         } else if for_us && arp.operation == Arp::REQUEST {
-            self.admit_stranger(address, Known::new(mac, now, None));
+            self.admit_stranger(address, Known::new(mac, lm, now, None));
             self.wake(now + FORGET);
         }
     }
@@ -387,8 +396,8 @@ impl Neighbours {
         let to = self.lookup(address);
         let (mac, sender) = (self.mac, self.address);
         let target_mac = to.unwrap_or_default();
-        Arp { operation: Arp::REQUEST, sender_mac: mac, sender, target_mac, target: address }
-            .frame(to.unwrap_or(BROADCAST))
+        let arp = Arp { operation: Arp::REQUEST, sender_mac: mac, sender, target_mac, target: address };
+        marked(arp.frame(to.unwrap_or(BROADCAST)))
     }
 
     fn known_mut(&mut self, address: u32) -> Option<&mut Known> {

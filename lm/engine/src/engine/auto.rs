@@ -20,6 +20,12 @@ impl Engine {
         })
     }
 
+    /// The source of a datagram that LM's tag agreed with, if there was one since this was asked last.
+    #[inline(always)]
+    pub(crate) fn take_tagged(&mut self) -> Option<u32> {
+        self.matcher.take_tagged()
+    }
+
     /// Whether slots are laid by what arrives.
     pub fn is_auto(&self) -> bool {
         self.matcher.is_auto()

@@ -26,6 +26,8 @@ pub struct SenderStats {
     /// Datagrams that were copied as a whole behind their headers, which cost less than showing them to the
     /// device.
     pub inlined: u64,
+    /// Datagrams of several fragments that went first fragment first.
+    pub forward: u64,
     /// Times that it was full.
     pub would_block: u64,
     /// Datagrams that were given up because a frame would not have had the length that its headers say: a
@@ -42,6 +44,7 @@ impl SenderStats {
             bytes: f(self.bytes, other.bytes),
             frames: f(self.frames, other.frames),
             inlined: f(self.inlined, other.inlined),
+            forward: f(self.forward, other.forward),
             would_block: f(self.would_block, other.would_block),
             malformed: f(self.malformed, other.malformed),
         }

@@ -3,6 +3,8 @@
 
 use rte::Burst;
 
+use lm_proto::order::Order;
+
 use super::Sender;
 
 impl Sender {
@@ -31,6 +33,11 @@ impl Sender {
     pub(super) fn stage(&mut self, bytes: usize) {
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
+        if self.order == Order::Forward && self.made.len() > 1 {
+            // They were made last fragment first.
+            self.made.reverse();
+            self.stats.forward += 1;
+        }
         if self.config.in_flight.is_some() {
             let segments = self.made.iter().map(|mbuf| u32::from(mbuf.nb_segs())).sum();
             self.room = self.room.saturating_sub(segments);

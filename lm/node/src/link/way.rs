@@ -22,7 +22,7 @@ impl Wire for Way<'_> {
     fn flush(&mut self, to: ac::NodeId, landing: Option<Mac>, frames: u16) -> u16 {
         let flow = control_flow(self.outlet.ours.src, to);
         match self.outlet.address(flow, self.now) {
-            Some(mut ends) => {
+            Some((mut ends, _)) => {
                 ends.dst_mac = landing.unwrap_or(ends.dst_mac);
                 self.outlet.send_flush(flow.dst, &ends, frames)
             }

@@ -63,6 +63,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Some(slot)
     }
 
+    /// The source of a datagram that a tag of LM's agreed with, if there was one since this was asked last.
+    #[inline]
+    pub fn take_tagged(&mut self) -> Option<u32> {
+        self.tagged.take()
+    }
+
     /// Datagrams that were delivered where they landed.
     #[inline]
     fn landed(&self) -> u64 {

@@ -102,6 +102,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.template =
             Template::new(self.config.geometry, headers, front, first_len, from, whole, &self.card);
         self.card.proved(1);
+        self.tagged.set(Some(src));
         self.hand_over_from(run, &whole, lowest.at, memory);
         true
     }

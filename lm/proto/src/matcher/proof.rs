@@ -156,6 +156,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let by_headers = known == n - 1;
         let bound = matches!(tag, TagState::Good(_));
+        if bound {
+            self.tagged.set(Some(packet.ip.src));
+        }
         let certain = |reason| if bound || by_headers { Doubt::Certain(reason) } else { Doubt::Other };
         if by_headers && self.marks_clash(z + 1 - n, packet.ecn()) {
             return Err(Doubt::Certain(Reason::Ecn));

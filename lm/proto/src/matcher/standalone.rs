@@ -315,6 +315,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if bytes.is_some_and(|bytes| identity.check(*bytes).is_none()) {
             return Err(Reason::BadTag);
         }
+        if bytes.is_some() {
+            self.tagged.set(Some(key.src));
+        }
         let require = self.config.require;
         let by = if require.headers {
             WholeBy::Headers

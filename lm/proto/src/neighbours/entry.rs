@@ -56,13 +56,15 @@ impl Asked {
 pub(super) struct Known {
     /// The owner's hardware address.
     pub(super) mac: Mac,
+    /// Whether the owner is a node of LM's, by the last that it said; `None`: it has said nothing yet.
+    pub(super) lm: Option<bool>,
     /// When it was last used (a peer), or heard of (a stranger).
     pub(super) touched: Duration,
     /// When it last answered.
     confirmed: Option<Duration>,
     question: Option<Question>,
-    /// Who else says that the address is its own.
-    claim: Option<Mac>,
+    /// Who else says that the address is its own, and whether that is a node of LM's.
+    claim: Option<(Mac, bool)>,
     /// No question about a claim before then.
     quiet: Duration,
 }
@@ -89,9 +91,9 @@ pub(super) enum Verdict {
 }
 
 impl Known {
-    /// An entry that answered at `confirmed`, if it did.
-    pub(super) fn new(mac: Mac, touched: Duration, confirmed: Option<Duration>) -> Self {
-        Self { mac, touched, confirmed, question: None, claim: None, quiet: Duration::ZERO }
+    /// An entry that answered at `confirmed`, if it did. `lm`: its owner is a node of LM's.
+    pub(super) fn new(mac: Mac, lm: bool, touched: Duration, confirmed: Option<Duration>) -> Self {
+        Self { mac, lm: Some(lm), touched, confirmed, question: None, claim: None, quiet: Duration::ZERO }
     }
 
     /// When it has to be asked, or judged.
@@ -121,8 +123,8 @@ impl Known {
     }
 
     /// Another one says that the address is its own: whether that begins a question.
-    pub(super) fn claimed(&mut self, mac: Mac, now: Duration) -> bool {
-        let first = self.claim.replace(mac).is_none();
+    pub(super) fn claimed(&mut self, mac: Mac, lm: bool, now: Duration) -> bool {
+        let first = self.claim.replace((mac, lm)).is_none();
         if first {
             self.question = Some(Question { tries: 0, due: now.max(self.quiet) });
         }
@@ -144,8 +146,9 @@ impl Known {
             return Verdict::Stays;
         }
         self.question = None;
-        let Some(new) = self.claim.take() else { return Verdict::Gone };
+        let Some((new, lm)) = self.claim.take() else { return Verdict::Gone };
         let old = std::mem::replace(&mut self.mac, new);
+        self.lm = Some(lm);
         self.confirmed = None;
         self.quiet = now + PAUSE;
         Verdict::Moved { old }

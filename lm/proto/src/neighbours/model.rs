@@ -18,9 +18,10 @@ struct Entry {
     address: u32,
     part: Part,
     mac: Mac,
+    lm: bool,
     touched: Duration,
     confirmed: Option<Duration>,
-    claim: Option<Mac>,
+    claim: Option<(Mac, bool)>,
     /// A round of questions: from when on, and when each was sent.
     round: Option<(Duration, Vec<Duration>)>,
     quiet: Duration,
@@ -29,7 +30,17 @@ struct Entry {
 impl Entry {
     fn new(address: u32, part: Part, mac: Mac, touched: Duration) -> Self {
         let round = (part == Part::Asked).then(|| (touched, Vec::new()));
-        Self { address, part, mac, touched, confirmed: None, claim: None, round, quiet: Duration::ZERO }
+        Self {
+            address,
+            part,
+            mac,
+            lm: false,
+            touched,
+            confirmed: None,
+            claim: None,
+            round,
+            quiet: Duration::ZERO,
+        }
     }
 
     /// When the next question of the round is due, or its end.
@@ -66,6 +77,10 @@ impl Model {
 
     pub(super) fn lookup(&self, address: u32) -> Option<Mac> {
         self.all.iter().find(|e| e.address == address && e.part != Part::Asked).map(|e| e.mac)
+    }
+
+    pub(super) fn is_lm(&self, address: u32) -> Option<bool> {
+        self.all.iter().find(|e| e.address == address && e.part != Part::Asked).map(|e| e.lm)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,7 +143,7 @@ impl Model {
     }
 
     /// A packet that is well formed and from another node; whether it is answered.
-    pub(super) fn hear(&mut self, arp: &Arp, now: Duration) -> bool {
+    pub(super) fn hear(&mut self, arp: &Arp, lm: bool, now: Duration) -> bool {
         let asks_us = arp.operation == Arp::REQUEST && arp.target == self.us.1;
         if arp.sender == 0 {
             return asks_us;
@@ -143,7 +158,7 @@ impl Model {
         match self.find(address) {
             None => {
                 if asks_us && self.room(Part::Stranger, address, now) {
-                    self.all.push(Entry::new(address, Part::Stranger, mac, now));
+                    self.all.push(Entry { lm, ..Entry::new(address, Part::Stranger, mac, now) });
                 }
             }
             Some(e) if e.part == Part::Asked => {
@@ -151,7 +166,7 @@ impl Model {
                     let asked = e.round.as_ref().is_some_and(|(_, sent)| !sent.is_empty());
                     let answered = asked && for_us && arp.operation == Arp::REPLY;
                     let mut known = Entry::new(address, Part::Peer, mac, e.touched);
-                    known.confirmed = answered.then_some(now);
+                    (known.confirmed, known.lm) = (answered.then_some(now), lm);
                     self.all.retain(|e| e.address != address);
                     if !self.room(Part::Peer, address, now) {
                         known.part = Part::Stranger;
@@ -161,6 +176,7 @@ impl Model {
                 }
             }
             Some(e) if e.mac == mac => {
+                e.lm = lm;
                 if e.round.as_ref().is_some_and(|(_, sent)| !sent.is_empty()) {
                     e.confirmed = Some(now);
                     e.round = None;
@@ -177,7 +193,7 @@ impl Model {
                 if e.claim.is_none() {
                     e.round = Some((now.max(e.quiet), Vec::new()));
                 }
-                e.claim = Some(mac);
+                e.claim = Some((mac, lm));
             }
         }
         self.counters.claims += claims;
@@ -197,8 +213,8 @@ impl Model {
                 }
             } else if due && asked == 3 {
                 e.round = None;
-                if let Some(new) = e.claim.take() {
-                    (e.mac, e.confirmed, e.quiet) = (new, None, now + PAUSE);
+                if let Some((new, lm)) = e.claim.take() {
+                    (e.mac, e.lm, e.confirmed, e.quiet) = (new, lm, None, now + PAUSE);
                     self.counters.moved += 1;
                 } else {
                     e.mac = [0; 6];

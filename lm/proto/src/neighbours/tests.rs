@@ -374,8 +374,13 @@ fn a_queue_that_takes_nothing_costs_no_question() {
 #[derive(Clone, Debug)]
 enum Step {
     Send(u32),
-    Hear(Arp),
-    Pass { ms: u64, room: usize, answer: bool },
+    /// A packet, and whether it has LM's mark.
+    Hear(Arp, bool),
+    Pass {
+        ms: u64,
+        room: usize,
+        answer: bool,
+    },
 }
 
 /// Few addresses and few nodes, so that they meet.
@@ -391,7 +396,7 @@ fn step() -> impl Strategy<Value = Step> {
     let ms = prop_oneof![6 => 2..60_u64, 3 => 300..1100_u64, 1 => 20_000..130_000_u64];
     prop_oneof![
         3 => (PEER..PEER + 6).prop_map(Step::Send),
-        4 => arp.prop_map(Step::Hear),
+        4 => (arp, any::<bool>()).prop_map(|(arp, lm)| Step::Hear(arp, lm)),
         4 => (ms, prop_oneof![4 => Just(usize::MAX), 1 => 0..2_usize], any::<bool>())
             .prop_map(|(ms, room, answer)| Step::Pass { ms, room, answer }),
     ]
@@ -414,9 +419,13 @@ proptest! {
                 Step::Send(address) => {
                     prop_assert_eq!(table.resolve(address, now), model.resolve(address, now));
                 }
-                Step::Hear(arp) => {
-                    let answered = table.hear(&arp.frame(BROADCAST), now).is_some();
-                    prop_assert_eq!(answered, model.hear(&arp, now), "{:?}", arp);
+                Step::Hear(arp, lm) => {
+                    let mut frame = arp.frame(BROADCAST);
+                    if lm {
+                        Mark::put(&mut frame);
+                    }
+                    let answered = table.hear(&frame, now).is_some();
+                    prop_assert_eq!(answered, model.hear(&arp, lm, now), "{:?}", arp);
                 }
                 Step::Pass { ms, room, answer } => {
                     now += Duration::from_millis(ms);
@@ -435,12 +444,13 @@ proptest! {
                         let sender = of(frame);
                         let arp = Arp { operation: 2, sender_mac: mac, sender, target_mac: A, target: US };
                         table.hear(&arp.frame(A), now);
-                        model.hear(&arp, now);
+                        model.hear(&arp, false, now);
                     }
                 }
             }
             for address in PEER..PEER + 6 {
                 prop_assert_eq!(table.lookup(address), model.lookup(address), "{:#x} at {:?}", address, now);
+                prop_assert_eq!(table.is_lm(address), model.is_lm(address), "{:#x} at {:?}", address, now);
             }
             let len = table.peers.len() + table.strangers.len() + table.asked.len();
             prop_assert_eq!((len, table.counters()), (model.len(), model.counters));
