@@ -103,6 +103,19 @@ fn waiting(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(a.unsent() == (0, 0), "all of them went")
 }
 
+/// Each has told the other by ARP, and by nothing else, that it is a node of LM's: all that went before went in
+/// reverse. Groups get forward order.
+fn order(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
+    let forward = |port: &Port| port.counters().sent.forward;
+    ensure((forward(a), forward(b)) == (0, 0), "nodes of LM's get fragments in reverse")?;
+    a.send(&[9; 7168], SocketAddrV4::new(Ipv4Addr::new(239, 1, 2, 3), 7002))?;
+    until(a, b, |a, b| {
+        a.poll(|_, _| ())?;
+        b.poll(|_, _| ())?;
+        Ok(forward(a) == 1)
+    })
+}
+
 /// A message is sent on from where it landed. One that is held longer than its port lives keeps its memory.
 fn forwarded_and_kept(a: &mut Port, b: &mut Port) -> Result<lm::Message, Failed> {
     let data = vec![3; 20_000];
@@ -144,6 +157,8 @@ fn run() -> Result<(), Failed> {
     messages(&mut a, &mut b)?;
     println!("test datagrams for others");
     others(&mut a, &mut b)?;
+    println!("test the order of fragments");
+    order(&mut a, &mut b)?;
     println!("test messages that wait");
     waiting(&mut a, &mut b)?;
     println!("test a message that outlives its port");
@@ -163,7 +178,7 @@ fn run() -> Result<(), Failed> {
     ensure(lm_landing::orphans() == 0, "a region is left")?;
     let owed = lm_landing::owed_by_devices();
     ensure(owed.slots == 0, "devices have slots that nobody waits for")?;
-    println!("5 passed, 0 failed");
+    println!("6 passed, 0 failed");
     Ok(())
 }
 

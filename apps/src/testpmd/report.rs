@@ -79,6 +79,9 @@ fn datagrams(t: &Tally) {
         t.sent.bytes,
         t.sent.would_block
     );
+    if t.sent.forward > 0 {
+        say!("  LM-TX-forward:   {:<12} first fragment first", t.sent.forward);
+    }
     let e = &t.engine;
     if e.ignored + e.tx_dropped + e.tx_copied + e.late > 0 {
         say!(

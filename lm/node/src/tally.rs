@@ -100,6 +100,7 @@ impl Tally {
             ("sent_bytes", sent.bytes),
             ("sent_frames", sent.frames),
             ("sent_inlined", sent.inlined),
+            ("sent_forward", sent.forward),
             ("sent_would_block", sent.would_block),
             ("sent_malformed", sent.malformed),
             ("device_missed", device.missed),
