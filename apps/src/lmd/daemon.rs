@@ -4,10 +4,11 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lm_engine::Receiver;
 use lm_node::config::Identity;
 use lm_node::port::Client;
 use lm_node::receive_mode::{Idler, LONGEST, Sleeper};
-use lm_node::{Link, NodePort, PortConfig};
+use lm_node::{Arrival, Link, NodePort, PortConfig};
 use lm_proto::wire::Mac;
 use lm_tap::{Routes, Tap};
 use rte::port::RxInterrupt;
@@ -56,7 +57,7 @@ impl Daemon {
     pub(crate) fn new(eal: &Eal, opened: Opened, options: &Options) -> Result<Self, String> {
         let Opened { mut port, config, tap, mac, routes, .. } = opened;
         let socket = port.landing.info().socket;
-        let wireward = Wireward::new(eal, config.mtu, socket).map_err(|e| e.to_string())?;
+        let wireward = Wireward::new(eal, mac, &config, socket).map_err(|e| e.to_string())?;
         let link = port.link.take();
         let now = Instant::now();
         let mtu = config.mtu;
@@ -96,6 +97,12 @@ impl Daemon {
         let mut port = self.port.past.clone();
         if let Some(link) = &self.link {
             port.add(&link.tally());
+        }
+        if port.sent.forward > 0 {
+            lines.push(format!(
+                "{:>12} of the datagrams to the wire went first fragment first",
+                port.sent.forward
+            ));
         }
         let device = port.device;
         let losses = [
@@ -198,7 +205,13 @@ impl Daemon {
         let now = self.ns();
         let Self { link, tap, kernelward, wireward, tally, config, carrier, .. } = self;
         let Some(link) = link else { return 0 };
-        let found = link.exchange(config.burst.into(), |arrival| kernelward.take(arrival, tap, now, tally));
+        let found = link.exchange(config.burst.into(), |arrival| {
+            if let Arrival::Frame(frame) = &arrival {
+                wireward.hear(frame.data());
+            }
+            kernelward.take(arrival, tap, now, tally);
+        });
+        link.receivers.iter_mut().filter_map(Receiver::take_tagged).for_each(|from| wireward.heard_tag(from));
         if *carrier {
             found + wireward.turn(tap, &mut link.outlet.sender, now, tally)
         } else {

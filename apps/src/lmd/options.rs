@@ -9,7 +9,7 @@ use lm_node::receive_mode::Idler;
 use lm_proto::layout::Geometry;
 use lm_proto::wire::{Flow, Mac};
 
-use crate::parse::{self, RelaxedOrdering};
+use crate::parse::{self, PeerOrder, RelaxedOrdering};
 use crate::port_options::Mode;
 use crate::start::{self, NoOptions};
 
@@ -54,6 +54,10 @@ pub(crate) struct Options {
     /// How frames land: overlapping, where all large datagrams are LM's; or separate
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout, default_value = "separate")]
     pub(crate) slots: SlotLayout,
+    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say so in
+    /// ARP and in their datagrams, in forward order to kernels and groups
+    #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
+    pub(crate) order: PeerOrder,
     /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
@@ -100,6 +104,7 @@ impl Options {
         config.reassembly = self.reassembly;
         config.layout = Some(self.slots);
         config.only_fragmented = true;
+        config.order = self.order.0;
         config.assume_ordered = self.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff;
         config.region = self.region;
         config.no_mirror = self.no_mirror;
@@ -132,6 +137,7 @@ mod tests {
             (o.interface.as_str(), o.mtu, o.rx_mode, o.slots),
             ("lm0", 1500, Mode::Adaptive, SlotLayout::Separate)
         );
+        assert_eq!(o.order, PeerOrder(None));
         assert!(o.config().only_fragmented && o.config().interrupts);
     }
 
@@ -150,6 +156,7 @@ mod tests {
             ("--mtu=575", "576"),
             ("--rx-mode=sleep", "sleep"),
             ("--slots=both", "both"),
+            ("--order=random", "random"),
             ("--tx-ip=1.2.3.4,1.2.3.5", "--tx-ip"),
             ("lm0", "lm0"),
         ] {

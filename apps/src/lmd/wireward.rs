@@ -14,8 +14,10 @@ use lm_crossing::too_big::{Rate, answer};
 use lm_crossing::view::Ipv4View;
 use lm_crossing::virtio::{self, Header};
 use lm_engine::{SendBuffer, Sender, WouldBlock};
+use lm_node::config::PortConfig;
 use lm_proto::alf::Ends;
-use lm_proto::wire::{FCS, VLAN};
+use lm_proto::order::{Mark, Order, Stations};
+use lm_proto::wire::{FCS, Mac, VLAN};
 use lm_tap::Tap;
 use rte::mempool::{Mempool, PoolError};
 use rte::{Eal, Mbuf};
@@ -54,11 +56,23 @@ pub(crate) struct Wireward {
     made: Vec<Mbuf>,
     /// The interface is down, so nothing can be read.
     is_deaf: bool,
+    /// The interface's MAC address.
+    mac: Mac,
+    /// Who is a node of LM's.
+    stations: Stations,
+    /// In which order fragments go to everybody, if that is fixed.
+    order: Option<Order>,
 }
 
 impl Wireward {
-    /// For a wire with this MTU.
-    pub(crate) fn new(eal: &Eal, mtu: u16, socket: Option<u32>) -> Result<Self, PoolError> {
+    /// For an interface with this MAC address, and a wire with the MTU and the order of this configuration.
+    pub(crate) fn new(
+        eal: &Eal,
+        mac: Mac,
+        config: &PortConfig,
+        socket: Option<u32>,
+    ) -> Result<Self, PoolError> {
+        let mtu = config.mtu;
         let room = 128 + mtu + (14 + 2 * VLAN + FCS) as u16;
         let frames = Mempool::pktmbuf(eal, "lmd_frames", MBUFS, 64, 0, room, socket)?;
         let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -74,6 +88,9 @@ impl Wireward {
             held: None,
             made: Vec::new(),
             is_deaf: false,
+            mac,
+            stations: Stations::default(),
+            order: config.order,
         })
     }
 
@@ -90,6 +107,16 @@ impl Wireward {
     /// Whether the interface is down, as far as is known: nothing can be read from it.
     pub(crate) fn is_deaf(&self) -> bool {
         self.is_deaf
+    }
+
+    /// Learns from a frame that came from the wire who is a node of LM's.
+    pub(crate) fn hear(&mut self, frame: &[u8]) {
+        self.stations.hear(frame);
+    }
+
+    /// Learns that LM's tag came from this address.
+    pub(crate) fn heard_tag(&mut self, address: u32) {
+        self.stations.heard_tag(address);
     }
 
     /// The link is down: drops what waits, and what the kernel had given to the interface before it knew. Else
@@ -142,6 +169,8 @@ impl Wireward {
             let back = match waiting {
                 Waiting::Frame(frame) => sender.send_frame(frame).err().map(Waiting::Frame),
                 Waiting::Datagram(buffer, ends) => {
+                    let suits = || self.stations.order(ends.dst_mac, ends.flow.dst);
+                    sender.set_order(self.order.unwrap_or_else(suits));
                     sender.send(buffer, &ends).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
                 }
             };
@@ -195,6 +224,9 @@ impl Wireward {
 
     fn as_it_is(&mut self, header: Header, frame: &mut [u8], tally: &mut Tally) {
         tally.clamped += u64::from(mss::clamp(frame, self.wire.mtu, header.checksum.is_some()));
+        // The kernel's ARP frames say that lmd is a node of LM's.
+        let marked = &mut Mark::on(frame, self.mac);
+        let frame = marked.as_mut().map_or(frame, |marked| &mut marked[..]);
         let Some(mut mbuf) = self.frames.alloc() else { return self.hold(header, frame) };
         let room = u16::try_from(frame.len()).ok().and_then(|len| mbuf.append(len));
         let Some(to) = room.filter(|_| header.complete(frame)) else {

@@ -25,6 +25,10 @@
 //! kernel get reverse order, or a node of LM's forward order: both deliver, and cost more.
 //! `docs/wire.md` has the test vectors.
 
+mod stations;
+
+pub use self::stations::Stations;
+
 use crate::checksum::mix;
 use crate::wire::{Arp, MIN_FRAME, Mac};
 
@@ -54,6 +58,16 @@ impl Mark {
         let hash = (mix(mix(mac) ^ u64::from(address)) >> 32) as u32;
         let [a, b, c, d] = hash.to_be_bytes();
         [b'L', b'M', Self::VERSION, 0, a, b, c, d]
+    }
+
+    /// The same ARP frame with a mark, if it is one of this station's own and has room for one.
+    pub fn on(frame: &[u8], mac: Mac) -> Option<[u8; MIN_FRAME]> {
+        let arp = Arp::parse(frame).filter(|arp| arp.sender_mac == mac && frame.len() <= MIN_FRAME)?;
+        let mut marked = [0; MIN_FRAME];
+        marked[..Arp::FRAME].copy_from_slice(&frame[..Arp::FRAME]);
+        let mark = Self::bytes(mac, arp.sender);
+        marked[Arp::FRAME..Arp::FRAME + Self::LEN].copy_from_slice(&mark);
+        Some(marked)
     }
 
     /// Marks an ARP frame that its sender has made.
@@ -101,6 +115,20 @@ mod tests {
             assert!(!Mark::is_on(&wrong, &arp), "bit {bit}");
         }
         assert!((Arp::FRAME..Arp::FRAME + Mark::LEN).all(|len| !Mark::is_on(&frame[..len], &arp)));
+    }
+
+    #[test]
+    fn a_kernels_frame_is_marked_for_its_own_station_alone() {
+        let (us, them) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+        let arp = question(us, 0x0a01_0001);
+        let frame = arp.frame(BROADCAST);
+        for len in [Arp::FRAME, MIN_FRAME] {
+            let marked = Mark::on(&frame[..len], us).expect("ours");
+            assert!(Mark::is_on(&marked, &arp) && marked[..Arp::FRAME] == frame[..Arp::FRAME]);
+            assert_eq!(Mark::on(&frame[..len], them), None, "a bridge brought it");
+        }
+        assert_eq!(Mark::on(&[&frame[..], &[0]].concat(), us), None);
+        assert_eq!(Mark::on(&[0; MIN_FRAME], us), None);
     }
 
     /// The vectors of `docs/wire.md`.
