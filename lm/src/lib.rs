@@ -79,7 +79,7 @@ pub use lm_landing::SlotLayout;
 pub use lm_node::tally::Tally;
 pub use lm_proto::alf::ChecksumMode;
 pub use lm_proto::counters::{Counters, Reason};
-pub use lm_proto::order::Order;
+pub use lm_proto::order::{Mark, Order};
 pub use lm_proto::policy::{Require, WholeBy};
 pub use outbound::{Outbound, SendError, Sent};
 pub use port::{PollError, Port, PortError, Stopper};

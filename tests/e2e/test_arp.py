@@ -26,7 +26,16 @@ REQUEST, REPLY = 1, 2
 AT_ONCE = 100
 
 
-class Arp(Case):
+def packet_socket(case, namespace, interface):
+    """A socket that sees all that passes an interface in a name space."""
+    with inside(namespace):
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    made.bind((interface, 0))
+    case.addCleanup(made.close)
+    return made
+
+
+class Node(Case):
     """One lm-testpmd on a tap device, and a socket on the other end of it."""
 
     def setUp(self):
@@ -43,10 +52,7 @@ class Arp(Case):
         self.child.await_text("Port 0:")
         # The kernel's stack keeps out of it.
         ip("-n", self.namespace, "link", "set", "lmtap0", "arp", "off", "up", "mtu", "1500")
-        with inside(self.namespace):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.socket.bind(("lmtap0", 0))
-        self.addCleanup(self.socket.close)
+        self.socket = packet_socket(self, self.namespace, "lmtap0")
         # Who has which address, and answers when it is asked.
         self.owners = {}
         # Where questions went to, and for what.
@@ -57,8 +63,12 @@ class Arp(Case):
         body = struct.pack("!HHBBH", 1, wire.TYPE_IPV4, 6, 4, operation) + mac + socket.inet_aton(sender)
         body += (to or bytes(6)) + socket.inet_aton(target)
         source = mac if not mac[0] & 1 else LIAR
-        self.socket.send(
-            ((to or BROADCAST) + source + struct.pack("!H", wire.TYPE_ARP) + body).ljust(60, b"\0"))
+        frame = (to or BROADCAST) + source + struct.pack("!H", wire.TYPE_ARP) + body
+        self.socket.send(self.pad(frame.ljust(wire.MIN_FRAME, b"\0")))
+
+    def pad(self, frame):
+        """An ARP frame with the padding that these nodes use: a kernel's."""
+        return frame
 
     def announce(self, mac, address):
         self.say(REQUEST, mac, address, address)
@@ -107,6 +117,10 @@ class Arp(Case):
         summary = self.child.summary()
         self.pools_are_level(summary)
         return summary
+
+
+class Arp(Node):
+    """What it makes of what they say."""
 
     def test_invented_senders_lock_nobody_out(self):
         self.start("--forward-mode=tx", "--txsize=64", "--tx-interval=2000")

@@ -124,7 +124,7 @@ class TheTxEngineWrites(Case):
         frames = wire.read_pcap(path)
         asked = [f for f in frames if f[12:14] == b"\x08\x06"]
         self.assertTrue(asked and frames[0] == asked[0], "the first frame is a question")
-        who_has = wire.arp(wire.Flow(src=SRC, dst=DST, src_mac=frames[0][6:12]))
+        who_has = wire.marked(wire.arp(wire.Flow(src=SRC, dst=DST, src_mac=frames[0][6:12])))
         self.assertEqual(set(asked), {who_has})
         rest = [f for f in frames if f[12:14] != b"\x08\x06"]
         self.assertEqual([len(d.payload) for d in wire.reassemble(rest)], [3000, 3000])

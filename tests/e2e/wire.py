@@ -15,6 +15,8 @@ MAX_PAYLOAD = 65_507
 ETHERNET, IPV4, UDP, TAG = 14, 20, 8, 8
 HEADERS = ETHERNET + IPV4
 MIN_FRAME = 60
+# Where an ARP packet ends in its frame, and how long LM's mark behind it is.
+ARP_END, MARK = 42, 8
 # A last fragment that carries more IP payload than this reaches the header of the datagram that landed
 # before.
 GUARD = STRIDE - HEADERS
@@ -108,6 +110,34 @@ def arp(flow, operation=1, target_mac=b"\0" * 6):
     body += flow.src_mac + struct.pack("!I", ip(flow.src)) + target_mac + struct.pack("!I", ip(flow.dst))
     to = replace(flow, dst_mac=BROADCAST) if operation == 1 else flow
     return ethernet(to, TYPE_ARP, body)
+
+
+def mix(z):
+    """The output function of SplitMix64."""
+    mask = (1 << 64) - 1
+    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
+    return z ^ z >> 31
+
+
+def mark(hardware, address):
+    """LM's mark of the node with these addresses (docs/wire.md)."""
+    digest = mix(mix(int.from_bytes(hardware, "big")) ^ address) >> 32
+    return b"LM\1\0" + struct.pack("!I", digest)
+
+
+def marked(frame):
+    """An ARP frame with the mark of its sender."""
+    return with_mark(frame, mark(frame[22:28], int.from_bytes(frame[28:32], "big")))
+
+
+def with_mark(frame, bytes8):
+    return frame[:ARP_END] + bytes8 + frame[ARP_END + len(bytes8):]
+
+
+def mark_of(frame):
+    """Where an ARP frame's mark stands."""
+    return frame[ARP_END:ARP_END + MARK]
 
 
 def tcp(flow, frame_len):
@@ -248,9 +278,7 @@ class Pattern:
         words, x, mask = [], seed, (1 << 64) - 1
         for _ in range(2 * self.HALF // 8):
             x = (x + 0x9E3779B97F4A7C15) & mask
-            z = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & mask
-            z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
-            words.append(z ^ z >> 31)
+            words.append(mix(x))
         self.table = struct.pack(f"<{len(words)}Q", *words)
 
     def payload(self, number, length):

@@ -72,6 +72,10 @@ def payload(size, seed):
     return hashlib.md5(body).digest() + body
 
 
+# What lmd calls datagrams that went in forward order.
+FORWARD = "of the datagrams to the wire went first fragment first"
+
+
 def is_good(data):
     return len(data) < 24 or hashlib.md5(data[16:]).digest() == data[:16]
 

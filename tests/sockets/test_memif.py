@@ -6,7 +6,7 @@ import time
 
 import netns
 from common import Common
-from lmd import MemifWire, payload, show, udp, until
+from lmd import FORWARD, MemifWire, payload, show, udp, until
 
 
 class Memif(Common, MemifWire):
@@ -22,6 +22,8 @@ class Memif(Common, MemifWire):
         self.assertGreater(counted.get("datagrams from the wire, whole", 0), 30, counted)
         self.assertGreater(counted.get("datagrams to the wire, cut by LM", 0), 30, counted)
         self.assertFalse([name for name in counted if name.startswith("lost")], counted)
+        # Each has seen the other's mark in its kernel's ARP frames.
+        self.assertNotIn(FORWARD, counted)
 
     def test_what_is_routed_on_is_cut_by_the_kernel(self):
         """A host behind the other one: whole datagrams are cut there, with checksums that are right."""

@@ -260,6 +260,40 @@ mod tests {
     }
 
     #[test]
+    fn the_order_suits_the_peer_unless_it_is_fixed() {
+        let mut us = resolver(None);
+        assert_eq!(us.order(THEIRS), Order::Reverse, "it said nothing");
+        for group in [0xefff_0102, 0xffff_ffff] {
+            assert_eq!(us.order(group), Order::Forward);
+        }
+        let now = Instant::now();
+        let mut says = |mark: bool| {
+            let arp = Arp {
+                operation: Arp::REQUEST,
+                sender_mac: THEM,
+                sender: THEIRS,
+                target_mac: [0; 6],
+                target: OURS,
+            };
+            let mut frame = arp.frame(BROADCAST);
+            if mark {
+                Mark::put(&mut frame);
+            }
+            us.hear(&frame, now);
+            us.order(THEIRS)
+        };
+        assert_eq!([true, false, true, false].map(&mut says), {
+            [Order::Reverse, Order::Forward, Order::Reverse, Order::Forward]
+        });
+        us.heard_tag(THEIRS);
+        assert_eq!(us.order(THEIRS), Order::Reverse);
+        for fixed in [Order::Forward, Order::Reverse] {
+            let us = resolver(None).with_order(Some(fixed));
+            assert_eq!((us.order(THEIRS), us.order(0xefff_0102)), (fixed, fixed));
+        }
+    }
+
+    #[test]
     fn silence_ends_at_the_broadcast_address_and_an_answer_still_counts() {
         let mut us = resolver(None);
         let start = Instant::now();
