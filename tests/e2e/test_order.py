@@ -175,10 +175,7 @@ class ToAKernel(test_tap.Tap):
             table = subprocess.run(["ip", "neigh", "show", test_tap.LM], capture_output=True, text=True,
                                    timeout=20).stdout
         self.assertIn("lladdr", table, "the kernel took our question for what it is")
-        summary = self.finish(child)
-        self.pools_are_level(summary)
-        counters = netns.ip_counters(self.namespace)
-        self.assertEqual((counters["ReasmOKs"], counters["ReasmFails"]), (3, 0))
+        # What is waited for has come. The device goes when its program ends.
         frames = []
         seen.settimeout(0.2)
         try:
@@ -188,6 +185,10 @@ class ToAKernel(test_tap.Tap):
                     frames.append(frame)
         except TimeoutError:
             pass
+        summary = self.finish(child)
+        self.pools_are_level(summary)
+        counters = netns.ip_counters(self.namespace)
+        self.assertEqual((counters["ReasmOKs"], counters["ReasmFails"]), (3, 0))
         questions = [f for f in frames if f[12:14] == b"\x08\x06"]
         self.assertGreater(len(questions), 0)
         self.assertEqual(questions, [wire.marked(f) for f in questions], "each of ours has the mark")
