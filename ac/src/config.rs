@@ -1,4 +1,4 @@
-//! What a node is told before it starts.
+//! [`Config`]: the settings of a node.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};

@@ -1,4 +1,4 @@
-//! What is counted; every drop has a name.
+//! [`Counters`] of a node. Every reason to drop a message has one.
 
 /// Counters of a node since they were last taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -1,4 +1,4 @@
-//! What a node tells: the application that asked, and the engine that lands.
+//! [`Event`]: what a node reports to the application that made a request, and to the engine that receives.
 
 use crate::time::Instant;
 use crate::wire::{HardwareAddress, NodeId, Reason};

@@ -1,26 +1,27 @@
-//! Admission control: who may land on whom, and when.
+//! Admission control: which node may send to which landing queue, and when.
 //!
-//! A datagram lands whole only if exactly its fragments reach the landing queue meanwhile. On a card with one
-//! receive queue a protocol has to see to that: the paper's section 3.3 of "LM". This crate is that protocol,
-//! sans-IO: no sockets, no clock, no threads, no DPDK. `docs/admission-control.md` specifies it; here is
-//! where things are.
+//! A datagram lands whole only if no other frames reach the landing queue between its fragments. On a card
+//! with one receive queue, a protocol has to make sure of that (section 3.3 of the paper "LM"). This crate is
+//! that protocol, sans-IO: it uses no sockets, no clock, no threads and no DPDK. `docs/admission-control.md`
+//! specifies it.
 //!
 //! # The modules in order
-//! [`wire`] is the six messages as bytes, all of one layout, with the MAC of [`Key`]. `list` is the
-//! LM_RECV_ADDR list with the paper's flags. [`machine`] is the state machine: one table of transitions for
-//! both roles and both policies, and nothing that is not in it happens. `peers` remembers of every node its
-//! incarnation and the messages seen; `waiting` is the fair queue of `PerReceiver`. [`Node`] puts them
-//! together: `handle`, `request`, `release`, `poll_transmit`, `poll_timeout`, `poll_event`; its documentation
-//! is the contract. [`Config`] has the times that safety rests on, [`Event`] what comes out, [`Counters`] a
-//! name for every drop.
+//! [`wire`] encodes the seven messages, which share one layout, and signs them with a [`Key`]. `list` is the
+//! list LM_RECV_ADDR with the paper's flags. [`machine`] is the state machine: one table has all transitions
+//! of both roles and both policies. `peers` stores the incarnation of every other node, and which of its
+//! messages were seen. `waiting` is the fair queue of `PerReceiver`. [`Node`] joins them; its documentation
+//! says in which order to call `handle`, `request`, `release`, `poll_transmit`, `poll_timeout` and
+//! `poll_event`. [`Config`] has the times on which safety depends. An [`Event`] tells the caller what
+//! happened. [`Counters`] has a name for every drop. [`control`] is a loop that drives a node, with channels
+//! to data lcores.
 //!
-//! With the feature `mock`: a small world for the model checker and the fuzz harness, and a cluster in
+//! The feature `mock` adds a small world for the model checker and the fuzz harness, and a cluster in
 //! virtual time.
 //!
 //! # Beside the data path
-//! A data lcore needs nothing of this crate but a [`Grant`], which is plain data: it compares `until` with
-//! its clock before each datagram and asks nobody. Frames to [`PORT`] and strays go to whoever pumps the
-//! node. `handle` allocates nothing.
+//! A data lcore needs only a [`Grant`] of this crate. A grant is plain data: before each datagram the lcore
+//! compares `until` with its clock. Frames to [`PORT`], and frames of nodes without a grant (*strays*), go to
+//! the thread that drives the node. `handle` allocates nothing.
 //!
 //! # An example
 //! ```

@@ -1,4 +1,4 @@
-//! The cluster key: who has it may speak.
+//! [`Key`]: the key of a cluster, with which control messages are signed.
 
 use core::fmt;
 use core::hash::BuildHasher;

@@ -1,9 +1,9 @@
 //! The node's state machine: one table of transitions.
 //!
 //! A node plays two roles at once. As *applicant* it has one state per destination, as *receiver* one per
-//! landing queue. [`TABLE`] says for a state and an input which state follows and what is done; what is not
-//! in the table is ignored. The code elsewhere decides which input a message or a moment is, and carries
-//! actions out: it never changes a state. `docs/admission-control.md` shows the diagrams made of this table.
+//! landing queue. For a state and an input, [`TABLE`] has the next state and the actions. An input that is
+//! not in the table is ignored. Other modules decide which input a message or a time-out is, and carry out
+//! the actions, but only this table changes a state. `docs/admission-control.md` has diagrams of the table.
 
 /// How grants are given.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

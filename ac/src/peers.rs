@@ -1,5 +1,4 @@
-//! What is remembered of every node heard: the incarnation that it has proven, and which of its messages were
-//! seen.
+//! The table of other nodes: the incarnation that each has proven, and which of its messages were seen.
 
 use crate::time::Instant;
 #[cfg(any(test, feature = "mock"))]

@@ -1,4 +1,4 @@
-//! Time as the caller tells it.
+//! [`Instant`]: time as the caller passes it in. The crate reads no clock.
 
 use core::fmt;
 use core::ops::{Add, Sub};

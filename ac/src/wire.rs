@@ -1,7 +1,6 @@
-//! The control messages as they travel: one layout for all six, in the payload of one UDP datagram.
+//! The control messages on the wire: one layout for all seven, in the payload of one UDP datagram.
 //!
-//! `docs/admission-control.md` specifies it so that it can be implemented from the page; the test vectors
-//! there are checked by `tests/vectors.rs`. Nothing here decides anything.
+//! `docs/admission-control.md` specifies the layout, and `tests/vectors.rs` checks the test vectors there.
 
 use core::fmt;
 use core::time::Duration;

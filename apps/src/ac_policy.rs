@@ -1,4 +1,4 @@
-//! What `--ac` chooses.
+//! The values of `--ac`.
 
 use ac::Policy;
 

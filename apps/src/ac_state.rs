@@ -1,9 +1,9 @@
 //! The number of a node's last life, kept on disk (`--ac-state`). The next life has the number after it,
 //! whatever the clock says.
 //!
-//! A number must only be new: other nodes believe in a life because it answers a challenge, not because of
-//! its number. So a file that is missing, or that a crash has left empty, does no harm: a number is drawn, as
-//! without a file. A file that is no state file is not written over.
+//! A number only has to be new: other nodes accept a life because it answers a challenge, not because of its
+//! number. So a file that is missing, or that a crash has left empty, does no harm: a random number is drawn,
+//! as without a file. A file with other contents is not overwritten.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

@@ -1,8 +1,8 @@
-//! Standard output and error, and the terminal. A reader that has gone away is no reason to fail.
+//! Standard output and error, and the terminal. A closed pipe is not an error.
 //!
-//! A slow reader holds up the threads that write, as with any program. Threads that forward must not be held
-//! up, so they call [`never_wait`]. Their lines go through a bounded queue to a thread that writes them. A
-//! line that finds no room in the queue is lost and counted.
+//! As in any program, a thread that writes waits for a slow reader. Threads that forward must not wait, so
+//! they call [`never_wait`]. Their lines then go through a bounded queue to another thread, which writes
+//! them. A line that finds the queue full is lost and counted.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -1,5 +1,5 @@
-//! Sockets of net_memif's that a run has left behind which was killed. A server cannot take such a name again
-//! before somebody has removed it.
+//! Removes socket files of net_memif that a killed run left behind. Until such a file is removed, no server
+//! can use its name.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

@@ -1,4 +1,4 @@
-//! [`EngineTally`]: what a forwarding engine did.
+//! [`EngineTally`]: the counters of a forwarding engine.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the node says of a port, with the options that would change it.
+//! Explains messages of `lm-node` about a port, with the command-line options that would change the result.
 
 use lm_node::PortConfig;
 use lm_node::port::{OpenError, StartPortError};

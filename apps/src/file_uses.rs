@@ -1,4 +1,4 @@
-//! Files that a command line names. A file that is written may not be used for anything else.
+//! The files that a command line names. A file that is to be written must not have another use.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A cluster's key in a file: 32 bytes, or 64 hexadecimal digits, which nobody else may read.
+//! A cluster's key in a file: 32 bytes, or 64 hexadecimal digits, which only its owner may read.
 
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,21 +1,20 @@
-//! LM's programs: lm-testpmd, lm-netpipe and lmd, command lines and reports on top of `lm-node`.
+//! LM's programs lm-testpmd, lm-netpipe and lmd: command lines and reports on top of `lm-node`.
 //!
-//! What they are made of, in the order in which a run meets it:
+//! The modules that they share, in the order in which a run uses them:
 //!
-//! - `start`: the command line is split and parsed, EAL starts in silence, and a failure is one line;
-//!   `port_options`, `parse`: options and their values;
-//! - `vdevs`, `capture`: the devices that EAL is to make; `file_uses`, `regular_file`: the files that
-//!   are named. All of them are looked at before EAL starts;
-//! - `console`, `logging`, `quiet`, `signals`: the process's streams, its log, EAL's own words, and
-//!   signals;
-//! - `dead_sockets`: what a run that was killed left behind;
-//! - `ac_policy`, `key_file`, `ac_state`: what `--ac` and its companions name;
-//! - `explain`: what a node says, with the options that would change it;
-//! - `pattern`: payloads, of which every byte is known;
-//! - `histogram`, `engine_tally`, `message_log`: what was done; `writer`: writes it to files, beside
-//!   threads that must not wait.
+//! - `start` splits and parses the command line, and starts EAL without output. A failure is one line.
+//!   `port_options` and `parse` read the options and their values.
+//! - `vdevs` and `capture` check the virtual devices that EAL is to make. `file_uses` and `regular_file`
+//!   check the files that are named. All of this happens before EAL starts.
+//! - `console`, `logging`, `quiet` and `signals`: output, the log, EAL's own output, and signals.
+//! - `dead_sockets` removes what a killed run left behind.
+//! - `ac_policy`, `key_file` and `ac_state` read the values of `--ac`, `--ac-key-file` and `--ac-state`.
+//! - `explain` adds the options that would help to a message of the node.
+//! - `pattern` makes payloads in which every byte can be checked.
+//! - `histogram`, `engine_tally` and `message_log` record what happened. `writer` writes it to files, so that
+//!   other threads need not wait.
 //!
-//! The programs are `lmd`, `netpipe` and `testpmd`.
+//! The programs are the modules `lmd`, `netpipe` and `testpmd`.
 #![forbid(unsafe_code)]
 
 mod ac_policy;

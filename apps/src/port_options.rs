@@ -1,4 +1,4 @@
-//! [`PortOptions`]: what lm-testpmd and lm-netpipe are told of ports and of the ends of the wire.
+//! [`PortOptions`]: the options of lm-testpmd and lm-netpipe for ports and for the two ends of the wire.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Files that are read whole: regular ones, of a bounded size. A device, a pipe or a folder in their place is
-//! refused at once: opening or reading it could wait for ever.
+//! Reads whole files: regular files of a bounded size. A device, a pipe or a folder is refused, because
+//! opening or reading it could block for ever.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};

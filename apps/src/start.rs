@@ -1,5 +1,5 @@
-//! How both programs begin. The command line is split and parsed, EAL starts in silence, and a failure is one
-//! line.
+//! How the programs start. The command line is split and parsed, EAL starts without output, and a failure is
+//! one line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

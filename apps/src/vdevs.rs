@@ -1,5 +1,5 @@
-//! Virtual devices on EAL's part of the command line. They are looked at before EAL makes them, for EAL says
-//! little of what is wrong with them, and it empties a capture that it is to write.
+//! Checks the virtual devices on EAL's part of the command line before EAL makes them. EAL reports little
+//! about wrong arguments, and truncates a capture file that it is to write.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};

@@ -28,13 +28,13 @@
 //! ranges.
 //!
 //! [`Port`] receives and sends. [`Port::poll`] says which datagrams reach its closure. [`Port::counters`]
-//! says what became of all the others, by [`Reason`].
+//! counts all others by [`Reason`].
 //!
 //! [`Message`] is a datagram that is whole. It keeps the memory that it landed in until it is dropped. Any
 //! thread may have it. [`Require`] says what counts as proof that it is whole, and [`WholeBy`] what the proof
 //! was.
 //!
-//! [`Outbound`] is the way out. [`Outbound::send`] copies. [`Outbound::forward`] and
+//! [`Outbound`] sends. [`Outbound::send`] copies. [`Outbound::forward`] and
 //! [`Outbound::send_buffer`] do not. None of them blocks. A full queue or an unknown peer is no error: the
 //! message waits, and [`Sent`] says so.
 //!

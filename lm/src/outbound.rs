@@ -174,10 +174,11 @@ impl Outbound<'_> {
         self.put(Content::Buffer(buffer), to)
     }
 
-    /// Sends a received message on from where it lies: full frames without a copy, a message of one frame
-    /// copied behind its headers, which costs less. Nor is it summed: it carries the checksum that it came with,
-    /// so that its receiver sees what may have happened to it on the way to here. Its source is this node's address and UDP port. A message
-    /// that lies where a device cannot read it in one piece is copied at once.
+    /// Sends a received message on from where it lies. Full frames are not copied. A message of one frame is
+    /// copied behind its headers, which costs less. The payload is not summed: the message keeps the checksum
+    /// that it arrived with, so that the next receiver detects whether its bytes changed on the way to this
+    /// node. Its source is this node's address and UDP port. A message that lies where a device cannot read
+    /// it in one piece is copied at once.
     pub fn forward(&mut self, message: Message, to: SocketAddrV4) -> Sent {
         self.put(Content::Message(message), to)
     }

@@ -1,4 +1,4 @@
-//! The cards that DPDK's e1000 drivers take, by PCI id: what each may be trusted with.
+//! The cards that DPDK's e1000 drivers support, by PCI id, and what is known about landing on each.
 //!
 //! Ids, queues and pools are those of DPDK 22.11.11, `drivers/net/e1000` and `drivers/net/igc`:
 //! `em_ethdev.c`, `igb_ethdev.c` and `igc_ethdev.c` (tables of ids, `*_infos_get`), `base/e1000_api.c` (which

@@ -1,9 +1,8 @@
-//! What a device's arguments and a port's setup demand of each other, and what is said where that does not
-//! hold.
+//! Checks that a device's arguments and a port's setup fit together, and refuses them otherwise.
 //!
-//! Drivers do not say it: one that meets a key that it does not know reads none at all (net_memif, net_tap,
-//! net_null), one whose buffers are shorter than a frame spreads frames, one whose ring is never filled
-//! receives nothing.
+//! Drivers do not report such errors. If a key is unknown, some drivers ignore all keys (net_memif, net_tap,
+//! net_null). If buffers are shorter than a frame, frames are spread over several. If a pool is too small to
+//! fill the ring, nothing is received.
 
 use std::{error, fmt, fs};
 

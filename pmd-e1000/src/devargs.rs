@@ -1,8 +1,8 @@
 //! [`Devargs`]: a device's arguments as DPDK's drivers read them.
 //!
-//! A rule on a device is worth nothing where it reads `infinite_rx=01` in another way than the driver does.
-//! So the text is cut as `rte_kvargs_parse` cuts it, numbers are read as `atoi` and `strtoul` read them, and
-//! words as the driver looks for them.
+//! A check of a device's arguments is useless if it reads, for example, `infinite_rx=01` in another way than
+//! the driver. So the text is split as `rte_kvargs_parse` splits it, numbers are parsed as `atoi` and
+//! `strtoul` parse them, and words are compared as the driver compares them.
 
 /// Pairs that DPDK takes (`RTE_KVARGS_MAX`); with more, no argument at all is read.
 pub const MOST: usize = 32;

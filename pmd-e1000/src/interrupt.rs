@@ -1,11 +1,11 @@
-//! Whether a port's receive queues can wake a sleeping thread, and what its card must be told for that.
+//! Decides whether a port's receive queues can wake a sleeping thread, and sets its card up for that.
 //!
-//! igb's driver routes each queue to a message of its own (MSI-X), which only vfio-pci passes on. Bound to
-//! anything else it would put the card into MSI-X mode all the same, and no interrupt would come; and the one
-//! line that it had would be held back by EITR(0) = 0xFFFF. em has one line for all, which uio_pci_generic
-//! passes on, and its driver writes ITR = 0xFFFF when it starts the card: at most one interrupt in 16.8 ms.
-//! DPDK has no function for this register, so it is written through the card's memory as sysfs shows it,
-//! after each start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's 8254x manual, 13.4.18.)
+//! igb's driver routes each queue to an MSI-X interrupt of its own, which only vfio-pci passes on. Bound to
+//! another kernel driver, it would still switch the card to MSI-X, and no interrupt would arrive; and EITR(0)
+//! = 0xFFFF would delay a single interrupt line. em has one interrupt for all queues, which uio_pci_generic
+//! passes on. Its driver writes ITR = 0xFFFF when it starts the card, which allows one interrupt in 16.8 ms.
+//! DPDK has no function for this register. So LM writes it through the card's memory in sysfs after each
+//! start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's 8254x manual, 13.4.18.)
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;

@@ -1,10 +1,10 @@
 //! [`OrderGuard`]: proof that a card's writes reach memory in the order in which frames arrived.
 //!
-//! PCI Express lets a function mark its writes as *relaxed*: they may then pass each other on their way to
-//! memory. A frame that lands right below the one before overwrites that one's headers; if the two are
-//! inverted, the headers end up in the payload, and nothing tells. Whether a function may do so is one bit of
-//! its configuration space. It is switched off before a port is started, and looked at again after, since
-//! drivers reset their cards on the way.
+//! PCI Express lets a function mark its writes as *relaxed*. Such writes may overtake each other on their way
+//! to memory. A frame that lands directly below the one before overwrites its headers. If the two writes
+//! change their order, the headers overwrite the payload instead, without any error. One bit of the
+//! function's configuration space allows relaxed writes. LM clears it before a port is started, and reads it
+//! again after the start, because drivers reset their cards while they start.
 
 use std::{error, fmt, io};
 

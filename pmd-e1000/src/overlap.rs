@@ -1,9 +1,9 @@
 //! [`OverlapPolicy`]: whether datagrams may land in overlapping slots on a port, and why.
 //!
-//! Overlap is safe where a device honours posted buffers, where its writes reach memory in order, where no
-//! erratum forbids it, and where the longest frame that it lets in ends within its slot: what a frame writes
-//! beyond its stride falls on the datagram above. The first three are the device's; the last one depends on
-//! the MTU.
+//! Overlap is safe if the device writes to the posted buffers, if its writes reach memory in order, if no
+//! erratum forbids it, and if the longest frame that it accepts ends within its slot. (The bytes of a frame
+//! beyond its stride overwrite the datagram above.) The first three conditions depend on the device, and the
+//! last one on the MTU.
 
 use std::fmt;
 

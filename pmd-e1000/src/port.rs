@@ -1,11 +1,11 @@
 //! [`LandingPort`]: a port set up so that datagrams land on it.
 //!
-//! What drivers would spoil is settled here: the MTU, the room that buffers are declared with, no scattered
-//! receive, VLAN tags stripped where the device can, never `KEEP_CRC`, thresholds that don't stall. Whether
-//! slots may overlap is decided anew at every start, before it and after it.
+//! This module makes the settings on which landing depends: the MTU, the declared length of buffers, no
+//! scattered receive, VLAN tags stripped if the device can, never `KEEP_CRC`, and thresholds that do not
+//! stall a ring. Whether slots may overlap is decided at every start, before and after it.
 //!
-//! `setup` is what its user asks for, `plan` what the pools become of it, `start` its starts and stops,
-//! `error` why there is no such port.
+//! `setup` has the user's settings. `plan` computes the pools from them. `start` starts and stops the port.
+//! `error` has the reasons why a port cannot be prepared.
 
 pub(crate) mod error;
 mod plan;

@@ -1,14 +1,14 @@
-//! [`Proofs`] and [`Probing`]: live frames tell whether a card steers.
+//! [`Proofs`] and [`Probing`]: tests by live frames whether a card steers.
 //!
-//! Drivers take rules that their devices ignore, so nothing but a frame proves one. A landing address has a
-//! [`Proof`]: frames for it were seen on its landing queue, or on the ordinary one, which refutes it. While
-//! none was seen, somebody has to be asked for one: [`Probing::due`] says when, and for which addresses. (An
-//! ARP probe from the address, as of RFC 5227, has its answer sent there.)
+//! Drivers accept rules that their devices ignore, so only a received frame proves that a rule works. A
+//! landing address has a [`Proof`]: frames for it were seen on its landing queue, or on the ordinary queue,
+//! which refutes the rule. As long as no frame was seen, the node has to cause one: [`Probing::due`] says
+//! when, and for which addresses. (The answer to an ARP probe from the address, as in RFC 5227, is sent to
+//! it.)
 //!
-//! Who polls the queues tells the proofs what came: [`Proofs::landed`] for a landing queue that had frames,
-//! [`Proofs::strayed`] for each frame of the ordinary one. Who has the port calls
-//! [`LandingPort::look_at_steering`](crate::LandingPort::look_at_steering) now and then: rules that were
-//! refuted are taken out there.
+//! The thread that polls the queues reports frames: [`Proofs::landed`] for a landing queue that had frames,
+//! and [`Proofs::strayed`] for each frame of the ordinary queue. The owner of the port regularly calls
+//! [`LandingPort::look_at_steering`](crate::LandingPort::look_at_steering), which removes refuted rules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! [`QueueSlot`]: the place of a landing queue in its port, which has the pool while the queue is not out.
+//! [`QueueSlot`]: the place of a landing queue in its port. It has the queue's pool while the queue is not in
+//! use.
 
 use rte::Eal;
 use rte::port::PortId;

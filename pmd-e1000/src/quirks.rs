@@ -1,5 +1,5 @@
-//! What drivers do in some releases of DPDK and not in others: one table, asked when the program runs, since
-//! the library may be another update than the one that the program was built with.
+//! Faults of drivers in some releases of DPDK, as one table. It is used when the program runs, because the
+//! library may be another update than at build time.
 
 use rte::Release;
 
@@ -9,14 +9,14 @@ use crate::devargs::{Devargs, Memif};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quirk {
-    /// net_memif, sending: each segment has a buffer of its own where the mbufs of a burst are all of one pool
-    /// whose room is no larger than a buffer.
+    /// net_memif, sending: each segment has a buffer of its own where the mbufs of a burst are all of one
+    /// pool whose room is no larger than a buffer.
     SegmentsApart,
     /// net_memif, receiving: 32 mbufs are taken where their room is no smaller than a buffer, and those that
     /// are not used are given back.
     TakesInAdvance,
-    /// net_memif, receiving from a peer that sends chains: what is in the second buffer overwrites what was in
-    /// the first.
+    /// net_memif, receiving from a peer that sends chains: what is in the second buffer overwrites what was
+    /// in the first.
     GarblesChains,
 }
 
@@ -42,8 +42,8 @@ impl Quirk {
 }
 
 /// Bytes of an mbuf that frames begin with, headroom included, on a port with this driver and these device
-/// arguments: `least`, or on net_memif with [`Quirk::SegmentsApart`] more than a buffer, so that a frame whose
-/// pieces are several mbufs stays in one buffer.
+/// arguments: `least`, or on net_memif with [`Quirk::SegmentsApart`] more than a buffer, so that a frame
+/// whose pieces are several mbufs stays in one buffer.
 pub fn header_room(least: u16, driver: &str, args: &str, dpdk: Release) -> u16 {
     if driver != "net_memif" || !Quirk::SegmentsApart.is_in(dpdk) {
         return least;

@@ -1,4 +1,4 @@
-//! Rings that don't stall: how many descriptors a driver takes, and its thresholds.
+//! Chooses numbers of descriptors and thresholds with which rings do not stall.
 
 use rte::port::{DescLimits, PortId, PortInfo, RxConf, TxConf};
 

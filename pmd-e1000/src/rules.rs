@@ -1,8 +1,7 @@
 //! [`Rules`]: the filters of a card that steers by them, until live frames refute them.
 //!
-//! A driver's word is not enough: it takes rules that its device ignores. So a rule is made, frames are asked
-//! for ([`crate::probe`]), and where one of them comes to the ordinary queue all rules are taken out, for
-//! good.
+//! Drivers accept rules that their devices ignore. So after a rule is made, it is tested with live frames
+//! ([`crate::probe`]). If one of these frames arrives on the ordinary queue, all rules are removed for good.
 
 use std::fmt::Debug;
 

@@ -1,16 +1,16 @@
-//! [`Steering`]: frames for an address of its own go to a landing queue of its own.
+//! [`Steering`]: directs frames for each landing address to a landing queue of its own.
 //!
-//! What all fragments of a datagram carry is their destination address, so that is what they are steered by.
-//! The 82576 has pools: each takes the frames for its addresses, pool N is queue N, and what no pool claims
-//! goes to pool 0, the ordinary queue. Broadcasts would be copied to all pools or to none: it is none, so
-//! nobody can ask such a port for its address by ARP. A virtual function needs none of this: it is a queue
-//! with an address of its own.
+//! All fragments of a datagram carry the destination MAC address, so frames are steered by it. The 82576 has
+//! VMDq pools: pool N gets the frames for its addresses, and its queue is queue N. All other frames go to
+//! pool 0, the ordinary queue. Broadcasts could be copied to all pools or to none. LM chooses none, so no
+//! node can ask such a port for its address by ARP. A virtual function needs no setup: it is a queue with an
+//! address of its own.
 //!
-//! 82580, I350 and I210 have filters over the first bytes of a frame instead; all else goes to queue 0,
-//! broadcasts too.
+//! 82580, I350 and I210 have filters on the first bytes of a frame instead. All other frames go to queue 0,
+//! including broadcasts.
 //!
-//! Whether a card really steers is proven by live frames: [`crate::probe`] collects what was seen where. A
-//! filter that is seen not to work is taken out again.
+//! Whether a card really steers is tested by live frames: [`crate::probe`] collects where they arrived. A
+//! filter that does not work is removed.
 
 use std::{error, fmt};
 

@@ -1,10 +1,10 @@
-//! [`Timestamps`]: nothing lands on a queue whose frames begin with a time stamp.
+//! [`Timestamps`]: refuses queues whose frames begin with a time stamp.
 //!
-//! Where the device stamps what it receives, it may put the stamp in front of the frame, in the same buffer.
-//! I225 and I226 write 16 bytes (`igc_txrx.c`, `eth_igc_timesync_enable`, DPDK 23.03 and later). Each frame
-//! then lies that much higher in its slot than landing reckons with: no payload meets the one before it, and
-//! a full frame's end falls on the datagram above. LM asks for no stamps. An application that opens its port
-//! itself may, and `rte_eth_timesync_enable` does it on all queues of a port.
+//! A device that stamps received frames may put the stamp in front of the frame, in the same buffer. I225 and
+//! I226 write 16 bytes (`igc_txrx.c`, `eth_igc_timesync_enable`, DPDK 23.03 and later). Each frame then lies
+//! 16 bytes higher in its slot than landing expects: payloads are not contiguous, and the end of a full frame
+//! overwrites the datagram above. LM does not enable time stamps. An application that opens its port itself
+//! may do so, and `rte_eth_timesync_enable` enables them on all queues of a port.
 
 use std::{error, fmt};
 

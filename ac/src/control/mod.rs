@@ -1,13 +1,12 @@
-//! The control lcore: a small pump around a [`Node`], and the channels that join it to data lcores and
-//! callers.
+//! A loop that drives a [`Node`], and the channels that connect it to data lcores and callers.
 //!
-//! - A data lcore has a [`Lane`]: control messages that it received go in, messages to transmit and orders
-//!   about landing queues come out. It never blocks and never allocates for it: what does not fit is lost, as
-//!   a network loses it, and counted.
-//! - An application thread has a [`Caller`]: it asks, and hears what became of it.
-//! - [`Control`] is the pump. [`Control::turn`] does what there is to do and returns, so it can run inline on
-//!   a data lcore (small machines, tests). [`run`] takes turns until it is told to stop: on an EAL lcore or a
-//!   thread that the application makes. None is made here.
+//! - A data lcore has a [`Lane`]. It passes in the control messages that it received. It gets back the
+//!   messages to transmit, and orders about its landing queues. A lane never blocks and never allocates. A
+//!   message that does not fit into the channel is lost, as on a network, and counted.
+//! - An application thread has a [`Caller`]. It makes requests, and learns their outcome.
+//! - [`Control`] is the loop's state. [`Control::turn`] does the work of one turn and returns, so it can run
+//!   on a data lcore between two polls. [`run`] calls it until it is told to stop, on an EAL lcore or on a
+//!   thread of the application. This module starts no thread.
 
 mod latency;
 

@@ -1,4 +1,4 @@
-//! The table itself.
+//! [`TABLE`]: all transitions.
 
 use super::{Action, Input, Policy, State, Transition};
 

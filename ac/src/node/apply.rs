@@ -1,4 +1,4 @@
-//! A transition is made: the table says which, here its actions are carried out.
+//! Carries out the actions of a transition. The table says which actions these are.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A message arrives: which input it is.
+//! Decides which input of the state machine an arriving message is.
 
 use core::fmt;
 

@@ -1,5 +1,5 @@
-//! What a node's behaviour to come does not depend on, taken out: for the model checker, which has to see two
-//! states that behave alike as one. `mock::World::canonical` says why each step is right.
+//! Removes from a node's state everything on which its future behaviour does not depend, so that the model
+//! checker treats states that behave alike as one. `mock::World::canonical` says why each step is correct.
 
 use super::Node;
 use super::roles::{Applicant, Landing};

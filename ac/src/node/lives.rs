@@ -1,8 +1,8 @@
-//! Lives: which incarnation of a node is the one that lives now.
+//! Lives: which incarnation of another node is the present one.
 //!
-//! Numbers do not tell. A clock goes back, a disk is restored, a member lies, and what was recorded of a life
-//! long over is as well signed as anything. So a node believes in another life of a node when that sends back
-//! a nonce, and in nothing else.
+//! Numbers cannot show that: a clock can go back, a disk can be restored, a member can lie, and a recorded
+//! message of an earlier life has a valid signature. So an incarnation is accepted only when it sends back a
+//! nonce.
 
 use super::{HandleError, Node};
 use crate::machine::{Input, State};

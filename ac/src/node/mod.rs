@@ -1,4 +1,4 @@
-//! A node of the cluster: what it knows, and the calls that move it.
+//! [`Node`]: a node of the cluster, with its state and its calls.
 
 mod apply;
 mod arrivals;

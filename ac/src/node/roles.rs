@@ -1,4 +1,4 @@
-//! What a node keeps per destination and per landing queue.
+//! The state of a node per destination (as applicant) and per landing queue (as receiver).
 
 use crate::event::Grant;
 use crate::machine::State;

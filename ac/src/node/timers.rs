@@ -1,4 +1,4 @@
-//! Moments that come by themselves.
+//! Time-outs: the inputs that come from the clock.
 
 use super::Node;
 use super::roles::{Applicant, Landing};

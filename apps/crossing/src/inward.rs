@@ -1,4 +1,4 @@
-//! [`headers`]: what goes in front of the payload of a datagram that came whole, for the kernel.
+//! [`headers`]: the headers that the kernel gets in front of the payload of a whole datagram.
 
 use lm_proto::checksum;
 use lm_proto::service::Service;

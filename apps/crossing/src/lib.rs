@@ -1,19 +1,19 @@
-//! What becomes of frames between the kernel's interface and the wire. Pure: no system call, no DPDK, no
-//! clock.
+//! Decides what happens to frames between the kernel's interface and the wire. Pure: no system call, no DPDK,
+//! no clock.
 //!
-//! The kernel's interface takes and gives whole datagrams; the wire has an MTU. A frame from the kernel is
-//! looked at by [`outward`], which says what it is for the wire: to be sent as it is, as a datagram of LM's,
-//! cut, answered, or kept until its other piece comes.
+//! The kernel's interface carries whole datagrams, and the wire has a small MTU. For each frame from the
+//! kernel, [`outward`] decides whether it is sent as it is, sent as a datagram of LM, cut into fragments,
+//! answered by ICMP, or kept until its second part arrives.
 //!
-//! - [`view`]: where the headers lie in a frame, and what the one of IPv4 says;
-//! - [`virtio`]: the header in front of each frame, by which checksums and segments are left to the other
-//!   side;
-//! - [`pair`]: the two pieces of a datagram that is longer than the kernel's interface takes;
-//! - [`cut`]: IPv4 of any protocol, cut for the wire;
-//! - [`too_big`]: the answer to what must not be cut, and how often it is given;
-//! - [`mss`]: TCP's segments are made to fit the wire when a connection begins;
-//! - [`segment`]: checksums of the segments that long TCP was cut into;
-//! - [`inward`]: the headers of a datagram that came whole, for the kernel.
+//! - [`view`] finds the headers in a frame, and reads the IPv4 header.
+//! - [`virtio`] reads and writes the header in front of each frame. It says which checksums and segments the
+//!   other side has to complete.
+//! - [`pair`] joins the two parts of a datagram that is longer than the MTU of the kernel's interface.
+//! - [`cut`] cuts an IPv4 packet of any protocol into fragments for the wire.
+//! - [`too_big`] makes the ICMP answer to a packet that must not be cut, and limits their rate.
+//! - [`mss`] lowers the segment size that TCP announces when a connection begins.
+//! - [`segment`] computes checksums of the TCP segments that a longer one was cut into.
+//! - [`inward`] makes the headers of a whole datagram for the kernel.
 #![forbid(unsafe_code)]
 
 pub mod cut;

@@ -1,7 +1,8 @@
-//! [`clamp`]: TCP's segments are made to fit the wire when a connection begins.
+//! [`clamp`]: lowers the maximum segment size (MSS) in TCP's SYNs to what fits the wire.
 //!
-//! Each end says in its SYN how long a segment it takes (RFC 9293, section 3.7.1). The kernel says what fits
-//! its interface, of which the MTU is far above the wire's. So the number is lowered, both ways.
+//! Each end says in its SYN how long the segments may be that it receives (RFC 9293, section 3.7.1). The
+//! kernel uses the MTU of its interface, which is far above the wire's. So the number is lowered in both
+//! directions.
 
 use lm_proto::wire::{IPV4, IPV6};
 

@@ -1,4 +1,4 @@
-//! [`Out`]: what a frame of the kernel's is for the wire.
+//! [`Out`]: what has to be sent on the wire for a frame from the kernel.
 
 use lm_proto::service::Service;
 use lm_proto::wire::{Flow, PROTO_UDP, UDP, Udp};

@@ -1,9 +1,9 @@
-//! [`Pairing`]: the two pieces of a datagram that is longer than the kernel's interface takes.
+//! [`Pairing`]: joins the two parts of a datagram that is longer than the MTU of the kernel's interface.
 //!
-//! Linux caps the MTU of a route at 65,520, so a datagram of more than 65,492 bytes of payload comes in two
-//! IPv4 fragments: 65,496 bytes, and up to 19 more. On the wire they would each be cut for themselves, and a
-//! loss of one of the two, such as to a full queue of the interface, would leave the other to wait at its
-//! receiver for half a minute. So they are put together first, and leave together or not at all.
+//! Linux limits the MTU of a route to 65,520. So a datagram of more than 65,492 bytes of payload arrives in
+//! two IPv4 fragments: one of 65,496 bytes, and one of up to 19. If each was cut for the wire by itself, and
+//! one of them was lost (in a full queue of the interface, for example), the other would wait at its receiver
+//! for half a minute. So both are joined first, and sent together or not at all.
 
 use lm_proto::checksum::header;
 use lm_proto::wire::MAX_IP_PAYLOAD;

@@ -1,4 +1,4 @@
-//! Frames that tests begin with.
+//! Sample frames for tests.
 
 use lm_proto::checksum::header;
 use lm_proto::wire::Ipv4;

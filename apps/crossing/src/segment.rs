@@ -1,5 +1,5 @@
-//! [`complete`]: the checksum of a TCP segment that a longer one was cut into; [`verify`]: whether one from
-//! the wire agrees.
+//! [`complete`] computes the checksum of a TCP segment that was cut from a longer one. [`verify`] checks the
+//! checksum of a segment from the wire.
 
 use lm_proto::checksum;
 use lm_proto::wire::MAX_IP_PAYLOAD;

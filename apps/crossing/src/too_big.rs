@@ -1,5 +1,5 @@
-//! [`answer`]: what somebody is told whose packet must not be cut and does not fit the wire; [`Rate`]: how
-//! often.
+//! [`answer`] makes the ICMP message for the sender of a packet that is too long for the wire and must not be
+//! cut. [`Rate`] limits how many are sent.
 
 use lm_proto::checksum::header;
 use lm_proto::wire::{ETHERNET, IPV4, Ipv4, ethernet};

@@ -1,7 +1,7 @@
 //! [`Ipv4View`]: where the headers of a frame lie, and what its IPv4 header says.
 //!
-//! Every place was held against the bytes at hand. The header's checksum is not looked at: the kernel's
-//! frames never left this machine, and what is from the wire is verified by whoever believes it.
+//! Every offset was compared with the length of the frame. The header's checksum is not checked here: frames
+//! of the kernel have not left this machine, and code that uses a frame from the wire checks it.
 
 use lm_proto::service::Service;
 use lm_proto::wire::{ETHERNET, IPV4, IPV6, TYPE_IPV4, TYPE_IPV6, VLAN};

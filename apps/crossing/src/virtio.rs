@@ -1,5 +1,5 @@
-//! [`Header`]: what is in front of each frame of the kernel's interface (`struct virtio_net_hdr`, virtio 1.2,
-//! section 5.1.6).
+//! [`Header`]: the header in front of each frame of the kernel's interface (`struct virtio_net_hdr`, virtio
+//! 1.2, section 5.1.6).
 
 use lm_proto::checksum;
 

@@ -1,4 +1,4 @@
-//! lm-netpipe: latency, bandwidth and CPU over payload sizes, LM next to what one would use instead.
+//! lm-netpipe: latency, bandwidth and CPU over payload sizes, of LM and of its alternatives.
 
 fn main() -> std::process::ExitCode {
     lm_apps::netpipe()

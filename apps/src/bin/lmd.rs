@@ -1,4 +1,4 @@
-//! lmd: a DPDK port as an interface of the kernel's, on which datagrams are whole.
+//! lmd: makes a DPDK port an interface of the kernel, on which datagrams are whole.
 
 fn main() -> std::process::ExitCode {
     lm_apps::lmd()

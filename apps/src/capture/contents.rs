@@ -1,4 +1,4 @@
-//! [`Capture`]: what a capture file holds, and [`NoCapture`], why a file is none.
+//! [`Capture`]: the contents of a capture file. [`NoCapture`]: why a file is not one.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

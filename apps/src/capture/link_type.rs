@@ -1,4 +1,4 @@
-//! [`LinkType`]: what a capture's frames are.
+//! [`LinkType`]: the kind of frames in a capture.
 
 use std::fmt;
 

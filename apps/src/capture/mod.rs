@@ -1,11 +1,11 @@
-//! Capture files, before net_pcap opens them: whether what is in them are Ethernet frames, and all of them.
+//! Checks capture files before net_pcap opens them: whether they contain Ethernet frames, and are complete.
 //!
-//! libpcap, which reads them, tells the driver of neither. A capture of anything else is taken for frames,
-//! and one that is cut ends without a word. So its rules are repeated here: pcap in both byte orders, with
-//! microseconds, nanoseconds or Kuznetzov's longer records, and pcapng. Payloads are passed over.
+//! libpcap, which reads them for the driver, reports neither. It would treat other packets as Ethernet
+//! frames, and silently end at a truncated record. So this module reads the formats itself: pcap in both byte
+//! orders, with microseconds, nanoseconds or Kuznetzov's longer records, and pcapng. It skips the payloads.
 //!
-//! - [`contents`]: what a capture holds, and why a file is none; [`link_type`]: what its frames are;
-//! - [`pcap`], [`pcapng`]: the two formats; [`reader`]: the bytes of both.
+//! - [`contents`]: the contents of a capture, and why a file is not one. [`link_type`]: the kind of frames.
+//! - [`pcap`], [`pcapng`]: the two formats. [`reader`]: reads the bytes of both.
 
 mod contents;
 mod link_type;

@@ -1,4 +1,4 @@
-//! How capture files are read: words in a file's byte order, and bytes that are passed over.
+//! Reads capture files: words in a file's byte order, and bytes to skip.
 
 use std::io::{self, BufRead, ErrorKind};
 

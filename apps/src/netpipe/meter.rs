@@ -1,4 +1,4 @@
-//! [`Meter`]: what a loop spends on work and on polls that find nothing.
+//! [`Meter`]: how much time a loop spends on work, and on polls that find nothing.
 //!
 //! A poll loop is always 100 % busy. So each poll is timed by the time-stamp counter. A poll that found or
 //! sent something is work; one that found nothing is idle. (The paper counts the rounds of an idle process,

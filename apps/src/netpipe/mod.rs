@@ -1,12 +1,12 @@
-//! lm-netpipe: latency, bandwidth and CPU over payload sizes, LM next to what one would use instead.
+//! lm-netpipe: latency, bandwidth and CPU over payload sizes, of LM and of its alternatives.
 //!
-//! - [`options`], [`sizes`]: the command line;
-//! - [`transport`]: what carries datagrams, behind one trait;
-//! - [`order`]: what the two ends tell each other; [`meter`]: work against empty polls;
-//! - [`responder`]: the end that answers;
-//! - [`initiator`]: the end that asks. It measures by [`ping_pong`] and [`stream`], in [`rounds`], and tells
-//!   of its [`progress`];
-//! - [`results`], [`output`]: what was measured, as a table, JSON and pictures.
+//! - [`options`] and [`sizes`] read the command line.
+//! - [`transport`] has the transports, behind one trait.
+//! - [`order`] has the messages between the two ends. [`meter`] separates work from empty polls.
+//! - [`responder`] is the end that answers.
+//! - [`initiator`] is the end that measures, by [`ping_pong`] and [`stream`], in [`rounds`]. It shows its
+//!   [`progress`].
+//! - [`results`] and [`output`] report the figures as a table, JSON and pictures.
 //!
 //! Both ends run in the main thread, which is EAL's main lcore, or is pinned by `--core`. Kernel transports
 //! alone need no EAL. Exit codes are lm-testpmd's.

@@ -1,4 +1,4 @@
-//! [`Order`]: what the two ends tell each other, in datagrams of the transport that is measured.
+//! [`Order`]: the messages between the two ends, in datagrams of the transport that is measured.
 //!
 //! ```text
 //! initiator   Begin(round, task)  ->   repeated until it is answered

@@ -1,4 +1,5 @@
-//! The responder: waits for a round on any transport, then serves that one alone until the round ends.
+//! The responder: waits for a round on any transport, and then polls only that transport until the round
+//! ends.
 
 use std::thread;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! [`Rounds`]: the initiator's side of a round, whatever is measured in it.
+//! [`Rounds`]: the initiator's side of a round, for every kind of measurement.
 //!
-//! [`Rounds::begin`] and [`Rounds::end`] ask the responder until it answers, in the words of
-//! [`super::order`]. [`Payload`] is what is sent in between.
+//! [`Rounds::begin`] and [`Rounds::end`] send messages of [`super::order`] until the responder answers.
+//! [`Payload`] is sent in between.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

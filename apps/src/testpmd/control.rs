@@ -1,4 +1,4 @@
-//! The control thread's loop: it takes one [`Event`] after another, and does in between what is due.
+//! The control thread's loop: it handles one [`Event`] after another, and in between does periodic work.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! [`ControlPort`]: a port as the control thread has it: the node's, and what was done on it before.
+//! [`ControlPort`]: a port of the control thread: a `NodePort`, and the counters of its earlier runs.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

@@ -1,27 +1,26 @@
 //! lm-testpmd: sends, receives, echoes and measures UDP datagrams of up to 65,507 bytes on DPDK ports.
 //!
-//! It is started as dpdk-testpmd is: `lm-testpmd [EAL options] -- [options]`. The modules, each above those
-//! that follow it:
+//! It is started as dpdk-testpmd is: `lm-testpmd [EAL options] -- [options]`. The modules, from the top down:
 //!
-//! - [`control`]: the control thread's loop;
-//! - [`prompt`]: the table of commands, and where lines come from;
-//! - [`report`], [`summary`]: what was done, on standard output and as JSON;
-//! - [`session`]: ports, settings and the forwarding loop, which the control thread owns; [`session_error`]:
-//!   why there is none;
-//! - [`control_port`]: a port as that thread has it;
-//! - [`forwarder`]: the loop, on an lcore of its own;
-//! - [`event`]: what reaches the control thread, from the prompt, the loop and signals;
-//! - [`options`]: the command line; [`verdict`]: whether as many pings came back as it asks for;
-//! - [`engine`]: what is done with datagrams, an engine a file; [`sizes`]: of which sizes they are;
-//! - [`turn`]: what the loop shares with its engines; [`tally`]: what was counted.
+//! - [`control`]: the loop of the control thread;
+//! - [`prompt`]: the table of commands, and the sources of input lines;
+//! - [`report`], [`summary`]: statistics on standard output, and the summary as JSON;
+//! - [`session`]: the ports, settings and the forwarding loop, all owned by the control thread;
+//!   [`session_error`]: why a session cannot start;
+//! - [`control_port`]: one port of the session;
+//! - [`forwarder`]: the forwarding loop, on a worker lcore;
+//! - [`event`]: events for the control thread, from the prompt, the forwarding loop and signals;
+//! - [`options`]: the command line; [`verdict`]: whether enough pings came back;
+//! - [`engine`]: the forwarding engines, one per file; [`sizes`]: the payload sizes that they send;
+//! - [`turn`]: what the forwarding loop shares with its engines; [`tally`]: the counters.
 //!
 //! Exit codes:
 //!
-//! - 0: it ended in order, also by a first signal;
-//! - 1: it began and did not do what it should, with a line that says what: a file or standard output could
-//!   not be written, a capture was cut, no ping came back, or fewer than `--max-loss` asks for;
-//! - 2: it could not begin, with one line that says what to do;
-//! - 129, 130 and 143: it was ended by a second SIGHUP, SIGINT or SIGTERM.
+//! - 0: the program ended in order, possibly because of a first signal;
+//! - 1: it ran, but failed in part, and a line says how: a file or standard output could not be written, a
+//!   capture was truncated, no ping came back, or fewer than `--max-loss` allows;
+//! - 2: it could not start, and one line says what to do;
+//! - 129, 130 and 143: a second SIGHUP, SIGINT or SIGTERM ended it.
 
 pub(crate) mod control;
 pub(crate) mod control_port;

@@ -1,4 +1,4 @@
-//! [`Session`]: ports, settings and the forwarding loop, in the hands of the control thread.
+//! [`Session`]: the ports, settings and the forwarding loop, all owned by the control thread.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};

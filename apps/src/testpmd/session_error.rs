@@ -1,4 +1,4 @@
-//! [`SessionError`]: why there is no session, and what to do.
+//! [`SessionError`]: why a session cannot start, and what to do.
 
 use std::{error, fmt};
 

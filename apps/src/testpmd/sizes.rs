@@ -1,7 +1,7 @@
 //! [`Sizes`]: which payload sizes the tx and ping engines send, in which order.
 //!
-//! A list with commas is gone through in order, again and again. Its items are `BYTES`; `LO-HI`, a random
-//! size of these, drawn anew each time from the seed; or `LO-HI/STEP`, all sizes from `LO` to `HI` in steps.
+//! The sizes are a list with commas, which is repeated. Each item is `BYTES`; or `LO-HI`, a random size of
+//! this range, drawn from the seed each time; or `LO-HI/STEP`, all sizes from `LO` to `HI` in steps.
 
 use std::fmt;
 use std::str::FromStr;

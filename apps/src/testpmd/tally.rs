@@ -1,4 +1,4 @@
-//! [`Tally`]: what a port and its engine did.
+//! [`Tally`]: the counters of a port and its engine.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,4 +1,4 @@
-//! [`Turn`]: what the forwarding loop and its engines share.
+//! [`Turn`]: the state that the forwarding loop shares with its engines during a turn.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Whether enough pings came back for a run to be a success.
+//! Decides whether enough pings came back for exit code 0.
 
 use crate::engine_tally::EngineTally;
 

@@ -1,4 +1,4 @@
-//! [`Interface`]: what a network interface is set to, by netdevice(7)'s requests.
+//! [`Interface`]: reads and changes the settings of a network interface (netdevice(7)).
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd;

@@ -2,13 +2,14 @@
 //!
 //! It knows nothing of LM, of DPDK, or of what is in a frame.
 //!
-//! - [`tap`]: a [`Tap`] is opened or attached to, frames are read from it and written to it;
-//! - [`interface`]: an interface's MAC address, MTU, flags and IPv6 MTU;
-//! - [`routes`]: the interface's routes are kept right, as the kernel tells of them; `netlink`: how;
-//! - `request`: the structures that are given to ioctl(2).
+//! - [`tap`] creates or opens a [`Tap`], and reads and writes its frames.
+//! - [`interface`] sets an interface's MAC address, MTU, flags and IPv6 MTU.
+//! - [`routes`] corrects the routes of the interface when the kernel reports a change; `netlink` has the
+//!   messages for that.
+//! - `request` has the structures for ioctl(2).
 //!
-//! `unsafe` is in system calls alone: ioctl(2), with structures of the layout that netdevice(7) and the kernel's
-//! `if_tun.h` name, and a socket of netlink(7).
+//! `unsafe` is used only for system calls: ioctl(2), with structures of the layouts in netdevice(7) and in
+//! the kernel's `if_tun.h`, and a socket of netlink(7).
 
 pub mod interface;
 mod netlink;

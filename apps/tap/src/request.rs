@@ -1,4 +1,4 @@
-//! What ioctl(2) is given: an interface's name, and a value (`struct ifreq`, netdevice(7)).
+//! The argument of ioctl(2): an interface's name, and a value (`struct ifreq`, netdevice(7)).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,12 +1,13 @@
 //! [`Routes`]: the IPv4 routes of an interface whose MTU is far above the wire's, kept right.
 //!
-//! On such an interface Linux sets "don't fragment" on each datagram whose socket did not ask otherwise, so
-//! that nobody could tell who means it. A route with `mtu lock` ends that: then only those set it that ask for
-//! it (ip(7), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE). Routes to what is on the link get `mtu lock 65520`, the
-//! most that Linux allows. Routes by a gateway get the wire's MTU: what is behind it knows nothing of longer
-//! packets. A route that has an `mtu` already keeps it, unless that is by a gateway and above the wire's.
+//! On such an interface Linux sets "don't fragment" on each datagram, unless the socket asks otherwise. So
+//! the flag would not say what a program wants. With a route that has `mtu lock`, Linux sets the flag only if
+//! a program asks for it (ip(7), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE). Routes to the link itself get `mtu
+//! lock 65520`, the most that Linux allows. Routes through a gateway get the wire's MTU, because hosts behind
+//! it cannot receive longer packets. A route that already has an `mtu` keeps it, unless the route goes
+//! through a gateway and the `mtu` is above the wire's.
 //!
-//! The kernel tells of each route that somebody adds, by netlink (rtnetlink(7)).
+//! The kernel reports each route that is added, by netlink (rtnetlink(7)).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

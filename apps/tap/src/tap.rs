@@ -1,8 +1,8 @@
 //! [`Tap`]: a TAP interface that stays when its program ends, and the frames that go through it.
 //!
-//! Each frame begins with the header of virtio-net (`struct virtio_net_hdr`, [`HEADER`] bytes), by which the
-//! kernel and we leave checksums and the cutting of TCP to each other. The kernel checks no MTU of what is
-//! written: a datagram is one write, whatever its length.
+//! Each frame begins with the header of virtio-net (`struct virtio_net_hdr`, [`HEADER`] bytes). It says which
+//! checksums and TCP segments the other side has to complete. The kernel does not check the MTU of written
+//! frames, so a datagram of any length is one write.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};

@@ -1,6 +1,6 @@
-//! [`Engine`]: everything of a landing queue but the queue and its pool.
+//! [`Engine`]: everything of a receiver except its queue and its pool.
 //!
-//! A receiver has one. `MatcherFeed` gives its matcher the frames of a burst; `PoolMemory` is the landing
+//! Each receiver has one. `MatcherFeed` gives its matcher the frames of a burst; `PoolMemory` is the landing
 //! pool as the matcher's slot memory, and makes messages of what the matcher finds.
 
 mod auto;

@@ -1,4 +1,4 @@
-//! Whether the second part of a frame that came in two slots was still its own.
+//! Checks that the second part of a frame in two slots was not overwritten by the frame below.
 
 use lm_landing::queue::Behind;
 use lm_proto::wire::HEADERS;

@@ -7,24 +7,24 @@
 //! # Receiving
 //!
 //! A [`Receiver`] is a receive queue together with its engine. The program polls it, and it calls a closure
-//! with each datagram that has become whole. The module [`engine`] is what happens in between: the matcher
-//! looks at the frames of a burst, datagrams that did not land whole are repaired in buffers of the engine's,
+//! with each datagram that has become whole. The module [`engine`] does the work in between: the matcher
+//! looks at the frames of a burst, datagrams that did not land whole are repaired in buffers of the engine,
 //! and frames that are not LM's go to a queue for strangers.
 //!
 //! A [`Message`], in the module `message`, is a delivered datagram. It holds the memory that it landed in
-//! until it is dropped. Any thread may have it. The module `unchanged` keeps what its sender said of its payload, until
-//! somebody can have changed that.
+//! until it is dropped. Any thread may use it. The module `unchanged` keeps the checksum and digest with
+//! which a message arrived, as long as its payload cannot have been changed.
 //!
-//! The module [`receiver`] has, beside the [`Receiver`], the [`AdoptedReceiver`]: an engine for an application that
-//! calls `rte_eth_rx_burst` itself and feeds the engine with what comes.
+//! The module [`receiver`] has the [`Receiver`] and the [`AdoptedReceiver`]. The latter is for an application
+//! that calls `rte_eth_rx_burst` itself and passes the received mbufs to it.
 //!
 //! # Sending
 //!
 //! A [`SendBuffer`], in the module [`buffer`], is memory with holes where the headers will be. The program
 //! writes its payload there, by [`std::io::Write`] or block by block. A [`Sender`], in the module [`sender`],
-//! fills the holes and sends the fragments, the last one first. It never blocks: what finds no room in the
-//! queue comes back in a [`WouldBlock`]. A [`Message`] that is sent on comes back in an [`Unsent`], which
-//! tells that from memory that devices cannot read.
+//! fills the holes and sends the fragments, the last one first. It never blocks: if the queue is full, the
+//! caller gets the buffer back in a [`WouldBlock`]. A [`Message`] that cannot be sent on comes back in an
+//! [`Unsent`], which says whether the queue is full or the device cannot read the memory.
 //!
 //! # Threads
 //!

@@ -1,4 +1,4 @@
-//! [`Message`]: a datagram that is proven whole, and its memory, which goes back when it is dropped.
+//! [`Message`]: a datagram that is proven whole. It gives its memory back when it is dropped.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -41,8 +41,8 @@ impl Message {
         Self { behind, service, ..self }
     }
 
-    /// The type of service and the time to live that it came with; congestion that one of its fragments met is
-    /// marked (RFC 3168, section 5.3). `None`: what landed has overwritten the headers.
+    /// The type of service and the time to live that it came with; congestion that one of its fragments met
+    /// is marked (RFC 3168, section 5.3). `None`: what landed has overwritten the headers.
     pub fn service(&self) -> Option<Service> {
         self.service
     }

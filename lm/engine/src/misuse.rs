@@ -1,5 +1,6 @@
-//! What safe code must not be able to do. Each program that does not compile stands beside one that differs
-//! from it only in what makes it unsafe, or right, and does: so it is refused for that and for nothing else.
+//! Programs that must not compile, because safe code must not be able to do what they do. Beside each stands
+//! a similar program that compiles. The two differ only in the misuse, so the first one is refused because of
+//! it and for no other reason.
 //!
 //! # A read of any address
 //! Bytes of region are borrowed by whoever has the token of their slots, and only a queue makes one.

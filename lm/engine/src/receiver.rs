@@ -1,4 +1,5 @@
-//! [`Receiver`]: messages from a landing queue; [`AdoptedReceiver`]: messages from what a loop of your own received.
+//! [`Receiver`]: messages from a landing queue. [`AdoptedReceiver`]: messages from the mbufs that a loop of
+//! your own received.
 //!
 //! Both give everything back when they are dropped, whenever that is: slots of datagrams that are not whole,
 //! strangers that nobody took, buffers. Messages keep their memory until they are dropped themselves, and
@@ -179,8 +180,8 @@ impl AdoptedReceiver {
     ///
     /// # Safety
     /// The mbufs came from the queue that the pool feeds, all of them and in order, and nobody else has them.
-    /// The device is one with the traits that [`AdoptedReceiver::new`] was told, and writes no more into a slot than
-    /// the pool's room. The thread is the one that polls the queue ([`LandingPool::as_ptr`]).
+    /// The device is one with the traits that [`AdoptedReceiver::new`] was told, and writes no more into a
+    /// slot than the pool's room. The thread is the one that polls the queue ([`LandingPool::as_ptr`]).
     #[allow(unsafe_code)]
     #[inline]
     pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {

@@ -1,8 +1,9 @@
 //! [`Sender`]: datagrams onto a transmit queue, last fragment first.
 //!
-//! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or has a payload sent from where
-//! it lies. What the queue does not take at once waits in the sender. `frames` makes the frames of a
-//! datagram, `message` those of a payload that lies elsewhere, `stage` brings them to the queue.
+//! An application fills a [`SendBuffer`] and gives it to [`Sender::send`], or gives the sender a payload that
+//! is sent from where it lies. Frames for which the queue has no space wait in the sender. `frames` makes the
+//! frames of a send buffer, `message` makes those of a payload that lies elsewhere, and `stage` puts them
+//! into the queue.
 
 mod config;
 mod error;
@@ -172,9 +173,9 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a copy of a payload that makes one frame of up to [`COPIED`] bytes: it is copied once, behind its
-    /// headers, and summed on the way. Returns whether it was sent: it may be longer, or the queue may be full,
-    /// or mbufs short.
+    /// Sends a copy of a payload that makes one frame of up to [`COPIED`] bytes: it is copied once, behind
+    /// its headers, and summed on the way. Returns whether it was sent: it may be longer, or the queue may be
+    /// full, or mbufs short.
     pub fn send_small(&mut self, payload: &[u8], ends: &Ends) -> bool {
         // No look at the queue for what is too long anyway.
         if payload.len() >= self.config.geometry.stride() || !self.is_clear() {

@@ -1,4 +1,5 @@
-//! [`Unchanged`]: a payload, and what its sender said of it, as long as nobody could have changed it.
+//! [`Unchanged`]: a payload, with the checksum and digest that it arrived with, until the payload may have
+//! been changed.
 
 use lm_landing::Payload;
 use lm_proto::carried::Carried;

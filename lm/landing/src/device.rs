@@ -1,5 +1,5 @@
-//! [`Traits`]: what landing has to know of a device. A crate that knows devices, such as `pmd-e1000`, fills
-//! it in.
+//! [`Traits`]: what landing has to know of a device. A crate that knows devices, such as `pmd-e1000`, makes
+//! the value.
 
 use lm_proto::card::Words;
 

@@ -1,4 +1,4 @@
-//! Memory that is not DPDK's, made known to a device.
+//! Makes memory that is not DPDK's accessible to a device.
 
 use std::ffi::c_void;
 use std::{error, fmt, ptr};

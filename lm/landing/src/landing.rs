@@ -3,13 +3,13 @@
 //!
 //! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with
 //! the next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in
-//! which frames land: one stride below the other. The mbufs themselves are few and always the same, last in
-//! first out, so that they stay in the cache; what descends is the address in them.
+//! which frames land: each one stride below the one before. The pool reuses a few mbufs, last in first out,
+//! so that they stay in the cache. Only the addresses in them descend.
 //!
-//! DPDK calls the handler through [`rte::mempool`]; [`LandingPool`](crate::LandingPool) calls the rest.
-//! `cursor` finds the place of the next slot, `issue` gives mbufs their slots and takes them back, `lookup`
-//! tells where an address lies, `plain` recognises mbufs with nothing special about them, `counted_segment`
-//! tells which chunks are idle.
+//! DPDK calls the handler through [`rte::mempool`], and [`LandingPool`](crate::LandingPool) calls the rest.
+//! `cursor` finds the place of the next slot. `issue` gives mbufs their slots and takes them back. `lookup`
+//! finds where an address lies. `plain` recognises ordinary mbufs quickly. `counted_segment` knows which
+//! chunks are free.
 
 mod counted_segment;
 mod cursor;

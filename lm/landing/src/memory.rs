@@ -1,4 +1,4 @@
-//! Where a landing region's bytes come from, and what devices call them.
+//! Allocates the memory of a landing region, and finds the addresses at which devices reach it.
 
 use std::{error, fmt, io, ptr};
 

@@ -1,4 +1,4 @@
-//! What devices still have of landing pools that are gone.
+//! Counts the slots that devices still have after their landing pool was dropped.
 //!
 //! A device writes into posted slots until its port is closed, even if the pool was dropped before. So the
 //! memory is kept until its driver has given back every mbuf, and is counted here.

@@ -1,13 +1,12 @@
-//! What [`returns`](crate::returns) takes from the machine: atomics, a number for each thread, and the two
+//! The primitives that [`returns`](crate::returns) needs: atomics, a number for each thread, and the two
 //! sides of an asymmetric memory barrier.
 //!
-//! membarrier(2) with `PRIVATE_EXPEDITED` has every running thread of the process pass a full memory barrier
-//! before it returns, and a thread that is not running passed one when it was scheduled out. So the thread
-//! that calls [`heavy`] pays for both sides, and [`light`] need only keep the compiler from moving an access
-//! across it: wherever the barrier strikes the other thread, it strikes before or after that point of its
-//! program. Of the accesses before `light` and `heavy` and those behind them, what is ordered is therefore
-//! what two sequentially consistent fences would order, one in each thread; this is how the model checker is
-//! told of them.
+//! membarrier(2) with `PRIVATE_EXPEDITED` makes every running thread of the process execute a full memory
+//! barrier before the call returns. A thread that is not running executed one when it was scheduled out. So
+//! the thread that calls [`heavy`] pays for both sides, and [`light`] only has to keep the compiler from
+//! moving an access across it: the barrier takes effect in the other thread either before or after that point
+//! of its program. Together they order the same accesses as two sequentially consistent fences, one in each
+//! thread. The model checker sees them as such fences.
 
 use std::cell::Cell;
 use std::io;

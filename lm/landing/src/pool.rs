@@ -1,8 +1,8 @@
 //! [`LandingPool`]: the pool that feeds a landing queue, as its owner sees it.
 //!
-//! A receive queue asks it what a received mbuf holds. The answer is the token of the mbuf's slot. With the
-//! token the bytes of the slot can be read (`read`). The slot is given back, or held for a message, in
-//! exchange for the token (`back`). `config` is what a pool is made of, `error` why it cannot be made.
+//! For each received mbuf, the pool gives the receive queue a token of the mbuf's slot. With the token the
+//! bytes of the slot can be read (`read`). Giving the slot back, or holding it for a message, consumes the
+//! token (`back`). `config` has the settings of a pool, and `error` the reasons why it cannot be made.
 
 mod back;
 mod config;

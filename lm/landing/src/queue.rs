@@ -1,9 +1,9 @@
 //! [`LandingQueue`]: a receive queue and the pool that feeds it, on one lcore.
 //!
-//! A poll takes a burst from the driver and gives each frame to a [`FrameSink`], in ring order: runs of plain
-//! frames many at once, through [`Burst`], all others one by one. [`feed`] does the same for an application
-//! that received the burst itself. mbufs go back to the pool at the end of the burst; the slot of each frame
-//! stays out until the sink gives its token away.
+//! A poll takes a burst from the driver and gives its frames to a [`FrameSink`], in ring order. Ordinary
+//! frames are given in groups, through [`Burst`], and all others one by one. [`feed`] does the same for an
+//! application that received the burst itself. mbufs return to the pool at the end of the burst. The slot of
+//! a frame remains in use until the sink gives its token back.
 
 use std::ptr;
 
@@ -213,9 +213,9 @@ impl Frames for Burst<'_> {
 ///
 /// # Safety
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them. They were not
-/// fed before. The device fills slots in the order in which they were posted. It is one of those that the pool's
-/// setup was made for: it writes at any time only if the pool was told so, and where slots overlap no more
-/// than [`HEAD`](crate::HEAD) and a stride from the start of a frame.
+/// fed before. The device fills slots in the order in which they were posted. It is one of those that the
+/// pool's setup was made for: it writes at any time only if the pool was told so, and where slots overlap no
+/// more than [`HEAD`](crate::HEAD) and a stride from the start of a frame.
 #[inline]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut impl FrameSink) {
     // SAFETY: the caller's promise.

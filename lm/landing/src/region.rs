@@ -1,4 +1,4 @@
-//! The memory that a queue lands in: segments cut into chunks, each of which knows who still needs it.
+//! The memory of a landing queue: segments that are divided into chunks, with counts of the slots in use.
 //!
 //! A slot belongs to the chunk in which its payload starts. A chunk is entered again only when every slot
 //! issued from it has come back. Slots come back on the queue's lcore, which counts them, or with a [`Hold`]

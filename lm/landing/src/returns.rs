@@ -2,9 +2,9 @@
 //! pool is gone is freed.
 //!
 //! Most messages are dropped on the lcore that polls the queue. A locked addition there would cost as much as
-//! matching three frames, so one thread, the segment's *owner*, has counters of its own, which it alone
-//! writes. It is the thread that polled the queue first and stays it, even when the queue moves to another:
-//! then slots come back by atomic addition everywhere.
+//! matching three frames. So one thread, the segment's *owner*, has counters of its own, which no other
+//! thread writes. The owner is the thread that polled the queue first. It remains the owner even if the queue
+//! moves to another thread; slots then come back by atomic addition.
 //!
 //! | who | does, in this order |
 //! |---|---|
@@ -12,13 +12,13 @@
 //! | a holder elsewhere | reads the slots; adds to the common count (a full barrier); looks for orphans |
 //! | the pool, while it lives | loads both counts (acquire); gives the slots out again only if all are back |
 //! | the pool, at its end | lists the segment as an orphan; [`heavy`]; frees it if all are back |
-//! | who sees orphans | frees those of which all are back |
+//! | a thread that sees orphans | frees those whose slots are all back |
 //!
-//! Either the holder sees the orphan, or the thread that listed it sees the slots come back. So the last of
-//! the two frees it, and nobody before. After its last addition a holder touches nothing of the segment, nor has it a
-//! reference to it that is still alive: another thread may free it at that moment.
+//! Either the holder sees the orphan, or the thread that listed it sees that the slots have come back. So the
+//! later of the two frees the segment. After its last addition a holder does not touch the segment, and has
+//! no live reference to it, because another thread may free it at that moment.
 //!
-//! The file is compiled three times: here, with the machine's atomics; and by `tests/returns`, under the
+//! This file is compiled three times: here, with the machine's atomics, and by `tests/returns`, under the
 //! model checker and under Miri. So it uses nothing but [`platform`](super::platform).
 
 use std::sync::PoisonError;

@@ -1,8 +1,8 @@
 //! Send buffers in DPDK's memory, transmitted in place: one external-buffer mbuf and one descriptor for each
 //! fragment.
 //!
-//! A sender takes a [`SendSlot`] from its [`SendPool`], fills it and makes packets of it. The slot is back
-//! when the device is done with the last of them, on whatever thread the driver frees it.
+//! A sender takes a [`SendSlot`] from its [`SendPool`], fills it and makes packets from it. The slot comes
+//! back when the driver frees the last of these packets, on any thread.
 
 use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ffi::c_void;

@@ -1,14 +1,13 @@
-//! A word in the middle of each overlapping slot, by which the receiver knows that no device has come there
-//! yet.
+//! The mark: a word in the middle of each overlapping slot, which shows whether a device has written there.
 //!
-//! On a card, or where another process writes, the headers of the newest frame can be overwritten at any
-//! moment by the frame below. Only that frame reaches them, with the end of its payload, and every device
-//! writes the middle of a frame before its end: a card from the start on, without relaxed ordering;
-//! `rte_memcpy` from the start on; the C library's `memcpy` of such a length the ends last. So a receiver
-//! that has read headers, and *then* finds the word below still there, has read them intact.
+//! On a card, or if another process writes, the headers of the newest frame can be overwritten at any moment
+//! by the frame below. Only that frame reaches them, with the end of its payload. Every device writes the
+//! middle of a frame before its end: a card without relaxed ordering, and `rte_memcpy`, write from the start
+//! to the end; the C library's `memcpy` of such a length writes the ends last. So if a receiver reads
+//! headers, and *then* finds the mark below still there, the headers were intact.
 //!
-//! The word is written when a slot is issued, before anybody gets its address. It is a random number of the
-//! pool's own, which nothing on the wire knows.
+//! The mark is written when a slot is issued, before its address is known to any device. It is a random
+//! number of the pool, which cannot be known on the wire.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr;

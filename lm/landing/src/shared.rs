@@ -1,5 +1,5 @@
-//! Bytes out of memory that a device, or another process, may be writing: by volatile words, never behind a
-//! `&[u8]`.
+//! Copies bytes out of memory that a device or another process may be writing, by volatile words. Such memory
+//! is never borrowed as `&[u8]`.
 
 use std::ptr;
 

@@ -1,13 +1,13 @@
 //! [`LandedSlots`]: the token of slots that frames landed in.
 //!
-//! A slot is out from the moment that a device gets it until it is given back. Once its frame is received
-//! exactly one token stands for it. The queue makes the token ([`feed`](crate::queue::feed)). A token can be
-//! moved, split and joined, never copied. Payload is read by it, and giving the slot back or holding it
-//! takes the token. So safe code cannot give a slot back twice, hold one that it does not have, or read what
-//! it has given back.
+//! A slot is in use from the moment when a device gets it until it is given back. After its frame was
+//! received, exactly one token stands for it. The queue makes the token ([`feed`](crate::queue::feed)). A
+//! token can be moved, split and joined, but not copied. Payload is read with a token, and giving the slot
+//! back or holding it consumes the token. So safe code cannot give a slot back twice, hold a slot that it
+//! does not have, or read a slot that it has given back.
 //!
-//! A token that is dropped is a slot that never comes back: its chunk is not used again as long as the pool
-//! lives, and its region stays after that.
+//! If a token is dropped, its slot never comes back. Its chunk is not used again as long as the pool lives,
+//! and the memory of its region is not freed after that.
 
 use lm_proto::frame::Slots;
 
@@ -19,8 +19,8 @@ use lm_proto::frame::Slots;
 pub struct LandedSlots {
     /// Where the payload of the lowest is, the one that was filled last.
     lowest: usize,
-    /// From the lowest bit up: 32 bits are the number of the pool that they belong to, 16 the bytes from one to
-    /// the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
+    /// From the lowest bit up: 32 bits are the number of the pool that they belong to, 16 the bytes from one
+    /// to the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
     packed: u64,
 }
 

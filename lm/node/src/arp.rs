@@ -1,11 +1,11 @@
 //! [`Resolver`]: which MAC address a datagram goes to.
 //!
-//! A [`Link`](crate::Link) asks it before each datagram, and shows it every frame that is not LM's. If the
-//! configuration fixes the peer's MAC address, that one is used. Otherwise the address is asked for by ARP,
-//! and `lm_proto::neighbours` says whose answers are believed.
+//! A [`Link`](crate::Link) asks it before each datagram, and passes it every frame that is not LM's. If the
+//! configuration fixes the peer's MAC address, that address is used. Otherwise the node asks by ARP, and
+//! `lm_proto::neighbours` decides which answers are believed.
 //!
-//! A device that is a file never answers. Therefore datagrams go to the broadcast address when there was no
-//! answer for 200 ms, until one comes.
+//! A capture file as a device never answers. Therefore datagrams go to the broadcast address if there was no
+//! answer for 200 ms, until an answer arrives.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! [`PortConfig`]: what a node is told of its port and of the link.
+//! [`PortConfig`]: the settings of a node's port and of its link.
 //!
 //! A program fills it in from its own options; [`NodePort`](crate::NodePort) reads it when the port is opened
 //! and when it is started. Values are not checked here: the operation that uses a value refuses it.

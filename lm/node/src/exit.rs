@@ -1,8 +1,9 @@
 //! [`Exit`]: the port that the ordinary frames of a steered port are exchanged with.
 //!
-//! A card that steers gives frames that are not LM's to a queue of their own ([`crate::ordinary`]). They go
-//! out by an exit, and what comes in by the exit is sent on the steered port. If the exit is a net_tap, the
-//! kernel's network stack takes part that way. [`NodePort::set_exit`](crate::NodePort::set_exit) takes one.
+//! A card that steers puts frames that are not LM's into a queue of their own ([`crate::ordinary`]). They are
+//! sent on another port, the exit, and frames that arrive there are sent on the steered port. If the exit is
+//! a net_tap, the kernel's network stack is connected in this way.
+//! [`NodePort::set_exit`](crate::NodePort::set_exit) sets it.
 
 use std::{error, fmt};
 

@@ -13,19 +13,19 @@
 //! the port.
 //!
 //! A started port has a [`Link`], which the module [`link`] describes. One thread at a time polls it: each
-//! [`Link::receive`] gives it one turn. Its sending half, the [`Outlet`], is given to whoever handles a
-//! message.
+//! [`Link::receive`] gives it one turn. The closure that handles a message also gets the link's sending half,
+//! the [`Outlet`].
 //!
 //! During a turn the link asks the other modules. [`arp`] knows the hardware addresses of peers.
-//! [`admission`] knows who may send to whom. [`ordinary`] is the queue that nothing lands on, where a card
-//! steers frames, and [`exit`] is the port that the frames of that queue go on to.
+//! [`admission`] knows to which destinations this node may send. If a card steers frames, [`ordinary`] is the
+//! queue on which nothing lands, and [`exit`] is the port with which the frames of that queue are exchanged.
 //!
 //! [`receive_mode`] decides how a loop passes the time in which a turn finds nothing: it polls on, or it
 //! sleeps.
 //!
 //! [`adopted`] makes a link over queues of a port that the application has opened itself.
 //!
-//! [`tally`] has what a port did, as numbers that can be added and subtracted. Reports are made from it.
+//! [`tally`] has the counters of a port, as numbers that can be added and subtracted, for reports.
 //! [`watch`] shows it to DPDK's telemetry.
 //!
 //! # What is guaranteed

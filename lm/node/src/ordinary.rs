@@ -1,9 +1,9 @@
-//! [`Ordinary`]: the queue of a steered port that nothing lands on.
+//! [`Ordinary`]: the queue of a steered port on which nothing lands.
 //!
-//! On a card that steers, queue 0 takes all frames that are not for a landing address. A
-//! [`Link`](crate::Link) polls it after the landing queues. Control messages and ARP are taken out, and the
-//! rest goes to the [`Exit`], if there is one. What arrives here also shows whether the card steers as it was
-//! told to.
+//! On a card that steers, queue 0 gets all frames that are not for a landing address. A [`Link`](crate::Link)
+//! polls it after the landing queues. It handles control messages and ARP itself, and passes all other frames
+//! to the [`Exit`], if there is one. The frames that arrive here also show whether the card steers as
+//! configured.
 
 use std::sync::Arc;
 use std::time::Instant;

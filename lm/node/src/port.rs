@@ -1,7 +1,7 @@
 //! [`NodePort`]: a port that can be prepared, started, stopped and closed.
 //!
-//! The thread that owns the programs' ports has it. While the port is started, its [`Link`] is here, or with
-//! the loop that polls it. A net_memif client is special: it connects only once when it is started, so
+//! It belongs to the thread that owns the program's ports. While the port is started, its [`Link`] is either
+//! here or with the loop that polls it. A net_memif client tries to connect only once, when it is started. So
 //! [`persist`] starts it again until its server answers.
 
 mod client;

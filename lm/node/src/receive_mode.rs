@@ -4,9 +4,9 @@
 //! - `interrupt`: it sleeps as soon as a poll finds nothing, and a frame wakes it.
 //! - `adaptive`: it polls while there is traffic, and sleeps when none came for an idle spell (`--rx-idle`).
 //!
-//! DPDK's l3fwd-power does the same. A sleep ends with a frame, at the moment that the loop says, or after
-//! [`LONGEST`]. What comes on other ways (orders, signals, the clock) is looked at that often. No frame is
-//! slept through, as `nap` explains.
+//! DPDK's l3fwd-power does the same. A sleep ends when a frame arrives, at the time that the loop gives, or
+//! after [`LONGEST`]. So the loop reacts to commands, signals and the clock after that time at the latest.
+//! `nap` explains why no frame is missed.
 //!
 //! A loop has an [`Idler`], tells it what each turn found, and implements [`Sleeper`] over the ports that it
 //! polls.

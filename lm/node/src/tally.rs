@@ -1,4 +1,4 @@
-//! [`Tally`]: what a port did, as numbers that can be added and subtracted.
+//! [`Tally`]: the counters of a port, as numbers that can be added and subtracted.
 //!
 //! A [`Link`](crate::Link) counts from its start. [`NodePort`](crate::NodePort) keeps the sum of the links
 //! before. Reports show the difference of two tallies. [`PoolView`] is a landing pool at one moment, which

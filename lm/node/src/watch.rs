@@ -1,10 +1,11 @@
-//! What is seen of a node from outside, by DPDK's telemetry: `dpdk-telemetry.py` shows `/lm/ports` and the
-//! other commands of [`register`].
+//! Shows a node through DPDK's telemetry: `dpdk-telemetry.py` shows `/lm/ports` and the other commands of
+//! [`register`].
 //!
-//! A started port has a [`Board`]. Whoever wants to see the port says so there, and the port's loop, which
-//! looks at one flag in each turn, puts up a [`Seen`] in its next one. It takes a lock only if nobody has it,
-//! so that it never waits for a reader; and what nobody asks for is never made. A reader waits for 100 ms. If
-//! the loop does not run then, it shows what was put up last, and says how old that is.
+//! A started port has a [`Board`]. A reader sets a flag there. The port's loop checks the flag in each turn,
+//! and then publishes a [`Seen`] in its next turn. The loop takes the lock only if it is free, so it never
+//! waits for a reader, and it makes a [`Seen`] only if a reader has asked. A reader waits for at most 100 ms.
+//! If the loop does not run in that time, the reader shows the values that were published last, with their
+//! age.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,9 @@
 //! Application-level fragmentation: payload into blocks, headers into holes.
 //!
-//! Pure bookkeeping over a buffer that somebody else owns: [`Blocks`] knows how far it is filled and has the
-//! pieces' sums of what was copied in whole blocks, so that nothing is summed twice; [`Blocks::seal`] writes
-//! every header, the padding and the end tag, and then [`Layout`] and [`frame`] say what to transmit.
+//! This is pure bookkeeping over a buffer that the caller owns. [`Blocks`] knows how far the buffer is
+//! filled. It keeps the sums of the blocks that were copied in whole, so that nothing is summed twice.
+//! [`Blocks::seal`] writes every header, the padding and the end tag. Then [`Layout`] and [`frame`] say what
+//! to transmit.
 
 use crate::carried::Claims;
 use crate::checksum::{self, Digest, Piece};

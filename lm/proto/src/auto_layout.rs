@@ -1,23 +1,24 @@
-//! [`AutoLayout`]: how the next slots of a queue are laid, by what has arrived.
+//! [`AutoLayout`]: chooses the layout of a queue's next slots by what has arrived.
 //!
-//! Slots overlap only while nobody but LM seems to send. The rules:
+//! Slots overlap only while LM alone seems to send. The rules:
 //!
 //! | slots | what is seen | then |
 //! |---|---|---|
-//! | separate | a datagram of two fragments or more that came last fragment first, one fragment right behind the other, and would be proven in overlapping slots, too (its tag or identification has the order digest, or the policy takes tags) | it counts; when as many came as are needed, slots overlap |
-//! | separate | a first fragment before the others of its datagram, or fragments in forward order | the count begins anew, and slots that were to overlap stay separate |
-//! | separate | fragments of two datagrams in turn, a stranger, a broken header | the count begins anew |
+//! | separate | a datagram of two fragments or more that came last fragment first, one fragment right behind the other, and would be proven in overlapping slots, too (its tag or identification has the order digest, or the policy accepts tags) | it is counted; when enough have come, slots overlap |
+//! | separate | a first fragment before the others of its datagram, or fragments in forward order | the count starts again, and slots that were about to overlap stay separate |
+//! | separate | fragments of two datagrams in turn, a stranger's frame, a broken header | the count starts again |
 //! | separate | a datagram in one frame; a datagram of LM's that lost a fragment | nothing |
 //! | overlapping | a datagram that landed | credit: a quarter of its frames, up to [`AutoLayout::CREDIT`] |
-//! | overlapping | a run that could not be proven for want of headers, and is not LM's by its looks | slots are separate again, at once |
-//! | overlapping | the same, and it looks like LM's: a loss, or two of LM's senders at a time | it costs as many frames of credit; without credit slots are separate again |
+//! | overlapping | a run that cannot be proven because headers are missing, and does not look like LM's | slots are separate again, at once |
+//! | overlapping | the same, but it looks like LM's: a frame was lost, or two LM senders sent at once | its frames are subtracted from the credit; without credit slots are separate again |
 //!
-//! Two things keep a mixture from changing the layout again and again. Each way back doubles the number of
-//! datagrams that are needed, up to [`AutoLayout::MOST`]; it halves only when [`AutoLayout::LASTING`] have
-//! landed without trouble. So whoever wants to drive a node into overlapping slots, with tagged datagrams
-//! from a forged address, has to send more and more of them for each ring of frames that others lose.
+//! Mixed traffic must not change the layout again and again. So each return to separate slots doubles the
+//! number of datagrams that are needed, up to [`AutoLayout::MOST`]. The number is halved only when
+//! [`AutoLayout::LASTING`] datagrams have landed without trouble. An attacker who sends tagged datagrams from
+//! a forged address, to bring a node into overlapping slots, needs more and more of them for each ring of
+//! frames that others lose.
 //!
-//! The state is a few words, whoever sends what.
+//! The state is a few words, whatever arrives.
 
 use crate::frame::Slot;
 use crate::reassembler::Key;
@@ -153,8 +154,8 @@ impl AutoLayout {
     }
 
     /// A run of so many frames in overlapping slots could not be proven for want of headers. `ours`: it looks
-    /// like one of LM's, of which a frame was lost or others came in between. `crosses`: the rest of it may have
-    /// come to separate slots.
+    /// like one of LM's, of which a frame was lost or others came in between. `crosses`: the rest of it may
+    /// have come to separate slots.
     pub fn unproven(&mut self, ours: bool, frames: u32, crosses: bool) {
         if !self.overlapping {
             return;

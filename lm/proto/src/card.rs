@@ -1,14 +1,15 @@
-//! [`Card`]: what a card's descriptors say of each frame beside its length, and whether that is believed.
+//! [`Card`]: what a card's descriptors report of each frame besides its length, and whether it is believed.
 //!
-//! igb cards can write the IP identification of each frame, and the sum of what is behind its IP header; em
-//! cards the sum of the whole frame ([`Words`]). Nobody has to touch memory to know these *words*. But the
-//! texts differ in what the sum is (complemented or not, in which byte order), emulated cards give zeroes, a
-//! register says whether there are any, and whoever resets the card resets that. So nothing is believed that
-//! was not compared before (`Card::hear`, `Card::compare`), and what is in use is compared from time to
-//! time. One disagreement ends it until the next start.
+//! igb cards can report the IP identification of each frame, and the sum of the bytes behind its IP header.
+//! em cards can report the sum of the whole frame. These values are called the card's *words* ([`Words`]).
+//! Reading them touches no payload. But datasheets differ about the sum (complemented or not, and in which
+//! byte order), emulated cards report zeroes, and a register that switches the words on is lost when the card
+//! is reset. So a word is believed only after it was compared with what software found (`Card::hear`,
+//! `Card::compare`), and the comparison is repeated from time to time. After one disagreement the words are
+//! not used until the next start.
 //!
-//! An identification is 16 bits that any sender may choose. A sum says what the card saw, not where it put
-//! it. What each may stand for is in `docs/proof.md`.
+//! An identification is 16 bits that any sender may choose. A sum covers the bytes that the card received,
+//! but says nothing about the place to which the card wrote them. `docs/proof.md` says what each may prove.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! [`Carried`]: what a datagram's sender said of its payload, for whoever sends that on unchanged; and
-//! [`Claims`], what headers and tag say of a payload.
+//! [`Carried`]: the checksum and digest that a datagram arrived with, to be sent on with its unchanged
+//! payload. [`Claims`]: what headers and tag say of a payload.
 //!
-//! A payload that is sent on from where it landed need not be read again: what proved it says what it sums up
-//! to. The UDP checksum is an end-to-end one then. If the bytes are not those that its sender summed, be it
-//! that nobody has looked (a tag was proof enough) or that memory changed since, the next receiver sees that.
-//! A fresh sum would be a right one of wrong bytes.
+//! A payload that is sent on from where it landed need not be read again, because its sums are known. The UDP
+//! checksum then protects the bytes end to end. If the bytes differ from those that the first sender summed
+//! (because a tag was the proof and nobody has read them, or because memory has changed), the next receiver
+//! detects it. A newly computed sum would be correct for the changed bytes, and hide the change.
 
 use crate::checksum::{self, Digest};
 use crate::layout::{Geometry, Layout};

@@ -1,8 +1,8 @@
 //! The Internet checksum (RFC 1071) of headers and payloads, and a digest that also sees order.
 //!
-//! The checksum of UDP (RFC 768) doesn't notice words that changed places, so fragments that were permuted
-//! pass it. A payload that landed without headers is therefore also held against a [`Digest`] of its
-//! [`Piece`]s, taken in the same pass over the bytes:
+//! The checksum of UDP (RFC 768) does not change when words change places, so it does not detect fragments in
+//! a wrong order. Therefore a payload that landed without headers is also compared with a [`Digest`] of its
+//! [`Piece`]s, which is computed in the same pass over the bytes:
 //!
 //! * A *piece* is the part of a UDP payload that travels in one IP fragment: 1472 bytes, then 1480 each, at
 //!   MTU 1500. Every piece but the last has an even length, so that the sums of pieces add up.
@@ -14,7 +14,7 @@
 //!   mixed with the length. No two words have coefficients that agree in more than 32 low bits, so that
 //!   exchanging any two different 32-bit words of a piece always shows (a test proves it for all places).
 //!
-//! It is no authentication: who can choose the bytes can make them collide.
+//! It is no authentication: a sender who can choose the bytes can make them collide.
 //!
 //! A *sum* is passed around as `u64`: one's complement, in little-endian order, not folded. Sums are added
 //! with `+`; those of 2^31 pieces don't overflow.

@@ -1,4 +1,4 @@
-//! A counter with a name for everything that can happen to a frame or a datagram.
+//! Named counters for everything that can happen to a frame or a datagram.
 
 use crate::policy::Whole;
 

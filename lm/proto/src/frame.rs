@@ -1,12 +1,12 @@
-//! [`Frame`]: one frame of a device in the slot that it filled, and [`Frames`]: those of a burst that are not
-//! taken yet.
+//! [`Frame`]: one received frame in its slot. [`Frames`]: the frames of a burst that were not taken yet.
 //!
-//! A receive queue makes them of what its driver hands over, in ring order, and the matcher takes them. It
-//! never sees an mbuf, a ring or a pool: an address, a length and how the slot lies are all that it knows of
-//! a frame until it asks [`SlotMemory`](crate::slot_memory::SlotMemory) for bytes.
+//! A receive queue makes them from its driver's mbufs, in ring order, and the matcher takes them. The matcher
+//! never sees an mbuf, a ring or a pool. It knows a frame's address, its length and the layout of its slot,
+//! and asks [`SlotMemory`](crate::slot_memory::SlotMemory) for the bytes.
 //!
-//! What a [`Frame`] says can be copied and made up. The slot itself is a *token*, [`Received::slots`]. Only
-//! the memory makes tokens. A token is moved and never copied, and giving the slot back takes it away.
+//! A [`Frame`] is plain data, which anybody can copy or make. The right to the slot is a *token*,
+//! [`Received::slots`]. Only the slot memory makes tokens. A token can be moved but not copied, and giving
+//! the slot back consumes it.
 
 use std::ops::Deref;
 

@@ -13,11 +13,11 @@
 //! 1. right behind the UDP datagram, if then the last fragment ends outside the *guard*;
 //! 2. else at the next multiple of the stride, in a fragment of its own.
 //!
-//! The guard is the last [`HEADERS`] bytes of a stride: a last fragment that ends there would, when it lands,
-//! reach the header of the datagram that landed before. Where a tag does not fit into 65,515 bytes of IP
-//! payload (above 65,499 bytes of payload at MTU 1500) it travels behind the IP packet, in the last frame's
-//! trailer, which Ethernet carries and every IPv4 stack cuts off. Where the guard is in the way of that too
-//! (never at MTU 1500) there is no tag.
+//! The guard is the last [`HEADERS`] bytes of a stride. A last fragment that ended there would, when it
+//! lands, overwrite the header of the datagram that landed before. If a tag does not fit into 65,515 bytes of
+//! IP payload (above 65,499 bytes of payload at MTU 1500), it travels behind the IP packet, in the trailer of
+//! the last frame, which Ethernet carries and every IPv4 stack removes. If it would end in the guard there
+//! too (never at MTU 1500), there is no tag.
 
 use crate::wire::{ETHERNET, FCS, HEADERS, IPV4, MAX_IP_PAYLOAD, MAX_PAYLOAD, MIN_FRAME, UDP};
 

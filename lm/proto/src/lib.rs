@@ -2,10 +2,10 @@
 //!
 //! A sender cuts a payload into fragments *in place*: its buffer has holes where the headers go. It sends the
 //! last fragment first. A receiver posts buffers that descend by one fragment, so each payload lands right
-//! below the one before and overwrites that one's headers, which are spent. When the first fragment arrives,
-//! the datagram lies whole in memory.
+//! below the one before and overwrites its headers, which are no longer needed. When the first fragment
+//! arrives, the datagram lies whole in memory.
 //!
-//! This crate is the logic of that. It is pure: no DPDK, no `unsafe`, no clock, no threads. `lm-landing`
+//! This crate has the logic for this. It is pure: no DPDK, no `unsafe`, no clock, no threads. `lm-landing`
 //! provides the memory, and `lm-engine` runs the logic on DPDK ports.
 //!
 //! # Bytes on the wire
@@ -13,22 +13,22 @@
 //! [`wire`] has the headers of Ethernet, IPv4, UDP and ARP. [`layout`] says how a payload is cut, and where
 //! the holes, the guard and the end tag are. [`tag`] is the end tag, by which a receiver recognises the last
 //! fragment. [`checksum`] is the UDP checksum and the order digest, computed in one pass, with or without a
-//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes. [`carried`] is what
-//! a datagram's sender said of its payload, for whoever sends it on.
+//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes. [`carried`] is
+//! the checksum and digest that a datagram arrived with, which are used when the datagram is sent on.
 //!
 //! # Frames where they landed
 //!
 //! [`frame`] is a frame in the slot that it landed in. [`raw_headers`] are its headers, read in three loads.
-//! [`packet`] says what a frame is, for headers that are known to be intact. [`slot_memory`] is the trait by
-//! which the matcher reaches the memory under the frames, and by which it says what becomes of them.
+//! [`packet`] parses headers that are known to be intact. [`slot_memory`] is the trait through which the
+//! matcher reads the memory of the frames, and delivers, copies or returns them.
 //!
 //! # From frames to datagrams
 //!
 //! [`policy`] says what counts as proof that a datagram is whole, and whose datagrams are taken. [`matcher`]
 //! finds whole datagrams among landed frames, in constant work per frame. [`reassembler`] is classic
 //! reassembly, for frames whose headers are all intact. [`mtu_check`] notices peers that cut their datagrams
-//! for another MTU. [`card`] is what a card says of each frame, and whether it is believed. [`auto_layout`]
-//! decides whether slots overlap, where nobody else does.
+//! for another MTU. [`card`] checks what a card reports of each frame, before it is believed. [`auto_layout`]
+//! decides whether slots overlap, if neither the user nor a grant decides it.
 //!
 //! # Around the datagrams
 //!

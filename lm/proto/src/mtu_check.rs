@@ -1,10 +1,10 @@
 //! [`MtuCheck`]: whether a peer cuts its datagrams for another MTU than this end's.
 //!
-//! A datagram whose fragments are shorter than a slot does not land in one piece, and where the difference is
-//! a header's length or less (MTUs of 1467 to 1499 against 1500) each fragment spoils the header above it
-//! without closing the gap: within a burst nothing of it can be put together. What is counted then does not
-//! tell why; the length of a fragment that is not the last does. Only fragments with an intact header are
-//! looked at: of each poll, the newest frame at least.
+//! A datagram whose fragments are shorter than a slot does not land in one piece. If the difference is a
+//! header's length or less (MTUs of 1467 to 1499 instead of 1500), each fragment overwrites the header above
+//! it but leaves a gap. Within a burst, such a datagram cannot be put together. The drop counters do not tell
+//! the reason, but the length of a fragment that is not the last one does. Only fragments with an intact
+//! header are checked: in each poll at least the newest frame.
 
 use std::fmt;
 use std::net::Ipv4Addr;

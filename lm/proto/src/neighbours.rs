@@ -1,8 +1,7 @@
-//! [`Neighbours`]: who has which hardware address, fixed or learnt by ARP (RFC 826).
+//! [`Neighbours`]: the hardware addresses of peers, fixed or learnt by ARP (RFC 826).
 //!
-//! Whoever is on the wire may send any ARP packet, so nothing that a packet says counts for more than its
-//! sender could have made up. An entry's states are those of RFC 4861, section 7.3.2, and of Linux, with one
-//! more:
+//! An ARP packet can contain anything that its sender makes up, so it is believed only as far as these rules
+//! allow. The states of an entry are those of RFC 4861, section 7.3.2, and of Linux, and one more:
 //!
 //! | state | what is known | how it ends |
 //! |---|---|---|
@@ -12,17 +11,17 @@
 //! | probe | the same, and it is asked by unicast, three times, a second apart; it is used | an answer: reachable; none: gone, and incomplete if it is used |
 //! | contested | another hardware address claims this one: the old one is asked by unicast, three times within a second, and stays in use | an answer of the old one: reachable, the claim is void; none: the last claim's, stale |
 //!
-//! - **Whom we send to** (peers) has a part of the table of its own. A peer that was used in the last second
-//!   is never evicted, and one that was [pinned](Neighbours::pin) never at all.
-//! - **Strangers**, who asked for us although we send them nothing, share a part that is bounded, and evict
-//!   only the oldest of their own kind. No other packet creates an entry: no answer that nobody asked for, no
-//!   announcement.
-//! - A **claim** moves an address only when the old owner was asked and is silent: an announcement after a
-//!   fail-over counts within 1.5 s, and a liar's costs a question every half a second.
-//! - Entries that are neither used nor heard of for two minutes are gone. Questions are bounded: 1000 a
-//!   second, 100 at once.
+//! - **Peers**, to which this node sends, have a part of the table of their own. A peer that was used in the
+//!   last second is never evicted, nor is one that was [pinned](Neighbours::pin).
+//! - **Strangers** asked for this node's address, but the node does not send to them. They share another,
+//!   bounded part, in which a new stranger evicts the oldest. No other packets make entries: neither
+//!   unsolicited answers nor announcements.
+//! - A **claim** changes an address only if the old owner was asked and does not answer. So an announcement
+//!   after a fail-over takes effect within 1.5 s, and a liar causes one question every half second.
+//! - Entries that are neither used nor heard of for two minutes are removed. At most 1000 questions are sent
+//!   per second, and 100 at once.
 //!
-//! No clock: `now` is the time since any moment that stays the same.
+//! The module reads no clock: `now` is the time since a fixed moment.
 #![forbid(unsafe_code)]
 
 mod counters;

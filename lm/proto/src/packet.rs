@@ -1,8 +1,8 @@
-//! What a frame is, by headers that are known to be intact.
+//! Parses frames whose headers are known to be intact.
 //!
-//! The [`HEADERS`] bytes in front of a payload and its first 8 are copied once, into a [`Head`], before
-//! anything is made of them: on a card they may be overwritten at any moment, the 8 by a frame that is a
-//! little longer than its slot. What lies behind them is the slot's own, and is read in place.
+//! The [`HEADERS`] bytes in front of a payload, and the payload's first 8 bytes, are copied once into a
+//! [`Head`] before they are parsed. On a card they may be overwritten at any moment, the 8 bytes by a frame
+//! that is a little longer than its slot. The bytes behind them cannot be overwritten, and are read in place.
 
 use crate::checksum;
 use crate::frame::{FRONT, HEAD, Head, Received, Slot};

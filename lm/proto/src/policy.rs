@@ -1,8 +1,8 @@
-//! What a receiver accepts: whose datagrams ([`Accept`]), and on which proof ([`Require`]); and [`Whole`], a
-//! datagram that met both.
+//! The receiver's policy: which datagrams it accepts ([`Accept`]), and with which proof ([`Require`]).
+//! [`Whole`] is a datagram that satisfies both.
 //!
-//! An application sets the policy, the matcher follows it. A datagram is delivered only with one of the
-//! proofs that the policy names: `docs/proof.md` has the rules.
+//! The application sets the policy, and the matcher follows it. A datagram is delivered only with one of the
+//! proofs that the policy names. `docs/proof.md` has the rules.
 
 use crate::carried::Carried;
 use crate::wire::{Flow, Mac};

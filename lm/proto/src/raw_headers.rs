@@ -1,7 +1,7 @@
-//! [`RawHeaders`]: what stands in front of a payload, as three words that were read once.
+//! [`RawHeaders`]: the headers in front of a payload, read once as three words.
 //!
-//! The matcher asks them what a frame may be before it parses anything. They may be half overwritten: what
-//! they look like is a reason to look again and no proof.
+//! The matcher uses them to see what a frame may be, before it parses anything. They may be partly
+//! overwritten, so they are only a reason to look again, and no proof.
 
 use crate::checksum;
 use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};

@@ -1,11 +1,11 @@
 //! Classic IPv4 reassembly (RFC 791, section 3.2) with one copy, for fragments whose headers are all known.
 //!
-//! Fragments come in any order. It is as safe with hostile input as with good:
+//! Fragments may arrive in any order. The reassembler is safe with hostile input:
 //!
 //! * Memory is constant: a fixed number of datagrams, one buffer each, and two bitmaps of 8-byte units that
 //!   make the work per fragment proportional to its length, however small the fragments are.
-//! * Work per fragment does not depend on how many datagrams are incomplete, but for the choice of one that
-//!   makes room: that looks at each once.
+//! * Work per fragment does not depend on the number of incomplete datagrams, with one exception: rule 4
+//!   below looks at each of them once.
 //! * A fragment that overlaps another discards the whole datagram, as RFC 5722 asks for IPv6, and so do
 //!   fragments that disagree about its end. The entry stays behind as a *tombstone* until its time is up, so
 //!   that the rest of the datagram doesn't begin a new one.
@@ -25,9 +25,9 @@
 //!    tombstone, else the one with the fewest bytes, the newest of several. A share is the number of entries
 //!    by the number of sources that have one, the new one among them, and at least one.
 //!
-//! So what is nearly whole is kept, and nobody's flood keeps the others out. A datagram that was refused, or
-//! lost its entry to another, can't become whole: its key is remembered for as long as an entry would have
-//! lasted, so that its other fragments begin none.
+//! So a datagram that is nearly whole is kept, and a flood from one source does not exclude others. A
+//! datagram that was refused, or lost its entry to another one, cannot become whole. Its key is remembered
+//! for as long as an entry would have lasted, so that its other fragments do not begin a new entry.
 
 mod bitmap;
 mod chains;
@@ -68,8 +68,8 @@ pub struct Fragment<'a> {
     pub offset: u32,
     /// Whether others follow.
     pub more: bool,
-    /// What its header says besides. The marks of congestion of all fragments count (RFC 3168, section 5), else
-    /// those of the first one.
+    /// What its header says besides. The marks of congestion of all fragments count (RFC 3168, section 5),
+    /// else those of the first one.
     pub service: Service,
     /// The IP payload that it carries.
     pub data: &'a [u8],
@@ -147,8 +147,8 @@ pub struct Assembled<B> {
     pub len: usize,
     /// In how many fragments it came, duplicates not counted.
     pub fragments: u16,
-    /// What the header of its first fragment said besides; congestion that one of them met is marked (RFC 3168,
-    /// section 5.3).
+    /// What the header of its first fragment said besides; congestion that one of them met is marked (RFC
+    /// 3168, section 5.3).
     pub service: Service,
 }
 

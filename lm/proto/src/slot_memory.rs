@@ -1,8 +1,8 @@
-//! [`SlotMemory`]: the memory that frames land in, as the matcher asks for it, and where its decisions go.
+//! [`SlotMemory`]: the trait through which the matcher reads landed frames and reports its decisions.
 //!
-//! A landing pool implements it in `lm-engine`, and in tests `mock` does. Payload is read through the token
-//! of its slots, and a slot is handed back by giving its token away: so the matcher cannot read what it has
-//! handed back, nor hand anything back twice.
+//! `lm-engine` implements it with a landing pool, and `mock` implements it for tests. Payload is read through
+//! the token of its slots, and giving a slot back consumes its token. So the matcher cannot read a slot that
+//! it has given back, nor give a slot back twice.
 
 use crate::frame::{Frame, Head, Received, Slots};
 use crate::policy::Whole;

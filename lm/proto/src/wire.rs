@@ -1,7 +1,7 @@
 //! Headers on the wire: Ethernet II, IPv4 (RFC 791), UDP (RFC 768), ARP (RFC 826).
 //!
-//! Parsing never trusts a length from the wire: every value handed out was checked against the bytes at
-//! hand. All integers are in host order once parsed; addresses are `u32`s with the first octet on top, as
+//! Parsing never trusts a length from the wire: every returned value was checked against the available
+//! bytes. All integers are in host order once parsed; addresses are `u32`s with the first octet on top, as
 //! `std::net::Ipv4Addr::to_bits` has them.
 
 use crate::checksum::ones;

@@ -1,15 +1,14 @@
-//! Raw bindings to DPDK, generated when the crate is built from the headers of the installed libdpdk. Which
-//! releases are taken stands in `supported.txt`; others are refused.
+//! Raw bindings to DPDK. They are generated from the headers of the installed libdpdk when the crate is
+//! built. `supported.txt` lists the accepted releases; the build refuses others.
 //!
-//! Nothing here is safe, and nothing here is more than what C has; the crate `rte` owns these things safely.
-//! Four points differ from C:
+//! Everything here is as unsafe as in C. The crate `rte` has safe owners for it. Four points differ from C:
 //!
 //! * `static inline` functions have no symbol. Those on the build script's list are compiled into small C
 //!   wrappers and look like any other function. The burst functions are not among them: call through
 //!   `rte_eth_fp_ops`, as the inline functions in C do, and save a call.
 //! * `rte_errno` is a thread-local variable that Rust cannot import: [`dpdk_sys_errno`] reads it.
-//! * [`rte_mbuf`] is flat, and members of anonymous unions are read through `dpdk_sys_*` functions: so what
-//!   is here is the same with every release of DPDK that is taken.
+//! * [`rte_mbuf`] is flat, and `dpdk_sys_*` functions read members of anonymous unions. So the bindings are
+//!   the same with every accepted release of DPDK.
 //! * Enumerators are plain constants, without the enum's name in front.
 //!
 //! libdpdk is linked dynamically. Drivers are not linked at all: EAL loads buses, PMDs and mempool drivers

@@ -1,7 +1,7 @@
-//! What each call passes on its way in and out.
+//! The wrapper around every call from C.
 //!
-//! A failure is a negative number of errno's, and a line that says what happened, which is kept for the
-//! thread: `lm_strerror` gives it. A panic is a failure, too, and never crosses into C.
+//! A failure is a negative errno value, and a line that says what happened. The line is kept per thread, and
+//! `lm_strerror` returns it. A panic becomes a failure too, and never unwinds into C.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};

@@ -1,4 +1,4 @@
-//! [`lm_t`]: an open node. It belongs to one thread at a time, and says so to all others.
+//! [`lm_t`]: an open node. It belongs to one thread at a time, and refuses calls from all others.
 
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;

@@ -1,15 +1,15 @@
 //! LM for C: the functions of `lm.h` over the crate `lm`.
 //!
-//! * `types`: the structures that both sides see. Those that may grow say how long they are.
-//! * `border`: what each call passes on its way: panics end here, and what failed is kept as a line.
-//! * `slots`: messages that C holds. A handle is a place and a generation, so that a message that was
-//!   released already is an error.
+//! * `types`: the structures that C and Rust share. Those that may grow contain their own size.
+//! * `border`: wraps every call. It catches panics, and keeps the text of the last failure.
+//! * `slots`: messages that the C program holds. A message is an index and a generation, so that using a
+//!   message after its release is an error.
 //! * `handle`: `lm_t`, which belongs to one thread at a time.
 //! * `lifecycle`, `receiving`, `sending`, `watching`: the functions.
 //!
-//! Every argument is checked: null pointers, ranges, whose handle it is and on which thread. What cannot be
-//! checked is what C cannot check either: that a pointer that is not null points to what its type says, and
-//! that an `lm_t` was not closed before.
+//! Every argument is checked: null pointers, ranges, the owner of a handle, and the thread. Two things cannot
+//! be checked: that a non-null pointer points to a value of its type, and that an `lm_t` was not closed
+//! before.
 //!
 //! The header is generated from these files (`cbindgen.toml`), and committed.
 

@@ -1,4 +1,4 @@
-//! From EAL's start to its clean-up: what opens and what closes.
+//! Functions that start and end EAL, and that open and close handles.
 
 use std::ffi::{c_char, c_int};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What LM's crates log goes to DPDK's log, at the level that it has there.
+//! Passes the log records of LM's crates to DPDK's log, with the same level.
 
 use std::ffi::CString;
 

@@ -1,4 +1,4 @@
-//! What an `lm_config` says, checked.
+//! Checks an `lm_config`, and makes a `lm::Config` of it.
 
 use std::ffi::{CStr, c_char};
 use std::net::Ipv4Addr;

@@ -1,9 +1,10 @@
-//! [`Slots`]: the messages that C holds.
+//! [`Slots`]: the messages that the C program holds.
 //!
-//! C gets a place's number and its generation. The generation is odd while a message is in the place. To take
-//! the message out makes it even, by one compare-and-swap, so that of two that take it one fails. The owner
-//! of the handle fills places; any thread may take messages out, and puts the place on a list from which the
-//! owner collects them. Putting it there is the last thing that such a thread does with the memory.
+//! The C program gets the index of a place and its generation. The generation is odd while a message is in
+//! the place. Taking the message out makes it even, by one compare-and-swap, so if two threads take the same
+//! message, one fails. Only the thread that owns the handle fills places. Any thread may take messages out.
+//! It then puts the place on a list, from which the owner collects it. After that the thread does not touch
+//! the memory.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! The structures that C and the library both see.
+//! The structures that C and the library share.
 
 use std::ffi::{c_char, c_void};
 use std::net::{Ipv4Addr, SocketAddrV4};

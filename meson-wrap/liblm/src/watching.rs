@@ -1,4 +1,4 @@
-//! Counters, and sleeping until frames come.
+//! Functions for counters, and for sleeping until frames arrive.
 
 use std::ffi::{c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};

@@ -1,6 +1,5 @@
-//! What happens if DPDK ends the process while EAL is initialised. From 25.11 on it does so for an option
-//! that it does not know: `exit(-EINVAL)`, which is 234 to whoever started the program, and perhaps not a
-//! word.
+//! Handles the case that DPDK ends the process while EAL is initialised. From 25.11 on DPDK does so for an
+//! unknown option: it calls `exit(-EINVAL)`, which is exit code 234, possibly without a message.
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, Once, PoisonError};

@@ -1,9 +1,9 @@
-//! The files of hugepages: EAL makes one a page, or one a segment, and leaves them behind. Their pages stay
-//! taken.
+//! The files of hugepages. EAL makes one per page or per segment, and does not remove them, so their pages
+//! remain reserved.
 //!
-//! [`Eal`](crate::Eal) removes those of its own process when it is cleaned up, or cannot be initialised.
-//! [`dead`] finds those of processes that ended without: EAL holds a lock on each of its files for as long as
-//! it lives.
+//! [`Eal`](crate::Eal) removes the files of its own process when it is cleaned up, or when it cannot be
+//! initialised. [`dead`] finds the files of processes that ended without doing so: EAL holds a lock on each
+//! of its files as long as the process runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,8 +35,8 @@ pub fn mounts() -> Vec<PathBuf> {
     places(&fs::read_to_string("/proc/mounts").unwrap_or_default())
 }
 
-/// The mount points of hugepages in a text like `/proc/mounts`. Of two that are mounted over each other one can
-/// be seen: it counts once.
+/// The mount points of hugepages in a text like `/proc/mounts`. Of two that are mounted over each other one
+/// can be seen: it counts once.
 fn places(mounts: &str) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = mounts.lines().filter_map(mount).collect();
     places.sort();

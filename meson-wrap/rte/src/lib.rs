@@ -1,12 +1,13 @@
 //! Safe owners for the parts of DPDK that LM uses, and no more.
 //!
-//! DPDK's own rules are about time and threads: what must be initialised before what, who may call what at
-//! once, what must be gone before what is freed. Here they are ownership. In order of use:
+//! DPDK has rules about order and threads: which object must be initialised before another one, which
+//! functions may run at the same time, and what must be closed before memory is freed. This crate expresses
+//! these rules by ownership. The modules in order of use:
 //!
 //! * [`eal`]: [`Eal`] is the environment, one in a process. Every other owner holds a clone of it, so its
 //!   clean-up comes last by construction, or is refused.
-//! * [`hugefiles`]: what EAL leaves behind of its memory, and whose it was.
-//! * [`log`]: DPDK's log becomes records of the `log` crate, and what DPDK complained about explains an
+//! * [`hugefiles`]: the hugepage files that EAL leaves behind, and the process that made them.
+//! * [`log`]: turns DPDK's log into records of the `log` crate, and adds DPDK's error messages to an
 //!   [`EalError`].
 //! * [`lcore`]: closures on worker lcores. A [`Join`](lcore::Join) waits when it is dropped, so nothing that
 //!   runs outlives what it runs on.
@@ -15,17 +16,17 @@
 //!   each received frame lands. A pool is not freed while mbufs of it are around.
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
 //! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
-//! * [`telemetry`]: commands of one's own for `dpdk-telemetry.py`.
+//! * [`telemetry`]: registers commands for `dpdk-telemetry.py`.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
 //!   before they are back.
 //!
-//! The order of the end: join lcores, drop queues, stop and close ports, then pools, memzones, EAL. Rust's
-//! drop order may differ; then the later owner keeps the earlier thing alive.
+//! The order at the end of a program is: join lcores, drop queues, stop and close ports, then drop pools,
+//! memzones and EAL. If values are dropped in another order, each owner keeps what it needs alive.
 //!
 //! Errors say what happened, with which values, and what to do. [`Errno`] is DPDK's number and text.
 //!
-//! What remains `unsafe` to call: adopting an EAL that somebody else initialised, raw mbufs, external
-//! buffers, and feeding a queue from a pool that belongs to one thread.
+//! These remain `unsafe` to call: adopting an EAL that other code initialised, raw mbufs, external buffers,
+//! and setting up a queue with a pool that belongs to one thread.
 
 pub mod eal;
 mod ending;

@@ -1,7 +1,7 @@
 //! DPDK's telemetry: commands that `dpdk-telemetry.py` shows.
 //!
-//! A command is registered for good, as DPDK can take none back. Its answer is made in EAL's own telemetry
-//! thread, so what it looks at must be meant for any thread.
+//! A command remains registered, because DPDK has no call to remove one. Its answer is made in EAL's
+//! telemetry thread, so it may use only data that is safe for any thread.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};

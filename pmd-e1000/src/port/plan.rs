@@ -1,4 +1,4 @@
-//! What a port's pools and slots become of its setup and of what its device allows.
+//! Computes a port's pools and slots from its setup and from what its device allows.
 
 use lm_landing::device::{Allowed, Traits};
 use lm_landing::landing::SlotLayout;

@@ -1,4 +1,4 @@
-//! [`PortSetup`]: what a landing port is to be, as its user says.
+//! [`PortSetup`]: the user's settings of a landing port.
 
 use lm_landing::landing::SlotLayout;
 

@@ -1,7 +1,8 @@
 //! Starts and stops.
 //!
-//! The driver fills the rings when a port is started, so the layout of slots is chosen right before. Drivers
-//! reset their cards on the way, so what makes overlap safe is looked at again right after.
+//! The driver fills the rings when a port is started, so the layout of slots is chosen directly before.
+//! Drivers reset their cards while they start, so the conditions for overlap are checked again directly
+//! after.
 
 use lm_landing::pool::LandingPool;
 use lm_landing::queue::LandingQueue;

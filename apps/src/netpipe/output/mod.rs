@@ -1,4 +1,4 @@
-//! What is told of results: a table, JSON, pictures.
+//! Reports of results: a table, JSON, pictures.
 
 pub(crate) mod json;
 pub(crate) mod machine;

@@ -1,9 +1,9 @@
-//! `bare` and `bare-sum`: frames into a queue and out of one, and nothing else: the bound that no stack can
-//! beat.
+//! `bare` and `bare-sum`: frames are put into a queue and taken from a queue, and nothing else. No stack can
+//! be faster.
 //!
-//! The frames have the length of those that LM sends for the payload, tag included. `bare` computes nothing
-//! and verifies nothing. `bare-sum` sums payloads as often as LM does: what is sent, in the pass that copies
-//! it; what was received; and what is sent back if that is to be summed anew.
+//! The frames are as long as LM's frames for the same payload, including the tag. `bare` computes nothing and
+//! verifies nothing. `bare-sum` sums payloads as often as LM does: when a payload is copied and sent, when it
+//! was received, and when it is echoed if echoes are to be summed anew.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;

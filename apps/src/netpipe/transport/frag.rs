@@ -1,8 +1,8 @@
-//! `ip-frag`: what a DPDK application does without LM, `rte_ip_frag` and a copy out of the chain.
+//! `ip-frag`: what a DPDK application does without LM: `rte_ip_frag`, and a copy of its chain of mbufs.
 //!
-//! It is done as well as it can be. The payload is copied once on each side, LM's own code computes the
-//! checksums, and an echo is sent from where it was copied to, with the checksum that it was verified by, as
-//! LM's are. A datagram in one frame is not copied.
+//! The transport is made as fast as possible. The payload is copied once on each side. LM's own code computes
+//! the checksums. An echo is sent from the buffer that the chain was copied to, with the checksum with which
+//! it was verified, as LM does. A datagram in one frame is not copied.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::checksum;
@@ -148,8 +148,8 @@ impl Frag {
         self.room > 0
     }
 
-    /// A packet that is whole: its payload behind room for headers, in one segment, and its UDP header; `None`:
-    /// it is not ours.
+    /// A packet that is whole: its payload behind room for headers, in one segment, and its UDP header;
+    /// `None`: it is not ours.
     fn contiguous(&mut self, mut packet: Mbuf) -> Option<(Mbuf, Udp)> {
         let available = (packet.pkt_len() as usize).checked_sub(ETHERNET)?;
         let (flow, udp) = read_headers(packet.data(), available)?;

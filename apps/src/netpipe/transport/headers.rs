@@ -1,4 +1,4 @@
-//! Headers of whole datagrams, for the transports that are not LM's: written, and read again.
+//! Writes and reads the headers of whole datagrams, for the transports that are not LM's.
 
 use lm_proto::wire::{ETHERNET, Flow, HEADERS, Ipv4, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
 

@@ -1,5 +1,5 @@
-//! [`Transport`]: what carries datagrams, so that all are measured by the same code; and [`Kind`], how one is
-//! chosen.
+//! [`Transport`]: the trait of everything that carries datagrams, so that the same code measures all of them.
+//! [`Kind`]: how a transport is chosen.
 
 use rte::Eal;
 use rte::port::PortId;

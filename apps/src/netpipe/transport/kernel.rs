@@ -1,4 +1,4 @@
-//! `udp` and `udp-busy`: kernel sockets, one that waits and one that is asked again and again.
+//! `udp` and `udp-busy`: kernel sockets, one that blocks and one that is polled.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};

@@ -1,4 +1,4 @@
-//! `lm` and `lm-copy`: LM on a port of its own, slots overlapping or separate.
+//! `lm` and `lm-copy`: LM on a port of its own, with overlapping or separate slots.
 
 use std::collections::VecDeque;
 use std::thread;

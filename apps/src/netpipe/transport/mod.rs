@@ -1,14 +1,14 @@
 //! Transports: what carries datagrams between the two ends.
 //!
-//! - [`interface`]: the trait, and how a transport is chosen;
-//! - [`settings`]: what transports are told; [`wire_bytes`]: what their datagrams take on a wire;
-//! - [`landing`]: LM, with zero-copy and without;
-//! - [`stock_port`], [`headers`]: a DPDK port without LM, for [`frag`], DPDK's own way, and [`bare`], frames
-//!   alone;
+//! - [`interface`]: the trait, and how a transport is chosen.
+//! - [`settings`]: the settings of transports. [`wire_bytes`]: how many bytes a datagram takes on a wire.
+//! - [`landing`]: LM, without and with a copy.
+//! - [`stock_port`] and [`headers`]: a DPDK port without LM, used by [`frag`] (DPDK's library) and [`bare`]
+//!   (frames alone).
 //! - [`kernel`]: the kernel's sockets.
 //!
-//! A transport is a file that has a [`Kind`], and a line in [`KINDS`]. Options, help and errors follow that
-//! list.
+//! To add a transport, write a file with a [`Kind`], and add a line to [`KINDS`]. Options, help and errors
+//! follow from that list.
 
 mod bare;
 mod frag;

@@ -1,4 +1,4 @@
-//! [`Settings`]: what transports are told, whoever tells it.
+//! [`Settings`]: the settings that transports are made from.
 
 use std::collections::BTreeMap;
 

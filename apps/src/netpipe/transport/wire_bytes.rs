@@ -1,5 +1,5 @@
-//! What datagrams take on a gigabit wire: frames of 64 bytes at least, each with its check sequence, preamble
-//! and gap.
+//! How many bytes a datagram takes on a gigabit wire: each frame counts as at least 64 bytes, with check
+//! sequence, preamble and gap.
 
 use lm_proto::layout::stride;
 use lm_proto::wire::{FCS, HEADERS, MIN_FRAME, UDP};

@@ -1,8 +1,8 @@
 //! `echo`: sends each datagram back to where it came from, out of the memory that it landed in.
 //!
-//! While the transmit queue is full, nothing is received, so the peer meets a full ring. A datagram that
-//! cannot be sent for [`PATIENCE`] is dropped and counted. A datagram that a device cannot send from where it
-//! lies is copied at once, and counted too.
+//! While the transmit queue is full, nothing is received, so the receive ring fills up. A datagram that
+//! cannot be sent for [`PATIENCE`] is dropped and counted. A datagram that the device cannot send from where
+//! it lies is copied at once, and counted too.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;

@@ -1,4 +1,5 @@
-//! [`Engine`]: what runs on a link; [`Kind`], how one is chosen, and [`Plan`], what it is made from.
+//! [`Engine`]: the trait of what runs on a link. [`Kind`]: how an engine is chosen. [`Plan`]: what it is made
+//! from.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,12 @@
-//! Forwarding engines: what is done with a link, turn by turn.
+//! Forwarding engines: each defines what is done in every turn of a link.
 //!
-//! - [`interface`]: what an engine is, and what it is made from;
+//! - [`interface`]: the trait, and what an engine is made from;
 //! - [`rx`]: receives, and drops what it received;
 //! - [`tx`]: sends datagrams of known contents;
 //! - [`ping`]: sends one, waits for its echo, compares and measures;
 //! - [`echo`]: sends each datagram back to where it came from.
 //!
-//! An engine is a file that has a [`Kind`], and a place in [`KINDS`].
+//! To add an engine, write a file with a [`Kind`], and add it to [`KINDS`].
 
 mod echo;
 mod interface;

@@ -1,8 +1,8 @@
-//! [`Forwarder`]: the loop that gives every link's engine its turn, on an lcore of its own if EAL has one.
+//! [`Forwarder`]: the loop that runs the engine of every link in turn, on a worker lcore if EAL has one.
 //!
-//! - [`work`]: links and their engines, which the loop has while it runs and gives back at its end;
-//! - [`order`]: what the loop is told meanwhile; [`limits`]: when it ends by itself; [`ending`]: how it says
-//!   so;
+//! - [`work`]: the links and their engines, which the loop owns while it runs and returns at its end;
+//! - [`order`]: commands to the running loop; [`limits`]: when it ends by itself; [`ending`]: how it reports
+//!   its end;
 //! - [`run`]: the loop.
 
 mod ending;

@@ -1,4 +1,4 @@
-//! [`Order`]: what the forwarding loop is told while it runs, and the [`Report`] that it answers with.
+//! [`Order`]: a command to the running forwarding loop, and the [`Report`] that answers it.
 
 use std::sync::mpsc::SyncSender;
 

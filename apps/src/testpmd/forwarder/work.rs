@@ -1,4 +1,4 @@
-//! [`Work`]: links and their engines, and what the forwarding loop does with all of them.
+//! [`Work`]: the links and their engines, and the operations of the forwarding loop on all of them.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! [`Command`]: what a command is, and how its arguments are read.
+//! [`Command`]: a command of the prompt, and how its arguments are parsed.
 
 use crate::testpmd::event::Next;
 use crate::testpmd::session::Session;

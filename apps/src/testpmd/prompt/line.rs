@@ -1,4 +1,4 @@
-//! Where lines come from: a terminal with history and completion, or a pipe.
+//! The sources of input lines: a terminal with history and completion, or a pipe.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::mpsc::{Sender, sync_channel};

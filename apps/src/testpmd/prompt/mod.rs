@@ -1,11 +1,12 @@
-//! The prompt: commands, and where lines come from.
+//! The prompt: the commands, and the sources of input lines.
 //!
-//! - [`command`]: what a command is, and how its arguments are read;
-//! - [`forwarding`], [`port`], [`show`], [`set`]: the commands, a list each;
-//! - [`table`]: all lists, `help`, and how a line finds its command;
-//! - [`line`]: where lines come from: a terminal or a pipe.
+//! - [`command`]: the type of a command, and how its arguments are parsed;
+//! - [`forwarding`], [`port`], [`show`], [`set`]: the commands, one list in each file;
+//! - [`table`]: all lists, `help`, and the search for the command of a line;
+//! - [`line`]: the sources of lines: a terminal or a pipe.
 //!
-//! A command is a function and its row in a list. A list of one's own is a file, and a line in [`table`].
+//! To add a command, write a function and a row in a list. To add a list, write a file, and add a line to
+//! [`table`].
 
 mod command;
 mod forwarding;

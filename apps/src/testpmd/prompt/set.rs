@@ -1,4 +1,5 @@
-//! What can be set. What engines are made from counts from the next start on; the rest counts at once.
+//! Commands that change settings. Settings from which engines are made take effect at the next start, and all
+//! others at once.
 
 use lm_landing::SlotLayout;
 use lm_landing::device::Allowed;

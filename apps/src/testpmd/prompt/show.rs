@@ -1,4 +1,4 @@
-//! What can be shown and cleared.
+//! Commands that show and clear.
 
 use super::command::{Command, chosen, none, nothing, one, one_or_all, ports};
 use pmd_e1000::LandingPort;

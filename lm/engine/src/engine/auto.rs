@@ -1,4 +1,4 @@
-//! The layout of slots follows what arrives: `lm_proto::auto_layout`, in this crate's words.
+//! Applies the decisions of `lm_proto::auto_layout` to the landing pool.
 
 use lm_landing::SlotLayout;
 use lm_proto::frame::Slot;

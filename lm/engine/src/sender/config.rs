@@ -1,4 +1,4 @@
-//! [`SenderConfig`] and [`SenderStats`]: what a sender is told, and what it counted.
+//! [`SenderConfig`] and [`SenderStats`]: the settings and the counters of a sender.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::layout::Geometry;

@@ -1,5 +1,5 @@
-//! [`SenderError`]: why there is no sender; [`WouldBlock`]: what could not be sent now; [`Unsent`]: what
-//! could not be sent now, or never will be from where it lies.
+//! [`SenderError`]: why a sender cannot be made. [`WouldBlock`]: a buffer that could not be sent now.
+//! [`Unsent`]: a message that could not be sent now, or can never be sent from where it lies.
 
 use std::fmt;
 

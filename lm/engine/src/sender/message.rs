@@ -1,4 +1,5 @@
-//! Payloads that lie somewhere already: each frame copied behind its headers, or shown where it lies.
+//! Frames of payloads that already lie in memory: each is copied behind its headers, or sent from where it
+//! lies.
 
 use std::ops::Range;
 

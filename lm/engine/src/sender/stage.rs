@@ -1,5 +1,5 @@
-//! The way to the queue: what it does not take at once waits, in order, and urgent frames go before the next
-//! datagram.
+//! Puts frames into the transmit queue. Frames for which it has no space wait in order, and urgent frames go
+//! before the next datagram.
 
 use rte::Burst;
 

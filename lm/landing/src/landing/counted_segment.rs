@@ -1,4 +1,4 @@
-//! [`CountedSegment`]: a segment of the region, and which of its chunks nobody needs.
+//! [`CountedSegment`]: a segment of the region, and which of its chunks are free.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
-//! The cursor: where the next slot goes.
+//! The cursor: the place of the next slot.
 //!
-//! It descends by one pitch a slot. An IOVA break, the end of a chunk and the end of the region are its
-//! edges: there it bounces a slot, enters another chunk or jumps. It enters a chunk only when nobody needs
-//! that chunk any more, so no slot is given out twice.
+//! It descends by one pitch (the distance of two slots) for each slot. At a break in the IO addresses it uses
+//! a bounce slot, at the end of a chunk it enters another chunk, and at the end of the region it continues at
+//! the other end. It enters a chunk only when all slots of the chunk have come back, so no slot is given out
+//! twice.
 
 use std::sync::Arc;
 

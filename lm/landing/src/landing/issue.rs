@@ -1,11 +1,11 @@
-//! mbufs get their slots, and come back.
+//! Gives mbufs their slots, and takes mbufs back.
 //!
-//! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it is back,
-//! so that the cursor knows which chunks are free.
+//! `dequeue` and `enqueue` of the handler call this. A slot is counted when it is issued and when it comes
+//! back, so that the cursor knows which chunks are free.
 //!
-//! Most drivers ask for one mbuf at a time. To find a slot for each would cost as much as to match a frame,
-//! so some get theirs *ahead*. DPDK's own cache of a pool is not used for that: what it does with an mbuf
-//! that is put back differs between releases, and the order of landing must not depend on it.
+//! Most drivers ask for one mbuf at a time. Finding a slot for each would cost as much as matching a frame.
+//! So some mbufs get their slots *ahead*. DPDK's own cache of a pool is not used for that: what it does with
+//! freed mbufs differs between releases, and the order of landing must not depend on it.
 
 use std::ffi::c_void;
 

@@ -1,6 +1,6 @@
-//! Where an address lies: in which segment, in a bounce slot, or nowhere.
+//! Finds where an address lies: in which segment, in a bounce slot, or nowhere.
 //!
-//! Every read of landed bytes asks here first, so that no address which somebody made up reaches memory.
+//! Every read of landed bytes checks its address here first, so that an invalid address never reaches memory.
 
 use std::sync::Arc;
 

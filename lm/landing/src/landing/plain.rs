@@ -1,7 +1,6 @@
-//! [`Plain`] and [`Single`]: what tells that a received mbuf has nothing special about it, in two
-//! comparisons.
+//! [`Plain`] and [`Single`] recognise a received mbuf without special properties by two comparisons.
 //!
-//! The receive queue asks for every frame. What is not plain takes the slow way through
+//! The receive queue checks every frame in this way. All other mbufs are handled by the slower
 //! `LandingPool::received`.
 
 use dpdk_sys::rte_mbuf;

@@ -1,4 +1,4 @@
-//! [`Span`]: a range of addresses that is asked about for every frame.
+//! [`Span`]: a range of addresses with a fast test, which is made for every frame.
 
 /// A range of addresses.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Slots go back to the pool, or into a hold: with their token, so once.
+//! Gives slots back to the pool, or into a hold. This consumes their token, so it happens only once.
 
 use super::LandingPool;
 use crate::region::{CHUNK, Hold};

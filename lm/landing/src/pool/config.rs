@@ -1,4 +1,4 @@
-//! [`PoolConfig`]: what a landing pool is made of, and the least region that it can do with.
+//! [`PoolConfig`]: the settings of a landing pool, and the smallest region that they need.
 
 use rte::port::PortId;
 

@@ -1,8 +1,8 @@
-//! Reading what landed.
+//! Reads what landed.
 //!
-//! A device may be writing the bytes around a frame at any time. So what may change is copied out word by
-//! word, from wherever in the region or the bounce slots. Only what nobody writes is borrowed: payload, through
-//! the token of its slots.
+//! A device may write the bytes around a frame at any time. So bytes that may change are copied out word by
+//! word, from the region or from a bounce slot. Only payload, which nothing writes, is borrowed, through the
+//! token of its slots.
 
 use std::ptr;
 

@@ -1,5 +1,5 @@
-//! Frames of admission control: who a control message is for, flush frames, and control messages on the
-//! ordinary queue.
+//! Frames of admission control: the destination of a control message, flush frames, and control messages on
+//! the ordinary queue.
 //!
 //! Only [`crate::link`] uses them. `docs/admission-control.md` says why a ring has to be flushed.
 

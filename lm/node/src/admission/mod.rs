@@ -1,19 +1,20 @@
 //! [`Admission`]: admission control of one port.
 //!
-//! [`crate::link`] asks it before each datagram. A destination is asked for leave first, and nothing is sent
-//! to it until the answer is there. There are three answers:
+//! [`crate::link`] asks it before each datagram. It first asks the destination, and nothing is sent until the
+//! answer arrives. There are three answers:
 //!
-//! - A grant: datagrams land. Flush frames go before them, and fill the receiver's ring up to the slots that
-//!   overlap. They go again after `LM_ENDME`, and fill it up to the separate slots.
-//! - The ordinary way: one datagram goes, and is copied by its receiver. The next one needs leave of its own.
-//! - A refusal, since the destination lands for another sender: nothing goes for a while.
+//! - A grant: datagrams land. Flush frames go before them, and use up the separate slots in the receiver's
+//!   ring. Flush frames go again after `LM_ENDME`, and use up the overlapping slots.
+//! - The ordinary way: one datagram may go, and its receiver copies it. The next datagram asks again.
+//! - A refusal, because the destination lands for another sender: nothing is sent to it for a while.
 //!
 //! `docs/admission-control.md` specifies the protocol, and the crate `ac` implements it. Here it is connected
 //! to a port's queues, wire and clock.
 //!
-//! The pump (`ac::control`) runs inline, between two polls of the port, or on an lcore of its own: [`pump`].
-//! [`frames`] makes the frames that go out besides messages, and [`pace`] spreads them. The private modules
-//! are `setup` (settings), `rings` (when a ring is through) and `view` (what can be shown).
+//! The loop of `ac::control` runs between two polls of the port, or on an lcore of its own ([`pump`]).
+//! [`frames`] makes flush frames and frames for control messages, and [`pace`] limits how many flush frames
+//! are sent at once. Private modules are `setup` (settings), `rings` (when a ring was used up) and `view`
+//! (reports).
 
 pub mod frames;
 pub mod pace;

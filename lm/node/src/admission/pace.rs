@@ -1,7 +1,8 @@
-//! [`Pace`]: how many flush frames may go now.
+//! [`Pace`]: how many flush frames may be sent now.
 //!
-//! Flush frames come by the ring full. Where no wire paces them (virtual devices, emulated cards), the
-//! receiver may share a CPU with the sender. It needs that CPU between two lots, or its ring overflows.
+//! A flush has as many frames as a ring. On virtual devices and emulated cards no wire limits their rate, and
+//! the receiver may share a CPU with the sender. It needs that CPU between two groups of flush frames, or its
+//! ring overflows.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,7 @@
 //! [`Pump`]: admission control of all ports on an lcore of its own (`--ac-lcore`).
 //!
-//! `ac::control` calls the part that runs a node's state machine the pump. It runs on the data lcore, between
-//! two polls, unless a program moves it here. The channels of `ac::control` connect it to the data lcore
-//! then.
+//! The loop that drives a node's state machine (`ac::control`) usually runs on the data lcore, between two
+//! polls. A program can move it here. Then the channels of `ac::control` connect it to the data lcore.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

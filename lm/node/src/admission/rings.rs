@@ -1,8 +1,7 @@
-//! [`Rings`]: which landing queues are on their way back to separate slots.
+//! [`Rings`]: which landing queues are changing back to separate slots.
 //!
-//! A change of layout concerns slots that are posted from then on. Those that are in the ring already keep
-//! their place until frames have filled them. [`Admission`](super::Admission) ends a drain when that has
-//! happened.
+//! A change of the layout affects slots that are posted later. Slots that are already in the ring keep their
+//! layout until frames have filled them. [`Admission`](super::Admission) ends a drain when this has happened.
 
 /// Landing queues at most: [`ac::Config::queues`].
 const QUEUES: usize = 64;

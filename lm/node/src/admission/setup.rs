@@ -1,7 +1,7 @@
-//! [`Setup`]: what admission control is told of a port, and the protocol's settings that follow from it.
+//! [`Setup`]: the properties of a port that admission control needs, and the protocol's settings that follow.
 //!
-//! [`NodePort`](crate::NodePort) fills it in. The private functions here derive how many flush frames a ring
-//! takes, how long a drain may last, and how long leases are.
+//! [`NodePort`](crate::NodePort) makes it. Private functions here compute the number of flush frames for a
+//! ring, the longest drain, and the length of leases.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! [`View`]: what a report shows of admission control, as lines of text.
 //!
-//! The programs print them as they are (`show ac`, `show ac list`). Of a pump on another lcore,
-//! [`Pump::views`](super::pump::Pump::views) gives the view.
+//! The programs print these lines (`show ac`, `show ac list`). If the loop runs on another lcore,
+//! [`Pump::views`](super::pump::Pump::views) returns the view.
 
 use ac::Instant;
 use ac::control::Control;

@@ -1,4 +1,4 @@
-//! Frames as bytes: sent as they are, and looked at.
+//! Frames as bytes: sends them unchanged, and looks at received ones.
 
 use lm_engine::Sender;
 

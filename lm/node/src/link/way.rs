@@ -1,4 +1,4 @@
-//! How admission control sends: by the outlet of its link.
+//! Lets admission control send through the outlet of its link.
 
 use std::time::Instant;
 

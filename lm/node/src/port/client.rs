@@ -1,5 +1,5 @@
-//! What is special about net_memif: a [`Client`] asks for its server once, when it is started, so that
-//! [`persist`] starts it again until it is answered.
+//! A [`Client`] of net_memif asks for its server only once, when it is started. So [`persist`] starts it
+//! again until the server answers.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! What a port's device has lost, from the opening of the port to its end.
+//! Counts what a port's device has lost, from the opening of the port to its end.
 //!
-//! Devices lose their counters when somebody clears them, and some when they are stopped. Therefore
-//! [`NodePort`] asks before either, and keeps the sum.
+//! A device's counters are reset when a command clears them, and on some devices when the port is stopped.
+//! Therefore [`NodePort`] reads them before, and keeps the sum.
 
 use pmd_e1000::LandingPort;
 use rte::port::PortError;

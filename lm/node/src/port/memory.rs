@@ -1,4 +1,4 @@
-//! How much memory a port needs to send from, and for frames that are not LM's.
+//! Computes how much memory a port needs for sending, and for frames that are not LM's.
 
 use lm_engine::sender::COPIED;
 use lm_landing::device::Traits;

@@ -1,4 +1,4 @@
-//! What the matcher sees of the order in which datagrams come, for [`AutoLayout`].
+//! Reports the order in which datagrams arrive to [`AutoLayout`].
 
 use super::Matcher;
 use crate::auto_layout::AutoLayout;

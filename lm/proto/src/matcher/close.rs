@@ -1,7 +1,7 @@
-//! A run that is a datagram: it closes, and the datagram is delivered, if its newest frame is a first
-//! fragment that makes it whole and something proves that it is.
+//! Delivers a run as a datagram (*closes* it) if its newest frame is a first fragment that makes the datagram
+//! whole, and if something proves it.
 //!
-//! All of this is asked only where the newest header is known to be intact.
+//! This is tried only if the newest header is known to be intact.
 
 use super::proof::{Doubt, First, TagState};
 use super::said::ethernet;

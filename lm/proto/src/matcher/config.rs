@@ -1,4 +1,4 @@
-//! [`Config`]: how a matcher is set up, and what follows from it for two frames in a row.
+//! [`Config`]: the settings of a matcher, and how two frames in a row may lie under them.
 
 use crate::card::Words;
 use crate::frame::Frame;

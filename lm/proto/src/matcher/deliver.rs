@@ -1,4 +1,4 @@
-//! A datagram that lies whole in memory, and is proven, is handed over and counted.
+//! Delivers and counts a datagram that lies whole in memory and is proven.
 
 use super::Matcher;
 use crate::counters::{Counters, Reason};

@@ -1,10 +1,10 @@
-//! [`Effort`]: how much work the frames that came so far have earned.
+//! [`Effort`]: the budget for work that goes beyond the constant cost of a frame.
 //!
-//! What a frame costs most often is constant. What does not fit may cost more: to look through the frames
-//! that wait, to sum their payloads, to try one choice after the other. Each frame earns the same small sum
-//! for that, and what is not spent is saved up to a bound. Who sends frames so that each of them is searched
-//! and summed for in vain soon finds that the matcher has stopped trying: then datagrams that need a repair
-//! are lost, and counted, and all others go on.
+//! Most frames cost a constant amount of work. Frames that do not fit may cost more: the matcher searches the
+//! waiting frames, sums their payloads, and tries one choice after the other. Each received frame adds the
+//! same small amount to a budget for this, and unused budget is saved up to a bound. If a sender makes the
+//! matcher search and sum in vain, the budget is soon used up. Then datagrams that need a repair are lost and
+//! counted, and all others are still delivered.
 
 use crate::layout::Geometry;
 use crate::policy::Require;

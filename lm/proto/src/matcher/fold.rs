@@ -1,5 +1,6 @@
-//! Full frames that go on where the run ended are *folded*: nobody asks for more than their number, most often,
-//! and the log's newest frame has their slots. [`Matcher::unfold`] enters them in the log.
+//! *Folds* full frames that continue the run: instead of an entry in the log for each, their number is kept,
+//! and the newest entry of the log has their slots. Usually nothing more is needed. [`Matcher::unfold`] makes
+//! the entries.
 
 use super::{Matcher, NOWHERE};
 use crate::frame::{Frame, Frames, Slot, Slots};

@@ -1,7 +1,7 @@
 //! Datagrams whose fragments came in forward order, as kernels send them, into overlapping slots.
 //!
-//! Each fragment overwrites nothing but the header of the one before, so their payloads are all there, one
-//! above the other. They are copied into order if something proves it. Two cases:
+//! Each fragment overwrites only the header of the fragment before it, so all payloads survive, one above the
+//! other. They are copied into order if something proves the order. Two cases:
 //!
 //! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to
 //!   agree, and all have to be known; of two or three fragments one may be missing, if what is left of it

@@ -1,8 +1,8 @@
 //! [`Log`]: the frames that were received and not handed back, oldest first.
 //!
-//! Its end is the *run*, what may be one datagram in the making. The frames before the run *wait*: each knows
-//! since when. What is known of their headers is kept beside them. Each frame has the token of its slot here,
-//! and whoever takes a frame out gets the token with it.
+//! Its end is the *run*: frames that may become one datagram. The frames before the run *wait*, and the log
+//! knows since when. The known headers are kept beside the frames. Each entry has the token of its slot. Code
+//! that takes a frame out of the log gets the token with it.
 
 use std::ops::{Index, Range};
 

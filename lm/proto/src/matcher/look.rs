@@ -1,9 +1,11 @@
-//! The end of a poll: is the newest frame the last of its datagram, and does its header count?
+//! The end of a poll: decides whether the newest frame completes its datagram, and whether its header is
+//! intact.
 //!
 //! On a device that writes at any time the newest header is intact if the slot below was still untouched
-//! *after* it was read, or if nothing was reported for so long that a frame under way would have been. Else
-//! it has to wait for the next frame, which tells by its length whether it reaches that far; unless the card's
-//! word and the tag, which the frame below can't have overwritten, both say the same as it.
+//! *after* it was read, or if nothing was reported for so long that a frame that was being written would have
+//! been. Otherwise the datagram waits for the next frame, whose length tells whether it reaches the header.
+//! There is one exception: the card's word and the tag, which the frame below cannot have overwritten, both
+//! agree with the header.
 
 use super::Matcher;
 use crate::frame::{Head, Slots};

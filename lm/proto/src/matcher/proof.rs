@@ -1,18 +1,17 @@
-//! What proves that the end of a run is one datagram, whole, and its fragments in order.
+//! Proves that the end of a run is one whole datagram with its fragments in order.
 //!
 //! The rules are a table in `docs/proof.md`. In short, for a datagram that landed last fragment first:
 //!
-//! 1. The first fragment's header is intact; without that nobody asks.
-//! 2. Every header of the others that is known has to be the one that belongs there: identification,
-//!    addresses, place, lengths. One that says otherwise refuses, whatever else agrees. So does a tag that is
-//!    there and does not agree.
+//! 1. The first fragment's header is intact. Without it, no proof is tried.
+//! 2. Every other known header must match: identification, addresses, place, lengths. If one does not match,
+//!    or if there is a tag that does not agree, the run is not delivered, whatever else agrees.
 //! 3. *headers*: all of them are known.
 //! 4. *tags*: the tag agrees.
 //! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all
-//!    headers have to be known, too: a sum of 16 bits does not tell one sender from another.
+//!    headers must be known, because a sum of 16 bits does not distinguish senders.
 //!
-//! What the card says of the frames (`said`) contradicts as a header does, and can stand for the pass over the
-//! payload.
+//! What the card reports of the frames (`said`) can contradict as a header can, and can replace the pass over
+//! the payload.
 
 use super::Matcher;
 use crate::carried::Carried;

@@ -1,11 +1,11 @@
-//! One copy, and proof: datagrams of LM's that are all there but did not land in one piece.
+//! Repairs datagrams of LM whose frames have all arrived but did not land in one piece, with one copy.
 //!
-//! A first fragment shows up, and among the frames that wait there are enough to make its datagram, with
-//! strangers in between. Its last fragment is the one whose tag agrees. Of the frames between the two, those
-//! that are not full are strangers'; full ones may be, too, and are looked for as one block of up to eight. A
-//! choice is believed only if the tag's digest proves the order, and the UDP checksum is good: together 72
-//! bits, however many choices were tried. Each frame is summed once, and what all that may cost is bounded
-//! ([`super::effort`]).
+//! A repair is tried when a first fragment arrives and enough frames wait to complete its datagram, with
+//! strangers' frames in between. The last fragment is the one whose tag agrees. Of the frames between the
+//! two, those that are not full are strangers'. Full frames may also be strangers': one block of up to eight
+//! of them is searched for. A choice is accepted only if the tag's digest proves the order and the UDP
+//! checksum is correct. These are 72 bits together, however many choices were tried. Each frame is summed
+//! once, and the total work is bounded ([`super::effort`]).
 
 use super::close::identity;
 use super::{Matcher, effort};

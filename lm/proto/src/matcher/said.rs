@@ -1,7 +1,7 @@
-//! What the card says of the frames of a datagram, where that can prove or contradict.
+//! What the card reports of the frames of a datagram, as far as it can prove or contradict.
 //!
-//! Identifications contradict: a frame of another one is of another datagram. Identifications and sums
-//! together prove, where frames keep their order on the way; `docs/proof.md` says where that is.
+//! A frame with another identification belongs to another datagram. Identifications and sums together prove a
+//! datagram where frames keep their order on the way; `docs/proof.md` says where that is.
 
 use super::Matcher;
 use super::proof::First;
@@ -131,8 +131,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.log.words_from(z + 1 - layout.fragments())
     }
 
-    /// Whether what the card says leaves it open that all frames of a datagram are its own; whether it says so
-    /// of each.
+    /// Whether what the card says leaves it open that all frames of a datagram are its own; whether it says
+    /// so of each.
     pub(super) fn hear_of(&mut self, first: &First) -> (bool, bool) {
         self.hear(self.log.word(first.z), first.packet.ip.id);
         let (words, id) = (self.words_of(&first.layout, first.z), first.packet.ip.id);

@@ -1,4 +1,4 @@
-//! What has waited too long goes, the oldest first, and never what is younger with it.
+//! Drops frames that have waited too long, the oldest first, and no younger ones with them.
 
 use super::Matcher;
 use super::log::Moment;

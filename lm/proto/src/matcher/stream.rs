@@ -1,11 +1,10 @@
-//! A stream: datagrams of one kind, one behind the other, with nothing between them.
+//! A shorter way for streams: similar datagrams from one sender, with no other frames between them.
 //!
-//! That is what a landing queue is for, so it has a path of its own. What the last datagram that a tag proved
-//! had in its headers is kept as a [`Template`]; a datagram whose headers differ from it in nothing but what
-//! is any datagram's own (identification, checksums) has been looked at before, and only its own words are
-//! looked at again: the sum of identification and header checksum, the tag, and what the card says of its
-//! frames. Nothing is believed that [`Matcher::close`] would not believe, and whatever does not fit is left
-//! to it.
+//! This is the usual traffic of a landing queue. The headers of the last datagram that a tag proved are kept
+//! as a [`Template`]. If the headers of the next datagram differ from it only in the fields that belong to
+//! each datagram (identification, checksums), then only these fields are checked: the sum of identification
+//! and header checksum, the tag, and what the card reports of its frames. Every datagram that is accepted
+//! here would also be accepted by [`Matcher::close`], and one that does not fit is left to it.
 //!
 //! `inline(always)` was counted (docs/results-receive.md): without it a datagram of five frames costs its
 //! receiver 9 instructions more.

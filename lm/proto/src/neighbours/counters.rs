@@ -1,4 +1,4 @@
-//! What a table of neighbours counts.
+//! [`ArpCounters`]: the counters of a table of neighbours.
 
 /// What a table counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

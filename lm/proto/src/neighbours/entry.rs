@@ -1,4 +1,4 @@
-//! One entry of the table: what it knows, and what it is asked.
+//! One entry of the table, and its states.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The table once more, as simple as it gets: one list, searched from end to end, and a list of what each was
-//! asked and when. A property test holds the two against each other after every step.
+//! A simple model of the table: one list that is searched from end to end, and a list of the questions with
+//! their times. A property test compares the table with the model after every step.
 
 use std::time::Duration;
 

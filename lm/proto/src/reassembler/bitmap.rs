@@ -1,4 +1,4 @@
-//! Which 8-byte units of a datagram are here: a bitmap of constant size.
+//! A bitmap of constant size: which 8-byte units of a datagram have arrived.
 
 use super::work;
 use crate::wire::MAX_IP_PAYLOAD;

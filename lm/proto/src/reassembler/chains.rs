@@ -1,4 +1,4 @@
-//! A hash table of slot numbers: look-ups whose expected work nobody can raise by the choice of keys.
+//! A hash table of entry numbers with secret seeds, so that no choice of keys makes look-ups slower.
 
 use std::hash::{BuildHasher, RandomState};
 

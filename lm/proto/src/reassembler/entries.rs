@@ -1,4 +1,4 @@
-//! Who has an entry: found by key, in the order of deadlines and of progress, counted by source.
+//! The index of the entries: by key, by deadline, by progress, and by source.
 
 use super::Key;
 use super::chains::{Chains, Seeds};

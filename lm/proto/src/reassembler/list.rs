@@ -1,4 +1,4 @@
-//! Lists of slot numbers that any of them can leave at once.
+//! Linked lists of entry numbers, from which any entry is removed in constant time.
 
 /// Slots 0 to `slots - 1`, each in one of the lists or in none, in the order in which they were added.
 pub(super) struct Lists {

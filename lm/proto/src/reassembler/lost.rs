@@ -1,4 +1,4 @@
-//! Datagrams that lost their entries to others, until somebody asks.
+//! A list of the datagrams that lost their entries to others, until the caller takes it.
 
 use super::Key;
 use crate::counters::Reason;

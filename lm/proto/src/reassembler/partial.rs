@@ -1,4 +1,4 @@
-//! A datagram in the making: which of its bytes are here, and whether another fragment fits them.
+//! An incomplete datagram: which of its bytes have arrived, and whether another fragment fits.
 
 use super::Limits;
 use super::bitmap::{Bitmap, UNIT};

@@ -1,7 +1,6 @@
-//! Datagrams that can't become whole any more, though none of their bytes are kept.
+//! Remembers datagrams that cannot become whole, because one of their fragments was refused.
 //!
-//! A datagram lacks what was refused of it. Its other fragments would begin an entry in vain, and keep out
-//! another that can become whole.
+//! Their other fragments would use an entry in vain, which another datagram could use.
 
 use super::chains::Chains;
 use super::{Key, work};

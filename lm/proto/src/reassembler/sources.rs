@@ -1,4 +1,4 @@
-//! How many entries each source has, and whether one has more than its share.
+//! Counts the entries of each source, to know whether a source has more than its share.
 
 use super::chains::{Chains, Seeds};
 

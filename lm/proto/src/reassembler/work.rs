@@ -1,4 +1,4 @@
-//! Steps that the reassembler took, counted by tests only: links followed, words of bitmaps, entries looked
+//! Counts the steps of the reassembler, in tests only: links followed, words of bitmaps read, entries looked
 //! at.
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Rules that lead frames to a queue (`rte_flow`).
+//! Rules that direct frames to a queue (`rte_flow`).
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;

@@ -1,4 +1,4 @@
-//! What a port is and can do.
+//! Properties and capabilities of a port.
 
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;

@@ -2,9 +2,9 @@
 //!
 //! [`Port::open`] → [`configure`](Port::configure) → a [`rx_queue_setup`](Port::rx_queue_setup) and
 //! [`tx_queue_setup`](Port::tx_queue_setup) for every queue → [`start`](Port::start) →
-//! [`take_rx`](Port::take_rx) and [`take_tx`](Port::take_tx) hand the queues out, one owner each, who takes
-//! them to his lcore → they come back (are dropped) → [`stop`](Port::stop) → configure again, start again, or
-//! [`close`](Port::close).
+//! [`take_rx`](Port::take_rx) and [`take_tx`](Port::take_tx) hand the queues out, one owner each, who may
+//! take them to another lcore → they come back when they are dropped → [`stop`](Port::stop) → configure
+//! again, start again, or [`close`](Port::close).
 
 mod config;
 mod flow;

@@ -1,4 +1,4 @@
-//! What can be seen of a queue that the application set up itself.
+//! Reads the setup of a queue that the application set up itself.
 
 use dpdk_sys::{rte_eth_rxq_info, rte_mempool};
 
