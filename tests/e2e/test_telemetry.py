@@ -23,8 +23,10 @@ def socket_of(prefix):
     return f"{run}/dpdk/{prefix}/dpdk_telemetry.v2"
 
 
-class Telemetry(unittest.TestCase):
+class Ends(unittest.TestCase):
     """A server that echoes and a client that pings it, both seen from outside."""
+
+    OPTIONS = ()
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="lmt")
@@ -38,7 +40,7 @@ class Telemetry(unittest.TestCase):
         prefix = f"lmt{os.getpid()}{name}"
         words = [str(BINARY), "-l", "0", "--no-huge", "-m", "256", "--no-pci", f"--file-prefix={prefix}",
                  f"--vdev=net_memif0,role={role},id=0,rsize=9,socket-abstract=no,socket={self.folder.name}/s",
-                 "--", f"--tx-ip={ip}", f"--tx-udp={udp}", *options]
+                 "--", f"--tx-ip={ip}", f"--tx-udp={udp}", *self.OPTIONS, *options]
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         self.addCleanup(self.end, process)
@@ -75,6 +77,10 @@ class Telemetry(unittest.TestCase):
                 return shown
             self.assertLess(time.monotonic(), until, shown)
             time.sleep(0.1)
+
+
+class Telemetry(Ends):
+    """Admission control is off."""
 
     def test_commands(self):
         self.assertLessEqual(set(COMMANDS), set(self.ask(self.echo, "/")))
@@ -123,6 +129,26 @@ class Telemetry(unittest.TestCase):
                 self.assertLess(time.monotonic(), until)
                 time.sleep(0.1)
         self.assertRegex(text, r'(?m)^lm_datagrams\{port="0",device="net_memif0",address="10\.1\.0\.2"\} [1-9]')
+
+
+class Admission(Ends):
+    """Admission control is on, and run by the loop of the port."""
+
+    OPTIONS = ("--ac=exclusive",)
+
+    def test_counters(self):
+        before = self.wait(self.ping, "/lm/ac,0", lambda shown: shown.get("sent_with_grant", 0) > 0)
+        self.assertGreater(before["sent"], 0)
+        self.assertGreater(before["received"], 0)
+        self.assertEqual((before["malformed"], before["forged"]), (0, 0))
+        later = self.wait(self.ping, "/lm/ac,0", lambda shown: shown["sent"] > before["sent"])
+        self.assertEqual(set(later), set(before))
+        for name in set(before) - {"destinations", "waiting"}:
+            self.assertGreaterEqual(later[name], before[name], name)
+        other = self.wait(self.echo, "/lm/ac,0", lambda shown: shown.get("received", 0) > 0)
+        self.assertEqual(set(other), set(before))
+        self.assertIsNone(self.ask(self.ping, "/lm/ac,1"))
+        self.assertIsNone(self.ask(self.ping, "/lm/ac"))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ flags() { pkg-config "$@"; }
     cc "${strict[@]}" "$here/examples/$one.c" -o "$work/bin/$one-static" $(flags --cflags --libs lm-static)
   done
   cc -std=gnu11 -Wall -Werror -O1 "$here/examples/adopt.c" -o "$work/bin/adopt" $(flags --cflags --libs lm libdpdk)
+  cc -std=gnu11 -Wall -Werror -O1 -g "$here/tests/mbufs.c" -o "$work/bin/mbufs" $(flags --cflags --libs lm libdpdk)
+  cc "${strict[@]}" "$here/tests/sleep.c" -o "$work/bin/sleep" $(flags --cflags --libs lm)
   cc "${strict[@]}" "$here/tests/misuse.c" -o "$work/bin/misuse" -pthread $(flags --cflags --libs lm)
   cc "${strict[@]}" -fsanitize=address,undefined -fno-sanitize-recover=undefined "$here/tests/misuse.c" \
     -o "$work/bin/misuse-asan" -pthread $(flags --cflags --libs lm)
@@ -54,7 +56,6 @@ if command -v meson >/dev/null; then
   meson setup "$work/meson" "$here/tests/meson" >"$work/meson.log" 2>&1 && meson compile -C "$work/meson" >>"$work/meson.log" 2>&1 ||
     { cat "$work/meson.log" >&2; fail "Meson does not find the installed liblm"; }
   echo "Meson: subprojects/lm.wrap"
-  cmp "$here/meson.build" "$here/subprojects/packagefiles/lm/meson.build" || fail "the wrap's meson.build is not the project's"
   mkdir -p "$work/wrapped/subprojects" "$work/stub"
   sed "s|'[^']*hello.c'|'hello.c'|" "$here/tests/meson/meson.build" >"$work/wrapped/meson.build"
   cp "$here/examples/hello.c" "$work/wrapped/"
@@ -70,6 +71,12 @@ if command -v meson >/dev/null; then
     meson setup "$work/wrapped/build" "$work/wrapped" && meson compile -C "$work/wrapped/build"
   ) >"$work/wrap.log" 2>&1 || { tail -30 "$work/wrap.log" >&2; fail "Meson does not build the subproject"; }
   readelf -d "$work/wrapped/build/hello" | grep -q 'liblm\.so\.0' || fail "the subproject is not what was linked"
+  echo "Meson: the project by itself"
+  (
+    export CARGO="$work/stub/cargo" CARGO_TARGET_DIR="$tree/target"
+    meson setup "$work/alone" "$here" --prefix "$work/alone-prefix" && meson install -C "$work/alone"
+  ) >"$work/alone.log" 2>&1 || { tail -30 "$work/alone.log" >&2; fail "Meson does not build the project"; }
+  [ -e "$work/alone-prefix/lib/pkgconfig/lm.pc" ] || fail "meson install does not install"
 elif [ -n "${LM_TOOLS:-}" ]; then fail "there is no meson"; else echo "no meson: not run"; fi
 
 if command -v cmake >/dev/null; then
@@ -114,6 +121,17 @@ served hello "$work/bin/hello" net_memif0 10.1.0.2 7000 100
 served adopt "$work/bin/adopt" 10.1.0.2 100
 grep -q '100 messages went back' "$run/adopt.out" || fail "adopt"
 echo "hello and adopt answer 100 pings each"
+
+echo "mbufs"
+both mbufs "$work/bin/mbufs"
+grep -q '0 of [0-9]* checks failed' "$run/mbufs.out" || fail "mbufs"
+
+if [ -w /dev/net/tun ] && unshare --net true 2>/dev/null; then
+  echo "sleep, and be woken"
+  timeout 120 unshare --net "$work/bin/sleep" "${common[@]}" -l 0 --file-prefix="lmc$$sleep" --vdev=net_tap0,iface=lmsleep \
+    >"$run/sleep.out" 2>&1 || { cat "$run/sleep.out" >&2; fail "sleep failed"; }
+  grep 'checks failed' "$run/sleep.out"
+elif [ -n "${LM_TOOLS:-}" ]; then fail "net_tap cannot be had: /dev/net/tun, or a name space"; else echo "no net_tap: sleeping is not run"; fi
 
 echo "misuse"
 both misuse "$work/bin/misuse" -- 100000
