@@ -16,7 +16,7 @@ TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz benc
 .PHONY: c install uninstall
 .PHONY: matrix matrix-short
 .PHONY: sockets
-.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-short measure measure-short profile doc clean miri sbom
+.PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-c bench-short measure measure-short profile doc clean miri sbom
 
 help: ## This list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -136,6 +136,11 @@ bench-short: build hugepages
 	$(CARGO) run --release --locked -p lm-bench --bin sums -- --rounds 20
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
 	@tests/scripts/musts.sh --short
+
+bench-c: build hugepages ## An echo in C beside one in Rust, over net_memif
+	$(CARGO) build --release --locked -p lm-bench --bin mirror
+	@meson-wrap/liblm/install.sh build
+	@tests/scripts/c-echo.sh
 
 measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost

@@ -18,7 +18,7 @@ use rte::port::{PortId, TxQueue, is_rx_started, is_tx_started, is_up, rx_pool_of
 use crate::adopt::{AdoptError, Landing};
 use crate::config::Config;
 use crate::eal::Eal;
-use crate::outbound::{Outbound, Outbox, turn};
+use crate::outbound::{Ahead, Outbound, Outbox, turn};
 
 /// How long [`AdoptedPort::close`] waits for the device to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
@@ -29,6 +29,7 @@ pub struct AdoptedPort {
     link: Link,
     config: Config,
     outbox: Outbox,
+    ahead: Ahead,
     up: Arc<AtomicBool>,
     eal: Eal,
     id: PortId,
@@ -84,19 +85,38 @@ impl Landing {
         let name = format!("{id}_q{queue}");
         let link = adopt(eal.as_rte(), &name, landing, tx, &config.node, Arc::clone(&up));
         let link = link.map_err(AdoptError::Link)?;
-        Ok(AdoptedPort { link, config, outbox: Outbox::default(), up, eal, id, ignored: 0 })
+        let (outbox, ahead) = (Outbox::default(), Ahead::new());
+        Ok(AdoptedPort { link, config, outbox, ahead, up, eal, id, ignored: 0 })
     }
 }
 
 impl AdoptedPort {
     /// Polls once, as [`Port::poll`](crate::Port::poll) does. Returns how much was found.
     pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> usize {
-        let Self { link, config, outbox, up, eal, id, ignored } = self;
+        let Self { link, config, outbox, ahead, up, eal, id, ignored } = self;
         let now = Instant::now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
         }
-        turn(link, config, outbox, ignored, now, each)
+        ahead.catch_up(link) + turn(link, config, outbox, ignored, now, each)
+    }
+
+    /// Polls once, as [`Port::poll_ahead`](crate::Port::poll_ahead) does. Returns how much was found.
+    #[inline]
+    pub fn poll_ahead(&mut self, each: impl FnMut(Message)) -> usize {
+        let Self { link, config, outbox, ahead, up, eal, id, ignored } = self;
+        let now = Instant::now();
+        if !up.load(Ordering::Relaxed) {
+            up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
+        }
+        ahead.turn(link, config, outbox, ignored, now, each)
+    }
+
+    /// The way out for messages of the last [`AdoptedPort::poll_ahead`]: see
+    /// [`Port::outbound_of_poll`](crate::Port::outbound_of_poll).
+    #[inline]
+    pub fn outbound_of_poll(&mut self) -> Outbound<'_> {
+        Outbound { outlet: &mut self.link.outlet, outbox: &mut self.outbox, now: self.ahead.polled() }
     }
 
     /// The way out, for messages that are not sent during a poll.

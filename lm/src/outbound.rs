@@ -29,20 +29,88 @@ pub(crate) fn turn(
     outbox: &mut Outbox,
     ignored: &mut u64,
     now: Instant,
-    mut each: impl FnMut(Message, &mut Outbound<'_>),
+    each: impl FnMut(Message, &mut Outbound<'_>),
 ) -> usize {
-    let mut found = 0;
-    if !outbox.is_empty() {
-        found += Outbound { outlet: &mut link.outlet, outbox, now }.flush();
-    }
-    found += link.receive(config.node.burst.into(), now, |message, outlet| {
+    let (done, frames) = first_half(link, config, outbox, ignored, now, each);
+    done + frames + link.settle(frames, now)
+}
+
+/// The first half of a turn, which ends when the messages have been given out. Returns how many of those that
+/// waited were sent, and how many frames came. [`Link::settle`] is the other half.
+#[inline]
+fn first_half(
+    link: &mut Link,
+    config: &Config,
+    outbox: &mut Outbox,
+    ignored: &mut u64,
+    now: Instant,
+    mut each: impl FnMut(Message, &mut Outbound<'_>),
+) -> (usize, usize) {
+    let done = if outbox.is_empty() { 0 } else { Outbound { outlet: &mut link.outlet, outbox, now }.flush() };
+    let frames = link.take(config.node.burst.into(), now, |message, outlet| {
         if config.takes(&message.flow()) {
             each(message, &mut Outbound { outlet, outbox, now });
         } else {
             *ignored += 1;
         }
     });
-    found
+    (done, frames)
+}
+
+/// What the last poll left to be done once its messages have been answered: see
+/// [`Port::poll_ahead`](crate::Port::poll_ahead).
+pub(crate) struct Ahead {
+    /// When that poll was.
+    polled: Instant,
+    /// The frames that it found, if its second half is still to come.
+    owes: Option<usize>,
+}
+
+impl Ahead {
+    pub(crate) fn new() -> Self {
+        Self { polled: Instant::now(), owes: None }
+    }
+
+    /// The time of the last poll.
+    pub(crate) fn polled(&self) -> Instant {
+        self.polled
+    }
+
+    /// Whether the second half of a turn is still to come.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes.is_some()
+    }
+
+    /// Does what the last poll left. Returns how much there was to do.
+    #[inline]
+    pub(crate) fn catch_up(&mut self, link: &mut Link) -> usize {
+        self.owes.take().map_or(0, |frames| link.settle(frames, self.polled))
+    }
+
+    /// A turn that leaves its second half to the next one if it gave out messages.
+    #[inline]
+    pub(crate) fn turn(
+        &mut self,
+        link: &mut Link,
+        config: &Config,
+        outbox: &mut Outbox,
+        ignored: &mut u64,
+        now: Instant,
+        mut each: impl FnMut(Message),
+    ) -> usize {
+        let late = self.catch_up(link);
+        self.polled = now;
+        let mut given = false;
+        let (done, frames) = first_half(link, config, outbox, ignored, now, |message, _| {
+            given = true;
+            each(message);
+        });
+        if given {
+            self.owes = Some(frames);
+            return late + done + frames;
+        }
+        late + done + frames + link.settle(frames, now)
+    }
 }
 
 /// What became of a message that was to be sent.
@@ -246,7 +314,8 @@ impl Outbound<'_> {
         if self.outbox.waiting.len() >= WAITING {
             return Err(content);
         }
-        self.outbox.waiting.push_back(Waiting { content, flow, since: self.now });
+        // The time of the poll may be long past.
+        self.outbox.waiting.push_back(Waiting { content, flow, since: Instant::now() });
         Ok(Sent::Waiting)
     }
 

@@ -17,7 +17,7 @@ use rte::port::{RxInterrupt, StopError};
 
 use crate::config::Config;
 use crate::eal::Eal;
-use crate::outbound::{Outbound, Outbox, SendError, Sent, turn};
+use crate::outbound::{Ahead, Outbound, Outbox, SendError, Sent, turn};
 
 /// How long [`Port::close`] waits for the device to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
@@ -32,6 +32,7 @@ pub struct Port {
     node: NodePort,
     config: Config,
     outbox: Outbox,
+    ahead: Ahead,
     running: Arc<AtomicBool>,
     ignored: u64,
 }
@@ -64,7 +65,7 @@ impl Port {
         node.start(eal.as_rte(), &config.node, &config.identity(), never).map_err(PortError::Start)?;
         let link = node.link.take();
         let running = Arc::new(AtomicBool::new(true));
-        Ok(Self { link, node, config, outbox: Outbox::default(), running, ignored: 0 })
+        Ok(Self { link, node, config, outbox: Outbox::default(), ahead: Ahead::new(), running, ignored: 0 })
     }
 
     /// Polls each queue once, and gives every message to this node that became whole to `each`, with the way
@@ -78,13 +79,38 @@ impl Port {
     /// # Errors
     /// [`PollError::Closed`] after [`Port::close`].
     pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> Result<usize, PollError> {
-        let Self { link, node, config, outbox, ignored, .. } = self;
+        let Self { link, node, config, outbox, ahead, ignored, .. } = self;
         let link = link.as_mut().ok_or(PollError::Closed)?;
         let now = Instant::now();
         if !link.outlet.is_up() {
             node.look_at_link();
         }
-        Ok(turn(link, config, outbox, ignored, now, each))
+        Ok(ahead.catch_up(link) + turn(link, config, outbox, ignored, now, each))
+    }
+
+    /// As [`Port::poll`], for a caller that answers messages when the poll has ended. A poll that gave some
+    /// out leaves the rest of its work (ARP's clock, admission control, telemetry) to the next poll, so that
+    /// the answers need not wait for it.
+    ///
+    /// # Errors
+    /// As for [`Port::poll`].
+    #[inline]
+    pub fn poll_ahead(&mut self, each: impl FnMut(Message)) -> Result<usize, PollError> {
+        let Self { link, node, config, outbox, ahead, ignored, .. } = self;
+        let link = link.as_mut().ok_or(PollError::Closed)?;
+        let now = Instant::now();
+        if !link.outlet.is_up() {
+            node.look_at_link();
+        }
+        Ok(ahead.turn(link, config, outbox, ignored, now, each))
+    }
+
+    /// The way out for messages of the last [`Port::poll_ahead`]. The time is that of the poll, as it is within
+    /// the closure of [`Port::poll`]. `None` after [`Port::close`].
+    #[inline]
+    pub fn outbound_of_poll(&mut self) -> Option<Outbound<'_>> {
+        let outlet = &mut self.link.as_mut()?.outlet;
+        Some(Outbound { outlet, outbox: &mut self.outbox, now: self.ahead.polled() })
     }
 
     /// The way out, for messages that are not sent during a poll. `None` after [`Port::close`].
@@ -123,7 +149,7 @@ impl Port {
     /// How long the port may be left alone after a poll that found nothing, unless frames come. `None`: it
     /// must be polled on, as something waits to be sent, or to become whole.
     pub fn may_rest(&mut self) -> Option<Duration> {
-        if !self.outbox.is_empty() {
+        if !self.outbox.is_empty() || self.ahead.owes() {
             return None;
         }
         self.link.as_mut()?.rest()

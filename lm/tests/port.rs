@@ -66,6 +66,31 @@ fn messages(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(a.send(&vec![0; 65_508], B) == Err(SendError::TooLong { len: 65_508 }), "it is too long")
 }
 
+/// Messages that are answered behind the poll that gave them: what that poll left keeps the port from resting, and the
+/// next poll does it.
+fn answered_behind_the_poll(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
+    for round in 0..20_u8 {
+        a.send(&[round; 3000], B)?;
+        let (mut came, mut back) = (Vec::new(), false);
+        until(a, b, |a, b| {
+            b.poll_ahead(|message| came.push(message))?;
+            let owes = !came.is_empty();
+            ensure(!owes || b.may_rest().is_none(), "what was left is still to be done")?;
+            for message in came.drain(..) {
+                let (from, mut out) = (message.from(), b.outbound_of_poll().ok_or("it is open")?);
+                ensure(out.try_forward(message, from).is_ok(), "it goes or waits")?;
+            }
+            if owes {
+                let rests = (0..1000).any(|_| b.poll_ahead(|_| ()).is_ok() && b.may_rest().is_some());
+                ensure(rests, "the next poll does it")?;
+            }
+            a.poll(|m, _| back = m.pieces().flatten().all(|&byte| byte == round) && m.len() == 3000)?;
+            Ok(back)
+        })?;
+    }
+    Ok(())
+}
+
 /// Datagrams to another UDP port or another node do not reach the closure.
 fn others(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     a.send(b"other port", SocketAddrV4::new(*B.ip(), 7003))?;
@@ -155,6 +180,8 @@ fn run() -> Result<(), Failed> {
     ensure((a.address(), b.address()) == (A, B), "addresses")?;
     println!("test messages of every kind of length");
     messages(&mut a, &mut b)?;
+    println!("test messages that are answered behind the poll");
+    answered_behind_the_poll(&mut a, &mut b)?;
     println!("test datagrams for others");
     others(&mut a, &mut b)?;
     println!("test the order of fragments");

@@ -7,6 +7,7 @@
 
 mod outlet;
 mod raw;
+mod settle;
 mod way;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::admission::frames::control_payload;
 use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
-use crate::watch::{Board, Seen};
+use crate::watch::Board;
 
 pub use self::outlet::{Outlet, SentFrom};
 
@@ -84,6 +85,20 @@ impl Link {
         &mut self,
         burst: usize,
         now: Instant,
+        deliver: impl FnMut(Message, &mut Outlet),
+    ) -> usize {
+        let frames = self.take(burst, now, deliver);
+        frames + self.settle(frames, now)
+    }
+
+    /// The first half of [`Link::receive`]: polls each queue once and gives out what became whole. The other
+    /// half, [`Link::settle`], may come once the messages have been answered, and before the next poll.
+    /// Returns how many frames came.
+    #[inline]
+    pub fn take(
+        &mut self,
+        burst: usize,
+        now: Instant,
         mut deliver: impl FnMut(Message, &mut Outlet),
     ) -> usize {
         let outlet = &mut self.outlet;
@@ -126,16 +141,6 @@ impl Link {
                 false
             });
             frames += ordinary.outgoing(|frame| outlet.sender.send_frame(frame).is_ok());
-        }
-        if outlet.admission.is_some() {
-            let now = if frames > 0 { Instant::now() } else { now };
-            frames += outlet.admission_turn(now, &mut self.receivers);
-        }
-        outlet.ask_neighbours(now);
-        // Urgent frames may have waited for room in the queue.
-        outlet.sender.flush();
-        if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {
-            board.put(Seen::of(self));
         }
         frames
     }

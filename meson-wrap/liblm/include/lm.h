@@ -224,6 +224,9 @@ int lm_parse(const char *from, lm_address *address);
 // Polls once, and gives at most `n` messages. Sends what waits, and answers ARP. It does not wait: 0 says
 // that nothing became whole. What does not fit in `messages` comes with the next call.
 //
+// A call that gives messages leaves a part of its work to the next one (questions of ARP, admission control,
+// telemetry), so that the messages can be answered first. So call again, until it gives 0, before sleeping.
+//
 // Each message keeps its memory until lm_release(), lm_forward() or lm_mbuf() takes it. A message that is
 // kept long makes the landing region grow.
 //

@@ -75,6 +75,17 @@ impl Inner {
         }
     }
 
+    /// The way out for messages of the last poll.
+    #[inline]
+    pub(crate) fn outbound_of_poll(&mut self) -> Result<Outbound<'_>, Failure> {
+        self.adopt()?;
+        match &mut self.way {
+            Way::Own(port) => port.outbound_of_poll().ok_or_else(gone),
+            Way::Adopted(port) => Ok(port.outbound_of_poll()),
+            Way::Ready(_) | Way::Gone => Err(gone()),
+        }
+    }
+
     /// Adopts the application's queue, if that is still to be done.
     #[inline]
     pub(crate) fn adopt(&mut self) -> Result<(), Failure> {

@@ -16,6 +16,9 @@ use crate::types::{lm_address, lm_message, lm_proof};
 /// Polls once, and gives at most `n` messages. Sends what waits, and answers ARP. It does not wait: 0 says
 /// that nothing became whole. What does not fit in `messages` comes with the next call.
 ///
+/// A call that gives messages leaves a part of its work to the next one (questions of ARP, admission control,
+/// telemetry), so that the messages can be answered first. So call again, until it gives 0, before sleeping.
+///
 /// Each message keeps its memory until lm_release(), lm_forward() or lm_mbuf() takes it. A message that is
 /// kept long makes the landing region grow.
 ///
@@ -125,12 +128,10 @@ fn poll(slots: &Slots, inner: &mut Inner, out: &mut Out) -> Result<(), Failure> 
     };
     match way {
         Way::Own(port) => {
-            let mut each = each;
-            port.poll(|message, _| each(message)).map_err(|e| failure(libc::EIO, e))?;
+            port.poll_ahead(each).map_err(|e| failure(libc::EIO, e))?;
         }
         Way::Adopted(port) => {
-            let mut each = each;
-            port.poll(|message, _| each(message));
+            port.poll_ahead(each);
         }
         Way::Ready(_) | Way::Gone => return Err(gone()),
     }

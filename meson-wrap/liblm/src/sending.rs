@@ -90,28 +90,29 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
         let (handle, to, m) = unsafe { (lm_t::of(lm)?, address(to)?, read(message)?) };
         // SAFETY: the caller's promise.
         let owner = unsafe { lm_t::of(m.owner) }?;
-        // First the thread, so that a stranger's call takes nothing.
-        handle.owned(|_, inner| inner.adopt())?;
-        let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
-        let mut taken = Some(taken);
-        let sent = handle.owned(|_, inner| {
-            let mut out = inner.outbound()?;
-            let Some(message) = taken.take() else { return Err(stale()) };
-            out.try_forward(message, to).map(number).map_err(|message| {
-                taken = Some(message);
-                full()
-            })
-        });
-        if let Some(back) = taken {
-            let generation = owner.slots.refill(m.slot, back);
-            // SAFETY: the caller's promise.
-            unsafe { (&raw mut (*message).generation).write_unaligned(generation) };
-        } else {
-            owner.give_back(m.slot);
-            // SAFETY: the caller's promise.
-            unsafe { forget(message) };
-        }
-        sent
+        // The thread is looked at first, so that a stranger's call takes nothing.
+        handle.owned(|slots, inner| {
+            let mut out = inner.outbound_of_poll()?;
+            let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
+            match out.try_forward(taken, to) {
+                Ok(sent) => {
+                    if ptr::eq(owner, handle) {
+                        slots.give_back(m.slot, Some(&mut inner.free));
+                    } else {
+                        owner.give_back(m.slot);
+                    }
+                    // SAFETY: the caller's promise.
+                    unsafe { forget(message) };
+                    Ok(number(sent))
+                }
+                Err(back) => {
+                    let generation = owner.slots.refill(m.slot, back);
+                    // SAFETY: the caller's promise.
+                    unsafe { (&raw mut (*message).generation).write_unaligned(generation) };
+                    Err(full())
+                }
+            }
+        })
     })
 }
 
