@@ -27,6 +27,8 @@ use crate::buffer::SendBuffer;
 use crate::message::Message;
 use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
 use lm_proto::order::Order;
+use lm_proto::stencil::Stencil;
+use lm_proto::wire::{BROADCAST, Flow};
 
 /// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
 const STAGE: usize = 128;
@@ -60,6 +62,8 @@ pub struct Sender {
     /// The parts of a datagram that are shown, and the mbufs that show them: empty between two datagrams.
     cut: Cut,
     shown: Vec<Mbuf>,
+    /// The headers of the last datagram in one frame: the next one most often has the same ends.
+    stencil: Stencil,
     /// Memory for the sums of the next buffers.
     sums: Vec<Sums>,
     /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
@@ -106,6 +110,7 @@ impl Sender {
             copied: COPIED.min(room - HEADROOM),
             cut: Cut::default(),
             shown: Vec::with_capacity(STAGE),
+            stencil: Stencil::new(&Ends { src_mac: BROADCAST, dst_mac: BROADCAST, flow: Flow::default() }),
             sums: Vec::new(),
             room: 0,
             stats: SenderStats::default(),
@@ -181,10 +186,7 @@ impl Sender {
         if payload.len() >= self.config.geometry.stride() || !self.is_clear() {
             return false;
         }
-        let Some(frame) = self.small(payload, None, ends, self.copied) else { return false };
-        self.made.push(frame);
-        self.stage(payload.len());
-        true
+        self.send_copied(payload, None, ends)
     }
 
     /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later:

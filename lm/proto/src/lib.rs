@@ -57,6 +57,7 @@ pub mod raw_headers;
 pub mod reassembler;
 pub mod service;
 pub mod slot_memory;
+pub mod stencil;
 pub mod tag;
 pub mod wire;
 

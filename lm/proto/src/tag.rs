@@ -85,7 +85,14 @@ impl Identity {
     }
 }
 
+/// [`Identity::tag`] without a digest, of an identity of which the [base](Identity::base) is known.
+#[inline]
+pub(crate) fn plain(base: u64, ip_id: u16, udp_checksum: u16) -> [u8; TAG] {
+    (u64::from(PLAIN) << 56 | bind(base, ip_id, udp_checksum, PLAIN) >> 8).to_be_bytes()
+}
+
 /// Whether these bytes are a tag at all: nothing else that may stand there begins like one.
+#[inline]
 pub fn is_tag(t: [u8; TAG]) -> bool {
     t[0] == PLAIN || t[0] == ORDERED
 }

@@ -56,6 +56,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of these addresses, source first, and a UDP header's ports.
+    #[inline]
+    pub fn of([src, dst]: [u32; 2], udp: &Udp) -> Self {
+        Self { src, dst, src_port: udp.src_port, dst_port: udp.dst_port }
+    }
+
     /// The flow of an answer.
     ///
     /// ```
@@ -212,7 +218,24 @@ impl Fragments {
         let mut b = self.header;
         b[2..4].copy_from_slice(&total.to_be_bytes());
         b[6..8].copy_from_slice(&place.to_be_bytes());
-        let sum = u32::from(self.sum) + u32::from(total) + u32::from(place);
+        self.sealed(b, [total, place])
+    }
+
+    /// The header of a datagram that is not cut, with an identification of its own: these were made with one
+    /// of 0.
+    #[inline]
+    pub(crate) fn of_datagram(&self, id: u16, payload_len: u16) -> [u8; IPV4] {
+        let [total, _] = cut(0, false, payload_len);
+        let mut b = self.header;
+        b[2..4].copy_from_slice(&total.to_be_bytes());
+        b[4..6].copy_from_slice(&id.to_be_bytes());
+        self.sealed(b, [total, id])
+    }
+
+    /// A header with its checksum, whose words these are that do not count in the sum.
+    #[inline]
+    fn sealed(&self, mut b: [u8; IPV4], [one, other]: [u16; 2]) -> [u8; IPV4] {
+        let sum = u32::from(self.sum) + u32::from(one) + u32::from(other);
         let sum = (sum >> 16) + (sum & 0xffff);
         let checksum = !((sum >> 16) + (sum & 0xffff)) as u16;
         b[10..12].copy_from_slice(&checksum.to_be_bytes());
@@ -241,7 +264,15 @@ impl Udp {
         Some(Self { src_port: be16(b, 0), dst_port: be16(b, 2), len: be16(b, 4), checksum: be16(b, 6) })
     }
 
+    /// The same of a little-endian word.
+    #[inline]
+    pub fn of_word(word: u64) -> Self {
+        let field = |shift: u32| ((word >> shift) as u16).swap_bytes();
+        Self { src_port: field(0), dst_port: field(16), len: field(32), checksum: field(48) }
+    }
+
     /// The header's bytes.
+    #[inline]
     pub fn bytes(&self) -> [u8; UDP] {
         let mut b = [0; UDP];
         b[0..2].copy_from_slice(&self.src_port.to_be_bytes());

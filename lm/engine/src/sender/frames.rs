@@ -1,9 +1,10 @@
 //! The frames of a datagram: headers, and small payloads behind them.
 
-use lm_proto::alf::{ChecksumMode, Ends, Seal};
-use lm_proto::carried::{Carried, Claims};
+use lm_proto::alf::{ChecksumMode, Ends};
+use lm_proto::carried::Carried;
 use lm_proto::checksum;
 use lm_proto::layout::Layout;
+use lm_proto::stencil::{Stencil, single_frame};
 use lm_proto::wire::{Flow, HEADERS, UDP};
 use rte::Mbuf;
 
@@ -16,36 +17,30 @@ impl Sender {
     pub(super) fn small(
         &mut self,
         payload: &[u8],
-        carried: Option<&(Carried, Flow)>,
+        carried: Option<(&Carried, &Flow)>,
         ends: &Ends,
         most: usize,
     ) -> Option<Mbuf> {
-        // Of any length, that of an urgent one: beyond a datagram's there is no layout.
-        if payload.len() > most {
-            return None;
+        let len = single_frame(self.config.geometry, payload.len()).filter(|&len| len <= most)?;
+        if !self.stencil.is_for(ends) {
+            self.stencil = Stencil::new(ends);
         }
-        let layout = Layout::of_udp(self.config.geometry, payload.len() + UDP);
-        let mut frame = self.inline(&layout, most)?;
-        let (to, at) = (frame.data_mut()?, HEADERS + UDP);
-        let behind = at + payload.len();
-        let (flow, to_payload) = (&ends.flow, &mut to[at..behind]);
-        let claims = match (self.config.checksum, carried) {
+        let mut frame = self.headers.alloc()?;
+        let (headers, to) = frame.append(len as u16)?.split_first_chunk_mut()?;
+        let (to, tag) = to.split_last_chunk_mut()?;
+        let checksum = match (self.config.checksum, carried) {
             (ChecksumMode::Full, None) => {
-                Claims::of_sum(flow, &layout, checksum::copy_sum(to_payload, payload))
+                checksum::udp(&ends.flow, (UDP + payload.len()) as u16, checksum::copy_sum(to, payload))
             }
             (mode, carried) => {
-                to_payload.copy_from_slice(payload);
-                carried.filter(|_| mode == ChecksumMode::Full).map_or(Claims::NONE, |(carried, from)| {
-                    // In one frame there is no order.
-                    Claims { checksum: carried.checksum(from, flow), order: None }
-                })
+                to.copy_from_slice(payload);
+                let carried = carried.filter(|_| mode == ChecksumMode::Full);
+                carried.map_or(0, |(carried, from)| carried.checksum(from, &ends.flow))
             }
         };
         let id = self.next_id();
-        let seal = Seal::new(self.config.geometry, layout, ends, id, claims);
-        let (headers, n) = seal.headers(0);
-        to[..n].copy_from_slice(&headers[..n]);
-        seal.tail(0, &mut to[behind..]);
+        (*headers, *tag) = self.stencil.seal(payload.len(), id, checksum);
+        self.stats.inlined += 1;
         Some(frame)
     }
 

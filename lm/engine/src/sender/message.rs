@@ -99,6 +99,15 @@ impl Sender {
     /// # Errors
     /// [`Unsent`] with the message.
     pub fn send_message(&mut self, message: Message, ends: &Ends) -> Result<(), Unsent<Message>> {
+        if !self.is_clear() {
+            return Err(Unsent::NotNow(message));
+        }
+        // Most often, and then it need not be taken apart.
+        let (carried, flow) = (message.carried(), message.flow());
+        let carried = carried.map(|carried| (carried, &flow));
+        if self.send_copied(message.as_slice().unwrap_or_default(), carried, ends) {
+            return Ok(());
+        }
         let (whole, payload) = message.into_parts();
         let carried = whole.carried.map(|carried| (carried, whole.flow));
         let unsent = self.send_carried(payload, carried.as_ref(), ends);
@@ -111,10 +120,32 @@ impl Sender {
     /// As for [`Sender::send_message`]. One that is longer than any datagram's is never sent, from nowhere:
     /// [`Unsent::NotFromHere`].
     pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), Unsent<Payload>> {
+        if payload.bytes().len() > MAX_PAYLOAD {
+            return Err(Unsent::NotFromHere(payload));
+        }
+        if !self.is_clear() {
+            return Err(Unsent::NotNow(payload));
+        }
+        if self.send_copied(payload.bytes(), None, ends) {
+            return Ok(());
+        }
         self.send_carried(payload, None, ends)
     }
 
-    /// The same, with what was said of the payload, from whom.
+    /// Sends a payload that makes one frame of up to [`COPIED`] bytes as a copy, behind its headers. Returns
+    /// whether it was sent.
+    #[inline]
+    pub(super) fn send_copied(
+        &mut self,
+        payload: &[u8],
+        carried: Option<(&Carried, &Flow)>,
+        ends: &Ends,
+    ) -> bool {
+        let frame = self.small(payload, carried, ends, self.copied);
+        frame.map(|frame| self.stage_one(frame, payload.len())).is_some()
+    }
+
+    /// The same of one that makes several, or has to be shown, of a queue that has room for it.
     fn send_carried(
         &mut self,
         payload: Payload,
@@ -122,17 +153,6 @@ impl Sender {
         ends: &Ends,
     ) -> Result<(), Unsent<Payload>> {
         let (geometry, len) = (self.config.geometry, payload.bytes().len());
-        if len > MAX_PAYLOAD {
-            return Err(Unsent::NotFromHere(payload));
-        }
-        if !self.is_clear() {
-            return Err(Unsent::NotNow(payload));
-        }
-        if let Some(frame) = self.small(payload.bytes(), carried, ends, self.copied) {
-            self.made.push(frame);
-            self.stage(len);
-            return Ok(());
-        }
         let plan = Plan::new(geometry, len, self.copied);
         if !plan.shown().all(|i| payload.is_readable(plan.place(i))) {
             return Err(Unsent::NotFromHere(payload));
