@@ -102,13 +102,29 @@ pub fn copy_piece(dst: &mut [u8], src: &[u8]) -> Piece {
 /// Copies `src` to `dst` and takes the sum of it in the same pass; for lengths as for [`copy_piece`].
 #[inline]
 pub fn copy_sum(dst: &mut [u8], src: &[u8]) -> u64 {
+    let len = dst.len().min(src.len());
+    if len < ROW {
+        copy_tail(&mut dst[..len], &src[..len]);
+        return sum_short(&src[..len]);
+    }
     dispatch(arch(), CopiedSum(dst, src))
 }
 
 /// One's-complement sum alone, less than 2^33.
 #[inline]
 pub fn sum(b: &[u8]) -> u64 {
-    dispatch(arch(), Sum(b))
+    if b.len() < ROW { sum_short(b) } else { dispatch(arch(), Sum(b)) }
+}
+
+/// The same of less than a row, which has no use for vectors.
+#[inline]
+fn sum_short(b: &[u8]) -> u64 {
+    let (words, rest) = b.as_chunks::<8>();
+    let mut sum = if rest.is_empty() { 0 } else { halves(last_word(rest)) };
+    for word in words {
+        sum += halves(u64::from_le_bytes(*word));
+    }
+    halves(sum)
 }
 
 /// The digest of a payload: its pieces, in order.

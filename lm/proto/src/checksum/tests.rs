@@ -79,7 +79,10 @@ fn check(b: &[u8]) {
             assert!(dst[..at].iter().chain(&dst[at + b.len()..]).all(|&x| x == 0xa5));
         }
     }
-    assert_eq!(header(b), !expected.0);
+    assert_eq!((header(b), fold(sum(b))), (!expected.0, expected.0));
+    let mut copy = vec![0xa5; b.len() + 1];
+    assert_eq!(fold(copy_sum(&mut copy, b)), expected.0);
+    assert!(copy[..b.len()] == *b && copy[b.len()] == 0xa5);
 }
 
 #[test]
