@@ -207,8 +207,8 @@ impl Engine {
     /// The end of a poll that found `taken` frames.
     #[inline]
     pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
-        if taken == 0 && self.read.1 < UNTIMED && self.matcher.is_idle() {
-            // Time may pass in larger steps.
+        if self.read.1 < UNTIMED && self.matcher.is_idle() {
+            // Nothing is left to be looked at, and time may pass in larger steps.
             self.read.1 += 1;
             return;
         }

@@ -30,6 +30,7 @@ pub struct Message {
 }
 
 impl Message {
+    #[inline]
     pub(crate) fn new(whole: Whole, payload: Payload) -> Self {
         let contents = Unchanged::new(payload, whole.carried);
         Self { whole: Whole { carried: None, ..whole }, contents, behind: 0, service: None }

@@ -187,8 +187,10 @@ impl AdoptedReceiver {
     pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {
         self.pool.maintain();
         let engine = &mut self.engine;
-        // SAFETY: the caller's promise.
-        unsafe { feed(&mut self.pool, mbufs, &mut MatcherFeed { engine, deliver: &mut deliver }) };
+        if !mbufs.is_empty() {
+            // SAFETY: the caller's promise.
+            unsafe { feed(&mut self.pool, mbufs, &mut MatcherFeed { engine, deliver: &mut deliver }) };
+        }
         engine.look(mbufs.len(), &self.pool, &mut deliver);
         if let Some(layout) = engine.next_layout() {
             set_layout(&mut self.pool, &self.traits, layout);

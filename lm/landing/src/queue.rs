@@ -10,7 +10,7 @@ use std::ptr;
 use dpdk_sys::rte_mbuf;
 use rte::port::RxQueue;
 
-use lm_proto::frame::{Frame, Frames, Received, Slot};
+use lm_proto::frame::{Frame, Frames, Next, Received, Slot};
 use lm_proto::wire::UDP;
 
 use crate::device::{Allowed, Traits};
@@ -91,6 +91,15 @@ impl<'a> Burst<'a> {
         Self { rest: mbufs.iter(), plain, bounces, pool: number, stride, counted: (0, 0) }
     }
 
+    /// Where the payload of one of its mbufs is, and how long its frame, if that is plain.
+    #[inline]
+    fn plain_frame(&self, mbuf: *mut rte_mbuf) -> Option<(usize, u16)> {
+        // SAFETY: `new`'s caller promised.
+        let (buf, len, fits) =
+            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, self.plain.fits(mbuf)) };
+        (fits && !self.bounces.covers(buf, 1)).then_some((buf + TO_PAYLOAD, len))
+    }
+
     /// Takes the next mbuf, whatever it holds.
     #[inline]
     fn pop(&mut self) -> Option<*mut rte_mbuf> {
@@ -140,6 +149,12 @@ impl<'a> Burst<'a> {
 
 impl Frames for Burst<'_> {
     type Slots = LandedSlots;
+
+    #[inline]
+    fn peek(&self) -> Next {
+        let Some(&mbuf) = self.rest.as_slice().first() else { return Next::Nothing };
+        self.plain_frame(mbuf).map_or(Next::Other, |(at, len)| Next::Plain { at, len })
+    }
 
     #[inline]
     fn count_contiguous(
@@ -193,14 +208,11 @@ impl Frames for Burst<'_> {
     #[inline]
     fn next(&mut self) -> Option<Received<LandedSlots>> {
         let &mbuf = self.rest.as_slice().first()?;
+        let (at, len) = self.plain_frame(mbuf)?;
         // SAFETY: `new`'s caller promised.
-        let (buf, len, word, fits) =
-            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, word(mbuf), self.plain.fits(mbuf)) };
-        if !fits || self.bounces.covers(buf, 1) {
-            return None;
-        }
+        let word = unsafe { word(mbuf) };
         self.pop();
-        let frame = Frame { at: buf + TO_PAYLOAD, len, slot: Slot::Overlapping, bounce: 0 };
+        let frame = Frame { at, len, slot: Slot::Overlapping, bounce: 0 };
         // SAFETY: this frame was received, in an overlapping slot of this pool that is none of the bounce
         // slots. It was not taken before, and is not in the burst any more.
         let slots = unsafe { LandedSlots::overlapping(self.pool, frame.at, 1, self.stride) };
@@ -223,7 +235,10 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut i
         pool.begin_burst(mbufs);
         Burst::new(mbufs, pool)
     };
-    sink.prepare(&burst);
+    if mbufs.len() > 1 {
+        // What is read at once need not be fetched before.
+        sink.prepare(&burst);
+    }
     loop {
         sink.take_plain(pool, &mut burst);
         let Some(mbuf) = burst.pop() else { break };

@@ -96,10 +96,29 @@ impl<S> Deref for Received<S> {
     }
 }
 
+/// What was received right behind a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the frame is the newest.
+    Nothing,
+    /// A plain frame, with its payload at `at`, of `len` bytes.
+    Plain {
+        /// Address of its payload.
+        at: usize,
+        /// Bytes of frame.
+        len: u16,
+    },
+    /// Something else, or nobody knows.
+    Other,
+}
+
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
     /// What the slots of these are.
     type Slots;
+
+    /// What comes next. It is not taken.
+    fn peek(&self) -> Next;
 
     /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
     /// other, the first with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes
@@ -128,6 +147,11 @@ pub trait Frames {
 /// One plain frame.
 impl<S> Frames for Option<Received<S>> {
     type Slots = S;
+
+    fn peek(&self) -> Next {
+        // Of a frame that was given alone nobody says what comes behind it.
+        Next::Other
+    }
 
     fn count_contiguous(
         &mut self,

@@ -213,7 +213,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         loop {
-            let next = if self.is_stream() {
+            let next = if self.log.is_empty() {
+                self.take_alone(frames, memory)
+            } else if self.is_stream() {
                 self.stream(frames, memory)
             } else {
                 self.push_expected(frames, memory);

@@ -4,6 +4,7 @@
 //! overwritten, so they are only a reason to look again, and no proof.
 
 use crate::checksum;
+use crate::service::Service;
 use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
 
 /// The 24 bytes in front of a payload of IPv4 without options, as they were at one moment: two of the
@@ -132,6 +133,12 @@ impl RawHeaders {
     #[inline]
     pub fn id(self) -> u16 {
         (self.0[1] as u16).swap_bytes()
+    }
+
+    /// Type of service and lifetime.
+    #[inline]
+    pub fn service(self) -> Service {
+        Service { tos: (self.0[0] >> 40) as u8, ttl: self.ttl() }
     }
 
     /// Lifetime.

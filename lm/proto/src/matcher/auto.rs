@@ -42,6 +42,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// How the next slots are to be laid, if that is to change now. Ask after each look.
     #[inline]
     pub fn next_layout(&mut self) -> Option<Slot> {
+        self.auto.as_ref()?;
         let (landed, frames) = (self.landed(), self.counters.frames);
         let auto = self.auto.as_mut()?;
         if auto.landed != landed {

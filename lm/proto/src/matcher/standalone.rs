@@ -286,11 +286,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         payload: Option<(Udp, &[u8])>,
     ) -> Result<Option<Whole>, Reason> {
         let (udp, behind) = payload.ok_or(Reason::BadUdpLength)?;
+        self.check_datagram([key.src, key.dst], key.id, &udp, behind)
+    }
+
+    /// The same by addresses and identification, and `behind` the UDP header.
+    #[inline]
+    pub(super) fn check_datagram(
+        &self,
+        addresses: [u32; 2],
+        ip_id: u16,
+        udp: &Udp,
+        behind: &[u8],
+    ) -> Result<Option<Whole>, Reason> {
         let len = usize::from(udp.len);
         let Some(data) = len.checked_sub(wire::UDP).and_then(|len| behind.get(..len)) else {
             return Err(Reason::BadUdpLength);
         };
-        let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
+        let flow = Flow::of(addresses, udp);
         if !self.config.accept.takes(&flow) {
             return Ok(None);
         }
@@ -303,20 +315,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             // Who sends an LM's datagram on needs the digest, which costs little more than the sum.
             _ if layout.fragments() > 1 && (bytes.is_some() || layout.tag().is_none()) => {
                 let digest = digest_of(&layout, data);
-                if !checksum::udp_ok(&flow, &udp, digest.sum()) {
+                if !checksum::udp_ok(&flow, udp, digest.sum()) {
                     return Err(Reason::BadChecksum);
                 }
-                Carried::summed(self.config.geometry, &layout, &udp, &digest)
+                Carried::summed(self.config.geometry, &layout, udp, &digest)
             }
-            _ if !checksum::udp_ok(&flow, &udp, checksum::sum(data)) => return Err(Reason::BadChecksum),
-            _ => Carried::new(self.config.geometry, &udp, None),
+            _ if !checksum::udp_ok(&flow, udp, checksum::sum(data)) => return Err(Reason::BadChecksum),
+            _ => Carried::new(self.config.geometry, udp, None),
         };
-        let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
+        let identity = Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum };
         if bytes.is_some_and(|bytes| identity.check(*bytes).is_none()) {
             return Err(Reason::BadTag);
         }
         if bytes.is_some() {
-            self.tagged.set(Some(key.src));
+            self.tagged.set(Some(flow.src));
         }
         let require = self.config.require;
         let by = if require.headers {

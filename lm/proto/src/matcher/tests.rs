@@ -12,6 +12,7 @@ mod arrival;
 mod card;
 mod layout;
 mod proof;
+mod single;
 mod strangers;
 mod table;
 

@@ -33,6 +33,7 @@ use crate::layout::Geometry;
 use crate::matcher::{Config, Matcher};
 use crate::policy::{Accept, Require, Whole};
 use crate::reassembler::Limits;
+use crate::service::Service;
 use crate::wire::{ETHERNET, HEADERS, MIN_FRAME};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -100,6 +101,8 @@ pub struct Mock {
     spare: Vec<Vec<u8>>,
     /// What was delivered, in order.
     pub delivered: Vec<Delivered>,
+    /// What was told of the headers of datagrams that were delivered, in order.
+    pub services: Vec<Service>,
     /// Frames handed out.
     pub strangers: Vec<Vec<u8>>,
     /// Buffers that can be taken; negative: any number.
@@ -148,6 +151,7 @@ impl Mock {
             buffers: 0,
             spare: Vec::new(),
             delivered: Vec::new(),
+            services: Vec::new(),
             strangers: Vec::new(),
             budget: -1,
             card: None,

@@ -5,6 +5,7 @@ use crate::frame::{Frame, HEAD, Head, Received, Slot};
 use crate::policy::Whole;
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Store;
+use crate::service::Service;
 use crate::slot_memory::{Below, SlotMemory};
 use crate::wire::{HEADERS, UDP};
 
@@ -143,6 +144,9 @@ impl SlotMemory for Mock {
         if lowest.is_none_or(|lowest| payload < lowest + UDP) || payload + whole.len > end {
             self.breaks(|| format!("{whole:?} at {payload} is not inside its frames, which end at {end}"));
         }
+    }
+    fn came_with(&mut self, service: Service) {
+        self.services.push(service);
     }
     fn copied(&mut self, whole: Whole, buf: Vec<u8>, start: usize) {
         let payload = buf[start..start + whole.len].to_vec();

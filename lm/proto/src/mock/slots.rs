@@ -1,7 +1,7 @@
 //! The mock's tokens, and the burst that gives them out.
 
 use super::Mock;
-use crate::frame::{self, Frame, Frames, Received, Slot};
+use crate::frame::{self, Frame, Frames, Next, Received, Slot};
 use std::collections::VecDeque;
 
 /// The token of slots of a mock.
@@ -79,6 +79,14 @@ impl Burst {
 
 impl Frames for Burst {
     type Slots = Slots;
+
+    fn peek(&self) -> Next {
+        match self.frames.front() {
+            None => Next::Nothing,
+            Some((f, _)) if Self::is_plain(f) => Next::Plain { at: f.at, len: f.len },
+            Some(_) => Next::Other,
+        }
+    }
 
     fn count_contiguous(
         &mut self,

@@ -1,0 +1,114 @@
+//! Datagrams in one frame: taken where they lie, at once if their headers are known to be intact.
+
+use super::*;
+use crate::service::Service;
+
+/// A kernel's and LM's, with and without a checksum.
+fn singles(data: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = plain_frames(G, A, 7, data);
+    all.extend(lm(7, data));
+    all.extend(lm_frames(G, A, 7, data, ChecksumMode::Zero));
+    all
+}
+
+#[test]
+fn it_waits_for_nothing_if_nothing_is_behind_it() {
+    for synchronous in [true, false] {
+        for len in [0, 1, 17, 18, 19, 56, 1000, 1430] {
+            let data = payload(len, 3);
+            for mut frame in singles(&data) {
+                Service { tos: 0xb8, ttl: 9 }.stamp(&mut frame);
+                let mut run = Run::new(1, synchronous);
+                run.mock.arrive(&frame);
+                assert_eq!(run.mock.hand_over(&mut run.matcher, 1), 1);
+                assert_eq!(run.mock.delivered.len(), 1, "{len} bytes: before anybody looks");
+                assert!(run.mock.delivered[0].payload == data && !run.mock.delivered[0].copied);
+                assert_eq!(run.mock.services, [Service { tos: 0xb8, ttl: 9 }]);
+                assert!(run.matcher.is_idle() && run.matcher.pending() == 0);
+                assert_eq!((run.matcher.counters.frames, run.matcher.counters.datagrams), (1, 1));
+                run.end();
+            }
+        }
+    }
+}
+
+#[test]
+fn each_of_a_burst_is_taken_if_the_next_does_not_reach_it() {
+    let sent: Vec<_> = (0..40).map(|i| payload(31 * i, i as u8)).collect();
+    for synchronous in [true, false] {
+        let mut run = Run::new(32, synchronous);
+        for (i, data) in sent.iter().enumerate() {
+            run.mock.arrive(&lm(i as u16, data)[0]);
+        }
+        run.mock.hand_over(&mut run.matcher, 40);
+        assert_eq!(run.matcher.pending(), 0);
+        let (delivered, counters, _) = run.end();
+        assert!(delivered.iter().map(|d| &d.payload).eq(&sent) && delivered.iter().all(|d| !d.copied));
+        assert_eq!(counters.datagrams, 41);
+    }
+}
+
+#[test]
+fn what_the_next_frame_may_have_reached_is_not_believed() {
+    let data = payload(500, 4);
+    let next = tcp(1514);
+    // Not reported yet, but on its way: the headers may be half of each.
+    let mut run = Run::new(1, false);
+    run.mock.arrive(&lm(7, &data)[0]);
+    run.mock.arrive(&next);
+    run.mock.hand_over(&mut run.matcher, 1);
+    assert_eq!((run.mock.delivered.len(), run.matcher.pending()), (0, 1));
+    // Nothing is known of it.
+    let mut run = Run::new(1, false);
+    run.mock.blind = true;
+    run.mock.arrive(&lm(7, &data)[0]);
+    run.mock.hand_over(&mut run.matcher, 1);
+    assert_eq!((run.mock.delivered.len(), run.matcher.pending()), (0, 1));
+    // In the same burst: it has reached them, with good ones of another flow that has the same sum.
+    let single = &plain_frames(G, A, 7, &data)[0];
+    let mut forged = next;
+    let start = forged.len() - HEADERS;
+    forged[start..].copy_from_slice(&single[..HEADERS]);
+    forged[start + 29] += 1;
+    forged[start + 33] -= 1;
+    for synchronous in [true, false] {
+        let mut run = Run::new(2, synchronous);
+        run.mock.arrive(single);
+        run.mock.arrive(&forged);
+        run.mock.hand_over(&mut run.matcher, 2);
+        assert_eq!(run.mock.delivered.len(), 0);
+    }
+}
+
+#[test]
+fn who_takes_fragmented_ones_alone_gets_it_as_a_frame() {
+    for synchronous in [true, false] {
+        for frame in singles(&payload(300, 5)) {
+            let mut run = Run::new(1, synchronous);
+            run.matcher.config.accept.fragmented = true;
+            run.arrive(std::slice::from_ref(&frame));
+            let (delivered, _, strangers) = run.end();
+            assert_eq!((delivered.len(), strangers), (0, vec![frame]));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_it_is_counted() {
+    let good = &lm(7, &payload(300, 6))[0];
+    // UDP's length, its checksum, the payload, and the tag's hash.
+    for (at, reason) in [
+        (HEADERS + 4, Reason::BadUdpLength),
+        (HEADERS + 7, Reason::BadChecksum),
+        (HEADERS + 100, Reason::BadChecksum),
+        (good.len() - 3, Reason::BadTag),
+    ] {
+        let mut frame = good.clone();
+        frame[at] ^= 0x40;
+        let mut run = Run::new(1, false);
+        run.arrive(&[frame]);
+        assert_eq!(run.matcher.counters.dropped(reason), 1, "byte {at}");
+        let (delivered, ..) = run.end();
+        assert!(delivered.is_empty());
+    }
+}
