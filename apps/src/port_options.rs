@@ -14,14 +14,14 @@ use crate::parse::{self, Addresses, Peer, PeerOrder, RelaxedOrdering, Slots, Udp
 use crate::{ac_policy, ac_state, key_file};
 use lm_node::receive_mode::{Idler, RxMode};
 
-/// How a loop that finds nothing passes the time.
+/// What a receive loop does while it finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// It polls on.
+    /// The loop polls on.
     Poll,
-    /// It sleeps until a frame interrupts.
+    /// The loop sleeps until a frame causes an interrupt.
     Interrupt,
-    /// It polls under load, and sleeps after an idle spell.
+    /// The loop polls while there is traffic, and sleeps after --rx-idle.
     Adaptive,
 }
 
@@ -38,114 +38,116 @@ impl From<Mode> for RxMode {
 /// Ports, addresses, and what counts as proof.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PortOptions {
-    /// Descriptors to receive into
+    /// Descriptors of each receive queue
     #[arg(long, value_name = "N", default_value_t = 512)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub(crate) rxd: u16,
-    /// Descriptors to send from [default: 512; 64 on cards and virtio-user, where each keeps a send buffer of
-    /// 64 KB until its turn comes again]
+    /// Descriptors of the transmit queue [default: 512; 64 on cards and virtio-user, where each descriptor
+    /// keeps a send buffer of 64 KB until it is used again]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub(crate) txd: Option<u16>,
     /// Frames that one poll takes
     #[arg(long, value_name = "N", default_value_t = 32)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) burst: u16,
-    /// What a loop does that finds nothing: poll on; sleep until a frame interrupts; or poll under load and
-    /// sleep after an idle spell (igb on vfio-pci, em on uio_pci_generic, net_tap)
+    /// What the receive loop does while it finds nothing. interrupt and adaptive need a device that can
+    /// interrupt: igb on vfio-pci, em on uio_pci_generic, net_tap
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Poll)]
     pub(crate) rx_mode: Mode,
-    /// Microseconds without a frame after which adaptive sleeps
+    /// With --rx-mode=adaptive: microseconds without a frame after which the loop sleeps
     #[arg(long, value_name = "US", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub(crate) rx_idle: u64,
-    /// Polls in vain after which others may have the CPU between two polls; 0, where both ends of a wire
-    /// share one CPU [default: 256; lm-netpipe: 1024]
+    /// After this many polls in a row that found nothing, yield the CPU after each poll. Use 0 if both ends
+    /// of a wire share one CPU [default: 256; lm-netpipe: 1024]
     #[arg(long, value_name = "N")]
     pub(crate) yield_after: Option<u32>,
     /// mbufs of each port's landing pool [default: rxd + 576]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) total_num_mbufs: Option<u32>,
-    /// The peer's MAC address on a port, may be repeated [default: asked for by ARP]
+    /// The peer's MAC address on a port; may be repeated [default: LM asks for it by ARP]
     #[arg(long, value_name = "PORT,MAC", value_parser = parse::peer)]
     pub(crate) eth_peer: Vec<Peer>,
-    /// Our address, for which ARP is answered, and the peer's
+    /// This node's IPv4 address, and the peer's
     #[arg(long, value_name = "SRC,DST", default_value = "198.18.0.1,198.18.0.2")]
     #[arg(value_parser = parse::addresses)]
     pub(crate) tx_ip: Addresses,
-    /// UDP ports
+    /// UDP ports of this node and of the peer
     #[arg(long, value_name = "SRC,DST", default_value = "9,9", value_parser = parse::udp_ports)]
     pub(crate) tx_udp: UdpPorts,
-    /// Bytes of IP packet on the link, 576..=9216
+    /// MTU of the link: bytes of an IP packet, 576..=9216
     #[arg(long, value_name = "BYTES", default_value_t = 1500)]
     #[arg(value_parser = clap::value_parser!(u16).range(576..=9216))]
     pub(crate) mtu: u16,
-    /// UDP checksums of what is sent: full or zero
+    /// UDP checksums of sent datagrams: full (computed) or zero (none)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
     pub(crate) checksum: ChecksumMode,
-    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say so in
-    /// ARP and in their datagrams, in forward order to kernels and groups
+    /// The order in which the fragments of a datagram are sent: reverse (last first), forward, or auto:
+    /// reverse to LM nodes, which say so in ARP and in their datagrams, and forward to kernels and multicast
+    /// groups
     #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
     pub(crate) order: PeerOrder,
-    /// What proves that a datagram is whole, any of a set: headers, checksum, tags (tags only where no
-    /// stranger's frames arrive)
+    /// The proofs that a datagram is whole which are accepted: one or more of headers, checksum, tags. Use
+    /// tags only where no other node's frames arrive
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
     pub(crate) require: Require,
-    /// Datagrams that each landing queue puts together from fragments at once, 1..=256, in a buffer of 64 KiB
-    /// each: as many senders may interleave theirs, and none of them gets more than its share
+    /// How many datagrams each landing queue can put together from fragments at once, 1..=256. Each needs a
+    /// buffer of 64 KiB. So many senders may interleave their fragments
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) reassembly: u16,
-    /// How frames land: overlapping, separate, or auto: separate, and overlapping while a run of datagrams, a
-    /// grant or steering says that LM alone sends
+    /// Layout of the slots in which frames land: overlapping (no copy), separate (one copy), or auto:
+    /// separate at first, and overlapping while a series of datagrams, a grant or steering shows that only LM
+    /// sends
     #[arg(long, value_name = "LAYOUT", value_parser = parse::slots, default_value = "auto")]
     pub(crate) slots: Slots,
-    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off.
-    /// Where it is on, payloads are then damaged without a word
+    /// assume-off lets slots overlap on a card even if LM cannot prove that relaxed ordering is off. If it is
+    /// on, payloads are then damaged silently
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
-    /// Steer frames for these addresses to landing queues of their own, and leave queue 0 to all others
+    /// Steer frames for each of these addresses to a landing queue of its own, and all others to queue 0
     /// (82576)
     #[arg(long, value_name = "MAC,MAC", value_delimiter = ',', value_parser = parse::landing_mac)]
     pub(crate) landing_mac: Vec<Mac>,
-    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper) or
-    /// per-receiver. All nodes of a cluster have the same
+    /// Admission control: off; exclusive (one node of the cluster lands at a time, as in the paper); or
+    /// per-receiver (each node decides for itself). All nodes of a cluster need the same
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ac_policy::policy)]
     pub(crate) ac: ac_policy::Choice,
-    /// The cluster's key, 32 bytes or 64 hexadecimal digits, in a file that nobody else may use; without one,
-    /// control messages are believed unsigned
+    /// File with the cluster's key, as 32 bytes or 64 hexadecimal digits; only its owner may have access.
+    /// Without a key, control messages are not signed
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_key_file: Option<PathBuf>,
-    /// Keep the number of this node's last life in this file, and begin the next one with the number after
-    /// it. Without one a number is drawn. Either is right, whatever the clock says
+    /// File that keeps the number (incarnation) of this node's last start; the next start gets the next
+    /// number. Without the file, a random number is drawn. Both are safe
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_state: Option<PathBuf>,
-    /// Microseconds that a receiver waits behind the end of a grant, or of its lease, where frames can be so
-    /// late (several paths, links below a gigabit) [default: until the ring has been flushed, at most a
-    /// microsecond for each flush frame and 50]
+    /// Microseconds that a receiver waits after the end of a grant for late frames; needed with several
+    /// paths, and on links below a gigabit [default: until the ring has been flushed, at most 1 µs for each
+    /// flush frame plus 50 µs]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) ac_drain: Option<u64>,
-    /// Microseconds from 64 flush frames to the next 64, on all nodes of a cluster whose receivers share
-    /// their CPUs with others [default: none]
+    /// Microseconds of pause after each 64 flush frames; set it on all nodes of a cluster if receivers share
+    /// their CPUs with other processes [default: none]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) ac_flush_gap: Option<u64>,
-    /// Bytes of each port's landing region, at most half of the machine's memory; K, M and G may stand behind
-    /// them
+    /// Bytes of each port's landing region, at most half of the machine's memory; may end in K, M or G
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = parse::region)]
     pub(crate) region: usize,
-    /// Map the landing region once, also where it could be mapped twice: datagrams across its end are copied
+    /// Map the landing region only once, even if it could be mapped twice. Datagrams across its end are then
+    /// copied
     #[arg(long)]
     pub(crate) no_mirror: bool,
 }
 
 impl PortOptions {
-    /// What a node is told of this port.
+    /// The node's settings for this port.
     pub(crate) fn config(&self, port: PortId) -> PortConfig {
         let mut config = self.every_port();
         config.peer_mac = self.eth_peer.iter().rev().find(|peer| peer.port == port.0).map(|peer| peer.mac);
         config
     }
 
-    /// What a node is told of any port: all but the peer's MAC address.
+    /// The node's settings that are the same for every port: all but the peer's MAC address.
     pub(crate) fn every_port(&self) -> PortConfig {
         let flow = Flow {
             src: self.tx_ip.src,
@@ -177,7 +179,7 @@ impl PortOptions {
         config
     }
 
-    /// Who the node is to others from its next start on: the key is read, and its life gets another number.
+    /// The node's identity from its next start on: reads the key, and takes a new incarnation number.
     pub(crate) fn identity(&self) -> Result<Identity, String> {
         let mut identity = Identity::default();
         if self.ac.is_some() {
@@ -202,7 +204,7 @@ impl PortOptions {
         Ok(())
     }
 
-    /// What single values cannot tell.
+    /// Checks values that depend on each other.
     pub(crate) fn check(&self) -> Result<(), String> {
         lm_proto::layout::Geometry::new(self.mtu).map_err(|e| format!("--mtu={}: {e}", self.mtu))?;
         self.needs_ac("--ac-key-file", self.ac_key_file.is_some())?;

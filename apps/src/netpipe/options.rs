@@ -1,4 +1,4 @@
-//! The command line behind `--`.
+//! The command line after `--`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,78 +20,78 @@ use crate::start::{self, NoOptions};
 #[command(name = "lm-netpipe", version, override_usage = "lm-netpipe [EAL options] -- [options]")]
 #[command(after_help = after_help())]
 pub(crate) struct Options {
-    /// Who asks, and who answers
+    /// Which of the two ends this process is
     #[arg(long, value_enum, default_value_t = Role::Initiator)]
     pub(crate) role: Role,
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lm")]
     #[arg(value_parser = transport::kind)]
-    #[arg(help = format!("What is measured, any of: {}", transport::names()))]
+    #[arg(help = format!("The transports to measure, one or more of: {}", transport::names()))]
     pub(crate) transport: Vec<&'static Kind>,
-    /// How: any of round trips, the same with each echo summed anew, a stream one way, and one with a window
+    /// The tests to run, one or more of these
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
     #[arg(default_value = "ping-pong,stream,window")]
     pub(crate) test: Vec<Test>,
-    /// Payload sizes, in place of NetPIPE's
+    /// Payload sizes, instead of NetPIPE's
     #[arg(long, value_name = "BYTES,...", value_parser = |t: &str| sizes::list(t).map(Sizes))]
     pub(crate) sizes: Option<Sizes>,
     /// The smallest of NetPIPE's sizes
     #[arg(long, value_name = "BYTES", default_value_t = 1)]
     pub(crate) from: usize,
-    /// And the largest
+    /// The largest of NetPIPE's sizes
     #[arg(long, value_name = "BYTES", default_value_t = MAX_PAYLOAD)]
     pub(crate) to: usize,
-    /// How far beside each power of two there is another size; 0: none
+    /// Also measure sizes this much below and above each power of two; 0: do not
     #[arg(long, value_name = "BYTES", default_value_t = 3)]
     pub(crate) perturbation: usize,
-    /// Round trips of a size and transport at most
+    /// The most round trips per size and transport
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repetitions: u64,
-    /// Milliseconds for a size, transport and test at most
+    /// The most milliseconds per size, transport and test
     #[arg(long, value_name = "MS", default_value_t = 500)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) time: u64,
-    /// In how many blocks a size is measured; the transports take turns
+    /// The number of blocks per size; the transports take turns in each block
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) blocks: u64,
-    /// Round trips before each block that do not count, but are compared byte by byte
+    /// Round trips before each block that are not measured, but compared byte by byte
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) warm_up: u64,
-    /// Bits a second that streams are held to, preamble, check sequence and gap of each frame counted, such
-    /// as 1G
+    /// Limit streams to this rate in bits per second, such as 1G. Preamble, check sequence and gap of each
+    /// frame count
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) pace: Option<u64>,
-    /// Frames that a stream with a window may have in flight: as many as a receiver's ring takes (default: half
-    /// of --rxd)
+    /// The most frames in flight in the test `window`; not more than the receiver's ring holds [default: half
+    /// of --rxd]
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) window: Option<u16>,
-    /// Milliseconds after which an echo is lost, and all that a window has in flight
+    /// Milliseconds after which an echo, or all frames of a window, count as lost
     #[arg(long, value_name = "MS", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) patience: u64,
-    /// Seconds that the responder is waited for
+    /// Seconds that the initiator waits for the responder
     #[arg(long, value_name = "S", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) await_peer: u64,
-    /// The CPU to run on, when there is no EAL (else: EAL's main lcore)
+    /// The CPU to run on if EAL is not used [with EAL: its main lcore]
     #[arg(long, value_name = "CPU")]
     pub(crate) core: Option<usize>,
-    /// Addresses of kernel sockets, if they are not those of --tx-ip
+    /// Addresses of kernel sockets [default: those of --tx-ip]
     #[arg(long, value_name = "SRC,DST", value_parser = parse::addresses)]
     pub(crate) kernel_ip: Option<Addresses>,
-    /// What results call the wire of kernel sockets
+    /// The name of the kernel sockets' wire in the results
     #[arg(long, value_name = "NAME", default_value = "kernel")]
     pub(crate) kernel_wire: String,
-    /// End with the initiator (responder)
+    /// With --role=responder: end when the initiator ends
     #[arg(long)]
     pub(crate) once: bool,
-    /// Tell of progress, also if standard error is no terminal
+    /// Show progress even if standard error is not a terminal
     #[arg(long)]
     pub(crate) progress: bool,
-    /// Write the results to a file
+    /// Write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draw them: PREFIX-latency.svg, PREFIX-bandwidth.svg, PREFIX-stream.svg
+    /// Draw the results: PREFIX-latency.svg, PREFIX-bandwidth.svg, PREFIX-stream.svg
     #[arg(long, value_name = "PREFIX")]
     pub(crate) svg: Option<String>,
     #[command(flatten)]
@@ -101,9 +101,9 @@ pub(crate) struct Options {
 /// What help says behind the options.
 fn after_help() -> String {
     format!(
-        "Two processes, one --role=responder, with the same list of transports. Each of {} takes a port, \
-         in the order of the list; udp uses the ports of --tx-udp, udp-busy the next ones. With kernel \
-         sockets alone there is no EAL: lm-netpipe -- --transport=udp.\n\
+        "Start two processes with the same list of transports, one of them with --role=responder. Each of {} \
+         uses one DPDK port, in the order of the list. udp uses the UDP ports of --tx-udp, and udp-busy the \
+         next ones. Kernel sockets alone do not need EAL: lm-netpipe -- --transport=udp.\n\
          EAL options are those of every DPDK application: lm-netpipe --help lists them.",
         transport::names_with_port()
     )
@@ -112,7 +112,7 @@ fn after_help() -> String {
 /// Which end this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
-    /// Asks, measures and reports.
+    /// Sends, measures and reports.
     Initiator,
     /// Answers.
     Responder,
@@ -121,13 +121,13 @@ pub(crate) enum Role {
 /// How a size is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Test {
-    /// Round trips. An echo carries the sums that the datagram was verified by.
+    /// Round trips. An echo carries the checksum with which the datagram was verified.
     PingPong,
-    /// Round trips. Whoever sends an echo sums its payload once more.
+    /// Round trips. Each echo is summed again.
     PingPongAnew,
     /// One way, as fast as the sender goes.
     Stream,
-    /// One way, with no more frames in flight than --window.
+    /// One way, with at most --window frames in flight.
     Window,
 }
 

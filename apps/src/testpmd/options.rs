@@ -1,4 +1,4 @@
-//! The command line behind `--`.
+//! The command line after `--`.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -16,59 +16,59 @@ use crate::testpmd::verdict::{self, Percent};
 #[command(name = "lm-testpmd", version, override_usage = "lm-testpmd [EAL options] -- [options]")]
 #[command(after_help = "EAL options are those of every DPDK application: lm-testpmd --help lists them.")]
 pub(crate) struct Options {
-    /// Start with a prompt; `start` begins forwarding
+    /// Show a prompt; the command `start` begins forwarding
     #[arg(short, long)]
     pub(crate) interactive: bool,
-    /// With -i, begin forwarding at once (without it, that is always so)
+    /// With -i, begin forwarding at once. Without -i, forwarding always begins at once
     #[arg(short, long)]
     pub(crate) auto_start: bool,
-    /// Run the commands of a file first
+    /// First run the prompt commands in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) cmdline_file: Option<PathBuf>,
-    /// Without -i, show statistics every so many seconds
+    /// Without -i, show statistics every S seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) stats_period: Option<u64>,
-    /// What to do: rx, tx, ping or echo
+    /// What to do: rx (receive), tx (send), ping (send, and wait for the echo) or echo (send back)
     #[arg(long, value_name = "MODE", default_value = "rx", value_parser = engine::kind)]
     pub(crate) forward_mode: &'static Kind,
     #[command(flatten)]
     pub(crate) port: PortOptions,
-    /// Exchange the frames of queue 0 with this port, on which nothing lands: with a net_tap, the kernel has
-    /// them (with --landing-mac, one steered port)
+    /// Exchange the frames of queue 0 with this port, on which nothing lands. If it is a net_tap, the kernel
+    /// gets them. Needs --landing-mac and one steered port
     #[arg(long, value_name = "PORT", requires = "landing_mac")]
     pub(crate) ordinary_port: Option<u16>,
-    /// Payload sizes: a list, cycled, of BYTES, LO-HI (random by the seed) and LO-HI/STEP (all of them in
-    /// steps)
+    /// Payload sizes, as a list that is repeated: BYTES, LO-HI (a random size of the range) and LO-HI/STEP
+    /// (all sizes of the range in steps)
     #[arg(long, value_name = "SIZES", default_value = "7168")]
     pub(crate) txsize: Sizes,
-    /// Addresses that tx sends to, eight datagrams each in turn [default: DST of --tx-ip]
+    /// Addresses that tx sends to in turn, eight datagrams to each [default: DST of --tx-ip]
     #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
     pub(crate) tx_to: Vec<Ipv4Addr>,
-    /// Microseconds between two datagrams of tx or ping, at least
+    /// The least time between two datagrams of tx or ping, in microseconds
     #[arg(long, value_name = "US", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u64).range(..=60_000_000))]
     pub(crate) tx_interval: u64,
-    /// tx goes on receiving when --count is sent, until it is stopped
+    /// With tx: after --count datagrams were sent, continue to receive until stopped
     #[arg(long)]
     pub(crate) tx_stay: bool,
-    /// The EAL lcore (-l) that runs admission control, for all ports [default: inline, between two polls of a
-    /// port]
+    /// The EAL lcore (-l) that runs admission control for all ports [default: none; it runs between two polls
+    /// of a port]
     #[arg(long, value_name = "N")]
     pub(crate) ac_lcore: Option<u32>,
-    /// End after so many datagrams on each port: sent (tx), received (rx, echo), or pinged (ping)
+    /// End after N datagrams on each port: sent (tx), received (rx, echo) or pinged (ping)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// What payloads and random sizes are made from
+    /// Seed of payloads and random sizes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// End when nothing has been received or sent for so long; a link that has not come up has 5 s more
+    /// End when nothing was received or sent for this time. A link that has not come up yet gets 5 s more
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stop_after_idle: Option<u64>,
-    /// ping: end with exit code 1 if more of them than this did not come back as they were sent, 0 to 100 (if
-    /// none did, always)
+    /// With ping: end with exit code 1 if more than this percentage of the datagrams did not come back
+    /// unchanged, 0 to 100. If none came back, the exit code is always 1
     #[arg(long, value_name = "PERCENT", value_parser = verdict::percent)]
     pub(crate) max_loss: Option<Percent>,
-    /// Write a JSON object about each received datagram to a file, one a line
+    /// Write a JSON object for each received datagram to a file, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) message_log: Option<PathBuf>,
     /// Write a JSON summary to a file at the end
@@ -77,7 +77,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Parses what stands behind `--`.
+    /// Parses the arguments after `--`.
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
         let options: Self = start::parse("lm-testpmd", args)?;
         options.port.check().map_err(NoOptions::Wrong)?;

@@ -11,11 +11,17 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "stop",
         args: "",
-        help: "end forwarding and show what was done",
+        help: "end forwarding and show statistics",
         complete: nothing,
         run: stop,
     },
-    Command { name: "quit", args: "", help: "stop everything and end", complete: nothing, run: quit },
+    Command {
+        name: "quit",
+        args: "",
+        help: "stop everything, and end the program",
+        complete: nothing,
+        run: quit,
+    },
 ];
 
 fn start(session: &mut Session, args: &[&str]) -> Result<Next, String> {

@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "set fwd",
         args: "<rx|tx|ping|echo>",
-        help: "what to do from the next start on",
+        help: "the forwarding mode, from the next start on",
         complete: |_| engine::KINDS.iter().map(|kind| kind.name.to_owned()).collect(),
         run: fwd,
     },
@@ -44,14 +44,14 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "set lm slots",
         args: "<auto|overlapping|separate>",
-        help: "how frames land, a ring length later",
+        help: "the layout of slots; takes effect one ring later",
         complete: |_: &Hints| ["auto", "overlapping", "separate"].map(str::to_owned).to_vec(),
         run: slots,
     },
     Command {
         name: "set lm require",
         args: "<headers,checksum,tags>",
-        help: "what proves that a datagram is whole, any of a set",
+        help: "the accepted proofs that a datagram is whole",
         complete: |_: &Hints| ["headers", "checksum", "tags"].map(str::to_owned).to_vec(),
         run: require,
     },

@@ -14,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "show port info",
         args: "<port|all>",
-        help: "what a port is",
+        help: "properties of a port",
         complete: ports,
         run: port_info,
     },
@@ -28,7 +28,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "show port xstats",
         args: "<port|all>",
-        help: "all counters that a port's driver has",
+        help: "all counters of a port's driver",
         complete: ports,
         run: port_xstats,
     },
@@ -49,14 +49,14 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "show config fwd",
         args: "",
-        help: "how forwarding is set",
+        help: "settings of forwarding",
         complete: nothing,
         run: config_fwd,
     },
     Command {
         name: "show config rxtx",
         args: "",
-        help: "how rings and slots are set",
+        help: "settings of rings and slots",
         complete: nothing,
         run: config_rxtx,
     },
@@ -77,14 +77,14 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "show ac list",
         args: "[port|all]",
-        help: "who lands now, as far as the port knows (LM_RECV_ADDR)",
+        help: "the nodes that land now (LM_RECV_ADDR)",
         complete: ports,
         run: ac_list,
     },
     Command {
         name: "show ac",
         args: "[port|all]",
-        help: "admission control: counters, grants, how long they took",
+        help: "admission control: counters, grants, their times",
         complete: ports,
         run: ac,
     },
