@@ -13,7 +13,7 @@ pub struct Counters {
     pub malformed: u64,
     /// Messages whose MAC was wrong, or missing, or unwanted.
     pub forged: u64,
-    /// Messages for somebody else, or this node's own.
+    /// Messages for another node, or this node's own messages.
     pub misdirected: u64,
     /// Messages seen before, or too old to tell.
     pub replayed: u64,

@@ -52,7 +52,7 @@ pub enum Event {
         /// The request's number.
         request: u64,
     },
-    /// The destination is listed, landing for somebody else: nothing may be sent.
+    /// The destination is listed, because it lands for another sender: nothing may be sent.
     Cancelled {
         /// The destination.
         to: NodeId,

@@ -29,7 +29,7 @@ pub struct Entry {
     pub incarnation: u64,
     /// Its latest grant; with several landing queues, the latest of them.
     pub grant: u64,
-    /// When the entry goes by itself.
+    /// When the entry expires.
     pub expires: Instant,
 }
 

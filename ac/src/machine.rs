@@ -132,7 +132,7 @@ pub enum Input {
     HolderRestarted,
     /// This node has taken another incarnation: all that it granted is of the one before.
     Renumbered,
-    /// A frame of somebody who ought not to send meanwhile.
+    /// A frame of a node that should not send at present.
     Stray,
     /// Requests wait and the queue is free.
     Next,

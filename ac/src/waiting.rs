@@ -22,7 +22,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Each grant to somebody else is one step up: no priority starves another.
+    /// Each grant to another applicant raises it by one, so that no priority starves another.
     fn urgency(&self) -> u32 {
         u32::from(self.priority).saturating_add(self.passed)
     }

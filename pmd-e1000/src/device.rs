@@ -193,7 +193,8 @@ const UNKNOWN: Traits = Traits {
     ..CARD
 };
 
-/// The driver that a virtual device of this name gets, if the table has it; DPDK goes by how the name begins.
+/// The driver of a virtual device with this name, if the table has it. DPDK chooses it by the beginning of
+/// the name.
 pub fn driver_of(name: &str) -> Option<&'static str> {
     let is_of =
         |row: &&Row| name.starts_with(row.driver) || !row.alias.is_empty() && name.starts_with(row.alias);
@@ -205,7 +206,7 @@ pub fn keys_of(driver: &str) -> &'static [&'static str] {
     TABLE.iter().find(|row| row.driver == driver).map_or(&[], |row| row.keys)
 }
 
-/// What is known of a driver with these device arguments.
+/// The properties of a driver with these device arguments.
 ///
 /// # Errors
 /// [`Refused`] if it is known not to honour posted buffers.

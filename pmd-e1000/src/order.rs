@@ -24,7 +24,7 @@ pub enum Proof {
         /// It was on, and has been switched off, now or before.
         switched: bool,
     },
-    /// It is not known: whoever set the port up said so.
+    /// It is not known, but the user of the port assumes it.
     Assumed,
 }
 

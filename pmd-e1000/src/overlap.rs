@@ -21,7 +21,7 @@ use lm_proto::wire::{HEADERS, UDP};
 /// then does not believe.
 const SPARE: usize = UDP;
 
-/// What is known of a port's device, and how its slots may be laid.
+/// The properties of a port's device, and the layouts of slots that they allow.
 #[derive(Clone, Debug)]
 pub struct OverlapPolicy {
     traits: Traits,

@@ -146,7 +146,7 @@ impl Probing {
         }
     }
 
-    /// What is known.
+    /// What the frames so far have shown.
     pub fn proofs(&self) -> &Proofs {
         &self.proofs
     }

@@ -6,7 +6,7 @@ use lm_proto::wire::{Flow, PROTO_UDP, UDP, Udp};
 use crate::view::{Ipv4View, packet};
 use crate::virtio::{Header, Segments};
 
-/// What is known of the wire.
+/// The properties of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire {
     /// Bytes of packet that a frame can carry.

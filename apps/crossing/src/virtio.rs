@@ -7,10 +7,10 @@ use crate::view::put16;
 
 /// Its bytes.
 pub const LEN: usize = 10;
-/// The checksum is to be completed by whoever gets the frame.
+/// The receiver of the frame has to complete the checksum.
 const NEEDS_CHECKSUM: u8 = 1;
 
-/// The kind of long packet that whoever gets the frame cuts into segments.
+/// The kind of long packet, which the receiver of the frame cuts into segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Segments {
     /// It is none.
@@ -22,7 +22,7 @@ pub enum Segments {
     Other,
 }
 
-/// Congestion has been met by somebody who asked for segments (`VIRTIO_NET_HDR_GSO_ECN`).
+/// The packet to be cut carries a congestion mark (`VIRTIO_NET_HDR_GSO_ECN`).
 const ECN: u8 = 0x80;
 
 /// What the sender of a frame left to be done.

@@ -70,12 +70,12 @@ impl Receiver {
         }
     }
 
-    /// The landing pool; `None` never, until `close`.
+    /// The landing pool. It is never `None` before `close`.
     pub fn pool(&self) -> Option<&LandingPool> {
         self.queue.as_ref().map(LandingQueue::pool)
     }
 
-    /// Ends receiving: waiting frames are dropped and counted. What is left is the pool, for
+    /// Ends receiving: waiting frames are dropped and counted. Returns the pool, for
     /// `pmd_e1000::LandingPort::stop`, and the engine with its counters.
     #[allow(unsafe_code)]
     pub fn close(self) -> Option<(LandingPool, Engine)> {
@@ -124,8 +124,8 @@ macro_rules! engine {
                 self.engine.lose_stranger();
             }
 
-            /// The source address of a datagram that LM's tag agreed with, if there was one since this was asked
-            /// last: a node of LM's, unless it is forged.
+            /// The source address of a datagram that LM's tag agreed with, if there was one since this was
+            /// asked last: a node of LM's, unless it is forged.
             #[inline]
             pub fn take_tagged(&mut self) -> Option<u32> {
                 self.engine.take_tagged()

@@ -41,7 +41,7 @@ pub struct Traits {
     pub keeps_posted: bool,
     /// The driver frees what it has sent only when the descriptor's turn comes again, a ring later.
     pub keeps_sent: bool,
-    /// What its driver must be told of its rings.
+    /// The ring settings that its driver needs.
     pub thresholds: Thresholds,
     /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.
     pub needs_dpdk_memory: bool,

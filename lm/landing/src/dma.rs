@@ -7,7 +7,7 @@ use dpdk_sys::{rte_device, rte_eth_dev_info};
 use rte::port::PortId;
 use rte::{Eal, Errno};
 
-/// What DPDK's table is told of the pages' size.
+/// The page size that is registered with DPDK.
 const PAGE: usize = 2 << 20;
 
 /// Memory that a device reaches under its own virtual address, until this is dropped.
@@ -74,7 +74,7 @@ pub(crate) fn physical_of(_eal: &Eal, at: usize) -> Result<u64, DmaError> {
     if physical == dpdk_sys::RTE_BAD_IOVA { Err(DmaError::NoPhysical(at)) } else { Ok(physical) }
 }
 
-/// A device can't be told of memory.
+/// Memory cannot be made accessible to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DmaError {

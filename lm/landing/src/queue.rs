@@ -441,7 +441,7 @@ impl LandingQueue {
         &self.pool
     }
 
-    /// What is known of the device.
+    /// The properties of the device.
     pub fn traits(&self) -> Traits {
         self.traits
     }

@@ -27,7 +27,7 @@ pub struct SendPool {
 
 struct Shared {
     slots: Box<[Slot]>,
-    /// Holds the slots' bytes; DPDK is told of addresses in it only while a slot is busy.
+    /// Holds the slots' bytes. DPDK has addresses in it only while a slot is in use.
     zones: Vec<Memzone>,
 }
 

@@ -118,7 +118,7 @@ impl PortConfig {
         }
     }
 
-    /// How slots are laid at the start. With admission control they are separate until somebody is admitted.
+    /// How slots are laid at the start. With admission control they are separate until a sender is admitted.
     /// `None`: as the device allows, or by what arrives.
     pub fn first_layout(&self) -> Option<SlotLayout> {
         self.layout.or(self.admission.as_ref().map(|_| SlotLayout::Separate))

@@ -53,7 +53,7 @@ impl ExitPort {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExitError {
-    /// There is no such port, or somebody has it.
+    /// There is no such port, or it is in use.
     Open(OpenError),
     /// The driver refuses the configuration.
     Configure(ConfigureError),

@@ -86,7 +86,7 @@ impl Ordinary {
         self.lost + self.exit.as_ref().map_or(0, |exit| exit.lost)
     }
 
-    /// What is known of the steering so far.
+    /// What the frames so far have shown about steering.
     pub fn proofs(&self) -> &Proofs {
         self.probing.proofs()
     }

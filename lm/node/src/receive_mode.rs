@@ -99,7 +99,7 @@ pub trait Sleeper {
     /// The interrupts of all its queues.
     fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt>;
 
-    /// What wakes it besides: files that can be read then. None unless somebody says so.
+    /// Files that also wake it when they become readable. By default there are none.
     fn files(&self) -> impl Iterator<Item = RawFd> {
         std::iter::empty()
     }

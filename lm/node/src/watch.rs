@@ -91,7 +91,7 @@ impl Board {
         board
     }
 
-    /// Whether somebody waits.
+    /// Whether a reader waits.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)

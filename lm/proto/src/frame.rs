@@ -72,7 +72,7 @@ pub trait Slots: Sized {
 /// A frame, and the token of its slot, or a reference to that.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<S> {
-    /// What is known of it.
+    /// Its properties.
     pub frame: Frame,
     /// The token, perhaps with the slots of other frames.
     pub slots: S,

@@ -14,7 +14,7 @@ use crate::wire::IPV4;
 
 /// Peers that are watched at once.
 const PEERS: usize = 16;
-/// Peers that are told of, in all: who invents senders must not fill a log.
+/// The most peers that are reported, so that invented senders cannot fill a log.
 const TOLD: usize = 64;
 /// Fragments of one length in a row that make an MTU of it: hostile or twice cut ones differ.
 const ENOUGH: u8 = 3;
@@ -59,7 +59,7 @@ struct Watched {
     seen: u8,
 }
 
-/// Watches fragments; each peer is told of once, and no more than 64 are.
+/// Watches fragments. Each peer is reported once, and at most 64 peers are.
 #[derive(Clone, Debug)]
 pub struct MtuCheck {
     mtu: u16,
@@ -67,7 +67,7 @@ pub struct MtuCheck {
     peers: [Option<Watched>; PEERS],
     /// Who makes room next.
     oldest: usize,
-    /// Who has been told of.
+    /// The peers that were reported.
     told: [u32; TOLD],
     tellings: usize,
     /// Waits to be taken.

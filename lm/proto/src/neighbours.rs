@@ -76,7 +76,7 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Events that wait to be taken, at most.
 const EVENTS: usize = 16;
 
-/// What is known of an address.
+/// The state of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     /// This hardware address has it.
@@ -107,7 +107,7 @@ pub enum Event {
 /// A table of neighbours, and our own addresses, for which it answers.
 ///
 /// [`hear`](Self::hear) takes each frame that may be ARP and returns the answer to send, if there is one.
-/// Whoever sends to an address calls [`resolve`](Self::resolve), and goes on calling it while it sends.
+/// A sender calls [`resolve`](Self::resolve) for its destination, and continues to call it while it sends.
 /// [`poll`](Self::poll) sends the questions that are due: call it after either, and at [`due`](Self::due).
 #[derive(Clone, Debug)]
 pub struct Neighbours {
@@ -123,7 +123,7 @@ pub struct Neighbours {
     tagged: VecDeque<u32>,
     counters: ArpCounters,
     events: VecDeque<Event>,
-    /// When somebody has to be looked at; `None`: the table is empty.
+    /// When an entry is due; `None`: the table is empty.
     due: Option<Duration>,
     looked: Duration,
     /// The moment up to which questions have used up what they may.
@@ -443,7 +443,7 @@ impl Neighbours {
         self.wake(now);
     }
 
-    /// Somebody has to be looked at then.
+    /// An entry is due then.
     fn wake(&mut self, then: Duration) {
         // The first look of all waits for nothing.
         let soon = if self.looked.is_zero() { then } else { then.max(self.looked + LOOK) };

@@ -75,7 +75,7 @@ impl Accept {
         self.address.is_none_or(|a| a == flow.dst) && self.port.is_none_or(|p| p == flow.dst_port)
     }
 
-    /// Whether a frame that begins with these bytes is for somebody else on the link.
+    /// Whether a frame that begins with these bytes is for another host on the link.
     ///
     /// ```
     /// use lm_proto::policy::Accept;

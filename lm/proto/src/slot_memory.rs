@@ -10,7 +10,7 @@ use crate::raw_headers::RawHeaders;
 use crate::reassembler::Store;
 use crate::service::Service;
 
-/// What is known of the slot below a frame's, the only one from which its headers can be overwritten.
+/// The state of the slot below a frame's slot. Only a frame there can overwrite the frame's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Below {
     /// No device had reached the middle of that slot yet, or no slot is there: what was read of the frame's
@@ -45,7 +45,7 @@ pub trait SlotMemory: Store {
     /// The same, all of it, and the payload's first bytes.
     fn head(&self, frame: &Frame) -> Head;
 
-    /// What is known now of the slot below the newest frame's.
+    /// The present state of the slot below the newest frame's.
     fn below(&self, newest: &Frame) -> Below {
         let _ = newest;
         Below::Unknown

@@ -9,7 +9,7 @@ use crate::log;
 /// Told DPDK's complaints; gives the code to end with.
 pub(crate) type Ended = Box<dyn FnOnce(String) -> u8 + Send>;
 
-/// What to call, while somebody initialises EAL.
+/// The function to call while EAL is initialised.
 static ENDED: Mutex<Option<Ended>> = Mutex::new(None);
 
 unsafe extern "C" {

@@ -344,7 +344,7 @@ impl<const N: usize> Burst<N> {
         &mut self.mbufs[..self.len]
     }
 
-    /// Forgets the first `n` packets, which somebody else owns now.
+    /// Removes the first `n` packets without freeing them, because they have another owner now.
     pub(crate) fn forget_first(&mut self, n: usize) {
         let n = n.min(self.len);
         self.mbufs.copy_within(n..self.len, 0);

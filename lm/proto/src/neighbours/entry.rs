@@ -11,7 +11,7 @@ pub(super) const TRIES: u8 = 3;
 pub(super) const RENEWAL: Duration = Duration::from_secs(1);
 /// Between two questions to one whose address is claimed: three of them are a second.
 pub(super) const CONTEST: Duration = Duration::from_millis(333);
-/// Between two questions to everybody, while somebody may wait for the answer.
+/// The time between two broadcast questions while a datagram may wait for the answer.
 pub(super) const EAGER: Duration = Duration::from_millis(50);
 /// How many of those there are.
 pub(super) const EAGER_TRIES: u8 = 4;

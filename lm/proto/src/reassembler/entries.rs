@@ -6,7 +6,7 @@ use super::list::Lists;
 use super::sources::Sources;
 use super::work;
 
-/// What is known of a datagram that has an entry, but for its bytes.
+/// The state of a datagram that has an entry, without its bytes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
     pub(super) key: Key,

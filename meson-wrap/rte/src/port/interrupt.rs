@@ -177,7 +177,7 @@ impl Drop for RxInterrupt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InterruptError {
-    /// The port is stopped, has no such queue, or somebody has the interrupt.
+    /// The port is stopped, has no such queue, or its interrupt is in use.
     Unavailable(PortId, u16),
     /// The system has no epoll instance for us.
     Epoll(PortId, String),

@@ -116,7 +116,7 @@ struct RxSlot {
     ready: bool,
     out: bool,
     interrupt_out: bool,
-    /// Keeps the pool that DPDK was told of.
+    /// Keeps the pool alive that DPDK uses.
     pool: Option<PoolRef>,
 }
 
@@ -139,7 +139,7 @@ impl Port {
     /// Takes a port.
     ///
     /// # Errors
-    /// [`OpenError`] if there is no such port or somebody has it.
+    /// [`OpenError`] if there is no such port, or if it is open already.
     pub fn open(eal: &Eal, id: PortId) -> Result<Self, OpenError> {
         // SAFETY: EAL is initialised; any number can be asked for.
         if unsafe { dpdk_sys::rte_eth_dev_is_valid_port(id.0) } == 0 {
@@ -196,7 +196,8 @@ impl Port {
         self.shared.lock().started
     }
 
-    /// Hands an RX queue out; `None` if the port is stopped, or somebody has the queue, or there is none.
+    /// Hands an RX queue out. `None` if the port is stopped, if the queue is already handed out, or if there
+    /// is none.
     pub fn take_rx(&mut self, queue: u16) -> Option<RxQueue> {
         let mut state = self.shared.lock();
         let started = state.started;
@@ -205,7 +206,8 @@ impl Port {
         Some(RxQueue::new(Arc::clone(&self.shared), queue))
     }
 
-    /// Hands a TX queue out; `None` if the port is stopped, or somebody has the queue, or there is none.
+    /// Hands a TX queue out. `None` if the port is stopped, if the queue is already handed out, or if there
+    /// is none.
     pub fn take_tx(&mut self, queue: u16) -> Option<TxQueue> {
         let mut state = self.shared.lock();
         let started = state.started;

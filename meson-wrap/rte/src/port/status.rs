@@ -54,7 +54,8 @@ pub struct PortStats {
     pub rx_nombuf: u64,
 }
 
-/// The first MAC address of a port, whoever has it; `None`: there is no such port, or it does not tell.
+/// The first MAC address of a port, whether it is open here or not. `None`: there is no such port, or its
+/// driver does not report one.
 pub fn mac_of(_eal: &Eal, id: PortId) -> Option<MacAddr> {
     let mut mac = rte_ether_addr { addr_bytes: [0; 6] };
     // SAFETY: EAL is initialised; DPDK checks the number and fills the structure.
@@ -62,7 +63,8 @@ pub fn mac_of(_eal: &Eal, id: PortId) -> Option<MacAddr> {
     (ret == 0).then_some(MacAddr(mac.addr_bytes))
 }
 
-/// Whether the link of a port is up, whoever has it. One that cannot tell counts as down.
+/// Whether the link of a port is up, whether it is open here or not. A port that does not report it counts as
+/// down.
 pub fn is_up(_eal: &Eal, id: PortId) -> bool {
     let mut link = MaybeUninit::<dpdk_sys_link>::zeroed();
     // SAFETY: EAL is initialised; DPDK checks the number; the wrapper fills the structure, of which zeroes
