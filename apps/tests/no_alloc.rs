@@ -18,8 +18,8 @@ use counting::ALLOCATIONS;
 const COUNT_TO: &str = "LM_COUNT_TO";
 const FEW: u64 = 2000;
 const MANY: u64 = 12_000;
-/// Runs with many, of which the least counts: in some, something allocates once for all. What is allocated for
-/// datagrams is allocated in each.
+/// Runs with many, of which the least counts: in some, something allocates once for all. What is allocated
+/// for datagrams is allocated in each.
 const RUNS: usize = 5;
 /// What may be allocated beside: nothing that grows with time; but `ping` meets classes of round trips for
 /// the first time. One allocation a datagram of one of the five sizes would be 2000.

@@ -70,8 +70,8 @@ impl Config {
         self
     }
 
-    /// In which order the fragments of all datagrams are sent. Default: in reverse to nodes of LM's, where they
-    /// land without a copy, and in forward order to others and to groups, which suits kernels better.
+    /// In which order the fragments of all datagrams are sent. Default: in reverse to nodes of LM's, where
+    /// they land without a copy, and in forward order to others and to groups, which suits kernels better.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.node.order = Some(order);

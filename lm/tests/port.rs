@@ -128,8 +128,8 @@ fn waiting(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(a.unsent() == (0, 0), "all of them went")
 }
 
-/// Each has told the other by ARP, and by nothing else, that it is a node of LM's: all that went before went in
-/// reverse. Groups get forward order.
+/// Each has told the other by ARP, and by nothing else, that it is a node of LM's: all that went before went
+/// in reverse. Groups get forward order.
 fn order(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     let forward = |port: &Port| port.counters().sent.forward;
     ensure((forward(a), forward(b)) == (0, 0), "nodes of LM's get fragments in reverse")?;

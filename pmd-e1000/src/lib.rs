@@ -9,8 +9,8 @@
 //!
 //! [`device`] is a table of drivers: which of them honour posted buffers, and how slots may be laid on them.
 //! [`devargs`] reads a device's arguments as its driver does, since virtual devices change their behaviour by
-//! them. [`demands`] checks that these arguments and a port's setup go together. [`quirks`] is what drivers do in
-//! some releases of DPDK only.
+//! them. [`demands`] checks that these arguments and a port's setup go together. [`quirks`] is what drivers
+//! do in some releases of DPDK only.
 //!
 //! [`cards`] is the table of e1000 and igb cards, by PCI id, with their errata. [`pci`] reads what a card
 //! says of itself in its configuration space. [`order`] proves from this that the card's writes keep their

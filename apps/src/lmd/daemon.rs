@@ -271,8 +271,8 @@ impl Sleeper for Daemon {
     }
 
     fn files(&self) -> impl Iterator<Item = RawFd> {
-        // Of an interface that is down, or whose cable is pulled, nothing is read, so it would end each sleep at
-        // once.
+        // Nothing is read from an interface that is down or whose cable is pulled, so its file would end each
+        // sleep at once.
         let tap = (self.carrier && !self.wireward.is_deaf()).then(|| self.tap.as_fd().as_raw_fd());
         tap.into_iter().chain([self.routes.as_fd().as_raw_fd()])
     }

@@ -5,7 +5,8 @@
 //! - [`options`]: the command line;
 //! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
 //! - [`daemon`]: the loop between the two;
-//! - [`kernelward`]: what came from the wire, to the kernel; [`wireward`]: what the kernel sends, to the wire;
+//! - [`kernelward`]: what came from the wire, to the kernel; [`wireward`]: what the kernel sends, to the
+//!   wire;
 //! - [`tally`]: what was done, and what was lost and why.
 //!
 //! What becomes of a frame is decided in the crate `lm-crossing`; `lm-tap` has the interface. Exit codes are

@@ -28,8 +28,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 1500)]
     #[arg(value_parser = clap::value_parser!(u16).range(576..=9216))]
     pub(crate) mtu: u16,
-    /// What the loop does that finds nothing: poll on; sleep until a frame comes; or poll under load and sleep
-    /// after an idle spell. A device that cannot interrupt is looked at 1,000 to 20,000 times a second then
+    /// What the loop does that finds nothing: poll on; sleep until a frame comes; or poll under load and
+    /// sleep after an idle spell. A device that cannot interrupt is looked at 1,000 to 20,000 times a second
+    /// then
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Adaptive)]
     pub(crate) rx_mode: Mode,
     /// Microseconds without a frame after which adaptive sleeps
@@ -54,8 +55,8 @@ pub(crate) struct Options {
     /// How frames land: overlapping, where all large datagrams are LM's; or separate
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout, default_value = "separate")]
     pub(crate) slots: SlotLayout,
-    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say so in
-    /// ARP and in their datagrams, in forward order to kernels and groups
+    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say
+    /// so in ARP and in their datagrams, in forward order to kernels and groups
     #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
     pub(crate) order: PeerOrder,
     /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off

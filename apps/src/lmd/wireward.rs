@@ -119,8 +119,8 @@ impl Wireward {
         self.stations.heard_tag(address);
     }
 
-    /// The link is down: drops what waits, and what the kernel had given to the interface before it knew. Else
-    /// that would fill the buffers of those who sent it.
+    /// The link is down: drops what waits, and what the kernel had given to the interface before it knew.
+    /// Else that would fill the buffers of those who sent it.
     pub(crate) fn drain(&mut self, tap: &Tap, tally: &mut Tally) {
         self.clear(tally);
         // As many as the queue of an interface holds, and some that come meanwhile.
@@ -137,8 +137,8 @@ impl Wireward {
         self.held = None;
     }
 
-    /// Reads what the kernel sends and brings it to the wire, as far as there is room. Returns how many frames
-    /// were read.
+    /// Reads what the kernel sends and brings it to the wire, as far as there is room. Returns how many
+    /// frames were read.
     pub(crate) fn turn(&mut self, tap: &Tap, sender: &mut Sender, now: u64, tally: &mut Tally) -> usize {
         self.pairing.expire(now);
         tally.pieces_lost = self.pairing.lost();

@@ -20,7 +20,8 @@ use crate::signals;
 /// Fewest round trips of a block, however long they take.
 const LEAST: u64 = 3;
 
-/// Measures a block of round trips with payloads of `size` bytes; `task` says how they are sent back. An error: the responder does not answer.
+/// Measures a block of round trips with payloads of `size` bytes; `task` says how they are sent back. An
+/// error: the responder does not answer.
 pub(crate) fn measure(
     rounds: &mut Rounds<'_>,
     transport: &mut dyn Transport,
@@ -69,8 +70,8 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// Sends so many of the largest datagrams there and back before anything is measured: receivers lay their slots
-/// by what arrives. An error: the responder does not answer.
+/// Sends so many of the largest datagrams there and back before anything is measured: receivers lay their
+/// slots by what arrives. An error: the responder does not answer.
 pub(crate) fn warm_up(
     rounds: &mut Rounds<'_>,
     transport: &mut dyn Transport,

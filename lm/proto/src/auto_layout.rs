@@ -2,15 +2,24 @@
 //!
 //! Slots overlap only while LM alone seems to send. The rules:
 //!
-//! | slots | what is seen | then |
-//! |---|---|---|
-//! | separate | a datagram of two fragments or more that came last fragment first, one fragment right behind the other, and would be proven in overlapping slots, too (its tag or identification has the order digest, or the policy accepts tags) | it is counted; when enough have come, slots overlap |
-//! | separate | a first fragment before the others of its datagram, or fragments in forward order | the count starts again, and slots that were about to overlap stay separate |
-//! | separate | fragments of two datagrams in turn, a stranger's frame, a broken header | the count starts again |
-//! | separate | a datagram in one frame; a datagram of LM's that lost a fragment | nothing |
-//! | overlapping | a datagram that landed | credit: a quarter of its frames, up to [`AutoLayout::CREDIT`] |
-//! | overlapping | a run that cannot be proven because headers are missing, and does not look like LM's | slots are separate again, at once |
-//! | overlapping | the same, but it looks like LM's: a frame was lost, or two LM senders sent at once | its frames are subtracted from the credit; without credit slots are separate again |
+//! While slots are separate:
+//!
+//! - A datagram counts if it has two fragments or more, if they arrived last first and directly one behind the
+//!   other, and if it would be proven in overlapping slots too (its tag or identification has the order
+//!   digest, or the policy accepts tags). When enough have been counted, slots overlap.
+//! - The count starts again at a first fragment that arrives before the others of its datagram, and at
+//!   fragments in forward order. Slots that were about to overlap stay separate.
+//! - The count starts again at fragments of two datagrams in turn, at a stranger's frame, and at a broken
+//!   header.
+//! - A datagram in one frame, and a datagram of LM that lost a fragment, change nothing.
+//!
+//! While slots overlap:
+//!
+//! - A datagram that landed adds to the credit: a quarter of its frames, up to [`AutoLayout::CREDIT`].
+//! - If a run cannot be proven because headers are missing, and does not look like LM's, slots are separate
+//!   again at once.
+//! - If such a run looks like LM's (a frame was lost, or two LM senders sent at once), its frames are
+//!   subtracted from the credit. Without credit slots are separate again.
 //!
 //! Mixed traffic must not change the layout again and again. So each return to separate slots doubles the
 //! number of datagrams that are needed, up to [`AutoLayout::MOST`]. The number is halved only when

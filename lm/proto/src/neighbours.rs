@@ -3,13 +3,17 @@
 //! An ARP packet can contain anything that its sender makes up, so it is believed only as far as these rules
 //! allow. The states of an entry are those of RFC 4861, section 7.3.2, and of Linux, and one more:
 //!
-//! | state | what is known | how it ends |
-//! |---|---|---|
-//! | incomplete | nothing: the address is asked for by broadcast, every 50 ms, after 200 ms every second, while it is used | an answer: reachable |
-//! | reachable | the address answered a question of ours less than 30 s ago | 30 s: stale |
-//! | stale | a hardware address that nobody has confirmed lately; it is used | its next use: probe |
-//! | probe | the same, and it is asked by unicast, three times, a second apart; it is used | an answer: reachable; none: gone, and incomplete if it is used |
-//! | contested | another hardware address claims this one: the old one is asked by unicast, three times within a second, and stays in use | an answer of the old one: reachable, the claim is void; none: the last claim's, stale |
+//! - *incomplete*: no hardware address is known. While the entry is used, the node asks by broadcast, every
+//!   50 ms, and after 200 ms every second. An answer makes it reachable.
+//! - *reachable*: the address answered a question less than 30 s ago. After 30 s it is stale.
+//! - *stale*: a hardware address that was not confirmed lately. It is used, and its next use makes it a probe.
+//! - *probe*: the address is used, and asked by unicast three times, a second apart. An answer makes it
+//!   reachable. Without one it is removed, and incomplete if it is used again.
+//! - *contested*: another hardware address claims the IP address. The old one stays in use, and is asked by
+//!   unicast three times within a second. If it answers, it is reachable and the claim is void. If not, the
+//!   address of the last claim replaces it, as stale.
+//!
+//! The rules:
 //!
 //! - **Peers**, to which this node sends, have a part of the table of their own. A peer that was used in the
 //!   last second is never evicted, nor is one that was [pinned](Neighbours::pin).

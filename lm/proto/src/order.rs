@@ -20,9 +20,9 @@
 //! |---|---|---|---|---|
 //! | | `4c 4d`, "LM" | version, 1 | 0 | a hash of the sender's addresses |
 //!
-//! The hash is there for stacks that answer in the frame that asked, or pad with whatever was in their memory:
-//! what they send back of our mark names us, and not them. It is no secret. Whoever forges a mark makes a
-//! kernel get reverse order, or a node of LM's forward order: both deliver, and cost more.
+//! The hash is there for stacks that answer in the frame that asked, or pad with whatever was in their
+//! memory: what they send back of our mark names us, and not them. It is no secret. Whoever forges a mark
+//! makes a kernel get reverse order, or a node of LM's forward order: both deliver, and cost more.
 //! `docs/wire.md` has the test vectors.
 
 mod stations;

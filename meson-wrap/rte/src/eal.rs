@@ -343,8 +343,8 @@ unsafe extern "C" fn rang_and_stay(done: *mut c_void) {
     }
 }
 
-/// A release of DPDK: its year, its month and the number of its stable update, such as 24.11.8. A later one is
-/// greater.
+/// A release of DPDK: its year, its month and the number of its stable update, such as 24.11.8. A later one
+/// is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release(pub u32, pub u32, pub u32);
 

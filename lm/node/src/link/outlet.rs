@@ -1,5 +1,5 @@
-//! [`Outlet`]: the way out of a port: where datagrams go to, in which order, by whose leave, and what ARP says
-//! to whom.
+//! [`Outlet`]: the way out of a port: where datagrams go to, in which order, by whose leave, and what ARP
+//! says to whom.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -154,8 +154,8 @@ impl Outlet {
         self.sender.send(buffer, ends).map(|()| self.count(ends))
     }
 
-    /// Sends a copy of a payload that makes one frame. Returns whether it was sent: it may be longer, or there
-    /// may be no room now.
+    /// Sends a copy of a payload that makes one frame. Returns whether it was sent: it may be longer, or
+    /// there may be no room now.
     pub fn send_small(&mut self, payload: &[u8], ends: &Ends) -> bool {
         let sent = self.sender.send_small(payload, ends);
         if sent {

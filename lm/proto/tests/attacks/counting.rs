@@ -12,7 +12,8 @@ use std::cell::Cell;
 /// Room above the highest slot and below the lowest.
 const MARGIN: usize = 20_000;
 
-/// The token of slots one below the other: where the lowest is, how many there are, and how many bytes one has.
+/// The token of slots one below the other: where the lowest is, how many there are, and how many bytes one
+/// has.
 pub(crate) struct Token {
     lowest: usize,
     n: usize,

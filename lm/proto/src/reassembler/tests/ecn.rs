@@ -75,8 +75,8 @@ impl Store for Heap {
     }
 }
 
-/// What the first fragment's header says goes with the datagram, whatever the order, and congestion that any of
-/// them met.
+/// What the first fragment's header says goes with the datagram, whatever the order, and congestion that any
+/// of them met.
 #[test]
 fn a_datagram_comes_with_its_first_header_and_with_all_marks() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
