@@ -70,7 +70,7 @@ impl SendBuffer {
         self.blocks.len()
     }
 
-    /// No payload yet.
+    /// Whether it has no payload yet.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
@@ -98,13 +98,14 @@ impl SendBuffer {
         &mut self.slot.bytes_mut()[room]
     }
 
-    /// `n` bytes of [`SendBuffer::room`] were filled; more than it has are not counted.
+    /// Says that `n` bytes of [`SendBuffer::room`] were filled. A larger `n` counts as the length of the
+    /// room.
     pub fn advance(&mut self, n: usize) {
         self.carried = None;
         self.blocks.advance(n);
     }
 
-    /// Copies `data` in, as much as fits; bytes taken.
+    /// Copies as much of `data` as fits. Returns the number of bytes copied.
     pub fn fill(&mut self, data: &[u8]) -> usize {
         self.carried = None;
         self.blocks.fill(self.slot.bytes_mut(), data, self.mode)

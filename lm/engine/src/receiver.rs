@@ -61,8 +61,8 @@ impl Receiver {
         }
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it, whatever arrives; it takes a
-    /// ring length of frames to take effect.
+    /// Fixes the layout of slots that are posted from now on, if the device allows it. It takes effect after
+    /// one ring length of frames.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         self.engine.set_auto(None);
         if let Some(queue) = &mut self.queue {
@@ -207,8 +207,8 @@ impl AdoptedReceiver {
         &self.pool
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it, whatever arrives; it takes a
-    /// ring length of frames to take effect.
+    /// Fixes the layout of slots that are posted from now on, if the device allows it. It takes effect after
+    /// one ring length of frames.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         self.engine.set_auto(None);
         set_layout(&mut self.pool, &self.traits, layout);

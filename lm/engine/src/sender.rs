@@ -118,7 +118,7 @@ impl Sender {
         })
     }
 
-    /// An empty buffer; `None`: all are in flight.
+    /// An empty buffer. `None`: all buffers are in flight.
     pub fn buffer(&mut self) -> Option<SendBuffer> {
         let mut slot = self.pool.take();
         if slot.is_none() {
@@ -133,16 +133,16 @@ impl Sender {
         Some(SendBuffer::new(slot, self.config.geometry, sums, self.config.checksum))
     }
 
-    /// A buffer with a copy of a message's payload, which is sent on as the message would be: with what its
-    /// sender said of it, as long as nothing else is written to the buffer. `None`: all are in flight.
+    /// A buffer with a copy of a message's payload. It is sent with the checksum and digest of the message,
+    /// as long as nothing else is written to the buffer. `None`: all buffers are in flight.
     pub fn buffer_of(&mut self, message: &Message) -> Option<SendBuffer> {
         let mut buffer = self.buffer()?;
         buffer.copy_message(message);
         Some(buffer)
     }
 
-    /// Sends a filled buffer: one descriptor a fragment, no copy but of frames of up to 192 bytes. The buffer
-    /// comes back to its pool when the device is done with it.
+    /// Sends a filled buffer with one descriptor per fragment. Only a datagram in one frame of up to 192
+    /// bytes is copied. The buffer returns to its pool when the device has sent it.
     ///
     /// # Errors
     /// [`WouldBlock`] with the buffer, if the queue hasn't taken all of the datagram before, or mbufs are
@@ -189,9 +189,9 @@ impl Sender {
         self.send_copied(payload, None, ends)
     }
 
-    /// Sends a payload of one small frame, copied, before any datagram that is given to the sender later:
-    /// what must not be lost to a queue that others keep full, such as control messages. Up to 32 wait for
-    /// room; call [`Sender::flush`] until none does.
+    /// Sends a copy of a payload of one small frame before any datagram that is given to the sender later. It
+    /// is for messages that must be sent even if datagrams keep the queue full, such as control messages. Up
+    /// to 32 frames wait for space in the queue; call [`Sender::flush`] until none waits.
     ///
     /// # Errors
     /// [`WouldBlock`] if as many wait or mbufs are short; always if the frame is longer than 192 bytes, or
@@ -221,7 +221,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Frames that go before datagrams, and still wait for room.
+    /// The number of urgent frames that still wait for space in the queue.
     pub fn urgent(&self) -> usize {
         self.urgent.len()
     }
@@ -241,12 +241,12 @@ impl Sender {
         Some(mbuf)
     }
 
-    /// In which order the fragments of datagrams go from now on. At first: in reverse.
+    /// Sets the order in which fragments are sent from now on. The default is reverse order.
     pub fn set_order(&mut self, order: Order) {
         self.order = order;
     }
 
-    /// What it counted.
+    /// The counters.
     pub fn stats(&self) -> SenderStats {
         self.stats
     }
@@ -261,7 +261,7 @@ impl Sender {
         &mut self.tx
     }
 
-    /// Buffers that nobody has, of how many.
+    /// The number of free buffers, and the number of all buffers.
     pub fn buffers(&self) -> (usize, usize) {
         (self.pool.available(), self.pool.size())
     }

@@ -229,8 +229,8 @@ impl Outlet {
         self.admitted(ends)
     }
 
-    /// Where packets of this flow go to, whoever has admitted us. `None`: the link is down, or the MAC
-    /// address is being asked for.
+    /// Where packets of this flow go to, without regard to admission control. `None`: the link is down, or
+    /// the MAC address is being asked for.
     pub(super) fn address(&mut self, flow: Flow, now: Instant) -> Option<(Ends, Order)> {
         let src_mac = self.resolver.mac();
         let fresh = |&(address, _, _, until): &(u32, Mac, Order, Instant)| address == flow.dst && now < until;
