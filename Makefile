@@ -13,7 +13,7 @@ export PROPTEST_RNG_SEED ?= 1
 TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz bench-short measure-short matrix-short
 
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
-.PHONY: c install uninstall
+.PHONY: c install uninstall packages
 .PHONY: matrix matrix-short
 .PHONY: sockets
 .PHONY: help setup setup-test setup-lab hugepages build demo test lint unit pure vdev e2e lab mutants core-mutants fuzz model bench bench-c bench-short measure measure-short profile doc clean miri sbom
@@ -84,6 +84,9 @@ install: setup ## liblm for C programs: PREFIX=/usr/local, DESTDIR=, LIBDIR=
 
 uninstall: ## Take it away again, from the same PREFIX
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" meson-wrap/liblm/install.sh uninstall
+
+packages: ## Debian packages (target/packages), built, installed, used and removed in a Debian 13 of its own
+	@tests/scripts/packages.sh
 
 miri: ## lm's core and the protocol of returning slots under Miri, if there is a toolchain with it: five minutes at most
 	@tests/scripts/miri.sh

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# packages.sh [--if-possible] [STEP]...: the packages that this tree makes.
+#   STEP  crates: `cargo package` of the whole workspace, each built from its archive.
+#         source: a Debian source package, with the crates that it needs, in target/packages.
+#         build: packages of it, in a Debian 13 of its own that has no network, and what lintian says.
+#         install: those in another, which has nothing else: lm-testpmd pings itself, cc finds liblm, manuals are
+#         there. Removed again: nothing is left.
+#         All of them unless told.
+#   PACKAGES_CACHE   where the two systems are kept (target/packages).
+# --if-possible: a machine on which no suite can be installed says so and passes.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/scripts/mirror.sh
+tree=$PWD suite=trixie
+out=$tree/target/packages
+cache=${PACKAGES_CACHE:-$out}
+version=$(sed -n '1s/.*(\(.*\)-.*).*/\1/p' meson-wrap/debian/changelog)
+debian=$(sed -n '1s/.*(\(.*\)).*/\1/p' meson-wrap/debian/changelog)
+lenient=
+if [ "${1:-}" = --if-possible ]; then lenient=yes; shift; fi
+fail() { echo "packages.sh: $*" >&2; exit 1; }
+impossible() {
+  echo "packages: not built: $1"
+  [ -n "$lenient" ] && exit 0
+  exit 1
+}
+
+# in_root ROOT [NAME=VALUE]... COMMAND: in that system, in name spaces of its own.
+in_root() {
+  local root=$1
+  shift
+  # shellcheck disable=SC2016
+  unshare --mount --pid --fork --propagation private ${offline:+--net} bash -c '
+    root=$1
+    shift
+    mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" || exit 1
+    exec chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+      PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' _ "$root" "$@"
+}
+
+# The smallest Debian 13, and one that has what builds packages, its compiler from the archive of security updates.
+make_roots() {
+  local from
+  [ -e "$cache/is-whole" ] && return
+  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
+  unshare --mount --pid --fork true 2>/dev/null || impossible "this machine allows no name spaces"
+  from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
+  [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
+  tests/scripts/install.sh matrix
+  mkdir -p "$cache"
+  rm -rf --one-file-system "$cache/base" "$cache/build"
+  debootstrap --variant=minbase --include=ca-certificates "$suite" "$cache/base" "$from" >"$cache/debootstrap.log" 2>&1 ||
+    impossible "debootstrap failed, see $cache/debootstrap.log: $(tail -n 1 "$cache/debootstrap.log")"
+  # This machine may reach the world through a proxy of its own, which signs with its own certificate.
+  cp /etc/ssl/certs/ca-certificates.crt "$cache/base/etc/ssl/certs/" 2>/dev/null || true
+  cp -a "$cache/base" "$cache/build"
+  echo "deb ${from%/}-security $suite-security main" >"$cache/build/etc/apt/sources.list.d/security.list"
+  cp -L /etc/resolv.conf "$cache/build/etc/resolv.conf"
+  in_root "$cache/build" bash -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends build-essential \
+    debhelper fakeroot libclang-dev libdpdk-dev lintian pkgconf python3 rustc-web cargo-web' >"$cache/build.log" 2>&1 ||
+    impossible "what builds packages cannot be installed, see $cache/build.log: $(tail -n 1 "$cache/build.log")"
+  touch "$cache/is-whole"
+}
+
+crates() {
+  cargo package --workspace --locked --allow-dirty --quiet
+  echo "$(find target/package -maxdepth 1 -name '*.crate' | wc -l) crates are packaged, and built from their archives"
+}
+
+# Two archives, this tree's and that of the crates: the same commit gives the same bytes.
+source_package() {
+  local made time
+  time=$(git log -1 --format=%ct)
+  rm -rf "$out/source" && mkdir -p "$out/source"
+  # With what is not committed, of the files that git knows.
+  made=$(git stash create)
+  git archive --prefix="lm-$version/" "${made:-HEAD}" | gzip -9n >"$out/source/lm_$version.orig.tar.gz"
+  python3 -B meson-wrap/debian/vendor.py "$out/source/vendor"
+  tar -C "$out/source" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -c vendor |
+    xz -T0 -3 >"$out/source/lm_$version.orig-vendor.tar.xz"
+  rm -rf "$out/source/vendor"
+  echo "source: $(du -ch "$out"/source/*.tar.* | tail -n 1 | cut -f1)"
+}
+
+build() {
+  local root=$cache/build log=$out/build.log
+  [ -e "$out/source/lm_$version.orig-vendor.tar.xz" ] || source_package
+  rm -rf --one-file-system "$root/build" && mkdir -p "$root/build"
+  cp "$out"/source/*.tar.* "$root/build/"
+  offline=yes in_root "$root" V="$version" bash -euc '
+    cd /build
+    tar xf lm_$V.orig.tar.gz && cd lm-$V
+    tar xf ../lm_$V.orig-vendor.tar.xz && cp -r meson-wrap/debian debian
+    dpkg-source -b . && cd .. && rm -rf lm-$V && dpkg-source -x lm_$V-*.dsc && cd lm-$V
+    dpkg-buildpackage -us -uc' >"$log" 2>&1 || { tail -n 40 "$log" >&2; fail "the packages are not built: see $log"; }
+  offline=yes in_root "$root" bash -c 'cd /build && lintian --allow-root --fail-on error --info *.changes' >"$out/lintian.log" 2>&1 ||
+    { cat "$out/lintian.log" >&2; fail "lintian finds errors"; }
+  rm -f "$out"/*.deb "$out"/*.dsc
+  cp "$root"/build/*.deb "$root"/build/*.dsc "$out/"
+  cp "$out"/source/*.tar.* "$root"/build/*.debian.tar.* "$out/"
+  rm -rf --one-file-system "$root/build"
+  echo "build: $(cd "$out" && echo *.deb); lintian finds no error"
+  grep '^W:' "$out/lintian.log" || true
+}
+
+install_and_remove() {
+  local root=$cache/clean
+  compgen -G "$out/lm-tools_${debian}_*.deb" >/dev/null || fail "nothing is built in $out: packages.sh build"
+  rm -rf --one-file-system "$root"
+  cp -a "$cache/base" "$root"
+  cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+  mkdir "$root/packages"
+  cp "$out"/*_"${debian}"_*.deb tests/scripts/packages-inside.sh meson-wrap/liblm/examples/{hello,echo}.c "$root/packages/"
+  rm -f "$root"/packages/*-dbgsym_*
+  in_root "$root" bash /packages/packages-inside.sh || fail "the packages, installed, do not do what they should"
+  rm -rf --one-file-system "$root"
+  echo "install: used and removed, and nothing is left"
+}
+
+steps=("$@")
+((${#steps[@]})) || steps=(crates source build install)
+for one in "${steps[@]}"; do
+  began=$SECONDS
+  case $one in
+  crates) crates ;;
+  source) source_package ;;
+  build) make_roots && build ;;
+  install) make_roots && install_and_remove ;;
+  *) echo "packages.sh: no step $one; there are crates, source, build and install" >&2; exit 2 ;;
+  esac
+  echo "packages: $one: $((SECONDS - began)) s"
+done
