@@ -63,7 +63,8 @@ lint: setup ## Format, clippy, API documentation without warnings, documents, mu
 	@tests/scripts/deny.sh
 	@tests/scripts/unused.sh
 	@meson-wrap/liblm/header.sh --check
-	$(CARGO) package --workspace --locked --allow-dirty --no-verify --quiet
+	@$(CARGO) package --workspace --locked --allow-dirty --no-verify --quiet || \
+		{ echo "once more, without asking the registry"; $(CARGO) package --workspace --locked --allow-dirty --no-verify --quiet --offline; }
 	@tests/scripts/msrv.sh
 
 sbom: setup ## What the programs are made of, as CycloneDX: target/sbom/lm.cdx.json
