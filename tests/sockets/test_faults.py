@@ -39,6 +39,8 @@ class Killed(MemifWire):
             took = traffic(mouth, ear, ear.getsockname(), 4)
             self.assertIsNotNone(took, self.said())
             self.assertLess(took, 2, "seconds until traffic went on")
+            # The other way has to be there, too: a kernel drops what is sent before it has seen the carrier.
+            self.settled()
             mouth.close()
             ear.close()
 

@@ -29,6 +29,10 @@ const PERIOD: u32 = 32;
 const YIELD: u32 = 256;
 /// The sleeps of a device that cannot interrupt: the first one, and the longest.
 const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+/// The longest one when nothing came for [`QUIET`].
+const LONG_SLEEP: Duration = Duration::from_millis(2);
+/// See [`LONG_SLEEP`].
+const QUIET: Duration = Duration::from_secs(1);
 /// How long a peer has to take the last frames.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -49,6 +53,8 @@ pub(crate) struct Daemon {
     idler: Idler,
     /// How long the next sleep is, where the device cannot interrupt.
     sleep: Duration,
+    /// When something came last.
+    active: Instant,
     carrier: bool,
     looked: Instant,
 }
@@ -75,6 +81,7 @@ impl Daemon {
             turns: 0,
             idler: options.idler(),
             sleep: SLEEPS[0],
+            active: now,
             // Whatever it was before: it is set to what is seen.
             carrier: true,
             looked: now,
@@ -120,12 +127,17 @@ impl Daemon {
     pub(crate) fn run(&mut self, eal: &Eal) -> Result<(), String> {
         let mut vain = 0;
         while !signals::is_ending() {
-            if self.turn() > 0 {
-                (vain, self.sleep) = (0, SLEEPS[0]);
+            // A sleep ends with a turn.
+            let found = if vain > 0 { self.idle(vain) } else { None };
+            if found.unwrap_or_else(|| self.turn()) > 0 {
+                (vain, self.sleep, self.active) = (0, SLEEPS[0], self.now);
                 self.idler.worked();
+                if !self.carrier && self.is_up() {
+                    // Who answers what came should find a carrier.
+                    self.look_after(eal)?;
+                }
             } else {
                 vain += 1;
-                self.idle(vain);
             }
             if self.now.saturating_duration_since(self.looked) >= LOOK {
                 self.looked = self.now;
@@ -220,29 +232,35 @@ impl Daemon {
         }
     }
 
-    /// Passes the time after so many turns that found nothing.
-    fn idle(&mut self, vain: u32) {
+    /// Passes the time after so many turns that found nothing. If that was a sleep, a turn ended it: returns
+    /// what it found.
+    fn idle(&mut self, vain: u32) -> Option<usize> {
         self.now = Instant::now();
         if self.idler.polls() {
             if vain.is_multiple_of(YIELD) {
                 thread::yield_now();
             }
-            return;
+            return None;
         }
         let busy = self.carrier && (self.wireward.is_waiting() || self.link.as_mut().is_some_and(is_busy));
         if busy {
-            return;
+            return None;
         }
         let interrupts = self.link.as_ref().is_some_and(|link| !link.interrupts.is_empty());
         let most = if interrupts { LONGEST } else { self.sleep };
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
-        // A route that is used as soon as it is added should be right by then.
-        self.see_to_routes();
-        if found == 0 && !interrupts {
-            self.sleep = (2 * self.sleep).min(SLEEPS[1]);
+        // A route that is used as soon as it is added should be right by then. It ends a sleep, so there is none
+        // after one that lasted its time.
+        if found.is_none() || now.elapsed() < most {
+            self.see_to_routes();
         }
+        if found == Some(0) && !interrupts {
+            let quiet = now.saturating_duration_since(self.active) >= QUIET;
+            self.sleep = (2 * self.sleep).min(if quiet { LONG_SLEEP } else { SLEEPS[1] });
+        }
+        found
     }
 
     /// Stops the port. The interface stays.

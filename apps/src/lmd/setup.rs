@@ -90,8 +90,8 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     ];
     if options.rx_mode != Mode::Poll && !config.interrupts {
         said.push(format!(
-            "{driver} cannot interrupt: without traffic it is looked at 1,000 times a second, so that a \
-             frame then waits for up to 1 ms"
+            "{driver} cannot interrupt: without traffic it is looked at 500 times a second, so that a \
+             frame then waits for up to 2 ms"
         ));
     }
     Ok(Opened { port, config, tap, mac, routes, said })

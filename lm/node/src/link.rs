@@ -169,6 +169,7 @@ impl Link {
             }
         }
         self.outlet.sender.flush();
+        self.show();
         frames
     }
 

@@ -75,20 +75,21 @@ impl Idler {
     }
 
     /// Sleeps after a turn that ended at `now` and found nothing, if the mode allows it, and for `most` at
-    /// the longest. Returns how much was found then. If a device fails to interrupt, the loop polls from then
-    /// on.
-    pub fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> usize {
-        let Some(most) = self.idle(now, most) else { return 0 };
+    /// the longest. Returns how much the turn found that ended the sleep; `None`: there was no sleep. If a
+    /// device fails to interrupt, the loop polls from then on.
+    pub fn sleep(&mut self, sleeper: &mut impl Sleeper, now: Instant, most: Duration) -> Option<usize> {
+        let most = self.idle(now, most)?;
         match nap(sleeper, most) {
-            Ok(0) => 0,
             Ok(found) => {
-                self.worked();
-                found
+                if found > 0 {
+                    self.worked();
+                }
+                Some(found)
             }
             Err(why) => {
                 log::warn!("sleeping failed, polling from now on: {why}");
                 self.mode = RxMode::Poll;
-                0
+                None
             }
         }
     }
@@ -108,14 +109,16 @@ pub trait Sleeper {
     fn look(&mut self) -> usize;
 }
 
-/// Sleeps for `most` at the longest, and looks before and afterwards. Returns how much was found. A frame
-/// that comes before interrupts are enabled is found by the look that follows. One that comes later
-/// interrupts.
+/// Sleeps for `most` at the longest, and looks afterwards. Returns how much was found. A frame that comes
+/// before interrupts are enabled is found by the look that follows them. One that comes later interrupts.
+/// Where there are no interrupts nothing is to be found that the turn before did not find.
 fn nap(sleeper: &mut impl Sleeper, most: Duration) -> io::Result<usize> {
+    let mut enabled = false;
     for interrupt in sleeper.interrupts() {
         interrupt.enable().map_err(|e| io::Error::other(e.to_string()))?;
+        enabled = true;
     }
-    let mut found = sleeper.look();
+    let mut found = if enabled { sleeper.look() } else { 0 };
     if found == 0 {
         let files: Vec<_> = sleeper.files().collect();
         wait_for(sleeper.interrupts(), &files, most)?;
@@ -166,6 +169,29 @@ mod tests {
         );
         idler.worked();
         assert_eq!(idler.idle(t + 1102 * US, LONGEST), None);
+    }
+
+    /// A loop over a device that cannot interrupt.
+    struct Looks(usize);
+
+    impl Sleeper for Looks {
+        fn interrupts(&mut self) -> impl Iterator<Item = &mut RxInterrupt> {
+            std::iter::empty()
+        }
+
+        fn look(&mut self) -> usize {
+            self.0 += 1;
+            0
+        }
+    }
+
+    #[test]
+    fn without_interrupts_a_sleep_is_one_look() {
+        let (mut idler, mut looks) = (Idler::new(RxMode::Interrupt, SPELL), Looks(0));
+        assert_eq!(idler.sleep(&mut looks, Instant::now(), 50 * US), Some(0));
+        assert_eq!(looks.0, 1);
+        assert_eq!(Idler::new(RxMode::Poll, SPELL).sleep(&mut looks, Instant::now(), 50 * US), None);
+        assert_eq!(looks.0, 1);
     }
 
     #[test]

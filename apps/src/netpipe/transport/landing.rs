@@ -183,7 +183,7 @@ impl Landing {
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(&mut Listening { landing: self, look }, now, most);
         self.idler = idler;
-        found
+        found.unwrap_or(0)
     }
 }
 

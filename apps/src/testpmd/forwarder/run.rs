@@ -86,7 +86,7 @@ fn sleep(work: &mut Work, idler: &mut Idler) -> usize {
     }
     let Some(most) = work.rest() else { return 0 };
     let now = work.turn.now;
-    idler.sleep(work, now, most)
+    idler.sleep(work, now, most).unwrap_or(0)
 }
 
 /// There is nothing to do: lets others have the CPU, and readers of the message log what was logged.

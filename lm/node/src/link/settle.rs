@@ -19,9 +19,15 @@ impl Link {
         outlet.ask_neighbours(now);
         // Urgent frames may have waited for room in the queue.
         outlet.sender.flush();
+        self.show();
+        done
+    }
+
+    /// Shows itself outside, if somebody wants to see it.
+    #[inline]
+    pub(super) fn show(&self) {
         if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {
             board.put(Seen::of(self));
         }
-        done
     }
 }
