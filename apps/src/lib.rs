@@ -3,7 +3,7 @@
 //! The modules that they share, in the order in which a run uses them:
 //!
 //! - `start` splits and parses the command line, and starts EAL without output. A failure is one line.
-//!   `port_options` and `parse` read the options and their values.
+//!   `landing_options`, `port_options` and `parse` read the options and their values.
 //! - `vdevs` and `capture` check the virtual devices that EAL is to make. `file_uses` and `regular_file`
 //!   check the files that are named. All of this happens before EAL starts.
 //! - `console`, `logging`, `quiet` and `signals`: output, the log, EAL's own output, and signals.
@@ -27,6 +27,7 @@ mod explain;
 mod file_uses;
 mod histogram;
 mod key_file;
+mod landing_options;
 mod lmd;
 mod logging;
 mod message_log;

@@ -67,6 +67,13 @@ fn mac(text: &str) -> Option<Mac> {
     parts.next().is_none().then_some(mac)
 }
 
+/// A MAC address that an interface can have.
+pub(crate) fn unicast(text: &str) -> Result<Mac, String> {
+    mac(text)
+        .filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])
+        .ok_or_else(|| format!("{text:?} is no MAC address of one interface: write it as 02:00:00:00:00:01"))
+}
+
 /// `headers,checksum,tags`, at least one of them.
 pub(crate) fn require(text: &str) -> Result<Require, String> {
     let mut set = Require { headers: false, checksum: false, tags: false };

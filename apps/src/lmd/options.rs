@@ -1,17 +1,17 @@
 //! The command line behind `--`.
 
-use std::time::Duration;
-
 use clap::Parser;
 use lm_landing::SlotLayout;
 use lm_node::config::PortConfig;
 use lm_node::receive_mode::Idler;
-use lm_proto::layout::Geometry;
 use lm_proto::wire::{Flow, Mac};
 
-use crate::parse::{self, PeerOrder, RelaxedOrdering};
-use crate::port_options::Mode;
+use crate::landing_options::{LandingOptions, Mode};
+use crate::parse;
 use crate::start::{self, NoOptions};
+
+/// What lmd's loop does that finds nothing.
+const RX_MODE: Mode = Mode::Adaptive;
 
 /// Owns a DPDK port and gives the kernel an ordinary interface, on which datagrams are whole.
 #[derive(Clone, Debug, Parser)]
@@ -22,64 +22,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "lm0")]
     pub(crate) interface: String,
     /// The interface's MAC address [default: the card's]
-    #[arg(long, value_name = "MAC", value_parser = unicast)]
+    #[arg(long, value_name = "MAC", value_parser = parse::unicast)]
     pub(crate) mac: Option<Mac>,
-    /// Bytes of IP packet on the wire, 576..=9216
-    #[arg(long, value_name = "BYTES", default_value_t = 1500)]
-    #[arg(value_parser = clap::value_parser!(u16).range(576..=9216))]
-    pub(crate) mtu: u16,
-    /// What the loop does that finds nothing: poll on; sleep until a frame comes; or poll under load and
-    /// sleep after an idle spell. A device that cannot interrupt is looked at 1,000 to 20,000 times a second
-    /// then
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Adaptive)]
-    pub(crate) rx_mode: Mode,
-    /// Microseconds without a frame after which adaptive sleeps
-    #[arg(long, value_name = "US", default_value_t = 1000)]
-    #[arg(value_parser = clap::value_parser!(u64).range(..=10_000_000))]
-    pub(crate) rx_idle: u64,
-    /// Descriptors to receive into
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=32_768))]
-    pub(crate) rxd: u16,
-    /// Descriptors to send from [default: as many as suit the device]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
-    pub(crate) txd: Option<u16>,
-    /// Frames that one poll takes
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=128))]
-    pub(crate) burst: u16,
-    /// Datagrams that are put together from fragments at once, in a buffer of 64 KiB each
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) reassembly: u16,
+    /// Queues, memory and wire
+    #[command(flatten)]
+    pub(crate) landing: LandingOptions,
     /// How frames land: overlapping, where all large datagrams are LM's; or separate
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout, default_value = "separate")]
     pub(crate) slots: SlotLayout,
-    /// In which order fragments are sent: reverse, forward, or auto: in reverse to nodes of LM's, which say
-    /// so in ARP and in their datagrams, in forward order to kernels and groups
-    #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
-    pub(crate) order: PeerOrder,
-    /// Let slots overlap on a card of which it cannot be proven that relaxed ordering is off: assume-off
-    #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
-    pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
-    /// Bytes of the landing region; K, M and G may stand behind them
-    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = parse::region)]
-    pub(crate) region: usize,
-    /// Map the landing region once, also where it could be mapped twice
-    #[arg(long)]
-    pub(crate) no_mirror: bool,
-}
-
-/// A MAC address that an interface can have.
-fn unicast(text: &str) -> Result<Mac, String> {
-    let bytes: Vec<_> = text
-        .split(':')
-        .map(|b| u8::from_str_radix(b, 16).ok().filter(|_| b.len() == 2 && !b.starts_with('+')))
-        .collect();
-    let bytes: Option<Vec<u8>> = bytes.into_iter().collect();
-    let mac = bytes.and_then(|bytes| Mac::try_from(bytes).ok());
-    mac.filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])
-        .ok_or_else(|| format!("{text:?} is no MAC address of one interface: write it as 02:00:00:00:00:01"))
 }
 
 impl Options {
@@ -87,7 +37,7 @@ impl Options {
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
         let options: Self = start::parse("lmd", args)?;
         let bad = |why: String| NoOptions::Wrong(why);
-        Geometry::new(options.mtu).map_err(|e| bad(format!("--mtu={}: {e}", options.mtu)))?;
+        options.landing.check().map_err(bad)?;
         lm_tap::Interface::new(&options.interface)
             .map_err(|e| bad(format!("--interface={:?}: {e}", options.interface)))?;
         Ok(options)
@@ -97,30 +47,27 @@ impl Options {
     pub(crate) fn config(&self) -> PortConfig {
         // The kernel has the addresses: the node neither answers ARP nor asks.
         let mut config = PortConfig::new(Flow::default());
-        config.rxd = self.rxd;
-        config.txd = self.txd;
-        config.burst = self.burst;
-        config.interrupts = self.rx_mode != Mode::Poll;
-        config.mtu = self.mtu;
-        config.reassembly = self.reassembly;
+        self.landing.tell(&mut config, RX_MODE);
         config.layout = Some(self.slots);
         config.only_fragmented = true;
-        config.order = self.order.0;
-        config.assume_ordered = self.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff;
-        config.region = self.region;
-        config.no_mirror = self.no_mirror;
         config
+    }
+
+    /// What the loop does that finds nothing.
+    pub(crate) fn rx_mode(&self) -> Mode {
+        self.landing.mode(RX_MODE)
     }
 
     /// When the loop may sleep.
     pub(crate) fn idler(&self) -> Idler {
-        Idler::new(self.rx_mode.into(), Duration::from_micros(self.rx_idle))
+        self.landing.idler(RX_MODE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::PeerOrder;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
         Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
@@ -135,10 +82,10 @@ mod tests {
     fn defaults() {
         let o = options("").expect("no options");
         assert_eq!(
-            (o.interface.as_str(), o.mtu, o.rx_mode, o.slots),
+            (o.interface.as_str(), o.landing.mtu, o.rx_mode(), o.slots),
             ("lm0", 1500, Mode::Adaptive, SlotLayout::Separate)
         );
-        assert_eq!(o.order, PeerOrder(None));
+        assert_eq!(o.landing.order, PeerOrder(None));
         assert!(o.config().only_fragmented && o.config().interrupts);
     }
 
@@ -153,6 +100,7 @@ mod tests {
             ("--mac=01:00:5e:00:00:01", "01:00:5e:00:00:01"),
             ("--mac=00:00:00:00:00:00", "00:00"),
             ("--mac=2:0:0:0:0:0:1", "2:0"),
+            ("--mac=002:00:00:00:00:01", "002"),
             ("--mac=+2:00:00:00:00:01", "+2"),
             ("--mtu=575", "576"),
             ("--rx-mode=sleep", "sleep"),

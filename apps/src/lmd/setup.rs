@@ -12,7 +12,7 @@ use rte::port::{MacAddr, PortId};
 use super::daemon::Daemon;
 use super::options::Options;
 use crate::explain::{explain_open, explain_start};
-use crate::port_options::Mode;
+use crate::landing_options::Mode;
 use crate::signals;
 
 /// The MTU of the interface: the largest that a TAP takes.
@@ -72,11 +72,11 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
         interface.set_mtu(MTU).map_err(failed("MTU"))?;
     }
     tap.set_offloads(CHECKSUMS).map_err(failed("offloads"))?;
-    interface.set_ipv6_mtu(options.mtu.into()).map_err(failed("IPv6 MTU"))?;
+    interface.set_ipv6_mtu(options.landing.mtu.into()).map_err(failed("IPv6 MTU"))?;
     tap.keep().map_err(failed("owner"))?;
     interface.set_up().map_err(failed("state"))?;
     let index = interface.index().ok_or_else(|| format!("{name} has gone"))?;
-    let routes = Routes::open(index, options.mtu.into());
+    let routes = Routes::open(index, options.landing.mtu.into());
     let routes = routes.map_err(|e| format!("{name}: its routes cannot be watched: {e}"))?;
     let driver = port.landing.info().driver.clone();
     let state = if tap.is_new() { "made" } else { "found, and kept as it was" };
@@ -88,7 +88,7 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
             Daemon::memory() as f64 / f64::from(1 << 20)
         ),
     ];
-    if options.rx_mode != Mode::Poll && !config.interrupts {
+    if options.rx_mode() != Mode::Poll && !config.interrupts {
         said.push(format!(
             "{driver} cannot interrupt: without traffic it is looked at 500 times a second, so that a \
              frame then waits for up to 2 ms"

@@ -210,8 +210,12 @@ impl Options {
 
     /// The window of a stream of datagrams of `size` bytes.
     pub(crate) fn window(&self, size: usize) -> Window {
-        let layout = Geometry::new(self.port.mtu).ok().and_then(|geometry| Layout::new(geometry, size));
-        Window::of(self.window.unwrap_or(self.port.rxd / 2), layout.map_or(1, |layout| layout.fragments()))
+        let layout =
+            Geometry::new(self.port.landing.mtu).ok().and_then(|geometry| Layout::new(geometry, size));
+        Window::of(
+            self.window.unwrap_or(self.port.landing.rxd / 2),
+            layout.map_or(1, |layout| layout.fragments()),
+        )
     }
 
     /// Round trips of a block.

@@ -119,10 +119,8 @@ mod tests {
     #[test]
     fn defaults() {
         let o = options("").expect("no options");
-        assert_eq!(
-            (o.port.rxd, o.port.txd, o.port.burst, o.port.mtu, o.port.region),
-            (512, None, 32, 1500, 4 << 20)
-        );
+        let l = &o.port.landing;
+        assert_eq!((l.rxd, l.txd, l.burst, l.mtu, l.region), (512, None, 32, 1500, 4 << 20));
         assert_eq!(o.forward_mode.name, "rx");
         assert_eq!(o.port.require, Require::default());
         assert_eq!(o.port.tx_udp, UdpPorts { src: 9, dst: 9 });

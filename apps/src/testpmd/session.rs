@@ -184,7 +184,7 @@ impl Session {
             return Err("No port is started: port start all".to_owned());
         }
         let ports: Vec<_> = lanes.iter().map(|lane| lane.link.port.to_string()).collect();
-        let burst = usize::from(self.options.port.burst);
+        let burst = usize::from(self.options.port.landing.burst);
         let turn = Turn { now: Instant::now(), burst, verbose: self.verbose, log: self.log.take() };
         let limits = Limits {
             idle: self.options.stop_after_idle.map(Duration::from_millis),

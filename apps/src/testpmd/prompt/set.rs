@@ -75,7 +75,7 @@ fn from_when(session: &Session) -> &'static str {
 
 fn burst(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let Some(burst) = one(args)?.parse().ok().filter(|n| (1..=512_u16).contains(n)) else { return usage() };
-    session.options.port.burst = burst;
+    session.options.port.landing.burst = burst;
     session.order(Order::Burst(burst.into()));
     say!("Number of packets per burst set to {burst}");
     Ok(Next::Command)

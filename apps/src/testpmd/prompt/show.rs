@@ -128,7 +128,7 @@ fn config_fwd(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     let o = &session.options;
     let (ip, udp) = (o.port.tx_ip, o.port.tx_udp);
     say!("{} forwarding - ports={} - {}", o.forward_mode.name, session.ports.len(), o.forward_mode.help);
-    say!("  frames/burst={} - verbose={} - seed={}", o.port.burst, session.verbose, o.seed);
+    say!("  frames/burst={} - verbose={} - seed={}", o.port.landing.burst, session.verbose, o.seed);
     say!("  payload sizes={}", o.txsize);
     say!("  {} -> {}", parse::endpoint(ip.src, udp.src), parse::endpoint(ip.dst, udp.dst));
     say!("  forwarding is {}", if session.is_busy() { "running" } else { "stopped" });
@@ -144,7 +144,7 @@ fn config_fwd(session: &mut Session, args: &[&str]) -> Result<Next, String> {
 fn config_rxtx(session: &mut Session, args: &[&str]) -> Result<Next, String> {
     none(args)?;
     let o = &session.options;
-    say!("  {} packet forwarding packets/burst={}", o.forward_mode.name, o.port.burst);
+    say!("  {} packet forwarding packets/burst={}", o.forward_mode.name, o.port.landing.burst);
     say!("  checksum={:?} - require={}", o.port.checksum, parse::require_text(o.port.require));
     for (port, (_, pool)) in session.ports.iter().zip(session.tallies()) {
         let setup = port.landing.setup();
