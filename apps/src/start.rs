@@ -86,6 +86,11 @@ pub(crate) fn look(eal_args: &[String], ours: impl IntoIterator<Item = FileUse>)
     Ok(Flaws(flaws))
 }
 
+/// Looks at the devices that EAL is to make, and changes nothing.
+pub(crate) fn check(eal_args: &[String]) -> Result<(), String> {
+    file_uses::check(&Vdevs::of(eal_args)?.files)
+}
+
 /// Splits the command line into EAL's part, the program's name included, and ours.
 fn split(args: &[String]) -> (&[String], &[String]) {
     match args.iter().position(|arg| arg == "--") {

@@ -1,10 +1,13 @@
 """What lmd refuses: one line, exit code 2, and nothing is changed."""
 
+import json
 import os
+import socket
 import subprocess
+import unittest.mock
 
 import netns
-from lmd import BINARY, Lmd, Wire, show, skip_unless_root
+from lmd import BINARY, Lmd, Wire, run, show, skip_unless_root
 from testpmd import NO_HUGE, prefix
 
 
@@ -60,6 +63,61 @@ class Refused(Wire):
         self.assertIn("attached to it already", self.refused(["--vdev=net_null0"]))
         self.assertEqual(show(self.here, "link"), before)
         self.assertEqual(first.stop(), 0)
+
+    def test_a_file_of_options(self):
+        """A file is checked and used; what is wrong in it is refused with its name, and nothing is changed."""
+        file = self.where / "lmd.toml"
+        for text, told in (("frob = 1", "frob"), ("mtu = 100", "576..=9216"), ("eal = 1", "list"), ("mtu", "line 1")):
+            file.write_text(text)
+            for words in ([], ["--check"]):
+                said = self.refused(["--vdev=net_null0", f"--config={file}", *words])
+                self.assertIn(told, said)
+                self.assertIn("lmd.toml", said)
+        file.write_text('eal = ["--vdev=net_null0"]\ninterface = "lm7"\nmtu = 1400\n')
+        before = show(self.here, "link")
+        checked = self.lmd("checked", self.here, ["--check", f"--config={file}"])
+        self.assertEqual(checked.wait(20), 0, checked)
+        self.assertIn("lm7", checked.out())
+        self.assertEqual(show(self.here, "link"), before)
+        for options, mtu in (((), 1400), (("--mtu=1300",), 1300)):
+            child = self.lmd(f"mtu{mtu}", self.here, [f"--config={file}"], *options).ready("lm7")
+            self.assertIn(f"MTU {mtu}", child.out())
+            self.assertEqual(child.stop(), 0)
+
+    def test_a_supervisor_is_told(self):
+        """Whoever started lmd learns by its socket, as systemd does, that it is there and that it ends."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+            ear.bind(str(self.where / "n"))
+            ear.settimeout(20)
+            with unittest.mock.patch.dict(os.environ, NOTIFY_SOCKET=str(self.where / "n")):
+                child = self.lmd("told", self.here, ["--vdev=net_null0"])
+            self.assertEqual(ear.recv(100), b"READY=1\nSTATUS=lm0 is there")
+            self.assertIn("lm0", show(self.here, "link"))
+            self.assertEqual(child.stop(), 0)
+            self.assertEqual(ear.recv(100), b"STOPPING=1")
+
+    def test_telemetry(self):
+        """DPDK's telemetry shows the port while lmd runs."""
+        child = self.lmd("seen", self.here, ["--vdev=net_null0"], telemetry=True).ready()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dpdk:
+            dpdk.settimeout(20)
+            dpdk.connect(f"/var/run/dpdk/{child.prefix}/dpdk_telemetry.v2")
+            dpdk.recv(1024)
+            dpdk.send(b"/lm/port,0")
+            shown = json.loads(dpdk.recv(1 << 16))["/lm/port"]
+        self.assertEqual(shown["device"], "net_null0")
+        self.assertLess(shown["age_ms"], 1000)
+        self.assertIn("frames", shown)
+        netns.ip("-n", self.here, "addr", "add", "10.77.0.1/24", "dev", "lm0")
+        run(self.here, "ping", "-c", "1", "-W", "1", "10.77.0.2")
+        status = [str(BINARY), "status", f"--file-prefix={child.prefix}"]
+        done = subprocess.run(status, capture_output=True, text=True, timeout=20)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^ *[1-9]\d* frames to the wire as they are$")
+        self.assertIn("0 stations that are lm", done.stdout)
+        self.assertEqual(child.stop(), 0)
+        done = subprocess.run(status, capture_output=True, text=True, timeout=20)
+        self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (2, "", 1), done.stderr)
 
     def test_rights(self):
         words = ["ip", "netns", "exec", self.here, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",

@@ -17,6 +17,7 @@ use rte::{Burst, Eal};
 use super::kernelward::Kernelward;
 use super::options::Options;
 use super::setup::Opened;
+use super::status::SHOWN;
 use super::tally::Tally;
 use super::wireward::Wireward;
 use crate::signals;
@@ -214,6 +215,9 @@ impl Daemon {
         if self.turns.is_multiple_of(PERIOD) {
             self.now = Instant::now();
         }
+        if SHOWN.is_wanted() {
+            self.show();
+        }
         let now = self.ns();
         let Self { link, tap, kernelward, wireward, tally, config, carrier, .. } = self;
         let Some(link) = link else { return 0 };
@@ -230,6 +234,14 @@ impl Daemon {
             wireward.clear(tally);
             found
         }
+    }
+
+    /// Shows what was counted to whoever asks.
+    #[cold]
+    fn show(&self) {
+        let fields = self.tally.fields().map(|(name, n)| (name.to_owned(), n));
+        let peers = ("stations that are LM".to_owned(), self.wireward.nodes() as u64);
+        SHOWN.put(fields.into_iter().chain([peers]).collect());
     }
 
     /// Passes the time after so many turns that found nothing. If that was a sleep, a turn ended it: returns
@@ -251,8 +263,8 @@ impl Daemon {
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
-        // A route that is used as soon as it is added should be right by then. It ends a sleep, so there is none
-        // after one that lasted its time.
+        // A route that is used as soon as it is added should be right by then. It ends a sleep, so there is
+        // none after one that lasted its time.
         if found.is_none() || now.elapsed() < most {
             self.see_to_routes();
         }

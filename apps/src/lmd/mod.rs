@@ -2,26 +2,32 @@
 //!
 //! The modules in the order of a run:
 //!
-//! - [`options`]: the command line;
+//! - [`configuration`]: the command line and the file that it names; [`options`]: what they say;
 //! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
 //! - [`daemon`]: the loop between the two;
 //! - [`kernelward`]: what came from the wire, to the kernel; [`wireward`]: what the kernel sends, to the
 //!   wire;
-//! - [`tally`]: what was done, and what was lost and why.
+//! - [`tally`]: what was done, and what was lost and why; [`status`]: how it is shown to others; [`notify`]:
+//!   what systemd is told.
 //!
 //! What becomes of a frame is decided in the crate `lm-crossing`; `lm-tap` has the interface. Exit codes are
 //! lm-testpmd's.
 
+mod configuration;
 mod daemon;
 mod kernelward;
+mod notify;
 mod options;
 mod setup;
+mod status;
 mod tally;
 mod wireward;
 
 use std::process::ExitCode;
 
+use self::configuration::Invocation;
 use self::daemon::Daemon;
+use self::notify::Supervisor;
 use self::options::Options;
 use crate::console::say;
 use crate::start::{self, Failure};
@@ -36,7 +42,17 @@ pub(crate) fn main() -> ExitCode {
 
 /// Reads the command line, opens the port and the interface, and moves frames until a signal comes.
 fn begin(args: &[String]) -> Result<(), Failure> {
-    let Some((eal_args, options)) = start::options(NAME, args, Options::of)? else { return Ok(()) };
+    if args.get(1).is_some_and(|word| word == status::WORD) {
+        let words: Vec<_> = args.iter().take(1).chain(&args[2..]).cloned().collect();
+        return Ok(status::print(&words)?);
+    }
+    let Invocation { words, check } = Invocation::of(args)?;
+    let Some((eal_args, options)) = start::options(NAME, &words, Options::of)? else { return Ok(()) };
+    if check {
+        start::check(eal_args)?;
+        say!("{}: what lmd is told is right, as far as can be seen before EAL starts", options.interface);
+        return Ok(());
+    }
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let flaws = start::look(eal_args, None)?;
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
@@ -44,6 +60,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     let tap = setup::tap(&options)?;
     let eal = start::eal(NAME, eal_args)?;
     start::show(&eal);
+    status::offer(&eal);
     let opened = setup::port(&eal, &options).and_then(|port| setup::keep(tap, port, &options));
     let opened = opened.map_err(|why| {
         let told = logging::complaints();
@@ -51,8 +68,11 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     })?;
     logging::release();
     opened.said.iter().for_each(|line| say!("{line}"));
+    let supervisor = Supervisor::of_environment();
     let mut daemon = Daemon::new(&eal, opened, &options)?;
+    supervisor.ready(&format!("{} is there", options.interface));
     let ended = daemon.run(&eal);
+    supervisor.stopping();
     daemon.report().iter().for_each(|line| say!("{line}"));
     daemon.close();
     if let Err((_, e)) = eal.cleanup() {

@@ -15,8 +15,12 @@ const RX_MODE: Mode = Mode::Adaptive;
 
 /// Owns a DPDK port and gives the kernel an ordinary interface, on which datagrams are whole.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "lmd", version, override_usage = "lmd [EAL options] -- [options]")]
-#[command(after_help = "EAL options are those of every DPDK application: lmd --help lists them.")]
+#[command(name = "lmd", version, override_usage = "lmd [--config FILE] [--check] [EAL options] -- [options]")]
+#[command(
+    after_help = "--config FILE reads options from a TOML file: `eal` is a list of EAL's options, and each \
+    other key is an option of lmd's without its dashes. --check says whether they are right, and does \
+    nothing else. EAL options are those of every DPDK application: lmd --help lists them."
+)]
 pub(crate) struct Options {
     /// The interface that programs use. It stays when lmd ends, with its addresses and routes
     #[arg(long, value_name = "NAME", default_value = "lm0")]

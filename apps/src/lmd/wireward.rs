@@ -114,6 +114,11 @@ impl Wireward {
         self.stations.hear(frame);
     }
 
+    /// How many stations have said that they are nodes of LM's.
+    pub(crate) fn nodes(&self) -> usize {
+        self.stations.nodes()
+    }
+
     /// Learns that LM's tag came from this address.
     pub(crate) fn heard_tag(&mut self, address: u32) {
         self.stations.heard_tag(address);

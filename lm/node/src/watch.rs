@@ -7,11 +7,10 @@
 //! If the loop does not run in that time, the reader shows the values that were published last, with their
 //! age.
 
+mod glance;
+
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lm_landing::SlotLayout;
 use lm_proto::counters::{Counters, Reason};
@@ -20,13 +19,9 @@ use rte::Eal;
 use rte::port::{MacAddr, PortId, name_of};
 use rte::telemetry::{TelemetryError, Value, register as command};
 
+pub use self::glance::Glance;
 use crate::link::Link;
 use crate::tally::{PoolView, Tally};
-
-/// How long a reader waits for a port's loop.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How often it looks meanwhile.
-const PAUSE: Duration = Duration::from_micros(200);
 
 /// The boards of the ports that are started.
 static BOARDS: Mutex<Vec<Weak<Board>>> = Mutex::new(Vec::new());
@@ -36,15 +31,12 @@ pub struct Board {
     port: PortId,
     device: String,
     address: Ipv4Addr,
-    wanted: AtomicBool,
-    seen: Mutex<Option<Arc<Seen>>>,
+    glance: Glance<Seen>,
 }
 
 /// What is seen of a port at one moment.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The moment.
-    pub at: Instant,
     /// Whether its link has come up.
     pub up: bool,
     /// What was counted since the start. What the device lost is not in it: `/ethdev/stats` has that.
@@ -64,7 +56,6 @@ impl Seen {
     #[cold]
     pub(crate) fn of(link: &Link) -> Self {
         Self {
-            at: Instant::now(),
             up: link.outlet.is_up(),
             tally: link.tally(),
             queues: link.receivers.iter().map(|receiver| receiver.counters()).collect(),
@@ -82,8 +73,7 @@ impl Board {
             port,
             device: name_of(eal, port).unwrap_or_default(),
             address: Ipv4Addr::from_bits(address),
-            wanted: AtomicBool::new(false),
-            seen: Mutex::new(None),
+            glance: Glance::new(),
         });
         let mut boards = BOARDS.lock().unwrap_or_else(PoisonError::into_inner);
         boards.retain(|other| other.strong_count() > 0);
@@ -94,31 +84,17 @@ impl Board {
     /// Whether a reader waits.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+        self.glance.is_wanted()
     }
 
-    /// Puts up what is seen now. If a reader looks at this very moment, the next turn does it.
+    /// Puts up what is seen now.
     pub(crate) fn put(&self, seen: Seen) {
-        let mut place = match self.seen.try_lock() {
-            Ok(place) => place,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        *place = Some(Arc::new(seen));
-        self.wanted.store(false, Ordering::Relaxed);
+        self.glance.put(seen);
     }
 
     /// What is seen of the port now, or was last.
     fn look(&self) -> Option<Arc<Seen>> {
-        let begun = Instant::now();
-        self.wanted.store(true, Ordering::Relaxed);
-        loop {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if seen.as_ref().is_some_and(|seen| seen.at >= begun) || begun.elapsed() > PATIENCE {
-                return seen;
-            }
-            thread::sleep(PAUSE);
-        }
+        self.glance.look().map(|(_, seen)| seen)
     }
 }
 
@@ -192,8 +168,8 @@ fn port(board: &Board) -> Value {
         ("address".to_owned(), Value::Text(board.address.to_string())),
     ];
     let mut number = |name: &str, n: u64| shown.push((name.to_owned(), Value::Number(n)));
-    if let Some(seen) = board.look() {
-        number("age_ms", seen.at.elapsed().as_millis() as u64);
+    if let Some((at, seen)) = board.glance.look() {
+        number("age_ms", at.elapsed().as_millis() as u64);
         number("link_up", seen.up.into());
         number("queues", seen.queues.len() as u64);
         if let Some(pool) = &seen.pool {
@@ -249,6 +225,9 @@ fn drops(boards: &[Arc<Board>]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
 
     fn board(port: u16) -> Arc<Board> {
@@ -256,8 +235,7 @@ mod tests {
             port: PortId(port),
             device: "net_null0".to_owned(),
             address: Ipv4Addr::new(10, 1, 0, 2),
-            wanted: AtomicBool::new(false),
-            seen: Mutex::new(None),
+            glance: Glance::new(),
         });
         BOARDS.lock().expect("nobody panicked").push(Arc::downgrade(&board));
         board
@@ -269,7 +247,7 @@ mod tests {
         tally.counters.drop_one(Reason::BadTag);
         let queues = vec![tally.counters];
         let peers = vec![(0x0a01_0001, [2, 0, 0, 0, 0, 1], "asked")];
-        Seen { at: Instant::now(), up: true, tally, queues, pool: None, peers, admission: Vec::new() }
+        Seen { up: true, tally, queues, pool: None, peers, admission: Vec::new() }
     }
 
     #[test]
@@ -296,12 +274,6 @@ mod tests {
         running.store(false, Ordering::Relaxed);
         let made: i32 = turns.join().expect("it ends");
         assert!(made >= 200, "each look asked for one: {made}");
-        assert!(board.look().expect("the last one").at.elapsed() >= PATIENCE, "nobody puts up another one");
-        // A reader that looks holds nobody up.
-        let held = board.seen.lock().expect("nobody panicked");
-        board.put(seen(0));
-        drop(held);
-        assert!(board.is_wanted(), "the next turn does it");
     }
 
     #[test]

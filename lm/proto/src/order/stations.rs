@@ -21,6 +21,11 @@ pub struct Stations {
 }
 
 impl Stations {
+    /// How many of them said by ARP that they are nodes of LM's.
+    pub fn nodes(&self) -> usize {
+        self.are_lm.values().filter(|is_lm| **is_lm).count()
+    }
+
     /// Learns from a frame if it is ARP.
     pub fn hear(&mut self, frame: &[u8]) {
         let Some(arp) = Arp::parse(frame) else { return };
@@ -77,6 +82,7 @@ mod tests {
         for (mark, order) in [(false, Order::Forward), (true, Order::Reverse), (false, Order::Forward)] {
             stations.hear(&says(PEER, AT, mark));
             assert_eq!(stations.order(PEER, AT), order);
+            assert_eq!(stations.nodes(), usize::from(mark));
             // Behind a router: as suits that.
             assert_eq!(stations.order(PEER, AT + 9), order);
         }

@@ -1,0 +1,137 @@
+//! `lmd status`: what a running lmd has counted, by DPDK's telemetry.
+//!
+//! The running one answers the command `/lm/lmd`, whose keys are the names of its report in letters and
+//! underscores. Whoever asks it connects to the socket in EAL's folder for its file prefix.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lm_node::watch::Glance;
+use rte::Eal;
+use rte::telemetry::{Value, register};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
+use rustix::net::{connect, recv, send, socket};
+
+use super::configuration::Invocation;
+use crate::console::say;
+
+/// What the loop shows: names and numbers.
+pub(crate) static SHOWN: Glance<Vec<(String, u64)>> = Glance::new();
+
+/// The word of the command line.
+pub(crate) const WORD: &str = "status";
+/// The command of telemetry.
+const COMMAND: &str = "/lm/lmd";
+/// How long somebody may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest answer.
+const LONGEST: usize = 1 << 16;
+
+/// Offers the command to telemetry.
+pub(crate) fn offer(eal: &Eal) {
+    let answer = |_: Option<&str>| {
+        let (at, shown) = SHOWN.look()?;
+        let age = ("age_ms".to_owned(), Value::Number(at.elapsed().as_millis() as u64));
+        let shown = shown.iter().map(|(name, n)| (key(name), Value::Number(*n)));
+        Some(Value::Dict(std::iter::once(age).chain(shown).collect()))
+    };
+    if let Err(e) =
+        register(eal, c"/lm/lmd", c"What lmd moved, and what it lost and why. No parameter", answer)
+    {
+        log::warn!("{e}");
+    }
+}
+
+/// A name as telemetry has them.
+fn key(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").to_lowercase()
+}
+
+/// Prints what the lmd shows that was started with these words: its file prefix is looked at.
+pub(crate) fn print(args: &[String]) -> Result<(), String> {
+    let Invocation { words, .. } = Invocation::of(args)?;
+    let prefix = prefix(&words)?;
+    let path = folder().join(&prefix).join("dpdk_telemetry.v2");
+    let answer = ask(&path).map_err(|e| {
+        format!("no lmd answers at {} ({e}): name its --file-prefix, or its file by --config", path.display())
+    })?;
+    let shown: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    let Some(shown) = shown.get(COMMAND).and_then(serde_json::Value::as_object) else {
+        return Err(format!("{} belongs to another program than lmd", path.display()));
+    };
+    for (name, n) in shown {
+        say!("{n:>12} {}", name.replace('_', " "));
+    }
+    Ok(())
+}
+
+/// EAL's file prefix in these words. Words that say nothing of it are wrong.
+fn prefix(words: &[String]) -> Result<String, String> {
+    let mut words = words.iter().skip(1).take_while(|word| *word != "--");
+    let mut prefix = "rte".to_owned();
+    while let Some(word) = words.next() {
+        if let Some(rest) = word.strip_prefix("--file-prefix") {
+            let given = rest.strip_prefix('=').map(str::to_owned).or_else(|| words.next().cloned());
+            prefix =
+                given.filter(|p| !p.is_empty() && !p.contains('/')).ok_or("--file-prefix: give a name")?;
+        }
+    }
+    Ok(prefix)
+}
+
+/// Where EAL keeps what belongs to a run.
+fn folder() -> PathBuf {
+    let user = || std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    let base = if rustix::process::getuid().is_root() { PathBuf::from("/var/run") } else { user() };
+    base.join("dpdk")
+}
+
+fn ask(path: &Path) -> io::Result<String> {
+    let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None)?;
+    for which in [Timeout::Recv, Timeout::Send] {
+        set_socket_timeout(&socket, which, Some(PATIENCE))?;
+    }
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let mut answer = vec![0; LONGEST];
+    // DPDK introduces itself first.
+    recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    send(&socket, COMMAND.as_bytes(), SendFlags::empty())?;
+    let (n, _) = recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    String::from_utf8(answer[..n.min(LONGEST)].to_vec()).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::Tally;
+    use super::*;
+
+    #[test]
+    fn keys_are_different_words() {
+        assert_eq!(key("lost: too big, and not to be cut"), "lost_too_big_and_not_to_be_cut");
+        let mut keys: Vec<_> = Tally::default().fields().iter().map(|(name, _)| key(name)).collect();
+        assert!(keys.iter().all(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        let n = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), n);
+    }
+
+    #[test]
+    fn the_prefix_is_eals() {
+        let of = |line: &str| prefix(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("lmd"), Ok("rte".to_owned()));
+        assert_eq!(of("lmd -l 0 --file-prefix=a -- --file-prefix=b"), Ok("a".to_owned()));
+        assert_eq!(of("lmd --file-prefix a"), Ok("a".to_owned()));
+        assert!(of("lmd --file-prefix").is_err() && of("lmd --file-prefix=../x").is_err());
+    }
+
+    #[test]
+    fn nobody_answers_where_nobody_is() {
+        let words: Vec<_> = ["lmd", "--file-prefix=nobody-has-this"].map(str::to_owned).into();
+        let why = print(&words).expect_err("nobody");
+        assert!(why.contains("nobody-has-this") && !why.contains('\n'), "{why}");
+    }
+}

@@ -1,0 +1,92 @@
+//! [`Glance`]: where a loop shows something to whoever asks for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a reader waits for the loop.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How often it looks meanwhile.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// What a loop shows on demand, and when it showed it last. The loop looks at one flag in each turn, and
+/// takes a lock only if nobody has it, so that it never waits for a reader.
+#[derive(Debug, Default)]
+pub struct Glance<T> {
+    wanted: AtomicBool,
+    seen: Mutex<Option<(Instant, Arc<T>)>>,
+}
+
+impl<T> Glance<T> {
+    /// Nothing is shown yet.
+    pub const fn new() -> Self {
+        Self { wanted: AtomicBool::new(false), seen: Mutex::new(None) }
+    }
+
+    /// Whether somebody waits.
+    #[inline]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Shows this. If a reader looks at this very moment, nothing changes, and the next turn does it.
+    pub fn put(&self, shown: T) {
+        let mut place = match self.seen.try_lock() {
+            Ok(place) => place,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        *place = Some((Instant::now(), Arc::new(shown)));
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+
+    /// What the loop shows now, or showed last if it does not within 100 ms, and when that was.
+    pub fn look(&self) -> Option<(Instant, Arc<T>)> {
+        let begun = Instant::now();
+        self.wanted.store(true, Ordering::Relaxed);
+        loop {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if seen.as_ref().is_some_and(|(at, _)| *at >= begun) || begun.elapsed() > PATIENCE {
+                return seen;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_what_is_shown_after_it_asked() {
+        let glance = Glance::new();
+        glance.put(1);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| glance.look());
+            while !glance.is_wanted() {
+                thread::yield_now();
+            }
+            // The reader may have the lock at one moment, but not at each.
+            while glance.is_wanted() {
+                glance.put(2);
+            }
+            assert_eq!(reader.join().expect("no panic").map(|(_, shown)| *shown), Some(2));
+        });
+    }
+
+    #[test]
+    fn a_loop_that_stands_still_is_waited_for_in_vain() {
+        let glance = Glance::new();
+        assert!(glance.look().is_none());
+        glance.put(1);
+        let (at, shown) = glance.look().expect("the last one");
+        assert!(at.elapsed() >= PATIENCE && *shown == 1, "nobody shows another one");
+        // A reader that looks holds nobody up.
+        let held = glance.seen.lock().expect("nobody panicked");
+        glance.put(2);
+        drop(held);
+        assert!(glance.is_wanted(), "the next turn shows it");
+    }
+}
