@@ -1,9 +1,8 @@
-//! [`Link`]: a started port as a loop sees it: messages in, messages out.
+//! [`Link`]: a started port, from which a loop receives messages and on which it sends.
 //!
-//! [`NodePort::start`](crate::NodePort::start) makes it. One thread polls it by [`Link::receive`], which
-//! answers ARP and takes admission control's turn besides. Its sending half, the [`Outlet`], goes to the
-//! closure that takes the messages. No function here blocks, but for [`Link::release_grants`], which says for
-//! how long.
+//! [`NodePort::start`](crate::NodePort::start) makes it. One thread polls it by [`Link::receive`], which also
+//! answers ARP and runs admission control. The closure that takes the messages gets the link's sending half,
+//! the [`Outlet`]. No function here blocks, except [`Link::release_grants`], which says for how long.
 
 mod outlet;
 mod raw;
