@@ -1,10 +1,9 @@
 //! [`Histogram`]: durations, counted in classes less than 1 % wide, for quantiles of runs of any length.
 //!
-//! The classes are HDR histogram's: powers of two, each cut into equal parts. They are kept in a map and not
-//! in an array as the crate `hdrhistogram` has it, because lm-testpmd keeps one for each of up to 65,507
-//! sizes.
-
-use std::collections::BTreeMap;
+//! The classes are HDR histogram's: powers of two, each cut into equal parts. Only classes that occurred are
+//! kept, and not an array of all as the crate `hdrhistogram` has it, because lm-testpmd keeps a histogram for
+//! each of up to 65,507 sizes. They are kept in one block of memory, which grows by doubling: a duration that
+//! is the first of its class allocates nothing as a rule, and a copy of a histogram is one allocation.
 
 /// Classes in each power of two: 2^7.
 const BITS: u32 = 7;
@@ -12,7 +11,8 @@ const BITS: u32 = 7;
 /// Durations in nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Histogram {
-    classes: BTreeMap<u16, u64>,
+    /// Classes that occurred, in order, and how often.
+    classes: Vec<(u16, u64)>,
     count: u64,
     min: u64,
     max: u64,
@@ -35,7 +35,7 @@ fn middle(class: u16) -> u64 {
 impl Histogram {
     /// Counts a duration.
     pub(crate) fn add(&mut self, ns: u64) {
-        *self.classes.entry(class(ns)).or_default() += 1;
+        self.count_in(class(ns), 1);
         self.min = if self.count == 0 { ns } else { self.min.min(ns) };
         self.max = self.max.max(ns);
         self.count += 1;
@@ -49,8 +49,16 @@ impl Histogram {
         self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
         self.max = self.max.max(other.max);
         self.count += other.count;
-        for (&class, n) in &other.classes {
-            *self.classes.entry(class).or_default() += n;
+        self.classes.reserve(other.classes.len());
+        for &(class, n) in &other.classes {
+            self.count_in(class, n);
+        }
+    }
+
+    fn count_in(&mut self, class: u16, n: u64) {
+        match self.classes.binary_search_by_key(&class, |&(class, _)| class) {
+            Ok(at) => self.classes[at].1 += n,
+            Err(at) => self.classes.insert(at, (class, n)),
         }
     }
 
@@ -73,11 +81,11 @@ impl Histogram {
     pub(crate) fn quantile(&self, part: f64) -> Option<u64> {
         let rank = ((self.count as f64 * part).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;
-        let found = self.classes.iter().find(|&(_, &n)| {
+        let found = self.classes.iter().find(|&&(_, n)| {
             seen += n;
             seen >= rank
         });
-        found.map(|(&class, _)| middle(class).clamp(self.min, self.max))
+        found.map(|&(class, _)| middle(class).clamp(self.min, self.max))
     }
 }
 
