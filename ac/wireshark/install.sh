@@ -1,6 +1,7 @@
 #!/bin/sh
-# Puts the dissectors where Wireshark and tshark look for them, and says where; -u takes them away again. Root's goes to the
-# global folder, for all users: from 4.4 on nothing else is looked at for root. Everybody else's goes to the personal one.
+# Puts the dissectors where Wireshark and tshark look for them, and says where; -u takes them away again.
+# Root's goes to the global folder, for all users: from 4.4 on nothing else is looked at for root. Everybody
+# else's goes to the personal one.
 set -eu
 die() { echo "install.sh: $*" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)

@@ -105,8 +105,8 @@ impl Port {
         Ok(ahead.turn(link, config, outbox, ignored, now, each))
     }
 
-    /// The way out for messages of the last [`Port::poll_ahead`]. The time is that of the poll, as it is within
-    /// the closure of [`Port::poll`]. `None` after [`Port::close`].
+    /// The way out for messages of the last [`Port::poll_ahead`]. The time is that of the poll, as it is
+    /// within the closure of [`Port::poll`]. `None` after [`Port::close`].
     #[inline]
     pub fn outbound_of_poll(&mut self) -> Option<Outbound<'_>> {
         let outlet = &mut self.link.as_mut()?.outlet;

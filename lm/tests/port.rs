@@ -66,8 +66,8 @@ fn messages(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     ensure(a.send(&vec![0; 65_508], B) == Err(SendError::TooLong { len: 65_508 }), "it is too long")
 }
 
-/// Messages that are answered behind the poll that gave them: what that poll left keeps the port from resting, and the
-/// next poll does it.
+/// Messages that are answered behind the poll that gave them: what that poll left keeps the port from
+/// resting, and the next poll does it.
 fn answered_behind_the_poll(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     for round in 0..20_u8 {
         a.send(&[round; 3000], B)?;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# header.sh [--check]: generates include/lm.h by cbindgen of one version; --check says whether the committed one is
-# stale. Where that version cannot be had, --check says so and fails.
+# header.sh [--check]: generates include/lm.h by cbindgen of one version; --check says whether the committed
+# one is stale. Where that version cannot be had, --check says so and fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/tool.sh

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# install.sh build|install|uninstall: liblm.so with its SONAME and liblm.a, into target/liblm; from there, with header,
-# pkg-config files and manual, to PREFIX (/usr/local), below DESTDIR if that is set; and away again. LIBDIR and
-# INCLUDEDIR are PREFIX/lib and PREFIX/include unless they are set. PROFILE: release, unless it is debug.
+# install.sh build|install|uninstall: liblm.so with its SONAME and liblm.a, into target/liblm; from there,
+# with header, pkg-config files and manual, to PREFIX (/usr/local), below DESTDIR if that is set; and away
+# again. LIBDIR and INCLUDEDIR are PREFIX/lib and PREFIX/include unless they are set. PROFILE: release, unless
+# it is debug.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/../.." && pwd)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# c-echo.sh [RUNS [SIZE]...]: an echo in C beside one in Rust, over net_memif. Both answer lm-testpmd's pings, in turn;
-# each row has medians of RUNS (5) medians, in microseconds, and what C costs more.
+# c-echo.sh [RUNS [SIZE]...]: an echo in C beside one in Rust, over net_memif. Both answer lm-testpmd's pings,
+# in turn; each row has medians of RUNS (5) medians, in microseconds, and what C costs more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 runs=${1:-5}

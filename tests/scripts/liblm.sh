@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# liblm.sh: LM for C. Installs it into a folder of its own and builds programs against that: by cc, shared and static,
-# C++, Meson (installed and as a subproject) and CMake. Runs the examples, each misuse of lm(3), random calls under
-# ASan and UBSan, and the same under valgrind. Uninstalls it: nothing is left. lm-testpmd is the peer of two examples.
+# liblm.sh: LM for C. Installs it into a folder of its own and builds programs against that: by cc, shared and
+# static, C++, Meson (installed and as a subproject) and CMake. Runs the examples, each misuse of lm(3),
+# random calls under ASan and UBSan, and the same under valgrind. Uninstalls it: nothing is left. lm-testpmd
+# is the peer of two examples.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tree=$PWD here=$PWD/meson-wrap/liblm
@@ -87,7 +88,8 @@ elif [ -n "${LM_TOOLS:-}" ]; then fail "there is no cmake"; else echo "no cmake:
 
 common=(--no-pci --no-huge -m 256 --no-telemetry --log-level=4)
 vdev() { echo "--vdev=net_memif$1,role=$2,id=0,rsize=9,socket-abstract=no,socket=$run/$3.sock"; }
-# both NAME COMMAND... [-- ARGUMENT...]: a program that has both ends, with EAL's arguments behind the command.
+# both NAME COMMAND... [-- ARGUMENT...]: a program that has both ends, with EAL's arguments behind the
+# command.
 both() {
   local name=$1 before=() after=()
   shift

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. debootstrap installs the
-# suite into a folder, from the mirror that this machine uses. The steps run in it, in a name space of their own.
+# matrix.sh [--if-possible] SUITE [STEP]...: this tree on another Debian suite's DPDK. debootstrap installs
+# the suite into a folder, from the mirror that this machine uses. The steps run in it, in a name space of
+# their own.
 #   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in
 #          meson-wrap/dpdk-sys/supported.txt: "not run".
 #   STEP   build unit vdev demo e2e lab clang two-commands; the first five unless told.
 #          clang: compiles with it, and runs the unit tests of what stands next to DPDK.
-#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there, Rust
-#          neither. That is worth something on a suite that nothing was installed into before.
+#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there,
+#          Rust neither. That is worth something on a suite that nothing was installed into before.
 #   MATRIX_CACHE   where suites are kept (target/matrix).
 # --if-possible: a machine on which no suite can be installed says so and passes.
 set -euo pipefail

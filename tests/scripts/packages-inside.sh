@@ -1,5 +1,5 @@
-# packages-inside.sh: run by packages.sh in a Debian that has nothing of LM: installs the packages beside it, uses
-# them, and removes them. The files of the system are those that it had before, then.
+# packages-inside.sh: run by packages.sh in a Debian that has nothing of LM: installs the packages beside it,
+# uses them, and removes them. The files of the system are those that it had before, then.
 set -euo pipefail
 cd /packages
 fail() { echo "packages-inside.sh: $*" >&2; exit 1; }

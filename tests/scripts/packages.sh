@@ -3,8 +3,8 @@
 #   STEP  crates: `cargo package` of the whole workspace, each built from its archive.
 #         source: a Debian source package, with the crates that it needs, in target/packages.
 #         build: packages of it, in a Debian 13 of its own that has no network, and what lintian says.
-#         install: those in another, which has nothing else: lm-testpmd pings itself, cc finds liblm, manuals are
-#         there. Removed again: nothing is left.
+#         install: those in another, which has nothing else: lm-testpmd pings itself, cc finds liblm, manuals
+#         are there. Removed again: nothing is left.
 #         All of them unless told.
 #   PACKAGES_CACHE   where the two systems are kept (target/packages).
 # --if-possible: a machine on which no suite can be installed says so and passes.
@@ -38,7 +38,8 @@ in_root() {
       PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' _ "$root" "$@"
 }
 
-# The smallest Debian 13, and one that has what builds packages, its compiler from the archive of security updates.
+# The smallest Debian 13, and one that has what builds packages, its compiler from the archive of security
+# updates.
 make_roots() {
   local from
   [ -e "$cache/is-whole" ] && return

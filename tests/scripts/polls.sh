@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# polls.sh [POLLS]: instructions of a poll that finds nothing, and of one that finds a datagram in one frame, of
-# LM and of a bare loop on the same simulated driver. Callgrind counts them; the same build counts the same.
+# polls.sh [POLLS]: instructions of a poll that finds nothing, and of one that finds a datagram in one frame,
+# of LM and of a bare loop on the same simulated driver. Callgrind counts them; the same build counts the
+# same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 polls=${1:-20000}

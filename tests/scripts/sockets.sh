@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# sockets.sh [--only TEXT]...: programs with sockets through lmd, in name spaces. Ends with "N passed, N failed".
-# LM_LMD names another binary.
+# sockets.sh [--only TEXT]...: programs with sockets through lmd, in name spaces. Ends with "N passed, N
+# failed". LM_LMD names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 binary=${LM_LMD:-target/release/lmd}

@@ -4,8 +4,8 @@
 //!
 //! While slots are separate:
 //!
-//! - A datagram counts if it has two fragments or more, if they arrived last first and directly one behind the
-//!   other, and if it would be proven in overlapping slots too (its tag or identification has the order
+//! - A datagram counts if it has two fragments or more, if they arrived last first and directly one behind
+//!   the other, and if it would be proven in overlapping slots too (its tag or identification has the order
 //!   digest, or the policy accepts tags). When enough have been counted, slots overlap.
 //! - The count starts again at a first fragment that arrives before the others of its datagram, and at
 //!   fragments in forward order. Slots that were about to overlap stay separate.

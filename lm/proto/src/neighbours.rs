@@ -6,7 +6,8 @@
 //! - *incomplete*: no hardware address is known. While the entry is used, the node asks by broadcast, every
 //!   50 ms, and after 200 ms every second. An answer makes it reachable.
 //! - *reachable*: the address answered a question less than 30 s ago. After 30 s it is stale.
-//! - *stale*: a hardware address that was not confirmed lately. It is used, and its next use makes it a probe.
+//! - *stale*: a hardware address that was not confirmed lately. It is used, and its next use makes it a
+//!   probe.
 //! - *probe*: the address is used, and asked by unicast three times, a second apart. An answer makes it
 //!   reachable. Without one it is removed, and incomplete if it is used again.
 //! - *contested*: another hardware address claims the IP address. The old one stays in use, and is asked by

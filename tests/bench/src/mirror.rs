@@ -1,5 +1,5 @@
-//! What `tests/bench/mirror.c` is compared with: a node that sends each message back from where it landed, in Rust.
-//! Its arguments behind `--` are a device and how many messages it answers.
+//! What `tests/bench/mirror.c` is compared with: a node that sends each message back from where it landed, in
+//! Rust. Its arguments behind `--` are a device and how many messages it answers.
 
 use std::net::Ipv4Addr;
 

@@ -6,9 +6,9 @@ import time
 
 from guest import A, B, check, note
 
-# A lm-testpmd with nothing to send gives its grant back after 5 ms, with flush frames for the ring behind it, which both
-# nodes handle on the one processor for some 2 ms. The next datagram comes later than that: each needs a grant of its own, on an
-# idle port.
+# A lm-testpmd with nothing to send gives its grant back after 5 ms, with flush frames for the ring behind it,
+# which both nodes handle on the one processor for some 2 ms. The next datagram comes later than that: each
+# needs a grant of its own, on an idle port.
 SIZE, DATA, COUNT, INTERVAL, MOST = 96, 7168, 50, 12_000, 1.5
 LOAD = (f"--count={COUNT}", f"--tx-interval={INTERVAL}")
 UNITS = {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}

@@ -61,8 +61,8 @@ impl StockPort {
         };
         let mut room = (mtu + 64).max(2048);
         if info.driver == "net_memif" && Quirk::TakesInAdvance.is_in(Eal::release()) {
-            // If the data room is as long as a buffer, its other receive path leaves a frame that the peer sent
-            // in several buffers as a chain.
+            // If the data room is as long as a buffer, its other receive path leaves a frame that the peer
+            // sent in several buffers as a chain.
             let bsize = Memif::of(&Devargs::parse(&args)).bsize;
             room = room.min(u16::try_from(bsize).unwrap_or(u16::MAX).saturating_sub(1));
         }

@@ -80,8 +80,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         true
     }
 
-    /// Bytes of IP payload of a frame with these headers, if that is a plain datagram which may be taken here,
-    /// and ends in its slot.
+    /// Bytes of IP payload of a frame with these headers, if that is a plain datagram which may be taken
+    /// here, and ends in its slot.
     #[inline]
     fn single_len(&self, headers: RawHeaders, frame: &Frame) -> Option<usize> {
         let total = headers.whole()?;
