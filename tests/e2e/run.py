@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Quick ones first; those that need root and name spaces last.
 MODULES = ("test_wire", "test_build", "test_errors", "test_ends", "test_refusals", "test_supply", "test_pcap",
            "test_strangers", "test_attacks", "test_memif", "test_demo", "test_virtio", "test_netpipe", "test_ac",
-           "test_tap", "test_arp", "test_order", "test_rx_mode")
+           "test_tap", "test_arp", "test_order", "test_rx_mode", "test_telemetry")
 
 
 class Lines(unittest.TestResult):
