@@ -14,7 +14,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Quick ones first; those that need root and name spaces last.
 MODULES = ("test_wire", "test_build", "test_errors", "test_ends", "test_refusals", "test_supply", "test_pcap",
            "test_strangers", "test_attacks", "test_memif", "test_demo", "test_virtio", "test_netpipe", "test_ac",
-           "test_tap", "test_arp", "test_order", "test_rx_mode", "test_telemetry")
+           "test_tap", "test_arp", "test_order", "test_rx_mode", "test_telemetry",
+           "test_dissector")
 
 
 class Lines(unittest.TestResult):
@@ -78,9 +79,10 @@ def main(here=HERE, modules=MODULES):
     sys.path.insert(0, str(here))
     result = Lines()
     loader = unittest.TestLoader()
+    there = {path.stem for path in here.glob("test_*.py")}
+    if there != set(modules):
+        sys.exit(f"run.py: these files and the list of modules differ: {', '.join(sorted(there ^ set(modules)))}")
     for module in modules:
-        if not (here / f"{module}.py").exists():
-            continue
         chosen = [
             t for t in every(loader.loadTestsFromName(module)) if not only or any(o in name(t) for o in only)
         ]
