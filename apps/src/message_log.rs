@@ -26,6 +26,7 @@ struct Line<'a> {
     copied: usize,
     whole_by: &'a str,
     fragments: usize,
+    pieces: usize,
 }
 
 impl MessageLog {
@@ -35,16 +36,17 @@ impl MessageLog {
     }
 
     /// Writes the line of a datagram.
-    pub(crate) fn record(&mut self, message: &mut Message) {
+    pub(crate) fn record(&mut self, message: &Message) {
         let flow = message.flow();
         let line = Line {
             src: &parse::endpoint(flow.src, flow.src_port),
             dst: &parse::endpoint(flow.dst, flow.dst_port),
             len: message.len(),
-            sha256: &sha256(message.contiguous()),
+            sha256: &sha256(message.pieces()),
             copied: message.copied(),
             whole_by: message.proof().name(),
             fragments: message.fragments(),
+            pieces: message.pieces().len(),
         };
         self.line.clear();
         if let Err(e) = serde_json::to_writer(&mut self.line, &line) {
@@ -67,10 +69,12 @@ impl MessageLog {
     }
 }
 
-/// SHA-256 in hexadecimal digits.
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 of all pieces, in hexadecimal digits.
+fn sha256<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut digest = Sha256::new();
+    pieces.for_each(|piece| digest.update(piece));
     let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    for byte in digest.finalize() {
         let _ = write!(text, "{byte:02x}");
     }
     text
@@ -82,7 +86,10 @@ mod tests {
 
     #[test]
     fn the_digest_is_the_published_one() {
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256([&b"a"[..], b"bc"].into_iter()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]
@@ -95,12 +102,13 @@ mod tests {
             copied: 0,
             whole_by: "headers",
             fragments: 1,
+            pieces: 1,
         };
         assert_eq!(
             serde_json::to_string(&line).expect("a line"),
             concat!(
                 r#"{"src":"198.18.0.1:9","dst":"198.18.0.2:9","len":1,"sha256":"00","copied":0,"#,
-                r#""whole_by":"headers","fragments":1}"#
+                r#""whole_by":"headers","fragments":1,"pieces":1}"#
             )
         );
     }

@@ -46,7 +46,7 @@ impl Landing {
     ///
     /// Only the MTU, the proof, the receive descriptors, the region and the reassembly of `config` matter
     /// here. A card that the application opens itself is not examined as [`Port::open`](crate::Port::open)
-    /// examines it. Its slots do not overlap, and each datagram of more than one frame is copied once.
+    /// examines it. Its slots do not overlap, and a datagram of more than one frame comes in pieces.
     ///
     /// # Errors
     /// [`AdoptError`]: nothing can land on this device, its port stamps frames, the MTU is out of range, or

@@ -148,14 +148,14 @@ class BetweenNodes(test_memif.Pair):
     def test_a_stream_that_is_never_answered_lands_without_a_copy(self):
         sent, got, messages = self.one_way("overlapping")
         self.assertEqual(sent["send_forward"], 0)
-        self.assertEqual({m["copied"] for m in messages}, {0})
+        self.assertEqual({(m["copied"], m["pieces"]) for m in messages}, {(0, 1)})
         self.assertEqual((got["copied_datagrams"], got.drops()), (0, {}))
 
-    def test_in_forward_order_it_is_copied_and_nothing_is_lost(self):
+    def test_in_forward_order_it_comes_in_pieces_and_nothing_is_lost(self):
         sent, got, messages = self.one_way("separate", "--order=forward")
         self.assertEqual(sent["send_forward"], self.COUNT)
-        self.assertTrue(all(m["copied"] > 0 for m in messages))
-        self.assertEqual(got.drops(), {})
+        self.assertTrue(all((m["copied"], m["pieces"]) == (0, m["fragments"]) for m in messages))
+        self.assertEqual((got["pieces"], got.drops()), (self.COUNT, {}))
 
 
 class ToAKernel(test_tap.Tap):

@@ -43,12 +43,13 @@ def documented():
 
 
 def outcome(summary, messages):
-    """A run in the table's words: `2 landed, 1 copied; lost_frame 3`. The good datagram at the end is not
-    counted.
+    """A run in the table's words: `2 landed, 1 in pieces, 1 copied; lost_frame 3`. The good datagram at the end
+    is not counted.
     """
     copied = sum(m["copied"] > 0 for m in messages[:-1])
-    landed = len(messages) - 1 - copied
-    delivered = [f"{n} {word}" for n, word in ((landed, "landed"), (copied, "copied")) if n]
+    pieces = sum(m["pieces"] > 1 for m in messages[:-1])
+    words = ((len(messages) - 1 - copied - pieces, "landed"), (pieces, "in pieces"), (copied, "copied"))
+    delivered = [f"{n} {word}" for n, word in words if n]
     others = [f"{word} {summary[word]}" for word in ("foreign", "duplicates") if summary[word]]
     dropped = [f"{reason} {n}" for reason, n in sorted(summary.drops().items())]
     return "; ".join(filter(None, (", ".join(delivered) or "nothing", ", ".join(others + dropped))))

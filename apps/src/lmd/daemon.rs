@@ -290,9 +290,9 @@ impl Daemon {
     }
 }
 
-/// Whether received frames wait for the rest of their datagram, or sent ones for room.
+/// Whether a poll may settle what received frames are, or sent ones wait for room.
 fn is_busy(link: &mut Link) -> bool {
-    link.receivers.iter().any(|receiver| receiver.waiting() > 0) || link.outlet.sender.flush() > 0
+    link.receivers.iter().any(|receiver| receiver.wants_polls()) || link.outlet.sender.flush() > 0
 }
 
 impl Sleeper for Daemon {

@@ -61,6 +61,9 @@ fn datagrams(t: &Tally) {
         c.copied_bytes,
         c.foreign
     );
+    if c.pieces > 0 {
+        say!("  LM-RX-in-pieces: {:<12} copied together later: {}", c.pieces, c.joined);
+    }
     if c.duplicates + c.bounced > 0 {
         say!("  LM-RX-duplicates: {:<11} bounced: {}", c.duplicates, c.bounced);
     }

@@ -20,6 +20,8 @@ struct Summary {
     bytes: u64,
     copied_datagrams: u64,
     copied_bytes: u64,
+    pieces: u64,
+    joined: u64,
     frames: u64,
     foreign: u64,
     /// Frames that the devices found no room for.
@@ -103,6 +105,8 @@ impl Summary {
             bytes: c.bytes,
             copied_datagrams: c.copied_datagrams,
             copied_bytes: c.copied_bytes,
+            pieces: c.pieces,
+            joined: c.joined,
             frames: c.frames,
             foreign: c.foreign,
             missed: all.device.missed,

@@ -32,9 +32,9 @@ impl Turn {
         mut deliver: impl FnMut(Message, &mut Outlet),
     ) -> usize {
         let (log, verbose, port) = (&mut self.log, self.verbose, link.port);
-        link.receive(self.burst, self.now, |mut message, outlet| {
+        link.receive(self.burst, self.now, |message, outlet| {
             if let Some(log) = log {
-                log.record(&mut message);
+                log.record(&message);
             }
             if verbose > 0 {
                 show(port, &message);

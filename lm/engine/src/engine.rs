@@ -4,116 +4,33 @@
 //! pool as the matcher's slot memory, and makes messages of what the matcher finds.
 
 mod auto;
+mod config;
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::sync::Arc;
 
 use lm_landing::device::Traits;
 use lm_landing::queue::{Behind, Burst, FrameSink, Part};
-use lm_landing::{Clock, Landed, LandedSlots, LandingPool, Payload, SendError, SendPool, SendSlot};
+use lm_landing::{Clock, JoinedCount, Landed, LandedSlots, LandingPool, Payload, SendPool, SendSlot};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
 
 use self::auto::slot_of;
+use self::config::COPY;
+pub use self::config::{ReceiverConfig, ReceiverError};
 use crate::intact::is_intact;
 use crate::message::Message;
 use lm_proto::card::Card;
 use lm_proto::counters::{Counters, Reason};
 use lm_proto::frame::{Frame, HEAD, Head, Received, Slot};
-use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::packet::packet_end;
-use lm_proto::policy::{Accept, Require, Whole};
+use lm_proto::policy::{Require, Whole};
 use lm_proto::raw_headers::RawHeaders;
 use lm_proto::reassembler::{Limits, Store};
 use lm_proto::service::Service;
 use lm_proto::slot_memory::{Below, SlotMemory};
 use lm_proto::wire::{FCS, HEADERS, VLAN};
-
-/// How a receiver is set up.
-#[derive(Clone, Debug)]
-pub struct ReceiverConfig {
-    /// Fragment sizes.
-    pub geometry: Geometry,
-    /// What proves that a datagram is whole.
-    pub require: Require,
-    /// Whose datagrams are taken.
-    pub accept: Accept,
-    /// Limits of the reassembler.
-    pub limits: Limits,
-    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are
-    /// dropped. So many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave
-    /// these alone.
-    pub copies: usize,
-    /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
-    pub strangers: Option<Mempool>,
-}
-
-impl Default for ReceiverConfig {
-    fn default() -> Self {
-        Self {
-            geometry: Geometry::ETHERNET,
-            require: Require::default(),
-            accept: Accept::default(),
-            limits: Limits::default(),
-            copies: 32,
-            strangers: None,
-        }
-    }
-}
-
-/// Bytes of a buffer that datagrams are copied to.
-const COPY: usize = 1 << 16;
-
-impl ReceiverConfig {
-    /// Buffers of 64 KiB in all.
-    pub fn buffers(&self) -> usize {
-        self.limits.bounded().datagrams + self.copies.max(1)
-    }
-
-    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in
-    /// DPDK's memory, and the reassembler's tables.
-    pub fn memory(&self) -> usize {
-        self.buffers() * COPY + self.limits.tables()
-    }
-}
-
-/// There can be no receiver.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ReceiverError {
-    /// No memory for the buffers that repairs are made in.
-    Buffers(SendError),
-    /// The pool lays its slots for fragments of another size.
-    Stride {
-        /// Bytes of a full fragment's payload, as the receiver was told.
-        geometry: usize,
-        /// The same, as the pool was told.
-        pool: usize,
-    },
-}
-
-impl fmt::Display for ReceiverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Buffers(e) => e.fmt(f),
-            Self::Stride { geometry, pool } => write!(
-                f,
-                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for \
-                 {pool}: give both the same MTU"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReceiverError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Buffers(e) => Some(e),
-            Self::Stride { .. } => None,
-        }
-    }
-}
 
 /// Frames of strangers that wait to be taken.
 const STRANGERS: usize = 256;
@@ -131,6 +48,11 @@ pub struct Engine {
     /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That
     /// would be a defect of this program's, which shows as frames that are lost.
     lost: Counters,
+    /// What was copied together of messages in pieces, and how much of that is counted no more.
+    joined: Arc<JoinedCount>,
+    forgotten: (u64, u64),
+    /// How often the pool had no slot by the last look, and whether that had become more often.
+    starved: (u64, bool),
 }
 
 /// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does
@@ -181,6 +103,9 @@ impl Engine {
         }
         let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)
             .map_err(ReceiverError::Buffers)?;
+        // What waits holds slots, of which there is a bound.
+        let window = config.limits.window.min(pool.room_to_wait() as u64);
+        let limits = Limits { window, ..config.limits };
         Ok(Self {
             matcher: Matcher::new(Config {
                 geometry: config.geometry,
@@ -190,7 +115,7 @@ impl Engine {
                 quiet: traits.quiet_ns,
                 mirror: pool.mirror(),
                 words: traits.words,
-                limits: config.limits,
+                limits,
             }),
             copies,
             strangers: Strangers {
@@ -201,6 +126,9 @@ impl Engine {
             read: (0, UNTIMED),
             long: Vec::with_capacity(config.geometry.longest_frame() + VLAN + FCS),
             lost: Counters::default(),
+            joined: Arc::clone(pool.joined()),
+            forgotten: (0, 0),
+            starved: (0, false),
         })
     }
 
@@ -217,8 +145,25 @@ impl Engine {
             _ => (self.clock.now(), 0),
         };
         self.matcher.look(self.read.0, taken, &mut memory!(self, pool, deliver));
+        let starved = pool.starved();
+        if starved == self.starved.0 {
+            self.starved.1 = false;
+        } else {
+            self.relieve(starved, pool, deliver);
+        }
         if let Some(mismatch) = self.matcher.mtu_check.take() {
             log::warn!("{mismatch}");
+        }
+    }
+
+    /// The pool has no slot to post. It grows by the next poll; if that did not help, what waits gives way.
+    #[cold]
+    #[inline(never)]
+    fn relieve(&mut self, starved: u64, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
+        let again = self.starved.1;
+        self.starved = (starved, true);
+        if again {
+            self.matcher.relieve(&mut memory!(self, pool, deliver));
         }
     }
 
@@ -230,12 +175,18 @@ impl Engine {
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        self.matcher.counters.without(&self.lost)
+        let mut counters = self.matcher.counters.without(&self.lost);
+        let (joined, bytes) = self.joined.so_far();
+        counters.joined = joined - self.forgotten.0;
+        counters.copied_datagrams += counters.joined;
+        counters.copied_bytes += bytes - self.forgotten.1;
+        counters
     }
 
     /// Starts counting anew.
     pub fn clear_counters(&mut self) {
         (self.matcher.counters, self.lost) = (Counters::default(), Counters::default());
+        self.forgotten = self.joined.so_far();
     }
 
     /// The next frame that is not LM's.
@@ -256,6 +207,11 @@ impl Engine {
     /// Frames that wait for the rest of their datagrams.
     pub fn waiting(&self) -> usize {
         self.matcher.pending()
+    }
+
+    /// Whether some of them may be settled by a poll, though nothing else comes: no long pause now.
+    pub fn wants_polls(&self) -> bool {
+        self.matcher.unsettled() > 0
     }
 
     /// What the card says of each frame, and how far that is believed.
@@ -291,6 +247,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
         engine.matcher.push_plain(burst, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
+    #[inline]
     fn take(&mut self, pool: &LandingPool, landed: Landed) {
         let slot = match landed.layout {
             _ if landed.damaged => Slot::Damaged,
@@ -432,6 +389,17 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline]
     fn came_with(&mut self, service: Service) {
         self.service = Some(service);
+    }
+
+    #[inline]
+    fn in_pieces(&mut self, whole: Whole, pieces: impl Iterator<Item = (LandedSlots, usize, usize)>) {
+        if let Some(payload) = Payload::in_pieces(self.pool, pieces) {
+            self.give(Message::new(whole, payload));
+        } else {
+            self.service = None;
+            self.lost.lose(&whole, false);
+            self.lost.pieces += 1;
+        }
     }
 
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {

@@ -14,7 +14,8 @@ use lm_proto::wire::Flow;
 
 use crate::unchanged::Unchanged;
 
-/// A delivered datagram: its UDP payload where it landed, or, if it was copied, in a buffer.
+/// A delivered datagram: its UDP payload where it landed, in one piece or in several, or, if it was copied,
+/// in a buffer.
 ///
 /// Any thread may have it. Its memory goes back to the landing region when it is dropped. A message that is
 /// kept for long makes the region grow, and exhausts it in the end.
@@ -83,25 +84,26 @@ impl Message {
         self.len() == 0
     }
 
-    /// The payload where it landed, in order: one slice for what landed whole or was copied together. There
+    /// The payload where it landed, in order: one slice for what landed whole or was copied together, and one
+    /// for each fragment of a datagram whose fragments came to separate slots, as those of a kernel do. There
     /// may be any number of slices, none of them empty; an empty message has none.
     #[inline]
     pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let bytes = Some(self.bytes()).filter(|bytes| !bytes.is_empty());
-        bytes.into_iter()
+        self.contents.payload().pieces()
     }
 
     /// The payload as one slice, without a copy; `None`: it lies in several [pieces](Self::pieces).
     #[inline]
     pub fn as_slice(&self) -> Option<&[u8]> {
-        Some(self.bytes())
+        self.contents.payload().as_slice()
     }
 
-    /// The payload as one slice. If it lies in several [pieces](Self::pieces) they are copied together, once:
-    /// [`is_copied`](Self::is_copied) is true from then on.
+    /// The payload as one slice. If it lies in several [pieces](Self::pieces) they are copied together, once,
+    /// into memory that is allocated for them, and their slots go back: [`is_copied`](Self::is_copied) is
+    /// true from then on, and the receiver's counters have it among what was copied.
     #[inline]
     pub fn contiguous(&mut self) -> &[u8] {
-        self.bytes()
+        self.contents.contiguous()
     }
 
     /// The payload as one slice that may be changed, copied together as by [`contiguous`](Self::contiguous).
@@ -120,11 +122,6 @@ impl Message {
     /// Forgets that: sent on, the payload is read and summed once more.
     pub fn forget_carried(&mut self) {
         self.contents.forget();
-    }
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        self.contents.payload().bytes()
     }
 
     /// How it is known to be whole.
@@ -151,7 +148,8 @@ impl Message {
     /// tailroom. Its memory goes back when the mbuf is freed.
     ///
     /// # Errors
-    /// The message, if the pool is empty, or if it lies across a break that devices can't cross.
+    /// The message, if the pool is empty, or if it lies in several pieces, was copied together from some, or
+    /// lies across a break that devices can't cross.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let Self { whole, contents, behind, service } = self;
         let (payload, carried) = contents.into_parts();

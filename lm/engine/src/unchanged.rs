@@ -30,6 +30,12 @@ impl Unchanged {
         self.carried.as_ref()
     }
 
+    /// The bytes in one piece, to be read: they are the same ones.
+    #[inline]
+    pub(crate) fn contiguous(&mut self) -> &[u8] {
+        self.payload.contiguous()
+    }
+
     /// The bytes, to be changed.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.forget();

@@ -32,6 +32,7 @@ use crate::returns::SlotCounts;
 use crate::sentinel::Sentinel;
 
 pub(crate) use self::counted_segment::CountedSegment;
+pub(crate) use self::cursor::separate_pitch;
 pub(crate) use self::issue::AHEAD;
 pub(crate) use self::plain::{Plain, Single};
 pub(crate) use self::span::Span;
@@ -128,6 +129,8 @@ pub(crate) struct Landing {
     room: usize,
     pub layout: SlotLayout,
     pub segments: Vec<CountedSegment>,
+    /// Where the memory of each of them is, to be asked at one go.
+    spans: Vec<Span>,
     bounded: bool,
     ready: bool,
     closing: bool,
@@ -202,6 +205,7 @@ impl Landing {
 
     /// Segments that messages hold outlive the pool.
     fn leave(&mut self) {
+        self.spans.clear();
         for counted in self.segments.drain(..) {
             let_go(counted.segment, counted.counts);
         }
@@ -256,12 +260,13 @@ unsafe impl Handler for Landing {
             delta: 0,
             buf_len: 0,
             counts: std::ptr::null_mut(),
-            first: Span { base: segment.memory.base(), len: segment.memory.span() },
+            first: Span::of(&segment),
             segment: 0,
             chunk: segment.returns.chunks() - 1,
             stride: setup.stride,
             room: setup.room,
             layout: SlotLayout::Overlapping,
+            spans: vec![Span::of(&segment)],
             segments: vec![CountedSegment::new(segment)],
             bounded: setup.bounded,
             ready: false,

@@ -27,8 +27,9 @@
 //! # Sending, and the rest
 //!
 //! [`send`] has buffers with holes, which are transmitted in place. [`payload`] is the bytes of a delivered
-//! datagram, wherever they lie. [`owed`] counts what devices still have of pools that are gone. [`clock`]
-//! measures nanoseconds by the time-stamp counter.
+//! datagram, wherever they lie; the private module `pieces` has them where each fragment has a slot of its
+//! own. [`owed`] counts what devices still have of pools that are gone. [`clock`] measures nanoseconds by
+//! the time-stamp counter.
 //!
 //! # What is guaranteed
 //!
@@ -43,6 +44,7 @@ pub mod landing;
 mod memory;
 pub mod owed;
 pub mod payload;
+mod pieces;
 mod platform;
 pub mod pool;
 pub mod queue;
@@ -60,7 +62,7 @@ pub use owed::{OwedByDevices, owed_by_devices};
 pub use payload::Payload;
 pub use pool::{HEAD, Landed, LandingError, LandingPool, PoolConfig, RegionKind, SNAPSHOT, Writes};
 pub use queue::LandingQueue;
-pub use region::{Hold, orphans};
+pub use region::{Hold, JoinedCount, orphans};
 pub use send::{SendError, SendPool, SendSlot};
 pub use slots::LandedSlots;
 

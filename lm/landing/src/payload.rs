@@ -1,5 +1,5 @@
-//! [`Payload`]: the bytes of a delivered datagram, in held slots of a region or in a buffer that they were
-//! copied to.
+//! [`Payload`]: the bytes of a delivered datagram, in held slots of a region, in one piece or in several, or
+//! in a buffer that they were copied to.
 //!
 //! `lm-engine` makes a message of it, and its sender transmits it from where it lies.
 
@@ -8,8 +8,9 @@ use std::ops::Range;
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
+use crate::pieces::Pieces;
 use crate::pool::LandingPool;
-use crate::region::{FRONT, Hold};
+use crate::region::{FRONT, HeldPiece, Hold};
 use crate::send::{Contiguous, Cut, Record, SendSlot, show};
 use crate::slots::LandedSlots;
 
@@ -23,8 +24,33 @@ pub struct Payload {
 
 enum Storage {
     Landed(Hold),
+    Pieces(Pieces),
     Copied(SendSlot),
+    /// Pieces that were copied together, because somebody wanted one slice.
+    Joined(Vec<u8>),
 }
+
+/// The pieces of a payload, in order.
+struct Iter<'a> {
+    one: Option<&'a [u8]>,
+    several: std::slice::Iter<'a, HeldPiece>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.one.take().or_else(|| self.several.next().map(HeldPiece::bytes))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let n = usize::from(self.one.is_some()) + self.several.len();
+        (n, Some(n))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
 
 impl Payload {
     /// `len` bytes at address `at`, landed in these slots, which are held from now on.
@@ -54,28 +80,106 @@ impl Payload {
         Some(Self { storage: Storage::Copied(buffer), at: start, len })
     }
 
+    /// Bytes in several separate slots, in order: each with the token of its slot, its address and its
+    /// length. They are held from now on. Slots of no bytes are released.
+    ///
+    /// `None`, and all are released, if one of them cannot be held: it is no separate slot of this pool, or
+    /// not so many bytes are in it.
+    #[inline]
+    pub fn in_pieces(
+        pool: &LandingPool,
+        pieces: impl Iterator<Item = (LandedSlots, usize, usize)>,
+    ) -> Option<Self> {
+        let pieces = Pieces::hold(pool, pieces)?;
+        let len = pieces.as_slice().iter().map(|piece| piece.bytes().len()).sum();
+        Some(Self { storage: Storage::Pieces(pieces), at: 0, len })
+    }
+
+    /// Bytes in all.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Whether it was copied.
     #[inline]
     pub fn is_copied(&self) -> bool {
-        matches!(self.storage, Storage::Copied(_))
+        matches!(self.storage, Storage::Copied(_) | Storage::Joined(_))
     }
 
-    /// The bytes.
+    /// The bytes where they lie, in order, no slice empty.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        match &self.storage {
+            Storage::Pieces(pieces) => Iter { one: None, several: pieces.as_slice().iter() },
+            _ => Iter { one: self.as_slice().filter(|bytes| !bytes.is_empty()), several: [].iter() },
+        }
+    }
+
+    /// The bytes, if they lie in one piece.
+    #[inline]
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        match &self.storage {
+            // It is there: it was looked when this was made.
+            Storage::Landed(hold) => Some(hold.bytes(self.at, self.len).unwrap_or_default()),
+            _ => self.as_slice_elsewhere(),
+        }
+    }
+
+    /// The same of bytes that did not land in one piece.
+    #[inline(never)]
+    fn as_slice_elsewhere(&self) -> Option<&[u8]> {
         let bytes = match &self.storage {
             Storage::Landed(hold) => hold.bytes(self.at, self.len),
+            Storage::Pieces(pieces) => match pieces.as_slice() {
+                [] => Some(&[][..]),
+                [one] => Some(one.bytes()),
+                _ => return None,
+            },
             Storage::Copied(buffer) => buffer.bytes().get(self.at..).and_then(|rest| rest.get(..self.len)),
+            Storage::Joined(bytes) => Some(&bytes[..]),
         };
         // They are there: it was looked when this was made.
-        bytes.unwrap_or_default()
+        Some(bytes.unwrap_or_default())
     }
 
-    /// The bytes, to be changed: nobody else has them.
+    /// The bytes in one piece: several are copied together, once, into memory that is allocated for them, and
+    /// their slots go back.
+    #[inline]
+    pub fn contiguous(&mut self) -> &[u8] {
+        if !matches!(self.storage, Storage::Landed(_)) {
+            self.join();
+        }
+        self.as_slice().unwrap_or_default()
+    }
+
+    /// Several pieces become one.
+    #[inline(never)]
+    fn join(&mut self) {
+        if let Storage::Pieces(pieces) = &self.storage
+            && pieces.as_slice().len() > 1
+        {
+            self.storage = Storage::Joined(pieces.join(self.len));
+        }
+    }
+
+    /// The bytes, to be changed: nobody else has them. Pieces are copied together, as by
+    /// [`contiguous`](Self::contiguous).
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let (at, len) = (self.at, self.len);
+        if let Storage::Pieces(pieces) = &self.storage {
+            self.storage = Storage::Joined(pieces.join(len));
+        }
         let bytes = match &mut self.storage {
             Storage::Landed(hold) => hold.bytes_mut(at, len),
+            Storage::Joined(bytes) => Some(&mut bytes[..]),
+            // It was joined just now.
+            Storage::Pieces(_) => None,
             Storage::Copied(buffer) => buffer.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..len)),
         };
         // They are there: it was looked when this was made.
@@ -92,7 +196,8 @@ impl Payload {
     /// belong to others. They go back when the mbuf is freed.
     ///
     /// # Errors
-    /// The payload, if the pool is empty or the bytes are not contiguous for devices.
+    /// The payload, if the pool is empty or the bytes are not contiguous for devices: where they lie in
+    /// several pieces, or were copied together from some.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let mut packets = Vec::with_capacity(1);
         let len = self.len;
@@ -103,16 +208,23 @@ impl Payload {
 }
 
 // SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and
-// this is their only owner, who gives mutable access to nobody once it was given away. The IOVA is what DPDK told of the very address.
+// this is their only owner, who gives mutable access to nobody once it was given away. The IOVA is what DPDK
+// told of the very address. What is in several pieces shows none of them, and no byte of that, or of what was
+// joined, has an address.
 unsafe impl Contiguous for Payload {
     fn payload(&self) -> &[u8] {
-        self.bytes()
+        self.as_slice().unwrap_or_default()
     }
 
     fn iova(&self, offset: usize, len: usize) -> Option<u64> {
         match &self.storage {
             Storage::Landed(hold) => hold.iova(self.at + offset, len),
+            Storage::Pieces(pieces) => match pieces.as_slice() {
+                [one] => one.iova(offset, len),
+                _ => None,
+            },
             Storage::Copied(buffer) => Some(buffer.iova(self.at + offset)),
+            Storage::Joined(_) => None,
         }
     }
 }

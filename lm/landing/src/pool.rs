@@ -25,11 +25,11 @@ use rte::port::RxQueue;
 
 use self::config::MOST_STRIDE;
 use crate::landing::{
-    AHEAD, BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD,
+    AHEAD, BOUNCES, HEADROOM, Landing, Plain, PoolStats, Setup, SlotLayout, Span, TO_PAYLOAD, separate_pitch,
 };
 use crate::memory::{Memory, MemoryError};
 use crate::platform;
-use crate::region::{CHUNK, Segment, let_go};
+use crate::region::{CHUNK, JoinedCount, Segment, let_go};
 use crate::slots::LandedSlots;
 
 /// A frame in its slot, in the driver's words.
@@ -82,6 +82,7 @@ pub struct LandingPool {
     /// Payload address of the slot that was received last, of a device that writes at any time: the frame
     /// below it may be under way. All others have been received since a later one was.
     newest: usize,
+    joined: Arc<JoinedCount>,
     /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which
     /// would use the pool from the port's thread, before the pool is back, or gone. The last to go.
     pub(crate) lease: Option<RxQueue>,
@@ -102,7 +103,12 @@ static POOLS: AtomicU32 = AtomicU32::new(1);
 /// No address of a slot.
 const NOWHERE: usize = usize::MAX;
 
-fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, MemoryError> {
+fn segment(
+    eal: &Eal,
+    config: &PoolConfig,
+    len: usize,
+    joined: &Arc<JoinedCount>,
+) -> Result<Arc<Segment>, MemoryError> {
     let memory = match config.kind {
         RegionKind::Dpdk => {
             let number = SEGMENTS.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +120,7 @@ fn segment(eal: &Eal, config: &PoolConfig, len: usize) -> Result<Arc<Segment>, M
             None => Memory::twice(eal, len)?,
         },
     };
-    Ok(Arc::new(Segment::new(eal, memory)))
+    Ok(Arc::new(Segment::new(eal, memory, Arc::clone(joined))))
 }
 
 impl LandingPool {
@@ -143,7 +149,8 @@ impl LandingPool {
                 descriptors: config.descriptors,
             });
         }
-        let first = segment(eal, config, config.region).map_err(LandingError::Memory)?;
+        let joined = Arc::default();
+        let first = segment(eal, config, config.region, &joined).map_err(LandingError::Memory)?;
         let contiguous = MemzoneFlags { iova_contig: true };
         let bounces = SEGMENTS.fetch_add(1, Ordering::Relaxed);
         let name = format!("lmb_{}_{bounces}", config.name);
@@ -184,6 +191,7 @@ impl LandingPool {
             number,
             separate_room: config.stride.max(config.room.saturating_sub(HEADERS)),
             newest: NOWHERE,
+            joined,
             lease: None,
         };
         this.landing().mbufs = mbufs;
@@ -243,6 +251,26 @@ impl LandingPool {
     /// What it counted.
     pub fn stats(&self) -> PoolStats {
         self.landing().stats
+    }
+
+    /// What was copied together of datagrams that were delivered in pieces.
+    pub fn joined(&self) -> &Arc<JoinedCount> {
+        &self.joined
+    }
+
+    /// Separate slots that can wait for the rest of their datagrams, from the one that has waited longest to
+    /// the newest, while the ring is full and a burst is in hand: what the region can grow to has so much
+    /// room, messages that the application holds apart.
+    pub fn room_to_wait(&self) -> usize {
+        let PoolConfig { descriptors, stride, room, region, max_region, .. } = self.config;
+        let least = PoolConfig::least_region(descriptors, stride, room);
+        max_region.max(region).saturating_sub(least) / separate_pitch(room)
+    }
+
+    /// [`PoolStats::starved`] alone.
+    #[inline]
+    pub fn starved(&self) -> u64 {
+        self.landing().stats.starved
     }
 
     /// Slots that messages and waiting frames hold.
@@ -400,19 +428,24 @@ impl LandingPool {
         let landing = self.landing();
         landing.pressed = false;
         landing.segments.iter().for_each(|counted| counted.segment.returns.claim());
-        for counted in landing.shrink() {
-            self.region -= counted.segment.len;
-            let_go(counted.segment, counted.counts);
+        let worth = landing.held() > (64 << 10) / self.config.stride as u64;
+        if !worth {
+            for counted in landing.shrink() {
+                self.region -= counted.segment.len;
+                let_go(counted.segment, counted.counts);
+            }
+        } else if landing.has_idle() {
+            // The cursor goes there. To give it back now would be to ask for it again soon.
+            return;
         }
         let room = self.config.max_region.saturating_sub(self.region);
         let step = self.config.region.min(room / CHUNK * CHUNK);
         // What is mapped twice has one distance between its addresses, in every segment.
         let least = if self.config.kind == RegionKind::Mirrored { self.config.region } else { 4 * CHUNK };
-        let worth = self.landing().held() > (64 << 10) / self.config.stride as u64;
         if step < least || !worth {
             return;
         }
-        match segment(&self.eal, &self.config, step) {
+        match segment(&self.eal, &self.config, step, &self.joined) {
             Ok(added) => {
                 self.region += step;
                 added.returns.claim();

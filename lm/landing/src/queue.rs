@@ -327,7 +327,6 @@ fn prefetch(at: usize) {
 ///
 /// # Safety
 /// As for [`feed`]; nobody has a token of its slots.
-#[cold]
 #[inline(never)]
 unsafe fn feed_one(
     pool: &mut LandingPool,

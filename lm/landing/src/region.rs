@@ -4,7 +4,7 @@
 //! issued from it has come back. Slots come back on the queue's lcore, which counts them, or with a [`Hold`]
 //! that some thread drops, by the protocol of `returns`.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lm_proto::wire::UDP;
@@ -25,13 +25,35 @@ pub(crate) struct Segment {
     /// Bytes of all chunks; the distance of the two mappings if there are two.
     pub len: usize,
     pub returns: Returns,
+    /// What was copied together of datagrams that lay in pieces.
+    joined: Arc<JoinedCount>,
     _eal: Eal,
 }
 
+/// Datagrams that were delivered in pieces, and copied together because somebody wanted one slice.
+#[derive(Debug, Default)]
+pub struct JoinedCount {
+    datagrams: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl JoinedCount {
+    /// One more, of so many bytes.
+    fn add(&self, bytes: usize) {
+        self.datagrams.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many so far, and their bytes.
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.datagrams.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
 impl Segment {
-    pub(crate) fn new(eal: &Eal, memory: Memory) -> Self {
+    pub(crate) fn new(eal: &Eal, memory: Memory, joined: Arc<JoinedCount>) -> Self {
         let (base, len) = (memory.base(), memory.len() / CHUNK * CHUNK);
-        Self { memory, base, len, returns: Returns::new(len / CHUNK), _eal: eal.clone() }
+        Self { memory, base, len, returns: Returns::new(len / CHUNK), joined, _eal: eal.clone() }
     }
 
     /// Whether `len` bytes at `at` lie in the memory, under either of its addresses.
@@ -151,8 +173,8 @@ impl Hold {
     pub fn bytes_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
         self.landed(at, len)?;
         // SAFETY: as above. This is the only hold on these slots, and it is borrowed mutably. What was landed
-        // in overlapping slots ends where they do (`LandingPool::hold`), so that nobody who has the slot above
-        // has these bytes, too; who has the one below has none from `FRONT` on.
+        // in overlapping slots ends where they do (`LandingPool::hold`), so that nobody who has the slot
+        // above has these bytes, too; who has the one below has none from `FRONT` on.
         Some(unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len) })
     }
 
@@ -179,6 +201,63 @@ impl Drop for Hold {
     fn drop(&mut self) {
         // SAFETY: the segment lives until the last of its slots is back, and these are not.
         unsafe { Segment::give_back(self.segment, self.lowest, self.n, self.stride as usize) };
+        ORPHANS.look();
+    }
+}
+
+/// One separate slot, and the bytes in it that are a piece of a datagram. Dropping it, on any thread, gives
+/// the slot back to its region, which lives as long as that.
+pub(crate) struct HeldPiece {
+    segment: *const Segment,
+    /// Where the slot's payload is.
+    slot: usize,
+    at: usize,
+    len: usize,
+}
+
+// SAFETY: as for `Hold`.
+unsafe impl Send for HeldPiece {}
+// SAFETY: what can be done with a shared one is to read bytes that nobody writes.
+unsafe impl Sync for HeldPiece {}
+
+impl HeldPiece {
+    /// `len` bytes at `at` in the slot whose payload is at `slot`.
+    ///
+    /// # Safety
+    /// A separate slot of the segment, with these bytes in it. A device has filled it, and writes it no more.
+    /// Nobody else gives it back.
+    #[inline]
+    pub(crate) unsafe fn new(segment: &Arc<Segment>, slot: usize, at: usize, len: usize) -> Self {
+        debug_assert!(segment.covers(at, len) && at >= slot);
+        Self { segment: Arc::as_ptr(segment), slot, at, len }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: inside a slot that was landed whole and is held: nobody writes it, and its memory lives.
+        unsafe { std::slice::from_raw_parts(self.at as *const u8, self.len) }
+    }
+
+    /// The address for devices of `len` bytes from `from` on, if devices can read them at one go.
+    pub(crate) fn iova(&self, from: usize, len: usize) -> Option<u64> {
+        // SAFETY: the segment lives while a slot of it is held.
+        let memory = unsafe { &(*self.segment).memory };
+        memory.is_sendable(self.at + from, len).then(|| memory.iova(self.at + from)).flatten()
+    }
+
+    /// So many bytes, this piece among them, were copied together.
+    pub(crate) fn count_joined(&self, bytes: usize) {
+        // SAFETY: as above.
+        unsafe { &(*self.segment).joined }.add(bytes);
+    }
+}
+
+impl Drop for HeldPiece {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the segment lives until the last of its slots is back, and this is not.
+        unsafe { Segment::give_back(self.segment, self.slot, 1, 0) };
         ORPHANS.look();
     }
 }

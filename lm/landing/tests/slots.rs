@@ -6,7 +6,7 @@ mod receive;
 use std::error::Error;
 
 use lm_landing::queue::{Behind, Burst, FrameSink, Part, feed};
-use lm_landing::{Landed, LandedSlots, LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_landing::{Landed, LandedSlots, LandingPool, Payload, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::frame::{Frames, Slots};
 use receive::receive;
 use rte::Eal;
@@ -250,6 +250,50 @@ fn each_slot_is_given_once(eal: &Eal) -> Result<(), Failed> {
     filled.finish()
 }
 
+/// Pieces lie where they landed until somebody wants one slice; slots go back with the last of them, from any
+/// thread, and at once if one cannot be held.
+fn pieces_are_held_where_they_landed(eal: &Eal) -> Result<(), Failed> {
+    let mut filled = Filled::new(eal, "pieces", SlotLayout::Separate, true)?;
+    let take = |filled: &mut Filled| {
+        let landed = filled.receive(4);
+        let parts = [(8, 1472), (0, 1480), (0, 700), (0, 0)];
+        landed.into_iter().zip(parts).map(|(l, (skip, len))| (l.slots, l.at + skip, len)).collect::<Vec<_>>()
+    };
+    let pieces = take(&mut filled);
+    let mut payload = Payload::in_pieces(&filled.pool, pieces.into_iter()).ok_or("they can be held")?;
+    let lens = |payload: &Payload| payload.pieces().map(<[u8]>::len).collect::<Vec<_>>();
+    ensure(lens(&payload) == [1472, 1480, 700] && payload.len() == 3652, "three pieces")?;
+    ensure(payload.as_slice().is_none() && !payload.is_copied(), "nothing was copied")?;
+    ensure(payload.pieces().enumerate().all(|(i, p)| p.iter().all(|&b| b == i as u8)), "what landed")?;
+    // The mbufs are out that were not received.
+    let held = |filled: &Filled| filled.pool.held();
+    ensure(held(&filled) == 3, "the slot of no bytes is back")?;
+    let whole: Vec<u8> = payload.pieces().flatten().copied().collect();
+    ensure(payload.contiguous() == whole && payload.is_copied(), "one slice")?;
+    ensure(payload.as_slice() == Some(&whole[..]) && lens(&payload) == [3652], "one piece now")?;
+    ensure(
+        held(&filled) == 0 && filled.pool.joined().so_far() == (1, 3652),
+        "its slots are back, and it counts",
+    )?;
+    drop(payload);
+    let pieces = take(&mut filled);
+    let payload = Payload::in_pieces(&filled.pool, pieces.into_iter()).ok_or("they can be held")?;
+    std::thread::spawn(move || drop(payload)).join().map_err(|_| "the thread ends")?;
+    ensure(held(&filled) == 0, "slots come back from another thread")?;
+    // Bytes that are not in their slot, and a slot of another kind: nothing stays out.
+    let mut pieces = take(&mut filled);
+    pieces[2].1 += 8;
+    pieces[2].2 = 2056;
+    ensure(Payload::in_pieces(&filled.pool, pieces.into_iter()).is_none(), "bytes outside the slot")?;
+    ensure(held(&filled) == 0, "all are back")?;
+    filled.finish()?;
+    let mut filled = Filled::new(eal, "overlap", SlotLayout::Overlapping, true)?;
+    let pieces = filled.receive(2).into_iter().map(|l| (l.slots, l.at, 8)).collect::<Vec<_>>();
+    ensure(Payload::in_pieces(&filled.pool, pieces.into_iter()).is_none(), "slots that others reach")?;
+    ensure(held(&filled) == 0, "all are back")?;
+    filled.finish()
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmslots{}", std::process::id());
     let args =
@@ -265,6 +309,8 @@ fn main() -> Result<(), Failed> {
     another_pools_slots_are_refused(&eal)?;
     println!("test each slot is given once");
     each_slot_is_given_once(&eal)?;
-    println!("5 passed, 0 failed");
+    println!("test pieces are held where they landed");
+    pieces_are_held_where_they_landed(&eal)?;
+    println!("6 passed, 0 failed");
     Ok(())
 }

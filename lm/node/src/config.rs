@@ -48,6 +48,9 @@ pub struct PortConfig {
     pub only_to: Option<Mac>,
     /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,
+    /// Whether datagrams whose fragments come to separate slots are given out in pieces, where they landed.
+    /// Else they are copied together.
+    pub in_pieces: bool,
     /// How slots are laid. `None`: by what arrives where the device allows both, so separate first, but
     /// overlapping where frames are steered. With admission control, grants decide.
     pub layout: Option<SlotLayout>,
@@ -109,6 +112,7 @@ impl PortConfig {
             only_fragmented: false,
             only_to: None,
             reassembly: 64,
+            in_pieces: true,
             layout: None,
             assume_ordered: false,
             landing_macs: Vec::new(),

@@ -173,11 +173,11 @@ impl Link {
     }
 
     /// How long the link may be left alone after a poll that found nothing, unless frames come. `None`: it
-    /// must be polled on, since received frames wait for the rest of their datagram, or sent ones for room in
-    /// the queue.
+    /// must be polled on, since a poll may settle what received frames are, or sent ones wait for room in the
+    /// queue.
     pub fn rest(&mut self) -> Option<Duration> {
         let busy =
-            self.receivers.iter().any(|receiver| receiver.waiting() > 0) || self.outlet.sender.flush() > 0;
+            self.receivers.iter().any(|receiver| receiver.wants_polls()) || self.outlet.sender.flush() > 0;
         let others = self.outlet.admission.is_some() || self.ordinary.is_some() || !self.outlet.is_up();
         (!busy).then_some(if others { BRIEF } else { LONGEST })
     }

@@ -229,7 +229,11 @@ impl NodePort {
             geometry: self.geometry,
             require: config.require,
             accept: Accept { fragmented: config.only_fragmented, mac: config.only_to, ..Accept::default() },
-            limits: Limits { datagrams: config.reassembly.into(), ..Limits::default() },
+            limits: Limits {
+                datagrams: config.reassembly.into(),
+                waiting: if config.in_pieces { Limits::default().waiting } else { 0 },
+                ..Limits::default()
+            },
             strangers: Some(self.strangers.clone()),
             ..ReceiverConfig::default()
         }

@@ -128,6 +128,8 @@ impl Tally {
             ("bytes", c.bytes),
             ("copied_datagrams", c.copied_datagrams),
             ("copied_bytes", c.copied_bytes),
+            ("pieces", c.pieces),
+            ("joined", c.joined),
             ("frames", c.frames),
             ("foreign", c.foreign),
             ("duplicates", c.duplicates),
@@ -158,6 +160,8 @@ fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
     c.bytes = f(a.bytes, b.bytes);
     c.copied_datagrams = f(a.copied_datagrams, b.copied_datagrams);
     c.copied_bytes = f(a.copied_bytes, b.copied_bytes);
+    c.pieces = f(a.pieces, b.pieces);
+    c.joined = f(a.joined, b.joined);
     c.frames = f(a.frames, b.frames);
     c.foreign = f(a.foreign, b.foreign);
     c.duplicates = f(a.duplicates, b.duplicates);

@@ -124,10 +124,15 @@ pub struct Counters {
     pub datagrams: u64,
     /// Bytes of UDP payload delivered.
     pub bytes: u64,
-    /// Datagrams delivered that were copied to become whole.
+    /// Datagrams delivered that were copied to become whole, or to become one slice.
     pub copied_datagrams: u64,
     /// Bytes of UDP payload copied for them.
     pub copied_bytes: u64,
+    /// Datagrams delivered in pieces, each fragment where it landed.
+    pub pieces: u64,
+    /// Of those, how many were copied together later, because somebody wanted one slice: they are among the
+    /// copied ones, too.
+    pub joined: u64,
     /// Frames received.
     pub frames: u64,
     /// Frames that were not LM's and were handed out.
@@ -175,6 +180,7 @@ impl Counters {
         self.bytes -= lost.bytes;
         self.copied_datagrams -= lost.copied_datagrams;
         self.copied_bytes -= lost.copied_bytes;
+        self.pieces -= lost.pieces;
         for (all, lost) in self.dropped.iter_mut().zip(lost.dropped) {
             *all += lost;
         }

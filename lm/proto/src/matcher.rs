@@ -17,9 +17,9 @@
 //! Frames of runs that did not close wait in the log, older than the run. When a first fragment shows up that
 //! needs them, `repair` tries to make the datagram whole with one copy. `forward` finds datagrams whose
 //! fragments came in the order in which kernels send them. Frames whose headers are intact go to the
-//! [`Reassembler`] when their datagram is not one that lands (`standalone`). What helps nobody is dropped
-//! after [`Matcher::WINDOW`] frames or one second, the oldest first, and counted. What all that may cost is
-//! bounded: `effort`.
+//! [`Reassembler`] when their datagram is not one that lands (`standalone`), or wait in separate slots
+//! (`keep`). What helps nobody is dropped after [`Matcher::WINDOW`] frames or one second, the oldest first,
+//! and counted. What all that may cost is bounded: `effort`.
 //!
 //! # Order of calls
 //! [`Matcher::push`] for every frame of a burst in ring order, then [`Matcher::look`] once; `look` also for
@@ -34,6 +34,7 @@ use crate::layout::{Geometry, TAG};
 use crate::mtu_check::MtuCheck;
 use crate::packet::{self, classify};
 use crate::policy::Require;
+use crate::reassembler::waiting::Waiting;
 use crate::reassembler::{Key, Reassembler};
 use crate::slot_memory::SlotMemory;
 
@@ -44,6 +45,7 @@ mod deliver;
 mod effort;
 mod fold;
 mod forward;
+mod keep;
 mod log;
 mod look;
 mod proof;
@@ -98,6 +100,7 @@ pub struct Matcher<B, S> {
     begun: u64,
     stale: (u64, u64),
     reassembler: Reassembler<B>,
+    waiting: Waiting<S>,
     scratch: ScratchBuffers<B>,
     choice: Choice,
     /// Room for a payload that has to be put together.
@@ -165,6 +168,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             begun: 0,
             stale: (0, 0),
             reassembler: Reassembler::new(config.limits),
+            waiting: Waiting::new(config.limits),
             scratch: ScratchBuffers::new(),
             choice: Choice::default(),
             room: Vec::with_capacity(usize::from(Geometry::MAX_MTU)),
@@ -197,6 +201,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// Frames that wait: not delivered, not handed back.
     pub fn pending(&self) -> usize {
+        self.unsettled() + self.waiting.frames()
+    }
+
+    /// Those among them that a look may settle, though nothing else comes. The others wait for the rest of
+    /// their datagram, or until their time is over.
+    pub fn unsettled(&self) -> usize {
         self.log.len() + self.folded
     }
 
@@ -248,6 +258,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// The next frame in ring order.
+    #[inline]
     pub fn push<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
             self.push_plain(&mut Some(frame), memory);
@@ -261,6 +272,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn push_unexpected<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         self.fresh = true;
         self.counters.frames += 1;
+        let Err(frame) = self.keep_plain(frame, memory) else { return };
         if frame.bounce != 0 {
             self.bounced = frame.at;
         }
@@ -470,6 +482,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.unfold();
         self.leave();
         self.drop_oldest(self.log.len(), memory);
+        self.clear_waiting(memory);
         let counters = &mut self.counters;
         self.reassembler.clear(memory, |_, reason| counters.drop_one(reason));
         self.snapshot = None;

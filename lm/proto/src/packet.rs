@@ -8,6 +8,7 @@ use crate::checksum;
 use crate::frame::{FRONT, HEAD, Head, Received, Slot};
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
+use crate::reassembler::waiting::Shape;
 use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
@@ -48,6 +49,11 @@ impl Packet {
     pub(crate) fn key(&self) -> Key {
         let Ipv4 { src, dst, id, protocol, .. } = self.ip;
         Key { src, dst, id, protocol }
+    }
+
+    /// Where its bytes belong.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { offset: self.ip.offset as usize, more: self.ip.more, len: self.ip.payload_len.into() }
     }
 
     /// What its header says besides whose it is.

@@ -4,8 +4,10 @@
 //! overwritten, so they are only a reason to look again, and no proof.
 
 use crate::checksum;
+use crate::reassembler::Key;
+use crate::reassembler::waiting::Shape;
 use crate::service::Service;
-use crate::wire::{IPV4, MORE, PROTO_UDP, TYPE_IPV4};
+use crate::wire::{IPV4, MAX_IP_PAYLOAD, MORE, PROTO_UDP, TYPE_IPV4};
 
 /// The 24 bytes in front of a payload of IPv4 without options, as they were at one moment: two of the
 /// source's hardware address, the Ethernet type, the IPv4 header. Little-endian, so that a payload at 0 mod 8
@@ -91,6 +93,30 @@ impl RawHeaders {
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
             && (b >> 40) & 0xff == PROTO_UDP as u64
             && b & (wire16(0x1fff) << 16) != 0
+    }
+
+    /// The fragment that they are, if they are a good header without options of a fragment of a UDP datagram
+    /// in a frame with so many bytes behind its headers: whose it is, where it belongs, and what else it
+    /// says.
+    #[inline]
+    pub(crate) fn fragment(self, available: usize) -> Option<(Key, Shape, Service)> {
+        let [a, b, c] = self.0;
+        let low = |word: u64| word & 0xffff_ffff;
+        let sum = (a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32);
+        let word = ((b >> 16) as u16).swap_bytes();
+        let total = usize::from(((a >> 48) as u16).swap_bytes());
+        let (more, offset) = (word & MORE != 0, usize::from(word & 0x1fff) * 8);
+        let len = total.wrapping_sub(IPV4);
+        let good = self.are_plain()
+            && (b >> 40) & 0xff == PROTO_UDP as u64
+            && (more || offset != 0)
+            && total > IPV4
+            && len <= available
+            && offset + len <= MAX_IP_PAYLOAD
+            && (!more || len.is_multiple_of(8))
+            && checksum::is_all_ones(sum);
+        let key = Key { src: self.src(), dst: self.dst(), id: self.id(), protocol: PROTO_UDP };
+        good.then_some((key, Shape { offset, more, len }, self.service()))
     }
 
     /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total`

@@ -37,6 +37,7 @@ mod lost;
 mod partial;
 mod refused;
 mod sources;
+pub(crate) mod waiting;
 mod work;
 
 use self::bitmap::UNIT;
@@ -96,11 +97,21 @@ pub struct Limits {
     /// How long a datagram may stay incomplete, in ns: at most [`Limits::MAX_TIMEOUT_NS`], which more is
     /// taken as.
     pub timeout_ns: u64,
+    /// Datagrams that may wait where they landed, beside those that are put together by copying: up to
+    /// [`Limits::MAX_WAITING`]. 0: all are copied.
+    pub waiting: usize,
+    /// How many frames may come while they wait: one that takes longer goes on by copying. It bounds the
+    /// memory that they hold. 0: all are copied.
+    pub window: u64,
 }
 
 impl Limits {
     /// The most datagrams at once: so many steps takes the choice of one that makes room.
     pub const MAX_DATAGRAMS: usize = 256;
+    /// The most datagrams that wait where they landed.
+    pub const MAX_WAITING: usize = 32_768;
+    /// The most frames that may come meanwhile.
+    pub const MAX_WINDOW: u64 = 1 << 17;
     /// How long a datagram without a new fragment keeps its entry, when all are in use and another begins: 50
     /// ms. The longest datagram takes less than 6 ms at 100 Mb/s, and 64 of them at once 34 ms at 1 Gb/s.
     pub const STILL_NS: u64 = 50_000_000;
@@ -121,18 +132,21 @@ impl Limits {
         Self {
             datagrams: self.datagrams.clamp(1, Self::MAX_DATAGRAMS),
             timeout_ns: self.timeout_ns.min(Self::MAX_TIMEOUT_NS),
+            waiting: self.waiting.min(Self::MAX_WAITING),
+            window: self.window.min(Self::MAX_WINDOW),
         }
     }
 
     /// Bytes of memory that a reassembler takes for its tables, at most; buffers are extra.
     pub fn tables(self) -> usize {
-        self.bounded().datagrams * TABLES_PER_DATAGRAM
+        let Self { datagrams, waiting, window, .. } = self.bounded();
+        datagrams * TABLES_PER_DATAGRAM + waiting::memory(waiting, window)
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { datagrams: 64, timeout_ns: Self::MAX_TIMEOUT_NS }
+        Self { datagrams: 64, timeout_ns: Self::MAX_TIMEOUT_NS, waiting: 8192, window: 8192 }
     }
 }
 
@@ -223,6 +237,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         partial.buf.as_ref().and_then(|_| partial.lowest())
     }
 
+    /// Duplicates of what is here of this datagram had these marks of congestion, a bit for each.
+    pub(crate) fn mark(&mut self, key: &Key, marks: u8) {
+        if let Some(slot) = self.entries.find(key, self.entries.hash(key)) {
+            self.partials[slot].marks |= marks;
+        }
+    }
+
+    /// Whether a fragment of `key` belongs to a datagram that has an entry, or to one that was refused.
+    #[inline]
+    pub(crate) fn knows(&mut self, key: &Key) -> bool {
+        if self.is_empty() && self.refused.is_empty() {
+            return false;
+        }
+        let hash = self.entries.hash(key);
+        self.entries.find(key, hash).is_some() || self.refused.find(key, hash, self.now).is_some()
+    }
+
+    /// Why a fragment of this shape is refused by itself, if it is.
+    #[inline]
+    pub(crate) fn refusal(offset: usize, more: bool, len: usize) -> Option<Reason> {
+        if len == 0 {
+            return Some(Reason::Empty);
+        }
+        if !offset.is_multiple_of(UNIT) || (more && !len.is_multiple_of(UNIT)) {
+            return Some(Reason::Unaligned);
+        }
+        (offset > MAX_IP_PAYLOAD || len > MAX_IP_PAYLOAD - offset).then_some(Reason::TooLong)
+    }
+
     /// Takes a fragment of the datagram `key`.
     ///
     /// A fragment that is refused by itself ([`Reason::Empty`], [`Reason::Unaligned`], [`Reason::TooLong`])
@@ -240,14 +283,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         self.now = self.now.max(now_ns);
         let Fragment { offset, more, service, data } = fragment;
         let (offset, len) = (offset as usize, data.len());
-        if len == 0 {
-            return Outcome::Dropped(Reason::Empty);
-        }
-        if !offset.is_multiple_of(UNIT) || (more && !len.is_multiple_of(UNIT)) {
-            return Outcome::Dropped(Reason::Unaligned);
-        }
-        if offset > MAX_IP_PAYLOAD || len > MAX_IP_PAYLOAD - offset {
-            return Outcome::Dropped(Reason::TooLong);
+        if let Some(reason) = Self::refusal(offset, more, len) {
+            return Outcome::Dropped(reason);
         }
         let hash = self.entries.hash(&key);
         let slot = match self.entries.find(&key, hash) {

@@ -21,6 +21,13 @@ impl Default for Service {
 }
 
 impl Service {
+    /// The same of a datagram whose fragments had these marks, a bit for each: congestion that one of them
+    /// met is marked (RFC 3168, section 5.3).
+    pub(crate) fn with_marks(self, marks: u8) -> Self {
+        let met = if marks & 1 << 0b11 != 0 { 0b11 } else { 0 };
+        Self { tos: self.tos | met, ..self }
+    }
+
     /// Writes it into the header of a frame, Ethernet and IPv4 without options, whose checksum is right, and
     /// is right afterwards. A frame that is too short stays as it is.
     ///

@@ -24,7 +24,8 @@ pub enum Below {
 
 /// The memory under the frames, and where decisions go.
 ///
-/// The matcher hands back every slot: with [`SlotMemory::landed`] or with [`SlotMemory::release`].
+/// The matcher hands back every slot: with [`SlotMemory::landed`], [`SlotMemory::in_pieces`] or
+/// [`SlotMemory::release`].
 pub trait SlotMemory: Store {
     /// The token of slots of this memory.
     type Slots: Slots;
@@ -64,6 +65,11 @@ pub trait SlotMemory: Store {
     /// The datagram that is given out next had this in its header. It is not told of one whose header was
     /// overwritten.
     fn came_with(&mut self, _service: Service) {}
+
+    /// A datagram is whole where its fragments landed: these are the bytes of its payload, in order, by the
+    /// token of the slot, the address and the length. Where that is 0 nothing of the slot is needed any more.
+    /// All of them are to be taken.
+    fn in_pieces(&mut self, whole: Whole, pieces: impl Iterator<Item = (Self::Slots, usize, usize)>);
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.
     fn copied(&mut self, whole: Whole, buf: Self::Buf, start: usize);

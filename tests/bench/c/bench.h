@@ -57,6 +57,10 @@ extern uint64_t (*read_all)(const uint8_t *p, uint64_t n);
 /* Copies and sums in one pass: one's complement, little-endian, not folded. */
 extern uint64_t (*copy_sum)(uint8_t *to, const uint8_t *from, uint64_t n);
 
+/* LM's own sum of a piece of an even number of bytes, or of the last one: one's complement, little-endian, not
+ * folded. */
+extern uint64_t lm_sum(const uint8_t *p, uint64_t n);
+
 /* A delivered datagram, contiguous. */
 static inline void sink_take(struct sink *s, const uint8_t *p, uint32_t len)
 {

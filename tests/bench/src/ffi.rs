@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
+use lm_proto::checksum;
+use lm_proto::wire::HEADERS;
 use rte::Eal;
 
 use crate::traffic::{Shot, Traffic};
@@ -99,15 +101,29 @@ unsafe extern "C" {
     fn queue_rx(q: *mut RawQueue, out: *mut *mut rte_mbuf, nb: u16) -> u16;
     #[link_name = "gauge"]
     fn raw_gauge() -> u64;
-    fn peers_create() -> *mut RawPeers;
+    fn peers_create(flows: u32, entries: u32) -> *mut RawPeers;
     fn peers_destroy(p: *mut RawPeers);
     fn run_bare(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
     fn run_chain(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
     fn run_chain_copy(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
     fn run_copy(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
     fn run_copy_checksum(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
+    fn run_stream_chain(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
+    fn run_stream_chain_sum(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
+    fn run_stream_copy(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
+    fn run_stream_copy_sum(p: *mut RawPeers, q: *mut RawQueue, s: *mut Sink<'_>);
     #[link_name = "read_all"]
     static READ_ALL: unsafe extern "C" fn(*const u8, u64) -> u64;
+}
+
+/// LM's sum of a piece, for its peers.
+///
+/// # Safety
+/// `n` bytes at `p`, which nobody writes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn lm_sum(p: *const u8, n: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    checksum::sum(unsafe { std::slice::from_raw_parts(p, n as usize) })
 }
 
 /// The time-stamp counter, after everything before it.
@@ -134,6 +150,17 @@ impl Queue {
     pub(crate) unsafe fn new(pool: *mut rte_mempool, n: u32) -> Option<Self> {
         // SAFETY: the caller's promise; EAL is initialised, as there is a pool.
         NonNull::new(unsafe { queue_create(pool, n) }).map(Self)
+    }
+
+    /// The card receives a frame of these headers and this body. Never more than there are descriptors
+    /// between two emptyings.
+    pub(crate) fn dma_as(&mut self, headers: &[u8; HEADERS], frame: &[u8], flush: bool) {
+        assert!((HEADERS..=1514).contains(&frame.len()));
+        // SAFETY: as in `dma`; there is no tail.
+        unsafe {
+            let (none, len) = (frame.as_ptr(), frame.len() as u32);
+            queue_dma(self.0.as_ptr(), frame.as_ptr(), len, headers.as_ptr(), none, 0, i32::from(flush));
+        }
     }
 
     /// The card receives one frame. Never more than there are descriptors between two emptyings.
@@ -173,9 +200,10 @@ impl Drop for Queue {
 pub(crate) struct Peers(NonNull<RawPeers>, #[expect(dead_code, reason = "the memory is EAL's")] Eal);
 
 impl Peers {
-    pub(crate) fn new(eal: &Eal) -> Option<Self> {
+    /// With a table for so many datagrams at once, a power of two, and so many places in a bucket.
+    pub(crate) fn new(eal: &Eal, flows: u32, entries: u32) -> Option<Self> {
         // SAFETY: EAL is initialised.
-        NonNull::new(unsafe { peers_create() }).map(|p| Self(p, eal.clone()))
+        NonNull::new(unsafe { peers_create(flows, entries) }).map(|p| Self(p, eal.clone()))
     }
 }
 
@@ -195,6 +223,11 @@ pub(crate) enum Peer {
     Chain,
     ChainCopy,
     CopyChecksum,
+    /// Of many senders: a chain, with or without sums, and copied together.
+    StreamChain,
+    StreamChainSum,
+    StreamCopy,
+    StreamCopySum,
 }
 
 impl Peer {
@@ -207,6 +240,10 @@ impl Peer {
             Self::Chain => run_chain,
             Self::ChainCopy => run_chain_copy,
             Self::CopyChecksum => run_copy_checksum,
+            Self::StreamChain => run_stream_chain,
+            Self::StreamChainSum => run_stream_chain_sum,
+            Self::StreamCopy => run_stream_copy,
+            Self::StreamCopySum => run_stream_copy_sum,
         };
         // SAFETY: all three live and are this thread's alone; a sink that verifies expects this traffic.
         unsafe { run(peers.0.as_ptr(), queue.0.as_ptr(), ptr::from_mut(sink)) };

@@ -26,6 +26,7 @@ use lm_proto::layout::Geometry;
 use lm_proto::matcher::{Config, Matcher};
 use lm_proto::mock::config;
 use lm_proto::policy::Require;
+use lm_proto::reassembler::Limits;
 use lm_proto::wire::Flow;
 use streams::{DEVICES, Device, Stream, good, hostile};
 
@@ -40,6 +41,8 @@ const DEAR: f64 = 2000.0;
 const TRIES: usize = 8;
 /// A hostile frame may cost so many good ones.
 const MOST: f64 = 10.0;
+/// Frames for which a datagram may wait: about as many as a region of 16 MiB lets.
+const WINDOW: u64 = 6600;
 
 const POLICIES: [(&str, Require); 3] = [
     ("headers,checksum", Require { headers: true, checksum: true, tags: false }),
@@ -71,8 +74,9 @@ struct Cost {
 
 impl<'a> Run<'a> {
     fn new(geometry: Geometry, require: Require, device: Device, stream: &'a Stream) -> Self {
-        let matcher = Matcher::new(Config { require, ..config(geometry, device.synchronous) });
-        let memory = Counting::new(geometry, device.slot);
+        let limits = Limits { window: WINDOW, ..Limits::default() };
+        let matcher = Matcher::new(Config { require, limits, ..config(geometry, device.synchronous) });
+        let memory = Counting::new(geometry, device.slot, WINDOW);
         Self {
             frames: &stream.frames,
             at: 0,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE]
-//!         [--set NAME] [--size BYTES] [--variants A,B] [--touch]
+//!         [--set NAME] [--size BYTES] [--variants A,B] [--touch] [--senders]
 //! receive --polls VARIANT,SIZE,N
 //! ```
 //!
@@ -19,13 +19,15 @@
 //! - [`traffic`]: the frames;
 //! - [`variant`]: a variant with queue, pool and mbufs;
 //! - [`report`]: medians, table, JSON, ratios;
-//! - [`polls`]: single polls, to have their instructions counted.
+//! - [`polls`]: single polls, to have their instructions counted;
+//! - [`senders`]: datagrams in forward order, of many senders, measured behind all that; `--senders`: alone.
 //!
 //! It is a benchmark, not a timed test: it fails only when a datagram is not delivered as it was sent.
 
 mod ffi;
 mod polls;
 mod report;
+mod senders;
 mod traffic;
 mod variant;
 
@@ -62,10 +64,12 @@ struct Options {
     reads: &'static [bool],
     /// Single polls instead.
     polls: Option<Polls>,
+    /// Only datagrams in forward order.
+    senders: bool,
 }
 
 const USAGE: &str = "receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE] \
-                     [--set NAME] [--size BYTES] [--variants A,B] [--touch]";
+                     [--set NAME] [--size BYTES] [--variants A,B] [--touch] [--senders]";
 
 fn options() -> Result<Options, Failure> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -80,6 +84,7 @@ fn options() -> Result<Options, Failure> {
         sizes: SIZES.to_vec(),
         reads: &[false, true],
         polls: None,
+        senders: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -91,6 +96,7 @@ fn options() -> Result<Options, Failure> {
             "--output" => o.output = Some(value()?.into()),
             "--no-huge" => o.huge = false,
             "--polls" => o.polls = Some(Polls::parse(&value()?)?),
+            "--senders" => o.senders = true,
             "--touch" => o.reads = &[false],
             "--size" => {
                 let size = value()?.parse()?;
@@ -162,6 +168,13 @@ fn run(options: &Options) -> Result<(), Failure> {
         options.cpu,
         if eal.has_hugepages() { "hugepages" } else { "no hugepages (--no-huge): expect TLB misses" },
     );
+    // A quarter of the time is theirs.
+    let time = if options.senders { options.time } else { options.time / 4 };
+    let forward = senders::Options { time, blocks: options.blocks, sizes: options.sizes.clone() };
+    if options.senders {
+        print!("{}", senders::run(&eal, &forward)?);
+        return Ok(());
+    }
     let mut report = Report { sizes: options.sizes.clone(), rows: Vec::new() };
     for set in &options.sets {
         let mut variants = Vec::new();
@@ -178,6 +191,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     println!("{}", report.keep_quiet());
     print!("{}", report.table());
     print!("{}", report.ratios());
+    if options.measures_all() {
+        print!("{}", senders::run(&eal, &forward)?);
+    }
     let usual = options.measures_all().then(|| workspace().join("target/bench/receive.json"));
     let Some(output) = options.output.clone().or(usual) else {
         println!("\nnot written, as a part was measured: --output FILE");
@@ -217,7 +233,7 @@ fn measure(
         }
     }
     let before: Vec<_> = variants.iter().map(Variant::copied).collect();
-    let share = options.time / (options.sets.len() * options.sizes.len()).max(1) as u32;
+    let share = options.time * 3 / 4 / (options.sets.len() * options.sizes.len()).max(1) as u32;
     let start = Instant::now();
     let mut done = 0;
     while options.blocks.map_or(start.elapsed() < share, |n| done < n) || done == 0 {

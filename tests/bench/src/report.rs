@@ -50,13 +50,31 @@ impl Row {
         sorted.get(((sorted.len() as f64 - 1.0) * q).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
-    fn per_frame(&self) -> f64 {
+    pub(crate) fn per_frame(&self) -> f64 {
         self.quantile(0.5)
     }
 
     fn per_datagram(&self) -> f64 {
         self.per_frame() * self.fragments as f64
     }
+}
+
+/// Leaves out the blocks of these in which the core was not ours alone; a line on that.
+pub(crate) fn quiet(mut rows: Vec<&mut Row>) -> String {
+    let mut gauges: Vec<u64> = rows.iter().flat_map(|r| r.samples.iter().map(|s| s.gauge)).collect();
+    gauges.sort_unstable();
+    let (all, best) = (gauges.len(), gauges.get(gauges.len() / 100).copied().unwrap_or(1));
+    let (mut gone, mut noisy) = (0, 0);
+    for row in &mut rows {
+        gone += row.keep_quiet(best);
+        noisy += usize::from(row.samples.iter().any(|s| s.gauge as f64 > best as f64 * QUIET));
+    }
+    format!(
+        "{all} blocks, {gone} left out because the core was slower by more than {:.0} % (a neighbour); {noisy} of {} \
+         figures had too few quiet ones and take what there is",
+        (QUIET - 1.0) * 100.0,
+        rows.len()
+    )
 }
 
 /// All that was measured.
@@ -176,20 +194,7 @@ const BOUNDS: &[Bound] = &[
 impl Report {
     /// Leaves out the blocks in which the core was not ours alone; a line on that.
     pub(crate) fn keep_quiet(&mut self) -> String {
-        let mut gauges: Vec<u64> = self.rows.iter().flat_map(|r| r.samples.iter().map(|s| s.gauge)).collect();
-        gauges.sort_unstable();
-        let (all, best) = (gauges.len(), gauges.get(gauges.len() / 100).copied().unwrap_or(1));
-        let (mut gone, mut noisy) = (0, 0);
-        for row in &mut self.rows {
-            gone += row.keep_quiet(best);
-            noisy += usize::from(row.samples.iter().any(|s| s.gauge as f64 > best as f64 * QUIET));
-        }
-        format!(
-            "{all} blocks, {gone} left out because the core was slower by more than {:.0} % (a neighbour); {noisy} of {} \
-             figures had too few quiet ones and take what there is",
-            (QUIET - 1.0) * 100.0,
-            self.rows.len()
-        )
+        quiet(self.rows.iter_mut().collect())
     }
 
     fn find(&self, size: usize, set: &str, variant: &str, read: bool) -> Option<&Row> {

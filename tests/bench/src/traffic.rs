@@ -36,7 +36,7 @@ pub(crate) struct Traffic {
     payloads: Vec<u8>,
 }
 
-const FLOW: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
+pub(crate) const FLOW: Flow = Flow { src: 0x0a00_0001, dst: 0x0a00_00fe, src_port: 7000, dst_port: 9000 };
 const ENDS: Ends = Ends { src_mac: [2, 0, 0, 0, 0, 1], dst_mac: [2, 0, 0, 0, 0, 2], flow: FLOW };
 
 impl Traffic {
@@ -103,7 +103,7 @@ fn push<T>(list: &mut Vec<T>, item: T) -> usize {
 }
 
 /// Every byte depends on its place.
-fn pattern(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mix = |x: u64| {
         let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
@@ -123,11 +123,16 @@ fn cut_by_lm(payload: &[u8], id: u16) -> (Vec<Vec<u8>>, bool) {
 }
 
 fn cut_plainly(payload: &[u8], id: u16) -> Vec<Vec<u8>> {
+    cut_for(payload, FLOW, id, true)
+}
+
+/// Frames as any stack sends them, first fragment first; with a UDP checksum or without.
+pub(crate) fn cut_for(payload: &[u8], flow: Flow, id: u16, summed: bool) -> Vec<Vec<u8>> {
     let len = (payload.len() + UDP) as u16;
     let mut datagram = vec![0; UDP];
     datagram.extend_from_slice(payload);
-    let checksum = checksum::udp(&FLOW, len, checksum::sum(payload));
-    let udp = Udp { src_port: FLOW.src_port, dst_port: FLOW.dst_port, len, checksum };
+    let checksum = if summed { checksum::udp(&flow, len, checksum::sum(payload)) } else { 0 };
+    let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len, checksum };
     datagram[..UDP].copy_from_slice(&udp.bytes());
     let stride = Geometry::ETHERNET.stride();
     let n = datagram.len().div_ceil(stride);
@@ -137,8 +142,8 @@ fn cut_plainly(payload: &[u8], id: u16) -> Vec<Vec<u8>> {
         let ethernet: &mut [u8; ETHERNET] = ethernet.try_into().expect("14 bytes");
         wire::ethernet(ethernet, ENDS.dst_mac, ENDS.src_mac, wire::TYPE_IPV4);
         Ipv4 {
-            src: FLOW.src,
-            dst: FLOW.dst,
+            src: flow.src,
+            dst: flow.dst,
             id,
             protocol: wire::PROTO_UDP,
             ttl: 64,

@@ -101,7 +101,7 @@ impl Variant {
                 // As small as can be, so that it stays in the cache: the ring, the cache, what a burst holds.
                 let n = u32::from(set.descriptors) + 600;
                 let pool = Mempool::pktmbuf(eal, &format!("b_{name}"), n, 256, 0, 2048 + 128, None)?;
-                let peers = Peers::new(eal).ok_or("no memory for the peers")?;
+                let peers = Peers::new(eal, 1024, 16).ok_or("no memory for the peers")?;
                 (pool.as_ptr(), Engine::Peer(peer, peers, pool))
             }
         };

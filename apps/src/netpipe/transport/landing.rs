@@ -80,6 +80,8 @@ impl Landing {
     ) -> Result<Self, String> {
         let mut config = settings.node(id);
         config.layout = layout;
+        // The copying form puts datagrams together by copying.
+        config.in_pieces = layout != Some(SlotLayout::Separate);
         let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
         port.start(eal, &config, &Identity::default(), signals::is_ending)
             .map_err(|e| explain_start(&e, &config))?;

@@ -105,7 +105,9 @@ impl Sender {
         // Most often, and then it need not be taken apart.
         let (carried, flow) = (message.carried(), message.flow());
         let carried = carried.map(|carried| (carried, &flow));
-        if self.send_copied(message.as_slice().unwrap_or_default(), carried, ends) {
+        if let Some(bytes) = message.as_slice()
+            && self.send_copied(bytes, carried, ends)
+        {
             return Ok(());
         }
         let (whole, payload) = message.into_parts();
@@ -118,15 +120,17 @@ impl Sender {
     ///
     /// # Errors
     /// As for [`Sender::send_message`]. One that is longer than any datagram's is never sent, from nowhere:
-    /// [`Unsent::NotFromHere`].
+    /// [`Unsent::NotFromHere`], as one that lies in several pieces.
     pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), Unsent<Payload>> {
-        if payload.bytes().len() > MAX_PAYLOAD {
+        if payload.len() > MAX_PAYLOAD {
             return Err(Unsent::NotFromHere(payload));
         }
         if !self.is_clear() {
             return Err(Unsent::NotNow(payload));
         }
-        if self.send_copied(payload.bytes(), None, ends) {
+        if let Some(bytes) = payload.as_slice()
+            && self.send_copied(bytes, None, ends)
+        {
             return Ok(());
         }
         self.send_carried(payload, None, ends)
@@ -152,7 +156,10 @@ impl Sender {
         carried: Option<&(Carried, Flow)>,
         ends: &Ends,
     ) -> Result<(), Unsent<Payload>> {
-        let (geometry, len) = (self.config.geometry, payload.bytes().len());
+        let (geometry, len) = (self.config.geometry, payload.len());
+        if payload.as_slice().is_none() {
+            return Err(Unsent::NotFromHere(payload));
+        }
         let plan = Plan::new(geometry, len, self.copied);
         if !plan.shown().all(|i| payload.is_readable(plan.place(i))) {
             return Err(Unsent::NotFromHere(payload));
@@ -171,7 +178,8 @@ impl Sender {
                 return Err(Unsent::NotNow(payload));
             }
         }
-        let mut whole = self.write(&plan, payload.bytes(), carried, tail.as_mut(), ends);
+        let bytes = payload.as_slice().unwrap_or_default();
+        let mut whole = self.write(&plan, bytes, carried, tail.as_mut(), ends);
         if plan.shown().next().is_none() {
             self.stats.inlined += 1;
         } else {

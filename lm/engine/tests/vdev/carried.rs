@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lm_engine::Message;
+use lm_engine::{Message, Unsent};
 use lm_landing::SlotLayout;
 use lm_proto::alf::{self, Blocks, ChecksumMode, Ends};
 use lm_proto::carried::Claims;
@@ -34,9 +34,12 @@ fn forward(a: &mut Node, b: &mut Node, message: Message) -> Result<Message, Fail
 }
 
 fn start(b: &mut Node, message: Message) -> Result<(), Failed> {
-    if sendable(&message) {
-        return b.sender.send_message(message, &BACK).map_err(|e| format!("it is not sent: {e:?}").into());
-    }
+    let message = match b.sender.send_message(message, &BACK) {
+        Ok(()) => return Ok(()),
+        // Joined from pieces, it lies where no device reads.
+        Err(Unsent::NotFromHere(message)) if !sendable(&message) || message.is_copied() => message,
+        Err(e) => return Err(format!("it is not sent: {e:?}").into()),
+    };
     let copy = b.sender.buffer_of(&message).ok_or("no send buffer")?;
     b.sender.send(copy, &BACK).map_err(|_| "the copy is not sent".into())
 }

@@ -9,14 +9,26 @@ use std::sync::Arc;
 
 use lm_proto::wire::HEADERS;
 
-use super::{BOUNCES, CountedSegment, FLOOR, HEADROOM, Landing, STEPS, SlotLayout, TO_PAYLOAD};
+use super::{BOUNCES, CountedSegment, FLOOR, HEADROOM, Landing, STEPS, SlotLayout, Span, TO_PAYLOAD};
 use crate::region::{CHUNK, Segment};
 use crate::returns::SlotCounts;
+
+/// Bytes between separate slots of so much room: whole cache lines.
+pub(crate) fn separate_pitch(room: usize) -> usize {
+    (room + 2 * 64).next_multiple_of(64)
+}
+
+/// The highest address up to this one at which a payload has its headers, and the first bytes of its own, in
+/// one cache line: a fragment that is not summed touches no other.
+fn in_one_line(at: usize) -> usize {
+    const WITHIN: usize = (HEADERS + 6).next_multiple_of(8);
+    at.wrapping_sub(WITHIN) / 64 * 64 + WITHIN
+}
 
 impl Landing {
     /// Bytes between separate slots.
     fn separate_pitch(&self) -> usize {
-        (self.room + 2 * 64).next_multiple_of(8)
+        separate_pitch(self.room)
     }
 
     /// Lays the next slots so.
@@ -25,6 +37,9 @@ impl Landing {
         if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
             // The headers above must survive the first payload below them.
             self.last -= HEADERS.next_multiple_of(8);
+        }
+        if layout == SlotLayout::Separate {
+            self.last = in_one_line(self.last);
         }
         let next = self.last.wrapping_sub(self.pitch);
         self.layout = layout;
@@ -146,7 +161,8 @@ impl Landing {
     fn highest(&self, at: usize) -> usize {
         let base = self.segment().base;
         let top = base + ((at - base) / CHUNK + 1) * CHUNK;
-        (top - 64 - self.frame_room()) & !7
+        let at = (top - 64 - self.frame_room()) & !7;
+        if self.layout == SlotLayout::Separate { in_one_line(at) } else { at }
     }
 
     /// All chunks in the order in which the cursor would come to them.
@@ -171,8 +187,9 @@ impl Landing {
         if !counted.is_idle(c) || below.is_some_and(|b| !counted.is_idle(b)) {
             return false;
         }
-        let further = below.and_then(|b| if b > 0 { Some(b - 1) } else { None });
-        self.pressed |= further.is_some_and(|f| !counted.is_idle(f));
+        // Below the lowest chunk the cursor goes on at the top.
+        let further = below.unwrap_or(chunks).checked_sub(1).unwrap_or(chunks - 1);
+        self.pressed |= !counted.is_idle(further);
         counted.segment.returns.enter(c);
         let counted = &mut self.segments[s];
         counted.counts[c] = SlotCounts::default();
@@ -183,9 +200,16 @@ impl Landing {
 
     /// Adds a segment; the cursor goes there when it finds nothing free before.
     pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
+        self.spans.push(Span::of(&segment));
         self.segments.push(CountedSegment::new(segment));
         self.stats.grown += 1;
         // The counts moved with the vector, not their boxes: the pointer holds.
+    }
+
+    /// Whether there is a segment that nobody uses.
+    pub(crate) fn has_idle(&self) -> bool {
+        let others = self.segments.iter().enumerate().filter(|(s, _)| *s != self.segment);
+        others.into_iter().any(|(_, counted)| counted.all_idle())
     }
 
     /// Takes added segments out that nobody uses.
@@ -195,6 +219,7 @@ impl Landing {
         while s > 1 {
             s -= 1;
             if s != self.segment && self.segments[s].all_idle() {
+                self.spans.remove(s);
                 gone.push(self.segments.remove(s));
                 if self.segment > s {
                     self.segment -= 1;

@@ -208,18 +208,14 @@ impl Landing {
     /// `n` slots, a stride apart upwards from `lowest`, are back, on the queue's lcore.
     #[inline]
     pub(crate) fn return_slots(&mut self, lowest: usize, n: u32) {
-        // Slots of two segments are never a stride apart: there is room at their ends.
-        for counted in &mut self.segments {
-            if counted.segment.covers(lowest, 1) {
-                let (mut at, mut left) = (lowest, n);
-                while left > 0 {
-                    let here = counted.segment.in_lower_chunk(at, left, self.stride);
-                    counted.counts[counted.segment.chunk_of(at)].returned += here;
-                    at += here as usize * self.stride;
-                    left -= here;
-                }
-                return;
-            }
+        let Some(s) = self.number_of(lowest) else { return };
+        let Some(counted) = self.segments.get_mut(s) else { return };
+        let (mut at, mut left) = (lowest, n);
+        while left > 0 {
+            let here = counted.segment.in_lower_chunk(at, left, self.stride);
+            counted.counts[counted.segment.chunk_of(at)].returned += here;
+            at += here as usize * self.stride;
+            left -= here;
         }
     }
 

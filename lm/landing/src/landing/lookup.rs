@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 
-use super::{BOUNCES, CountedSegment, HEADROOM, Landing, Plain, TO_PAYLOAD};
+use super::{BOUNCES, HEADROOM, Landing, Plain, TO_PAYLOAD};
 use crate::region::Segment;
 use crate::sentinel::read_behind;
 
@@ -83,21 +83,27 @@ impl Landing {
     #[cold]
     #[inline(never)]
     fn covers_elsewhere(&self, at: usize, len: usize) -> bool {
-        self.segments.iter().any(|g| g.segment.covers(at, len))
+        self.spans.iter().any(|span| span.covers(at, len))
+    }
+
+    /// The number of the segment that a slot is in, as long as there are any.
+    #[inline]
+    pub(super) fn number_of(&self, at: usize) -> Option<usize> {
+        // The first one is never taken out. Slots of two segments are never a stride apart: there is room at
+        // their ends.
+        if self.first.covers(at, 1) { Some(0) } else { self.number_elsewhere(at) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn number_elsewhere(&self, at: usize) -> Option<usize> {
+        self.spans.iter().position(|span| span.covers(at, 1))
     }
 
     /// The segment that a slot is in.
     #[inline]
     pub(crate) fn segment_of(&self, at: usize) -> Option<&Arc<Segment>> {
-        // The first one is never taken out.
-        let first = self.segments.first().filter(|_| self.first.covers(at, 1));
-        first.or_else(|| self.segment_elsewhere(at)).map(|g| &g.segment)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn segment_elsewhere(&self, at: usize) -> Option<&CountedSegment> {
-        self.segments.iter().find(|g| g.segment.covers(at, 1))
+        self.number_of(at).and_then(|s| self.segments.get(s)).map(|g| &g.segment)
     }
 
     /// The payload address of an mbuf's slot.

@@ -1,7 +1,7 @@
 //! Gives slots back to the pool, or into a hold. This consumes their token, so it happens only once.
 
 use super::LandingPool;
-use crate::region::{CHUNK, Hold};
+use crate::region::{CHUNK, HeldPiece, Hold};
 use crate::slots::LandedSlots;
 
 impl LandingPool {
@@ -32,10 +32,33 @@ impl LandingPool {
         }
         let Some(segment) = self.landing().segment_of(slots.lowest()) else { return Err(slots) };
         // SAFETY: the token has the slots, of this pool and of one segment, as slots of two are never a
-        // stride apart; it ends here. A device has filled them, in the order in which it was given them: so it is
-        // done with these and with those above, and in the slot below with all but what `Hold::bytes` leaves
-        // out.
+        // stride apart; it ends here. A device has filled them, in the order in which it was given them: so
+        // it is done with these and with those above, and in the slot below with all but what `Hold::bytes`
+        // leaves out.
         Ok(unsafe { Hold::new(segment, slots.lowest(), slots.count(), self.config.stride, reach) })
+    }
+
+    /// A separate slot is held, and of what landed there `len` bytes at `at`.
+    ///
+    /// # Errors
+    /// The slot, if it overlaps others, is another pool's, or these bytes are not in it.
+    #[inline]
+    pub(crate) fn hold_piece(
+        &self,
+        slots: LandedSlots,
+        at: usize,
+        len: usize,
+    ) -> Result<HeldPiece, LandedSlots> {
+        let into = at.wrapping_sub(slots.lowest());
+        let fits = into <= self.separate_room && len <= self.separate_room - into;
+        if slots.is_overlapping() || !fits || !slots.is_of(self.number) {
+            return Err(slots);
+        }
+        let Some(segment) = self.landing().segment_of(slots.lowest()) else { return Err(slots) };
+        // SAFETY: the token has the slot, which is a separate one of this pool, with so much room; it ends
+        // here. A device has filled it, in the order in which it was given them. No frame in another slot
+        // reaches a separate one.
+        Ok(unsafe { HeldPiece::new(segment, slots.lowest(), at, len) })
     }
 
     /// Makes one token of two, if the slots of the second lie right below those of the first, under whichever

@@ -2,7 +2,7 @@
 
 use rte::port::PortId;
 
-use crate::landing::{AHEAD, SlotLayout};
+use crate::landing::{AHEAD, SlotLayout, separate_pitch};
 use crate::region::CHUNK;
 
 /// Where the landing region lies.
@@ -63,7 +63,7 @@ impl PoolConfig {
     /// every slot is posted finds no place for the next one, which drivers want before they hand over the
     /// frame that would make room: it never goes on.
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
-        let pitch = stride.max(room + 128);
+        let pitch = stride.max(separate_pitch(room));
         let slots = usize::from(descriptors) + AHEAD as usize + (64 << 10) / stride.max(1) + 1;
         let breaks = slots * pitch / PAGE + 1;
         ((slots + breaks) * pitch + 4 * CHUNK).next_multiple_of(CHUNK)

@@ -47,7 +47,7 @@ impl LandingPool {
     #[inline]
     pub fn raw_headers(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
         let start = at.wrapping_sub(RAW_HEADERS);
-        if bounce == 0 && at.is_multiple_of(8) && self.landing().first_covers(start, RAW_HEADERS) {
+        if bounce == 0 && at.is_multiple_of(8) && self.landing().covers(start, RAW_HEADERS) {
             let words = start as *const u64;
             // SAFETY: in the region and aligned. A device may be writing these bytes: each word is read once,
             // and what they say is believed only as the matcher's rules allow.

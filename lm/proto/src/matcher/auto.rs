@@ -3,11 +3,11 @@
 use super::Matcher;
 use crate::auto_layout::AutoLayout;
 use crate::checksum::{self, Digest};
-use crate::counters::Reason;
+use crate::counters::{Counters, Reason};
 use crate::frame::{Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
-use crate::packet::Packet;
 use crate::reassembler::Key;
+use crate::reassembler::waiting::Shape;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity, Tag};
 use crate::wire::{self, FCS, Flow, MIN_FRAME, Udp};
@@ -70,26 +70,31 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.tagged.take()
     }
 
-    /// Datagrams that were delivered where they landed.
+    /// Datagrams that were delivered where they landed, in one piece.
     #[inline]
     fn landed(&self) -> u64 {
-        self.counters.datagrams - self.counters.copied_datagrams
+        let Counters { datagrams, copied_datagrams, pieces, .. } = self.counters;
+        datagrams - copied_datagrams - pieces
     }
 
-    /// A fragment came to a separate slot. True: its datagram came last fragment first.
+    /// A fragment came to a separate slot, its payload `skew` bytes behind the slot's. True: it is the first
+    /// one, and its datagram came last fragment first.
+    #[inline]
     pub(super) fn note_fragment<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<&S>,
-        packet: &Packet,
+        key: Key,
+        shape: &Shape,
+        skew: usize,
         memory: &M,
     ) -> bool {
-        let (ip, end) = (&packet.ip, packet.skew + usize::from(packet.ip.payload_len));
-        if !ip.more && frame.payload_len() >= end + TAG {
+        let end = skew + shape.len;
+        if !shape.more && frame.payload_len() >= end + TAG {
             let behind = memory.bytes(frame.slots, frame.at + end, TAG).first_chunk().copied();
-            self.trailer = behind.map(|trailer| (packet.key(), trailer));
+            self.trailer = behind.map(|trailer| (key, trailer));
         }
         let Some(auto) = &mut self.auto else { return false };
-        auto.choice.fragment(packet.key(), ip.offset, ip.payload_len.into(), ip.more)
+        auto.choice.fragment(key, shape.offset as u32, shape.len as u32, shape.more)
     }
 
     /// A frame came to a separate slot that is no fragment, nor a datagram in one frame.
@@ -99,9 +104,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A datagram came to separate slots last fragment first, and is whole and taken: this is its IP payload.
-    pub(super) fn note_reverse(&mut self, key: &Key, payload: &[u8]) {
-        let lands = self.could_land(key, payload);
+    /// A datagram came to separate slots last fragment first, and is whole and taken; `lands`: as it
+    /// [could land](Self::could_land).
+    pub(super) fn note_reverse(&mut self, lands: bool) {
         let Some(auto) = &mut self.auto else { return };
         if lands {
             auto.choice.reverse();
@@ -110,9 +115,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether this datagram, all of whose headers were seen, would have been proven without them.
-    fn could_land(&self, key: &Key, payload: &[u8]) -> bool {
-        let Some(udp) = Udp::parse(payload) else { return false };
+    /// Whether this datagram, which was copied together, would have been proven without its headers: this is
+    /// its IP payload.
+    pub(super) fn could_land_copied(&self, key: &Key, payload: &[u8]) -> bool {
+        let bytes = |at: usize, len: usize| payload.get(at..at + len);
+        Udp::parse(payload).is_some_and(|udp| self.could_land(key, &udp, bytes))
+    }
+
+    /// Whether a datagram, all of whose headers were seen, would have been proven without them: `bytes` are
+    /// those at a place of its IP payload, if they are there and lie in one fragment.
+    pub(super) fn could_land<'a>(
+        &self,
+        key: &Key,
+        udp: &Udp,
+        bytes: impl Fn(usize, usize) -> Option<&'a [u8]>,
+    ) -> bool {
         let flow = Flow { src: key.src, dst: key.dst, src_port: udp.src_port, dst_port: udp.dst_port };
         let identity = Identity { flow, ip_id: key.id, udp_len: udp.len, udp_checksum: udp.checksum };
         let (require, len) = (self.config.require, usize::from(udp.len));
@@ -125,14 +142,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             let mut digest = Digest::new();
             for i in 0..layout.fragments() {
                 let (piece, at) = (layout.piece(i), i * self.config.geometry.stride());
-                let bytes = payload.get(at + piece.start..at + piece.end).unwrap_or_default();
+                let Some(bytes) = bytes(at + piece.start, piece.len()) else { return false };
                 digest.push(checksum::piece(bytes));
             }
             return summed && key.id == digest.finish16();
         };
         let behind = self.trailer.filter(|(of, _)| at >= layout.ip_len() && of == key);
         let trailer = behind.map(|(_, trailer)| trailer);
-        let tag = trailer.or_else(|| payload.get(at..)?.first_chunk::<TAG>().copied());
+        let tag = trailer.or_else(|| bytes(at, TAG)?.first_chunk::<TAG>().copied());
         match tag.and_then(|tag| identity.check(tag)) {
             Some(Tag::Ordered(_)) => summed || require.tags,
             Some(Tag::Ends) => require.tags,
@@ -169,7 +186,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return;
         }
         let ours = if self.log[run].len == self.full {
-            // LM begins no datagram with a full frame: its last fragment was lost, or there is none before it.
+            // LM begins no datagram with a full frame: its last fragment was lost, or there is none before
+            // it.
             let newest = self.log.packet(end - 1);
             let is_first = end - run > 1 && newest.is_some_and(|p| p.ip.offset == 0 && p.ip.more);
             if is_first && !over {
@@ -183,7 +201,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         };
         let begun = self.begun;
         // What was on its way when the layout changed has its other part there.
-        let crosses = !long && !self.reassembler.is_empty();
+        let crosses = !(long || self.reassembler.is_empty() && self.waiting.is_empty());
         if let Some(auto) = &mut self.auto {
             auto.judged = begun;
             auto.choice.unproven(ours, (end - run) as u32, crosses);

@@ -33,7 +33,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Nothing has come since the last look, and nothing waits for time to pass.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
-        !self.fresh && self.snapshot.is_none() && self.log.is_empty() && self.reassembler.is_empty()
+        let nothing = self.log.is_empty() && self.reassembler.is_empty() && self.waiting.is_empty();
+        !self.fresh && self.snapshot.is_none() && nothing
     }
 
     /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never
@@ -67,6 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let counters = &mut self.counters;
         self.reassembler.expire(now, memory, |_, reason| counters.drop_one(reason));
+        self.end_waiting(memory);
     }
 
     /// The newest header is as it arrived.

@@ -1,8 +1,8 @@
 //! Slots were laid anew in the midst of a datagram of LM's.
 //!
-//! One part of it is in separate slots, and so in the reassembler; the other lies in overlapping ones, with one
-//! header left, and perhaps with shorter frames of others in between. That header says where they all belong,
-//! which is a guess until checksum and digest agree.
+//! One part of it came to separate slots, and so waits there or is in the reassembler; the other lies in
+//! overlapping ones, with one header left, and perhaps with shorter frames of others in between. That header
+//! says where they all belong, which is a guess until checksum and digest agree.
 
 use super::repair::{Wanted, is_ordered};
 use super::{Matcher, effort};
@@ -22,8 +22,8 @@ type Part = Vec<(usize, usize)>;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid
-    /// anew while it arrived, one part of it is in the reassembler and the other in the log. True: it was put
-    /// together, or given up and counted.
+    /// anew while it arrived, one part of it waits in separate slots or is in the reassembler, and the other
+    /// is in the log. True: it was put together, or given up and counted.
     #[cold]
     #[inline(never)]
     pub(super) fn rejoin<M: SlotMemory<Buf = B, Slots = S>>(
@@ -36,7 +36,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.was_separate() || self.log.is_empty() || !self.config.require.checksum {
             return false;
         }
-        if !self.reassembler.contains(&key) {
+        if !self.has_part(&key) {
             return false;
         }
         let mut room = std::mem::take(&mut self.room);
@@ -48,6 +48,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.can_sum(2 * wanted.layout.fragments()) {
             return false;
         }
+        self.copy_waiting(&key, memory);
+        if !self.reassembler.contains(&key) {
+            return false; // It was full, which is counted.
+        }
         let trailer = self.trailer_of(&wanted, &part, memory);
         let outcome = self.add_part(frame, &wanted, &part, memory);
         let mut proven = None;
@@ -57,6 +61,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let whole = wanted.whole(self.config.geometry, order);
                 let whole = Whole { fragments: a.fragments, ..whole };
                 self.count_copied(whole.len);
+                // Headers of it were overwritten: what they said is not told, as of one that landed.
                 memory.copied(whole, a.buf, wire::UDP);
             } else {
                 memory.give(a.buf);
@@ -131,7 +136,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let part: Part = if frame.slot == Slot::Overlapping {
             // It came to overlapping slots, the newest of all. What is here is the end of it; the rest came
             // before this one, in turn, and what can be none of it is a stranger's.
-            let missing = self.reassembler.lowest(&key)? / stride;
+            let lowest = self.reassembler.lowest(&key).or_else(|| self.waiting.lowest(&key));
+            let missing = lowest? / stride;
             if !self.can_afford(effort::looking(self.log.len())) {
                 return None;
             }
@@ -165,8 +171,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 }
 
 /// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or
-/// its identification where a tag has no room, proves the order. If so, the order that the tag tells. `trailer`:
-/// what stands behind the IP packet.
+/// its identification where a tag has no room, proves the order. If so, the order that the tag tells.
+/// `trailer`: what stands behind the IP packet.
 fn prove(wanted: &Wanted, payload: &[u8], trailer: Option<[u8; TAG]>) -> Option<Option<u32>> {
     let layout = &wanted.layout;
     if payload.len() < layout.ip_len().min(layout.udp_len()) {

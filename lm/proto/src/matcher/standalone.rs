@@ -2,13 +2,13 @@
 //! neighbours.
 //!
 //! They come from separate slots, or out of the log when their run closed nothing. A datagram in one frame is
-//! delivered where it lies; a fragment joins its datagram in the [`Reassembler`](crate::reassembler); the
-//! rest is a stranger's, or broken.
+//! delivered where it lies; a fragment waits where it landed (`keep`), or joins its datagram in the
+//! [`Reassembler`](crate::reassembler); the rest is a stranger's, or broken.
 
 use super::Matcher;
 use super::proof::digest_of;
 use crate::carried::Carried;
-use crate::checksum;
+use crate::checksum::{self, Digest};
 use crate::counters::Reason;
 use crate::frame::{Head, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
@@ -36,7 +36,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Fragment(packet)
                 if frame.slot == Slot::Overlapping
                     && packet.can_land(self.config.geometry.stride())
-                    && (!self.reassembler.contains(&packet.key()) || self.crosses(&packet)) =>
+                    && (!self.has_part(&packet.key()) || self.crosses(&packet)) =>
             {
                 self.log.note(z, packet);
                 let done = match (packet.ip.offset, packet.ip.more) {
@@ -62,8 +62,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether the newest frame of the run, of which a part is in the reassembler, waits for the first fragment:
-    /// the frames above it have lost their headers, and may be of the same datagram ([`super::rejoin`]).
+    /// Whether a part of this datagram is in the reassembler, or waits to be given out in pieces.
+    pub(super) fn has_part(&self, key: &Key) -> bool {
+        self.reassembler.contains(key) || self.waiting.contains(key)
+    }
+
+    /// Whether the newest frame of the run, of whose datagram there is a part elsewhere, waits for the first
+    /// fragment: the frames above it have lost their headers, and may be of the same datagram
+    /// ([`super::rejoin`]).
     fn crosses(&self, packet: &Packet) -> bool {
         let headless = self.log.seen_from(self.log.run()).len() + 1 < self.log.len() - self.log.run();
         self.was_separate() && packet.ip.more && packet.ip.offset != 0 && headless
@@ -74,14 +80,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.separate.is_some_and(|then| self.counters.frames.saturating_sub(then) <= LATELY)
     }
 
-    /// The run is over: frames of it that waited for a first fragment join what is in the reassembler.
+    /// The run is over: frames of it that waited for a first fragment join the part that came to separate
+    /// slots.
     #[cold]
     pub(super) fn gather_crossing<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if !self.was_separate() {
             return;
         }
         let known = self.log.seen_from(self.log.run()).last().map(|(_, packet)| packet.key());
-        if let Some(key) = known.filter(|key| self.reassembler.contains(key)) {
+        if let Some(key) = known.filter(|key| self.has_part(key)) {
             self.gather(&key, memory);
         }
     }
@@ -123,13 +130,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Single(packet) => return self.single(frame, &packet, head, memory),
             Kind::Fragment(packet) => {
                 if separate {
-                    let ip = &packet.ip;
+                    let (ip, shape) = (&packet.ip, packet.shape());
                     self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
                     let heard = self.log.keeps_words() && packet.skew == 0;
                     self.hear(heard.then_some(frame.word), ip.id);
-                    self.reverse = self.note_fragment(frame.by_ref(), &packet, memory);
+                    self.reverse =
+                        self.note_fragment(frame.by_ref(), packet.key(), &shape, packet.skew, memory);
                 }
                 if packet.ip.offset != 0 || !self.rejoin(frame.by_ref(), &packet, memory) {
+                    if separate {
+                        self.keep(frame, &packet, memory);
+                        self.reverse = false;
+                        return;
+                    }
                     self.reassemble(frame.by_ref(), &packet, memory);
                 }
             }
@@ -169,12 +182,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Fragment(packet) => {
                 let start = (HEADERS + packet.skew).min(bytes.len());
                 let payload = &bytes[start..bytes.len().min(start + usize::from(packet.ip.payload_len))];
-                let fragment = Fragment {
-                    offset: packet.ip.offset,
-                    more: packet.ip.more,
-                    service: packet.service(),
-                    data: payload,
-                };
+                let (offset, more, service) = (packet.ip.offset, packet.ip.more, packet.service());
+                let fragment = Fragment { offset, more, service, data: payload };
+                self.copy_waiting(&packet.key(), memory);
                 self.scratch.fill(memory);
                 let outcome = self.reassembler.insert(self.now, packet.key(), fragment, &mut self.scratch);
                 self.scratch.empty(memory);
@@ -298,33 +308,57 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         udp: &Udp,
         behind: &[u8],
     ) -> Result<Option<Whole>, Reason> {
-        let len = usize::from(udp.len);
-        let Some(data) = len.checked_sub(wire::UDP).and_then(|len| behind.get(..len)) else {
-            return Err(Reason::BadUdpLength);
+        let tag = |at: usize| behind.get(at - wire::UDP..)?.first_chunk::<TAG>().copied();
+        let sum = |layout: &Layout, ordered: bool| {
+            let data = behind.get(..layout.udp_len() - wire::UDP).unwrap_or_default();
+            if !ordered {
+                return (checksum::sum(data), None);
+            }
+            let digest = digest_of(layout, data);
+            (digest.sum(), Some(digest))
         };
-        let flow = Flow::of(addresses, udp);
+        self.check_wherever(addresses, ip_id, udp, wire::UDP + behind.len(), tag, sum)
+    }
+
+    /// The same of a datagram of so many bytes of IP payload, wherever they are: `tag` tells what is at this
+    /// place of them, if it is there, and `sum` what the payload sums up to, with the digest of its pieces if
+    /// that is wanted and can be had.
+    #[inline]
+    pub(super) fn check_wherever(
+        &self,
+        addresses: [u32; 2],
+        ip_id: u16,
+        udp: &Udp,
+        total: usize,
+        tag: impl FnOnce(usize) -> Option<[u8; TAG]>,
+        sum: impl FnOnce(&Layout, bool) -> (u64, Option<Digest>),
+    ) -> Result<Option<Whole>, Reason> {
+        let len = usize::from(udp.len);
+        if len < wire::UDP || len > total {
+            return Err(Reason::BadUdpLength);
+        }
+        let (geometry, flow) = (self.config.geometry, Flow::of(addresses, udp));
         if !self.config.accept.takes(&flow) {
             return Ok(None);
         }
-        let layout = Layout::of_udp(self.config.geometry, len);
-        let bytes = layout.tag().and_then(|at| behind.get(at - wire::UDP..)?.first_chunk::<TAG>());
+        let layout = Layout::of_udp(geometry, len);
         // What is not LM's is somebody else's padding; the headers say whose datagram it is.
-        let bytes = bytes.filter(|bytes| tag::is_tag(**bytes));
-        let carried = match udp.checksum {
-            0 => None,
+        let bytes = layout.tag().and_then(tag).filter(|bytes| tag::is_tag(*bytes));
+        let mut carried = None;
+        if udp.checksum != 0 {
             // Who sends an LM's datagram on needs the digest, which costs little more than the sum.
-            _ if layout.fragments() > 1 && (bytes.is_some() || layout.tag().is_none()) => {
-                let digest = digest_of(&layout, data);
-                if !checksum::udp_ok(&flow, udp, digest.sum()) {
-                    return Err(Reason::BadChecksum);
-                }
-                Carried::summed(self.config.geometry, &layout, udp, &digest)
+            let ordered = layout.fragments() > 1 && (bytes.is_some() || layout.tag().is_none());
+            let (sum, digest) = sum(&layout, ordered);
+            if !checksum::udp_ok(&flow, udp, sum) {
+                return Err(Reason::BadChecksum);
             }
-            _ if !checksum::udp_ok(&flow, udp, checksum::sum(data)) => return Err(Reason::BadChecksum),
-            _ => Carried::new(self.config.geometry, udp, None),
-        };
+            carried = match digest {
+                Some(digest) => Carried::summed(geometry, &layout, udp, &digest),
+                None => Carried::new(geometry, udp, None),
+            };
+        }
         let identity = Identity { flow, ip_id, udp_len: udp.len, udp_checksum: udp.checksum };
-        if bytes.is_some_and(|bytes| identity.check(*bytes).is_none()) {
+        if bytes.is_some_and(|bytes| identity.check(bytes).is_none()) {
             return Err(Reason::BadTag);
         }
         if bytes.is_some() {
@@ -411,6 +445,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         packet: &Packet,
         memory: &mut M,
     ) {
+        self.copy_waiting(&packet.key(), memory);
         self.scratch.fill(memory);
         // What landed above the newest frame of a device that writes at any time is known to be written.
         let reached = frame.slot != Slot::Separate && (self.reached || !self.config.synchronous);
@@ -427,7 +462,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// What the reassembler made of a fragment whose header was seen, as all others of its datagram.
-    fn obey<M: SlotMemory<Buf = B, Slots = S>>(&mut self, outcome: Outcome<B>, memory: &mut M) {
+    pub(super) fn obey<M: SlotMemory<Buf = B, Slots = S>>(&mut self, outcome: Outcome<B>, memory: &mut M) {
         match outcome {
             Outcome::Pending => {}
             Outcome::Duplicate => self.counters.duplicates += 1,
@@ -442,7 +477,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 match checked {
                     Ok(Some(whole)) => {
                         if self.reverse {
-                            self.note_reverse(&a.key, a.buf.as_ref().get(..a.len).unwrap_or_default());
+                            let payload = a.buf.as_ref().get(..a.len).unwrap_or_default();
+                            self.note_reverse(self.could_land_copied(&a.key, payload));
                         }
                         let whole = Whole { fragments: a.fragments, ..whole };
                         self.count_copied(whole.len);

@@ -4,12 +4,15 @@ use super::*;
 use crate::alf::ChecksumMode;
 use crate::checksum;
 use crate::mock::{self, Delivered, Mock, MockMatcher, fragment, lm_frames, plain_frames};
-use crate::policy::WholeBy;
+use crate::policy::{Accept, WholeBy};
+use crate::reassembler::Limits;
+use crate::service::Service;
 use crate::wire::{self, Arp, ETHERNET, Flow, HEADERS, Udp};
 use std::collections::VecDeque;
 
 mod arrival;
 mod card;
+mod kept;
 mod layout;
 mod proof;
 mod single;
@@ -72,6 +75,17 @@ impl Run {
     fn separate(mut self) -> Self {
         self.mock.slot = Slot::Separate;
         self
+    }
+
+    /// In separate slots, and all is copied.
+    fn copying(self) -> Self {
+        self.limited(Limits { waiting: 0, ..Limits::default() })
+    }
+
+    /// In separate slots, with these limits.
+    fn limited(self, limits: Limits) -> Self {
+        let config = Config { limits, ..*self.matcher.config() };
+        Self { matcher: Matcher::new(config), ..self }.separate()
     }
 
     fn arrive(&mut self, frames: &[Vec<u8>]) {

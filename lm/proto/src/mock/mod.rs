@@ -53,6 +53,8 @@ pub struct Delivered {
     pub payload: Vec<u8>,
     /// It was copied to become whole.
     pub copied: bool,
+    /// What the first header said of it, if the matcher told.
+    pub came: Option<Service>,
 }
 
 /// A slot that is not back.
@@ -99,6 +101,8 @@ pub struct Mock {
     buffers: isize,
     /// Buffers that came back.
     spare: Vec<Vec<u8>>,
+    /// What the matcher told of the next datagram.
+    came: Option<Service>,
     /// What was delivered, in order.
     pub delivered: Vec<Delivered>,
     /// What was told of the headers of datagrams that were delivered, in order.
@@ -121,7 +125,7 @@ pub fn config(geometry: Geometry, synchronous: bool) -> Config {
         quiet: Some(1_000_000),
         mirror: 0,
         words: Words::None,
-        limits: Limits::default(),
+        limits: Limits { window: 256, ..Limits::default() },
     }
 }
 
@@ -150,6 +154,7 @@ impl Mock {
             broken: RefCell::new(None),
             buffers: 0,
             spare: Vec::new(),
+            came: None,
             delivered: Vec::new(),
             services: Vec::new(),
             strangers: Vec::new(),
@@ -170,6 +175,11 @@ impl Mock {
         if low < self.last {
             self.last = low.next_multiple_of(8);
         }
+    }
+
+    /// Slots that the matcher has.
+    pub fn held(&self) -> usize {
+        self.owned.values().filter(|held| held.given).count()
     }
 
     /// Slots until the region wraps, as they are laid now.

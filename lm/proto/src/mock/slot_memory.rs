@@ -131,7 +131,8 @@ impl SlotMemory for Mock {
     }
     fn landed(&mut self, whole: Whole, payload: usize, slots: Slots) {
         let bytes = self.read(payload, whole.len).to_vec();
-        self.delivered.push(Delivered { whole, payload: bytes, copied: false });
+        let came = self.came.take();
+        self.delivered.push(Delivered { whole, payload: bytes, copied: false, came });
         let (mut n, mut lowest, mut end) = (0, None, 0);
         for at in slots.places() {
             let elsewhere = self.mirror != 0 && !self.owned.contains_key(&at);
@@ -147,11 +148,31 @@ impl SlotMemory for Mock {
     }
     fn came_with(&mut self, service: Service) {
         self.services.push(service);
+        if let Some(before) = self.came.replace(service) {
+            self.breaks(|| format!("{before:?} is told of nothing"));
+        }
+    }
+    fn in_pieces(&mut self, whole: Whole, pieces: impl Iterator<Item = (Slots, usize, usize)>) {
+        let (mut n, mut payload) = (0, Vec::new());
+        for (slots, at, len) in pieces {
+            self.check_token(&slots, at, len);
+            payload.extend_from_slice(self.read(at, len));
+            slots.places().for_each(|at| {
+                self.disown(at);
+            });
+            n += 1;
+        }
+        if n != whole.fragments || payload.len() != whole.len {
+            self.breaks(|| format!("{whole:?} has {n} pieces"));
+        }
+        let came = self.came.take();
+        self.delivered.push(Delivered { whole, payload, copied: false, came });
     }
     fn copied(&mut self, whole: Whole, buf: Vec<u8>, start: usize) {
         let payload = buf[start..start + whole.len].to_vec();
         self.meter.count(|w| w.copied += whole.len as u64);
-        self.delivered.push(Delivered { whole, payload, copied: true });
+        let came = self.came.take();
+        self.delivered.push(Delivered { whole, payload, copied: true, came });
         self.give(buf);
     }
     fn stranger(&mut self, frame: Received<&Slots>, head: &Head) -> bool {

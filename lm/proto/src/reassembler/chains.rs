@@ -13,16 +13,16 @@ const NONE: u16 = u16::MAX;
 /// buckets. A permutation of 32 bits behind it (MurmurHash3's last step) changes nothing of that, but keys
 /// that count up, as identifications do, are no longer an arithmetic progression of buckets, of which some
 /// are crowded.
-pub(super) struct Seeds([u64; 4]);
+pub(crate) struct Seeds([u64; 4]);
 
 impl Seeds {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = RandomState::new();
         Self([0, 1, 2, 3].map(|i: u64| random.hash_one(i)))
     }
 
     #[inline]
-    pub(super) fn hash(&self, words: [u32; 3]) -> u32 {
+    pub(crate) fn hash(&self, words: [u32; 3]) -> u32 {
         let [start, factors @ ..] = &self.0;
         let sum = factors
             .iter()
@@ -36,7 +36,7 @@ impl Seeds {
 }
 
 /// Slots 0 to `slots - 1`, each in the chain of its hash or in none.
-pub(super) struct Chains {
+pub(crate) struct Chains {
     /// The first slot of each chain: a power of two of them, two for each slot at least.
     heads: Box<[u16]>,
     /// The next slot of the chain.
@@ -44,7 +44,7 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         Self { heads: vec![NONE; (2 * slots).next_power_of_two()].into(), next: vec![NONE; slots].into() }
     }
 
@@ -55,7 +55,7 @@ impl Chains {
 
     /// The slot with this hash that `is` what is looked for.
     #[inline]
-    pub(super) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(crate) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
         let mut at = self.heads[self.bucket(hash)];
         while at != NONE {
             work::step();
@@ -68,14 +68,14 @@ impl Chains {
     }
 
     /// Adds a slot that is in no chain.
-    pub(super) fn add(&mut self, hash: u32, slot: usize) {
+    pub(crate) fn add(&mut self, hash: u32, slot: usize) {
         let head = self.bucket(hash);
         self.next[slot] = self.heads[head];
         self.heads[head] = slot as u16;
     }
 
     /// Takes a slot out that was added with this hash.
-    pub(super) fn remove(&mut self, hash: u32, slot: usize) {
+    pub(crate) fn remove(&mut self, hash: u32, slot: usize) {
         let head = self.bucket(hash);
         let beyond = self.next[slot];
         if usize::from(self.heads[head]) == slot {

@@ -26,7 +26,7 @@ pub(super) struct Partial<B> {
     pub(super) filled: usize,
     pub(super) fragments: u16,
     /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
-    marks: u8,
+    pub(super) marks: u8,
     /// What the header of the first fragment says.
     first: Service,
     /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through
@@ -80,8 +80,7 @@ impl<B> Partial<B> {
 
     /// What the whole datagram is given out with.
     pub(super) fn service(&self) -> Service {
-        let met = if self.marks & 1 << 0b11 != 0 { 0b11 } else { 0 };
-        Service { tos: self.first.tos | met, ..self.first }
+        self.first.with_marks(self.marks)
     }
 
     /// Whether fragments had marks that exclude each other.

@@ -33,6 +33,12 @@ impl Refused {
         Self { chains: Chains::new(keys), refusals: vec![none; keys].into(), oldest: 0, len: 0 }
     }
 
+    /// Whether nothing is remembered.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Why fragments of this datagram are refused, if they are at this time.
     #[inline]
     pub(super) fn find(&mut self, key: &Key, hash: u32, now: u64) -> Option<Reason> {

@@ -348,8 +348,15 @@ fn without_buffers_nothing_is_kept() {
 
 #[test]
 fn limits_are_kept_within_bounds() {
-    let r = Reassembler::<Vec<u8>>::new(Limits { datagrams: 0, timeout_ns: u64::MAX });
-    assert_eq!(r.limits, Limits { datagrams: 1, timeout_ns: SECOND });
-    let r = Reassembler::<Vec<u8>>::new(Limits { datagrams: usize::MAX, timeout_ns: 5 });
-    assert_eq!(r.limits, Limits { datagrams: Limits::MAX_DATAGRAMS, timeout_ns: 5 });
+    let r = Reassembler::<Vec<u8>>::new(Limits { datagrams: 0, timeout_ns: u64::MAX, ..Limits::default() });
+    assert_eq!(r.limits, Limits { datagrams: 1, timeout_ns: SECOND, ..Limits::default() });
+    let r = Reassembler::<Vec<u8>>::new(Limits {
+        datagrams: usize::MAX,
+        timeout_ns: 5,
+        waiting: usize::MAX,
+        window: 7,
+    });
+    let most =
+        Limits { datagrams: Limits::MAX_DATAGRAMS, timeout_ns: 5, waiting: Limits::MAX_WAITING, window: 7 };
+    assert_eq!(r.limits, most);
 }

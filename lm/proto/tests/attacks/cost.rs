@@ -9,8 +9,9 @@ use crate::hostile::{DEVICES, Device, good, hostile};
 use crate::stage::Policy;
 use lm_proto::frame::Slot;
 use lm_proto::layout::Geometry;
-use lm_proto::matcher::Matcher;
+use lm_proto::matcher::{Config, Matcher};
 use lm_proto::mock::config;
+use lm_proto::reassembler::Limits;
 
 /// Frames over which the mean is taken.
 const SPAN: usize = 10_000;
@@ -19,11 +20,16 @@ const FRAMES: usize = 20_000;
 /// A mean is taken from here, and from each of these steps on.
 const STEP: usize = 2000;
 
+/// Frames for which a datagram may wait in separate slots: some that a small region lets, about as many as
+/// one of 16 MiB lets, and all.
+const WINDOWS: [u64; 3] = [256, 6600, 8192];
+
 /// Work a frame, of the worst span; and datagrams delivered.
-fn work(g: Geometry, require: Policy, device: Device, frames: &[Vec<u8>]) -> (f64, u64) {
-    let mut memory = Counting::new(g, device.slot);
-    let mut matcher =
-        Matcher::new(lm_proto::matcher::Config { require: require.into(), ..config(g, device.synchronous) });
+fn work(g: Geometry, require: Policy, device: Device, window: u64, frames: &[Vec<u8>]) -> (f64, u64) {
+    let mut memory = Counting::new(g, device.slot, window);
+    let limits = Limits { window, ..Limits::default() };
+    let setup = Config { require: require.into(), limits, ..config(g, device.synchronous) };
+    let mut matcher = Matcher::new(setup);
     let mut done = vec![0];
     let (mut now, mut n) = (0, 0);
     let mut sent = frames.iter().cycle();
@@ -71,15 +77,21 @@ fn bounded(mtu: u16) {
     let policies = if mtu > 1500 { vec![policies[0], policies[4]] } else { policies.to_vec() };
     for (headers, checksum, tags) in policies {
         let require = Policy { headers, checksum, tags };
-        for device in DEVICES {
-            let (base, delivered) = work(g, require, device, &good.frames);
-            let fine = device.slot == Slot::Separate || checksum || tags;
+        let separate = |device: &Device| device.slot == Slot::Separate;
+        let runs = DEVICES.into_iter().flat_map(|device| {
+            let windows = if separate(&device) { &WINDOWS[..] } else { &WINDOWS[..1] };
+            windows.iter().map(move |&window| (device, window))
+        });
+        for (device, window) in runs {
+            let (base, delivered) = work(g, require, device, window, &good.frames);
+            let fine = separate(&device) || checksum || tags;
             assert!(delivered > 0 || !fine, "{}: nothing delivered, {require:?}, {device:?}", good.name);
             for attack in &attacks {
-                let (cost, _) = work(g, require, device, &attack.frames);
+                let (cost, _) = work(g, require, device, window, &attack.frames);
                 if cost > most(mtu, require) * base {
                     faults.push(format!(
-                        "{}: {cost:.0} a frame, {:.1} times as much as {base:.0}, {require:?}, {device:?}",
+                        "{}: {cost:.0} a frame, {:.1} times as much as {base:.0}, {require:?}, {device:?}, \
+                         window {window}",
                         attack.name,
                         cost / base
                     ));

@@ -46,8 +46,10 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    pub(crate) fn new(geometry: Geometry, slot: Slot) -> Self {
-        let len = 1200 * (usize::from(geometry.mtu()) + 700) + 2 * MARGIN;
+    /// For a matcher that lets so many frames wait.
+    pub(crate) fn new(geometry: Geometry, slot: Slot, window: u64) -> Self {
+        let slots = 1200 + if slot == Slot::Separate { window as usize } else { 0 };
+        let len = slots * (usize::from(geometry.mtu()) + 700) + 2 * MARGIN;
         Self {
             mem: vec![0; len],
             geometry,
@@ -146,6 +148,13 @@ impl SlotMemory for Counting {
     fn landed(&mut self, _: Whole, _: usize, slots: Token) {
         self.delivered += 1;
         self.release(slots);
+    }
+    fn in_pieces(&mut self, _: Whole, pieces: impl Iterator<Item = (Token, usize, usize)>) {
+        self.delivered += 1;
+        pieces.for_each(|(slots, ..)| {
+            self.look(1, 0);
+            self.release(slots);
+        });
     }
     fn copied(&mut self, _: Whole, buf: Vec<u8>, _: usize) {
         self.delivered += 1;

@@ -1,7 +1,7 @@
 //! Many senders at once, fragment by fragment, in separate slots.
 
 use crate::hand::{self, bytes};
-use crate::stage::{CARD, Faults, HEADERS, Seen, VIRTUAL, play, play_acts};
+use crate::stage::{CARD, Faults, HEADERS, Seen, VIRTUAL, Way, play, play_acts};
 use crate::{SENDER, VICTIM};
 use lm_proto::alf::ChecksumMode;
 use lm_proto::layout::Geometry;
@@ -41,11 +41,15 @@ fn came(seen: &Seen, i: usize) -> bool {
 #[test]
 fn many_senders_at_once_are_all_received() {
     let mut faults = Faults::default();
-    for n in [2, 16, 17, 33, 40, AT_ONCE] {
+    for n in [2, 16, 17, 33, 40, AT_ONCE, 1000] {
         for ours in [true, false] {
             let datagrams: Vec<_> = (0..n).map(|i| datagram(i, ours)).collect();
             let frames = interleaved(&datagrams);
-            for way in [VIRTUAL, VIRTUAL.burst(32), CARD.burst(16)].map(crate::stage::Way::separate) {
+            let ways = [VIRTUAL, VIRTUAL.burst(32), CARD.burst(16)];
+            for way in [ways.map(Way::separate), ways.map(Way::copying)].concat() {
+                if way.copies && n > AT_ONCE || n > AT_ONCE && !ours && way.burst == 1 {
+                    continue;
+                }
                 let name = || format!("{n} senders, LM's: {ours}, {way:?}");
                 let Some(seen) = faults.watch(play(G, HEADERS, way, &frames), name) else { continue };
                 let got = (0..n).filter(|&i| came(&seen, i)).count();
@@ -71,7 +75,7 @@ fn when_it_is_full_the_newest_are_refused() {
             let nearly = [interleaved(&begun), others, rest.concat()].concat();
             for (how, frames) in [("all at once", interleaved(&datagrams)), ("nearly whole", nearly)] {
                 let name = || format!("{n} senders, {how}, LM's: {ours}");
-                let played = play(G, HEADERS, VIRTUAL.burst(32).separate(), &frames);
+                let played = play(G, HEADERS, VIRTUAL.burst(32).copying(), &frames);
                 let Some(seen) = faults.watch(played, name) else { continue };
                 let kept = (0..AT_ONCE).filter(|&i| came(&seen, i)).count();
                 faults.check(kept == AT_ONCE, || format!("{}: {kept} kept, {:?}", name(), seen.drops()));
@@ -108,12 +112,13 @@ fn no_source_takes_more_than_its_share() {
                 mixed.push(f.clone());
             }
             for (how, frames) in [("before", before), ("between", mixed)] {
-                let name = || format!("{kind} {how} {honest} honest senders");
-                let played = play(G, HEADERS, VIRTUAL.burst(32).separate(), &frames);
-                let Some(seen) = faults.watch(played, name) else { continue };
-                let got = (0..honest).filter(|&i| came(&seen, i)).count();
-                faults.check(got == honest, || format!("{}: {got}, {:?}", name(), seen.drops()));
-                faults.check(!seen.drops().is_empty(), || format!("{}: not counted", name()));
+                for way in [VIRTUAL.burst(32).separate(), VIRTUAL.burst(32).copying()] {
+                    let name = || format!("{kind} {how} {honest} honest senders, {way:?}");
+                    let Some(seen) = faults.watch(play(G, HEADERS, way, &frames), name) else { continue };
+                    let got = (0..honest).filter(|&i| came(&seen, i)).count();
+                    faults.check(got == honest, || format!("{}: {got}, {:?}", name(), seen.drops()));
+                    faults.check(!seen.drops().is_empty(), || format!("{}: not counted", name()));
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use lm_proto::layout::Geometry;
 use lm_proto::matcher::Matcher;
 use lm_proto::mock::{Delivered, Mock, MockMatcher, config, lm_frames};
 use lm_proto::policy::Require;
+use lm_proto::reassembler::Limits;
 use lm_proto::wire::{Flow, MIN_FRAME, UDP};
 use std::fmt;
 
@@ -24,10 +25,19 @@ pub(crate) struct Way {
     pub(crate) card: bool,
     /// Nothing comes for some milliseconds behind each poll.
     pub(crate) pauses: bool,
+    /// Fragments in separate slots are copied together, none waits where it landed.
+    pub(crate) copies: bool,
 }
 
-pub(crate) const VIRTUAL: Way =
-    Way { synchronous: true, burst: 1, ahead: 0, slot: Slot::Overlapping, card: true, pauses: false };
+pub(crate) const VIRTUAL: Way = Way {
+    synchronous: true,
+    burst: 1,
+    ahead: 0,
+    slot: Slot::Overlapping,
+    card: true,
+    pauses: false,
+    copies: false,
+};
 pub(crate) const CARD: Way = Way { synchronous: false, ..VIRTUAL };
 /// net_memif's zero-copy client: a peer process writes, and may be stopped in the middle of a frame.
 pub(crate) const PEER: Way = Way { card: false, ..CARD };
@@ -42,6 +52,10 @@ impl Way {
     pub(crate) fn separate(self) -> Self {
         Self { slot: Slot::Separate, ..self }
     }
+
+    pub(crate) fn copying(self) -> Self {
+        Self { slot: Slot::Separate, copies: true, ..self }
+    }
 }
 
 impl fmt::Debug for Way {
@@ -55,6 +69,7 @@ impl fmt::Debug for Way {
         if self.ahead > 0 {
             write!(f, ", {} written ahead", self.ahead)?;
         }
+        f.write_str(if self.copies { ", copying" } else { "" })?;
         f.write_str(if self.pauses { ", with pauses" } else { "" })
     }
 }
@@ -79,7 +94,7 @@ pub(crate) fn overlapping() -> Vec<Way> {
 pub(crate) fn separate() -> Vec<Way> {
     let ways =
         [VIRTUAL, VIRTUAL.burst(32), CARD.burst(4), Way { ahead: 1, ..CARD }, Way { ahead: 2, ..PEER }];
-    ways.map(Way::separate).to_vec()
+    [ways.map(Way::separate), ways.map(Way::copying)].concat()
 }
 
 pub(crate) fn everywhere() -> Vec<Way> {
@@ -169,6 +184,11 @@ pub(crate) fn play_acts(geometry: Geometry, require: Policy, way: Way, acts: &[A
     let mut setup = config(geometry, way.synchronous);
     setup.require = require.into();
     setup.mirror = mock.mirror();
+    // The region has room for all.
+    setup.limits.window = Limits::MAX_WINDOW;
+    if way.copies {
+        setup.limits.waiting = 0;
+    }
     if !way.card {
         mock.blind = true;
         setup.quiet = None;

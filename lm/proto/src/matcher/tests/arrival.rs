@@ -155,7 +155,8 @@ fn two_senders_interleaved() {
     let mut run = Run::new(32, false).separate();
     run.arrive(&mixed);
     let (delivered, counters, _) = run.end();
-    assert_eq!((only(&delivered, &[&a, &b]), counters.copied_datagrams), (2, 2 + 1), "{counters:?}");
+    assert_eq!((only(&delivered, &[&a, &b]), counters.pieces), (2, 2 + 1), "{counters:?}");
+    assert_eq!(counters.copied_datagrams, 0);
 }
 
 #[test]
@@ -197,7 +198,8 @@ fn a_kernels_forward_order() {
         run.arrive(&frames);
         let (delivered, counters, _) = run.end();
         assert_eq!(only(&delivered, &[&data]), 1, "{counters:?}");
-        assert_eq!(delivered[0].copied, frames.len() > 1);
+        assert!(!delivered[0].copied);
+        assert_eq!(counters.pieces, 1 + u64::from(frames.len() > 1), "{counters:?}");
         assert_eq!(delivered[0].whole.by, WholeBy::Headers);
     }
 }
@@ -361,7 +363,7 @@ fn a_receiver_that_did_not_poll_for_long_loses_nothing() {
 #[test]
 fn no_buffer_is_counted_and_recovers() {
     let data = payload(7168, 19);
-    let mut run = Run::new(32, false).separate();
+    let mut run = Run::new(32, false).copying();
     run.mock.budget = 0;
     run.arrive(&plain_frames(G, A, 1, &data));
     assert!(run.matcher.counters.dropped(Reason::NoBuffer) > 0);
