@@ -139,6 +139,7 @@ bench-short: build hugepages
 	$(CARGO) run --release --locked -p lm-bench --bin hostile -- --rounds 3 --mtu 1500
 	$(CARGO) run --release --locked -p lm-bench --bin sums -- --rounds 20
 	$(CARGO) run --release --locked -p lm-bench --bin receive -- --rounds 12
+	$(CARGO) run --release --locked -p lm-bench --bin receive -- --senders --rounds 5 --size 7168
 	@tests/scripts/musts.sh --short
 
 bench-c: build hugepages ## An echo in C beside one in Rust, over net_memif
