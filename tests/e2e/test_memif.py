@@ -122,7 +122,8 @@ class SlowServer(Pair):
         self.assertEqual(server.stop(), 0)
 
 
-# Descriptors of a ring, with a burst that may be taken before the layout changes; and datagrams that are needed.
+# Descriptors of a ring, with a burst that may be taken before the layout changes; and datagrams that are
+# needed.
 FIRST_SLOTS, FIRST_DATAGRAMS = 1024 + 32, 16
 
 
