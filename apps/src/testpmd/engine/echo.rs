@@ -202,7 +202,7 @@ mod tests {
             while !came {
                 assert!(Instant::now() < end, "echo {n} does not come");
                 b.outlet.sender.flush();
-                a.receive(64, turn.now, |message, _| came = message.as_slice() == Some(&data[..]));
+                a.receive(64, turn.now, |mut message, _| came = message.contiguous() == &data[..]);
             }
         }
         assert!(echo.tally().tx_copied > 0, "none of them lay across two hugepages");
