@@ -6,12 +6,13 @@
 //! for half a minute. So both are joined first, and sent together or not at all.
 
 use lm_proto::checksum::header;
+use lm_proto::layout::stride;
 use lm_proto::wire::MAX_IP_PAYLOAD;
 
 use crate::view::{Ipv4View, put16};
 
 /// Where the kernel cuts: the largest multiple of 8 that fits a route's MTU behind a header of 20 bytes.
-pub const SEAM: usize = (65_520 - 20) & !7;
+pub const SEAM: usize = stride(65_520) as usize;
 /// First pieces that may wait at once. Several CPUs may each be in the midst of a datagram.
 const WAITING: usize = 16;
 /// How long a first piece waits, in ns. The kernel gives both at one go.

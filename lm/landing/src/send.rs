@@ -359,6 +359,7 @@ impl<T> Shown<T> {
 
 /// Where the record of a shown value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Record {
     /// In an mbuf more from the same pool, if it has 128 bytes of room; so nothing is allocated.
     InPool,

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Where a datagram goes on the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Route {
     /// To this MAC address.
     To(Mac),

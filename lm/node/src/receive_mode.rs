@@ -19,6 +19,7 @@ use rte::port::{RxInterrupt, wait_for};
 
 /// How a loop that finds nothing passes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RxMode {
     /// The loop polls on.
     Poll,
