@@ -48,9 +48,9 @@ pub(crate) struct PortOptions {
     /// tags only where no other node's frames arrive
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
     pub(crate) require: Require,
-    /// Layout of the slots in which frames land: overlapping (no copy), separate (one copy), or auto:
-    /// separate at first, and overlapping while a series of datagrams, a grant or steering shows that only LM
-    /// sends
+    /// Layout of the slots in which frames land: overlapping (a datagram lies in one piece), separate (a
+    /// piece for each fragment, copied together where one piece is needed), or auto: separate at first, and
+    /// overlapping while a series of datagrams, a grant or steering shows that only LM sends
     #[arg(long, value_name = "LAYOUT", value_parser = parse::slots, default_value = "auto")]
     pub(crate) slots: Slots,
     /// Steer frames for each of these addresses to a landing queue of its own, and all others to queue 0
