@@ -12,6 +12,9 @@ use crate::start::{self, NoOptions};
 
 /// What lmd's loop does that finds nothing.
 const RX_MODE: Mode = Mode::Adaptive;
+/// Frames that one poll takes at most: nearly all of them are handed out as frames, and a receiver keeps 256
+/// of those until it is asked for them, when the poll has ended.
+const MOST_BURST: u16 = 128;
 
 /// Owns a DPDK port and gives the kernel an ordinary interface, on which datagrams are whole.
 #[derive(Clone, Debug, Parser)]
@@ -42,6 +45,10 @@ impl Options {
         let options: Self = start::parse("lmd", args)?;
         let bad = |why: String| NoOptions::Wrong(why);
         options.landing.check().map_err(bad)?;
+        let burst = options.landing.burst;
+        if burst > MOST_BURST {
+            return Err(bad(format!("--burst={burst}: lmd takes {MOST_BURST} frames at once at most")));
+        }
         lm_tap::Interface::new(&options.interface)
             .map_err(|e| bad(format!("--interface={:?}: {e}", options.interface)))?;
         Ok(options)
@@ -110,6 +117,7 @@ mod tests {
             ("--rx-mode=sleep", "sleep"),
             ("--slots=both", "both"),
             ("--order=random", "random"),
+            ("--burst=129", "129"),
             ("--tx-ip=1.2.3.4,1.2.3.5", "--tx-ip"),
             ("lm0", "lm0"),
         ] {
