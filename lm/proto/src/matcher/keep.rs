@@ -297,8 +297,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             };
             (sum, None)
         };
-        let tag =
-            |at: usize| self.bytes_waiting((slot, told), at, TAG, memory)?.first_chunk::<TAG>().copied();
+        let tag = |at: usize| match self.bytes_waiting((slot, told), at, TAG, memory) {
+            Some(bytes) => bytes.first_chunk::<TAG>().copied(),
+            None => self.tag_waiting(slot, told, at, memory),
+        };
         let Key { src, dst, id, .. } = told.key;
         self.check_wherever([src, dst], id, &udp, told.len, tag, sum)?.ok_or(Reason::NotOurs)
     }
@@ -315,6 +317,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let piece = self.waiting.piece(slot, number)?;
         let from = at - number * told.unit;
         (from + len <= piece.len.into()).then(|| memory.bytes(&piece.slots, piece.at + from, len))
+    }
+
+    /// What is at this place of the IP payload of a datagram that waits, if it lies in two fragments or more:
+    /// it was cut in another way than LM cuts.
+    #[cold]
+    fn tag_waiting<M: SlotMemory<Buf = B, Slots = S>>(
+        &self,
+        slot: usize,
+        told: &Told,
+        at: usize,
+        memory: &M,
+    ) -> Option<[u8; TAG]> {
+        let mut tag = [0; TAG];
+        for (at, to) in (at..).zip(&mut tag) {
+            *to = *self.bytes_waiting((slot, told), at, 1, memory)?.first()?;
+        }
+        Some(tag)
     }
 
     /// Whether a datagram that waits and is all there [could land](Self::could_land).

@@ -243,6 +243,42 @@ fn a_tag_is_no_payload() {
     }
 }
 
+/// Nor is it where it lies in two fragments.
+#[test]
+fn a_tag_in_two_fragments_is_one() {
+    let data = payload(7168, 18);
+    let at = data.len() + wire::UDP;
+    let ip: Vec<u8> = {
+        let even = cut(A, 1, 8, &data);
+        let mut ip: Vec<u8> = even.iter().flat_map(|f| f[HEADERS..HEADERS + 8].to_vec()).collect();
+        // Looks like one, and agrees with nothing.
+        ip.extend([0x10; 64]);
+        ip
+    };
+    for unit in [at - 8, at, 8 * (at / 16)] {
+        for start in 0..TAG {
+            // LM's tag is behind the UDP datagram, and the cut somewhere in it.
+            let mut ip = ip.clone();
+            let len = (at - start) as u16;
+            ip[4..6].copy_from_slice(&len.to_be_bytes());
+            ip[6..8].fill(0);
+            ip[at - start..].fill(0x10);
+            let n = ip.chunks(unit).count();
+            let frames: Vec<_> = (ip.chunks(unit).enumerate())
+                .map(|(i, part)| fragment(A, 1, (i * unit) as u32, i + 1 < n, part))
+                .collect();
+            for copying in [false, true] {
+                let mut run = if copying { run().copying() } else { run() };
+                run.mock = Mock::new(Geometry::new(9000).expect("an MTU"), 1 << 22, false);
+                run.mock.slot = Slot::Separate;
+                run.arrive(&frames);
+                let told = (run.mock.delivered.len(), run.matcher.counters.dropped(Reason::BadTag));
+                assert_eq!(told, (0, 1), "unit {unit}, {start} bytes before: {:?}", run.matcher.counters);
+            }
+        }
+    }
+}
+
 /// However long something waits: it holds no slot longer than for so many frames, and is not lost.
 #[test]
 fn slots_come_back_in_time() {
