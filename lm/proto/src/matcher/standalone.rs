@@ -15,6 +15,7 @@ use crate::layout::{Layout, TAG};
 use crate::packet::{Kind, Packet, classify, classify_bytes};
 use crate::policy::{Whole, WholeBy};
 use crate::reassembler::{Fragment, Key, Outcome};
+use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
 use crate::wire::{self, Flow, HEADERS, Udp};
@@ -173,7 +174,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let split = Udp::parse(payload).map(|udp| (udp, &payload[wire::UDP..]));
                 match self.check_udp(&packet.key(), split) {
                     Ok(Some(whole)) => {
-                        self.deliver_copy(whole, &payload[wire::UDP..wire::UDP + whole.len], memory);
+                        let data = &payload[wire::UDP..wire::UDP + whole.len];
+                        self.deliver_copy(whole, data, packet.service(), memory);
                     }
                     Ok(None) => self.hand_out_bytes(bytes, memory),
                     Err(reason) => self.counters.drop_one(reason),
@@ -240,7 +242,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let start = packet.skew + wire::UDP;
                 if frame.slot == Slot::Overlapping && start + len > self.config.geometry.stride() {
                     // Its end lies in the slot above, which may be given out again while the message is held.
-                    self.copy_single(whole, frame.by_ref(), start, memory);
+                    self.copy_single(whole, frame.by_ref(), packet, memory);
                 } else {
                     self.counters.datagrams += 1;
                     self.counters.bytes += len as u64;
@@ -258,16 +260,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         &mut self,
         whole: Whole,
         frame: Received<&S>,
-        start: usize,
+        packet: &Packet,
         memory: &mut M,
     ) {
         let Some(mut buf) = memory.take() else {
             self.counters.drop_one(Reason::NoBuffer);
             return;
         };
-        let from = memory.bytes(frame.slots, frame.at + start, whole.len);
+        let from = memory.bytes(frame.slots, frame.at + packet.skew + wire::UDP, whole.len);
         buf.as_mut()[..from.len()].copy_from_slice(from);
         self.count_copied(whole.len);
+        memory.came_with(packet.service());
         memory.copied(whole, buf, 0);
     }
 
@@ -276,6 +279,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         &mut self,
         whole: Whole,
         payload: &[u8],
+        service: Service,
         memory: &mut M,
     ) {
         let Some(mut buf) = memory.take() else {
@@ -284,6 +288,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         };
         buf.as_mut()[..payload.len()].copy_from_slice(payload);
         self.count_copied(whole.len);
+        memory.came_with(service);
         memory.copied(whole, buf, 0);
     }
 

@@ -112,3 +112,26 @@ fn what_is_wrong_with_it_is_counted() {
         assert!(delivered.is_empty());
     }
 }
+
+/// One that is a few bytes longer than its slot is copied, and its header is told as that of any other.
+#[test]
+fn what_is_copied_comes_with_its_header_too() {
+    let service = Service { tos: 0xb8, ttl: 9 };
+    let g = Geometry::new(1493).expect("an MTU");
+    let data = payload(g.stride() + 1 - wire::UDP, 7);
+    let mut frame = plain_frames(g, A, 7, &data).remove(0);
+    service.stamp(&mut frame);
+    for gathered in [false, true] {
+        let mut mock = Mock::new(g, 1 << 20, false);
+        let mut matcher: MockMatcher = Matcher::new(mock::config(g, true));
+        if gathered {
+            matcher.push_gathered(&frame, [], &mut mock);
+        } else {
+            mock.arrive(&frame);
+            mock.receive(&mut matcher, 1, 0, &mut 0);
+        }
+        let [only] = &mock.delivered[..] else { panic!("{:?}", matcher.counters) };
+        assert_eq!((only.copied, only.came), (true, Some(service)), "gathered: {gathered}");
+        assert_eq!(only.payload, data);
+    }
+}
