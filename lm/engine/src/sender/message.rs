@@ -110,10 +110,11 @@ impl Sender {
         {
             return Ok(());
         }
+        let (behind, service) = (message.strangers_before(), message.service());
         let (whole, payload) = message.into_parts();
         let carried = whole.carried.map(|carried| (carried, whole.flow));
         let unsent = self.send_carried(payload, carried.as_ref(), ends);
-        unsent.map_err(|unsent| unsent.map(|p| Message::new(whole, p)))
+        unsent.map_err(|unsent| unsent.map(|p| Message::new(whole, p).came(behind, service)))
     }
 
     /// The same for any payload in DPDK's memory.
