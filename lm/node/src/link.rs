@@ -103,10 +103,10 @@ impl Link {
         let outlet = &mut self.outlet;
         let mut frames = 0;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
-            let n = receiver.receive(burst, |message| {
+            let n = receiver.receive(burst, |mut message| {
                 if let Some(admission) = &mut outlet.admission {
                     if message.flow().dst_port == ac::PORT {
-                        admission.received(message.as_slice().unwrap_or_default());
+                        admission.received(message.contiguous());
                         return;
                     }
                     admission.heard(queue, message.flow().src);
