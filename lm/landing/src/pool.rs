@@ -132,6 +132,7 @@ impl LandingPool {
         let declared = config.room.max(config.writes.declared);
         if !(8..=MOST_STRIDE).contains(&config.stride)
             || !config.stride.is_multiple_of(8)
+            || config.room < config.stride + HEADERS
             || declared >= usize::from(u16::MAX) - HEADROOM
         {
             return Err(LandingError::Stride(config.stride, config.room));

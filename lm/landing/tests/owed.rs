@@ -145,9 +145,15 @@ fn nothing_is_read_outside(eal: &Eal) -> Result<(), Failed> {
     ensure(pool.raw_headers(at, 65).is_none() && pool.raw_headers(at, u16::MAX).is_none(), "words")?;
     ensure(pool.copy_frame(at, 1514, 64, &mut all) == Some(1514), "the last bounce slot")?;
     ensure(pool.copy_frame(at, 1514, 0, &mut all[..100]) == Some(100), "as much as there is room")?;
-    for (stride, room) in
-        [(0, 1514), (4, 1514), (1 << 60, 1514), (65_376, 1514), (1480, usize::MAX), (1480, 65_500)]
-    {
+    for (stride, room) in [
+        (0, 1514),
+        (4, 1514),
+        (1 << 60, 1514),
+        (65_376, 1514),
+        (1480, 60),
+        (1480, usize::MAX),
+        (1480, 65_500),
+    ] {
         let config = PoolConfig { name: "bad".into(), stride, room, ..pool.config().clone() };
         ensure(LandingPool::create(eal, &config).is_err(), "a pool that cannot be")?;
     }

@@ -21,7 +21,8 @@ pub enum LandingError {
         /// Descriptors of the queue.
         descriptors: u16,
     },
-    /// A stride that is no multiple of 8, or none, or a stride or a room of nearly 64 KiB.
+    /// A stride that is no multiple of 8, or none, a room for less than a full frame, or a stride or a room
+    /// of nearly 64 KiB.
     Stride(usize, usize),
     /// The kernel has no membarrier(2) for this process.
     Barrier(io::Error),
@@ -48,7 +49,7 @@ impl fmt::Display for LandingError {
                 write!(
                     f,
                     "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from \
-                     8 to {MOST_STRIDE}, and the room less than 64 KiB"
+                     8 to {MOST_STRIDE}, and the room for a full frame and less than 64 KiB"
                 )
             }
             Self::Barrier(e) => write!(
