@@ -10,7 +10,6 @@ use std::{error, fmt};
 use lm_engine::{Receiver, ReceiverConfig, ReceiverError, Sender, SenderConfig, SenderError};
 use lm_landing::{LandingQueue, SendError, SendPool};
 use lm_proto::layout::{BadMtu, Geometry};
-use lm_proto::reassembler::Limits;
 use pmd_e1000::device::arguments;
 use pmd_e1000::quirks::header_room;
 use rte::Eal;
@@ -50,7 +49,7 @@ pub fn adopt(
     let receiving = ReceiverConfig {
         geometry,
         require: config.require,
-        limits: Limits { datagrams: config.reassembly.into(), ..Limits::default() },
+        limits: config.limits(),
         strangers: Some(pools.strangers),
         ..ReceiverConfig::default()
     };

@@ -10,6 +10,7 @@ use lm_landing::SlotLayout;
 use lm_proto::alf::ChecksumMode;
 use lm_proto::order::Order;
 use lm_proto::policy::Require;
+use lm_proto::reassembler::Limits;
 use lm_proto::wire::{Flow, Mac};
 
 /// How a port is opened and started.
@@ -95,6 +96,13 @@ impl Default for Identity {
 }
 
 impl PortConfig {
+    /// What a receiver may keep of datagrams that are not whole yet.
+    pub(crate) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let waiting = if self.in_pieces { default.waiting } else { 0 };
+        Limits { datagrams: self.reassembly.into(), waiting, ..default }
+    }
+
     /// Defaults that suit most nodes. `flow` is the flow from this node to its peer.
     pub fn new(flow: Flow) -> Self {
         Self {

@@ -18,7 +18,6 @@ use lm_landing::device::Allowed;
 use lm_landing::{LandingPool, SendPool, SlotLayout};
 use lm_proto::layout::Geometry;
 use lm_proto::policy::Accept;
-use lm_proto::reassembler::Limits;
 use lm_proto::wire::Mac;
 use pmd_e1000::device::arguments;
 use pmd_e1000::quirks::header_room;
@@ -229,11 +228,7 @@ impl NodePort {
             geometry: self.geometry,
             require: config.require,
             accept: Accept { fragmented: config.only_fragmented, mac: config.only_to, ..Accept::default() },
-            limits: Limits {
-                datagrams: config.reassembly.into(),
-                waiting: if config.in_pieces { Limits::default().waiting } else { 0 },
-                ..Limits::default()
-            },
+            limits: config.limits(),
             strangers: Some(self.strangers.clone()),
             ..ReceiverConfig::default()
         }

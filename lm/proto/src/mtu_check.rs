@@ -43,8 +43,8 @@ impl fmt::Display for Mismatch {
         let (least, largest) = self.theirs();
         write!(
             f,
-            "{} cuts its datagrams for an MTU of {least} to {largest}, and the MTU here is {}: they are \
-             copied together, or lost; set both alike",
+            "{} cuts its datagrams for an MTU of {least} to {largest}, and the MTU here is {}: they come in \
+             pieces, are copied together, or are lost; set both alike",
             Ipv4Addr::from_bits(self.peer),
             self.mtu
         )
