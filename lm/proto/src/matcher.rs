@@ -39,6 +39,7 @@ use crate::reassembler::{Key, Reassembler};
 use crate::slot_memory::SlotMemory;
 
 mod auto;
+mod check;
 mod close;
 mod config;
 mod deliver;
