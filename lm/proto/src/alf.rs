@@ -33,6 +33,27 @@ pub struct Ends {
     pub flow: Flow,
 }
 
+impl Ends {
+    /// What stands in front of each fragment of a datagram with this identification: the Ethernet header, and
+    /// IP's, in which only offset and length differ.
+    pub(crate) fn headers(&self, id: u16) -> ([u8; ETHERNET], Fragments) {
+        let mut ethernet = [0; ETHERNET];
+        wire::ethernet(&mut ethernet, self.dst_mac, self.src_mac, wire::TYPE_IPV4);
+        let ip = Ipv4 {
+            src: self.flow.src,
+            dst: self.flow.dst,
+            id,
+            protocol: wire::PROTO_UDP,
+            ttl: TTL,
+            header_len: IPV4 as u8,
+            more: false,
+            offset: 0,
+            payload_len: 0,
+        };
+        (ethernet, Fragments::new(&ip))
+    }
+}
+
 /// Most fragments of any geometry, 65,515 bytes at MTU 576: each has a bit in `known`.
 const MAX_FRAGMENTS: usize = 119;
 pub(crate) const TTL: u8 = 64;
@@ -240,19 +261,7 @@ impl Seal {
         let id = order.filter(|_| layout.tag().is_none()).map_or(id, |order| order as u16);
         let identity = Identity { flow, ip_id: id, udp_len: len, udp_checksum: checksum };
         let tag = identity.tag(order);
-        let mut ethernet = [0; ETHERNET];
-        wire::ethernet(&mut ethernet, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
-        let ip = Fragments::new(&Ipv4 {
-            src: flow.src,
-            dst: flow.dst,
-            id,
-            protocol: wire::PROTO_UDP,
-            ttl: TTL,
-            header_len: IPV4 as u8,
-            more: false,
-            offset: 0,
-            payload_len: 0,
-        });
+        let (ethernet, ip) = ends.headers(id);
         Self { geometry, layout, ethernet, ip, udp: udp.bytes(), tag }
     }
 

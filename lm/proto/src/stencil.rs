@@ -3,10 +3,10 @@
 //!
 //! [`Seal`](crate::alf::Seal) does the same for a datagram of any number of frames.
 
-use crate::alf::{Ends, TTL};
+use crate::alf::Ends;
 use crate::layout::{Geometry, TAG};
 use crate::tag::{self, Identity};
-use crate::wire::{self, ETHERNET, Fragments, HEADERS, IPV4, Ipv4, UDP, Udp};
+use crate::wire::{ETHERNET, Fragments, HEADERS, UDP, Udp};
 
 /// Bytes of the frame that a payload of so many bytes makes with its tag; `None`: it makes several.
 #[inline]
@@ -30,21 +30,8 @@ pub struct Stencil {
 impl Stencil {
     /// For datagrams from and to these.
     pub fn new(ends: &Ends) -> Self {
-        let flow = ends.flow;
-        let mut ethernet = [0; ETHERNET];
-        wire::ethernet(&mut ethernet, ends.dst_mac, ends.src_mac, wire::TYPE_IPV4);
-        let ip = Fragments::new(&Ipv4 {
-            src: flow.src,
-            dst: flow.dst,
-            id: 0,
-            protocol: wire::PROTO_UDP,
-            ttl: TTL,
-            header_len: IPV4 as u8,
-            more: false,
-            offset: 0,
-            payload_len: 0,
-        });
-        let base = Identity { flow, ip_id: 0, udp_len: 0, udp_checksum: 0 }.base();
+        let (ethernet, ip) = ends.headers(0);
+        let base = Identity { flow: ends.flow, ip_id: 0, udp_len: 0, udp_checksum: 0 }.base();
         Self { ends: *ends, ethernet, ip, base }
     }
 
