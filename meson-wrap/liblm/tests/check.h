@@ -41,3 +41,17 @@ static inline uint64_t counter(lm_t *lm, const char *name)
 	fprintf(stderr, "there is no counter %s\n", name);
 	exit(1);
 }
+
+/* The message of `len` bytes that `client` has sent to `server`: both are polled until it is there. */
+static inline lm_message arrived(lm_t *server, lm_t *client, size_t len)
+{
+	lm_message m;
+	for (time_t until = time(NULL) + 10; time(NULL) < until;) {
+		if (lm_poll(client, &m, 1) == 1)
+			lm_release(&m);
+		if (lm_poll(server, &m, 1) == 1)
+			return m;
+	}
+	fprintf(stderr, "no message of %zu bytes arrives\n", len);
+	exit(1);
+}

@@ -3,15 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 
-#include <lm.h>
-
-static int failed, checks;
+#include "check.h"
 
 static void expect_at(int line, int got, int want, const char *says)
 {
@@ -42,17 +36,6 @@ static lm_config config_of(const char *address, uint16_t port)
 	return config;
 }
 
-static lm_t *node(const char *device, const char *address, uint16_t port)
-{
-	lm_config config = config_of(address, port);
-	lm_t *lm = lm_open(device, &config);
-	if (lm == NULL) {
-		fprintf(stderr, "%s: %s\n", device, lm_strerror(0));
-		exit(1);
-	}
-	return lm;
-}
-
 static lm_t *server, *client;
 static lm_address to;
 
@@ -60,29 +43,10 @@ static lm_address to;
 static lm_message arrive(size_t len)
 {
 	static char data[65507];
-	lm_message m;
 	int sent = lm_send(client, &to, data, len);
 	if (sent < 0)
 		fprintf(stderr, "%s\n", lm_strerror(sent));
-	for (time_t until = time(NULL) + 10; time(NULL) < until;) {
-		if (lm_poll(client, &m, 1) == 1)
-			lm_release(&m);
-		if (lm_poll(server, &m, 1) == 1)
-			return m;
-	}
-	fprintf(stderr, "no message of %zu bytes arrives\n", len);
-	exit(1);
-}
-
-static uint64_t counter(lm_t *lm, const char *name)
-{
-	lm_counter all[128];
-	int n = lm_counters(lm, all, 128);
-	for (int i = 0; i < n && i < 128; i++)
-		if (strcmp(all[i].name, name) == 0)
-			return all[i].value;
-	fprintf(stderr, "there is no counter %s\n", name);
-	exit(1);
+	return arrived(server, client, len);
 }
 
 static void before_eal(void)
@@ -370,8 +334,8 @@ int main(int argc, char **argv)
 	EXPECT(lm_telemetry(), 0, "");
 	EXPECT(lm_telemetry(), 0, "");
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
-	server = node("net_memif0", "10.1.0.2", 7000);
-	client = node("net_memif1", "10.1.0.1", 0);
+	server = node("net_memif0", "10.1.0.2", 7000, 0);
+	client = node("net_memif1", "10.1.0.1", 0, 0);
 	nulls();
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
 	twice();
