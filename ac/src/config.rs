@@ -1,4 +1,8 @@
 //! [`Config`]: the settings of a node.
+//!
+//! A program fills one in and passes it to [`Node::new`](crate::Node::new), which calls [`Config::check`]. So
+//! no node runs with settings that contradict each other, or under which no grant could ever be used. The
+//! settings never change in a node's life, except for the incarnation.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -13,52 +17,56 @@ use crate::wire::{HardwareAddress, NodeId, is_one_station};
 pub struct Config {
     /// This node: the identity that its messages carry in their payload.
     pub node: NodeId,
-    /// This life's number, other than in any earlier life of this node: one more than the last, kept on disk,
-    /// or [`Config::any_incarnation`]. A number that was used before is noticed, and costs one more exchange.
+    /// The number of this life, different from that of every earlier life of this node: either one more than
+    /// the last, which was kept on disk, or [`Config::any_incarnation`]. A number that was used before is
+    /// noticed, and costs one more exchange.
     pub incarnation: u64,
-    /// What the nonces of this life's challenges are made of: nobody else's, and another one in each life.
+    /// The key that the nonces of this life's challenges are made with. No other node has it, and each life
+    /// has a new one.
     pub secret: Key,
     /// How grants are given.
     pub policy: Policy,
     /// Landing queues of this node, 1 … 64. `Exclusive` uses the first.
     pub queues: u8,
-    /// Where frames for each of them go, if that is not where messages go: behind steering. One a queue, or
-    /// none.
+    /// The hardware address of each landing queue, where steering gives each queue one of its own. Either one
+    /// for each queue, or none: then frames go to the address that messages go to.
     pub landing: Vec<HardwareAddress>,
     /// Whether grants are announced to all nodes. A queue with steering of its own need not be (`PerReceiver`
     /// only).
     pub announce: bool,
     /// The cluster key, if there is one.
     pub key: Option<Key>,
-    /// The longest that a holder which dies keeps a queue from the others. A grant is good for
-    /// [`Config::granted`] of it.
+    /// How long a holder that has died keeps a queue from the others at most. [`Config::granted`] says how
+    /// much of it is granted.
     pub lease: Duration,
-    /// What a receiver waits at the end of a lease before the queue is anybody else's: the part that is not
-    /// granted.
+    /// How long a receiver waits at the end of a lease before it grants the queue to somebody else. This part
+    /// of the lease is not granted.
     pub guard: Duration,
-    /// A holder's frame is in the receiver's ring before this has passed since the call that sends it.
+    /// The longest time from the call that sends a frame until the frame is in the receiver's ring.
     pub flight: Duration,
-    /// How far two nodes' clocks may run apart, in millionths, together.
+    /// How far the clocks of two nodes may run apart, in millionths: the error of one plus that of the other.
     pub drift_ppm: u32,
     /// The longest that one request may hold a queue, renewals included.
     pub hold: Duration,
-    /// What a receiver waits behind `LM_ENDME` for frames and overlapping slots to be out, unless it is told
-    /// sooner by [`crate::Node::drained`]. At least `flight` where the data can be overtaken by `LM_ENDME`.
+    /// How long a receiver waits after `LM_ENDME` until no frame is on its way and no overlapping slot is
+    /// posted, unless [`crate::Node::drained`] tells it sooner. At least `flight`, where `LM_ENDME` can
+    /// overtake the data.
     pub drain: Duration,
-    /// What an applicant waits for an answer before it repeats; doubled each time, up to 16 times as much.
+    /// How long an applicant waits for an answer before it repeats its message. Each repetition waits twice
+    /// as long as the one before, up to 16 times this value.
     pub retry: Duration,
     /// How often a message is sent before the applicant gives up.
     pub tries: u8,
-    /// What lies between two announcements of one grant. Who missed one hears the next.
+    /// The time between two announcements of one grant. A node that missed one hears the next.
     pub announce_every: Duration,
-    /// Minimum-size frames that a holder sends before its data and behind its `LM_ENDME`: this node's ring is
-    /// then through.
+    /// Frames of minimum size that a holder sends before its data, and again after its `LM_ENDME`: as many as
+    /// use up all slots that are posted in this node's ring.
     pub flush: u16,
-    /// Nodes that are remembered at most.
+    /// The most other nodes that this node keeps a record of: 1 … 65,536.
     pub nodes: usize,
     /// An extension, off in the paper: wait until the list is null instead of being cancelled.
     pub wait_when_listed: bool,
-    /// An extension, off in the paper: begin in the ordinary way before the answer.
+    /// An extension, off in the paper: send the ordinary way until the answer comes.
     pub start_early: bool,
 }
 
@@ -90,12 +98,12 @@ impl Config {
         }
     }
 
-    /// A number for a life of which nothing is known: drawn at random, without a clock.
+    /// A random number, for a node that does not know the number of its last life. It needs no clock.
     pub fn any_incarnation() -> u64 {
         Key::unique().nonce([0; 3])
     }
 
-    /// Refuses what would not be safe, or not be live.
+    /// Refuses settings that would not be safe, or under which no grant could ever be used.
     ///
     /// ```
     /// use ac::{Config, NodeId, Policy};
@@ -131,12 +139,12 @@ impl Config {
         Ok(())
     }
 
-    /// What a grant is good for before it must be renewed, as `LM_ACQ_OK` says it: lease − guard.
+    /// How long a grant lasts unless it is renewed, as `LM_ACQ_OK` says it: lease − guard.
     pub fn granted(&self) -> Duration {
         self.lease.saturating_sub(self.guard)
     }
 
-    /// What a holder may use of what it was granted: granted × (1 − drift) − flight.
+    /// How much of the `granted` time a holder may use: granted × (1 − drift) − flight.
     pub fn usable(&self, granted: Duration) -> Duration {
         let ppm = u128::from(1_000_000 - self.drift_ppm.min(1_000_000));
         let nanos = granted.as_nanos() * ppm / 1_000_000;
@@ -144,7 +152,7 @@ impl Config {
     }
 }
 
-/// Settings, but for the incarnation, never change in a node's life: they tell no two states of it apart.
+/// Only the incarnation changes in a node's life, so the other settings do not distinguish two of its states.
 impl Hash for Config {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.node, self.incarnation).hash(state);
@@ -173,13 +181,21 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Node => "0 is no node's number",
-            Self::Queues => "1 to 64 landing queues, one under the exclusive policy",
-            Self::Landing => "one hardware address for each landing queue, none of them a group's",
-            Self::Announce => "the exclusive policy must announce",
-            Self::Bounds => "nodes, tries or the retry interval out of bounds",
+            Self::Node => "node number 0 stands for all nodes; give this node another number",
+            Self::Queues => {
+                "a node needs 1 to 64 landing queues, and exactly one of them under the exclusive policy"
+            }
+            Self::Landing => {
+                "each landing queue needs a hardware address of one station, not of a group; give one for \
+                 each queue, or none"
+            }
+            Self::Announce => "the exclusive policy does not work without announcements; switch them on",
+            Self::Bounds => {
+                "the most nodes must be 1 to 65536, and the tries and the retry interval more than 0"
+            }
             Self::Lease => {
-                "the lease leaves nothing to use after guard, drift, flight and a retry, or exceeds the hold"
+                "the lease must be longer than guard, drift, flight and one retry together, and no longer \
+                 than the hold or 71 minutes; announcements need an interval of more than 0"
             }
         })
     }

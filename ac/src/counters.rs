@@ -1,4 +1,8 @@
-//! [`Counters`] of a node. Every reason to drop a message has one.
+//! [`Counters`]: what a node has counted.
+//!
+//! [`Node`](crate::Node) counts. The caller reads the counters by `Node::counters`, and `lm-node` shows them
+//! by their names. Each reason to drop a message has a counter, with one exception: if the caller has not
+//! fetched events, [`HandleError::Backlog`](crate::HandleError::Backlog) tells it so.
 
 /// Counters of a node since they were last taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -7,11 +11,11 @@ pub struct Counters {
     pub received: u64,
     /// Messages put out.
     pub sent: u64,
-    /// Messages that could not be put out because nobody fetched those before: lost, as a network loses them.
+    /// Messages that were lost because the caller had not fetched the earlier ones in time.
     pub unsent: u64,
     /// Datagrams that were no message of this version.
     pub malformed: u64,
-    /// Messages whose MAC was wrong, or missing, or unwanted.
+    /// Messages whose MAC was wrong or missing, or that had one although this node has no key.
     pub forged: u64,
     /// Messages for another node, or this node's own messages.
     pub misdirected: u64,
@@ -25,15 +29,15 @@ pub struct Counters {
     pub proven: u64,
     /// How often this node took another number, because an earlier life had used the one that it had.
     pub renumbered: u64,
-    /// Messages of a node too many.
+    /// Messages of nodes for which there was no room ([`crate::Config::nodes`]).
     pub strangers: u64,
-    /// Messages that the state at hand ignores.
+    /// Messages that mean nothing in the present state.
     pub ignored: u64,
     /// Requests granted to this node.
     pub granted: u64,
     /// Grants given by this node.
     pub opened: u64,
-    /// Requests that came while no queue was free and wait. Each repetition counts.
+    /// Requests that were put into the queue because no landing queue was free. Each repetition counts.
     pub queued: u64,
     /// Frames of nodes without a grant that were answered by an announcement.
     pub strays: u64,
@@ -41,7 +45,7 @@ pub struct Counters {
     pub refused: u64,
     /// Grants that ran out because the holder never ended them.
     pub expired: u64,
-    /// Grants withdrawn because another's crossed them.
+    /// Grants withdrawn because another node gave a grant at the same time, and goes first.
     pub withdrawn: u64,
 }
 

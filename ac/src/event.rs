@@ -1,18 +1,23 @@
 //! [`Event`]: what a node reports to the application that made a request, and to the engine that receives.
+//!
+//! [`Node::poll_event`](crate::Node::poll_event) returns events in the order in which they happened.
+//! [`crate::control`] fetches them: it turns those for the engine into orders for the data lcore, and those
+//! for an application into answers. An event is plain data, and its [`Grant`] may be used on any thread.
 
 use crate::time::Instant;
 use crate::wire::{HardwareAddress, NodeId, Reason};
 
-/// Permission to send for landing. Plain data: a data lcore keeps its own copy and asks nobody.
+/// Permission to send for landing. It is plain data: a data lcore keeps a copy, and compares
+/// [`until`](Self::until) with its clock before each datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Grant {
-    /// The receiver's number of it.
+    /// The number that the receiver gave it.
     pub number: u64,
     /// The receiver's landing queue.
     pub queue: u8,
-    /// Where all frames for that queue go; `None`: where messages go.
+    /// The hardware address that all frames for that queue go to. `None`: the address that messages go to.
     pub landing: Option<HardwareAddress>,
-    /// Minimum-size frames to send before the data, and again behind `LM_ENDME`.
+    /// How many frames of minimum size to send before the data, and again after `LM_ENDME`.
     pub flush: u16,
     /// No frame may be sent at or after this moment of the applicant's clock.
     pub until: Instant,
@@ -27,7 +32,7 @@ impl Grant {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Send the flush frames, then the data; [`crate::Node::release`] when done.
+    /// Permission was given: send the flush frames, then the data, and then call [`crate::Node::release`].
     Granted {
         /// The destination.
         to: NodeId,
@@ -68,7 +73,7 @@ pub enum Event {
         /// Requests that go before it.
         position: u16,
     },
-    /// No answer came, however often it was asked.
+    /// No answer came, although the request was sent [`crate::Config::tries`] times in a row.
     Unanswered {
         /// The destination.
         to: NodeId,
@@ -98,13 +103,13 @@ pub enum Event {
         /// The grant's number.
         grant: u64,
     },
-    /// Nobody may send to this queue any more: separate slots; [`crate::Node::drained`] when the ring is
-    /// through.
+    /// Nobody may send to this queue any more: post separate slots, and call [`crate::Node::drained`] when no
+    /// overlapping slot is posted any more.
     Closed {
         /// The landing queue.
         queue: u8,
     },
-    /// The holder never said that it was done: the lease ran out.
+    /// The lease ran out, and the holder has not said that it is done.
     Expired {
         /// The landing queue.
         queue: u8,

@@ -12,8 +12,8 @@
 //! messages were seen. `waiting` is the fair queue of `PerReceiver`. [`Node`] joins them; its documentation
 //! says in which order to call `handle`, `request`, `release`, `poll_transmit`, `poll_timeout` and
 //! `poll_event`. [`Config`] has the times on which safety depends. An [`Event`] tells the caller what
-//! happened. [`Counters`] has a name for every drop. [`control`] is a loop that drives a node, with channels
-//! to data lcores.
+//! happened. [`Counters`] says why messages were dropped. [`control`] is a loop that drives a node, with
+//! channels to data lcores.
 //!
 //! The feature `mock` adds a small world for the model checker and the fuzz harness, and a cluster in
 //! virtual time.

@@ -1,4 +1,9 @@
-//! The LM_RECV_ADDR list: which nodes land now (section 3.3).
+//! The LM_RECV_ADDR list: which nodes land now (section 3.3 of the paper).
+//!
+//! [`Node`](crate::Node) appends and removes entries as messages say. It reads the list before each request,
+//! and under the policy `Exclusive` before each grant. An address is in the list at most once, and the list
+//! has at most [`Config::nodes`](crate::Config::nodes) entries. The entry of another node expires, in case
+//! that the message that should remove it is lost.
 
 use crate::time::Instant;
 use crate::wire::NodeId;
@@ -17,8 +22,8 @@ pub enum Flag {
 
 /// A member of the list.
 ///
-/// The paper's has an address, a flag and a pointer to the next; the rest is what lets an entry go when the
-/// message that should remove it was lost, and keeps a late message from bringing it back.
+/// In the paper a member has an address, a flag and a pointer to the next. The other fields are for messages
+/// that are lost or late: an entry expires, and a late message does not bring it back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// The node with an active landing.
@@ -33,7 +38,7 @@ pub struct Entry {
     pub expires: Instant,
 }
 
-/// The list. It has room for every node that [`crate::Config::nodes`] allows and never grows beyond.
+/// The list. It is made with room for [`crate::Config::nodes`] entries, and never grows.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ReceiverList {
     room: usize,
@@ -96,7 +101,7 @@ impl ReceiverList {
         self.entries.iter_mut().for_each(f);
     }
 
-    /// By address: their order says nothing.
+    /// Sorts the entries by address: their order has no meaning, so worlds that differ in it alone are equal.
     #[cfg(feature = "mock")]
     pub(crate) fn sort(&mut self) {
         self.entries.sort_by_key(|e| e.address);

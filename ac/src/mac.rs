@@ -1,4 +1,8 @@
 //! [`Key`]: the key of a cluster, with which control messages are signed.
+//!
+//! [`crate::wire`] signs and verifies messages with it, and [`Node`](crate::Node) makes the nonces of its
+//! challenges with a key of its own. A key's bytes are never printed, and are overwritten when it is dropped.
+//! A MAC is compared in a time that does not depend on its bytes.
 
 use core::fmt;
 use core::hash::BuildHasher;
@@ -13,16 +17,17 @@ pub(crate) const MAC: usize = 16;
 
 /// The key that all nodes of a cluster share, 32 bytes.
 ///
-/// With it, every message is signed, and what is not is dropped before anything else is looked at. Without
-/// it, the protocol is open: whoever can send a frame can be granted, end a grant or list an address.
+/// With a key, every message is signed, and a message without a valid signature is dropped before its fields
+/// are read. Without a key the protocol is open: whoever can send a frame can get a grant, end one, or list
+/// an address.
 ///
-/// Its bytes are overwritten when it is dropped, and so is what a signature was made with.
+/// The bytes are overwritten when the key is dropped. So are the copies that a signature was made with.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// A key that nobody else has. The standard library keys its hash tables by the operating system's random
-    /// numbers; this one is made of them.
+    /// A random key. Its randomness is that of the standard library's hash tables, whose seeds come from the
+    /// operating system.
     pub(crate) fn unique() -> Self {
         let mut bytes = [0; 32];
         for (n, part) in bytes.chunks_exact_mut(8).enumerate() {
@@ -31,7 +36,7 @@ impl Key {
         Self(bytes)
     }
 
-    /// A number for `words` that nobody without the key can tell. Never 0.
+    /// A number made of `words` that nobody without the key can compute. Never 0.
     pub(crate) fn nonce(&self, words: [u64; 3]) -> u64 {
         let mut message = [0; 24];
         for (part, word) in message.chunks_exact_mut(8).zip(words) {
@@ -41,7 +46,7 @@ impl Key {
         u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
     }
 
-    /// The key of these bytes. They must be random: nothing is stretched.
+    /// The key with these bytes. They must be random, not a password: they are used as they are.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

@@ -1,4 +1,9 @@
 //! The table of other nodes: the incarnation that each has proven, and which of its messages were seen.
+//!
+//! [`Node`](crate::Node) asks it whether an arriving message is of the present life of its sender, and new.
+//! Each message is taken at most once: one that is 64 or more behind the latest counts as seen. The table has
+//! [`Config::nodes`](crate::Config::nodes) places and never grows. It never drops a node for another: when it
+//! is full, a new node is refused.
 
 use crate::time::Instant;
 #[cfg(any(test, feature = "mock"))]
@@ -13,17 +18,17 @@ pub(crate) struct Peer {
     /// The highest sequence number seen, and a bit for each of the 64 below and at it.
     top: u64,
     seen: u64,
-    /// Its latest request that is over: a later `LM_REQ` of it is a late one.
+    /// Its latest request that is over. An `LM_REQ` that names it or an earlier one has come late.
     ended: u64,
-    /// Its latest grant that was removed: an `LM_APPEND_ADDR` of it is a late one.
+    /// Its latest grant that was removed. An `LM_APPEND_ADDR` that names it or an earlier one has come late.
     removed: u64,
     /// When both are forgotten.
     over_until: Instant,
-    /// How often it has sent back a nonce of this node: each is good once.
+    /// How often it has sent back a nonce of this node. Each nonce is good once.
     proofs: u64,
-    /// Whether it has answered a message of this life of this node: it knows it.
+    /// Whether it has answered a message of this node's present life, and so knows that life.
     pub(crate) knows_us: bool,
-    /// When it may be challenged next for what it seems to have sent, or be sent again what it has not taken.
+    /// When it may next be challenged, or be sent again what it has not taken.
     exchange_at: Instant,
 }
 
@@ -45,8 +50,8 @@ impl Peer {
 }
 
 impl Peer {
-    /// Forgets what is over for so long that nothing comes as late: a number that a member made up must not
-    /// count for ever.
+    /// Forgets requests and grants that have been over for so long that no message can come that late. A
+    /// number that a member made up must not count for ever.
     fn expire(&mut self, now: Instant) {
         if self.over_until <= now {
             (self.ended, self.removed, self.over_until) = (0, 0, Instant::ZERO);
@@ -68,7 +73,7 @@ impl Peer {
         (self.top, self.seen) = (top, seen);
     }
 
-    /// Clears what tells nothing: which of its nonces is due, and what is over for good, or was never
+    /// Clears what makes no difference any more: the number of nonces, and what is over for good or was never
     /// announced.
     pub(crate) fn forget(&mut self, announce: bool, now: Instant) {
         self.proofs = 0;
@@ -104,7 +109,7 @@ pub(crate) enum Number {
     Grant(u64),
 }
 
-/// The nodes heard, sorted; as many as there is room for.
+/// The nodes heard, sorted by their numbers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Peers {
     room: usize,
@@ -116,8 +121,8 @@ impl Peers {
         Self { room, peers: Vec::with_capacity(room) }
     }
 
-    /// Takes note of `message`: each is fresh once. Only where the protocol is `open` the first that is heard
-    /// of a node is taken without a proof.
+    /// Takes note of `message`, which is fresh only once. Where the protocol is `open`, the first message of
+    /// an unknown node is taken without a proof.
     pub(crate) fn arrive(&mut self, message: &Message, open: bool) -> Result<(), Refusal> {
         let at = match self.peers.binary_search_by_key(&message.from, |p| p.id) {
             Ok(at) => at,
@@ -129,7 +134,7 @@ impl Peers {
             }
         };
         let peer = &mut self.peers[at];
-        // Which is the larger says nothing: clocks go back, disks are restored, and members lie.
+        // A larger number does not show a later life: clocks go back, disks are restored, and members lie.
         if message.incarnation != peer.incarnation {
             return Err(Refusal::Unproven);
         }
@@ -157,7 +162,7 @@ impl Peers {
         }
     }
 
-    /// A nonce of this node was sent back: it is no good any more.
+    /// Notes that `id` has sent back a nonce of this node, which is then used up.
     pub(crate) fn use_up(&mut self, id: NodeId) {
         if let Some(peer) = self.find(id) {
             peer.proofs += 1;
@@ -174,8 +179,8 @@ impl Peers {
         self.get(id).map_or((0, 0), |p| (p.incarnation, p.top))
     }
 
-    /// Whether it is time to challenge `id`, or to send again what it has not taken; if it is known, the next
-    /// time is at `next`.
+    /// Whether it is time to challenge `id`, or to send again what it has not taken. If so, and if `id` is
+    /// known, the next time is at `next`.
     pub(crate) fn may_exchange(&mut self, id: NodeId, now: Instant, next: Instant) -> bool {
         self.find(id).is_none_or(|peer| {
             let due = now >= peer.exchange_at;
@@ -186,7 +191,7 @@ impl Peers {
         })
     }
 
-    /// This node has taken another number: nobody knows it by that.
+    /// Notes that this node has taken another number, by which no other node knows it.
     pub(crate) fn forget_us(&mut self) {
         self.peers.iter_mut().for_each(|p| p.knows_us = false);
     }
@@ -220,7 +225,7 @@ impl Peers {
         }
     }
 
-    /// Whether `number` of `id` is over: what asks for it or announces it comes late.
+    /// Whether `number` of `id` is over. A message that asks for it or announces it has come late.
     pub(crate) fn is_over(&mut self, id: NodeId, number: Number, now: Instant) -> bool {
         let Some(peer) = self.find(id) else { return false };
         peer.expire(now);

@@ -1,4 +1,7 @@
 //! [`Instant`]: time as the caller passes it in. The crate reads no clock.
+//!
+//! Every call of [`Node`](crate::Node) that depends on time takes one. Sums and differences saturate: they
+//! never overflow and never become negative.
 
 use core::fmt;
 use core::ops::{Add, Sub};

@@ -1,4 +1,9 @@
-//! The fair queue of requests that wait for a landing queue.
+//! The fair queue of requests that wait for a landing queue, under the policy `PerReceiver`.
+//!
+//! [`Node`](crate::Node) puts requests in, and takes one out when a landing queue is free. An applicant has
+//! one place, and keeps it when it repeats its request. Each grant to somebody else raises the urgency of
+//! those that wait by one, so no priority starves another. The queue never grows beyond
+//! [`Config::nodes`](crate::Config::nodes) places; a request without a place is refused.
 
 use crate::time::Instant;
 use crate::wire::NodeId;
@@ -48,8 +53,8 @@ impl WaitingRequests {
         self.waiting.len()
     }
 
-    /// Queues the request, or renews the applicant's place: how many go before it, `None` if there is no
-    /// room.
+    /// Queues the request, or renews the applicant's place. Returns how many requests go before it, `None` if
+    /// there is no room.
     pub(crate) fn push(&mut self, new: Waiting) -> Option<usize> {
         if let Some(old) = self.waiting.iter_mut().find(|w| w.node == new.node) {
             *old = Waiting { passed: old.passed, ..new };
@@ -90,7 +95,7 @@ impl WaitingRequests {
         self.waiting.retain(|w| w.node != node || w.incarnation == incarnation);
     }
 
-    /// Drops who has not repeated.
+    /// Drops requests that were not repeated in time.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.waiting.retain(|w| w.expires > now);
     }

@@ -27,7 +27,8 @@ const KEYED: u8 = 1;
 
 /// A node of the cluster: the paper's `long long address`.
 ///
-/// Any number that is one node's own for good, by convention its IPv4 address. [`NodeId::ALL`] is nobody.
+/// Any number that belongs to one node for good, by convention its IPv4 address. [`NodeId::ALL`] is no node's
+/// number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub u64);
 
@@ -54,7 +55,7 @@ impl fmt::Display for NodeId {
 /// An address on the link.
 pub type HardwareAddress = [u8; 6];
 
-/// Whether it is an address of one station: no group's, and not nobody's.
+/// Whether it is the address of one station: not of a group, and not all zeros.
 pub(crate) fn is_one_station(address: &HardwareAddress) -> bool {
     address[0] & 1 == 0 && *address != [0; 6]
 }
@@ -347,13 +348,15 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length => f.write_str("not the length of a control message"),
-            Self::Magic => f.write_str("not a control message"),
-            Self::Version(v) => write!(f, "version {v} of the control messages, not {VERSION}"),
-            Self::Flags(b) => write!(f, "unknown flags {b:#04x}"),
-            Self::Kind(k) => write!(f, "unknown kind {k}"),
-            Self::Mac => f.write_str("not signed with this node's key"),
-            Self::Field => f.write_str("a field is out of range"),
+            Self::Length => write!(f, "a control message has {LENGTH} bytes, or {MAX_LENGTH} with a MAC"),
+            Self::Magic => f.write_str("not a control message: it does not begin with \"AC\""),
+            Self::Version(v) => {
+                write!(f, "a control message of version {v}; this node has version {VERSION}")
+            }
+            Self::Flags(b) => write!(f, "unknown flags {b:#04x} in a control message"),
+            Self::Kind(k) => write!(f, "unknown kind {k} of a control message"),
+            Self::Mac => f.write_str("not signed with this node's key, or signed and this node has no key"),
+            Self::Field => f.write_str("a field of the control message is out of its range"),
         }
     }
 }

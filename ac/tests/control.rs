@@ -1,4 +1,6 @@
-//! The pump: two nodes whose lanes are joined, a full channel, the loop.
+//! `ac::control`: two nodes whose lanes are joined, a full channel, and the loop.
+//!
+//! The tests carry the orders of one node to the other as a data lcore would.
 
 mod counting;
 

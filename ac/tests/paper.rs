@@ -1,4 +1,6 @@
-//! Section 3.3 and Fig. 3 of the paper, rule by rule, under `Exclusive`.
+//! Section 3.3 and Fig. 3 of the paper, rule by rule, under the policy `Exclusive`.
+//!
+//! The tests quote the sentences that they check. Rules that the paper leaves open are in `holes.rs`.
 
 mod net;
 

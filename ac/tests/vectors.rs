@@ -1,4 +1,6 @@
-//! The wire format: test vectors of `docs/admission-control.md`, and any message there and back.
+//! The wire format: the test vectors of `docs/admission-control.md`, and random messages.
+//!
+//! Encoding a vector gives the bytes in the document, and decoding them gives the message again.
 
 use ac::wire::{DecodeError, LENGTH, Message};
 use ac::{Key, Kind, MAX_LENGTH, NodeId, Reason};

@@ -1,4 +1,8 @@
 //! What is known of devices: how they treat posted buffers, and what may land on them.
+//!
+//! A table has one row for each driver that was measured or read. [`crate::overlap`], [`crate::demands`] and
+//! the crate `lm` look drivers up in it. A driver that is not in the table gets separate slots, and a driver
+//! that is known not to honour posted buffers is refused ([`Refused`], with the reason and the way out).
 
 use std::ffi::CStr;
 
@@ -15,7 +19,7 @@ use crate::devargs::{Devargs, Memif, atoi};
 pub struct Refused {
     /// The driver.
     pub driver: String,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub reason: &'static str,
 }
 
@@ -30,15 +34,15 @@ impl std::error::Error for Refused {}
 /// One driver of the table.
 struct Row {
     driver: &'static str,
-    /// What virtual devices of it may be called by besides, and the keys that it knows; none: it is not asked
-    /// for any.
+    /// Another beginning of the names of its virtual devices; empty: there is none.
     alias: &'static str,
+    /// The keys of arguments that the driver knows; empty: its keys are not checked.
     keys: &'static [&'static str],
     verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>,
 }
 
 impl Row {
-    /// A driver whose arguments matter to nobody here.
+    /// A driver whose arguments make no difference to landing.
     const fn plain(driver: &'static str, verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>) -> Self {
         Self { driver, alias: "", keys: &[], verdict }
     }
@@ -60,10 +64,11 @@ const VIRTUAL: Traits = Traits {
     words: Words::None,
 };
 
-/// Cards, before it is decided by what they are and how they are set up: see [`crate::overlap`].
+/// Cards, before [`crate::overlap`] has looked at what they are and how they are set up.
 const CARD: Traits = Traits {
     allowed: Allowed::SeparateOnly(
-        "the card has not been judged: LandingPort does that when it opens a port",
+        "it has not been checked yet whether the card keeps its writes in order; LandingPort does so when it \
+         opens a port",
     ),
     synchronous: false,
     // DMA of the largest frame takes 12.3 us at 1 Gb/s, and its report is not held back longer than this.
@@ -80,16 +85,20 @@ const CARD: Traits = Traits {
     words: Words::None,
 };
 
-/// Its default, 32, would have the driver wait for as many frames that were sent.
+/// em. With its default threshold of 32, a sent buffer would come back only after 32 frames.
 const EM: Traits = Traits { thresholds: Thresholds { tx_report: Some(1), ..CARD.thresholds }, ..CARD };
 
-/// Its write-back threshold of 4 would keep frames from us until four are there; igc's are 4 and 16.
+/// igb. With its default write-back threshold of 4, received frames would be reported only four at a time.
+/// The defaults of igc are 4 and 16.
+///
+/// igb's driver copies what the descriptor says of a frame to the mbuf's field of the hash, whether it is a
+/// hash or not (DPDK 22.11, `igb_rxtx.c:936`; 25.11, `:953`).
 const IGB: Traits = Traits {
     thresholds: Thresholds { rx_write_back: Some(1), tx_write_back: Some(1), tx_report: None },
     ..CARD
 };
 
-/// Measured on DPDK 22.11, one row a driver.
+/// One row for each driver. What a row says was measured on DPDK 22.11, unless it says otherwise.
 const TABLE: &[Row] = &[
     Row {
         driver: "net_pcap",
@@ -105,7 +114,8 @@ const TABLE: &[Row] = &[
             "infinite_rx",
         ],
         verdict: |args| {
-            // Given twice it is off, with a warning that nobody sees: refused, too.
+            // If it is given twice, the driver switches it off, with a warning that nobody sees. That is
+            // refused too.
             let is_on = args.all("infinite_rx").any(|value| atoi(value) > 0);
             if is_on { Err("infinite_rx keeps its templates in the pool; leave it out") } else { Ok(VIRTUAL) }
         },
@@ -114,8 +124,8 @@ const TABLE: &[Row] = &[
         driver: "net_tap",
         alias: "eth_tap",
         keys: &["iface", "remote", "mac"],
-        // Its only peer is a kernel, which sends in forward order: landing would lose what separate slots
-        // copy.
+        // Its only peer is a kernel, which sends in forward order. In overlapping slots its datagrams would
+        // be lost; from separate slots they are delivered.
         verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }),
     },
     Row { driver: "net_null", alias: "eth_null", keys: &["size", "copy", "no-rx"], verdict: |_| Ok(VIRTUAL) },
@@ -147,14 +157,14 @@ const TABLE: &[Row] = &[
             "speed",
             "vectorized",
         ],
-        // The driver reads it only where it is given once.
+        // The driver reads the argument only if it is given exactly once.
         verdict: |args| match args.only("mrg_rxbuf") {
-            // It asks for room for its own header and a VLAN tag, but posts what each buffer says that it
-            // has.
+            // The driver asks for room for its own header and a VLAN tag, but posts the length that each
+            // buffer says it has.
             Some("0") => Ok(Traits {
                 allowed: Allowed::SeparateOnly(
-                    "vhost puts copies of up to 256 bytes off, and so a last fragment over the end of the \
-                     one before it",
+                    "vhost delays copies of up to 256 bytes, so a short last fragment could be written over \
+                     the end of the fragment before it",
                 ),
                 synchronous: false,
                 needs_dpdk_memory: true,
@@ -162,7 +172,7 @@ const TABLE: &[Row] = &[
                 keeps_sent: true,
                 ..VIRTUAL
             }),
-            _ => Err("mergeable buffers spread frames; use mrg_rxbuf=0"),
+            _ => Err("with mergeable buffers it spreads a frame over several buffers; use mrg_rxbuf=0"),
         },
     },
     Row {
@@ -175,11 +185,11 @@ const TABLE: &[Row] = &[
         alias: "eth_ring",
         ..Row::plain("net_ring", |_| Err("it passes the sender's mbufs through; use net_memif"))
     },
-    Row { alias: "eth_vhost", ..Row::plain("net_vhost", |_| Err("it defers small copies; use net_memif")) },
+    Row { alias: "eth_vhost", ..Row::plain("net_vhost", |_| Err("it delays short copies; use net_memif")) },
     Row::plain("net_e1000_em", |_| Ok(EM)),
     Row::plain("net_e1000_igb", |_| Ok(IGB)),
     Row::plain("net_e1000_igb_vf", |_| Ok(IGB)),
-    // Read, not measured: its receive and transmit loops have igb's shape, from 22.11 to 26.07.
+    // Read in its source, not measured: its receive and transmit loops are like igb's, from 22.11 to 26.07.
     Row::plain("net_igc", |_| Ok(IGB)),
 ];
 
@@ -201,7 +211,7 @@ pub fn driver_of(name: &str) -> Option<&'static str> {
     TABLE.iter().find(is_of).map(|row| row.driver)
 }
 
-/// The keys that a driver knows; none: nothing is known of them.
+/// The keys of arguments that a driver knows. Empty: nothing is known of them.
 pub fn keys_of(driver: &str) -> &'static [&'static str] {
     TABLE.iter().find(|row| row.driver == driver).map_or(&[], |row| row.keys)
 }

@@ -58,13 +58,13 @@ fn wake_of(driver: &str, bound: &str, dir: &Path) -> Result<Wake, String> {
     match (driver, bound) {
         ("net_e1000_igb" | "net_e1000_igb_vf" | "net_igc", "vfio-pci") => Ok(Wake::AsItIs),
         ("net_e1000_igb" | "net_e1000_igb_vf" | "net_igc", _) => Err(format!(
-            "each queue of this card interrupts by a message of its own (MSI-X), which {bound} does not \
-             pass on: bind it to vfio-pci (docs/hardware.md)"
+            "each queue of this card has its own interrupt (MSI-X), and {bound}, which the card is bound to, \
+             does not pass it on: bind the card to vfio-pci (docs/hardware.md)"
         )),
         ("net_e1000_em", "uio_pci_generic" | "igb_uio") => Ok(Wake::Unthrottled(dir.join("resource0"))),
         ("net_e1000_em", _) => Err(format!(
-            "DPDK's driver holds this card's interrupts back for 16.8 ms (ITR = {EM_DEFAULT:#x}), and \
-             {bound} keeps the register that would have to be cleared from us: bind it to uio_pci_generic"
+            "DPDK's driver delays this card's interrupts by 16.8 ms (ITR = {EM_DEFAULT:#x}), and LM cannot \
+             reach the register while the card is bound to {bound}: bind it to uio_pci_generic"
         )),
         ("net_memif" | "net_pcap" | "net_null" | "net_ring" | "net_af_packet", _) => {
             Err("its driver has no receive interrupt (DPDK 22.11)".to_owned())

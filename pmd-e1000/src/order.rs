@@ -61,16 +61,20 @@ impl fmt::Display for Doubt {
             Self::NoPhysical(at) => {
                 write!(
                     f,
-                    "{at} is a virtual function, and its physical one, which decides, is not visible here"
+                    "{at} is a virtual function, and the physical function that decides about ordering is \
+                     not visible here; run LM where it is visible"
                 )
             }
             Self::Io(at, what, e) => write!(f, "the configuration space of {at} cannot be {what}: {e}"),
             Self::Config(at, e) => write!(f, "{at}: {e}"),
-            Self::NoBit(at, name) => write!(f, "{at} ({name}) has no capability that tells of ordering"),
+            Self::NoBit(at, name) => {
+                write!(f, "{at} ({name}) has no PCI Express capability, which would tell whether it is on")
+            }
             Self::StaysOn(at) => {
                 write!(
                     f,
-                    "relaxed ordering at {at} is on and stays on: setpci -s {at} CAP_EXP+8.w=0:10 as root"
+                    "relaxed ordering at {at} is on, and could not be switched off: run as root \
+                     setpci -s {at} CAP_EXP+8.w=0:10"
                 )
             }
         }

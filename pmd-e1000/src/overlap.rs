@@ -125,7 +125,9 @@ impl OverlapPolicy {
     fn verdict(&mut self, ask: impl Fn(&mut OrderGuard) -> Result<Proof, Doubt>) -> Verdict {
         if !self.traits.dma {
             let (allowed, why) = match self.traits.allowed {
-                Allowed::Both => (Allowed::Both, "the driver writes each frame where it was told to"),
+                Allowed::Both => {
+                    (Allowed::Both, "the driver writes each frame to the buffer that was posted")
+                }
                 Allowed::SeparateOnly(why) => (self.traits.allowed, why),
             };
             return Verdict { traits: Traits { allowed, ..self.traits }, why: why.to_owned() };
@@ -151,11 +153,11 @@ impl OverlapPolicy {
         }
         let longest = card.longest(self.mtu);
         if !fits(longest, self.mtu) {
-            let short = "longer frames than a slot has room for are let in at this MTU";
+            let short = "at this MTU the card accepts frames that are longer than a slot";
             let slot = usize::from(stride(self.mtu)) + HEADERS;
             let better = (1500..=self.mtu.max(1500)).rev().find(|&mtu| fits(card.longest(mtu), mtu));
             let why = format!(
-                "at MTU {} frames of {longest} bytes are let in, a slot has {slot}; use MTU {}",
+                "at MTU {} frames of {longest} bytes are let in, and a slot has {slot}; use MTU {}",
                 self.mtu,
                 better.unwrap_or(1500)
             );

@@ -53,7 +53,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "only {n} bytes of configuration space can be read: run as root (CAP_SYS_ADMIN)")
             }
             Self::Gone => {
-                f.write_str("its configuration space reads all ones: is it powered and plugged in?")
+                f.write_str("its configuration space reads all ones: check that it is powered and plugged in")
             }
             Self::Wild(at) => {
                 write!(f, "its list of capabilities leads to offset {at:#x}, where none can be")

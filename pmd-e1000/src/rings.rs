@@ -1,30 +1,35 @@
 //! Chooses numbers of descriptors and thresholds with which rings do not stall.
+//!
+//! [`LandingPort`](crate::LandingPort) calls it before it sets up a port's queues. A number of descriptors
+//! that the driver does not take is changed to the nearest one that it takes, with a warning; it is never
+//! refused.
 
 use rte::port::{DescLimits, PortId, PortInfo, RxConf, TxConf};
 
 use lm_landing::device::{Thresholds, Traits};
 
-/// Descriptors that the driver takes.
+/// The number of descriptors to set up: `n`, or the nearest number that the driver takes.
 pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
     let fit = clamp(n, limits);
     if fit != n {
         let DescLimits { min, max, align } = limits;
         log::warn!(
-            "port {id}: {fit} descriptors to {what}, not {n}: its driver takes {min} to {max}, by {align}"
+            "port {id}: {fit} descriptors to {what}, not {n}: its driver takes {min} to {max}, in steps of \
+             {align}"
         );
     }
     fit
 }
 
-/// Descriptors to send from, if nobody asks for a number.
+/// Descriptors to send from, if no number was asked for.
 const USUAL_TXD: u16 = 512;
-/// The same where the driver frees what it has sent only when the descriptor's turn comes again: room for the
-/// largest datagram, in one segment a frame, and 0.8 ms of full frames at 1 Gb/s. Each descriptor keeps a
-/// send buffer, as one may be a datagram, or memory of the landing region that a message was sent on from: a
-/// longer ring is a matter of memory.
+/// The same for a driver that frees what it has sent only when the descriptor's turn comes again. 64 are room
+/// for the largest datagram, in one segment a frame, or for 0.8 ms of full frames at 1 Gb/s. Each descriptor
+/// may keep a send buffer, or a message that was sent on from the landing region. So a longer ring would need
+/// more memory.
 const KEPT_TXD: u16 = 64;
 
-/// Descriptors to send from; `asked` may be 0: as suits the driver.
+/// The number of descriptors to send from. If `asked` is 0, it is what suits the driver.
 pub(crate) fn send_ring(id: PortId, info: &PortInfo, traits: &Traits, asked: u16) -> u16 {
     let usual = if traits.keeps_sent { KEPT_TXD } else { USUAL_TXD };
     ring(id, "send", if asked == 0 { usual } else { asked }, info.tx_desc)
@@ -37,7 +42,7 @@ fn clamp(n: u16, limits: DescLimits) -> u16 {
 }
 
 /// Thresholds of a receive ring. Drivers tell the device of refilled descriptors when there are *more* than
-/// `free_thresh` of them: a ring of 32 with igb's default of 32 never goes on. em's default is 0.
+/// `free_thresh` of them. A ring of 32 descriptors with igb's default of 32 would stall. em's default is 0.
 pub(crate) fn rx_conf(id: PortId, info: &PortInfo, traits: &Traits, rxd: u16) -> RxConf {
     let (default, most) = (info.default_rx.free_thresh.unwrap_or(0), rxd / 4);
     let free_thresh = (default > most).then_some(most);
@@ -47,7 +52,7 @@ pub(crate) fn rx_conf(id: PortId, info: &PortInfo, traits: &Traits, rxd: u16) ->
     RxConf { free_thresh, wthresh: traits.thresholds.rx_write_back, ..RxConf::default() }
 }
 
-/// Thresholds of a transmit ring, so that every sent buffer is reported at once: it is waited for.
+/// Thresholds of a transmit ring. Every sent buffer is reported at once, because somebody may wait for it.
 pub(crate) fn tx_conf(traits: &Traits) -> TxConf {
     let Thresholds { tx_report, tx_write_back, .. } = traits.thresholds;
     TxConf { rs_thresh: tx_report, wthresh: tx_write_back, ..TxConf::default() }

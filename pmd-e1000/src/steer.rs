@@ -29,23 +29,23 @@ pub struct Steering {
     way: Way,
 }
 
-/// What leads them there.
+/// How frames are led to their queues.
 #[derive(Debug)]
 enum Way {
-    /// So many pools.
+    /// Pools, this many, each with addresses of its own.
     Pools(u8),
     /// A rule for each address.
     Rules(Rules<FlowRule>),
 }
 
-/// Filters of a card.
+/// The number of filters that a card has.
 const FILTERS: u16 = 8;
 
 impl Steering {
-    /// A landing queue for each of these addresses on this card.
+    /// Plans a landing queue for each of these addresses on this card.
     ///
     /// # Errors
-    /// [`SteerError`]: it can't, or not to so many, or not by such addresses.
+    /// [`SteerError`]: the card cannot steer, or not to so many queues, or an address is not usable.
     pub fn plan(
         card: Option<&Card>,
         info: &PortInfo,
@@ -94,8 +94,8 @@ impl Steering {
         }
     }
 
-    /// Tells a started port of the addresses. (Drivers repeat addresses at later starts themselves, and take
-    /// them twice.)
+    /// Tells a started port of the addresses. (At later starts drivers set the addresses again themselves.
+    /// They accept an address that they have already.)
     pub(crate) fn apply(&mut self, port: &mut Port) -> Result<(), StartError> {
         let first = self.first_queue();
         for (queue, &mac) in (first..).zip(&self.macs) {
@@ -112,21 +112,24 @@ impl Steering {
         })
     }
 
-    /// The port was reset: it knows of no rule.
+    /// Notes that the port was reset, so that it has no rules any more.
     pub(crate) fn was_reset(&mut self) {
         if let Way::Rules(rules) = &mut self.way {
             rules.went();
         }
     }
 
-    /// Takes rules out that live frames refute, for good. Pools stay: they do no harm. Whether there are
-    /// rules that may still be refuted.
+    /// Takes rules out for good if live frames have refuted them. Pools stay, because they do no harm.
+    /// Returns whether there are rules that may still be refuted.
     pub(crate) fn look(&mut self, proofs: &Proofs, port: &mut Port) -> bool {
         let Way::Rules(rules) = &mut self.way else { return false };
         let before = rules.are_retracted();
         let left = rules.look(proofs, port);
         if rules.are_retracted() && !before {
-            log::warn!("port {}: its card does not do what its filters say: they are taken out", port.id());
+            log::warn!(
+                "port {}: its card does not steer by the filters that were set, so they are taken out",
+                port.id()
+            );
         }
         left
     }
@@ -142,26 +145,26 @@ impl fmt::Display for Steering {
     }
 }
 
-/// Nothing can be steered, or not so.
+/// Why frames cannot be steered as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SteerError {
-    /// A device of this driver is not in the table of cards.
+    /// The device, which has this driver, is not in the table of cards.
     Unknown(String),
-    /// The card has one receive queue.
+    /// This card has one receive queue, or its driver offers no way to steer.
     OneQueue(&'static str),
-    /// More addresses than the card has queues for.
+    /// There are more addresses than the card has queues for.
     TooMany {
-        /// Addresses.
+        /// How many addresses were given.
         asked: usize,
-        /// Queues that can land.
+        /// How many landing queues there can be.
         most: u16,
     },
-    /// Pools drop frames longer than 1522 bytes.
+    /// The MTU is above 1500, and the card's pools drop frames longer than 1522 bytes.
     Mtu(u16),
-    /// A group's address, or none.
+    /// The address is a group's, or all zeros.
     NotUnicast(MacAddr),
-    /// The port's own, or given twice.
+    /// The address is the port's own, or was given twice.
     Taken(MacAddr),
 }
 
@@ -169,17 +172,31 @@ impl fmt::Display for SteerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(driver) => {
-                write!(f, "its device ({driver}) is not a card that is known to steer; 82576 is")
+                write!(
+                    f,
+                    "LM does not know how to steer on its device ({driver}): leave the landing addresses \
+                     out, or use a card that steers, such as the 82576"
+                )
             }
             Self::OneQueue(name) => {
-                write!(f, "an {name} has one way in; on a virtual function, everything lands")
+                write!(
+                    f,
+                    "LM cannot steer on an {name}: leave the landing addresses out; all frames then go to \
+                     one landing queue"
+                )
             }
             Self::TooMany { asked, most } => {
-                write!(f, "{asked} landing addresses are too many: give at most {most}")
+                write!(f, "{asked} landing addresses are too many for its card: give at most {most}")
             }
-            Self::Mtu(mtu) => write!(f, "its pools drop frames of MTU {mtu}: use 1500"),
-            Self::NotUnicast(mac) => write!(f, "{mac} is not one node's address"),
-            Self::Taken(mac) => write!(f, "{mac} is the port's own address, or given twice"),
+            Self::Mtu(mtu) => {
+                write!(f, "its card drops frames of MTU {mtu} when it steers: use an MTU of 1500 or less")
+            }
+            Self::NotUnicast(mac) => {
+                write!(f, "the landing address {mac} is a group's or empty: give a unicast address")
+            }
+            Self::Taken(mac) => {
+                write!(f, "the landing address {mac} is the port's own, or was given twice: give another")
+            }
         }
     }
 }

@@ -1,4 +1,8 @@
-//! [`Latency`]: how long grants took.
+//! [`Latency`]: a histogram of the times from a request to its grant.
+//!
+//! [`Control`](super::Control) has one for its callers, and `lm-node` has one for each port, which its
+//! reports show. A duration is counted in a class that is at most 1/32 of it wide. Durations of 2^40 ns (18
+//! minutes) and more are all counted in the last class. Adding a duration allocates nothing.
 
 use core::fmt;
 use core::time::Duration;
@@ -23,7 +27,8 @@ impl Default for Latency {
     }
 }
 
-/// The class of a duration: exact below 2^6 ns, then its 6 highest bits and where they lie.
+/// The class of a duration. Below 2^6 ns each duration has its own class. Above, the 6 highest bits and their
+/// position determine the class.
 fn class(nanos: u64) -> usize {
     let shift = (u64::BITS - nanos.leading_zeros()).saturating_sub(BITS + 1);
     (((shift as usize) << BITS) + (nanos >> shift) as usize).min(CLASSES - 1)
@@ -36,7 +41,7 @@ fn least(class: usize) -> u64 {
 }
 
 impl Latency {
-    /// Counts one.
+    /// Counts one duration.
     pub fn add(&mut self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.classes[class(nanos)] += 1;
@@ -45,17 +50,18 @@ impl Latency {
         self.longest = self.longest.max(took);
     }
 
-    /// How many were counted.
+    /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The longest.
+    /// The longest duration that was counted.
     pub fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// The duration that `part` (0..=1) of them do not exceed, to 3 %; `None` if there is none.
+    /// The duration that `part` (0..=1) of the counted ones do not exceed, to 3 %. `None` if none was
+    /// counted.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let rank = ((self.count as f64 * part).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;
@@ -66,7 +72,7 @@ impl Latency {
         found.map(|class| Duration::from_nanos(least(class + 1) - 1).min(self.longest))
     }
 
-    /// Counts that are not zero, each with the least duration of its octave.
+    /// The count of each octave that is not empty, with the least duration of the octave.
     pub fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> {
         let end = |at| if at == 39 { CLASSES } else { class(2_u64 << at) };
         let octave = move |at: u32| (1_u64 << at, class(1_u64 << at)..end(at));

@@ -4,9 +4,9 @@
 //!   messages to transmit, and orders about its landing queues. A lane never blocks and never allocates. A
 //!   message that does not fit into the channel is lost, as on a network, and counted.
 //! - An application thread has a [`Caller`]. It makes requests, and learns their outcome.
-//! - [`Control`] is the loop's state. [`Control::turn`] does the work of one turn and returns, so it can run
-//!   on a data lcore between two polls. [`run`] calls it until it is told to stop, on an EAL lcore or on a
-//!   thread of the application. This module starts no thread.
+//! - [`Control`] is the loop's state, also called the pump. [`Control::turn`] does the work of one turn and
+//!   returns, so it can run on a data lcore between two polls. [`run`] calls it until it is told to stop, on
+//!   an EAL lcore or on a thread of the application. This module starts no thread.
 
 mod latency;
 
@@ -65,14 +65,15 @@ pub enum Order {
         /// Who may send to it.
         holder: NodeId,
     },
-    /// Nobody may send to the queue: separate slots; then [`Lane::drained`].
+    /// Nobody may send to the queue any more. Post separate slots, and call [`Lane::drained`] when no
+    /// overlapping slot is posted any more.
     Close {
         /// The landing queue.
         queue: u8,
     },
 }
 
-/// What reaches the pump.
+/// What lanes and callers send to the pump.
 #[derive(Clone, Copy)]
 enum Input {
     Message(ControlMessage),
@@ -82,7 +83,7 @@ enum Input {
     Release(NodeId),
 }
 
-/// A data lcore's end.
+/// The end of the channels that a data lcore has.
 #[derive(Debug)]
 pub struct Lane {
     inputs: Sender<Input>,
@@ -104,7 +105,7 @@ impl Lane {
         self.put(Input::Stray(from));
     }
 
-    /// The ring of `queue` is through: no slot of the former layout is posted any more.
+    /// Tells that no overlapping slot is posted in the ring of `queue` any more.
     pub fn drained(&self, queue: u8) {
         self.put(Input::Drained(queue));
     }
@@ -125,7 +126,7 @@ impl Lane {
     }
 }
 
-/// An application's end. One thread at a time; [`Control::caller`] makes more.
+/// The end of the channels that an application's thread has. [`Control::caller`] makes one for each thread.
 #[derive(Debug)]
 pub struct Caller {
     inputs: Sender<Input>,
@@ -136,14 +137,14 @@ pub struct Caller {
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was taken: its number.
+    /// The request was made.
     Taken {
         /// The destination.
         to: NodeId,
         /// The number that events name.
         request: u64,
     },
-    /// It was not.
+    /// The request was not made.
     NotTaken {
         /// The destination.
         to: NodeId,
@@ -155,10 +156,10 @@ pub enum Answer {
 }
 
 impl Caller {
-    /// Asks to send `size` bytes to `to` for landing. Returns at once; the [`Answer`]s come.
+    /// Asks to send `size` bytes to `to` for landing. Returns at once; [`Caller::answer`] has the answers.
     ///
     /// # Errors
-    /// [`Busy`]: the pump has too much to do, or is gone.
+    /// [`Busy`]: the pump's channel is full, or the pump was dropped.
     pub fn request(&self, to: NodeId, size: u64, priority: u8) -> Result<(), Busy> {
         self.put(Input::Request { to, size, priority, caller: self.number })
     }
@@ -184,20 +185,20 @@ impl Caller {
     }
 }
 
-/// The pump did not take an order.
+/// Why the pump did not take a request or a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Busy {
     /// Its channel is full: ask again.
     Full,
-    /// It has ended.
+    /// The pump was dropped.
     Gone,
 }
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "admission control has too much to do; ask again",
+            Self::Full => "admission control has more requests than it can take in now; ask again",
             Self::Gone => "admission control has ended",
         })
     }
@@ -205,8 +206,8 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
-/// Takes turns until `stop` is set. `turn` says how much it did; after `patience` turns in a row that did
-/// nothing, others may have the CPU between two.
+/// Calls `turn` until `stop` is set. `turn` returns how much it did. After `patience` turns in a row that did
+/// nothing, the CPU is offered to other threads between two turns.
 pub fn run(stop: &AtomicBool, patience: u32, mut turn: impl FnMut() -> usize) {
     let mut idle = 0_u32;
     while !stop.load(Ordering::Acquire) {
@@ -219,12 +220,12 @@ pub fn run(stop: &AtomicBool, patience: u32, mut turn: impl FnMut() -> usize) {
     }
 }
 
-/// The pump.
+/// The pump: a node, its channels, and who asked for what.
 #[derive(Debug)]
 pub struct Control {
     node: Node,
     inputs: Receiver<Input>,
-    /// Where new lanes and callers get theirs.
+    /// The sending end of `inputs`. Lanes and callers get clones of it.
     door: Sender<Input>,
     lanes: Vec<Sender<Order>>,
     callers: Vec<Sender<Answer>>,
@@ -235,7 +236,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// A pump around a node.
+    /// A pump that drives this node.
     pub fn new(node: Node) -> Self {
         let (door, inputs) = bounded(CHANNEL);
         let asked = Vec::with_capacity(node.config().nodes + 1);
@@ -251,7 +252,7 @@ impl Control {
         }
     }
 
-    /// A lane for a data lcore; the first one transmits, and all hear of landing queues.
+    /// A lane for a data lcore. Messages to transmit go to the first lane, orders about queues to all.
     pub fn lane(&mut self) -> Lane {
         let (to, orders) = bounded(CHANNEL);
         self.lanes.push(to);
@@ -265,7 +266,7 @@ impl Control {
         Caller { inputs: self.door.clone(), events, number: self.callers.len() - 1 }
     }
 
-    /// Does what there is to do at `now`; how much that was.
+    /// Does the work that there is at `now`, at most 256 inputs, and returns how many things were done.
     pub fn turn(&mut self, now: Instant) -> usize {
         let mut done = 0;
         while done < BATCH {
@@ -286,7 +287,7 @@ impl Control {
 
     fn take(&mut self, input: Input, now: Instant) {
         match input {
-            // What is wrong with a message is counted by the node.
+            // The node counts a message that it refuses.
             Input::Message(message) => _ = self.node.handle(message.bytes(), now),
             Input::Stray(from) => self.node.stray(from, now),
             Input::Drained(queue) => self.node.drained(queue, now),
@@ -310,7 +311,7 @@ impl Control {
 
     /// Passes on what the node has to say.
     fn flush(&mut self, now: Instant) {
-        // A queue is laid before its holder hears of it.
+        // First the orders, then the messages: a queue has overlapping slots before its holder is told.
         while let Some(event) = self.node.poll_event() {
             match event {
                 Event::Opened { queue, holder, .. } => self.order_all(Order::Open { queue, holder }),

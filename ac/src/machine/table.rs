@@ -1,4 +1,8 @@
 //! [`TABLE`]: all transitions.
+//!
+//! [`transition`](super::transition) looks rows up in it, and nothing else decides about states. Two rows for
+//! one state and input do not compile. `tests/table.rs` compares the table with a snapshot of every state and
+//! input, and with the diagrams in `docs/admission-control.md`.
 
 use super::{Action, Input, Policy, State, Transition};
 

@@ -1,11 +1,16 @@
-//! What an attacker does in a [`World`]: a member of the cluster that lies, somebody who plays recordings.
+//! What an attacker does in a [`World`]: a member of the cluster that lies, and somebody who plays recorded
+//! messages again.
+//!
+//! `World` offers these acts to its driver, as many as its [`Faults`](super::Faults) still allow. A lie is
+//! signed with the cluster's key if there is one; a recording arrives as it was. With a key, a recording that
+//! changes what is granted, asked or listed is a violation.
 
 use super::World;
 use super::world::{Lie, Packet, id};
 use crate::wire::{Kind, MAX_LENGTH, Message, NodeId};
 
 impl World {
-    /// What a member can say now.
+    /// The lies that are possible now.
     pub(super) fn lies(&self) -> Vec<Lie> {
         let mut lies = Vec::new();
         let alive = |n: &usize| self.nodes[*n].is_some();
@@ -20,7 +25,7 @@ impl World {
         lies
     }
 
-    /// The member says so, and is heard at once.
+    /// The lie is sent, and arrives at once.
     pub(super) fn lie(&mut self, lie: Lie) {
         self.faults.lies -= 1;
         self.unharmed = false;
@@ -63,7 +68,7 @@ impl World {
         let packet = self.recorded[recording].clone();
         let before = self.nodes[packet.to].clone();
         if let Some(node) = &mut self.nodes[packet.to] {
-            // Refused messages are part of the game.
+            // A recording may be refused: the comparison below is what matters.
             let _ = node.handle(&packet.bytes[..packet.length], self.now);
         }
         let after = self.nodes[packet.to].as_ref();
@@ -74,7 +79,7 @@ impl World {
         self.fetch(packet.to);
     }
 
-    /// The incarnation that the node is in, or will be.
+    /// The node's present incarnation, or the next one if it has crashed.
     pub(super) fn life(&self, n: usize) -> u64 {
         self.nodes[n].as_ref().map_or(self.incarnations[n], |node| node.config().incarnation)
     }
@@ -84,7 +89,7 @@ impl World {
     }
 }
 
-/// Where in the world the node is.
+/// The node's index in the world.
 pub(super) fn index(node: NodeId) -> usize {
     (node.0 as usize).wrapping_sub(1)
 }

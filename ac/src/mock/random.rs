@@ -1,11 +1,14 @@
-//! Numbers that are the same for the same seed.
+//! [`Random`]: random numbers that are the same for the same seed.
+//!
+//! [`Cluster`](super::Cluster) and its driver use them for losses, delays and choices. They are not for keys:
+//! whoever sees some of them can compute the others.
 
 /// xorshift64*: enough for losses and delays, not for keys.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for each seed.
+    /// Each seed gives a sequence of its own.
     pub fn new(seed: u64) -> Self {
         let mixed = (seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         Self((mixed ^ (mixed >> 31)) | 1)

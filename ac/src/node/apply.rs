@@ -1,4 +1,8 @@
 //! Carries out the actions of a transition. The table says which actions these are.
+//!
+//! [`Node::request`] calls `ask`; arriving messages, time-outs and restarts call `step_applicant` and
+//! `step_landing`. An input that the table does not have changes nothing, and is counted as ignored if a
+//! message caused it. Nothing here allocates: messages and events go into queues of fixed size.
 
 use core::time::Duration;
 
@@ -12,8 +16,8 @@ use crate::time::Instant;
 use crate::waiting::Waiting;
 use crate::wire::{Kind, Message, NodeId, Reason};
 
-/// Flush frames that a receiver gets at most: no ring of a gigabit card is longer, and nobody sends 65,535
-/// frames because a message says so.
+/// The most flush frames that this node sends, whatever a message asks for. No ring of a gigabit card is
+/// longer.
 const MOST_FLUSH: u16 = 8192;
 
 /// An entry that only a message removes.
@@ -30,12 +34,13 @@ impl Node {
         self.applicants.len() - 1
     }
 
-    /// A request begins, if the table lets it; what it refuses at once it is told under the new number.
+    /// Begins a request, if the table lets it. If the table refuses it at once, the event has the request's
+    /// number.
     pub(super) fn ask(&mut self, at: usize, request: u64, input: Input, now: Instant) {
         let stays = transition(self.config.policy, self.applicants[at].state, input)
             .is_none_or(|t| t.to == self.applicants[at].state);
         if stays && self.applicants[at].state == State::Ending {
-            // The old grant's end goes on; only the answer bears the new number.
+            // The old grant is still being ended. Only the refusal has the new number.
             let old = core::mem::replace(&mut self.applicants[at].request, request);
             self.step_applicant(at, input, None, now);
             self.applicants[at].request = old;
@@ -66,8 +71,8 @@ impl Node {
         let (to, request) = (a.to, a.request);
         match action {
             Action::SendReq => {
-                // No answer yet. The receiver may hold this life for another and drop what it says, or this
-                // node the receiver's.
+                // No answer yet. Perhaps the receiver does not know this node's present life and drops its
+                // messages, or this node does not know the receiver's.
                 let known = self.peers.find(to).is_some_and(|p| p.knows_us);
                 if a.tries > u8::from(known) {
                     self.send_challenge(to, true, 0);
@@ -92,7 +97,7 @@ impl Node {
                     address: to,
                     request,
                     grant: a.grant.number,
-                    // Once: repeated ones would flush a ring that others may hold by then.
+                    // Only once: when `LM_ENDME` is repeated, somebody else may hold the ring already.
                     flush: if a.tries == 0 { a.grant.flush } else { 0 },
                     ..Message::new(Kind::EndMe, self.config.node, to)
                 };
@@ -142,7 +147,7 @@ impl Node {
         }
     }
 
-    /// One more message without an answer: each is waited for twice as long.
+    /// Notes one more message without an answer. The time to wait for it is twice that of the one before.
     fn back_off(&mut self, at: usize, now: Instant) {
         let a = &mut self.applicants[at];
         a.timer = now + self.config.retry * (1 << a.tries.min(4));
@@ -156,9 +161,9 @@ impl Node {
         let Some(sent) = a.sent_at(ok.echo_sequence) else { return };
         let until = (sent + self.config.usable(ok.lease().min(self.config.granted()))).max(a.grant.until);
         let left = until.since(now);
-        // At the end of a hold it grows no more: renewing would go on for ever, in ever smaller steps. (How
-        // much this answer adds does not tell: the one to a message that was repeated before its answer came
-        // adds next to nothing.)
+        // At the end of a hold the lease grows no more, and renewing it would go on for ever, in ever smaller
+        // steps. How much this answer adds does not show that: if the message was repeated, the second answer
+        // adds next to nothing.
         let renew = self.config.hold > self.config.lease && left >= self.config.granted() / 4;
         a.timer = if renew { now + left / 2 } else { until };
         a.tries = 0;
@@ -289,7 +294,8 @@ impl Node {
         self.tell(Event::Opened { queue, holder, grant });
     }
 
-    /// `LM_APPEND_ADDR` of this node, good for as long as any of its grants, guard and drain included.
+    /// `LM_APPEND_ADDR` of this node. It lists the node for as long as any of its grants lasts, with guard
+    /// and drain.
     fn announcement(&self, to: NodeId, now: Instant) -> Message {
         Message {
             address: self.config.node,
@@ -368,7 +374,8 @@ impl Node {
         }
     }
 
-    /// The request is over: whoever repeats it is told so.
+    /// Notes that the request is over, so that a late repetition of it is told so. The drain ends at
+    /// `drained`.
     fn end_grant(&mut self, at: usize, now: Instant, drained: Instant) {
         let l = &mut self.landings[at];
         l.timer = if l.timer > drained && l.state == State::Draining { l.timer } else { drained };
@@ -376,8 +383,8 @@ impl Node {
         self.peers.end(holder, incarnation, request, now, drained + self.config.hold);
     }
 
-    /// The queue is free. When the last one is, all nodes are told, in one message that also answers the
-    /// holder.
+    /// Tells that the queue is free. If no queue is held any more, the message goes to all nodes, and also
+    /// answers the last holder.
     fn send_remove(&mut self, at: usize) {
         self.landings[at].guarded = false;
         let (node, l) = (self.config.node, &self.landings[at]);

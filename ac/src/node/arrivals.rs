@@ -1,4 +1,9 @@
 //! Decides which input of the state machine an arriving message is.
+//!
+//! [`Node::handle`] is the entry for everything that comes off the network; [`crate::control`] calls it. A
+//! message must be well formed, signed if there is a key, addressed to this node, of a life that its sender
+//! has proven, and new. (Without a key, the first life that is heard of is believed.) Any other message is
+//! refused with the reason. No input makes it panic.
 
 use core::fmt;
 
@@ -9,13 +14,14 @@ use crate::peers::{Number, Refusal};
 use crate::time::Instant;
 use crate::wire::{DecodeError, Kind, Message, NodeId, Reason};
 
-/// Why a message was not taken. Nothing has changed but a counter.
+/// Why a message was not taken. It is counted ([`Self::Backlog`] is not) and may be answered by a challenge.
+/// Grants, requests and the list are as they were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum HandleError {
     /// No message, or not signed with this node's key.
     Decode(DecodeError),
-    /// For another node, or of this one.
+    /// For another node, or in this node's name, or it grants or lists an address that is not its sender's.
     Misdirected,
     /// Seen before, or too old to tell.
     Replayed,
@@ -33,12 +39,12 @@ impl fmt::Display for HandleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode(e) => e.fmt(f),
-            Self::Misdirected => f.write_str("a message for another node"),
-            Self::Replayed => f.write_str("a message seen before"),
-            Self::Stale => f.write_str("an answer to this node before its restart"),
-            Self::Unproven => f.write_str("a message of an incarnation that is not proven"),
-            Self::Full => f.write_str("a message of a node too many"),
-            Self::Backlog => f.write_str("too many events lie unfetched"),
+            Self::Misdirected => f.write_str("the message is for another node, or not of the node it names"),
+            Self::Replayed => f.write_str("the message was seen before, or is too old to tell"),
+            Self::Stale => f.write_str("the message answers this node's life before its restart"),
+            Self::Unproven => f.write_str("the sender has not proven the incarnation that the message names"),
+            Self::Full => f.write_str("there is no room for another node; allow more nodes in the settings"),
+            Self::Backlog => f.write_str("too many events wait; fetch them before the next message"),
         }
     }
 }
@@ -120,7 +126,7 @@ impl Node {
         Ok(())
     }
 
-    /// Counts it.
+    /// Counts a refused message, and returns the error that says why.
     pub(super) fn refuse(&mut self, why: Refusal) -> HandleError {
         let (counter, error) = match why {
             Refusal::Seen => (&mut self.counters.replayed, HandleError::Replayed),
@@ -132,8 +138,8 @@ impl Node {
     }
 
     fn on_req(&mut self, message: &Message, now: Instant) {
-        // A rest that is over needs no timer to end: a node whose link has just come up, or that had no CPU,
-        // hears messages first.
+        // If the rest is over, it ends here too and not only by the timer: a node whose link has just come
+        // up, or that had no CPU, may take in messages before its timers.
         for at in 0..self.landings.len() {
             let l = &self.landings[at];
             if l.state == State::Resting && l.timer <= now {
@@ -238,8 +244,9 @@ impl Node {
         }
     }
 
-    /// The sender lands. If it goes before this node, whose grant has crossed its own, this one withdraws.
-    /// Whatever tells of it counts: `LM_APPEND_ADDR`, a rejection, or a grant to this node itself.
+    /// The sender lands, as an `LM_APPEND_ADDR`, a rejection or a grant to this node has shown. If this node
+    /// has given a grant at the same time, the node with the lower number goes first: this node withdraws its
+    /// grant if that is the sender.
     fn cross(&mut self, message: &Message, now: Instant) {
         if message.from < self.config.node && self.config.policy == Policy::Exclusive {
             for at in 0..self.landings.len() {
@@ -248,7 +255,8 @@ impl Node {
         }
     }
 
-    /// Lists the sender for as long as the message says, unless it comes late: whether it is listed.
+    /// Lists the sender for as long as the message says, unless the message comes late. Returns whether the
+    /// sender is listed.
     fn enlist(&mut self, message: &Message, now: Instant) -> bool {
         if !self.config.announce || self.peers.is_over(message.from, Number::Grant(message.grant), now) {
             self.counters.ignored += 1;

@@ -1,4 +1,9 @@
 //! [`Node`]: a node of the cluster, with its state and its calls.
+//!
+//! [`crate::control`] drives one beside a port; the mocks and the tests drive several in virtual time.
+//! `arrivals` and `timers` turn messages and the clock into inputs of the state machine, `apply` carries out
+//! its actions, `lives` decides which life of another node is the present one, and `roles` has the state per
+//! destination and per landing queue. [`Node`] says what is guaranteed.
 
 mod apply;
 mod arrivals;
@@ -35,14 +40,14 @@ use roles::{Applicant, Landing};
 /// 2. After each such call it polls, each until `None`: [`poll_transmit`](Self::poll_transmit) for messages
 ///    to send, [`poll_event`](Self::poll_event) for answers and orders, and then `poll_timeout` once.
 ///
-/// `now` comes from one monotonic clock and never goes back. Whoever lets events lie loses none, but `handle`
-/// refuses messages ([`HandleError::Backlog`]) until they are fetched; a message that is not fetched in time
-/// is lost as a network loses it, and counted.
+/// `now` comes from one monotonic clock and never goes back. Events that are not fetched are kept, but
+/// `handle` refuses messages ([`HandleError::Backlog`]) until they are. A message to send that is not fetched
+/// in time is lost, as a network loses it, and counted.
 ///
 /// # Guarantees
-/// No call blocks, panics on input or grows a table: rooms are made by [`new`](Self::new), and `handle`, the
-/// polls and the timers allocate nothing (`tests/allocation.rs`). Two applicants never hold one landing queue
-/// at once, as far as clocks, flight and guard of [`Config`] are true (`tests/model.rs`).
+/// No call blocks, or panics on input. [`new`](Self::new) allocates all tables; `handle`, the polls and the
+/// timers allocate nothing (`tests/allocation.rs`). Two applicants never hold one landing queue at once, as
+/// long as the network and the clocks keep to the times in [`Config`] (`tests/model.rs`).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     config: Config,
@@ -71,25 +76,26 @@ pub struct Transmit {
     pub kind: Kind,
     /// Its bytes: the UDP payload.
     pub length: usize,
-    /// The address of a landing queue, if it has one of its own: in `LM_ENDME` where the flush frames go; in
-    /// `LM_ACQ_OK` this node's, to send the message from, so that switches learn where it is.
+    /// The hardware address of a landing queue, if it has one of its own. With `LM_ENDME`, the flush frames
+    /// go to it. With `LM_ACQ_OK` it is this node's: the message is sent from it, so that switches learn
+    /// where it is.
     pub landing: Option<HardwareAddress>,
-    /// Minimum-size frames to send right behind it, to the same node: they flush its ring of overlapping
-    /// slots.
+    /// How many frames of minimum size to send right after it, to the same node. They use up the overlapping
+    /// slots in its ring.
     pub flush: u16,
 }
 
-/// Messages, and events, that lie unfetched at most: what one timeout can make.
+/// The most messages, and the most events, that wait to be fetched: as many as one time-out can cause.
 fn room(config: &Config) -> usize {
     2 * config.nodes + 2 * usize::from(config.queues) + 16
 }
 
-/// Room that one call to `handle` can need among the events.
+/// The most events that one call to `handle` can cause, besides one for each queue and each destination.
 const EVENTS_OF_ONE: usize = 4;
 
 impl Node {
-    /// A node that has just started: it rests for a lease before it grants, for a grant of its life before
-    /// may still be used.
+    /// A node that has just started. It rests for one lease before it grants, because a grant of its last
+    /// life may still be in use.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let room = config.nodes;
@@ -100,7 +106,7 @@ impl Node {
             grants: 0,
             peers: Peers::new(room),
             list: ReceiverList::new(room),
-            // One more than destinations: a stray answer needs a place while it is dealt with.
+            // One more than destinations: an answer that nobody waits for needs a place for a moment.
             applicants: Vec::with_capacity(room + 1),
             landings: (0..config.queues).map(|q| Landing::new(q, rested)).collect(),
             waiting: WaitingRequests::new(room),
@@ -112,11 +118,11 @@ impl Node {
         })
     }
 
-    /// Asks to send `size` bytes to `to` for landing: the request's number. It returns at once; the answer is
+    /// Asks to send `size` bytes to `to` for landing, and returns the request's number at once. The answer is
     /// an [`Event`] (section 3.3: "the data transfer is not delayed at the sender side").
     ///
-    /// `priority` is 0 … 7, seven first; `Exclusive` has none. A grant serves any number of datagrams until
-    /// it is released.
+    /// `priority` is 0 … 7, and 7 goes first; `Exclusive` ignores it. A grant is good for any number of
+    /// datagrams until it is released.
     pub fn request(
         &mut self,
         to: NodeId,
@@ -150,8 +156,8 @@ impl Node {
         Ok(request)
     }
 
-    /// Ends the grant for `to`, or takes the request back: whether there was one. [`Transmit::flush`] says
-    /// what goes behind `LM_ENDME`.
+    /// Ends the grant for `to`, or takes the request back. Returns whether there was one. [`Transmit::flush`]
+    /// says how many frames follow `LM_ENDME`.
     pub fn release(&mut self, to: NodeId, now: Instant) -> bool {
         let Some(at) = self.applicant(to) else { return false };
         if self.applicants[at].state == State::Ending {
@@ -161,8 +167,8 @@ impl Node {
         true
     }
 
-    /// A frame of `from` has reached a landing queue that somebody else holds: it has missed the
-    /// announcement, which is repeated to it, at most once per [`Config::retry`].
+    /// Tells that a frame of `from` has reached a landing queue that somebody else holds. The sender has
+    /// missed the announcement, so it is repeated to the sender, at most once per [`Config::retry`].
     pub fn stray(&mut self, from: NodeId, now: Instant) {
         let lands = |l: &Landing| matches!(l.state, State::Granted | State::Draining);
         let Some(at) = self.landings.iter().position(|l| lands(l) && l.holder != from) else { return };
@@ -174,8 +180,8 @@ impl Node {
         self.step_landing(at, Input::Stray, Some(&cause), now);
     }
 
-    /// The ring of `queue` is through: nothing overlapping is posted any more, no frame of a holder that sent
-    /// `LM_ENDME` can come.
+    /// Tells that no overlapping slot is posted in the ring of `queue` any more, and that no more frames of a
+    /// holder that sent `LM_ENDME` can arrive.
     pub fn drained(&mut self, queue: u8, now: Instant) {
         let drains = |l: &Landing| l.queue == queue && l.state == State::Draining && !l.guarded;
         if let Some(at) = self.landings.iter().position(drains) {
@@ -272,7 +278,7 @@ impl Node {
     }
 }
 
-/// Why nothing was requested.
+/// Why a request was not made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -287,9 +293,9 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Destination => "no other node",
-            Self::InProgress => "a request to this destination is in progress",
-            Self::Full => "too many requests are in progress",
+            Self::Destination => "the destination is this node itself or all nodes; name one other node",
+            Self::InProgress => "a request to this destination is in progress or granted; release it first",
+            Self::Full => "as many requests are in progress as there may be nodes; release one of them first",
         })
     }
 }

@@ -1,4 +1,8 @@
 //! The state of a node per destination (as applicant) and per landing queue (as receiver).
+//!
+//! [`Node`](super::Node) keeps a list of each. An [`Applicant`] is in the list only while it is not idle.
+//! There are at most [`Config::nodes`](crate::Config::nodes) of them, and one more for a moment while an
+//! answer is handled that nobody waits for. Each landing queue has one [`Landing`], always.
 
 use crate::event::Grant;
 use crate::machine::State;
@@ -8,7 +12,7 @@ use crate::wire::NodeId;
 /// Sendings of `LM_REQ` that are remembered, so that an answer to any of them can be dated.
 const REMEMBERED: usize = 4;
 
-/// The applicant's role towards one destination. [`State::Idle`] is kept by keeping nothing.
+/// The applicant's role towards one destination. An applicant that is [`State::Idle`] is dropped.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Applicant {
     pub(super) to: NodeId,
@@ -43,7 +47,7 @@ impl Applicant {
         }
     }
 
-    /// Begins a request: nothing of the one before counts.
+    /// Begins a request, and forgets the one before.
     pub(super) fn begin(&mut self, request: u64) {
         self.request = request;
         self.tries = 0;
@@ -86,7 +90,8 @@ pub(super) struct Landing {
     pub(super) lease_end: Instant,
     /// When the rest or the drain is over.
     pub(super) timer: Instant,
-    /// The drain is for frames on their way, too: it lasts, whatever the ring says.
+    /// Whether the drain also waits for frames on their way. Then it does not end early when the ring is used
+    /// up.
     pub(super) guarded: bool,
     pub(super) announce_at: Instant,
     /// When the next stray frame is answered.

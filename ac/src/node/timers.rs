@@ -1,4 +1,8 @@
 //! Time-outs: the inputs that come from the clock.
+//!
+//! The caller asks [`Node::poll_timeout`] for the next moment, and calls [`Node::handle_timeout`] when it has
+//! come. A call that comes too early does nothing. Messages, requests and drained rings call `settle`, which
+//! does what follows from them at once.
 
 use super::Node;
 use super::roles::{Applicant, Landing};
@@ -63,8 +67,8 @@ impl Node {
         }
     }
 
-    /// What follows at once from what has happened: drains that are over, queues that are free for who waits,
-    /// a list that is null for who is deferred.
+    /// Does what follows at once from what has happened: drains that are over end, a free queue goes to the
+    /// next request that waits, and deferred requests are sent if the list is null.
     pub(super) fn settle(&mut self, now: Instant) {
         for at in 0..self.landings.len() {
             let l = &self.landings[at];

@@ -1,4 +1,6 @@
-//! An allocator that counts, for tests that nothing is allocated.
+//! An allocator that counts, for tests that nothing is allocated (`allocation.rs` and `control.rs`).
+//!
+//! It counts for each thread, so that tests that run at the same time do not disturb each other.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

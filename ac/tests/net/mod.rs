@@ -1,4 +1,7 @@
-//! A few nodes on a wire that the test holds in its hands.
+//! [`Net`]: a few nodes, and a wire on which messages lie until the test delivers, changes or drops them.
+//!
+//! The tests of the protocol's rules use it (`paper.rs`, `holes.rs`, `per_receiver.rs` and others). Time goes
+//! on only when the test says so.
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::time::Duration;

@@ -1,4 +1,9 @@
 //! [`SendBuffer`]: a payload in blocks, behind holes where the headers go.
+//!
+//! [`Sender::buffer`](crate::Sender::buffer) makes one, the application fills it, and
+//! [`Sender::send`](crate::Sender::send) writes the headers and sends it. A payload never becomes longer than
+//! 65,507 bytes: what does not fit is not taken. A checksum that a message came with is kept only if the
+//! whole payload is a copy of that message.
 
 use std::io;
 
@@ -15,13 +20,15 @@ use lm_proto::wire::Flow;
 use crate::message::Message;
 
 /// A buffer for one datagram, in DPDK's memory. Fill it with [`io::Write`], with [`BufMut`], or in place with
-/// [`SendBuffer::room`] and [`SendBuffer::advance`]; then send it. `Send`; dropping it gives it back.
+/// [`SendBuffer::room`] and [`SendBuffer::advance`], and then send it. It may be filled on any thread.
+/// Dropping it gives it back.
 pub struct SendBuffer {
     pub(crate) slot: SendSlot,
     pub(crate) blocks: Blocks,
     pub(crate) mode: ChecksumMode,
     pub(crate) service: Service,
-    /// What the payload's sender said of it, and to whom, if all of it is a copy of a message's.
+    /// The checksum and the digest of a message, and its addresses, if the payload is a copy of that
+    /// message's.
     pub(crate) carried: Option<(Carried, Flow)>,
 }
 
@@ -36,7 +43,7 @@ impl SendBuffer {
         }
     }
 
-    /// Copies a message in, and what its sender said of it.
+    /// Copies a message in, together with the checksum and digest that it came with.
     pub(crate) fn copy_message(&mut self, message: &Message) {
         self.clear();
         let mode = if message.carried().is_some() { ChecksumMode::Zero } else { self.mode };
@@ -65,7 +72,7 @@ impl SendBuffer {
         layout
     }
 
-    /// Bytes of payload so far.
+    /// The number of bytes of payload so far.
     pub fn len(&self) -> usize {
         self.blocks.len()
     }
@@ -75,7 +82,7 @@ impl SendBuffer {
         self.blocks.is_empty()
     }
 
-    /// Bytes that still fit, up to 65,507 in all.
+    /// The number of bytes that still fit. A payload has at most 65,507.
     pub fn remaining(&self) -> usize {
         self.blocks.remaining()
     }
@@ -91,7 +98,7 @@ impl SendBuffer {
         self.blocks.clear();
     }
 
-    /// The rest of the payload block that comes next, to be filled from its start; empty when nothing fits.
+    /// The rest of the present payload block, to be filled from its start. It is empty if nothing fits.
     pub fn room(&mut self) -> &mut [u8] {
         self.carried = None;
         let room = self.blocks.room();

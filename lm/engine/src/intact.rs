@@ -1,11 +1,15 @@
 //! Checks that the second part of a frame in two slots was not overwritten by the frame below.
+//!
+//! The engine asks this for each frame that came in two slots, before it copies the parts together. A part
+//! that may have been overwritten is never used. The function only compares addresses and reads no memory.
 
 use lm_landing::queue::Behind;
 use lm_proto::wire::HEADERS;
 
-/// Whether a frame's second part, a few bytes from `start` on in the slot at `at`, had not been overwritten
-/// before this is asked: the rule for headers (`docs/proof.md`), which lie there else. `behind` was received
-/// next; if nothing was, `untouched` says whether no device had come to the slot below.
+/// Whether a frame's second part, a few bytes from `start` on in the slot at `at`, is as it was received. It
+/// lies where headers lie otherwise, so the rule for headers decides (`docs/proof.md`). `behind` is the frame
+/// that was received next. If there was none, `untouched` says whether the device has not come to the slot
+/// below.
 pub(crate) fn is_intact(
     at: usize,
     start: usize,
@@ -14,7 +18,7 @@ pub(crate) fn is_intact(
     untouched: impl FnOnce() -> bool,
 ) -> bool {
     let Some(behind) = behind else { return untouched() };
-    // Under its other address, if the region is mapped twice.
+    // In a region that is mapped twice, the frame below may be at its other address.
     let lap = if behind.at > at { mirror } else { 0 };
     let end = behind.at + usize::from(behind.len).saturating_sub(HEADERS);
     behind.at > at + lap || end <= start + lap

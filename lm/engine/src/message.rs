@@ -1,4 +1,7 @@
 //! [`Message`]: a datagram that is proven whole. It gives its memory back when it is dropped.
+//!
+//! The engine makes messages, and a receiver's closure gets them. Reading a message never copies, except
+//! where a function says so. Any thread may use and drop it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -17,15 +20,15 @@ use crate::unchanged::Unchanged;
 /// A delivered datagram: its UDP payload where it landed, in one piece or in several, or, if it was copied,
 /// in a buffer.
 ///
-/// Any thread may have it. Its memory goes back to the landing region when it is dropped. A message that is
-/// kept for long makes the region grow, and exhausts it in the end.
+/// Any thread may have it. Its memory goes back to the landing region when it is dropped. Messages that are
+/// kept for long make the region grow, and exhaust it in the end.
 ///
-/// Nothing here copies unless its documentation says so.
+/// No function copies the payload unless its documentation says so.
 pub struct Message {
-    /// But for what its sender said of the payload, which `contents` has.
+    /// What is known of the datagram, without the carried sum, which `contents` has.
     whole: Whole,
     contents: Unchanged,
-    /// Frames that are not LM's that came before it in its poll.
+    /// How many frames that are not LM's came before it in its poll.
     behind: usize,
     service: Option<Service>,
 }
@@ -37,20 +40,20 @@ impl Message {
         Self { whole: Whole { carried: None, ..whole }, contents, behind: 0, service: None }
     }
 
-    /// The same, behind so many frames that are not LM's, and with this in its header.
+    /// The same message, after this many frames that are not LM's, and with this service in its header.
     #[inline]
     pub(crate) fn came(self, behind: usize, service: Option<Service>) -> Self {
         Self { behind, service, ..self }
     }
 
-    /// The type of service and the time to live that it came with; congestion that one of its fragments met
-    /// is marked (RFC 3168, section 5.3). `None`: what landed has overwritten the headers.
+    /// The type of service and the time to live that it came with. If one of its fragments met congestion,
+    /// that is marked (RFC 3168, section 5.3). `None`: the headers were overwritten when the datagram landed.
     pub fn service(&self) -> Option<Service> {
         self.service
     }
 
-    /// How many frames that are not LM's waited to be taken when it became whole: those came before it, and
-    /// the others after it.
+    /// How many frames that are not LM's waited to be taken when it became whole. These came before it, and
+    /// all others came after it.
     pub fn strangers_before(&self) -> usize {
         self.behind
     }
@@ -67,7 +70,7 @@ impl Message {
         SocketAddrV4::new(Ipv4Addr::from_bits(dst), dst_port)
     }
 
-    /// Both, as the engine has them.
+    /// Sender and destination, as the engine has them.
     pub fn flow(&self) -> Flow {
         self.whole.flow
     }
@@ -84,23 +87,23 @@ impl Message {
         self.len() == 0
     }
 
-    /// The payload where it landed, in order: one slice for what landed whole or was copied together, and one
-    /// for each fragment of a datagram whose fragments came to separate slots, as those of a kernel do. There
-    /// may be any number of slices, none of them empty; an empty message has none.
+    /// The payload where it landed, in order. A datagram that landed in one piece, or was copied together, is
+    /// one slice. A datagram whose fragments came to separate slots, as those of a kernel do, is one slice
+    /// for each fragment. No slice is empty, and an empty message has none.
     #[inline]
     pub fn pieces(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.contents.payload().pieces()
     }
 
-    /// The payload as one slice, without a copy; `None`: it lies in several [pieces](Self::pieces).
+    /// The payload as one slice, without a copy. `None`: it lies in several [pieces](Self::pieces).
     #[inline]
     pub fn as_slice(&self) -> Option<&[u8]> {
         self.contents.payload().as_slice()
     }
 
-    /// The payload as one slice. If it lies in several [pieces](Self::pieces) they are copied together, once,
-    /// into memory that is allocated for them, and their slots go back: [`is_copied`](Self::is_copied) is
-    /// true from then on, and the receiver's counters have it among what was copied.
+    /// The payload as one slice. If it lies in several [pieces](Self::pieces), they are copied together,
+    /// once, into memory that is allocated for them, and their slots go back. From then on
+    /// [`is_copied`](Self::is_copied) is true, and the receiver counts these bytes as copied.
     #[inline]
     pub fn contiguous(&mut self) -> &[u8] {
         self.contents.contiguous()
@@ -108,28 +111,29 @@ impl Message {
 
     /// The payload as one slice that may be changed, copied together as by [`contiguous`](Self::contiguous).
     ///
-    /// What its sender said of it is forgotten. Sent on, it is a datagram of this node's, summed anew.
+    /// The checksum and digest that it came with are forgotten. If it is sent on, they are computed again.
     pub fn contiguous_mut(&mut self) -> &mut [u8] {
         self.contents.bytes_mut()
     }
 
-    /// What its sender said of the payload: the end-to-end checksum and the order digest, with which it is
-    /// sent on unread. `None`: it computed no checksum, or the payload could have been changed since.
+    /// The UDP checksum and the order digest that it came with. If it is sent on, they are sent with it, and
+    /// the payload is not read. `None`: the sender computed no checksum, or the payload may have changed
+    /// since.
     pub fn carried(&self) -> Option<&Carried> {
         self.contents.carried()
     }
 
-    /// Forgets that: sent on, the payload is read and summed once more.
+    /// Forgets the checksum and digest that it came with. If it is sent on, they are computed again.
     pub fn forget_carried(&mut self) {
         self.contents.forget();
     }
 
-    /// How it is known to be whole.
+    /// What proved that it is whole.
     pub fn proof(&self) -> WholeBy {
         self.whole.by
     }
 
-    /// In how many fragments it came.
+    /// The number of fragments in which it came.
     pub fn fragments(&self) -> usize {
         self.whole.fragments.into()
     }
@@ -139,17 +143,17 @@ impl Message {
         self.contents.payload().is_copied()
     }
 
-    /// Bytes that were copied to make it whole: none, or all.
+    /// How many bytes were copied to make it whole: none, or all.
     pub fn copied(&self) -> usize {
         if self.is_copied() { self.whole.len } else { 0 }
     }
 
-    /// The payload as an mbuf of one segment from `pool`, which any thread may use, without a copy, head- or
-    /// tailroom. Its memory goes back when the mbuf is freed.
+    /// The payload as an mbuf of one segment from `pool`, without a copy. The mbuf has no headroom and no
+    /// tailroom. Any thread may use it, and the memory goes back when it is freed.
     ///
     /// # Errors
-    /// The message, if the pool is empty, or if it lies in several pieces, was copied together from some, or
-    /// lies across a break that devices can't cross.
+    /// The message, if the pool is empty, or if the payload lies in several pieces, was copied together, or
+    /// lies across a break that devices cannot cross.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let Self { whole, contents, behind, service } = self;
         let (payload, carried) = contents.into_parts();

@@ -1,20 +1,25 @@
 //! [`Clock`]: nanoseconds by the time-stamp counter, for poll loops.
+//!
+//! The engine (`lm-engine`) reads it to know how long frames have waited. A look costs a few instructions and
+//! no system call. Where DPDK does not know the counter's frequency, or the machine is no x86-64, the clock
+//! of the standard library is read instead.
 
 use std::time::Instant;
 
 use rte::ticks;
 
-/// A clock that only rises. Any thread may have a copy; all count from when the first was made.
+/// A clock that never goes back. Any thread may have a copy. All copies count from the moment at which the
+/// first was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: u64,
-    /// Nanoseconds a tick, times 2^32; 0: no counter to go by.
+    /// Nanoseconds a tick, times 2^32. 0: the counter is not used.
     scale: u64,
     since: Instant,
 }
 
 impl Clock {
-    /// A clock by DPDK's notion of the counter's frequency.
+    /// A clock that counts from now, at the counter's frequency as DPDK knows it.
     pub fn new(eal: &rte::Eal) -> Self {
         let hz = rte::ticks_per_second(eal);
         let scale = if hz == 0 || !cfg!(target_arch = "x86_64") {

@@ -1,5 +1,5 @@
 //! [`Traits`]: what landing has to know of a device. A crate that knows devices, such as `pmd-e1000`, makes
-//! the value.
+//! the value. Here is data only, and nothing is decided.
 
 use lm_proto::card::Words;
 
@@ -14,14 +14,14 @@ pub enum Allowed {
     SeparateOnly(&'static str),
 }
 
-/// Ring thresholds; `None`: the driver's default does.
+/// Ring thresholds. `None`: the driver's default is good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Received frames that the device reports at a time.
+    /// How many received frames the device reports at a time.
     pub rx_write_back: Option<u8>,
-    /// Sent frames that it reports at a time.
+    /// How many sent frames it reports at a time.
     pub tx_write_back: Option<u8>,
-    /// Sent frames that the driver asks for a report of at a time.
+    /// After how many sent frames the driver asks the device for a report.
     pub tx_report: Option<u16>,
 }
 
@@ -32,8 +32,8 @@ pub struct Traits {
     pub allowed: Allowed,
     /// Frames are written only inside the receive call.
     pub synchronous: bool,
-    /// Nanoseconds after which a frame that is being written would have been reported, by silicon at least;
-    /// `None`: a peer process writes it, which may be stopped at any moment.
+    /// Nanoseconds after which hardware would have reported a frame that it had begun to write. `None`: a
+    /// peer process writes frames, which may be stopped at any moment.
     pub quiet_ns: Option<u64>,
     /// The layout that serves the device's usual peer best.
     pub preferred: SlotLayout,
@@ -45,13 +45,13 @@ pub struct Traits {
     pub thresholds: Thresholds,
     /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.
     pub needs_dpdk_memory: bool,
-    /// Bytes that it must be told a buffer has; 0: no more than a frame.
+    /// The length of a buffer that the device has to be told, in bytes. 0: the length of a frame is enough.
     pub declared_room: usize,
-    /// Bytes from a frame's start that it may write; 0: no more than a frame.
+    /// How many bytes from a frame's start the device may write. 0: no more than a frame.
     pub reach: usize,
-    /// No write of it may cross a multiple of this; 0: any may.
+    /// No write of the device may cross a multiple of this address. 0: any write may.
     pub boundary: usize,
-    /// It writes into memory itself, by addresses of its own.
+    /// It writes into memory itself (DMA), by addresses that may differ from the program's.
     pub dma: bool,
     /// What its descriptors may say of each frame; whether that is believed is found out while it runs.
     pub words: Words,

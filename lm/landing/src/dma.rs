@@ -1,4 +1,9 @@
 //! Makes memory that is not DPDK's accessible to a device.
+//!
+//! The private module `memory` uses it for a region that is mapped twice and that a device writes to:
+//! a [`DmaMapping`] where devices use virtual addresses, and `physical_of` where they use physical ones.
+//! `pmd-e1000` uses [`device_of`]. A mapping is undone when it is dropped, and that happens only when
+//! nothing is posted in the memory any more.
 
 use std::ffi::c_void;
 use std::{error, fmt, ptr};
@@ -18,14 +23,14 @@ pub(crate) struct DmaMapping {
     _eal: Eal,
 }
 
-// SAFETY: a device's address and a range; DPDK's functions that take them lock what they change.
+// SAFETY: it is a device's address and a range. The functions of DPDK that take them lock what they change.
 unsafe impl Send for DmaMapping {}
 // SAFETY: nothing can be done with a shared one.
 unsafe impl Sync for DmaMapping {}
 
 impl DmaMapping {
-    /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. They stay mapped longer
-    /// than this lives.
+    /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. The caller keeps this
+    /// memory mapped for longer than the value lives.
     pub(crate) fn new(eal: &Eal, port: PortId, base: usize, len: usize) -> Result<Self, DmaError> {
         let device = device_of(port).ok_or(DmaError::NoDevice(port))?;
         let at = base as *mut c_void;
@@ -67,30 +72,30 @@ impl Drop for DmaMapping {
     }
 }
 
-/// The physical address of a byte of ours whose page is present.
+/// The physical address of a byte of this process, whose page must be present.
 pub(crate) fn physical_of(_eal: &Eal, at: usize) -> Result<u64, DmaError> {
     // SAFETY: EAL is initialised; the address is looked up in /proc/self/pagemap, never followed.
     let physical = unsafe { dpdk_sys::rte_mem_virt2phy(at as *const c_void) };
     if physical == dpdk_sys::RTE_BAD_IOVA { Err(DmaError::NoPhysical(at)) } else { Ok(physical) }
 }
 
-/// Memory cannot be made accessible to a device.
+/// Why memory cannot be made accessible to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DmaError {
-    /// The port has none.
+    /// The port has no device.
     NoDevice(PortId),
-    /// The kernel does not tell where an address is.
+    /// The kernel does not tell the physical address of this one.
     NoPhysical(usize),
-    /// DPDK refuses.
+    /// DPDK refused to register or to map the memory.
     Refused {
         /// The port.
         port: PortId,
-        /// What could not be done.
+        /// What could not be done, as a participle: "registered with DPDK".
         what: &'static str,
-        /// Bytes.
+        /// The length of the memory in bytes.
         len: usize,
-        /// Why.
+        /// DPDK's reason.
         errno: Errno,
     },
 }
@@ -98,7 +103,10 @@ pub enum DmaError {
 impl fmt::Display for DmaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoDevice(port) => write!(f, "port {port} has no device that memory could be mapped for"),
+            Self::NoDevice(port) => write!(
+                f,
+                "port {port} has no device that memory could be mapped for; use a region in DPDK's memory"
+            ),
             Self::NoPhysical(at) => write!(
                 f,
                 "the kernel does not tell where {at:#x} is in physical memory: run as root, or bind the \

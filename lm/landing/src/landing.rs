@@ -1,10 +1,11 @@
 //! The mempool handler of a landing queue. It gives each mbuf its address when a driver takes the mbuf to
 //! post it.
 //!
-//! em, igb and the virtual devices refill one descriptor for each frame they hand over, in ring order, with
-//! the next mbuf of the pool. So the order in which `Landing::dequeue` hands out addresses is the order in
-//! which frames land: each one stride below the one before. The pool reuses a few mbufs, last in first out,
-//! so that they stay in the cache. Only the addresses in them descend.
+//! The drivers on which frames land refill one descriptor for each frame that they hand over, in ring order,
+//! with the next mbuf of the pool (`pmd-e1000` knows which drivers do). So the order in which
+//! `Landing::dequeue` hands out addresses is the order in which frames land: each one stride below the one
+//! before. The pool reuses a few mbufs, last in first out, so that they stay in the cache. Only the addresses
+//! in them descend.
 //!
 //! DPDK calls the handler through [`rte::mempool`], and [`LandingPool`](crate::LandingPool) calls the rest.
 //! `cursor` finds the place of the next slot. `issue` gives mbufs their slots and takes them back. `lookup`
@@ -39,17 +40,17 @@ pub(crate) use self::span::Span;
 
 /// Headroom that drivers leave in front of a frame.
 pub const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
-/// From an mbuf's buffer to its slot's payload.
+/// The distance from an mbuf's buffer to its slot's payload.
 pub(crate) const TO_PAYLOAD: usize = HEADROOM + HEADERS;
-/// Room below the lowest slot of a segment.
+/// Bytes that are kept free below the lowest slot of a segment.
 const FLOOR: usize = TO_PAYLOAD.next_multiple_of(64);
 
 /// How slots are laid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotLayout {
-    /// One stride apart: each payload overwrites the headers above.
+    /// One stride apart: each payload overwrites the headers of the frame above.
     Overlapping,
-    /// Wider than any frame.
+    /// Farther apart than any frame is long.
     Separate,
 }
 
@@ -66,14 +67,14 @@ pub struct PoolStats {
     pub starved: u64,
     /// Segments that were added while the application held messages.
     pub grown: u64,
-    /// Slots that were given to another pool than theirs: a defect of the program's.
+    /// Slots that were given back to another pool than their own, which is an error in the program.
     pub refused: u64,
 }
 
 impl PoolStats {
     /// Adds what another pool counted.
     pub fn add(&mut self, other: &Self) {
-        // Spelt out, so that a new counter is not left behind.
+        // Without `..`, so that a new counter cannot be forgotten.
         let Self { wraps, jumps, bounced, starved, grown, refused } = *other;
         self.wraps += wraps;
         self.jumps += jumps;
@@ -84,11 +85,11 @@ impl PoolStats {
     }
 }
 
-/// Bounce slots of a pool: they go round, and a region of N breaks meets N of them a lap, so that a slot is
-/// posted again many laps after its headers were needed.
+/// The number of bounce slots of a pool. They are used in turn. A lap of the region uses one for each break,
+/// so a bounce slot is used again many laps after its headers were needed.
 pub(crate) const BOUNCES: usize = 64;
 
-/// Breaks in a row that a separate slot steps over.
+/// The most breaks in a row that a separate slot is moved past.
 const STEPS: usize = 4;
 
 /// What the handler is made from.
@@ -98,9 +99,9 @@ pub(crate) struct Setup {
     /// Bytes that a device may write into a slot.
     pub room: usize,
     pub layout: SlotLayout,
-    /// No slot may cross a break, nor lie in a bounce buffer, which may.
+    /// No slot may cross a break. Then bounce slots are not used either, because they may cross one.
     pub bounded: bool,
-    /// Overlapping slots are marked, so that it can be told what a device has reached.
+    /// Overlapping slots are marked, so that it is known which of them a device has reached.
     pub marks: bool,
 }
 
@@ -129,7 +130,7 @@ pub(crate) struct Landing {
     room: usize,
     pub layout: SlotLayout,
     pub segments: Vec<CountedSegment>,
-    /// Where the memory of each of them is, to be asked at one go.
+    /// Where the memory of each segment is, so that one look finds the segment of an address.
     spans: Vec<Span>,
     bounded: bool,
     ready: bool,
@@ -141,20 +142,19 @@ pub(crate) struct Landing {
     bounce_next: usize,
     /// Payload addresses of the frames in the bounce slots.
     targets: [usize; BOUNCES],
-    /// What tells whether a device has come to a slot.
+    /// The marks that show whether a device has come to a slot.
     pub sentinel: Sentinel,
     /// Slots issued so far.
     slots: u64,
     pub stats: PoolStats,
-    /// Something is to be done before the next burst: the chunks ahead are in use, so the region may have to
-    /// grow.
+    /// The chunks ahead are in use, so the region may have to grow before the next burst.
     pub pressed: bool,
     /// All mbufs, in the stack or out.
     pub mbufs: Vec<*mut rte_mbuf>,
-    /// The port that the pool feeds has a share of it for as long as it can use it, and its driver never
-    /// gives back what it has posted.
+    /// The driver never gives back what it has posted, and the port that the pool feeds keeps the pool alive
+    /// for as long as it can use it.
     pub keeps_posted: bool,
-    /// What is counted as a device's, once the pool is gone.
+    /// What is counted as owed by the device, once the pool is gone.
     owed: Option<Owed>,
 }
 
@@ -168,8 +168,8 @@ impl Landing {
         (HEADROOM + room.max(stride + HEADERS)).next_multiple_of(64)
     }
 
-    /// No more slots are issued: the pool is about to go. mbufs still come back; until they have, their
-    /// memory is a device's.
+    /// Issues no more slots, since the pool is about to be dropped. mbufs still come back, and until they
+    /// have, their memory belongs to the device.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.floor = usize::MAX;
@@ -180,18 +180,18 @@ impl Landing {
         }
     }
 
-    /// mbufs that a driver has.
+    /// How many mbufs a driver has.
     fn out(&self) -> usize {
         self.mbufs.len().saturating_sub(self.free())
     }
 
-    /// mbufs that no driver has.
+    /// How many mbufs no driver has.
     fn free(&self) -> usize {
         self.stack.len() + self.ahead.len()
     }
 
-    /// Of a pool that is gone: what a device had has come back, all of it or some. Messages may still hold
-    /// the region.
+    /// Notes that a device has given back some or all of its mbufs after the pool was dropped. Messages may
+    /// still hold the region.
     #[cold]
     fn settle_debt(&mut self) {
         let out = self.out();
@@ -203,7 +203,7 @@ impl Landing {
         }
     }
 
-    /// Segments that messages hold outlive the pool.
+    /// Lets the segments go. A segment that messages hold lives on until they are dropped.
     fn leave(&mut self) {
         self.spans.clear();
         for counted in self.segments.drain(..) {
@@ -279,7 +279,7 @@ unsafe impl Handler for Landing {
             sentinel: Sentinel::new(setup.stride, setup.marks),
             slots: 0,
             stats: PoolStats::default(),
-            // So that the first poll settles in the segment.
+            // The first poll looks at the segment.
             pressed: true,
             mbufs: Vec::with_capacity(size),
             keeps_posted: false,
@@ -287,7 +287,7 @@ unsafe impl Handler for Landing {
         };
         this.set_layout(setup.layout);
         this.counts = &raw mut this.segments[0].counts[this.chunk];
-        // The first slot leaves room above for a device that fills all it was given.
+        // The first slot leaves room above it for a device that writes as much as it was told a slot has.
         this.last = (top - setup.room.next_multiple_of(64) - 64) & !7;
         Ok(this)
     }

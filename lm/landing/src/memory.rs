@@ -1,4 +1,9 @@
 //! Allocates the memory of a landing region, and finds the addresses at which devices reach it.
+//!
+//! [`crate::pool`] makes one for each segment. The memory is DPDK's, or a file of this process's that is
+//! mapped twice in a row, so that a datagram may lie across its end. It is divided into extents: parts that
+//! are contiguous for devices. No extent crosses the boundary that a device must not cross. The memory does
+//! not move, and goes back when the value is dropped.
 
 use std::{error, fmt, io, ptr};
 
@@ -9,7 +14,7 @@ use rte::port::PortId;
 
 use crate::dma::{DmaError, DmaMapping, physical_of};
 
-/// A piece of memory that is contiguous for devices.
+/// A part of memory that is contiguous for devices: addresses from `lo` up to `hi`, which is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub lo: usize,
@@ -42,7 +47,7 @@ const PAGE: usize = 4096;
 const HUGEPAGE: usize = 2 << 20;
 
 impl Memory {
-    /// `len` bytes of DPDK's memory, in which no piece crosses a multiple of `boundary` (0: any).
+    /// `len` bytes of DPDK's memory, in which no extent crosses a multiple of `boundary` (0: any may).
     pub(crate) fn zone(
         eal: &Eal,
         name: &str,
@@ -53,14 +58,15 @@ impl Memory {
         let zone = Memzone::reserve(eal, name, len, PAGE, MemzoneFlags::default(), socket)
             .map_err(MemoryError::Zone)?;
         let base = zone.ptr().as_ptr() as usize;
-        // No address for devices: then none will ask (--no-huge without an IOMMU).
+        // With --no-huge and without an IOMMU there are no addresses for devices, and no device asks for
+        // them.
         let delta = |at: usize| iova_of(eal, at as *const u8).map_or(0, |iova| iova.wrapping_sub(at as u64));
         let extents = find_extents(base, len, PAGE, boundary, delta);
         Ok(Self { base, len, span: len, extents, mirrored: false, _owner: Owner::Zone(zone) })
     }
 
-    /// `len` bytes (a multiple of 2 MiB) of memory of our own, mapped twice back to back, for devices that do
-    /// no DMA of their own.
+    /// `len` bytes (a multiple of 2 MiB) of this process's memory, mapped twice in a row, for devices that do
+    /// no DMA.
     pub(crate) fn twice(eal: &Eal, len: usize) -> Result<Self, MemoryError> {
         let twice = Self::huge_or_not(eal, len)?;
         let base = twice.at as usize;
@@ -68,9 +74,9 @@ impl Memory {
         Ok(Self { base, len, span: 2 * len, extents, mirrored: true, _owner: Owner::Twice(twice) })
     }
 
-    /// The same for a port's device, which writes there itself. Where devices use virtual addresses, both
-    /// mappings are made known to it; where they use physical ones, the memory is in hugepages, each of which
-    /// is a piece.
+    /// The same for a port's device that does DMA. Where devices use virtual addresses, both mappings are
+    /// made known to the device. Where they use physical addresses, the memory is in hugepages, and each
+    /// hugepage is contiguous.
     pub(crate) fn twice_for(
         eal: &Eal,
         len: usize,
@@ -87,7 +93,7 @@ impl Memory {
         }
         let twice = Twice::map(len, true).map_err(|e| MemoryError::Twice(len, e))?;
         let base = twice.at as usize;
-        // Asked of the first mapping, whose pages are present.
+        // The pages of the first mapping are present, so their addresses can be asked for.
         let pages: Vec<u64> = (0..len / HUGEPAGE)
             .map(|page| physical_of(eal, base + page * HUGEPAGE))
             .collect::<Result<_, _>>()
@@ -122,12 +128,12 @@ impl Memory {
         self.span
     }
 
-    /// Mapped twice.
+    /// Whether the memory is mapped twice.
     pub(crate) fn is_mirrored(&self) -> bool {
         self.mirrored
     }
 
-    /// The contiguous piece around an address.
+    /// The extent around an address. An address outside the memory gets an empty one.
     pub(crate) fn extent(&self, at: usize) -> Extent {
         let found = self.extents.iter().find(|e| (e.lo..e.hi).contains(&at));
         found.copied().unwrap_or(Extent { lo: at, hi: at, delta: 0 })
@@ -138,17 +144,17 @@ impl Memory {
         (e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
     }
 
-    /// Whether a device can read these bytes at one go: they are contiguous for it, and in one hugepage.
-    /// (Behind an emulated IOMMU, QEMU's igb and e1000e lose a frame that they find in two pages which are no
-    /// neighbours.)
+    /// Whether a device can read these bytes as one buffer: they are contiguous for it, and in one hugepage.
+    /// (Some emulated devices lose a frame whose bytes lie in two pages that are not neighbours behind the
+    /// IOMMU: `docs/hardware.md`.)
     pub(crate) fn is_sendable(&self, at: usize, len: usize) -> bool {
         let e = self.extent(at);
         at + len <= e.hi && at / HUGEPAGE == (at + len.max(1) - 1) / HUGEPAGE
     }
 }
 
-/// The pieces that are contiguous for devices and cross no multiple of `boundary` as devices count; `delta`
-/// tells how far a page's address for devices is from its own.
+/// Divides memory into extents that are contiguous for devices and that cross no multiple of `boundary`, by
+/// the addresses that devices use. `delta` tells how far a page's address for devices is from its own.
 fn find_extents(
     base: usize,
     len: usize,
@@ -263,15 +269,15 @@ impl Drop for Twice {
     }
 }
 
-/// No memory for a landing region.
+/// Why there is no memory for a landing region.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemoryError {
     /// DPDK has none.
     Zone(MemzoneError),
-    /// So many bytes could not be mapped twice.
+    /// This many bytes could not be mapped twice.
     Twice(usize, io::Error),
-    /// They were, but the device can't be told where they are.
+    /// The memory was mapped twice, but cannot be made known to the device.
     Dma(DmaError),
 }
 

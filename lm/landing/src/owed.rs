@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 static SLOTS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Slots that devices may still write, of pools that are gone, and the bytes of region that are kept for
-/// them: all zero once the ports are closed.
+/// Slots that devices may still write to although their pools were dropped, and the bytes of region that are
+/// kept for them. Both are zero when the ports are closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwedByDevices {
     /// Posted slots.
@@ -18,7 +18,7 @@ pub struct OwedByDevices {
     pub bytes: u64,
 }
 
-/// What devices have of pools that are gone.
+/// What devices still have of pools that were dropped, in this process.
 pub fn owed_by_devices() -> OwedByDevices {
     OwedByDevices { slots: SLOTS.load(Ordering::Relaxed), bytes: BYTES.load(Ordering::Relaxed) }
 }
@@ -37,7 +37,7 @@ impl Owed {
         this
     }
 
-    /// So many slots are still out.
+    /// Notes that this many slots are still out.
     pub(crate) fn left(&mut self, slots: usize) {
         let slots = slots as u64;
         SLOTS.fetch_sub(self.slots.saturating_sub(slots), Ordering::Relaxed);

@@ -1,4 +1,7 @@
 //! [`Pieces`]: a datagram that lies in several separate slots, each of which is held.
+//!
+//! [`crate::payload`] makes one for a datagram of several fragments. Either all slots of the datagram are
+//! held, or all are released. Any thread may drop it, and each slot can then be used again.
 
 use std::cell::RefCell;
 
@@ -8,13 +11,13 @@ use crate::slots::LandedSlots;
 
 /// The pieces of a datagram, in order, none of them empty.
 ///
-/// The list itself is memory too. Who drops a datagram keeps its list for the next one that the same thread
-/// delivers, so that a thread which takes and drops them allocates nothing.
+/// The list is memory too. The thread that drops a datagram keeps its list for the next datagram that it
+/// delivers. So a thread that delivers and drops datagrams allocates nothing.
 pub(crate) struct Pieces(Vec<HeldPiece>);
 
-/// Lists that a thread keeps at most.
+/// The most lists that a thread keeps.
 const KEPT: usize = 64;
-/// Pieces of the longest datagram over an MTU of 1500: a list has room for so many from the start.
+/// The number of pieces of the longest datagram at an MTU of 1500. A new list has room for this many.
 const USUAL: usize = 45;
 
 thread_local! {
@@ -22,8 +25,8 @@ thread_local! {
 }
 
 impl Pieces {
-    /// Holds each of these slots, and of what landed there so many bytes at this address. Slots with none of
-    /// the datagram's bytes are released. `None`, and all are released, if one cannot be held.
+    /// Holds slots, each with the address and the number of the datagram's bytes in it. Slots with none of
+    /// the datagram's bytes are released. If one cannot be held, all are released, and the result is `None`.
     pub(crate) fn hold(
         pool: &LandingPool,
         pieces: impl Iterator<Item = (LandedSlots, usize, usize)>,
@@ -51,7 +54,7 @@ impl Pieces {
         &self.0
     }
 
-    /// All of them in one; counted.
+    /// Copies all pieces into one. This is counted.
     #[cold]
     pub(crate) fn join(&self, len: usize) -> Vec<u8> {
         let mut whole = Vec::with_capacity(len);
@@ -68,7 +71,7 @@ impl Drop for Pieces {
     fn drop(&mut self) {
         let mut list = std::mem::take(&mut self.0);
         list.clear();
-        // A thread that ends keeps nothing.
+        // This fails in a thread that ends. Then the list is freed.
         let _ = KEEP.try_with(|keep| {
             let mut keep = keep.borrow_mut();
             if keep.capacity() == 0 {

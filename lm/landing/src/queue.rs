@@ -299,9 +299,9 @@ unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Singl
     unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
 }
 
-/// What the card's descriptor said of a frame, which igb's driver hands on where a hash would be, whether
-/// there is one or not (DPDK 22.11, `igb_rxtx.c:936`; 25.11, `:953`). Of any other device it is anything:
-/// nobody asks for it ([`Traits::words`](crate::device::Traits)).
+/// The field of the hash. Some drivers put there what the device's descriptor said of the frame, whether it
+/// is a hash or not (`pmd-e1000` has the source). With other drivers its value means nothing, and it is not
+/// used ([`Traits::words`](crate::device::Traits)).
 ///
 /// # Safety
 /// A valid mbuf, nobody else's.

@@ -1,4 +1,7 @@
-//! [`PortError`]: why a port can't be prepared for landing, and what to do.
+//! [`PortError`]: why a port cannot be prepared for landing, and what to do.
+//!
+//! [`LandingPort`](super::LandingPort) returns it when it is opened or reset; `lm-node` and `lm` show it to
+//! the user. Variants that contain another error print that error's text and have it as their source.
 
 use std::{error, fmt};
 
@@ -13,34 +16,34 @@ use crate::device::Refused;
 use crate::steer::SteerError;
 use crate::timestamps::Timestamps;
 
-/// A port can't be prepared for landing.
+/// Why a port cannot be prepared for landing.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PortError {
-    /// It can't be had.
+    /// There is no such port, or somebody else has it.
     Open(OpenError),
-    /// DPDK tells nothing about it.
+    /// DPDK gives no information about it.
     Info(rte::port::PortError),
-    /// Nothing can land on it.
+    /// Nothing can land on its device.
     Refused(Refused),
-    /// Its device's arguments and the setup do not go together.
+    /// The arguments of its device and the setup contradict each other.
     Unmet(PortId, Unmet),
-    /// More bytes of landing region than [`MOST_REGION`], or to grow to than twice as many.
+    /// The landing region is larger than [`MOST_REGION`] bytes, or may grow to more than twice as many.
     Region(PortId, usize),
-    /// The device does not take this MTU.
+    /// The driver refused to set this MTU.
     SetMtu(u16, rte::port::PortError),
-    /// The device has no such MTU.
+    /// The MTU is out of the device's range.
     Mtu {
         /// The port.
         port: PortId,
-        /// Bytes asked for.
+        /// The MTU that was asked for, in bytes.
         mtu: u16,
-        /// Bytes it can have.
+        /// The largest MTU that the device has.
         max: u16,
     },
-    /// No pool.
+    /// There is no landing pool.
     Pool(LandingError),
-    /// No pool for the ordinary queue.
+    /// There is no pool for the ordinary queue.
     Ordinary(PoolError),
     /// It has no interrupts that could wake a sleeping thread.
     NoInterrupt {
@@ -48,20 +51,20 @@ pub enum PortError {
         port: PortId,
         /// Its driver.
         driver: String,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         why: String,
     },
-    /// It cannot steer.
+    /// Frames cannot be steered on it as asked for.
     Steer(PortId, SteerError),
-    /// The driver refuses.
+    /// The driver refused the configuration.
     Configure(ConfigureError),
-    /// The driver refuses a queue.
+    /// The driver refused a queue.
     Queue(QueueError),
-    /// What a landing queue receives is stamped.
+    /// The frames of a landing queue would begin with a time stamp.
     Timestamps(Timestamps),
-    /// It is to be reset, and its queues are out.
+    /// It cannot be reset while its queues are in use.
     Out(PortId),
-    /// Its driver can't reset it.
+    /// Its driver cannot reset it.
     Reset(rte::port::PortError),
 }
 
@@ -73,9 +76,13 @@ impl fmt::Display for PortError {
             Self::Refused(e) => e.fmt(f),
             Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
             Self::Region(port, region) => {
-                write!(f, "port {port}: no landing region has {region} bytes: {MOST_REGION} are the most")
+                write!(
+                    f,
+                    "port {port}: a landing region of {region} bytes is too large: ask for {MOST_REGION} or \
+                     less, to grow to twice as many at most"
+                )
             }
-            Self::SetMtu(mtu, e) => write!(f, "{e} to {mtu}: choose one that the device takes"),
+            Self::SetMtu(mtu, e) => write!(f, "{e} to {mtu}: choose an MTU that the device takes"),
             Self::Mtu { port, mtu, max } => {
                 write!(f, "port {port} cannot have an MTU of {mtu}: choose {LEAST_MTU} to {max}")
             }
@@ -88,7 +95,7 @@ impl fmt::Display for PortError {
             Self::Configure(e) => e.fmt(f),
             Self::Queue(e) => e.fmt(f),
             Self::Timestamps(e) => e.fmt(f),
-            Self::Out(port) => write!(f, "port {port} is started: stop it before it is reset"),
+            Self::Out(port) => write!(f, "port {port} is started: stop it before you reset it"),
             Self::Reset(e) => e.fmt(f),
         }
     }

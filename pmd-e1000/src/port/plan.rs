@@ -1,4 +1,8 @@
 //! Computes a port's pools and slots from its setup and from what its device allows.
+//!
+//! [`LandingPort`](super::LandingPort) calls it when it opens a port, and `lm` for a port of an application.
+//! The functions only compute; the pools are made elsewhere. Overlapping slots are never chosen where the
+//! device does not allow them.
 
 use lm_landing::device::{Allowed, Traits};
 use lm_landing::landing::SlotLayout;
@@ -10,8 +14,8 @@ use rte::port::{PortId, PortInfo};
 use super::PortSetup;
 use crate::overlap::Verdict;
 
-/// The MTU that a driver is told of when its port is configured, if it is not the usual one. Virtual devices
-/// without one of their own (net_memif) refuse all others; frames are cut to it all the same.
+/// The MTU that a driver is told when its port is configured. `None`: it is told none. Virtual devices that
+/// do not know MTUs (net_memif) would refuse it. Datagrams are cut into fragments for this MTU in any case.
 pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
     let too_long = u32::from(mtu) + FRAMING as u32 > info.max_rx_pktlen;
     Some(mtu).filter(|&m| m != 1500 && !(info.bus == "vdev" && too_long))
@@ -20,15 +24,15 @@ pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
 /// Ethernet header and check sequence.
 const FRAMING: usize = ETHERNET + FCS;
 
-/// Bytes of a landing region at most: its length is reckoned with four times over (twice mapped, grown to
-/// twice as much).
+/// The largest landing region in bytes. Computations use up to four times its length, because it may be
+/// mapped twice and grow to twice as much.
 pub const MOST_REGION: usize = 1 << 36;
 
-/// The smallest MTU that IPv4 can do with.
+/// The smallest MTU that IPv4 allows.
 pub(super) const LEAST_MTU: u16 = 68;
 
-/// What a landing pool of a port with these traits is to be, of whose mbufs the device keeps so many
-/// `posted`. It has no name yet.
+/// The settings of a landing pool for a port with these traits. The device keeps `posted` of the pool's
+/// mbufs. The caller sets the name.
 pub fn pool_plan(
     id: PortId,
     socket: Option<u32>,
@@ -36,12 +40,12 @@ pub fn pool_plan(
     setup: &PortSetup,
     posted: u32,
 ) -> PoolConfig {
-    // As many mbufs as the setup says, however long the device's own ring is; the region has to have place
-    // for that.
+    // The number of mbufs is what the setup says, however long the device's own ring is. The region has to
+    // have room for the ring.
     let descriptors = posted.max(setup.rxd.into()).min(u16::MAX.into()) as u16;
     let more = u32::from(descriptors - setup.rxd);
     let stride = usize::from(stride(setup.mtu));
-    // A separate slot takes whatever the MTU allows, with a VLAN tag and a frame check sequence.
+    // A separate slot has room for the longest frame of this MTU, with a VLAN tag and a frame check sequence.
     let room = traits.reach.max(usize::from(setup.mtu) + FRAMING + VLAN);
     PoolConfig {
         name: String::new(),
@@ -63,7 +67,8 @@ pub fn pool_plan(
     }
 }
 
-/// The layout that is asked for, or suits the device, if it may be.
+/// The layout that was asked for, or the one that suits the device best; separate slots if the device allows
+/// nothing else.
 pub(super) fn choose(traits: &Traits, asked: Option<SlotLayout>) -> SlotLayout {
     match traits.allowed {
         Allowed::SeparateOnly(_) => SlotLayout::Separate,

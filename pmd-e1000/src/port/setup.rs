@@ -1,33 +1,38 @@
 //! [`PortSetup`]: the user's settings of a landing port.
+//!
+//! A caller fills one in, usually from its default, and passes it to
+//! [`LandingPort::open`](super::LandingPort::open). Nothing is checked here; opening the port refuses
+//! settings that its device cannot have, or changes numbers of descriptors to what the driver takes.
 
 use lm_landing::landing::SlotLayout;
 
-/// What a landing port is to be.
+/// The settings of a landing port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSetup {
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// Descriptors to send from; 0: as suits the driver, 64 where it keeps what it has sent until the
-    /// descriptor's turn comes again, else 512.
+    /// Descriptors to send from. 0: 64 for a driver that keeps what it has sent until the descriptor's turn
+    /// comes again, else 512.
     pub txd: u16,
-    /// Bytes of IP packet on the link.
+    /// The MTU: the largest IP packet on the link, in bytes.
     pub mtu: u16,
-    /// How slots are laid first, separate if the device allows no other; `None`: as suits the device best.
+    /// The first layout of slots. Slots are separate if the device allows nothing else. `None`: the layout
+    /// that suits the device best.
     pub layout: Option<SlotLayout>,
-    /// Where the layout is left to the device: slots are separate first, and overlap when LM alone sends.
+    /// If no layout is set: slots are separate at first, and overlap while only LM sends.
     pub auto: bool,
-    /// Bytes of landing region.
+    /// The landing region in bytes.
     pub region: usize,
-    /// Bytes that it may grow to while messages are held; twice the region at least.
+    /// Bytes that the region may grow to while messages are held; at least twice the region.
     pub max_region: usize,
-    /// Map the region twice where the device lets us, so that nothing is copied at its end.
+    /// Map the region twice, if the device allows it, so that nothing is copied at its end.
     pub mirror: bool,
     /// mbufs beyond the descriptors.
     pub spare_mbufs: u32,
-    /// Take frames for any address, as testpmd does.
+    /// Receive frames for any hardware address, as testpmd does.
     pub promiscuous: bool,
-    /// Where it cannot be proven that a card's writes keep their order, believe that they do: overlapping
-    /// slots then rest on your word.
+    /// If it cannot be proven that a card's writes keep their order, assume that they do. Whoever sets this
+    /// is responsible for it.
     pub assume_ordered: bool,
     /// Receive queues can interrupt, so that a thread may sleep:
     /// [`Queues::interrupts`](super::Queues::interrupts).
@@ -35,15 +40,15 @@ pub struct PortSetup {
 }
 
 impl PortSetup {
-    /// How slots are laid first, if that is said.
+    /// The first layout of slots, if the settings determine it.
     pub(super) fn first_layout(&self) -> Option<SlotLayout> {
         self.layout.or(self.auto.then_some(SlotLayout::Separate))
     }
 }
 
 impl Default for PortSetup {
-    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, 4 MB of region
-    /// that may grow to 16.
+    /// 512 descriptors to receive into, as many to send from as suit the driver, MTU 1500, and a region of 4
+    /// MiB that may grow to 16 MiB.
     fn default() -> Self {
         Self {
             rxd: 512,

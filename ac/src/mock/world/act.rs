@@ -1,4 +1,7 @@
-//! What can happen in a world, and how much of it.
+//! What can happen in a [`World`](super::World), and how much of it may still happen.
+//!
+//! The model checker and the scenarios of the fuzz harness choose among these acts. [`Faults`] bounds the
+//! losses, crashes and lies.
 
 /// Faults that may still happen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -18,7 +21,7 @@ pub struct Faults {
     pub lies: u8,
     /// Messages that somebody may have recorded and play again.
     pub replays: u8,
-    /// The number under which who has crashed comes back.
+    /// The incarnation in which a crashed node comes back.
     pub number: Number,
 }
 
@@ -59,8 +62,8 @@ pub enum Act {
     Replay(usize),
 }
 
-/// What a member that has the key may say in the name of another. All of it claims the end of some number
-/// space.
+/// What a member that has the key may say in the name of another. Each lie uses the largest number that a
+/// field can have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Lie {
     /// `LM_REQ` of the last incarnation there is.
@@ -70,9 +73,11 @@ pub enum Lie {
         /// To whom.
         to: usize,
     },
-    /// It has overheard this challenge, and answers it for the last incarnation there is.
+    /// The answer to an overheard challenge (its place on the wire), in the name of the last incarnation
+    /// there is.
     Overheard(usize),
-    /// `LM_ENDME` of the life that lives, with the last sequence number and the last request there are.
+    /// `LM_ENDME` in the name of the present life, with the last sequence number and the last request there
+    /// are.
     LastNumbers {
         /// In whose name.
         of: usize,

@@ -1,4 +1,8 @@
-//! What must never have happened in a world; and what should have, once it is at rest.
+//! The judgement of a [`World`]: what must never have happened in it, and what should have happened once
+//! nothing more can.
+//!
+//! `World` calls the judges after its acts; the model checker, the property tests and the fuzz harness ask
+//! [`World::violation`] for the result. A violation once found is kept.
 
 use super::{World, id};
 use crate::machine::{Policy, State};

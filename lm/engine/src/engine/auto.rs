@@ -1,4 +1,7 @@
-//! Applies the decisions of `lm_proto::auto_layout` to the landing pool.
+//! Passes the layout that `lm_proto::auto_layout` decides on from the matcher to the receiver.
+//!
+//! A receiver whose layout is *auto* asks `next_layout` in each poll, and changes the layout of its pool when
+//! there is an answer. Nothing is decided here: the rules are in `lm_proto::auto_layout`.
 
 use lm_landing::SlotLayout;
 use lm_proto::frame::Slot;
@@ -6,12 +9,13 @@ use lm_proto::frame::Slot;
 use super::Engine;
 
 impl Engine {
-    /// Slots are laid by what arrives from now on; they are laid so now.
+    /// Lets what arrives decide the layout from now on. `laid` is the present layout. `None`: the layout
+    /// stays as it is.
     pub(crate) fn set_auto(&mut self, laid: Option<SlotLayout>) {
         self.matcher.set_auto(laid.map(slot_of));
     }
 
-    /// How slots are to be laid, if that is to change now.
+    /// The layout that slots are to get, if it has to change now.
     #[inline(always)]
     pub(crate) fn next_layout(&mut self) -> Option<SlotLayout> {
         self.matcher.next_layout().map(|slot| match slot {
@@ -26,13 +30,13 @@ impl Engine {
         self.matcher.take_tagged()
     }
 
-    /// Whether slots are laid by what arrives.
+    /// Whether what arrives decides the layout.
     pub fn is_auto(&self) -> bool {
         self.matcher.is_auto()
     }
 }
 
-/// How the matcher calls a layout.
+/// The matcher's name of a layout.
 pub(super) fn slot_of(layout: SlotLayout) -> Slot {
     match layout {
         SlotLayout::Overlapping => Slot::Overlapping,

@@ -1,4 +1,8 @@
-//! How a receiver is set up, and why there can be none.
+//! [`ReceiverConfig`]: the settings of a receiver, and [`ReceiverError`]: why there can be none.
+//!
+//! A program passes the settings to [`Receiver::new`](crate::Receiver::new) or to an
+//! [`AdoptedReceiver`](crate::AdoptedReceiver). [`ReceiverConfig::memory`] says beforehand how much memory a
+//! receiver takes; it takes no more later.
 
 use std::fmt;
 
@@ -8,22 +12,22 @@ use lm_proto::policy::{Accept, Require};
 use lm_proto::reassembler::Limits;
 use rte::mempool::Mempool;
 
-/// How a receiver is set up.
+/// The settings of a receiver.
 #[derive(Clone, Debug)]
 pub struct ReceiverConfig {
-    /// Fragment sizes.
+    /// The sizes of fragments.
     pub geometry: Geometry,
     /// What proves that a datagram is whole.
     pub require: Require,
-    /// Whose datagrams are taken.
+    /// The addresses whose datagrams are taken.
     pub accept: Accept,
     /// Limits of the reassembler.
     pub limits: Limits,
-    /// Buffers of 64 KiB for repairs, and for messages that had to be copied, which hold them until they are
-    /// dropped. So many beyond one for each datagram of [`Limits::datagrams`]: incomplete datagrams leave
-    /// these alone.
+    /// How many buffers of 64 KiB there are for repairs and for messages that had to be copied. Such a
+    /// message keeps its buffer until it is dropped. There is one buffer more for each datagram of
+    /// [`Limits::datagrams`], so that incomplete datagrams do not use up these.
     pub copies: usize,
-    /// Where frames that are not LM's are copied to; `None`: they are dropped and counted.
+    /// The pool that frames which are not LM's are copied to. `None`: they are dropped and counted.
     pub strangers: Option<Mempool>,
 }
 
@@ -40,33 +44,33 @@ impl Default for ReceiverConfig {
     }
 }
 
-/// Bytes of a buffer that datagrams are copied to.
+/// The length of a buffer that datagrams are copied to, in bytes.
 pub(super) const COPY: usize = 1 << 16;
 
 impl ReceiverConfig {
-    /// Buffers of 64 KiB in all.
+    /// The number of buffers of 64 KiB in all.
     pub fn buffers(&self) -> usize {
         self.limits.bounded().datagrams + self.copies.max(1)
     }
 
-    /// Bytes of memory that a receiver takes for datagrams that don't land in one piece: its buffers, in
-    /// DPDK's memory, and the reassembler's tables.
+    /// How many bytes of memory a receiver takes for datagrams that do not land in one piece. These are its
+    /// buffers, in DPDK's memory, and the reassembler's tables.
     pub fn memory(&self) -> usize {
         self.buffers() * COPY + self.limits.tables()
     }
 }
 
-/// There can be no receiver.
+/// Why there can be no receiver.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReceiverError {
-    /// No memory for the buffers that repairs are made in.
+    /// There is no memory for the buffers that repairs are made in.
     Buffers(SendError),
-    /// The pool lays its slots for fragments of another size.
+    /// The pool's slots are for fragments of another size.
     Stride {
-        /// Bytes of a full fragment's payload, as the receiver was told.
+        /// The payload of a full fragment in bytes, as the receiver's settings say.
         geometry: usize,
-        /// The same, as the pool was told.
+        /// The same, as the pool's settings say.
         pool: usize,
     },
 }
@@ -77,8 +81,8 @@ impl fmt::Display for ReceiverError {
             Self::Buffers(e) => e.fmt(f),
             Self::Stride { geometry, pool } => write!(
                 f,
-                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are laid for \
-                 {pool}: give both the same MTU"
+                "a receiver of fragments of {geometry} bytes cannot use a pool whose slots are for fragments \
+                 of {pool} bytes: give both the same MTU"
             ),
         }
     }

@@ -1,16 +1,21 @@
 //! [`SenderConfig`] and [`SenderStats`]: the settings and the counters of a sender.
+//!
+//! A program passes the settings to [`Sender::new`](super::Sender::new), and reads the counters by
+//! [`Sender::stats`](super::Sender::stats). The counters begin at zero when the sender is made, and never
+//! decrease.
 
 use lm_proto::alf::ChecksumMode;
 use lm_proto::layout::Geometry;
 
-/// How a sender is set up.
+/// The settings of a sender.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderConfig {
-    /// Fragment sizes.
+    /// The sizes of fragments.
     pub geometry: Geometry,
     /// Whether UDP checksums are computed. Without one a kernel can't tell a wrong reassembly (RFC 4963).
     pub checksum: ChecksumMode,
-    /// mbufs in flight at most, for devices that must not be filled to the brim; counted in `headers`.
+    /// The most mbufs of the pool for headers that may be in flight, for devices whose ring must never be
+    /// full. `None`: any number.
     pub in_flight: Option<u32>,
 }
 
@@ -23,20 +28,20 @@ pub struct SenderStats {
     pub bytes: u64,
     /// Frames that the queue took.
     pub frames: u64,
-    /// Datagrams that were copied as a whole behind their headers, which cost less than showing them to the
-    /// device.
+    /// Datagrams that were copied whole behind their headers, because that costs less than a segment of their
+    /// own.
     pub inlined: u64,
-    /// Datagrams of several fragments that went first fragment first.
+    /// Datagrams of several fragments that were sent first fragment first.
     pub forward: u64,
-    /// Times that it was full.
+    /// Times that the queue was full.
     pub would_block: u64,
-    /// Datagrams that were given up because a frame would not have had the length that its headers say: a
-    /// defect, logged.
+    /// Datagrams that were given up because a frame would not have had the length that its headers say. This
+    /// is an error in LM, and is logged.
     pub malformed: u64,
 }
 
 impl SenderStats {
-    /// Counter by counter: both, by `f`.
+    /// Combines each counter with the other's by `f`.
     #[must_use]
     pub fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
         Self {

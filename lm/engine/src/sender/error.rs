@@ -3,22 +3,22 @@
 
 use std::fmt;
 
-/// There can be no sender.
+/// Why there can be no sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SenderError {
-    /// A buffer of the pool is too short for a datagram.
+    /// The buffers of the pool are too short for a datagram.
     Buffers {
-        /// Bytes of one.
+        /// The length of a buffer in bytes.
         len: usize,
-        /// Bytes that it must have: [`Geometry::buffer_len`](lm_proto::layout::Geometry::buffer_len).
+        /// The length that is needed: [`Geometry::buffer_len`](lm_proto::layout::Geometry::buffer_len).
         needed: usize,
     },
-    /// An mbuf for headers has too little room.
+    /// The mbufs for headers have too little room.
     Headers {
-        /// Bytes of room, headroom included.
+        /// The room in bytes, with the headroom.
         room: usize,
-        /// Bytes that it must have.
+        /// The room that is needed.
         needed: usize,
     },
 }
@@ -35,7 +35,7 @@ impl fmt::Display for SenderError {
             Self::Headers { room, needed } => {
                 write!(
                     f,
-                    "mbufs with {room} bytes of room are too short for headers: make it {needed} or more"
+                    "mbufs with {room} bytes of room are too short for headers: give them {needed} or more"
                 )
             }
         }
@@ -44,7 +44,7 @@ impl fmt::Display for SenderError {
 
 impl std::error::Error for SenderError {}
 
-/// The queue is full, or mbufs are short: what was to be sent comes back. Call
+/// The queue is full, or there is no free mbuf. What was to be sent comes back. Call
 /// [`Sender::flush`](super::Sender::flush) and try again.
 pub struct WouldBlock<T>(pub T);
 
@@ -62,11 +62,12 @@ impl<T> fmt::Display for WouldBlock<T> {
 
 impl<T> std::error::Error for WouldBlock<T> {}
 
-/// A payload that lies somewhere was not sent: it comes back.
+/// A payload was not sent from where it lies. It comes back.
 pub enum Unsent<T> {
-    /// The queue is full, or mbufs are short. Call [`Sender::flush`](super::Sender::flush) and try again.
+    /// The queue is full, or there is no free mbuf. Call [`Sender::flush`](super::Sender::flush) and try
+    /// again.
     NotNow(T),
-    /// Devices cannot read it where it lies. To wait does not help: send a copy.
+    /// The device cannot read the payload where it lies. Waiting does not help: send a copy.
     NotFromHere(T),
 }
 
@@ -78,7 +79,7 @@ impl<T> Unsent<T> {
         }
     }
 
-    /// The same of what `f` makes of it.
+    /// Applies `f` to what was to be sent.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Unsent<U> {
         match self {
             Self::NotNow(it) => Unsent::NotNow(f(it)),

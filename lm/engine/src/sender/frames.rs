@@ -1,4 +1,7 @@
-//! The frames of a datagram: headers, and small payloads behind them.
+//! Makes the mbufs of datagrams that fit in one frame and are copied behind their headers.
+//!
+//! [`Sender`] calls it for small payloads and for messages that are cheaper to copy than to point at. The
+//! caller says up to which length. Without a free mbuf nothing changes, and the caller gets `None`.
 
 use lm_proto::alf::{ChecksumMode, Ends};
 use lm_proto::carried::Carried;
@@ -11,9 +14,9 @@ use rte::Mbuf;
 use super::Sender;
 
 impl Sender {
-    /// A datagram of one frame of up to `most` bytes as one mbuf, its payload copied behind the headers;
-    /// `None`: it is larger, or there is no mbuf for it. With what was `carried` of it, from whom, it is not
-    /// summed.
+    /// A datagram of one frame as one mbuf, with its payload copied behind the headers. `None`: the frame
+    /// would be longer than `most` bytes, or there is no mbuf for it. If a checksum was `carried` with the
+    /// payload, it is sent, and the payload is not summed.
     pub(super) fn small(
         &mut self,
         payload: &[u8],
@@ -49,8 +52,8 @@ impl Sender {
         self.id
     }
 
-    /// An mbuf for the bytes of a datagram's only frame, if they are no more than `most` and there is one
-    /// with room for them.
+    /// An mbuf for the bytes of a datagram's only frame, if they are no more than `most` and an mbuf with
+    /// room for them is free.
     pub(super) fn inline(&mut self, layout: &Layout, most: usize) -> Option<Mbuf> {
         if layout.fragments() > 1 {
             return None;

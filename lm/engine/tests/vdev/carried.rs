@@ -1,4 +1,7 @@
-//! What a datagram's sender said of its payload is sent on with it, as long as nobody can have changed that.
+//! The checksum and digest of a datagram are sent on with it, as long as nobody can have changed the payload.
+//!
+//! A changed payload gets a new checksum. Each size and each layout of slots is tested, from where the
+//! datagram lies and as a copy.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,15 @@
 //! [`CountedSegment`]: a segment of the region, and which of its chunks are free.
+//!
+//! The mempool handler has one for each segment. It counts the slots of each chunk that it issues and that
+//! come back on its lcore; `returns` counts those that come back from other threads. A chunk is free when all
+//! its slots have come back.
 
 use std::sync::Arc;
 
 use crate::region::Segment;
 use crate::returns::SlotCounts;
 
-/// A segment, and the lcore's counts of its slots.
+/// A segment, and what the queue's lcore has counted of its slots.
 pub(crate) struct CountedSegment {
     pub segment: Arc<Segment>,
     pub counts: Box<[SlotCounts]>,

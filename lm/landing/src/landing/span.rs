@@ -1,4 +1,6 @@
-//! [`Span`]: a range of addresses with a fast test, which is made for every frame.
+//! [`Span`]: a range of addresses, and a fast test whether some bytes lie in it.
+//!
+//! The mempool handler makes this test for every received frame. No address and no length makes it overflow.
 
 use crate::region::Segment;
 
@@ -10,7 +12,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Where a segment's memory is, under all its addresses.
+    /// The addresses of a segment's memory: twice its length if it is mapped twice.
     pub(super) fn of(segment: &Segment) -> Self {
         Self { base: segment.memory.base(), len: segment.memory.span() }
     }

@@ -1,11 +1,14 @@
 //! Gives slots back to the pool, or into a hold. This consumes their token, so it happens only once.
+//!
+//! `lm-engine` calls these functions when the matcher is done with frames or has found a datagram. Slots of
+//! another pool are never taken: `release` counts them, and the other functions return the token.
 
 use super::LandingPool;
 use crate::region::{CHUNK, HeldPiece, Hold};
 use crate::slots::LandedSlots;
 
 impl LandingPool {
-    /// Slots that are no longer needed. Those of another pool stay out, and are counted
+    /// Gives back slots that are no longer needed. Slots of another pool are not taken, and are counted
     /// ([`PoolStats::refused`](crate::PoolStats::refused)).
     #[inline]
     pub fn release(&self, slots: LandedSlots) {
@@ -19,11 +22,11 @@ impl LandingPool {
         }
     }
 
-    /// These slots, in which `reach` bytes were landed from the lowest payload on, are held until the hold is
-    /// dropped, wherever that is.
+    /// Holds these slots, in which `reach` bytes have landed from the lowest payload on, until the hold is
+    /// dropped. Any thread may drop it.
     ///
     /// # Errors
-    /// The slots, if they are another pool's, have room for less, or are more than any datagram takes.
+    /// The slots, if they are another pool's, have room for fewer bytes, or are more than any datagram takes.
     #[inline]
     pub fn hold(&self, slots: LandedSlots, reach: usize) -> Result<Hold, LandedSlots> {
         let room = if slots.is_overlapping() { slots.span() } else { self.separate_room };
@@ -38,10 +41,10 @@ impl LandingPool {
         Ok(unsafe { Hold::new(segment, slots.lowest(), slots.count(), self.config.stride, reach) })
     }
 
-    /// A separate slot is held, and of what landed there `len` bytes at `at`.
+    /// Holds a separate slot, with the `len` bytes at `at` that have landed in it.
     ///
     /// # Errors
-    /// The slot, if it overlaps others, is another pool's, or these bytes are not in it.
+    /// The slot, if it overlaps others, is another pool's, or does not contain these bytes.
     #[inline]
     pub(crate) fn hold_piece(
         &self,
@@ -61,11 +64,11 @@ impl LandingPool {
         Ok(unsafe { HeldPiece::new(segment, slots.lowest(), at, len) })
     }
 
-    /// Makes one token of two, if the slots of the second lie right below those of the first, under whichever
-    /// of their addresses.
+    /// Makes one token of two, if the slots of the second lie right below those of the first. In a region
+    /// that is mapped twice, either address of the slots counts.
     ///
     /// # Errors
-    /// `below`, as it was: they do not, or are another pool's.
+    /// `below`, unchanged: its slots do not lie there, or are another pool's.
     #[inline]
     pub fn join(&self, above: &mut LandedSlots, below: LandedSlots) -> Result<(), LandedSlots> {
         match above.join(below, 0) {

@@ -1,4 +1,8 @@
 //! [`PoolConfig`]: the settings of a landing pool, and the smallest region that they need.
+//!
+//! `pmd-e1000` fills one in for each landing queue, from what it knows of the device.
+//! [`LandingPool::create`](crate::LandingPool::create) checks it, and refuses a stride or a region with which
+//! a ring could not work.
 
 use rte::port::PortId;
 
@@ -9,24 +13,26 @@ use crate::region::CHUNK;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegionKind {
-    /// In DPDK's memory: any device can land there. A datagram across its end is copied.
+    /// In DPDK's memory, to which any device can write. A datagram across its end is copied.
     Dpdk,
-    /// In memory mapped twice, so that it has no end: for devices that do no DMA, or that [`Writes::port`]
-    /// names.
+    /// In memory that is mapped twice in a row, so that a datagram may lie across its end. It is for devices
+    /// that do no DMA, or for the one of [`Writes::port`].
     Mirrored,
 }
 
-/// What a device that writes into the region itself demands of it; by default, none does.
+/// What is demanded by a device that writes into the region itself. The default is for a device that does
+/// not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writes {
-    /// Bytes that the driver is to be told a slot has; 0, or less than the room: the room.
+    /// The length of a slot that the driver is told, in bytes. At least the room is told.
     pub declared: usize,
-    /// No slot crosses a multiple of this, in the device's addresses; 0: any may. Slots never overlap then.
+    /// No slot crosses a multiple of this, in the device's addresses, and slots never overlap. 0: there is no
+    /// such boundary.
     pub boundary: usize,
-    /// The port whose device it is: memory mapped twice is made known to it.
+    /// The port of the device. Memory that is mapped twice is made known to it.
     pub port: Option<PortId>,
-    /// It writes at any time, not only inside the receive call: slots are marked, so that
-    /// [`LandingPool::below`](crate::LandingPool::below) can tell.
+    /// The device writes at any time, not only inside the receive call. Slots are marked, so that
+    /// [`LandingPool::below`](crate::LandingPool::below) can tell which of them it has reached.
     pub at_any_time: bool,
 }
 
@@ -37,13 +43,13 @@ pub struct PoolConfig {
     pub name: String,
     /// Descriptors of the queue that it feeds.
     pub descriptors: u16,
-    /// mbufs beyond the descriptors: what a driver or a burst has in hand.
+    /// mbufs beyond the descriptors, for those that a driver or a burst has at the moment.
     pub spare_mbufs: u32,
     /// Bytes of landing region.
     pub region: usize,
-    /// Bytes that it may grow to while the application holds messages.
+    /// Bytes that the region may grow to while the application holds messages.
     pub max_region: usize,
-    /// Where it lies.
+    /// Where the region lies.
     pub kind: RegionKind,
     /// IP payload of a full fragment, bytes, a multiple of 8.
     pub stride: usize,
@@ -53,15 +59,15 @@ pub struct PoolConfig {
     pub layout: SlotLayout,
     /// NUMA node; `None`: any.
     pub socket: Option<u32>,
-    /// What the device demands that writes there.
+    /// What the device demands.
     pub writes: Writes,
 }
 
 impl PoolConfig {
-    /// The least region for a queue: its ring and the slots that are placed ahead, the datagram that is being
-    /// put together, what separate slots leave at breaks between pages, four chunks. With less, a ring whose
-    /// every slot is posted finds no place for the next one, which drivers want before they hand over the
-    /// frame that would make room: it never goes on.
+    /// The smallest region for a queue, in bytes. It has room for the ring, the slots that are placed ahead,
+    /// the datagram that is being put together, what separate slots leave free at breaks between pages, and
+    /// four chunks. In a smaller region all slots could be posted. A driver wants the next slot before it
+    /// hands over a frame, so no frame would ever come to make room.
     pub fn least_region(descriptors: u16, stride: usize, room: usize) -> usize {
         let pitch = stride.max(separate_pitch(room));
         let slots = usize::from(descriptors) + AHEAD as usize + (64 << 10) / stride.max(1) + 1;
@@ -69,14 +75,15 @@ impl PoolConfig {
         ((slots + breaks) * pitch + 4 * CHUNK).next_multiple_of(CHUNK)
     }
 
-    /// Slots that must not cross a boundary lie apart: overlapping ones lie where they must.
+    /// The layout that is possible. Slots that must not cross a boundary are separate, because the places of
+    /// overlapping slots cannot be chosen.
     pub(super) fn allowed(&self, layout: SlotLayout) -> SlotLayout {
         if self.writes.boundary == 0 { layout } else { SlotLayout::Separate }
     }
 }
 
-/// The longest stride: an mbuf tells its buffer's length in 16 bits.
+/// The longest stride. An mbuf has its buffer's length in 16 bits.
 pub(super) const MOST_STRIDE: usize = 65_368;
 
-/// Physical memory may break off at the end of a page this large.
+/// The page size. Physical memory may have a break at the end of each page.
 const PAGE: usize = 2 << 20;

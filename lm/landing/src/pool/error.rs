@@ -1,4 +1,7 @@
 //! [`LandingError`]: why there is no landing pool, and what to do.
+//!
+//! [`LandingPool::create`](crate::LandingPool::create) returns it. Nothing stays allocated then. `pmd-e1000`
+//! and `lm` pass it on to the user, so each message says the value and the way out.
 
 use std::{error, fmt, io};
 
@@ -8,7 +11,7 @@ use rte::memzone::MemzoneError;
 use super::config::MOST_STRIDE;
 use crate::memory::MemoryError;
 
-/// A landing pool can't be made.
+/// Why a landing pool cannot be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LandingError {
@@ -21,8 +24,8 @@ pub enum LandingError {
         /// Descriptors of the queue.
         descriptors: u16,
     },
-    /// A stride that is no multiple of 8, or none, a room for less than a full frame, or a stride or a room
-    /// of nearly 64 KiB.
+    /// The stride is 0, no multiple of 8, or too long; or the room is too short for a full frame, or too
+    /// long.
     Stride(usize, usize),
     /// The kernel has no membarrier(2) for this process.
     Barrier(io::Error),
@@ -32,8 +35,8 @@ pub enum LandingError {
     Bounce(MemzoneError),
     /// No mbufs.
     Pool(PoolError),
-    /// This process has made more than four thousand million pools, and cannot tell another one's slots from
-    /// theirs.
+    /// This process has made more than 4,000,000,000 pools, so there is no number left to mark a pool's slots
+    /// with.
     TooMany,
 }
 
@@ -48,14 +51,15 @@ impl fmt::Display for LandingError {
             Self::Stride(stride, room) => {
                 write!(
                     f,
-                    "a stride of {stride} bytes (room {room}) cannot land: it must be a multiple of 8 from \
-                     8 to {MOST_STRIDE}, and the room for a full frame and less than 64 KiB"
+                    "datagrams cannot land with a stride of {stride} bytes and slots of {room}: the stride \
+                     must be a multiple of 8 from 8 to {MOST_STRIDE}, and a slot must have room for a full \
+                     frame and be shorter than 64 KiB"
                 )
             }
             Self::Barrier(e) => write!(
                 f,
-                "messages cannot be given back safely: membarrier(2) cannot be registered: {e}; use Linux \
-                 4.14 or newer, and let the container's filter of system calls (seccomp) allow membarrier"
+                "the kernel does not let this process use membarrier(2): {e}; use Linux 4.14 or newer, and \
+                 let the container's filter of system calls (seccomp) allow membarrier"
             ),
             Self::Memory(e) => e.fmt(f),
             Self::Bounce(e) => e.fmt(f),

@@ -1,4 +1,6 @@
-//! A driver's burst, as a receive queue takes it: each frame with the token of its slot.
+//! Takes a driver's burst as a receive queue does: each frame with the token of its slot.
+//!
+//! The tests `pool`, `slots` and `owed` use it, so that they need no port.
 
 use lm_landing::queue::{Behind, Burst, FrameSink, Part, feed};
 use lm_landing::{Landed, LandingPool, SlotLayout};
@@ -35,7 +37,7 @@ impl FrameSink for Keep {
     }
 }
 
-/// Received mbufs go back to the pool; what they held.
+/// Gives received mbufs back to the pool, and returns the frames that were in them.
 ///
 /// # Safety
 /// As for [`feed`].

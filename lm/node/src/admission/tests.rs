@@ -1,3 +1,7 @@
+//! Admission control of one or two nodes without a port: the wire is a list of what would be sent.
+//!
+//! What a real wire and real rings add is tested by `tests/e2e/test_ac.py` and by the laboratory.
+
 use std::net::Ipv4Addr;
 
 use ac::Policy;

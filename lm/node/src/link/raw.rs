@@ -1,4 +1,7 @@
-//! Frames as bytes: sends them unchanged, and looks at received ones.
+//! Frames as bytes: sends them unchanged, and finds the IPv4 source of received ones.
+//!
+//! [`Link`](super::Link) and its outlet use it for ARP and other frames that are no datagrams of LM's.
+//! Nothing here waits: a frame for which there is no mbuf or no room is not sent, and the caller learns it.
 
 use lm_engine::Sender;
 

@@ -1,4 +1,8 @@
-//! What a poll does besides, once the messages have been given out.
+//! The second half of a poll, after the messages have been given out: admission control, ARP, and what the
+//! queue has not taken yet.
+//!
+//! [`Link::receive`] calls it. Programs that call [`Link::take`] themselves (the crate `lm`) call it when
+//! they have answered the messages, and before the next poll. It never blocks.
 
 use std::time::Instant;
 
@@ -6,8 +10,9 @@ use super::Link;
 use crate::watch::Seen;
 
 impl Link {
-    /// The second half of [`Link::receive`], behind a [`Link::take`] that found so many `frames`: admission
-    /// control has its turn, neighbours are asked, and urgent frames go. Returns how much there was to do.
+    /// The second half of [`Link::receive`], after a [`Link::take`] that found this many `frames`. Admission
+    /// control takes a turn, neighbours are asked, and urgent frames are sent. Returns how much admission
+    /// control had to do.
     #[inline]
     pub fn settle(&mut self, frames: usize, now: Instant) -> usize {
         let outlet = &mut self.outlet;
@@ -23,7 +28,7 @@ impl Link {
         done
     }
 
-    /// Shows itself outside, if somebody wants to see it.
+    /// Publishes the link's counters, if a reader has asked for them.
     #[inline]
     pub(super) fn show(&self) {
         if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {

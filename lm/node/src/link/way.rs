@@ -1,4 +1,7 @@
-//! Lets admission control send through the outlet of its link.
+//! [`Way`]: lets admission control send through the outlet of its link.
+//!
+//! The outlet makes one for each turn of admission control. Flush frames to a node whose MAC address is
+//! unknown count as sent: no datagram can have gone to its ring.
 
 use std::time::Instant;
 
@@ -8,7 +11,7 @@ use super::Outlet;
 use crate::admission::Wire;
 use crate::admission::frames::control_flow;
 
-/// The outlet, as admission control sends by it.
+/// The outlet, as admission control uses it to send at the moment `now`.
 pub(super) struct Way<'a> {
     pub(super) outlet: &'a mut Outlet,
     pub(super) now: Instant,

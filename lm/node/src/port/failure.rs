@@ -38,8 +38,8 @@ impl fmt::Display for OpenError {
             Self::Mtu(e) => e.fmt(f),
             Self::Slots { port, driver, why } => write!(
                 f,
-                "overlapping slots are not safe on port {port} ({driver}): {why}; leave that out, or ask \
-                 for separate ones"
+                "overlapping slots are not safe on port {port} ({driver}): {why}; ask for separate slots, or \
+                 leave the choice to LM"
             ),
             Self::Pool(e) => e.fmt(f),
         }
@@ -91,14 +91,14 @@ pub enum StartPortError {
 impl fmt::Display for StartPortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started(id) => write!(f, "port {id} is started already"),
+            Self::Started(id) => write!(f, "port {id} is started already: stop it first"),
             Self::Start(e) => e.fmt(f),
             Self::Again(e) => e.fmt(f),
             Self::Memory(e) => e.fmt(f),
             Self::Reassembly { datagrams, queues, buffers, cause } => write!(
                 f,
                 "reassembly of {datagrams} datagrams at once takes {buffers} buffers of 64 KiB of DPDK's \
-                 memory for each of {queues} landing queues: {}; or reassemble fewer",
+                 memory for each of {queues} landing queues: {}; or reassemble fewer datagrams",
                 cause.cause
             ),
             Self::Receiver(e) => e.fmt(f),

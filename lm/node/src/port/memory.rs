@@ -1,4 +1,7 @@
 //! Computes how much memory a port needs for sending, and for frames that are not LM's.
+//!
+//! [`NodePort`](super::NodePort) makes its pools by it when it opens and starts. The numbers depend on the
+//! number of descriptors and on what the driver keeps, not on the traffic: later nothing is added.
 
 use lm_engine::sender::COPIED;
 use lm_landing::device::Traits;
@@ -6,12 +9,12 @@ use lm_proto::layout::Geometry;
 use rte::Eal;
 use rte::mempool::{Mempool, PoolError};
 
-/// Buffers to send from: this many datagrams can be in flight, however large they are.
+/// The number of buffers to send from. This many datagrams can be in flight, however large they are.
 const SEND_BUFFERS: usize = 32;
 /// The fewest mbufs for headers. A message that is sent on takes two a frame and one more, so the number is
 /// four times what the buffers need.
 const HEADER_MBUFS: u32 = 4095;
-/// Bytes of such an mbuf, and of its headroom: a frame that is cheaper to copy fits in whole.
+/// Bytes of such an mbuf with its headroom. A frame that is cheaper to copy than to point at fits in whole.
 pub(crate) const HEADER_ROOM: u16 = 128 + COPIED as u16;
 /// mbufs for headers beyond the descriptors, each of which may keep one. They suffice for a datagram at the
 /// smallest MTU, and for what lcores keep in their caches.
@@ -43,15 +46,16 @@ impl Pools {
     }
 }
 
-/// Buffers to send from. Some drivers keep what they have sent until the descriptor's turn comes again. With
-/// one buffer more than descriptors, one is free all the same.
+/// The number of buffers to send from. Some drivers keep what they have sent until the descriptor's turn
+/// comes again. With one buffer more than descriptors, one buffer is free even then.
 pub(crate) fn send_buffers(traits: &Traits, txd: u16) -> usize {
     if traits.keeps_sent { usize::from(txd) + 1 } else { SEND_BUFFERS }
 }
 
-/// The most descriptors in use, where the peer reads the very buffers that are sent. net_memif's zero-copy
-/// transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK 22.11), so the
-/// ring must never be full. What is left free has room for the largest datagram, in three segments a frame.
+/// The most descriptors in use, where the peer reads the buffers themselves that are sent. net_memif's
+/// zero-copy transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK 22.11).
+/// So the ring must never be full. The descriptors that are left free have room for the largest datagram, in
+/// three segments a frame.
 pub(crate) fn in_flight(traits: &Traits, is_virtual: bool, txd: u16, geometry: Geometry) -> Option<u32> {
     let room = txd.saturating_sub(3 * geometry.max_fragments() as u16);
     (traits.needs_dpdk_memory && !traits.keeps_sent && is_virtual).then(|| u32::from(room.max(1)))

@@ -1,4 +1,7 @@
 //! [`Glance`]: where a loop shows something to whoever asks for it.
+//!
+//! A port's board ([`Board`](super::Board)) has one for DPDK's telemetry, and lmd has one for its status. The
+//! loop never waits for a reader. A reader waits for at most 100 ms, and then gets what was shown last.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -30,7 +33,8 @@ impl<T> Glance<T> {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Shows this. If a reader looks at this very moment, nothing changes, and the next turn does it.
+    /// Shows this. If a reader has the lock at this moment, nothing changes, and the reader is served in the
+    /// next turn.
     pub fn put(&self, shown: T) {
         let mut place = match self.seen.try_lock() {
             Ok(place) => place,
@@ -41,7 +45,8 @@ impl<T> Glance<T> {
         self.wanted.store(false, Ordering::Relaxed);
     }
 
-    /// What the loop shows now, or showed last if it does not within 100 ms, and when that was.
+    /// Asks the loop to show something, and returns it with the time at which it was shown. If the loop shows
+    /// nothing within 100 ms, this is what it showed last. `None`: it has never shown anything.
     pub fn look(&self) -> Option<(Instant, Arc<T>)> {
         let begun = Instant::now();
         self.wanted.store(true, Ordering::Relaxed);
@@ -83,7 +88,7 @@ mod tests {
         glance.put(1);
         let (at, shown) = glance.look().expect("the last one");
         assert!(at.elapsed() >= PATIENCE && *shown == 1, "nobody shows another one");
-        // A reader that looks holds nobody up.
+        // A reader that has the lock does not stop the loop.
         let held = glance.seen.lock().expect("nobody panicked");
         glance.put(2);
         drop(held);
