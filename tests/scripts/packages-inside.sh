@@ -44,9 +44,10 @@ kill "$server" && wait "$server" || { cat /tmp/echo >&2; fail "the end that echo
 echo "lm-netpipe and lmd begin"
 quietly lm-netpipe --version
 quietly lmd --version
-for file in /etc/default/lmd /usr/lib/systemd/system/lmd.service; do
+for file in /etc/lmd.toml /usr/lib/systemd/system/lmd.service; do
   dpkg -L lmd | grep -qx "$file" && [ -s "$file" ] || fail "lmd has no $file"
 done
+quietly lmd --check --config /etc/lmd.toml
 code=0
 lmd "${common[@]}" -- --interface=this-name-is-too-long >/tmp/said 2>&1 || code=$?
 [ "$code" = 2 ] && [ "$(wc -l </tmp/said)" = 1 ] || { cat /tmp/said >&2; fail "lmd refuses a wrong name with $code"; }

@@ -24,14 +24,15 @@ RCVBUFFORCE = 33
 class Lmd(Testpmd):
     """One lmd in a name space."""
 
-    def __init__(self, where, eal, *options, netns=None, file_prefix=None, core=0, telemetry=False):
+    def __init__(self, where, eal, *options, netns=None, file_prefix=None, core=0, telemetry=False,
+                 before=()):
         self.where = pathlib.Path(where)
         self.where.mkdir(parents=True, exist_ok=True)
         self.prefix = file_prefix or prefix()
         unseen = [] if telemetry else ["--no-telemetry"]
         words = [str(BINARY), "-l", str(core), *NO_HUGE, *unseen, f"--file-prefix={self.prefix}", "--no-pci"]
         # What others do on this machine is not what is tested.
-        self._launch(["nice", "-n", "-10", *words, *eal, "--", *options], netns)
+        self._launch(["nice", "-n", "-10", *before, *words, *eal, "--", *options], netns)
 
     def ready(self, name="lm0"):
         return self.await_text(f"{name}: ")
@@ -111,8 +112,8 @@ class Wire(Case):
         self.spaces.append(name)
         return name
 
-    def lmd(self, name, netns, eal, *options, core=0, telemetry=False):
-        child = Lmd(self.where / name, eal, *options, netns=netns, core=core, telemetry=telemetry)
+    def lmd(self, name, netns, eal, *options, core=0, telemetry=False, before=()):
+        child = Lmd(self.where / name, eal, *options, netns=netns, core=core, telemetry=telemetry, before=before)
         self.children.append(child)
         return child
 

@@ -2,13 +2,16 @@
 
 import json
 import os
+import pathlib
+import re
+import shutil
 import socket
 import subprocess
 import unittest.mock
 
 import netns
-from lmd import BINARY, Lmd, Wire, run, show, skip_unless_root
-from testpmd import NO_HUGE, prefix
+from lmd import BINARY, Lmd, Wire, run, show, skip_unless_root, until
+from testpmd import NO_HUGE, ROOT, prefix
 
 
 class Refused(Wire):
@@ -118,6 +121,43 @@ class Refused(Wire):
         self.assertEqual(child.stop(), 0)
         done = subprocess.run(status, capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (2, "", 1), done.stderr)
+
+    def test_status_finds_a_service(self):
+        """A service has a folder of its own in /run: `lmd status` finds it from any environment."""
+        folder = pathlib.Path(f"/run/lm-test-{prefix()}")
+        folder.mkdir()
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        with unittest.mock.patch.dict(os.environ, RUNTIME_DIRECTORY=str(folder)):
+            child = self.lmd("service", self.here, ["--vdev=net_null0"], telemetry=True).ready()
+        self.assertTrue((folder / "dpdk" / child.prefix).is_dir())
+        for known in (True, False):
+            environment = {**os.environ, **({"RUNTIME_DIRECTORY": str(folder)} if known else {})}
+            done = subprocess.run([str(BINARY), "status", f"--file-prefix={child.prefix}"], capture_output=True, text=True,
+                                  timeout=20, env=environment)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), known)
+            self.assertIn("frames to the wire as they are", done.stdout)
+        self.assertEqual(child.stop(), 0)
+
+    def test_capabilities_are_given_up(self):
+        """In all threads, also with no more than the service's unit gives; routes are seen to all the same."""
+        unit = (ROOT / "meson-wrap/debian/lmd.service").read_text()
+        [allowed] = re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", unit)
+        few = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in allowed.split())
+        for words in ([], ["setpriv", f"--bounding-set=-all,{few}"]):
+            child = self.lmd("rights", self.here, ["--vdev=net_null0"], telemetry=True, before=words).ready()
+
+            def sets():
+                found = [path.read_text() for path in pathlib.Path(f"/proc/{child.process.pid}/task").glob("*/status")]
+                return [re.findall(r"(?m)^Cap(?!Inh)\w+:\t(\w+)$|^NoNewPrivs:\t(\d)", text) for text in found]
+
+            # Permitted, effective, bounding, ambient.
+            only = [(f"{1 << 12:016x}", "")] * 3 + [(f"{0:016x}", ""), ("", "1")]
+            self.assertTrue(until(lambda: all(one == only for one in sets())), sets())
+            self.assertGreater(len(sets()), 3)
+            netns.ip("-n", self.here, "addr", "add", "10.77.0.1/24", "dev", "lm0")
+            self.assertTrue(until(lambda: "lock 65520" in show(self.here, "route")), self.said())
+            self.assertEqual(child.stop(), 0, child)
+            netns.ip("-n", self.here, "addr", "flush", "dev", "lm0")
 
     def test_rights(self):
         words = ["ip", "netns", "exec", self.here, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",

@@ -25,6 +25,8 @@ mod wireward;
 
 use std::process::ExitCode;
 
+use lm_tap::rights;
+
 use self::configuration::Invocation;
 use self::daemon::Daemon;
 use self::notify::Supervisor;
@@ -70,6 +72,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     opened.said.iter().for_each(|line| say!("{line}"));
     let supervisor = Supervisor::of_environment();
     let mut daemon = Daemon::new(&eal, opened, &options)?;
+    // What is left to do needs rights over the interface and its routes alone.
+    rights::keep_only(&[rights::NET_ADMIN]).map_err(|e| format!("capabilities cannot be given up: {e}"))?;
     supervisor.ready(&format!("{} is there", options.interface));
     let ended = daemon.run(&eal);
     supervisor.stopping();

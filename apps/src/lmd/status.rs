@@ -1,7 +1,8 @@
 //! `lmd status`: what a running lmd has counted, by DPDK's telemetry.
 //!
 //! The running one answers the command `/lm/lmd`, whose keys are the names of its report in letters and
-//! underscores. Whoever asks it connects to the socket in EAL's folder for its file prefix.
+//! underscores. Whoever asks it connects to the socket in EAL's folder for its file prefix. That is in
+//! `/var/run`, or in the folder that systemd made for the service.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use rte::telemetry::{Value, register};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 use rustix::net::{connect, recv, send, socket};
+use serde_json::{Map, Value as Json};
 
 use super::configuration::Invocation;
 use crate::console::say;
@@ -54,18 +56,24 @@ fn key(name: &str) -> String {
 pub(crate) fn print(args: &[String]) -> Result<(), String> {
     let Invocation { words, .. } = Invocation::of(args)?;
     let prefix = prefix(&words)?;
-    let path = folder().join(&prefix).join("dpdk_telemetry.v2");
-    let answer = ask(&path).map_err(|e| {
-        format!("no lmd answers at {} ({e}): name its --file-prefix, or its file by --config", path.display())
-    })?;
-    let shown: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-    let Some(shown) = shown.get(COMMAND).and_then(serde_json::Value::as_object) else {
-        return Err(format!("{} belongs to another program than lmd", path.display()));
-    };
-    for (name, n) in shown {
+    let shown = folders().into_iter().map(|folder| counters(&folder, &prefix));
+    // The first one that answers, or else why the first one does not.
+    let shown = shown.reduce(|first, next| first.or_else(|why| next.map_err(|_| why)));
+    for (name, n) in shown.unwrap_or_else(|| Ok(Map::new()))? {
         say!("{n:>12} {}", name.replace('_', " "));
     }
     Ok(())
+}
+
+/// What an lmd has counted that has this folder and this file prefix.
+fn counters(folder: &Path, prefix: &str) -> Result<Map<String, Json>, String> {
+    let path = folder.join("dpdk").join(prefix).join("dpdk_telemetry.v2");
+    let answer = ask(&path).map_err(|e| {
+        format!("no lmd answers at {} ({e}): name its --file-prefix, or its file by --config", path.display())
+    })?;
+    let answer: Json = serde_json::from_str(&answer).unwrap_or_default();
+    let shown = answer.get(COMMAND).and_then(Json::as_object);
+    shown.cloned().ok_or_else(|| format!("{} belongs to another program than lmd", path.display()))
 }
 
 /// EAL's file prefix in these words. Words that say nothing of it are wrong.
@@ -82,11 +90,21 @@ fn prefix(words: &[String]) -> Result<String, String> {
     Ok(prefix)
 }
 
-/// Where EAL keeps what belongs to a run.
-fn folder() -> PathBuf {
-    let user = || std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let base = if rustix::process::getuid().is_root() { PathBuf::from("/var/run") } else { user() };
-    base.join("dpdk")
+/// The folders in one of which EAL keeps what belongs to a run, as far as its environment is not known. A
+/// service has a folder of its own there, of any name.
+fn folders() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut all: Vec<_> = variable("RUNTIME_DIRECTORY").into_iter().collect();
+    if rustix::process::getuid().is_root() {
+        all.push(PathBuf::from("/var/run"));
+    } else {
+        all.push(variable("XDG_RUNTIME_DIR").unwrap_or_else(|| PathBuf::from("/tmp")));
+    }
+    let mut services: Vec<_> =
+        std::fs::read_dir("/run").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    services.sort();
+    all.extend(services.into_iter().filter(|path| path.join("dpdk").is_dir()));
+    all
 }
 
 fn ask(path: &Path) -> io::Result<String> {

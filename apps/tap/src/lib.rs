@@ -6,14 +6,16 @@
 //! - [`interface`] sets an interface's MAC address, MTU, flags and IPv6 MTU.
 //! - [`routes`] corrects the routes of the interface when the kernel reports a change; `netlink` has the
 //!   messages for that.
+//! - [`rights`] gives up capabilities in all threads.
 //! - `request` has the structures for ioctl(2).
 //!
 //! `unsafe` is used only for system calls: ioctl(2), with structures of the layouts in netdevice(7) and in
-//! the kernel's `if_tun.h`, and a socket of netlink(7).
+//! the kernel's `if_tun.h`, a socket of netlink(7), and capset(2) in a signal's handler.
 
 pub mod interface;
 mod netlink;
 mod request;
+pub mod rights;
 pub mod routes;
 pub mod tap;
 
