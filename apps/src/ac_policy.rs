@@ -1,4 +1,7 @@
-//! The values of `--ac`.
+//! The values of `--ac`: `off`, `exclusive` and `per-receiver`.
+//!
+//! [`crate::port_options`] parses the option of lm-testpmd and lm-netpipe with [`policy`]. Any other word is
+//! an error that lists the three.
 
 use ac::Policy;
 

@@ -1,5 +1,8 @@
 //! Removes socket files of net_memif that a killed run left behind. Until such a file is removed, no server
 //! can use its name.
+//!
+//! [`crate::start::look`] calls [`remove`] before EAL starts. Only a socket to which the kernel refuses a
+//! connection is removed.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

@@ -1,4 +1,7 @@
-//! [`EngineTally`]: the counters of a forwarding engine.
+//! [`EngineTally`]: the counters of lm-testpmd's forwarding engines.
+//!
+//! Each engine returns one, which counts from the start of its run. The session adds the runs of a port. The
+//! reports, the summary and the verdict on pings read the sums.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +12,9 @@ use crate::histogram::Histogram;
 pub(crate) struct EngineTally {
     /// Received datagrams that the engine had no use for.
     pub(crate) ignored: u64,
-    /// Datagrams that it wanted to send and gave up.
+    /// Datagrams that the engine gave up to send.
     pub(crate) tx_dropped: u64,
-    /// Datagrams that it had to copy to send them.
+    /// Datagrams that the engine had to copy to send them.
     pub(crate) tx_copied: u64,
     /// Echoes that came after their time.
     pub(crate) late: u64,
@@ -22,16 +25,16 @@ pub(crate) struct EngineTally {
 /// Round trips of one size.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PingTally {
-    /// Echoes that were what was sent, and how long they took.
+    /// Round trips whose echo had the bytes that were sent, and how long they took.
     pub(crate) round_trips: Histogram,
-    /// No echo in time.
+    /// Pings without an echo in time.
     pub(crate) lost: u64,
-    /// An echo with other bytes.
+    /// Pings whose echo had other bytes.
     pub(crate) mismatched: u64,
 }
 
 impl EngineTally {
-    /// Adds what another one did.
+    /// Adds the counters of another run or port.
     pub(crate) fn add(&mut self, other: &Self) {
         self.ignored += other.ignored;
         self.tx_dropped += other.tx_dropped;

@@ -1,4 +1,7 @@
 //! Explains messages of `lm-node` about a port, with the command-line options that would change the result.
+//!
+//! `lm-node` knows no options. The three programs call these functions where they open and start a port. The
+//! text of the error itself is never changed.
 
 use lm_node::PortConfig;
 use lm_node::port::{OpenError, StartPortError};

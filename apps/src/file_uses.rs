@@ -1,9 +1,13 @@
-//! The files that a command line names. A file that is to be written must not have another use.
+//! The files that a command line names, and a check that none of them is overwritten by accident.
+//!
+//! [`crate::start`] calls [`check`] before EAL starts and before any file is created. A file that is written
+//! must not have another use, under whatever name. Files are compared by device and inode, or by place if
+//! they do not exist yet. Devices and pipes may have many writers.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A file, and what for.
+/// A file that the command line names, and what it is used for.
 #[derive(Debug)]
 pub(crate) struct FileUse {
     /// The option, with the path.
@@ -17,7 +21,7 @@ pub(crate) struct FileUse {
 enum Identity {
     /// It exists.
     Node { device: u64, inode: u64 },
-    /// It would be made here.
+    /// It does not exist, and would be made here.
     Place(PathBuf),
 }
 
@@ -32,7 +36,7 @@ impl FileUse {
         Self { what: what.into(), path: path.to_owned(), written: true }
     }
 
-    /// `None`: something that many may write to, such as a device or a pipe, or nothing that could be.
+    /// `None`: a device or a pipe, which may have several writers, or a path at which no file can be made.
     fn identity(&self) -> Option<Identity> {
         if let Ok(data) = self.path.metadata() {
             return data.is_file().then(|| Identity::Node { device: data.dev(), inode: data.ino() });

@@ -1,4 +1,7 @@
 //! A cluster's key in a file: 32 bytes, or 64 hexadecimal digits, which only its owner may read.
+//!
+//! [`crate::port_options`] calls [`read`] for `--ac-key-file`. A file that its group or others may use is
+//! refused. The buffers of this module are wiped when it returns.
 
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +14,7 @@ use crate::regular_file;
 
 /// Bytes of a key.
 const KEY: usize = 32;
-/// Its digits.
+/// Hexadecimal digits of a key.
 const DIGITS: usize = 2 * KEY;
 /// The digits, a newline, and one byte that is too much.
 const MOST: usize = DIGITS + 2;
@@ -39,7 +42,9 @@ fn read_file(path: &Path) -> Result<Key, String> {
             Err(e) => return Err(e.to_string()),
         }
     }
-    key(&bytes[..n]).ok_or_else(|| "a key is 32 bytes, or 64 hexadecimal digits and nothing else".to_owned())
+    key(&bytes[..n]).ok_or_else(|| {
+        "it is no key: a key is 32 bytes, or 64 hexadecimal digits and nothing else".to_owned()
+    })
 }
 
 /// The key in the bytes of a file.

@@ -1,4 +1,8 @@
-//! [`LandingOptions`]: what every program of LM's is told of a port's queues and memory, and of its wire.
+//! [`LandingOptions`]: the options for a port's queues, memory and wire, which all three programs have.
+//!
+//! lmd includes them directly, lm-testpmd and lm-netpipe through [`crate::port_options`]. clap checks the
+//! range of each value, and [`LandingOptions::check`] the MTU. [`LandingOptions::tell`] copies them into the
+//! `PortConfig` from which `lm-node` opens a port.
 
 use std::time::Duration;
 
@@ -82,7 +86,7 @@ pub(crate) struct LandingOptions {
 }
 
 impl LandingOptions {
-    /// How a loop passes the time, in a program that does so by default.
+    /// What a receive loop does while it finds nothing, in a program with this default.
     pub(crate) fn mode(&self, default: Mode) -> Mode {
         self.rx_mode.unwrap_or(default)
     }
@@ -106,7 +110,7 @@ impl LandingOptions {
         config.no_mirror = self.no_mirror;
     }
 
-    /// What single values cannot tell.
+    /// Checks what clap cannot: the MTU must suit the layout of fragments.
     pub(crate) fn check(&self) -> Result<(), String> {
         Geometry::new(self.mtu).map(drop).map_err(|e| format!("--mtu={}: {e}", self.mtu))
     }

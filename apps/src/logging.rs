@@ -1,5 +1,8 @@
-//! The log, on standard error. Records are held back until the start has succeeded. If it fails, its one line
-//! has them.
+//! The log, on standard error. Records are held back until the start has succeeded.
+//!
+//! The three programs call [`begin`] when their options are parsed, and [`release`] when their ports are
+//! ready. If the start fails, the one line that says so has DPDK's warnings, which [`complaints`] returns. At
+//! most 1,000 records are held back; the oldest are dropped first.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +24,7 @@ struct Logger {
 struct State {
     /// `None`: records go out at once.
     held: Option<VecDeque<Held>>,
-    /// What is shown of DPDK's own log.
+    /// The least important level of DPDK's own log that is shown.
     dpdk: Level,
 }
 
@@ -56,7 +59,7 @@ impl Log for Logger {
             drop(state);
             return console::complain(&text);
         };
-        // An attempt that is repeated complains again.
+        // An attempt that is repeated complains again with the same text.
         if held.back().is_none_or(|last| last.text != text) {
             if held.len() == HELD {
                 held.pop_front();
@@ -90,7 +93,7 @@ pub(crate) fn release() {
     held.into_iter().flatten().for_each(|record| console::complain(&record.text));
 }
 
-/// What DPDK has complained about so far, oldest first, each once, while records are held back.
+/// DPDK's warnings and errors so far, oldest first, each once. Empty after [`release`].
 pub(crate) fn complaints() -> String {
     let state = LOGGER.lock();
     let mut texts: Vec<&str> = Vec::new();

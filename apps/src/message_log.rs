@@ -1,4 +1,8 @@
-//! [`MessageLog`]: a JSON object for each received datagram, one a line.
+//! [`MessageLog`]: the file of `--message-log`, with a JSON object for each received datagram, one a line.
+//!
+//! The forwarding loop of lm-testpmd calls [`MessageLog::record`] for each datagram before an engine gets it.
+//! [`Writer`] writes the file in another thread, so the loop never waits for the disk. [`MessageLog::finish`]
+//! is an error if a line is missing.
 
 use std::fmt::Write as _;
 use std::path::Path;

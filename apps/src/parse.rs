@@ -1,4 +1,8 @@
-//! Values of options and commands: addresses, sets, pairs. Each error says what the value should look like.
+//! Parses the values of options and commands: addresses, sets, pairs, sizes of memory.
+//!
+//! clap calls these functions for the options of all three programs, and lm-testpmd's prompt for its
+//! commands. Each error says what the value should look like. The functions with `_text` in their names, and
+//! [`endpoint`], write values for reports.
 
 use std::net::Ipv4Addr;
 
@@ -101,12 +105,12 @@ pub(crate) fn require_text(set: Require) -> String {
         .join(",")
 }
 
-/// How slots are laid; `None`: by what arrives.
+/// The layout of slots; `None`: the receiver chooses it by what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slots(pub(crate) Option<SlotLayout>);
 
 impl Slots {
-    /// Has a receiver lay its slots so.
+    /// Tells a receiver to use this layout.
     pub(crate) fn lay(self, receiver: &mut Receiver) {
         match self.0 {
             Some(layout) => receiver.set_layout(layout),
@@ -125,7 +129,7 @@ pub(crate) fn slots(text: &str) -> Result<Slots, String> {
     }
 }
 
-/// In which order fragments go; `None`: as suits the peer.
+/// The order in which fragments are sent; `None`: as suits the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerOrder(pub(crate) Option<Order>);
 
@@ -191,7 +195,7 @@ pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
 /// Bytes of a landing region at least: one chunk, the unit of its use.
 const LEAST_REGION: u64 = lm_landing::region::CHUNK as u64;
 
-/// Bytes of a landing region at most: half of this machine's memory, and what addresses can be reckoned with.
+/// Bytes of a landing region at most: half of this machine's memory, and no more than a port accepts.
 fn most_region() -> u64 {
     let system = rustix::system::sysinfo();
     let memory = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit).max(1));

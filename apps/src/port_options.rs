@@ -1,4 +1,9 @@
 //! [`PortOptions`]: the options of lm-testpmd and lm-netpipe for ports and for the two ends of the wire.
+//!
+//! Both programs include them in their own options. [`PortOptions::check`] is called once, after parsing; it
+//! refuses values that contradict each other. [`PortOptions::config`] makes the settings of one port for
+//! `lm-node`. [`PortOptions::identity`] takes the next number of `--ac-state`, so lm-testpmd calls it once
+//! for each start of a port.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -133,7 +138,7 @@ impl PortOptions {
         self.landing.idler(RX_MODE)
     }
 
-    /// An option that is of use with admission control only.
+    /// Refuses the option `name`, if it was given, where admission control is off.
     pub(crate) fn needs_ac(&self, name: &str, given: bool) -> Result<(), String> {
         if given && self.ac.is_none() {
             return Err(format!("{name} is of no use without --ac=exclusive or --ac=per-receiver"));

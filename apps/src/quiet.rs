@@ -1,5 +1,8 @@
-//! [`Quiet`]: keeps what EAL prints away from the terminal. EAL prints its usage and its fatal errors by
-//! itself. While it starts, both streams go into a file in memory, so that a failure remains one line.
+//! [`Quiet`]: keeps what EAL prints away from the terminal while EAL starts. EAL prints its usage and its
+//! fatal errors by itself.
+//!
+//! [`crate::start`] redirects standard output and standard error into a file in memory, so that a failure
+//! remains one line. After a start that succeeds, the text goes to standard error.
 
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;

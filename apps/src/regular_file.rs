@@ -1,5 +1,7 @@
-//! Reads whole files: regular files of a bounded size. A device, a pipe or a folder is refused, because
-//! opening or reading it could block for ever.
+//! Opens regular files, and reads text files of a bounded size. A device, a pipe or a folder is refused,
+//! because opening or reading it could block for ever.
+//!
+//! Command files, configurations, keys and captures are opened here.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -23,7 +25,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 pub(crate) fn text(path: &Path, most: u64) -> io::Result<String> {
     let file = open(path)?;
     let mut text = String::new();
-    // It may grow meanwhile.
+    // The file may grow while it is read, so its length is not trusted.
     file.take(most + 1).read_to_string(&mut text)?;
     if text.len() as u64 > most {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));

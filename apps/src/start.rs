@@ -1,5 +1,9 @@
-//! How the programs start. The command line is split and parsed, EAL starts without output, and a failure is
-//! one line.
+//! How the three programs start. The command line is split and parsed, EAL starts without output, and a
+//! failure is one line.
+//!
+//! [`run`] is called by each program's `main`, and calls back into the program. [`options`], [`look`] and
+//! [`eal`] are the steps of a start, in this order. Wrong options, devices and files are refused before EAL
+//! starts. The exit code is 2 if the program could not begin, and 1 if it failed later.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,8 +60,9 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Fail
 /// The command line as text. Words that are not UTF-8 are refused: converted, they could name another file.
 fn text_of(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure> {
     let word = |arg: OsString| {
-        arg.into_string()
-            .map_err(|arg| Failure::Refused(format!("{} is not UTF-8: write it so", arg.display())))
+        arg.into_string().map_err(|arg| {
+            Failure::Refused(format!("the argument {} is not UTF-8: write it in UTF-8", arg.display()))
+        })
     };
     args.map(word).collect()
 }
@@ -99,7 +104,7 @@ fn split(args: &[String]) -> (&[String], &[String]) {
     }
 }
 
-/// What to do with a command line that holds no options to run with.
+/// What to do with a command line that gives no options to run with.
 #[derive(Debug)]
 pub(crate) enum NoOptions {
     /// Print this and end well: help or version.
@@ -210,8 +215,8 @@ fn hugepages(args: &[String]) -> Vec<PathBuf> {
 
 fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
     lm_landing::pool::register().map_err(|e| e.to_string())?;
-    // Whoever learns of the end first ends the silence: this function, or what EAL calls in place of a
-    // return.
+    // If EAL ends the process itself, `ended` is called and this function never returns from `init_or`. So
+    // the two share what is to be restored, and the first one takes it.
     let quiet = Arc::new(Mutex::new(Quiet::begin()));
     let (silence, words) = (Arc::clone(&quiet), args.to_vec());
     let ended = move |e: EalError| {
@@ -221,7 +226,9 @@ fn eal_alone(program: &str, args: &[String]) -> Result<Eal, String> {
     let started =
         Eal::init_or(args, ended).map_err(|e| e.to_string()).and_then(|(eal, rest)| match rest.first() {
             None => Ok(eal),
-            Some(stray) => Err(format!("EAL does not take {stray:?}: options of {program} stand behind --")),
+            Some(stray) => {
+                Err(format!("EAL takes no argument {stray:?}: write the options of {program} behind --"))
+            }
         });
     match started {
         Ok(eal) => {
@@ -238,7 +245,7 @@ fn take(quiet: &Mutex<Option<Quiet>>) -> Option<Quiet> {
     quiet.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Why EAL has not started, and what it has written about an option meanwhile.
+/// Why EAL has not started. If EAL printed a line about a wrong option, that line comes first.
 fn explained(args: &[String], why: String, quiet: Option<Quiet>) -> String {
     match quiet.and_then(|quiet| offence(args, &quiet.fail())) {
         Some(option) => format!("{option}; {why}"),
@@ -246,7 +253,7 @@ fn explained(args: &[String], why: String, quiet: Option<Quiet>) -> String {
     }
 }
 
-/// What getopt, which EAL uses, has written about a wrong option.
+/// The line that getopt, which EAL uses, has printed about a wrong option.
 fn offence(args: &[String], text: &str) -> Option<String> {
     let program = args.first()?;
     let mut told = text.lines().filter_map(|line| line.strip_prefix(program.as_str())?.strip_prefix(": "));

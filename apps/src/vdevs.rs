@@ -1,5 +1,8 @@
-//! Checks the virtual devices on EAL's part of the command line before EAL makes them. EAL reports little
-//! about wrong arguments, and truncates a capture file that it is to write.
+//! Checks the virtual devices on EAL's part of the command line before EAL makes them.
+//!
+//! EAL reports little about wrong arguments, and truncates a capture file that it is to write.
+//! [`crate::start`] calls [`Vdevs::of`] before EAL starts. This module only reads: it changes no file.
+//! Devices whose driver it does not know are left to EAL.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -46,7 +49,7 @@ impl Vdevs {
     fn captures(&mut self, name: &str, args: &Devargs<'_>) -> Result<(), String> {
         // libpcap's word for standard input and output.
         let file = |path: &&str| *path != "-";
-        // Each is a queue of its own, and a port here has one.
+        // net_pcap makes a receive queue of each capture, and a port has one queue here.
         let captures = args.all("rx_pcap").count();
         if captures > 1 {
             return Err(format!(
@@ -66,7 +69,7 @@ impl Vdevs {
                 }
                 self.flaws.extend(capture.missing().map(|why| format!("{what}: {why}")));
             } else {
-                log::warn!("{what}: it is no regular file, so its link type and its end are not looked at");
+                log::warn!("{what}: it is no regular file, so its link type and its end are not checked");
             }
             self.files.push(FileUse::read(what, path));
         }
@@ -78,7 +81,7 @@ impl Vdevs {
     }
 }
 
-/// What is in a capture; `None`: what it holds cannot be looked at without taking it away (a pipe).
+/// Reads a capture. `None`: it is a pipe or a device, whose bytes would be gone once they are read here.
 fn look(path: &Path) -> Result<Option<Capture>, String> {
     if path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir()) {
         return Ok(None);
@@ -109,7 +112,7 @@ fn devices(eal_args: &[String]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A device without the bus in front of it.
+/// Removes the name of the bus in front of a device.
 fn unbound(device: &str) -> &str {
     device.strip_prefix("vdev:").unwrap_or(device)
 }

@@ -1,11 +1,14 @@
-//! [`Capture`]: the contents of a capture file. [`NoCapture`]: why a file is not one.
+//! [`Capture`]: the contents of a capture file. [`NoCapture`]: why a file is not a capture.
+//!
+//! [`super::pcap`] and [`super::pcapng`] fill in a [`Capture`]. [`crate::vdevs`] reads its link type, and
+//! shows the user what [`Capture::missing`] says. Frames are counted here, and none is kept.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use super::link_type::LinkType;
 
-/// What a capture is, as far as it goes.
+/// The contents of a capture, up to the place where reading had to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capture {
     /// The link type of the frames (that of the first interface; libpcap ends at another).
@@ -14,18 +17,18 @@ pub(crate) struct Capture {
     pub(crate) frames: u64,
     /// Frames of which only the beginning was captured.
     pub(crate) short: u64,
-    /// Why it ends before its end, if it does.
+    /// Why reading stopped before the end of the file; `None`: it did not.
     pub(crate) cut: Option<Cut>,
 }
 
-/// Why a capture ends before its end.
+/// Why reading stopped before the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// It stops within a record.
+    /// The file ends within a record.
     Record,
-    /// A record cannot be what it says: too long, or inconsistent.
+    /// A record is longer than any can be, or contradicts itself.
     Damage,
-    /// Another interface has other frames.
+    /// Another interface has frames of another link type.
     Link(u32),
 }
 
@@ -35,13 +38,13 @@ impl Capture {
         Self { link, frames: 0, short: 0, cut: None }
     }
 
-    /// One more frame was read: so many bytes of it are there, and so many there were.
+    /// Counts a frame. `here` bytes of it are in the file, and it had `whole` bytes on the wire.
     pub(super) fn count(&mut self, here: u32, whole: u32) {
         self.frames += 1;
         self.short += u64::from(here < whole);
     }
 
-    /// What there is of a capture in which a record ended with an error.
+    /// The result when reading a record ended with an error: a capture that is cut, or no capture.
     pub(super) fn ended_by(self, e: io::Error) -> Result<Self, NoCapture> {
         if e.kind() == ErrorKind::UnexpectedEof {
             Ok(Self { cut: Some(Cut::Record), ..self })
@@ -50,7 +53,7 @@ impl Capture {
         }
     }
 
-    /// What is missing of it, in words; `None`: nothing.
+    /// What the user will not receive of this capture, in words; `None`: nothing is missing.
     pub(crate) fn missing(&self) -> Option<String> {
         let Self { frames, short, .. } = self;
         match self.cut {
@@ -73,15 +76,15 @@ impl Capture {
 /// Why a file is no capture.
 #[derive(Debug)]
 pub(crate) enum NoCapture {
-    /// It is too short for a header.
+    /// The file is too short for a header.
     Short,
-    /// It begins like none.
+    /// The file begins as no capture does, with these bytes.
     Magic([u8; 4]),
     /// A version that libpcap does not read, or a header that makes no sense.
     Version(u16, u16),
     /// pcapng without an interface.
     NoInterface,
-    /// It cannot be read.
+    /// The file cannot be read.
     Io(io::Error),
 }
 

@@ -1,4 +1,7 @@
-//! [`LinkType`]: the kind of frames in a capture.
+//! [`LinkType`]: the kind of frames in a capture, as a number that prints its name.
+//!
+//! [`crate::vdevs`] names the link type of a capture that it refuses. [`super::contents`] names that of
+//! another interface in a file. A number without a name here is printed as a number.
 
 use std::fmt;
 

@@ -1,4 +1,9 @@
-//! pcap files: a header, and records of a frame each.
+//! Reads pcap files: a header, and records of one frame each.
+//!
+//! [`super::read`] calls [`read`] when the file's first four bytes, its magic number, are those of pcap. The
+//! dialects differ in byte order and in the length of a record's header. Versions that libpcap does not read
+//! are refused, and a frame that is longer than libpcap takes ends the capture as damaged. Payloads are
+//! skipped, not stored.
 
 use std::io::BufRead;
 
@@ -8,12 +13,12 @@ use super::reader::{ByteOrder, MOST, fill_next, skip};
 /// Link types have 26 bits; the rest says whether check sequences were captured.
 const LINK: u32 = 0x03ff_ffff;
 
-/// A pcap file behind its magic number, with records that have headers of so many bytes.
+/// Reads a pcap file behind its magic number. The headers of its records have `header` bytes.
 pub(super) fn read(file: &mut impl BufRead, order: ByteOrder, header: usize) -> Result<Capture, NoCapture> {
     let mut rest = [0; 20];
     file.read_exact(&mut rest)?;
     let (major, minor) = (order.u16(&rest, 0), order.u16(&rest, 2));
-    // Files of one system have 543.
+    // libpcap reads version 543.0 too: files of one system have it.
     if !(major == 2 && minor <= 4 || major == 543 && minor == 0) {
         return Err(NoCapture::Version(major, minor));
     }

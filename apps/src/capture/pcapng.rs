@@ -1,4 +1,9 @@
-//! pcapng files: sections of blocks, some of which hold a frame.
+//! Reads pcapng files: sections of blocks, some of which contain a frame.
+//!
+//! [`super::read`] calls [`read`] when a file begins with a section. Each section has its own byte order and
+//! its own interfaces. A block must repeat its length at its end. A wrong length, an unknown interface or an
+//! interface of another link type ends the capture, and the frames before it count. Payloads are skipped, not
+//! stored.
 
 use std::io::{self, BufRead};
 
@@ -14,7 +19,7 @@ pub(super) const SECTION: u32 = 0x0a0d_0d0a;
 /// The word that tells a section's byte order.
 pub(super) const ORDER: u32 = 0x1a2b_3c4d;
 
-/// A pcapng file behind the first word of its first block.
+/// Reads a pcapng file behind the first word of its first block.
 pub(super) fn read(file: &mut impl BufRead) -> Result<Capture, NoCapture> {
     let mut head = [0; 8];
     file.read_exact(&mut head)?;
@@ -49,7 +54,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// A section, block by block.
+/// Reads a section, block by block.
 struct Blocks {
     order: ByteOrder,
     /// Bytes of a frame that each interface of the section captures; 0: all.
@@ -57,7 +62,8 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// The rest of a section's header, of `len` bytes in all, behind the word that tells its byte order.
+    /// Reads the rest of a section's header, which has `len` bytes in all, behind the word that tells its
+    /// byte order.
     fn section(&mut self, file: &mut impl BufRead, len: u32) -> Result<(), Stop> {
         let mut version = [0; 4];
         file.read_exact(&mut version)?;
@@ -66,20 +72,20 @@ impl Blocks {
             return Err(Stop::Version(major, minor));
         }
         self.interfaces.clear();
-        // What is left of it before its length is repeated.
+        // The rest of the block, up to the length that it repeats.
         let left = fitting(len)?.checked_sub(BLOCK + 12).ok_or(Stop::Cut(Cut::Damage))?;
         skip(file, left)?;
         self.trailer(file, len)
     }
 
-    /// The length again, at a block's end.
+    /// Reads the length that a block repeats at its end.
     fn trailer(&self, file: &mut impl BufRead, len: u32) -> Result<(), Stop> {
         let mut again = [0; 4];
         file.read_exact(&mut again)?;
         if self.order.u32(&again, 0) == len { Ok(()) } else { Err(Stop::Cut(Cut::Damage)) }
     }
 
-    /// Block by block, to the end.
+    /// Reads all blocks to the end of the file.
     fn run(&mut self, file: &mut impl BufRead, capture: &mut Capture) -> Result<(), Stop> {
         let mut head = [0; 8];
         while fill_next(file, &mut head)?.is_some() {
@@ -102,7 +108,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// A block up to its trailer: if it holds a frame, the bytes that are there and those that there were.
+    /// Reads a block up to its trailer. If it contains a frame, returns how many bytes of it are in the file,
+    /// and how many it had on the wire.
     fn block(
         &mut self,
         file: &mut impl BufRead,
@@ -110,7 +117,7 @@ impl Blocks {
         body: u32,
         capture: &mut Capture,
     ) -> Result<Option<(u32, u32)>, Stop> {
-        // Bytes at its front that matter.
+        // How many bytes at its front are needed here.
         let wanted: u32 = match kind {
             1 => 8,
             2 | 6 => 20,
@@ -133,14 +140,14 @@ impl Blocks {
                 }
                 self.interfaces.push(order.u32(&fixed, 4));
             }
-            // A frame, of today and of old.
+            // A frame: the enhanced packet block, and the older packet block.
             2 | 6 => {
                 let interface =
                     if kind == 6 { order.u32(&fixed, 0) } else { u32::from(order.u16(&fixed, 0)) };
                 self.interface(interface)?;
                 frame = Some((order.u32(&fixed, 12), order.u32(&fixed, 16)));
             }
-            // A frame of the first interface, as much of it as that captures.
+            // A simple packet block: a frame of the first interface, cut at that interface's limit.
             3 => {
                 let (whole, most) = (order.u32(&fixed, 0), self.interface(0)?);
                 let here = if most == 0 { whole } else { whole.min(most) };

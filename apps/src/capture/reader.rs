@@ -1,4 +1,7 @@
-//! Reads capture files: words in a file's byte order, and bytes to skip.
+//! Reads the bytes of capture files: words in a file's byte order, and bytes to skip.
+//!
+//! [`super::pcap`] and [`super::pcapng`] call it. It reads through the buffer of its `BufRead`, so skipping
+//! needs no memory, however long a record claims to be.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -12,20 +15,20 @@ pub(super) struct ByteOrder {
 }
 
 impl ByteOrder {
-    /// The 2 bytes at a place.
+    /// The 16-bit word at `at`.
     pub(super) fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let word = [bytes[at], bytes[at + 1]];
         if self.big { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) }
     }
 
-    /// The 4 bytes at a place.
+    /// The 32-bit word at `at`.
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
         if self.big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
     }
 }
 
-/// Fills `bytes`; `None`: the file ends right before them.
+/// Fills `bytes`. `None`: the file ends right before them, which is its proper end.
 pub(super) fn fill_next(file: &mut impl BufRead, bytes: &mut [u8]) -> io::Result<Option<()>> {
     if file.fill_buf()?.is_empty() {
         return Ok(None);
@@ -33,7 +36,7 @@ pub(super) fn fill_next(file: &mut impl BufRead, bytes: &mut [u8]) -> io::Result
     file.read_exact(bytes).map(Some)
 }
 
-/// Passes over so many bytes. An error of the kind `UnexpectedEof`: the file ends within them.
+/// Skips `n` bytes. An error of the kind `UnexpectedEof`: the file ends within them.
 pub(super) fn skip(file: &mut impl BufRead, n: u32) -> io::Result<()> {
     let mut left = n as usize;
     while left > 0 {

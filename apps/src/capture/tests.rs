@@ -1,4 +1,5 @@
-//! Captures of every dialect, whole and cut at every byte.
+//! Tests of the two capture formats: files of every dialect are built in memory, read, and cut at any byte.
+//! The last test also changes bytes at random: the reader may refuse such a file, but never panics.
 
 use proptest::prelude::*;
 

@@ -1,6 +1,8 @@
 //! The initiator: sizes, blocks and transports in turn.
 //!
-//! The transports take turns block by block, so that what disturbs the machine disturbs all of them.
+//! [`super::begin`] calls [`run`], which fills in the results. The transports take turns block by block, so
+//! that what disturbs the machine disturbs all of them. A responder that stops answering ends the run; what
+//! was measured until then is kept.
 
 use super::meter::Rate;
 use super::options::{Options, Test};
@@ -13,7 +15,7 @@ use super::{ping_pong, stream};
 use crate::console::say;
 use crate::signals;
 
-/// Tells what was opened.
+/// Prints a line about each transport that was opened.
 pub(crate) fn introduce(transports: &[Box<dyn Transport>], options: &Options) {
     for transport in transports {
         let kind = transport.kind();

@@ -48,7 +48,7 @@ pub(crate) struct Meter {
     cpu: u64,
     /// The end of the last poll.
     last: u64,
-    /// Polls that found nothing since one did.
+    /// Polls in a row that found nothing.
     pub(crate) idle_for: u32,
     first: Option<u64>,
     latest: u64,
@@ -101,7 +101,7 @@ impl Meter {
         now
     }
 
-    /// Datagrams came until `now`.
+    /// Counts datagrams that were received up to `now`.
     #[inline]
     pub(crate) fn received(&mut self, datagrams: u64, bytes: u64, now: u64) {
         self.account.datagrams += datagrams;

@@ -58,7 +58,9 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     if !options.needs_eal()
         && let Some(stray) = eal_args.get(1)
     {
-        let why = format!("{stray:?} is for EAL, which kernel sockets do without: options stand behind --");
+        let why = format!(
+            "{stray:?} is an argument for EAL, and kernel sockets need no EAL: write options behind --"
+        );
         return Err(Failure::Refused(why));
     }
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
@@ -66,7 +68,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     if eal.is_none() {
         pin(options.core)?;
     } else if options.core.is_some() {
-        let why = "--core is for kernel sockets alone: with EAL, its main lcore is where it runs (-l)";
+        let why =
+            "--core is for runs with kernel sockets alone: with EAL, -l chooses the main lcore to run on";
         return Err(Failure::Refused(why.to_owned()));
     }
     let rate = Rate::measured();
@@ -111,10 +114,13 @@ fn pin(core: Option<usize>) -> Result<(), String> {
     let ours = core_affinity::get_core_ids().unwrap_or_default();
     let Some(&core) = ours.iter().find(|core| core.id == id) else {
         let ours: Vec<_> = ours.iter().map(|core| core.id.to_string()).collect();
-        return Err(format!("--core={id} is not ours: choose one of {}", ours.join(", ")));
+        return Err(format!(
+            "--core={id} is no CPU that this process may use: choose one of {}",
+            ours.join(", ")
+        ));
     };
     if !core_affinity::set_for_current(core) {
-        complain(&format!("this thread cannot be pinned to CPU {id}: it goes where the kernel wants it"));
+        complain(&format!("this thread cannot be pinned to CPU {id}: the kernel chooses its CPU"));
     }
     Ok(())
 }

@@ -1,4 +1,8 @@
-//! The command line after `--`.
+//! The options of lm-netpipe: everything on the command line after `--`.
+//!
+//! [`super::begin`] calls [`Options::of`] before EAL starts. Values that contradict each other are refused in
+//! one line. The other modules ask [`Options`] for what follows from several options: the sizes, a block's
+//! time, the settings of the transports.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -156,7 +160,7 @@ impl Options {
         Ok(options)
     }
 
-    /// What single values cannot tell.
+    /// Refuses values that contradict each other.
     fn check(&self) -> Result<(), String> {
         for (i, kind) in self.transport.iter().enumerate() {
             if self.transport[..i].iter().any(|other| other.name == kind.name) {
@@ -164,7 +168,8 @@ impl Options {
             }
         }
         if self.port.ac.is_some() || !self.port.landing_mac.is_empty() {
-            return Err("--ac and --landing-mac are lm-testpmd's: a round here has one sender".to_owned());
+            return Err("--ac and --landing-mac are for lm-testpmd: in lm-netpipe each port has one sender"
+                .to_owned());
         }
         if self.sizes().is_empty() {
             return Err(format!("no payload size lies between --from={} and --to={}", self.from, self.to));
@@ -180,17 +185,17 @@ impl Options {
         }
     }
 
-    /// Whether there is anything for DPDK to do.
+    /// Whether any of the transports needs a DPDK port.
     pub(crate) fn needs_eal(&self) -> bool {
         self.transport.iter().any(|kind| kind.needs_port())
     }
 
-    /// Empty polls after which others may have the CPU between two polls.
+    /// Empty polls in a row after which the thread yields its CPU between two polls.
     pub(crate) fn yield_after(&self) -> u32 {
         self.port.yield_after.unwrap_or(1024)
     }
 
-    /// What transports are told.
+    /// The settings that transports are made from.
     pub(crate) fn settings(&self) -> Settings {
         let port = self.port.every_port();
         let ip = self.kernel_ip.unwrap_or(self.port.tx_ip);

@@ -1,4 +1,7 @@
 //! [`Progress`]: lines on standard error that say how far a run has come.
+//!
+//! The initiator calls [`Progress::step`] when all transports have finished a size, which is between two
+//! measurements. A line is written at most every two seconds, and for the last size.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -6,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::options::Options;
 use crate::console::complain;
 
-/// Between two lines.
+/// The least time between two lines.
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// How many of a run's sizes are done.

@@ -1,5 +1,9 @@
 //! The responder: waits for a round on any transport, and then polls only that transport until the round
 //! ends.
+//!
+//! [`super::begin`] calls [`run`] with `--role=responder`. The responder keeps the report of the last round
+//! of each transport, and repeats it if the initiator asks again. A round whose initiator is silent ends
+//! after three seconds and twice `--patience`.
 
 use std::thread;
 use std::time::Duration;
@@ -16,13 +20,13 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// How often an answer is tried until it finds room.
 const ATTEMPTS: u32 = 10_000;
 
-/// How a round went on.
+/// What follows a round.
 enum Next {
     /// Another one begins.
     Begin(u64, Task),
-    /// It is over.
+    /// Nothing: the round is over.
     Rest,
-    /// All of them are.
+    /// The initiator said good-bye: the run is over.
     Bye,
 }
 
@@ -88,7 +92,7 @@ fn answer(transport: &mut dyn Transport, order: &Order) {
 
 /// What a sender with a window is told: how many of its datagrams have come.
 struct Credit {
-    /// It is told whenever there are so many more; 0: never.
+    /// The sender is told each time that so many more have come; 0: never.
     every: u64,
     came: u64,
     told: u64,
@@ -103,7 +107,7 @@ impl Credit {
         self.came += datagrams;
     }
 
-    /// Tells it, if it is time to. What finds no room is told the next time.
+    /// Tells the sender, if it is time to. A message that finds no room is tried again at the next call.
     fn tell(&mut self, transport: &mut dyn Transport, round: u64) {
         if self.every > 0
             && self.came - self.told >= self.every

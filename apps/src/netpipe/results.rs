@@ -1,4 +1,8 @@
 //! [`Results`]: what was measured, a [`Cell`] for each transport and size.
+//!
+//! The initiator adds one block after another, by [`Ping::add`] and [`Stream::add`]. [`super::output`] reads
+//! the sums. The figure of a cell is the median of its blocks, so one disturbed block does not change it
+//! much.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +15,8 @@ use crate::histogram::Histogram;
 pub(crate) struct Row {
     /// Its kind.
     pub(crate) kind: &'static Kind,
-    /// Its work is the time of polls that found something; if not polled, its thread's CPU time.
+    /// How its work is measured: if polled, the time of polls that found something; else its thread's CPU
+    /// time.
     pub(crate) is_polled: bool,
     /// The wire that it ran over.
     pub(crate) wire: String,
@@ -19,7 +24,7 @@ pub(crate) struct Row {
     pub(crate) limit: usize,
 }
 
-/// Everything.
+/// All results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     /// The transports, in the order in which they were given.
@@ -28,7 +33,7 @@ pub(crate) struct Results {
     pub(crate) cells: BTreeMap<(usize, usize), Cell>,
 }
 
-/// A transport at a size.
+/// The results of one transport at one payload size.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
     /// Round trips.
@@ -60,7 +65,7 @@ pub(crate) struct Ping {
     pub(crate) theirs: Account,
 }
 
-/// One block of round trips: the trips that count, and what went by beside them.
+/// One block of round trips: the trips that were measured, and the datagrams that do not count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PingBlock {
     /// How long the round trips took, ns; those of the warm-up are left out.
@@ -87,7 +92,7 @@ pub(crate) struct Stream {
 }
 
 impl Results {
-    /// Nothing yet of these.
+    /// Empty results for these transports.
     pub(crate) fn of(transports: &[Box<dyn Transport>]) -> Self {
         let row = |t: &dyn Transport| Row {
             kind: t.kind(),
@@ -138,7 +143,7 @@ impl Stream {
     /// Adds a block of datagrams of `size` bytes.
     pub(crate) fn add(&mut self, size: usize, sent: u64, ours: &Account, theirs: &Account) {
         self.sent += sent;
-        // The first datagram begins the span.
+        // The time begins with the first datagram, so that one does not count.
         if theirs.datagrams > 1 && theirs.span_ns > 0 {
             self.rates.push((theirs.datagrams - 1) as f64 * size as f64 * 8e9 / theirs.span_ns as f64);
             self.rates.sort_by(f64::total_cmp);

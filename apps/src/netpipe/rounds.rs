@@ -1,7 +1,7 @@
 //! [`Rounds`]: the initiator's side of a round, for every kind of measurement.
 //!
-//! [`Rounds::begin`] and [`Rounds::end`] send messages of [`super::order`] until the responder answers.
-//! [`Payload`] is sent in between.
+//! [`super::ping_pong`] and [`super::stream`] use it. [`Rounds::begin`] and [`Rounds::end`] send messages of
+//! [`super::order`] until the responder answers, or `--await-peer` is over. [`Payload`] is sent in between.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ pub(crate) struct Rounds<'a> {
     round: u64,
 }
 
-/// What is sent: a buffer of the program's own, as a program has that gives it to a socket.
+/// The payload: a buffer of the program's own, as a program that sends by a socket has one.
 pub(crate) struct Payload {
     pattern: Pattern,
     bytes: Vec<u8>,
@@ -138,7 +138,7 @@ impl Payload {
         self.pattern.write(round, size, |part| bytes.extend_from_slice(part));
     }
 
-    /// Makes it the next datagram's, which is known by its first bytes.
+    /// Writes the next datagram's number into the first bytes.
     #[inline]
     pub(crate) fn stamp(&mut self) {
         self.number = self.number.wrapping_add(1);

@@ -1,5 +1,8 @@
 //! Payload sizes in NetPIPE's way: powers of two, each with a neighbour below and above, where alignment and
 //! the borders of caches and fragments show.
+//!
+//! [`super::options`] calls both functions. Sizes are 1 to 65,507 bytes. [`netpipe`] returns them in
+//! ascending order and each once.
 
 use lm_proto::wire::MAX_PAYLOAD;
 

@@ -1,5 +1,8 @@
 //! A stream: datagrams one way, as fast as the transport takes them, or as `--pace` allows, or with no more
 //! in flight than the receiver's ring takes ([`Window`]).
+//!
+//! The initiator calls [`measure`] for each block. The rate is what the responder received. A sender with a
+//! window that hears nothing for `--patience` takes all that is in flight for lost and goes on.
 
 use std::thread;
 use std::time::Duration;
@@ -11,27 +14,28 @@ use super::rounds::Rounds;
 use super::transport::{Action, Transport};
 use crate::signals;
 
-/// What the bucket holds that paces a stream, bytes on the wire. It is as much as a card's transmit ring,
-/// which goes on sending while its sender is away.
+/// Bytes on the wire that a paced sender may send at once after a pause. A card's transmit ring holds about
+/// as much, and the card sends it while its sender has no CPU.
 const BUCKET: usize = 256 << 10;
 
 /// How many datagrams of a stream are in flight, and may be.
 pub(crate) struct Window {
     /// At most.
     most: u64,
-    /// Those that came, as far as the responder told, and those that are given up.
+    /// Datagrams that arrived, by the responder's last message, and datagrams that are given up.
     gone: u64,
-    /// When one was gone the last time, ticks.
+    /// When that number last changed, in ticks.
     heard: u64,
 }
 
 impl Window {
-    /// Datagrams that fit into so many frames; one does in any case.
+    /// A window of as many datagrams as fit into so many frames, and of one at least.
     pub(crate) fn of(frames: u16, fragments: usize) -> Self {
         Self { most: (u64::from(frames) / fragments.max(1) as u64).max(1), gone: 0, heard: 0 }
     }
 
-    /// The responder tells often enough that a sender which waits is told of the first half.
+    /// The responder reports each time that so many more have arrived. Half a window is often enough: a
+    /// sender with a full window hears of its first half.
     fn every(&self) -> u64 {
         self.most.div_ceil(2)
     }
@@ -41,8 +45,8 @@ impl Window {
         sent.saturating_sub(self.gone) >= self.most
     }
 
-    /// The responder told that so many came, or nothing. Of a sender that hears nothing for `patience` ticks
-    /// all that was in flight is lost.
+    /// Takes the responder's message that `came` datagrams have arrived, or none. After `patience` ticks
+    /// without progress, all that is in flight counts as lost.
     fn hear(&mut self, came: Option<u64>, sent: u64, now: u64, patience: u64) {
         match came {
             Some(came) if came > self.gone => (self.gone, self.heard) = (came, now),
@@ -95,8 +99,8 @@ pub(crate) fn measure(
             continue;
         }
         if now < due {
-            // A receive that waits would wait too long. A transport that waits for frames need not wait for
-            // the clock with the CPU either.
+            // A poll that waits for frames could miss the time to send. A transport that is not polled saves
+            // CPU time, so it sleeps until then.
             if transport.is_polled() {
                 transport.poll(&mut |_| Action::Drop);
             } else {
@@ -123,7 +127,7 @@ pub(crate) fn measure(
         }
         now = meter.lap(is_sent);
         sent += u64::from(is_sent);
-        // A sender that is late catches up by what the bucket holds, no more.
+        // A sender that is late may catch up, but by no more than BUCKET.
         due = (due + takes).max(now.saturating_sub(depth));
     }
     let ours = meter.end(transport.copied() - copied);

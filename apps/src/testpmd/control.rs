@@ -1,4 +1,8 @@
 //! The control thread's loop: it handles one [`Event`] after another, and in between does periodic work.
+//!
+//! [`super::work`] calls [`run`] when the ports are started. The loop receives no frames: it runs commands,
+//! shows statistics, and looks at links and filters that are not ready. All of [`Session`] belongs to this
+//! thread.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -18,9 +22,9 @@ pub(crate) enum End {
     Signal,
 }
 
-/// How often links that are down are looked at.
+/// The time between two looks at links that are down.
 const LINK_PERIOD: Duration = Duration::from_millis(5);
-/// How often filters are looked at that may not steer.
+/// The time between two looks at filters of which it is not known yet whether they steer.
 const STEERING_PERIOD: Duration = Duration::from_millis(50);
 
 /// Runs until a command, a signal, Enter or the end of forwarding ends it. `period` is that of statistics.
@@ -57,7 +61,7 @@ pub(crate) fn run(session: &mut Session, events: &Receiver<Event>, period: Optio
                     return End::Planned;
                 }
             }
-            // An earlier loop that was told to stop has ended: nothing new.
+            // This is the end of an earlier loop, which was stopped: there is nothing to do.
             Ok(Event::Finished(run)) if !session.is_forwarding(run) => {}
             Ok(Event::Finished(_)) => {
                 if let Some(runs) = session.stop_forwarding() {

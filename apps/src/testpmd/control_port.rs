@@ -1,4 +1,7 @@
-//! [`ControlPort`]: a port of the control thread: a `NodePort`, and the counters of its earlier runs.
+//! [`ControlPort`]: a port of lm-testpmd: a `NodePort`, and the counters of its earlier runs.
+//!
+//! [`super::session`] owns the ports, in the control thread. While forwarding runs, the link of a port is
+//! with the forwarding loop, and the port has none. [`Closed`] is what remains of a port for the summary.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
@@ -52,12 +55,12 @@ impl ControlPort {
         self.port.stop().map_err(|e| e.to_string())
     }
 
-    /// What the started port keeps for what it receives, in words.
+    /// The memory that the started port uses for receiving, in words.
     pub(crate) fn memory(&self, options: &PortOptions) -> String {
         self.port.memory(&options.config(self.port.id()))
     }
 
-    /// What was done on it before the present link.
+    /// The counters of earlier links and runs, without those of the present link.
     pub(crate) fn past(&self) -> Tally {
         Tally { port: self.port.past.clone(), engine: self.engine.clone() }
     }
@@ -72,7 +75,7 @@ impl ControlPort {
         Ok(())
     }
 
-    /// Stops and closes it; mbufs in the landing pool then.
+    /// Stops and closes the port. Returns how many mbufs are in the landing pool then.
     pub(crate) fn close(self) -> Result<u32, String> {
         self.port.close().map_err(|e| e.to_string())
     }

@@ -1,4 +1,7 @@
 //! [`Event`]: what reaches the control thread, from signals, from the prompt and from the forwarding loop.
+//!
+//! The senders are threads of their own. [`super::control`] receives the events in the order in which they
+//! were sent.
 
 use std::sync::mpsc::SyncSender;
 

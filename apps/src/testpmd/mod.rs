@@ -18,7 +18,7 @@
 //!
 //! - 0: the program ended in order, possibly because of a first signal;
 //! - 1: it ran, but failed in part, and a line says how: a file or standard output could not be written, a
-//!   capture was truncated, no ping came back, or fewer than `--max-loss` allows;
+//!   capture was truncated, no ping came back, or more pings were lost than `--max-loss` allows;
 //! - 2: it could not start, and one line says what to do;
 //! - 129, 130 and 143: a second SIGHUP, SIGINT or SIGTERM ended it.
 
@@ -62,7 +62,8 @@ pub(crate) fn main() -> ExitCode {
     start::run("lm-testpmd", begin)
 }
 
-/// Reads the command line; what is wrong with it, or with the files that it names, is told before EAL starts.
+/// Reads the command line, starts EAL and the ports, and runs the session. Errors in the command line, and in
+/// the files that it names, are reported before EAL starts.
 fn begin(args: &[String]) -> Result<(), Failure> {
     let Some((eal_args, options)) = start::options("lm-testpmd", args, Options::of)? else { return Ok(()) };
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
@@ -119,7 +120,7 @@ fn files(options: &Options) -> Vec<FileUse> {
     all.into_iter().flatten().collect()
 }
 
-/// The part between the start and the end.
+/// Runs the session: first the command file, then forwarding or the prompt, until something ends it.
 fn work(
     session: &mut Session,
     commands: &str,

@@ -1,4 +1,7 @@
-//! The command line after `--`.
+//! The options of lm-testpmd: everything on the command line after `--`.
+//!
+//! [`super::begin`] calls [`Options::of`] before EAL starts. Values that contradict each other are refused in
+//! one line. The session keeps the options; commands at the prompt change some of them.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -81,7 +84,7 @@ impl Options {
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
         let options: Self = start::parse("lm-testpmd", args)?;
         options.port.check().map_err(NoOptions::Wrong)?;
-        // Commands may choose another mode.
+        // At a prompt, and in a command file, commands may choose another mode.
         let fixed = !options.interactive && options.cmdline_file.is_none();
         if options.max_loss.is_some() && fixed && options.forward_mode.name != "ping" {
             let why =

@@ -1,4 +1,7 @@
-//! Statistics as testpmd prints them, and LM's own.
+//! Statistics on standard output: those of dpdk-testpmd in its format, and LM's own.
+//!
+//! The control thread calls these functions, for commands, for `--stats-period` and at the end of forwarding.
+//! Frames that the device lost and datagrams that LM dropped are different counters, and are shown apart.
 
 use std::time::Instant;
 
@@ -11,7 +14,7 @@ use crate::testpmd::control_port::ControlPort;
 use crate::testpmd::tally::Tally;
 use lm_node::tally::{DeviceTally, PoolView};
 
-/// What forwarding has done, port by port and in all.
+/// Prints what forwarding has done, port by port and in all.
 pub(crate) fn forwarding(runs: &[(PortId, Tally)]) {
     let mut all = Tally::default();
     for (id, run) in runs {
@@ -24,7 +27,7 @@ pub(crate) fn forwarding(runs: &[(PortId, Tally)]) {
     accumulated(&all);
 }
 
-/// The sum of all ports.
+/// Prints the sum of all ports.
 pub(crate) fn accumulated(all: &Tally) {
     say!("\n  +++++++++++++++ Accumulated forward statistics for all ports+++++++++++++++");
     frames(all);
@@ -32,8 +35,8 @@ pub(crate) fn accumulated(all: &Tally) {
     say!("  ++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++");
 }
 
-/// As testpmd counts them: dropped are frames that the device lost. LM's drops are told by reason, see
-/// [`datagrams`].
+/// Prints frames as dpdk-testpmd counts them: dropped are frames that the device lost. What LM dropped is
+/// printed by reason, see [`datagrams`].
 fn frames(t: &Tally) {
     let (rx, rx_dropped) = (t.counters.frames, t.device.rx_lost());
     let (tx, tx_dropped) = (t.sent.frames, t.engine.tx_dropped);
@@ -51,7 +54,7 @@ fn frames(t: &Tally) {
     }
 }
 
-/// What LM counted, in lines.
+/// Prints LM's counters.
 fn datagrams(t: &Tally) {
     let c = &t.counters;
     say!("  LM-RX-datagrams: {:<12} bytes: {:<16} frames: {}", c.datagrams, c.bytes, c.frames);
@@ -99,7 +102,7 @@ fn datagrams(t: &Tally) {
     pings(t);
 }
 
-/// What ARP met that is not usual.
+/// Prints the counters of ARP that are not zero, without the questions that this node asked.
 fn arp(counters: &ArpCounters) {
     let unusual = counters.all().into_iter().filter(|&(name, n)| n > 0 && name != "asked");
     let unusual: Vec<_> = unusual.map(|(name, n)| format!("{name}: {n}")).collect();
@@ -137,13 +140,13 @@ fn pings(t: &Tally) {
     }
 }
 
-/// What LM counted on a port.
+/// Prints LM's counters of a port.
 pub(crate) fn lm(id: PortId, tally: &Tally) {
     say!("\n  LM statistics for port {id}");
     datagrams(tally);
 }
 
-/// A port's basic counters, and its rates since they were shown last.
+/// Prints a port's basic counters, and its rates since they were printed last.
 pub(crate) fn nic(port: &mut ControlPort) {
     let id = port.id();
     let stats = match port.landing.port().stats() {
@@ -173,7 +176,7 @@ pub(crate) fn nic(port: &mut ControlPort) {
     say!("  ############################################################################");
 }
 
-/// All counters that a port's driver has.
+/// Prints all counters that a port's driver has.
 pub(crate) fn xstats(port: &ControlPort) {
     say!("###### NIC extended statistics for port {}", port.id());
     match port.landing.port().xstats() {
@@ -182,7 +185,7 @@ pub(crate) fn xstats(port: &ControlPort) {
     }
 }
 
-/// What a port is.
+/// Prints the properties of a port.
 pub(crate) fn info(port: &ControlPort) {
     let (info, setup, traits) = (port.landing.info(), port.landing.setup(), port.landing.traits());
     say!("\n********************* Infos for port {:<2} *********************", port.id());
@@ -245,7 +248,7 @@ pub(crate) fn info(port: &ControlPort) {
     );
 }
 
-/// A landing region.
+/// Prints the state of a landing region.
 pub(crate) fn region(id: PortId, pool: Option<&PoolView>) {
     let Some(p) = pool else { return say!("Port {id} has no landing pool at hand") };
     say!("\n  landing region of port {id}");

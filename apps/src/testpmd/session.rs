@@ -1,4 +1,8 @@
 //! [`Session`]: the ports, settings and the forwarding loop, all owned by the control thread.
+//!
+//! The start, the prompt's commands and the control loop call it. Starting to forward takes the links out of
+//! the ports and gives them to the loop, and stopping puts them back. [`Session::close`] stops everything,
+//! and warns if a landing pool is not as full as before.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -22,20 +26,20 @@ use crate::testpmd::session_error::SessionError;
 use crate::testpmd::tally::Tally;
 use lm_node::tally::PoolView;
 
-/// What the control thread has.
+/// Everything that the control thread owns.
 pub(crate) struct Session {
     /// The settings; commands change some of them.
     pub(crate) options: Options,
     /// The ports.
     pub(crate) ports: Vec<ControlPort>,
-    /// 1 and more: received datagrams are shown.
+    /// The verbose level; from 1 on, received datagrams are shown.
     pub(crate) verbose: u8,
     /// How long forwarding has run, in all.
     pub(crate) elapsed: Duration,
     /// CPU time that it has used.
     pub(crate) cpu: Duration,
     forwarder: Option<(Forwarder, u64, Instant)>,
-    /// How many loops there have been.
+    /// How many loops have been started.
     runs: u64,
     log: Option<MessageLog>,
     events: Sender<Event>,
@@ -104,7 +108,7 @@ impl Session {
     pub(crate) fn port(&self, number: u16) -> Result<usize, String> {
         self.ports.iter().position(|port| port.id().0 == number).ok_or_else(|| {
             let known: Vec<_> = self.ports.iter().map(|port| port.id().to_string()).collect();
-            format!("Invalid port {number}: there are {}", known.join(", "))
+            format!("Invalid port {number}: choose one of {}", known.join(", "))
         })
     }
 
@@ -144,7 +148,7 @@ impl Session {
         self.forwarder.is_some()
     }
 
-    /// Looks once more at the links of started ports that have not come up; whether there are any.
+    /// Looks once more at the links of started ports that have not come up. Returns whether any is down.
     pub(crate) fn look_at_links(&self) -> bool {
         self.ports
             .iter()
@@ -152,7 +156,7 @@ impl Session {
             .fold(false, |down, port| !port.look_at_link() | down)
     }
 
-    /// Takes out filters that were seen not to steer; whether there are any that may still be.
+    /// Removes filters that were seen not to steer. Returns whether there are some that are not decided yet.
     pub(crate) fn look_at_steering(&mut self) -> bool {
         self.ports.iter_mut().fold(false, |any, port| port.landing.look_at_steering() | any)
     }
@@ -207,8 +211,8 @@ impl Session {
         Ok(())
     }
 
-    /// Ends forwarding and takes the links back: what was done on each port. `None`: there was nothing to
-    /// end.
+    /// Ends forwarding and takes the links back. Returns what this run has done on each port. `None`: no loop
+    /// was running.
     pub(crate) fn stop_forwarding(&mut self) -> Option<Vec<(PortId, Tally)>> {
         let (forwarder, _, since) = self.forwarder.take()?;
         let Work { lanes, turn, cpu } = forwarder.stop();
@@ -236,7 +240,7 @@ impl Session {
         }
     }
 
-    /// Tells the loop something, if one runs.
+    /// Sends an order to the loop. Returns whether one runs.
     pub(crate) fn order(&self, order: Order) -> bool {
         if let Some((forwarder, ..)) = &self.forwarder {
             forwarder.order(order);
@@ -249,7 +253,8 @@ impl Session {
         self.ports.iter_mut().filter_map(|port| port.link.as_mut())
     }
 
-    /// What each port has done since the program's start, and its landing pool if that is at hand.
+    /// The counters of each port since the program's start, and the state of its landing pool, if that is known
+    /// now.
     pub(crate) fn tallies(&self) -> Vec<(Tally, Option<PoolView>)> {
         let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
         let mut reports = reports.unwrap_or_default().into_iter();
@@ -270,7 +275,7 @@ impl Session {
         tallies.collect()
     }
 
-    /// Admission control of each port, where it is on and at hand.
+    /// The state of admission control of each port, where it is on and known now.
     pub(crate) fn admissions(&self) -> Vec<Option<View>> {
         let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
         let mut reports = reports.unwrap_or_default().into_iter();
@@ -287,7 +292,7 @@ impl Session {
         self.log.take()
     }
 
-    /// Stops everything and closes the ports: what remains of each.
+    /// Stops everything and closes the ports. Returns what remains of each.
     pub(crate) fn close(mut self) -> Vec<Closed> {
         self.stop_forwarding();
         let (elapsed, cpu) = (self.elapsed, self.cpu);
@@ -304,7 +309,7 @@ impl Session {
                 0
             });
             if pool_after != pool_before {
-                log::warn!("port {id}: {pool_before} mbufs were in the landing pool, {pool_after} are");
+                log::warn!("port {id}: the landing pool had {pool_before} mbufs, and has {pool_after} now");
             }
             say!("Port {id} is closed");
             closed.push(Closed { total, pool_before, pool_after, elapsed, cpu });

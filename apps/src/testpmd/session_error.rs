@@ -1,17 +1,20 @@
 //! [`SessionError`]: why a session cannot start, and what to do.
+//!
+//! [`super::session`] returns it when the options do not fit the ports and lcores that EAL has. The program
+//! shows it in one line and ends with exit code 2.
 
 use std::{error, fmt};
 
-/// Why there is nothing to work with.
+/// Why a session cannot start.
 #[derive(Debug)]
 pub(crate) enum SessionError {
-    /// EAL found no port; what it complained about.
+    /// EAL found no port; the text is what DPDK complained about.
     NoPorts(String),
     /// `--eth-peer` names a port that is not there.
     UnknownPeer { port: u16, last: u16 },
-    /// `--ordinary-port` names a port that is not there, or there are more than it and another.
+    /// `--ordinary-port` names a port that is not there, or there are not exactly two ports.
     NoExit { port: u16, ports: usize },
-    /// `--ac-lcore` names none that could be had.
+    /// `--ac-lcore` names no worker lcore of EAL.
     ControlLcore { lcore: u32, workers: Vec<u32> },
     /// A port cannot be prepared.
     Open(String),
@@ -32,13 +35,13 @@ impl fmt::Display for SessionError {
             }
             Self::NoExit { port, ports } => write!(
                 f,
-                "--ordinary-port={port} needs that port and one that is steered, and there are {ports} \
-                 ports: give --vdev=net_tap0 and one -a before --"
+                "--ordinary-port={port} needs that port and one steered port, and the number of ports is \
+                 {ports}: give --vdev=net_tap0 and one -a before --"
             ),
             Self::ControlLcore { lcore, workers } => write!(
                 f,
-                "--ac-lcore={lcore} is no worker lcore of EAL, which has {workers:?}: name it in -l, \
-                 behind the main one"
+                "--ac-lcore={lcore} is no worker lcore of EAL, whose workers are {workers:?}: add it to \
+                 -l, behind the main lcore"
             ),
             Self::Open(why) => f.write_str(why),
         }

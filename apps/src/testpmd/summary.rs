@@ -1,4 +1,7 @@
-//! The JSON summary that `--summary` writes at the end.
+//! The JSON summary that `--summary` writes at the end: sums over all ports, and the round trips by size.
+//!
+//! The file is created before EAL starts, and written when the ports are closed. Tests and scripts read these
+//! keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,18 +29,18 @@ struct Summary {
     foreign: u64,
     /// Frames that the devices found no room for.
     missed: u64,
-    /// Frames that came to the devices broken or too long, that there was no mbuf for, that could not be
-    /// sent.
+    /// Frames that arrived broken or too long (`rx_errors`), for which there was no mbuf (`rx_nombuf`), and
+    /// that could not be sent (`tx_errors`).
     rx_errors: u64,
     rx_nombuf: u64,
     tx_errors: u64,
     /// Frames of ordinary queues.
     ordinary: u64,
-    /// Those that were not exchanged with `--ordinary-port`, as there was no room.
+    /// Frames of ordinary queues for which `--ordinary-port` had no room.
     ordinary_lost: u64,
     duplicates: u64,
     bounced: u64,
-    /// How often slots were laid anew by what had arrived.
+    /// How often the layout `auto` changed to the other layout.
     to_overlapping: u64,
     to_separate: u64,
     dropped: BTreeMap<&'static str, u64>,
@@ -49,7 +52,7 @@ struct Summary {
     sent_frames: u64,
     /// Of these, frames that the device had not taken when it was stopped.
     unsent: u64,
-    /// Copied as a whole behind their headers, which cost less than showing them to the device.
+    /// Datagrams of one frame that were copied behind their headers, which costs less than an external buffer.
     send_inlined: u64,
     /// Datagrams of several fragments that went first fragment first.
     send_forward: u64,
@@ -60,7 +63,7 @@ struct Summary {
     late: u64,
     lost: u64,
     mismatched: u64,
-    /// What ARP met: `lm_proto::neighbours::ArpCounters`.
+    /// The counters of ARP, see `lm_proto::neighbours::ArpCounters`.
     arp: BTreeMap<&'static str, u64>,
     ping: Vec<Ping>,
 }
@@ -153,7 +156,7 @@ impl SummaryFile {
     /// Writes the summary of closed ports.
     pub(crate) fn write(mut self, forward_mode: &'static str, ports: &[Closed]) -> Result<(), String> {
         let summary = serde_json::to_vec_pretty(&Summary::of(forward_mode, ports));
-        self.0.push(&summary.map_err(|e| format!("the summary cannot be put into words: {e}"))?);
+        self.0.push(&summary.map_err(|e| format!("the summary cannot be written as JSON: {e}"))?);
         self.0.push(b"\n");
         self.0.finish()
     }

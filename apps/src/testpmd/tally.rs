@@ -1,4 +1,7 @@
 //! [`Tally`]: the counters of a port and its engine.
+//!
+//! The session makes one for each port and each run. Reports and the summary add them. It dereferences to the
+//! port's counters, which are `lm-node`'s.
 
 use std::ops::{Deref, DerefMut};
 

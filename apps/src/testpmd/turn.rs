@@ -1,4 +1,7 @@
 //! [`Turn`]: the state that the forwarding loop shares with its engines during a turn.
+//!
+//! Engines receive through [`Turn::receive`] only, so that every datagram is logged and shown before its
+//! engine takes it.
 
 use std::time::Instant;
 
@@ -18,13 +21,13 @@ pub(crate) struct Turn {
     pub(crate) burst: usize,
     /// 1 and more: print a line about each received datagram.
     pub(crate) verbose: u8,
-    /// Where each received datagram is written down.
+    /// The message log, if there is one.
     pub(crate) log: Option<MessageLog>,
 }
 
 impl Turn {
-    /// Polls a link as [`Link::receive`] does; each datagram is written down and shown first, as the user
-    /// wishes.
+    /// Polls a link as [`Link::receive`] does. Before `deliver` gets a datagram, it is written to the message
+    /// log and shown, if the user asked for that.
     #[inline]
     pub(crate) fn receive(
         &mut self,
@@ -44,7 +47,7 @@ impl Turn {
     }
 }
 
-/// What testpmd's verbose mode shows of a packet, of a message.
+/// Prints a line about a datagram, as dpdk-testpmd's verbose mode does about a packet.
 fn show(port: PortId, message: &Message) {
     let flow = message.flow();
     say!(

@@ -1,4 +1,7 @@
 //! Decides whether enough pings came back for exit code 0.
+//!
+//! [`super::finish`] calls [`of_pings`] with the sums of all ports, and [`super::options`] parses
+//! `--max-loss` with [`percent`]. The comparison is exact: it is made in whole hundredths of a percent.
 
 use crate::engine_tally::EngineTally;
 
@@ -33,8 +36,8 @@ pub(crate) fn percent(text: &str) -> Result<Percent, String> {
     parse().ok_or_else(|| "give a percentage, 0 to 100, such as 0.5".to_owned())
 }
 
-/// Why the pings of a run are a failure, in one line; `None`: they are not. A datagram that came back with
-/// other bytes counts as lost. `began`: pings were to be sent.
+/// Why the pings of a run failed, in one line; `None`: they did not. A datagram that came back with other
+/// bytes counts as lost. `began`: the run was to send pings, so none at all is a failure.
 pub(crate) fn of_pings(engine: &EngineTally, began: bool, most: Option<Percent>) -> Option<String> {
     let sum = |f: fn(&crate::engine_tally::PingTally) -> u64| engine.ping.values().map(f).sum::<u64>();
     let (answered, lost, other) = (sum(|p| p.round_trips.count()), sum(|p| p.lost), sum(|p| p.mismatched));

@@ -1,4 +1,7 @@
-//! Results as JSON. Times are nanoseconds of a whole round trip unless a name says otherwise.
+//! Results as JSON, for `--json`. Times are nanoseconds of a whole round trip unless a name says otherwise.
+//!
+//! [`document`] is called once, when the run has ended or was stopped by a signal; `complete` says which. The
+//! demo, the tests and the scripts of the benchmarks read these keys.
 
 use serde::Serialize;
 
@@ -10,7 +13,7 @@ use crate::netpipe::results::{Cell, Ping, Results, Stream};
 #[derive(Serialize)]
 struct Document<'a> {
     machine: &'a Machine,
-    /// Whether it ran to its end.
+    /// Whether the run reached its end.
     complete: bool,
     pace_bits_per_second: Option<u64>,
     mtu: u16,

@@ -1,4 +1,7 @@
-//! The machine on which the figures were measured.
+//! [`Machine`]: the machine on which the figures were measured, for the JSON document and the pictures.
+//!
+//! It reads `/proc/cpuinfo` and `uname`. What cannot be read is called `unknown`, or 0; no run fails because
+//! of it.
 
 use serde::Serialize;
 
@@ -17,7 +20,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// The machine that this process runs on, and the versions that it uses.
     pub(crate) fn here(tsc_hz: u64, dpdk: Option<String>) -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -25,7 +28,7 @@ impl Machine {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self {
             cpu: cpu.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
-            // All that there are, not those that this thread may use.
+            // All CPUs of the machine, not only those that this thread may use.
             cpus: info.lines().filter(|line| line.starts_with("processor")).count(),
             tsc_hz,
             kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
@@ -39,7 +42,7 @@ impl Machine {
         }
     }
 
-    /// In a line.
+    /// Processor, number of CPUs and kernel, in one line.
     pub(crate) fn in_short(&self) -> String {
         format!("{}, CPUs: {}, {}", self.cpu, self.cpus, self.kernel)
     }

@@ -1,4 +1,7 @@
-//! Results as pictures: all transports in one, over the payload's size.
+//! Results as pictures: latency, bandwidth and streams, each with all transports over the payload's size.
+//!
+//! [`all`] returns the pictures of the tests that were run, with the names of their files. [`super::svg`]
+//! draws them. The caller writes the files.
 
 use super::machine::Machine;
 use super::svg::{Chart, Line};

@@ -1,4 +1,7 @@
 //! [`Chart`]: lines over two logarithmic axes, as SVG.
+//!
+//! [`super::plot`] fills it in. Points with a coordinate of 0 or less have no place on a logarithmic axis and
+//! are left out. A chart without points is drawn too. Texts are escaped.
 
 use std::fmt::Write as _;
 
@@ -6,7 +9,7 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 520.0;
 /// Left, right (the legend is there), top, bottom.
 const MARGIN: (f64, f64, f64, f64) = (78.0, 190.0, 58.0, 58.0);
-/// Okabe and Ito's colours, which those who see few colours can tell apart, too.
+/// Okabe and Ito's colours, which readers with colour blindness can tell apart.
 const COLOURS: [&str; 7] = ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#000000"];
 const FONT: &str = "font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\"";
 
@@ -15,7 +18,7 @@ const FONT: &str = "font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\"";
 pub(crate) struct Line {
     /// Its name in the legend.
     pub(crate) name: String,
-    /// And what stands below that in small print.
+    /// What the legend says below the name, in small print.
     pub(crate) note: String,
     /// Its points, from left to right; both coordinates are above 0.
     pub(crate) points: Vec<(f64, f64)>,
@@ -26,7 +29,7 @@ pub(crate) struct Line {
 pub(crate) struct Chart {
     /// What it shows.
     pub(crate) title: String,
-    /// On what.
+    /// The line below the title: the machine.
     pub(crate) subtitle: String,
     /// The axes.
     pub(crate) x: String,
@@ -35,7 +38,7 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<Line>,
 }
 
-/// An axis: from where to where, in logarithms.
+/// A logarithmic axis: the logarithms of its two ends.
 #[derive(Clone, Copy, Debug)]
 struct Axis {
     lo: f64,

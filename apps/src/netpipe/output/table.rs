@@ -1,4 +1,7 @@
-//! Results as a table on standard output.
+//! Results as a table on standard output: a line for each payload size and transport.
+//!
+//! [`super::super::begin`] calls [`show`] at the end of a run, also of one that a signal ended. Cells in
+//! which nothing was measured have no line.
 
 use crate::console::say;
 use crate::netpipe::options::{Options, Test};
@@ -28,7 +31,7 @@ fn per(ns: u64, n: u64) -> String {
     us(ns.checked_div(n))
 }
 
-/// All of it.
+/// Prints a table for each test that was run.
 pub(crate) fn show(results: &Results, options: &Options) {
     let trips = [
         (Test::PingPong, "", (|cell| &cell.ping) as fn(&Cell) -> &Ping),

@@ -1,4 +1,7 @@
 //! Writes and reads the headers of whole datagrams, for the transports that are not LM's.
+//!
+//! [`super::frag`] and [`super::bare`] call it with frames of DPDK's own mbufs. [`read_headers`] trusts no
+//! length in a frame: what does not agree is `None`. IP options and fragments are `None`, too.
 
 use lm_proto::wire::{ETHERNET, Flow, HEADERS, Ipv4, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
 

@@ -1,5 +1,8 @@
 //! [`Transport`]: the trait of everything that carries datagrams, so that the same code measures all of them.
 //! [`Kind`]: how a transport is chosen.
+//!
+//! The initiator and the responder call it, each from one thread. A `poll` may wait for frames only within a
+//! round, and only if the transport is not polled.
 
 use rte::Eal;
 use rte::port::PortId;

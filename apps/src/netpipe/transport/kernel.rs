@@ -1,4 +1,7 @@
-//! `udp` and `udp-busy`: kernel sockets, one that blocks and one that is polled.
+//! The transports `udp` and `udp-busy`: kernel sockets, one that blocks and one that is polled.
+//!
+//! They need no EAL. Every received datagram counts as copied, because the kernel copies it into this
+//! process. A datagram to which the peer's kernel answers that nobody listens is lost, and no error.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -27,7 +30,7 @@ pub(super) static BUSY: Kind = Kind {
     open: Open::Kernel(|settings| Ok(Box::new(Kernel::open(&BUSY, settings)?))),
 };
 
-/// Bytes that the kernel may keep for us, so that streams are not lost for want of room.
+/// Bytes of the socket's receive buffer, so that streams are not lost because it is too small.
 const BUFFER: usize = 4 << 20;
 /// A receive that waits returns after so long, so that signals are seen.
 const WAIT: Duration = Duration::from_millis(50);
@@ -36,7 +39,7 @@ struct Kernel {
     kind: &'static Kind,
     socket: UdpSocket,
     buffer: Box<[u8]>,
-    /// Bytes at its front that are to be sent back.
+    /// The echo at the front of the buffer, of so many bytes, for which the socket had no room.
     waiting: Option<usize>,
     copied: u64,
     wire: String,
@@ -51,12 +54,15 @@ impl Kernel {
         let (ours, theirs) = (at(flow.src, flow.src_port), at(flow.dst, flow.dst_port));
         let fail = |what: &str, e: io::Error| format!("{}: {what}: {e}", kind.name);
         let socket = UdpSocket::bind(ours).map_err(|e| {
-            fail(&format!("{ours} cannot be had (choose --kernel-ip and --tx-udp of this machine)"), e)
+            let advice = "give an address and a free port of this machine by --kernel-ip and --tx-udp";
+            fail(&format!("no socket can be bound to {ours} ({advice})"), e)
         })?;
-        socket.connect(theirs).map_err(|e| fail(&format!("no way to {theirs}"), e))?;
-        socket.set_nonblocking(true).map_err(|e| fail("it cannot be made not to wait", e))?;
-        socket.set_read_timeout(Some(WAIT)).map_err(|e| fail("no timeout", e))?;
-        // The first call wants a privilege. The second one is cut to what the system allows.
+        socket
+            .connect(theirs)
+            .map_err(|e| fail(&format!("the socket cannot be connected to {theirs}"), e))?;
+        socket.set_nonblocking(true).map_err(|e| fail("the socket cannot be made non-blocking", e))?;
+        socket.set_read_timeout(Some(WAIT)).map_err(|e| fail("the socket takes no receive timeout", e))?;
+        // The first call needs a privilege. For the second one the system's limit holds.
         if sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER).is_err() {
             let _ = sockopt::set_socket_recv_buffer_size(&socket, BUFFER);
         }
@@ -72,11 +78,12 @@ impl Kernel {
     }
 }
 
-/// Whether a datagram was sent, or is lost for good.
+/// Whether nothing is left to do for a datagram: it was sent, or it is lost.
 fn is_gone(sent: &io::Result<usize>) -> bool {
     match sent {
         Ok(_) => true,
-        // Nobody listens there, so the datagram is lost. All other errors are want of room.
+        // Nobody listens there, so the datagram is lost. After any other error
+        // it is tried again, as for a full buffer.
         Err(e) => e.kind() == ErrorKind::ConnectionRefused,
     }
 }

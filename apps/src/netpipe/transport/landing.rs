@@ -1,4 +1,9 @@
-//! `lm` and `lm-copy`: LM on a port of its own, with overlapping or separate slots.
+//! The transports `lm` and `lm-copy`: LM on a port of its own. `lm-copy` has separate slots, and one copy
+//! puts each datagram together.
+//!
+//! Both run the same code; only the layout of the slots and the copy differ. At most one datagram waits in a
+//! filled send buffer. Echoes for which the queue has no room wait in order, and meanwhile nothing is
+//! received.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -52,13 +57,13 @@ struct Landing {
     link: Option<Link>,
     now: Instant,
     burst: usize,
-    /// A buffer that is filled, but for which there was no room in the queue.
+    /// A filled buffer for which the transmit queue had no room.
     filled: Option<SendBuffer>,
     /// Datagrams that are sent back when there is room.
     waiting: VecDeque<Message>,
     ours: Flow,
     geometry: Geometry,
-    /// Datagrams of the largest size that lay its slots as they lie from then on.
+    /// Datagrams of the largest size after which the layout of its slots no longer changes.
     warm_up: usize,
     polls: u32,
     /// When a poll may wait for a frame.
@@ -87,7 +92,8 @@ impl Landing {
             .map_err(|e| explain_start(&e, &config))?;
         let link = port.link.take().ok_or("the port has no link")?;
         let geometry = Geometry::new(config.mtu).map_err(|e| e.to_string())?;
-        // As many as tell that LM alone sends, and a ring of frames, which has no more than the pool.
+        // First as many as show the receiver that LM alone sends. Then a ring of frames, so that every slot
+        // has the new layout; the pool is at least as large as the ring.
         let ring = link.pool().map_or(0, |pool| pool.size as usize).div_ceil(geometry.max_fragments());
         let auto = link.receivers.iter().any(|receiver| receiver.is_auto());
         let warm_up = if auto { AutoLayout::FIRST as usize + ring + 1 } else { 0 };
@@ -120,7 +126,7 @@ impl Landing {
             return true;
         }
         let buffer = self.filled.take().or_else(|| {
-            // A buffer that cannot be sent now need not be filled.
+            // If the queue is full, filling a buffer would be work in vain.
             let mut buffer = (outlet.sender.flush() == 0).then(|| outlet.sender.buffer()).flatten()?;
             buffer.fill(payload);
             Some(buffer)
@@ -135,7 +141,8 @@ impl Landing {
         }
     }
 
-    /// Receives once; how much was found.
+    /// Sends the echoes that wait, and receives once. Returns how many of them were sent, and what was
+    /// received.
     fn turn_once(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         let Some(link) = &mut self.link else { return 0 };
         self.polls = self.polls.wrapping_add(1);
@@ -175,7 +182,7 @@ impl Landing {
         found
     }
 
-    /// Waits for frames, if it may, when a turn has found nothing; how much was found then.
+    /// Waits for frames after a turn that found nothing, if it may. Returns what was found then.
     fn wait(&mut self, look: &mut dyn FnMut(&[u8]) -> Action) -> usize {
         self.now = Instant::now();
         // No interrupt tells of room in the transmit queue.
@@ -205,7 +212,7 @@ impl Sleeper for Listening<'_> {
     }
 }
 
-/// Sends a datagram back; gives it back if that cannot be done now.
+/// Sends a datagram back to its sender. Returns it as an error if that cannot be done now.
 fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
     match outlet.ends(message.flow().reversed(), now) {
         Some(ends) => outlet.send_message(message, &ends).map(drop).map_err(|WouldBlock(message)| message),
@@ -277,7 +284,7 @@ impl Transport for Landing {
         let Some(mut link) = self.link.take() else { return };
         link.outlet.sender.flush();
         thread::sleep(LINGER);
-        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        // Drivers release sent mbufs when they are called to send, even if nothing is sent.
         link.outlet.sender.queue().send(&mut Burst::<1>::new());
         for (reason, n) in link.tally().counters.drops().filter(|&(_, n)| n > 0) {
             log::info!("{}: {n} dropped: {reason}", self.kind.name);

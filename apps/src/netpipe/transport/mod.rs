@@ -45,7 +45,7 @@ pub(crate) fn kind(name: &str) -> Result<&'static Kind, String> {
         .iter()
         .find(|kind| kind.name == name.trim())
         .copied()
-        .ok_or_else(|| format!("give some of {}, with commas", names()))
+        .ok_or_else(|| format!("give one or more of {}, with commas", names()))
 }
 
 /// Their names, with commas.
@@ -83,7 +83,7 @@ pub(crate) fn open(
     Ok(all)
 }
 
-/// There are fewer ports than transports that need one.
+/// The error if there are fewer ports than transports that need one.
 fn no_port(kind: &Kind, chosen: &[&'static Kind]) -> String {
     let n = chosen.iter().filter(|kind| kind.needs_port()).count();
     format!(

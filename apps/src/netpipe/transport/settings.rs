@@ -1,4 +1,7 @@
 //! [`Settings`]: the settings that transports are made from.
+//!
+//! [`crate::netpipe::options`] makes them from the command line. [`super::open`] passes them to each
+//! transport.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +10,7 @@ use lm_node::receive_mode::Idler;
 use lm_proto::wire::{Flow, Mac};
 use rte::port::PortId;
 
-/// What transports are told.
+/// The settings of all transports.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// A DPDK port; the MAC address of its peer is not in it.
@@ -23,14 +26,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What the node on this port is told.
+    /// The node's settings for this port.
     pub(super) fn node(&self, id: PortId) -> PortConfig {
         let mut config = self.port.clone();
         config.peer_mac = self.peers.get(&id.0).copied();
         config
     }
 
-    /// Descriptors to send from where nothing is kept in them.
+    /// Transmit descriptors of a port whose send buffers are small mbufs, as DPDK's are.
     pub(super) fn stock_txd(&self) -> u16 {
         self.port.txd.unwrap_or(512)
     }

@@ -1,4 +1,8 @@
 //! [`StockPort`]: a port with DPDK's own mbufs, one queue each way, for the transports that are not LM's.
+//!
+//! [`super::frag`] and [`super::bare`] use it. The MTU, the receive descriptors and the write-back thresholds
+//! are those of LM's ports, so that the comparison is fair. Up to 64 frames wait for room in the transmit
+//! queue.
 
 use lm_proto::wire::{BROADCAST, Flow, Mac};
 use pmd_e1000::demands::{self, Wanted};
@@ -29,7 +33,7 @@ pub(super) struct StockPort {
     tx: Option<TxQueue>,
     staged: Box<Burst<STAGE>>,
     port: Port,
-    /// Of frames to receive into and to send from.
+    /// The pool of all mbufs, for both directions.
     pub(super) pool: Mempool,
     /// The driver's name.
     pub(super) driver: String,
@@ -61,8 +65,8 @@ impl StockPort {
         };
         let mut room = (mtu + 64).max(2048);
         if info.driver == "net_memif" && Quirk::TakesInAdvance.is_in(Eal::release()) {
-            // If the data room is as long as a buffer, its other receive path leaves a frame that the peer
-            // sent in several buffers as a chain.
+            // In these releases, if the data room is as long as a buffer, net_memif uses another receive
+            // path. That one delivers a frame that the peer sent in several buffers as a chain of mbufs.
             let bsize = Memif::of(&Devargs::parse(&args)).bsize;
             room = room.min(u16::try_from(bsize).unwrap_or(u16::MAX).saturating_sub(1));
         }
@@ -71,7 +75,7 @@ impl StockPort {
         let pool = Mempool::pktmbuf(eal, &format!("plain_{id}"), n, 256, 0, room, info.socket)
             .map_err(|e| text(&e))?;
         port.configure(&config).map_err(|e| text(&e))?;
-        // As LM's ports have it: cards tell of each frame at once.
+        // As on LM's ports: the card writes back the descriptor of each frame at once.
         let igb = matches!(&*info.driver, "net_e1000_igb" | "net_igc");
         let rx = RxConf { wthresh: igb.then_some(1), ..RxConf::default() };
         port.rx_queue_setup(0, rxd, &rx, &pool).map_err(|e| text(&e))?;
@@ -95,7 +99,8 @@ impl StockPort {
         started?;
         let _ = port.set_promiscuous(true);
         if info.driver == "net_memif" {
-            // It never gives back what it had posted: the pool stays, and that is no news.
+            // net_memif never gives back the mbufs of its receive ring. This clone keeps the pool, so that
+            // dropping it does not log an error about them.
             std::mem::forget(pool.clone());
         }
         let missing = StartError::NotConfigured(id).to_string();
@@ -130,7 +135,7 @@ impl StockPort {
         self.rx.as_mut().map_or(0, |rx| rx.receive(burst))
     }
 
-    /// Gives the queue what it did not take before: whether all is gone.
+    /// Sends the frames that wait. Returns whether none waits any more.
     pub(super) fn flush(&mut self) -> bool {
         if !self.staged.is_empty()
             && let Some(tx) = &mut self.tx
@@ -140,27 +145,27 @@ impl StockPort {
         self.staged.is_empty()
     }
 
-    /// Drivers give sent mbufs back when they are asked to send, if only nothing.
+    /// Gets sent mbufs back. Drivers release them when they are called to send, even if nothing is sent.
     pub(super) fn reclaim(&mut self) {
         if let Some(tx) = &mut self.tx {
             tx.send(&mut Burst::<1>::new());
         }
     }
 
-    /// Puts a frame behind those that wait. There is room for those of one datagram after a
-    /// [`StockPort::flush`].
+    /// Adds a frame to those that wait. After a [`StockPort::flush`] that returned `true`, there is room for
+    /// the frames of one datagram.
     pub(super) fn stage(&mut self, frame: Mbuf) {
         let _ = self.staged.push(frame);
     }
 
-    /// The peer's address is learnt from a frame of its.
+    /// Learns the peer's address from a frame of the peer.
     pub(super) fn learn(&mut self, frame: &[u8]) {
         if let Some(mac) = frame.get(6..12).and_then(|mac| Mac::try_from(mac).ok()) {
             self.peer = mac;
         }
     }
 
-    /// Gives the last frames time, and the port back.
+    /// Gives the last frames 100 ms to leave, and stops the port.
     pub(super) fn close(mut self) {
         self.flush();
         std::thread::sleep(std::time::Duration::from_millis(100));

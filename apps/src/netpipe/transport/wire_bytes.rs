@@ -1,5 +1,7 @@
 //! How many bytes a datagram takes on a gigabit wire: each frame counts as at least 64 bytes, with check
 //! sequence, preamble and gap.
+//!
+//! The transports call it to answer [`super::Transport::wire_bytes`], by which `--pace` is kept.
 
 use lm_proto::layout::stride;
 use lm_proto::wire::{FCS, HEADERS, MIN_FRAME, UDP};

@@ -32,7 +32,7 @@ const LIMIT: usize = 32;
 struct Echo {
     plan: Plan,
     waiting: VecDeque<(Message, Instant)>,
-    /// What the first of them waits for.
+    /// What the first waiting datagram waits for.
     stuck: Stuck,
     tally: EngineTally,
 }
@@ -49,13 +49,14 @@ fn is_answerable(flow: &Flow) -> bool {
 /// Why a datagram was not sent back now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stuck {
-    /// The queue is full: more of them would not help.
+    /// The transmit queue is full. To receive more datagrams would not help.
     Queue,
-    /// Its receiver's MAC address is not known yet: the answer is among the frames to come.
+    /// The MAC address of the node to send to is not known yet. The ARP answer is among the frames to come, so
+    /// receiving goes on.
     Address,
 }
 
-/// Sends a datagram back; gives it back if that cannot be done now.
+/// Sends a datagram back to its sender. Returns it as an error if that cannot be done now.
 fn answer(
     message: Message,
     outlet: &mut Outlet,
@@ -75,7 +76,7 @@ fn answer(
 }
 
 impl Echo {
-    /// Tries those that wait again, in order; how many are gone.
+    /// Tries to send the waiting datagrams, in order. Returns how many were sent or given up.
     fn retry(&mut self, outlet: &mut Outlet, now: Instant) -> usize {
         let before = self.waiting.len();
         while let Some((message, since)) = self.waiting.pop_front() {

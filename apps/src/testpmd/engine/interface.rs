@@ -1,5 +1,8 @@
 //! [`Engine`]: the trait of what runs on a link. [`Kind`]: how an engine is chosen. [`Plan`]: what it is made
 //! from.
+//!
+//! The session makes one engine for each started port. The forwarding loop then calls it in its own thread.
+//! An engine never waits: what it cannot send now, it keeps for its next turn.
 
 use std::time::{Duration, Instant};
 
@@ -34,13 +37,13 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// End after so many datagrams.
     pub(crate) count: Option<u64>,
-    /// Whom to send to, in turn; nobody: the port's peer.
+    /// The addresses to send to in turn; empty: the port's peer.
     pub(crate) to: Vec<u32>,
-    /// What lies between two datagrams at least.
+    /// The least time between two datagrams.
     pub(crate) interval: Duration,
     /// Go on receiving when `count` is sent.
     pub(crate) stay: bool,
-    /// Datagrams that the link's receiver had delivered before.
+    /// Datagrams that the link's receiver had delivered before this run.
     pub(crate) received: u64,
 }
 

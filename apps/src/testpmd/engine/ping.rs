@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Ping {
-    /// At least this lies between two of them.
+    /// The least time between two pings.
     interval: Duration,
     due: Option<Instant>,
     pattern: Pattern,
@@ -32,7 +32,7 @@ struct Ping {
     left: Option<u64>,
     number: u64,
     state: State,
-    /// Short datagrams, which carry no number, whose echo may still come.
+    /// Lost pings of less than 8 bytes, which carry no number. Their echoes may still come.
     unknown: u64,
     tally: EngineTally,
 }
@@ -40,9 +40,9 @@ struct Ping {
 enum State {
     /// The next datagram has this size.
     Idle { size: usize },
-    /// Filled, but the queue was full.
+    /// The next datagram is filled in, but the queue was full.
     Filled { size: usize, since: Instant, buffer: SendBuffer },
-    /// Sent.
+    /// A ping was sent, and its echo is awaited.
     Waiting { size: usize, since: Instant },
 }
 
@@ -62,7 +62,7 @@ impl Ping {
         }
     }
 
-    /// A datagram came in.
+    /// Takes a received datagram: the echo that is awaited, a late one, or none.
     fn take(&mut self, mut message: Message, outlet: &Outlet) {
         let arrived = Instant::now();
         if message.flow() != outlet.ours().reversed() {
@@ -90,14 +90,14 @@ impl Ping {
         self.finish();
     }
 
-    /// This one is done with, well or not.
+    /// Ends this ping, answered or not, and chooses the next one's size.
     fn finish(&mut self) {
         self.number += 1;
         self.left = self.left.map(|n| n.saturating_sub(1));
         self.state = State::Idle { size: self.sizes.next_size() };
     }
 
-    /// Sends the next datagram if it is time.
+    /// Sends the next datagram if it is time. Returns how many were sent.
     fn send(&mut self, link: &mut Link, now: Instant) -> usize {
         if self.due.is_some_and(|due| now < due) {
             return 0;

@@ -1,4 +1,7 @@
-//! `rx`: receives datagrams and drops them.
+//! The engine `rx`: receives datagrams and drops them.
+//!
+//! The forwarding loop calls it. The datagrams were counted, and logged if that was asked for, before the
+//! engine drops them. It never sends.
 
 use std::time::{Duration, Instant};
 

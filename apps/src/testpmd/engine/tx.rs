@@ -21,15 +21,17 @@ pub(super) const KIND: Kind =
 
 /// Datagrams in a row to one of several destinations.
 const RUN: u32 = 8;
-/// How long a destination may keep the others waiting: longer than one is asked for again after.
+/// How long a destination may keep the others waiting. It is longer than the time after which a destination
+/// is asked again.
 const PATIENCE: Duration = Duration::from_millis(25);
 
 struct Tx {
-    /// Whom they go to; nobody: our peer.
+    /// The addresses to send to; empty: the port's peer.
     to: Vec<u32>,
-    /// Whose turn it is, since when, and how many it had.
+    /// The destination whose turn it is, since when it could not be sent to, and how many datagrams it got in
+    /// this turn.
     turn: (usize, Option<Instant>, u32),
-    /// At least this lies between two datagrams.
+    /// The least time between two datagrams.
     interval: Duration,
     due: Option<Instant>,
     /// Go on receiving when all is sent.
@@ -38,7 +40,7 @@ struct Tx {
     sizes: Cycle,
     left: Option<u64>,
     number: u64,
-    /// Filled, but the queue was full.
+    /// A filled buffer for which the queue had no room.
     held: Option<SendBuffer>,
     tally: EngineTally,
 }
@@ -60,12 +62,12 @@ impl Tx {
         }
     }
 
-    /// Where the next datagram goes.
+    /// The addresses and ports of the next datagram.
     fn flow(&self, ours: Flow) -> Flow {
         self.to.get(self.turn.0).map_or(ours, |&dst| Flow { dst, ..ours })
     }
 
-    /// It is the next destination's turn.
+    /// Gives the turn to the next destination, and releases the grant of this one.
     fn pass(&mut self, link: &mut Link, dst: u32) {
         if self.to.len() > 1 {
             link.outlet.release(Ipv4Addr::from_bits(dst));
@@ -106,7 +108,7 @@ impl Engine for Tx {
             }
             return work;
         };
-        // A turn sends about as many frames as it receives at most.
+        // A turn sends about as many frames as one poll receives at most.
         let mut bytes = 0;
         while self.left != Some(0) && bytes < turn.burst * link.outlet.sender.config().geometry.stride() {
             let Some(buffer) = self.next(link) else { break };

@@ -1,4 +1,7 @@
-//! [`Ending`]: says that a forwarding loop has ended.
+//! [`Ending`]: tells the control thread that a forwarding loop has ended, in order or by a panic.
+//!
+//! [`super::Forwarder::start`] moves it into the loop's thread, where it is dropped when the loop ends. The
+//! number of the run distinguishes this loop from an earlier one.
 
 use std::sync::mpsc::Sender;
 

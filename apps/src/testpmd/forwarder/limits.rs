@@ -1,28 +1,32 @@
 //! [`Limits`]: when the forwarding loop ends by itself, and what it does while it is idle.
+//!
+//! The session fills them in from `--stop-after-idle`, `--rx-mode` and `--yield-after`. [`super::run`] asks
+//! them between two turns.
 
 use std::time::Duration;
 
 use lm_node::receive_mode::Idler;
 
-/// [`Limits::patience`], if the user does not say.
+/// The default of [`Limits::patience`].
 pub(crate) const PATIENCE: u32 = 256;
-/// How much longer than idle links may be that have not come up: a cable is slow, and a peer may be late.
+/// How much longer the loop waits while no link has come up: negotiation takes time, and a peer may start
+/// late.
 const LATE: Duration = Duration::from_secs(5);
 
 /// When the loop ends by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Nothing was received or sent for so long.
+    /// The loop ends when nothing was received or sent for this time; `None`: it does not.
     pub(crate) idle: Option<Duration>,
-    /// When the loop may sleep meanwhile.
+    /// Whether and when the loop may sleep while it is idle.
     pub(crate) idler: Idler,
-    /// Idle turns after which others may have the CPU between two turns: the loop's, and admission control's
-    /// if that has an lcore of its own.
+    /// Idle turns in a row after which the thread yields its CPU between two turns. It also holds for the
+    /// thread of admission control, if that has an lcore of its own.
     pub(crate) patience: u32,
 }
 
 impl Limits {
-    /// Whether the loop ends that has done nothing for this time.
+    /// Whether a loop that has done nothing for `time` ends; `up`: a link has come up.
     pub(super) fn is_idle(&self, time: Duration, up: bool) -> bool {
         let late = if up { Duration::ZERO } else { LATE };
         self.idle.is_some_and(|limit| time >= limit.saturating_add(late))

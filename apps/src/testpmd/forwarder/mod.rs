@@ -27,7 +27,7 @@ pub(crate) use self::limits::{Limits, PATIENCE};
 pub(crate) use self::order::{Order, Report};
 pub(crate) use self::work::{Lane, Work};
 
-/// A loop that runs.
+/// A forwarding loop that runs.
 pub(crate) struct Forwarder {
     orders: Sender<Order>,
     place: Place,
@@ -44,9 +44,9 @@ enum Place {
 /// Why there is no loop.
 #[derive(Debug)]
 pub(crate) enum ForwardError {
-    /// The lcore cannot be had.
+    /// The lcore cannot run the loop.
     Lcore(LaunchError),
-    /// There is no other thread.
+    /// No thread could be started.
     Thread(io::Error),
 }
 
@@ -55,7 +55,10 @@ impl std::fmt::Display for ForwardError {
         match self {
             Self::Lcore(e) => write!(f, "forwarding cannot begin: {e}"),
             Self::Thread(e) => {
-                write!(f, "forwarding cannot begin: no thread for it: {e}; raise the limit (ulimit -u)")
+                write!(
+                    f,
+                    "forwarding cannot begin: its thread cannot be started: {e}; raise the limit (ulimit -u)"
+                )
             }
         }
     }
@@ -63,7 +66,7 @@ impl std::fmt::Display for ForwardError {
 
 impl Forwarder {
     /// Starts the loop on the first worker lcore that is not `pump`'s. If there is none, the loop runs in a
-    /// thread that shares the main lcore's CPUs. When the loop ends by itself `ending` says so.
+    /// thread that shares the main lcore's CPUs. When the loop ends, `ending` tells the control thread.
     pub(crate) fn start(
         eal: &Eal,
         mut work: Work,
@@ -98,7 +101,7 @@ impl Forwarder {
         Ok(Self { orders, place, pump })
     }
 
-    /// Where it runs.
+    /// Where the loop runs, in words.
     pub(crate) fn place(&self) -> String {
         let place = match &self.place {
             Place::Lcore(join) => format!("lcore {}", join.lcore()),
@@ -108,7 +111,7 @@ impl Forwarder {
         place + &pump.unwrap_or_default()
     }
 
-    /// Tells the loop something; it may have ended meanwhile.
+    /// Sends an order to the loop. A loop that has ended meanwhile ignores it.
     pub(crate) fn order(&self, order: Order) {
         let _ = self.orders.send(order);
     }

@@ -1,4 +1,7 @@
 //! [`Order`]: a command to the running forwarding loop, and the [`Report`] that answers it.
+//!
+//! The control thread sends orders through [`super::Forwarder`]. The loop reads them between two turns, so a
+//! link is changed only by the thread that owns it.
 
 use std::sync::mpsc::SyncSender;
 
@@ -9,25 +12,25 @@ use crate::testpmd::tally::Tally;
 use lm_node::admission::View;
 use lm_node::tally::PoolView;
 
-/// What the loop is told while it runs.
+/// What the control thread tells a running loop.
 pub(crate) enum Order {
-    /// End.
+    /// End forwarding.
     Stop,
-    /// Say what has been counted.
+    /// Report what has been counted.
     Report(SyncSender<Vec<Report>>),
     /// Frames that a poll takes.
     Burst(usize),
     /// Whether received datagrams are shown.
     Verbose(u8),
-    /// How slots are laid from now on.
+    /// The layout of slots from now on.
     Slots(Slots),
-    /// What proves a datagram.
+    /// The proofs that are accepted from now on.
     Require(Require),
 }
 
-/// What a lane has done so far.
+/// The counters of a link and its engine.
 pub(crate) struct Report {
-    /// What was counted since the port's start; by the engine, since it was made.
+    /// The port's counters since its start, and the engine's since it was made.
     pub(crate) tally: Tally,
     /// The landing pool.
     pub(crate) pool: Option<PoolView>,

@@ -1,4 +1,8 @@
 //! The forwarding loop itself.
+//!
+//! [`super::Forwarder::start`] runs [`forward`] on a worker lcore or in a thread. The loop gives every link a
+//! turn, and after at most 32 turns it looks at the clock and at its orders. At its end it tries for at most
+//! half a second to send what waits, and then returns the links.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
@@ -14,7 +18,7 @@ use super::work::Work;
 /// Turns between two looks at the clock and the orders.
 const PERIOD: u32 = 32;
 
-/// Gives the lanes turns until an order, a limit or the engines themselves end it. Gives the work back.
+/// Gives every link a turn, again and again, until an order, a limit or the engines end it. Returns the work.
 pub(super) fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -> Work {
     let mut active = Instant::now();
     let (began, mut idler, patience) = (thread_cpu(), limits.idler, limits.patience);
@@ -51,7 +55,7 @@ pub(super) fn forward(mut work: Work, limits: Limits, inbox: &Receiver<Order>) -
             done = sleep(&mut work, &mut idler);
         }
         let up = work.is_up();
-        // Frames that wait for a peer that has gone keep engines busy, but none is sent.
+        // While frames wait for a peer that is gone, the engines are busy but no frame moves. That is idle.
         let frames = if done > 0 { work.frames_moved() } else { moved };
         if frames != moved || up && !came_up {
             (active, moved) = (work.turn.now, frames);
@@ -79,7 +83,7 @@ fn thread_cpu() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// Sleeps until frames come or an engine is due, if the loop may sleep; how much was done then.
+/// Sleeps until frames come or an engine is due, if the loop may sleep. Returns how much was done then.
 fn sleep(work: &mut Work, idler: &mut Idler) -> usize {
     if idler.polls() {
         return 0;
@@ -89,7 +93,8 @@ fn sleep(work: &mut Work, idler: &mut Idler) -> usize {
     idler.sleep(work, now, most).unwrap_or(0)
 }
 
-/// There is nothing to do: lets others have the CPU, and readers of the message log what was logged.
+/// Yields the CPU while there is nothing to do. After 20 ms it also flushes the message log, so that others
+/// can read it.
 fn idle(work: &mut Work, active: Instant) {
     let long = work.turn.now.duration_since(active) > Duration::from_millis(20);
     if let Some(log) = work.turn.log.as_mut().filter(|_| long) {

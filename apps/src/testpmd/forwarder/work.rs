@@ -1,4 +1,7 @@
 //! [`Work`]: the links and their engines, and the operations of the forwarding loop on all of them.
+//!
+//! The session puts a [`Work`] together, [`super::run`] owns it while it forwards, and the session gets it
+//! back. So a link has one owner at any time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use lm_node::receive_mode::Sleeper;
 
 /// How long the last frames may take to leave.
 const FLUSH: Duration = Duration::from_millis(500);
-/// How long a peer that shares our rings has to take them.
+/// How long a peer that shares our rings has to take the last frames.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// A link and what runs on it.
@@ -29,7 +32,7 @@ pub(crate) struct Lane {
 
 /// What the loop works with, and gives back at its end.
 pub(crate) struct Work {
-    /// One for each started port.
+    /// A link and an engine for each started port.
     pub(crate) lanes: Vec<Lane>,
     /// What they share.
     pub(crate) turn: Turn,
@@ -38,7 +41,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// A turn of every lane; how much it did.
+    /// Gives every engine a turn. Returns how much they did.
     #[inline]
     pub(super) fn turns(&mut self) -> usize {
         let turn = &mut self.turn;
@@ -73,7 +76,7 @@ impl Work {
         self.lanes.iter().map(|lane| lane.link.frames()).sum()
     }
 
-    /// Does what an order says. Who runs the loop ends it at [`Order::Stop`].
+    /// Does what an order says. [`Order::Stop`] is left to the loop.
     pub(super) fn apply(&mut self, order: Order) {
         match order {
             Order::Stop => {}
@@ -96,8 +99,9 @@ impl Work {
         self.lanes.iter_mut().flat_map(|lane| &mut lane.link.receivers)
     }
 
-    /// Ends forwarding in order: gives grants back, and sends what the queues have not taken yet. A peer with
-    /// whom rings are shared has the time to take frames, if any were sent since there were `sent_before`.
+    /// Ends forwarding in order: gives grants back, and sends what the queues have not taken yet. If frames
+    /// were sent in this run, it then waits, so that a peer that shares our rings can take the last ones.
+    /// `sent_before` is how many frames had been sent when the run began.
     pub(super) fn quiesce(&mut self, sent_before: u64) {
         for lane in &mut self.lanes {
             lane.link.release_grants();
@@ -114,7 +118,7 @@ impl Work {
         }
         while self.frames_sent() != sent_before && start.elapsed() < LINGER {
             thread::sleep(Duration::from_millis(1));
-            // Drivers give sent mbufs back when they are asked to send, if only nothing.
+            // Drivers release sent mbufs when they are called to send, even if nothing is sent.
             for lane in &mut self.lanes {
                 lane.link.outlet.sender.queue().send(&mut Burst::<1>::new());
             }

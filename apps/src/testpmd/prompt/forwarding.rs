@@ -1,4 +1,7 @@
-//! Starting and stopping forwarding, and ending the program.
+//! The commands `start`, `stop` and `quit`: they start and stop forwarding, and end the program.
+//!
+//! [`super::table`] has this list. The session does the work, and refuses what does not fit its state in one
+//! line.
 
 use super::command::{Command, none, nothing};
 use crate::console::say;

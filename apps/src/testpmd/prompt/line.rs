@@ -1,4 +1,8 @@
 //! The sources of input lines: a terminal with history and completion, or a pipe.
+//!
+//! [`crate::testpmd::work`] starts one of them, in a thread of its own. A line is sent to the control thread,
+//! and the next one is read when that line was run. The end of input is `quit` at the prompt, and means
+//! nothing without a prompt.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::mpsc::{Sender, sync_channel};
@@ -48,13 +52,13 @@ pub(crate) fn wait_for_enter(events: Sender<Event>) -> io::Result<()> {
         .map(drop)
 }
 
-/// Has a line run, and waits for that. Whether there is a next one.
+/// Sends a line to the control thread, and waits until it was run. Returns whether another one is to be read.
 fn submit(events: &Sender<Event>, line: &str) -> bool {
     let (answer, next) = sync_channel(1);
     events.send(Event::Line(line.to_owned(), answer)).is_ok() && next.recv() == Ok(Next::Command)
 }
 
-/// Lines from a pipe, repeated behind the prompt, so that the output reads as a terminal's would.
+/// Reads lines from a pipe. Each one is printed behind the prompt, so that the output reads as on a terminal.
 fn pipe(events: &Sender<Event>) {
     for line in io::stdin().lock().lines().map_while(Result::ok) {
         console::print(&format!("{PROMPT}{line}\n"));
@@ -65,11 +69,12 @@ fn pipe(events: &Sender<Event>) {
     submit(events, "quit");
 }
 
-/// Lines from a terminal.
+/// Reads lines from a terminal.
 fn terminal(events: &Sender<Event>, hints: Hints) {
     let config = Config::builder()
         .completion_type(CompletionType::List)
-        // Another thread may have to restore the terminal. It restores modes, and sends no escape sequences.
+        // Another thread may have to restore the terminal's modes while a line is read. Bracketed paste would
+        // stay on, because only an escape sequence turns it off.
         .bracketed_paste(false)
         .auto_add_history(true)
         .build();
@@ -77,7 +82,9 @@ fn terminal(events: &Sender<Event>, hints: Hints) {
     let mut editor = match Editor::<Words, MemHistory>::with_history(config, history) {
         Ok(editor) => editor,
         Err(e) => {
-            log::warn!("the terminal cannot be edited on ({e}): lines are taken as they come");
+            log::warn!(
+                "this terminal allows no editing ({e}): lines are read without history and completion"
+            );
             return pipe(events);
         }
     };

@@ -3,7 +3,7 @@
 //! - [`command`]: the type of a command, and how its arguments are parsed;
 //! - [`forwarding`], [`port`], [`show`], [`set`]: the commands, one list in each file;
 //! - [`table`]: all lists, `help`, and the search for the command of a line;
-//! - [`line`]: the sources of lines: a terminal or a pipe.
+//! - [`mod@line`]: the sources of lines: a terminal or a pipe.
 //!
 //! To add a command, write a function and a row in a list. To add a list, write a file, and add a line to
 //! [`table`].

@@ -1,4 +1,7 @@
-//! Starting, stopping and resetting ports.
+//! The commands `port start`, `port stop` and `port reset`.
+//!
+//! [`super::table`] has this list. Each command takes a port's number or `all`, and stops at the first port
+//! that fails.
 
 use super::command::{Command, chosen, one, ports};
 use crate::console::say;

@@ -1,5 +1,8 @@
 //! Commands that change settings. Settings from which engines are made take effect at the next start, and all
 //! others at once.
+//!
+//! [`super::table`] has this list. A setting of the running loop is sent to it as an order; links that rest
+//! are changed here.
 
 use lm_landing::SlotLayout;
 use lm_landing::device::Allowed;
@@ -100,7 +103,7 @@ fn slots(session: &mut Session, args: &[&str]) -> Result<Next, String> {
         }
     }
     session.options.port.slots = slots;
-    // With admission control, grants lay the slots.
+    // With admission control and the layout `auto`, grants choose the layout.
     if slots.0.is_some() || session.options.port.ac.is_none() {
         let receivers = session.resting_links().flat_map(|link| &mut link.receivers);
         receivers.for_each(|receiver| slots.lay(receiver));

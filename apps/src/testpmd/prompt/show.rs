@@ -1,4 +1,7 @@
-//! Commands that show and clear.
+//! Commands that show and clear: ports, counters, settings, landing regions and admission control.
+//!
+//! [`super::table`] has this list. [`report`] prints most of it. The figures of a running loop come in a
+//! report from it, because its links belong to another thread.
 
 use super::command::{Command, chosen, none, nothing, one, one_or_all, ports};
 use pmd_e1000::LandingPort;

@@ -1,4 +1,8 @@
 //! All commands: a table, found by the longest name that a line begins with.
+//!
+//! [`crate::testpmd::control`] calls [`run`] for each line of the prompt, and [`crate::testpmd::work`] calls
+//! [`run_all`] for a command file. The prompt's thread calls [`complete`]. A command that fails is told in
+//! one line, and the program goes on.
 
 use super::command::{Command, Hints, USAGE, none, nothing};
 use crate::console::{complain, say};
@@ -28,7 +32,7 @@ fn help(_: &mut Session, args: &[&str]) -> Result<Next, String> {
     Ok(Next::Command)
 }
 
-/// Runs a line, and says why if it fails.
+/// Runs a line. If it fails, the reason is printed.
 pub(crate) fn run(session: &mut Session, line: &str) -> Next {
     try_run(session, line).unwrap_or_else(|e| {
         complain(&e);
@@ -36,7 +40,7 @@ pub(crate) fn run(session: &mut Session, line: &str) -> Next {
     })
 }
 
-/// Runs the commands of a file. `Quit` if one of them is that.
+/// Runs the commands of a file. [`Next::Quit`] if one of them is `quit`; those behind it are not run.
 pub(crate) fn run_all(session: &mut Session, text: &str) -> Next {
     let quits = text.lines().any(|line| run(session, line) == Next::Quit);
     if quits { Next::Quit } else { Next::Command }
@@ -61,13 +65,13 @@ fn try_run(session: &mut Session, line: &str) -> Result<Next, String> {
     })
 }
 
-/// How many words of `words` are the command's name; `None` if they are others.
+/// How many words the command's name has, if `words` begin with it.
 fn name_len(command: &Command, words: &[&str]) -> Option<usize> {
     let name: Vec<_> = command.name.split(' ').collect();
     words.starts_with(&name).then_some(name.len())
 }
 
-/// What may stand where `line` ends, as whole words; the last, unfinished word begins at the returned place.
+/// The words that can complete `line`, whose last word is unfinished. That word begins at the returned place.
 pub(super) fn complete(hints: &Hints, line: &str) -> (usize, Vec<String>) {
     let start = line.rfind(char::is_whitespace).map_or(0, |at| at + 1);
     let (before, last): (Vec<_>, _) = (line[..start].split_whitespace().collect(), &line[start..]);
