@@ -1,4 +1,5 @@
-//! The layouts that Rust code builds on, field by field against what the C compiler says.
+//! Checks the layouts that Rust code relies on, field by field, against what the C compiler says. A release
+//! of DPDK that moves a field fails here, and not at run time.
 
 use std::mem::{offset_of, size_of};
 

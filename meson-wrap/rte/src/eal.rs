@@ -1,4 +1,8 @@
-//! [`Eal`]: the environment that everything else of DPDK lives in.
+//! [`Eal`]: DPDK's environment, in which everything else of DPDK lives.
+//!
+//! Every other owner of this crate holds a clone, so EAL is cleaned up last, or the clean-up is refused. A
+//! process can initialise EAL once. [`EalError`] says why it failed, with what DPDK logged. The clean-up also
+//! removes the files of this process's hugepages.
 
 use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
@@ -140,8 +144,8 @@ impl Eal {
         Ok((eal, rest.collect()))
     }
 
-    /// Takes part in an EAL that the application has initialised itself (`liblm` inside a C program).
-    /// Dropping it leaves EAL alone.
+    /// Uses an EAL that the application has initialised itself (`liblm` inside a C program). Dropping this value
+    /// does not clean EAL up.
     ///
     /// # Safety
     /// `rte_eal_init` has succeeded in this process, which is a primary one, and `rte_eal_cleanup` is not
@@ -160,7 +164,7 @@ impl Eal {
         Self(Arc::new(Environment { owned: true }))
     }
 
-    /// Whether EAL is initialised in this process, by whomever. After a clean-up the answer means nothing.
+    /// Whether EAL is initialised in this process, no matter by whom. After a clean-up the answer means nothing.
     pub fn is_initialised() -> bool {
         // SAFETY: both read EAL's configuration, which is there from the start: no lcore and no memory are in
         // it until `rte_eal_init` has got far.
@@ -176,7 +180,7 @@ impl Eal {
     /// Cleans EAL up now. (Dropping the last clone does the same.) The files of its hugepages are removed.
     ///
     /// # Errors
-    /// Gives the environment back when something still uses it: a clone, a pool, a port, a message.
+    /// Returns the environment if something still uses it: a clone, a pool, a port, a message.
     pub fn cleanup(self) -> Result<(), (Self, InUse)> {
         match Arc::try_unwrap(self.0) {
             Ok(environment) => {
@@ -238,7 +242,8 @@ impl Eal {
         unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
-    /// DPDK's release: of the library that runs, not of the headers. EAL need not be initialised.
+    /// The release of the DPDK library that is loaded, which may differ from that of the headers. EAL need not be
+    /// initialised.
     pub fn release() -> Release {
         // SAFETY: each tells a constant of the library.
         unsafe {
@@ -270,20 +275,21 @@ impl Drop for Environment {
     }
 }
 
-/// Waits until DPDK's interrupt thread has done what it was told of so far. DPDK 22.11 closes a port while
-/// that thread may be working on it: a net_memif port whose peer has just closed is busy there (seen as a
-/// crash in `rte_free`).
+/// Waits until DPDK's interrupt thread has handled all events so far. DPDK 22.11 closes a port even while that
+/// thread works on it, for example on a net_memif port whose peer has just closed. This was seen as a crash in
+/// `rte_free`.
 pub(crate) fn settle_interrupts() {
-    // An event that was raised before the first of these is handled before the second at the latest; the
-    // third is for what handling it raised.
+    // An event that was raised before the first call is handled before the second one ends. The third is for
+    // events that this handling raised.
     for _ in 0..3 {
         on_interrupt_thread(rang);
     }
 }
 
-/// Stops DPDK's interrupt thread for good, by not returning from a callback. `rte_eal_cleanup` of 22.11 wakes
-/// that thread and then takes its memory away (seen as a crash in `rte_intr_fd_get`); it is called once a
-/// process. The callback hangs on a source of its own: EAL waits for the alarm's.
+/// Stops DPDK's interrupt thread for good: a callback that does not return. `rte_eal_cleanup` of 22.11 wakes
+/// that thread and then frees the memory that it uses, which was seen as a crash in `rte_intr_fd_get`. A process
+/// cleans EAL up once, so the thread is not needed again. The callback has an interrupt source of its own,
+/// because EAL would wait for an alarm's callback to return.
 fn park_interrupts() {
     let parked = Arc::new(AtomicBool::new(false));
     // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as

@@ -1,4 +1,8 @@
 //! [`Errno`]: an error number of DPDK with its text.
+//!
+//! The error types of this crate contain it. DPDK's functions either return the number, negated, or set
+//! `rte_errno`; [`Errno::of_return`] and [`Errno::last`] read it. The text is DPDK's own and is copied at
+//! once.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -14,8 +18,8 @@ impl Errno {
         Self(unsafe { dpdk_sys::dpdk_sys_errno() })
     }
 
-    /// From a function's return value, which is the number, negated. Functions that only return -1 set
-    /// `rte_errno` instead: see [`Errno::last`].
+    /// The error of a function that returns the negated number. Functions that only return -1 set `rte_errno`
+    /// instead: see [`Errno::last`].
     pub fn of_return(value: i32) -> Self {
         Self(value.saturating_abs())
     }

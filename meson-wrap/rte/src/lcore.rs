@@ -1,4 +1,8 @@
-//! Work on DPDK's lcores.
+//! Runs closures on DPDK's worker lcores, and registers threads that DPDK did not start.
+//!
+//! lm-testpmd starts its forwarding loop by [`launch`], and `lm-node` admission control. Work on an lcore
+//! never outlives its [`Join`], nor EAL. A panic of the work is passed to who joins it. [`register_thread`]
+//! gives a thread an lcore id, and with it the mempools' caches.
 
 use std::any::Any;
 use std::ffi::c_void;
@@ -20,7 +24,7 @@ pub fn current() -> Option<u32> {
 
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// What travels to the lcore.
+/// What is passed to the lcore: the work, and where its result goes.
 struct Task<F, T> {
     work: F,
     outcome: SyncSender<Outcome<T>>,
@@ -62,13 +66,13 @@ where
     Ok(Join { lcore, outcome: Some(receiver), _eal: eal.clone() })
 }
 
-/// What the lcore calls.
+/// The function that DPDK calls on the lcore.
 unsafe extern "C" fn run<F: FnOnce() -> T, T>(task: *mut c_void) -> i32 {
     // SAFETY: `launch` passes a boxed Task<F, T> and gives up its ownership.
     let task = unsafe { Box::from_raw(task.cast::<Task<F, T>>()) };
     let Task { work, outcome } = *task;
     let result = catch_unwind(AssertUnwindSafe(work));
-    // The other end waits until this lcore is idle, so it is there.
+    // `Join` waits for this result before it is dropped, so somebody receives it.
     let _ = outcome.send(result);
     0
 }
@@ -118,7 +122,7 @@ impl<T> Drop for Join<T> {
     }
 }
 
-/// Why [`launch`] did not.
+/// Why [`launch`] did not start the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LaunchError {
@@ -141,7 +145,9 @@ impl fmt::Display for LaunchError {
                 )
             }
             Self::Busy(lcore) => write!(f, "lcore {lcore} is still working: join it first"),
-            Self::Failed(lcore, errno) => write!(f, "lcore {lcore} cannot be woken: {errno}"),
+            Self::Failed(lcore, errno) => {
+                write!(f, "lcore {lcore} cannot be woken: {errno}")
+            }
         }
     }
 }
@@ -185,11 +191,11 @@ impl Drop for Registered {
     }
 }
 
-/// Why [`register_thread`] did not.
+/// Why [`register_thread`] did not register the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// The thread is this lcore already.
+    /// The thread has this lcore id already.
     Already(u32),
     /// DPDK refuses.
     Failed(Errno),
@@ -198,7 +204,9 @@ pub enum RegisterError {
 impl fmt::Display for RegisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Already(lcore) => write!(f, "this thread is lcore {lcore} already: register a thread once"),
+            Self::Already(lcore) => {
+                write!(f, "this thread has the lcore id {lcore} already: register a thread once")
+            }
             Self::Failed(errno) => {
                 write!(f, "DPDK has no lcore id for this thread: {errno}; register fewer threads")
             }

@@ -1,4 +1,8 @@
-//! [`Mbuf`]: an owned packet; [`Burst`]: a handful of them.
+//! [`Mbuf`]: an owned packet. [`Burst`]: up to `N` packets, as queues take and give them.
+//!
+//! Both own their packets: dropping them frees the packets, and passing them to a queue gives the ownership
+//! away. Shared or foreign data cannot be changed through an [`Mbuf`]. Who takes over raw mbufs or attaches
+//! foreign memory must use `unsafe` and keep the promises that are stated there.
 
 use std::ptr::NonNull;
 use std::slice;
@@ -28,7 +32,7 @@ impl Mbuf {
         Self(mbuf)
     }
 
-    /// Gives the raw mbuf away; who takes it frees it.
+    /// Gives the raw mbuf away. The caller frees it, or passes it on to a function that does.
     pub fn into_raw(self) -> NonNull<rte_mbuf> {
         let raw = self.0;
         std::mem::forget(self);
@@ -47,8 +51,8 @@ impl Mbuf {
         unsafe { bytes(self.as_ptr()) }
     }
 
-    /// The first segment's data, to change; `None` if this mbuf is not the only one that shows them, or if
-    /// they lie in a foreign buffer ([`Mbuf::attach_external`]).
+    /// The first segment's data, to change. `None` if another mbuf refers to the same data, or if they lie in a
+    /// foreign buffer ([`Mbuf::attach_external`]).
     pub fn data_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: a valid segment of ours.
         let (owns, (start, len)) = unsafe { (owns_data(self.as_ptr()), window(self.as_ptr())) };
@@ -56,8 +60,8 @@ impl Mbuf {
         owns.then(|| unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
-    /// Lengthens the last segment's data by `len` bytes, whose values are whatever was there, and returns
-    /// them; `None` if there is no room, or as for [`Mbuf::data_mut`].
+    /// Lengthens the last segment's data by `len` bytes and returns these. They are not cleared. `None` if there
+    /// is no room, or as for [`Mbuf::data_mut`].
     pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
         // A packet's length has 32 bits, which only the sum of very many segments exceeds.
         self.pkt_len().checked_add(u32::from(len))?;
@@ -71,8 +75,8 @@ impl Mbuf {
         Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
-    /// Puts `len` bytes in front of the data, whose values are whatever was there, and returns them; `None`
-    /// if there is no room, or as for [`Mbuf::data_mut`].
+    /// Puts `len` bytes in front of the data and returns these. They are not cleared. `None` if there is no
+    /// room, or as for [`Mbuf::data_mut`].
     pub fn prepend(&mut self, len: u16) -> Option<&mut [u8]> {
         self.pkt_len().checked_add(u32::from(len))?;
         // SAFETY: a valid segment of ours.
@@ -85,7 +89,8 @@ impl Mbuf {
         Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
-    /// Takes `len` bytes off the front of the first segment; `false`, and nothing changes, if it has fewer.
+    /// Removes `len` bytes from the front of the first segment. If it has fewer, nothing changes, and the
+    /// result is `false`.
     #[must_use]
     pub fn adj(&mut self, len: u16) -> bool {
         // SAFETY: a valid packet of ours; DPDK checks the length.
@@ -264,7 +269,7 @@ impl<const N: usize> Burst<N> {
     /// Burst functions count in 16 bits.
     const FITS: () = assert!(N > 0 && N <= u16::MAX as usize);
 
-    /// An empty one.
+    /// An empty burst.
     pub const fn new() -> Self {
         let () = Self::FITS;
         Self { len: 0, mbufs: [std::ptr::null_mut(); N] }
@@ -280,7 +285,7 @@ impl<const N: usize> Burst<N> {
         self.len == 0
     }
 
-    /// The packets, first one first; they stay the burst's.
+    /// The packets, first one first. The burst still owns them.
     pub fn as_slice(&self) -> &[*mut rte_mbuf] {
         &self.mbufs[..self.len]
     }
@@ -288,7 +293,7 @@ impl<const N: usize> Burst<N> {
     /// Adds a packet.
     ///
     /// # Errors
-    /// Gives it back if the burst is full.
+    /// Returns the packet if the burst is full.
     pub fn push(&mut self, mbuf: Mbuf) -> Result<(), Mbuf> {
         match self.mbufs.get_mut(self.len) {
             Some(place) => {
@@ -364,7 +369,7 @@ impl<const N: usize> Drop for Burst<N> {
     }
 }
 
-/// What [`Burst::drain`] gives.
+/// The iterator of [`Burst::drain`].
 #[derive(Debug)]
 pub struct Drain<'a, const N: usize>(&'a mut Burst<N>);
 

@@ -1,4 +1,9 @@
-//! [`Memzone`]: a named piece of DPDK's memory that devices can reach.
+//! [`Memzone`]: a named piece of DPDK's memory that devices can reach. [`iova_of`]: an address as devices see
+//! it.
+//!
+//! `lm-landing` takes send buffers from it, and landing regions that must lie in DPDK's memory. The memory is
+//! freed on drop. This module hands out addresses only: it makes no reference to the memory, which devices
+//! and other threads may write.
 
 use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
@@ -10,8 +15,7 @@ use crate::{Eal, Errno};
 
 /// A named piece of DPDK's memory, freed on drop.
 ///
-/// Any thread may hold and drop it. It hands out addresses, not references: who writes where is its user's
-/// business.
+/// Any thread may hold and drop it. It gives addresses, not references: its user decides who writes where.
 #[derive(Debug)]
 pub struct Memzone {
     zone: NonNull<rte_memzone>,
@@ -24,7 +28,7 @@ unsafe impl Send for Memzone {}
 // SAFETY: as above.
 unsafe impl Sync for Memzone {}
 
-/// What [`Memzone::reserve`] is to look for.
+/// Requirements of the memory that [`Memzone::reserve`] is to find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemzoneFlags {
     /// The zone must be contiguous for devices, too. Otherwise it may break at every page when IOVA is
@@ -100,8 +104,8 @@ impl Drop for Memzone {
     }
 }
 
-/// The address for devices of a byte of DPDK's memory; `None` if it isn't DPDK's (nor registered with it), or
-/// no device can reach it. Any thread; a search, not for the fast path.
+/// The address for devices of a byte of DPDK's memory. `None` if the byte is neither DPDK's nor registered with
+/// DPDK, or if no device can reach it. Any thread may call it. It searches, so it is slow.
 pub fn iova_of(_eal: &Eal, ptr: *const u8) -> Option<u64> {
     let address = ptr.cast::<c_void>();
     // SAFETY: EAL is initialised; the address is looked up, never followed. The first question is needed

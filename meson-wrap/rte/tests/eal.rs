@@ -1,4 +1,5 @@
 //! Everything that needs EAL, which a process can initialise once: one test, in steps, on virtual devices.
+//! Starts of EAL that must fail run in copies of this process.
 
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};

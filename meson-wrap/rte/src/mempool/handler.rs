@@ -1,4 +1,8 @@
-//! Mempool handlers written in Rust.
+//! [`Handler`]: mempool handlers written in Rust, and their registration with DPDK.
+//!
+//! `lm-landing` implements it, so that it decides where each received frame lands. The functions here are
+//! what DPDK calls; they find the handler in the pool's `pool_data`. A panic ends the process, except in
+//! `alloc`, where it becomes an error: it must not unwind into a driver.
 
 use std::any::TypeId;
 use std::ffi::{CStr, c_char, c_void};
@@ -10,7 +14,7 @@ use dpdk_sys::{rte_mempool, rte_mempool_ops};
 
 use crate::Errno;
 
-/// What keeps a pool's free objects: `struct rte_mempool_ops` as a trait.
+/// Keeps a pool's free objects: `struct rte_mempool_ops` as a trait.
 ///
 /// DPDK calls these on whatever thread gets or puts objects; the owner of the
 /// [`HandlerPool`](super::HandlerPool) sees to it that this is one thread at a time. All of them may be
@@ -30,7 +34,7 @@ use crate::Errno;
 pub unsafe trait Handler: Sized + Send + 'static {
     /// The name that DPDK knows the handler by, unique in the process, at most 30 bytes.
     const NAME: &'static CStr;
-    /// What `alloc` needs to know.
+    /// What `alloc` makes the handler from.
     type Config;
 
     /// Makes the handler of one pool. `mp` has its sizes already but no objects.
@@ -39,7 +43,7 @@ pub unsafe trait Handler: Sized + Send + 'static {
     /// A positive error number (`libc::E*`).
     fn alloc(mp: *mut rte_mempool, config: &Self::Config) -> Result<Self, i32>;
 
-    /// Takes `n` objects back. Zero, or a negative error number; it can't fail in a pool that works.
+    /// Takes `n` objects back. Returns zero, or a negative error number. In a correct pool it cannot fail.
     ///
     /// # Safety
     /// `this` is the handler that `alloc` made, and no other call on it is under way. `objs` has `n` objects
@@ -60,8 +64,8 @@ pub unsafe trait Handler: Sized + Send + 'static {
     /// `this` is the handler that `alloc` made.
     unsafe fn count(this: *const Self) -> u32;
 
-    /// All shares of the pool are gone while objects are out. Whether nobody uses those any more, nor will:
-    /// then the pool is freed, else it is kept for ever.
+    /// Called when the last share of the pool is dropped while objects are out. Returns whether nobody uses
+    /// these objects, now or later. Then the pool is freed; otherwise it is kept for ever.
     ///
     /// # Safety
     /// `this` is the handler that `alloc` made, and no other call on it is under way.
@@ -83,9 +87,9 @@ pub(super) unsafe fn abandoned<H: Handler>(mp: *mut rte_mempool) -> bool {
 /// Which handlers are registered, and under which index. DPDK 22.11 does not check for doubles itself.
 static REGISTERED: Mutex<Vec<(TypeId, i32)>> = Mutex::new(Vec::new());
 
-/// Registers a handler with DPDK. Any thread, any number of times; [`HandlerPool`](super::HandlerPool) does
-/// it, too. Best before EAL is initialised: DPDK's table has 16 places, and the plug-ins that EAL loads may
-/// take what is left of them.
+/// Registers a handler with DPDK. Any thread may call it, any number of times. A
+/// [`HandlerPool`](super::HandlerPool) registers its handler too, but call this before EAL is initialised:
+/// DPDK's table has 16 places, and the plug-ins that EAL loads may take the rest of them.
 ///
 /// # Errors
 /// [`RegisterError`]: the table is full. Of Debian's DPDK, the plug-ins take 14 (22.11) or 15 places (24.11).
@@ -93,7 +97,7 @@ pub fn register<H: Handler>() -> Result<(), RegisterError> {
     index_of::<H>().map(|_| ())
 }
 
-/// Registers the handler unless it is, and tells its index in DPDK's table.
+/// Registers the handler if it is not registered yet. Returns its index in DPDK's table.
 pub(super) fn index_of<H: Handler>() -> Result<i32, RegisterError> {
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, index)) = registered.iter().find(|(id, _)| *id == TypeId::of::<H>()) {

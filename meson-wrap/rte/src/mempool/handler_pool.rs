@@ -1,4 +1,8 @@
 //! [`HandlerPool`]: a pool of mbufs with a handler written in Rust.
+//!
+//! `lm-landing` creates one for each landing queue. The pool has none of DPDK's caches, so every get and
+//! every put reaches the handler, in order. One thread at a time may use it. A pool whose creation fails is
+//! freed completely.
 
 use std::cell::Cell;
 use std::ffi::{CString, c_void};
@@ -15,13 +19,13 @@ use crate::{Eal, Errno};
 /// What a [`HandlerPool`] is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct HandlerPoolConfig<'a> {
-    /// Unique, shorter than 26 bytes.
+    /// The pool's name, which is unique in the process and shorter than 26 bytes.
     pub name: &'a str,
     /// How many mbufs.
     pub n: u32,
     /// Bytes for the application behind each mbuf, a multiple of 8.
     pub priv_size: u16,
-    /// What the pool tells drivers about the room in an mbuf: data and 128 bytes of headroom.
+    /// Bytes of room in an mbuf that the pool reports to drivers: data and 128 bytes of headroom.
     pub data_room: u16,
     /// The mbufs have no room of their own: the handler gives them addresses
     /// (`RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF`). They start with none.
@@ -33,8 +37,8 @@ pub struct HandlerPoolConfig<'a> {
 /// A pool of mbufs whose free ones a [`Handler`] keeps. Every get and every put reaches the handler: the pool
 /// has none of DPDK's caches, which would reorder its mbufs.
 ///
-/// One thread at a time: it may move to another thread, but it, the RX queue fed from it and all of its mbufs
-/// stay together. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped
+/// One thread at a time may use it. It may move to another thread, but only together with the RX queue that is
+/// fed from it and all of its mbufs. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped
 /// keep it alive for ever.
 pub struct HandlerPool<H: Handler> {
     pool: PoolRef,
@@ -115,8 +119,8 @@ impl<H: Handler> HandlerPool<H> {
         Ok(Self { pool: PoolRef::own(eal, pool, Some(abandoned::<H>)), _handler: PhantomData })
     }
 
-    /// The handler. It lives as long as the pool; whoever follows the pointer keeps to the rule of one
-    /// thread, and makes no reference that lives while the pool is used.
+    /// The handler, which lives as long as the pool. Only the pool's thread may follow the pointer, and it must
+    /// not hold a reference made from it while the pool is used.
     pub fn handler(&self) -> *mut H {
         // SAFETY: the pool lives and its `alloc` succeeded.
         unsafe { handler(self.as_ptr()) }

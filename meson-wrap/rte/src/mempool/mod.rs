@@ -1,4 +1,8 @@
-//! Pools of mbufs: DPDK's own ([`Mempool`]), and ones whose handler is written in Rust ([`HandlerPool`]).
+//! Pools of mbufs: DPDK's own ([`Mempool`]), and pools whose handler is written in Rust ([`HandlerPool`]).
+//!
+//! Ports, queues and messages hold shares of a pool ([`PoolRef`]). The pool is freed with the last share. If
+//! mbufs are still out then, the pool is kept for ever and the log says so, unless its handler knows that
+//! nobody uses them: memory that a device may write to is never freed.
 
 mod handler;
 mod handler_pool;
@@ -57,7 +61,7 @@ impl Mempool {
         Ok(Self(PoolRef::own(eal, pool, None)))
     }
 
-    /// A stock pool that the application made itself. Dropping this leaves the pool alone.
+    /// Uses a stock pool that the application made itself. Dropping this value does not free the pool.
     ///
     /// # Safety
     /// `pool` is a pool of mbufs that any thread may use. It lives as long as this value, its clones, and all
@@ -66,8 +70,8 @@ impl Mempool {
         Self(PoolRef(Arc::new(Pool { raw: pool, abandoned: None, theirs: true, eal: eal.clone() })))
     }
 
-    /// How many mbufs can be allocated now, caches included. Not for the fast path; a snapshot while others
-    /// allocate.
+    /// How many mbufs can be allocated now, those in caches included. It is slow, and only a snapshot while other
+    /// threads allocate.
     pub fn available(&self) -> u32 {
         self.0.available()
     }
@@ -101,7 +105,7 @@ impl Mempool {
         Some(unsafe { Mbuf::from_raw(mbuf) })
     }
 
-    /// Adds `n` empty mbufs to a list; or none, and says so, if there are not as many left.
+    /// Adds `n` empty mbufs to a list. If there are not as many left, it adds none and returns `false`.
     #[must_use]
     pub fn alloc_many(&self, n: u16, to: &mut Vec<Mbuf>) -> bool {
         to.reserve(n.into());
@@ -156,7 +160,7 @@ struct Pool {
     raw: NonNull<rte_mempool>,
     /// `None`: DPDK's own handler.
     abandoned: Option<Abandoned>,
-    /// Whether the application frees it.
+    /// Whether the application owns the pool, and frees it itself.
     theirs: bool,
     eal: Eal,
 }

@@ -1,4 +1,8 @@
-//! Configuring a port and setting up its queues.
+//! Configures a stopped port and sets up its queues.
+//!
+//! `pmd-e1000`, `lm-node` and lm-netpipe call it before they start a port. A started port is refused. The
+//! port keeps a share of each queue's pool for as long as the driver may use it. The offload `MBUF_FAST_FREE`
+//! is refused, because drivers then free mbufs that others still hold.
 
 use std::{error, fmt};
 
@@ -11,7 +15,7 @@ use crate::mempool::{Mempool, PoolRef};
 /// How arriving frames are spread over the RX queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MqMode {
-    /// They are not.
+    /// They are not spread.
     #[default]
     None,
     /// By a hash over these fields (`RTE_ETH_RSS_*`), with the driver's key.
@@ -44,7 +48,7 @@ pub struct PortConfig {
     pub tx_offloads: u64,
     /// How arriving frames are spread over the RX queues.
     pub mq_mode: MqMode,
-    /// RX queues can interrupt: [`Port::rx_interrupt`].
+    /// Whether RX queues can interrupt: [`Port::rx_interrupt`].
     pub rx_interrupts: bool,
 }
 
@@ -66,7 +70,7 @@ impl Default for PortConfig {
 /// An RX queue's settings; `None` leaves the driver's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RxConf {
-    /// Refill when so many descriptors are free.
+    /// The driver refills the ring when so many descriptors are free.
     pub free_thresh: Option<u16>,
     /// Prefetch threshold of the ring.
     pub pthresh: Option<u8>,
@@ -83,9 +87,9 @@ pub struct RxConf {
 /// A TX queue's settings; `None` leaves the driver's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TxConf {
-    /// Ask for a completion report every so many descriptors.
+    /// The driver asks for a completion report every so many descriptors.
     pub rs_thresh: Option<u16>,
-    /// Free sent mbufs when fewer than so many descriptors are free.
+    /// The driver frees sent mbufs when fewer than so many descriptors are free.
     pub free_thresh: Option<u16>,
     /// Prefetch threshold of the ring.
     pub pthresh: Option<u8>,
@@ -222,7 +226,7 @@ impl Port {
             )
         };
         match Errno::check(ret) {
-            // A queue of before has been released, so its pool can go.
+            // The queue of an earlier setup has been released, so its pool can be dropped.
             Ok(()) => {
                 slot.pool = Some(pool);
                 slot.ready = true;
@@ -272,7 +276,7 @@ impl Port {
     }
 }
 
-/// Whether these offloads have a driver believe that each mbuf has one owner, and all come from one pool.
+/// Whether a driver with these offloads assumes that each mbuf has one owner, and that all come from one pool.
 fn is_unsound(tx_offloads: u64) -> bool {
     tx_offloads & dpdk_sys::RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE != 0
 }
@@ -283,7 +287,7 @@ fn socket_of(id: PortId) -> u32 {
     unsafe { dpdk_sys::rte_eth_dev_socket_id(id.0) as u32 }
 }
 
-/// Why [`Port::configure`] did not.
+/// Why [`Port::configure`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigureError {

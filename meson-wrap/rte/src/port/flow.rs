@@ -1,4 +1,7 @@
-//! Rules that direct frames to a queue (`rte_flow`).
+//! Rules that direct frames to a queue (`rte_flow`), by the first bytes of the frames.
+//!
+//! `pmd-e1000` makes them where a card steers frames that way. A rule belongs to its port: another port
+//! refuses it, and so does the same port after a reset.
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
@@ -13,14 +16,14 @@ use dpdk_sys::{
 use super::{Port, PortId, Shared};
 use crate::Errno;
 
-/// A rule of a port, in force until [`Port::flow_destroy`], or until the port is reset or closed. That a
-/// driver took it does not mean that its device does what it says.
+/// A rule of a port. It is in force until [`Port::flow_destroy`], or until the port is reset or closed. That a
+/// driver accepted a rule does not prove that the device follows it.
 #[derive(Debug)]
 pub struct FlowRule {
     rule: NonNull<rte_flow>,
-    /// Not its number, which another port may get once this one is closed.
+    /// The port that the rule belongs to. Its number would not do: another port may get it later.
     of: Weak<Shared>,
-    /// Resets of the port before it was made.
+    /// How often the port had been reset when the rule was made.
     resets: u64,
 }
 
@@ -31,7 +34,7 @@ unsafe impl Send for FlowRule {}
 const LONGEST: usize = 128;
 
 impl Port {
-    /// Leads frames that begin with these bytes (at most 128) to a queue.
+    /// Directs frames that begin with these bytes (at most 128) to a queue.
     ///
     /// # Errors
     /// [`FlowError`]: the driver has no such rules, or no room for another.
@@ -83,20 +86,20 @@ impl Port {
         }
     }
 
-    /// Takes a rule back.
+    /// Removes a rule.
     ///
     /// # Errors
-    /// [`FlowError`]: it is another port's, it went with a reset, or the driver refuses.
+    /// [`FlowError`]: the rule belongs to another port, a reset removed it, or the driver refuses.
     pub fn flow_destroy(&mut self, rule: FlowRule) -> Result<(), FlowError> {
         let port = self.id();
         let failed = |errno, told| FlowError { port, queue: 0, errno, told };
         let FlowRule { rule, of, resets } = rule;
         let invalid = |why: &str| failed(Errno::of_return(-libc::EINVAL), why.to_owned());
         if !Weak::ptr_eq(&of, &Arc::downgrade(&self.shared)) {
-            return Err(invalid("the rule is another port's"));
+            return Err(invalid("the rule belongs to another port"));
         }
         if resets != self.shared.lock().resets {
-            return Err(invalid("the rule went with a reset"));
+            return Err(invalid("a reset of the port removed the rule"));
         }
         // SAFETY: plain data for which zeroes are a value.
         let mut told: rte_flow_error = unsafe { std::mem::zeroed() };
@@ -107,7 +110,7 @@ impl Port {
     }
 }
 
-/// What a driver says of a rule.
+/// The driver's own text about a rule.
 fn text(told: &rte_flow_error) -> String {
     if ptr::eq(told.message, ptr::null()) {
         return String::new();
@@ -116,7 +119,7 @@ fn text(told: &rte_flow_error) -> String {
     unsafe { CStr::from_ptr(told.message) }.to_string_lossy().into_owned()
 }
 
-/// A rule was not made or not taken back.
+/// A rule was not made or not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowError {
     /// The port.
@@ -134,7 +137,7 @@ impl fmt::Display for FlowError {
         let Self { port, queue, errno, told } = self;
         write!(
             f,
-            "port {port} takes no rule that leads frames to queue {queue}: {errno} {told:?}; do without it"
+            "port {port} refuses a rule that directs frames to queue {queue}: {errno} {told:?}; go on without it"
         )
     }
 }

@@ -1,4 +1,7 @@
-//! Properties and capabilities of a port.
+//! [`PortInfo`]: the properties and capabilities of a port, as its driver reports them.
+//!
+//! `pmd-e1000` decides by them how a device may be used, and the programs show them. All texts are copied, so
+//! a [`PortInfo`] outlives its port.
 
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
@@ -12,15 +15,15 @@ use crate::Eal;
 /// How many descriptors a ring may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescLimits {
-    /// At least.
+    /// The least number.
     pub min: u16,
-    /// At most.
+    /// The largest number.
     pub max: u16,
-    /// In multiples of.
+    /// The number is a multiple of this.
     pub align: u16,
 }
 
-/// What a port is and can do.
+/// The properties and capabilities of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortInfo {
     /// The driver, such as `net_e1000_igb`.
@@ -118,7 +121,7 @@ impl Port {
         Ok(unsafe { info.assume_init() })
     }
 
-    /// What it is and can do.
+    /// The properties and capabilities of this port.
     ///
     /// # Errors
     /// [`PortError`].

@@ -1,4 +1,7 @@
 //! Reads the setup of a queue that the application set up itself.
+//!
+//! The crate `lm` calls it before it adopts a queue, to check that the queue is started and fed from the
+//! right pool. Nothing is changed. A driver that reports nothing gives `None`.
 
 use dpdk_sys::{rte_eth_rxq_info, rte_mempool};
 
@@ -17,13 +20,14 @@ pub fn is_tx_started(_eal: &Eal, id: PortId, queue: u16) -> bool {
     is_started(unsafe { dpdk_sys::rte_eth_dev_tx_queue_start(id.0, queue) })
 }
 
-/// DPDK looks at the port's state and the queue's number first; then most drivers have nothing to start a
-/// single queue with.
+/// DPDK checks the port's state and the queue's number first. Then most drivers refuse with ENOTSUP, because
+/// they cannot start a single queue. So both results say that the queue is there and started.
 fn is_started(ret: i32) -> bool {
     ret == 0 || ret == -libc::ENOTSUP
 }
 
-/// The pool that a receive queue was set up with, and its descriptors. `None`: the driver does not tell.
+/// The pool that a receive queue was set up with, and its number of descriptors. `None`: the driver does not
+/// report them.
 pub fn rx_pool_of(_eal: &Eal, id: PortId, queue: u16) -> Option<(*mut rte_mempool, u16)> {
     // SAFETY: EAL is initialised; zeroes are a value of this plain structure, which DPDK fills where it can.
     unsafe {

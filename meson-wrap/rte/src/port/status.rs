@@ -1,4 +1,7 @@
 //! Link, addresses and counters of a port.
+//!
+//! `lm-node`, `pmd-e1000` and the programs call it. Nothing here waits for a link. What a driver cannot do or
+//! report is a [`PortError`], which names the port and what it could not do.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -80,7 +83,7 @@ impl Port {
         Errno::check(ret).map_err(|errno| PortError { port: self.id(), what, errno })
     }
 
-    /// The state of the link now; does not wait for it.
+    /// The state of the link now. It does not wait until the link is up.
     ///
     /// # Errors
     /// [`PortError`].
@@ -122,7 +125,7 @@ impl Port {
         self.check("accept one more MAC address", ret)
     }
 
-    /// Accepts an added address no more.
+    /// Stops accepting an added address.
     ///
     /// # Errors
     /// [`PortError`]: EADDRINUSE for the first address, which stays.
@@ -249,7 +252,7 @@ impl fmt::Display for PortError {
         let advice = match self.errno.number() {
             libc::ENOTSUP => "its driver cannot do it",
             libc::EBUSY => "stop it first",
-            libc::ENODEV | libc::EIO => "is the device still there?",
+            libc::ENODEV | libc::EIO => "check whether the device is still there",
             _ => "compare Port::info",
         };
         write!(f, "port {} cannot {}: {}; {advice}", self.port, self.what, self.errno)
