@@ -1,4 +1,8 @@
 //! [`lm_t`]: an open node. It belongs to one thread at a time, and refuses calls from all others.
+//!
+//! Functions that need the node itself go through [`lm_t::owned`], which checks the thread. A panic within it
+//! marks the node as broken, and every later [`lm_t::owned`] fails; the handle can still be closed.
+//! [`lm_t::give_back`] is the exception: any thread may return the place of a message.
 
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;

@@ -1,4 +1,8 @@
 //! Functions that start and end EAL, and that open and close handles.
+//!
+//! C programs call them. A handle is closed only when it holds no message and no send buffer. EAL is cleaned
+//! up only when no handle is open. Secondary processes are refused, because mempool handlers belong to the
+//! primary one.
 
 use std::ffi::{c_char, c_int};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,7 @@
 //! Passes the log records of LM's crates to DPDK's log, with the same level.
+//!
+//! [`crate::lifecycle`] joins the logs at the first call that needs EAL. If the program has a logger of the
+//! `log` crate already, that one stays. Records below the level `Info` are dropped.
 
 use std::ffi::CString;
 

@@ -1,4 +1,8 @@
-//! Checks an `lm_config`, and makes a `lm::Config` of it.
+//! Checks an `lm_config`, and makes an `lm::Config` of it.
+//!
+//! [`crate::lifecycle`] calls it for `lm_config_init`, `lm_open` and `lm_adopt`. Every field that has a range
+//! is checked, and an error names the field and its value. A program that was compiled with a later header
+//! works as long as the fields that this library does not know are zero.
 
 use std::ffi::{CStr, c_char};
 use std::net::Ipv4Addr;

@@ -1,4 +1,8 @@
-//! Messages: from a poll to their release.
+//! Functions that receive messages: from a poll to the message's release.
+//!
+//! C programs call them. `lm_poll` belongs to the thread of the handle; the others may be called by any
+//! thread that has the message. A message that was released, sent or turned into an mbuf before is the error
+//! ESTALE.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};

@@ -1,4 +1,7 @@
-//! Messages out: copied, from where they landed, or from a buffer that was filled in place.
+//! Functions that send messages: copied, from where they landed, or from a buffer that was filled in place.
+//!
+//! C programs call them, in the thread of the handle. None of them waits. After an error the message or the
+//! buffer still belongs to the caller; once it is sent, it is the library's.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;

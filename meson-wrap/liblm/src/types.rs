@@ -1,4 +1,7 @@
 //! The structures that C and the library share.
+//!
+//! `header.sh` generates `lm.h` from them, so a change here changes the ABI. `lm_config` and `lm_message` may
+//! grow at their end: `lm_config` contains the sizes of both as the program was compiled.
 
 use std::ffi::{c_char, c_void};
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,4 +1,7 @@
 //! Functions for counters, and for sleeping until frames arrive.
+//!
+//! C programs call them, in the thread of the handle; `lm_telemetry` in any. Interrupts exist only on a port
+//! of LM's own whose device has them; else the error is ENOTSUP.
 
 use std::ffi::{c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
