@@ -1,4 +1,5 @@
-//! Compiles the simulated driver and the peers with DPDK's own flags, and links its reassembler.
+//! Compiles the simulated driver and the peers with DPDK's own flags, and links the libraries that they use,
+//! DPDK's reassembler among them. cargo runs it before it builds the benchmark.
 
 use std::process::Command;
 

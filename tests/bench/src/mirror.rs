@@ -1,5 +1,5 @@
-//! What `tests/bench/mirror.c` is compared with: a node that sends each message back from where it landed, in
-//! Rust. Its arguments behind `--` are a device and how many messages it answers.
+//! A node that sends each message back from where it landed, in Rust. `tests/bench/mirror.c` is the same in
+//! C, and is compared with it. The arguments behind `--` are a device and how many messages to answer.
 
 use std::net::Ipv4Addr;
 

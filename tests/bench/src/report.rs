@@ -1,4 +1,7 @@
-//! Medians, the table, the JSON, and the ratios that are asked for.
+//! Medians, the table, the JSON, and the ratios with their bounds.
+//!
+//! `main` fills a [`Report`] and prints it. Blocks during which others used the core are left out where
+//! enough blocks remain. A missed bound is reported in the table, and is no failure of the run.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,7 @@
 //! Frames on the wire: datagrams as LM's sender cuts them, last fragment first, and as any other stack does.
+//!
+//! The simulated card receives a [`Traffic`] once in each round. Datagrams of equal payload share their
+//! bytes, so that the source of the frames does not fill the cache.
 
 use lm_proto::alf::{self, Blocks, ChecksumMode, Ends};
 use lm_proto::checksum;

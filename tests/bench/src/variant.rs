@@ -1,4 +1,8 @@
-//! The variants: LM under a policy, and its peers, each with a queue, a pool and mbufs of its own.
+//! The variants that are measured: LM under a policy, and its peers, each with a queue, a pool and mbufs of
+//! its own.
+//!
+//! `main` and [`crate::polls`] set one up, run it and close it. Closing fails if an mbuf is missing or a
+//! frame was dropped, so a variant that loses work cannot look fast.
 
 use std::ptr;
 

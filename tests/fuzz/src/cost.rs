@@ -1,4 +1,5 @@
-//! What streams of frames cost, by count.
+//! Measures what streams of frames cost the matcher, by counting its work: first the known attacks, then what
+//! a random search finds in the given time. It fails if a stream costs more than its bound.
 
 use lm_proto::mock::cost::{self, BOUNDS, Found, NAMES};
 use lm_proto::mock::random::Random;

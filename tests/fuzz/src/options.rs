@@ -1,4 +1,5 @@
-//! The command line.
+//! The command line of lm-fuzz. Every error is one line that contains the usage, and a search without a bound
+//! is refused.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

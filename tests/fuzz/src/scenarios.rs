@@ -1,4 +1,5 @@
-//! Scenarios out of bytes, made at random and changed where they achieved something.
+//! Runs scenarios that are made out of bytes: random bytes, earlier scenarios with a few bytes changed, or
+//! files. An input that the search finds is shortened before it is printed.
 
 use lm_proto::mock::random::Random;
 use std::panic::catch_unwind;

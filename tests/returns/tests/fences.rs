@@ -1,4 +1,5 @@
-//! The protocol under the model checker: every order of its steps, the barrier as two fences.
+//! The protocol by which slots are returned, under the model checker: every order of its steps. Here the
+//! barrier is made of two fences.
 #![cfg(not(miri))]
 
 mod model;

@@ -1,5 +1,5 @@
-//! The protocol without the light side of its barrier: the model checker must find the segment that nobody
-//! frees.
+//! The protocol by which slots are returned, without the light side of its barrier: the model checker must
+//! find the segment that nobody frees. So the test fails if the checker finds nothing.
 #![cfg(not(miri))]
 #![allow(dead_code, reason = "one scenario is enough")]
 

@@ -1,5 +1,5 @@
-//! The protocol under the model checker: every order of its steps, the barrier as nothing but what its two
-//! sides owe each other.
+//! The protocol by which slots are returned, under the model checker: every order of its steps. Here the
+//! barrier guarantees only what its two sides owe each other.
 #![cfg(not(miri))]
 
 mod model;

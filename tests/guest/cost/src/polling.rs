@@ -1,4 +1,5 @@
-//! The receivers on port 1 under DPDK: LM, and a loop that receives and frees.
+//! The receivers on port 1 under DPDK: LM, and a loop that receives and frees. Both fail if datagrams or
+//! frames do not arrive within a second.
 
 use std::time::{Duration, Instant};
 

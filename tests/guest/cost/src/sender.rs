@@ -1,4 +1,5 @@
-//! LM's sender, on port 0.
+//! LM's sender, on port 0: it sends the same payload again and again. It fails if a send buffer or the
+//! transmit queue stays occupied for five seconds.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! What is sent: datagrams of one size, frame by frame, and strangers between them.
+//! The frames that are sent: datagrams of one size, frame by frame, and frames of other protocols between
+//! them. Every payload contains its datagram's number, so the receiver can check each byte.
 
 use lm_proto::alf::{Blocks, ChecksumMode, Ends, frame};
 use lm_proto::layout::Geometry;
