@@ -253,8 +253,8 @@ impl Session {
         self.ports.iter_mut().filter_map(|port| port.link.as_mut())
     }
 
-    /// The counters of each port since the program's start, and the state of its landing pool, if that is known
-    /// now.
+    /// The counters of each port since the program's start, and the state of its landing pool, if that is
+    /// known now.
     pub(crate) fn tallies(&self) -> Vec<(Tally, Option<PoolView>)> {
         let reports = self.forwarder.as_ref().and_then(|(forwarder, ..)| forwarder.report());
         let mut reports = reports.unwrap_or_default().into_iter();

@@ -52,7 +52,8 @@ struct Summary {
     sent_frames: u64,
     /// Of these, frames that the device had not taken when it was stopped.
     unsent: u64,
-    /// Datagrams of one frame that were copied behind their headers, which costs less than an external buffer.
+    /// Datagrams of one frame that were copied behind their headers, which costs less than an external
+    /// buffer.
     send_inlined: u64,
     /// Datagrams of several fragments that went first fragment first.
     send_forward: u64,

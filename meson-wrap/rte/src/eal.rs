@@ -144,8 +144,8 @@ impl Eal {
         Ok((eal, rest.collect()))
     }
 
-    /// Uses an EAL that the application has initialised itself (`liblm` inside a C program). Dropping this value
-    /// does not clean EAL up.
+    /// Uses an EAL that the application has initialised itself (`liblm` inside a C program). Dropping this
+    /// value does not clean EAL up.
     ///
     /// # Safety
     /// `rte_eal_init` has succeeded in this process, which is a primary one, and `rte_eal_cleanup` is not
@@ -164,7 +164,8 @@ impl Eal {
         Self(Arc::new(Environment { owned: true }))
     }
 
-    /// Whether EAL is initialised in this process, no matter by whom. After a clean-up the answer means nothing.
+    /// Whether EAL is initialised in this process, no matter by whom. After a clean-up the answer means
+    /// nothing.
     pub fn is_initialised() -> bool {
         // SAFETY: both read EAL's configuration, which is there from the start: no lcore and no memory are in
         // it until `rte_eal_init` has got far.
@@ -242,8 +243,8 @@ impl Eal {
         unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
-    /// The release of the DPDK library that is loaded, which may differ from that of the headers. EAL need not be
-    /// initialised.
+    /// The release of the DPDK library that is loaded, which may differ from that of the headers. EAL need
+    /// not be initialised.
     pub fn release() -> Release {
         // SAFETY: each tells a constant of the library.
         unsafe {
@@ -275,9 +276,9 @@ impl Drop for Environment {
     }
 }
 
-/// Waits until DPDK's interrupt thread has handled all events so far. DPDK 22.11 closes a port even while that
-/// thread works on it, for example on a net_memif port whose peer has just closed. This was seen as a crash in
-/// `rte_free`.
+/// Waits until DPDK's interrupt thread has handled all events so far. DPDK 22.11 closes a port even while
+/// that thread works on it, for example on a net_memif port whose peer has just closed. This was seen as a
+/// crash in `rte_free`.
 pub(crate) fn settle_interrupts() {
     // An event that was raised before the first call is handled before the second one ends. The third is for
     // events that this handling raised.
@@ -287,9 +288,9 @@ pub(crate) fn settle_interrupts() {
 }
 
 /// Stops DPDK's interrupt thread for good: a callback that does not return. `rte_eal_cleanup` of 22.11 wakes
-/// that thread and then frees the memory that it uses, which was seen as a crash in `rte_intr_fd_get`. A process
-/// cleans EAL up once, so the thread is not needed again. The callback has an interrupt source of its own,
-/// because EAL would wait for an alarm's callback to return.
+/// that thread and then frees the memory that it uses, which was seen as a crash in `rte_intr_fd_get`. A
+/// process cleans EAL up once, so the thread is not needed again. The callback has an interrupt source of
+/// its own, because EAL would wait for an alarm's callback to return.
 fn park_interrupts() {
     let parked = Arc::new(AtomicBool::new(false));
     // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as

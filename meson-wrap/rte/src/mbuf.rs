@@ -51,8 +51,8 @@ impl Mbuf {
         unsafe { bytes(self.as_ptr()) }
     }
 
-    /// The first segment's data, to change. `None` if another mbuf refers to the same data, or if they lie in a
-    /// foreign buffer ([`Mbuf::attach_external`]).
+    /// The first segment's data, to change. `None` if another mbuf refers to the same data, or if they lie
+    /// in a foreign buffer ([`Mbuf::attach_external`]).
     pub fn data_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: a valid segment of ours.
         let (owns, (start, len)) = unsafe { (owns_data(self.as_ptr()), window(self.as_ptr())) };
@@ -60,8 +60,8 @@ impl Mbuf {
         owns.then(|| unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
-    /// Lengthens the last segment's data by `len` bytes and returns these. They are not cleared. `None` if there
-    /// is no room, or as for [`Mbuf::data_mut`].
+    /// Lengthens the last segment's data by `len` bytes and returns these. They are not cleared. `None` if
+    /// there is no room, or as for [`Mbuf::data_mut`].
     pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
         // A packet's length has 32 bits, which only the sum of very many segments exceeds.
         self.pkt_len().checked_add(u32::from(len))?;

@@ -104,8 +104,8 @@ impl Drop for Memzone {
     }
 }
 
-/// The address for devices of a byte of DPDK's memory. `None` if the byte is neither DPDK's nor registered with
-/// DPDK, or if no device can reach it. Any thread may call it. It searches, so it is slow.
+/// The address for devices of a byte of DPDK's memory. `None` if the byte is neither DPDK's nor registered
+/// with DPDK, or if no device can reach it. Any thread may call it. It searches, so it is slow.
 pub fn iova_of(_eal: &Eal, ptr: *const u8) -> Option<u64> {
     let address = ptr.cast::<c_void>();
     // SAFETY: EAL is initialised; the address is looked up, never followed. The first question is needed

@@ -51,8 +51,8 @@ fn is_answerable(flow: &Flow) -> bool {
 enum Stuck {
     /// The transmit queue is full. To receive more datagrams would not help.
     Queue,
-    /// The MAC address of the node to send to is not known yet. The ARP answer is among the frames to come, so
-    /// receiving goes on.
+    /// The MAC address of the node to send to is not known yet. The ARP answer is among the frames to come,
+    /// so receiving goes on.
     Address,
 }
 

@@ -37,9 +37,9 @@ pub struct HandlerPoolConfig<'a> {
 /// A pool of mbufs whose free ones a [`Handler`] keeps. Every get and every put reaches the handler: the pool
 /// has none of DPDK's caches, which would reorder its mbufs.
 ///
-/// One thread at a time may use it. It may move to another thread, but only together with the RX queue that is
-/// fed from it and all of its mbufs. As with [`Mempool`](super::Mempool), mbufs that are not back when its last share is dropped
-/// keep it alive for ever.
+/// One thread at a time may use it. It may move to another thread, but only together with the RX queue that
+/// is fed from it and all of its mbufs. As with [`Mempool`](super::Mempool), mbufs that are not back when
+/// its last share is dropped keep it alive for ever.
 pub struct HandlerPool<H: Handler> {
     pool: PoolRef,
     /// Send if the handler is; never Sync.
@@ -119,8 +119,8 @@ impl<H: Handler> HandlerPool<H> {
         Ok(Self { pool: PoolRef::own(eal, pool, Some(abandoned::<H>)), _handler: PhantomData })
     }
 
-    /// The handler, which lives as long as the pool. Only the pool's thread may follow the pointer, and it must
-    /// not hold a reference made from it while the pool is used.
+    /// The handler, which lives as long as the pool. Only the pool's thread may follow the pointer, and it
+    /// must not hold a reference made from it while the pool is used.
     pub fn handler(&self) -> *mut H {
         // SAFETY: the pool lives and its `alloc` succeeded.
         unsafe { handler(self.as_ptr()) }

@@ -70,8 +70,8 @@ impl Mempool {
         Self(PoolRef(Arc::new(Pool { raw: pool, abandoned: None, theirs: true, eal: eal.clone() })))
     }
 
-    /// How many mbufs can be allocated now, those in caches included. It is slow, and only a snapshot while other
-    /// threads allocate.
+    /// How many mbufs can be allocated now, those in caches included. It is slow, and only a snapshot while
+    /// other threads allocate.
     pub fn available(&self) -> u32 {
         self.0.available()
     }

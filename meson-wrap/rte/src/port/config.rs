@@ -276,7 +276,8 @@ impl Port {
     }
 }
 
-/// Whether a driver with these offloads assumes that each mbuf has one owner, and that all come from one pool.
+/// Whether a driver with these offloads assumes that each mbuf has one owner, and that all come from one
+/// pool.
 fn is_unsound(tx_offloads: u64) -> bool {
     tx_offloads & dpdk_sys::RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE != 0
 }

@@ -16,8 +16,8 @@ use dpdk_sys::{
 use super::{Port, PortId, Shared};
 use crate::Errno;
 
-/// A rule of a port. It is in force until [`Port::flow_destroy`], or until the port is reset or closed. That a
-/// driver accepted a rule does not prove that the device follows it.
+/// A rule of a port. It is in force until [`Port::flow_destroy`], or until the port is reset or closed. That
+/// a driver accepted a rule does not prove that the device follows it.
 #[derive(Debug)]
 pub struct FlowRule {
     rule: NonNull<rte_flow>,
