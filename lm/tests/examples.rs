@@ -1,4 +1,6 @@
 //! Runs each example as its first lines say. An example prints what it saw, and fails if that is not right.
+//!
+//! The README's first program is one of them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,7 @@
 //! Named counters for everything that can happen to a frame or a datagram.
+//!
+//! The matcher counts, and reports read the counters by their names, which are a part of the programs'
+//! output. A [`Reason`] says why a datagram or a frame was not delivered.
 
 use crate::policy::Whole;
 
@@ -13,17 +16,17 @@ pub enum Reason {
     BadTag,
     /// Checksum and count agree, but nothing proves the order of fragments whose headers are gone.
     OrderUnproven,
-    /// The receiver's policy asks for proof that this datagram doesn't carry.
+    /// The receiver's policy asks for a proof that this datagram does not have.
     Unproven,
     /// The UDP length disagrees with the IP payload.
     BadUdpLength,
-    /// Not for the address or port that this receiver takes; more than one fragment.
+    /// A datagram of several fragments, for an address or a port that this receiver does not take.
     NotOurs,
     /// An IPv4 header that doesn't parse or whose checksum is wrong.
     BadHeader,
     /// A frame longer than the MTU allows, or one spread over several buffers.
     Oversize,
-    /// Frames left over of datagrams that never became whole, or of strangers whose header was overwritten.
+    /// Frames of datagrams that never became whole, or of strangers whose headers were overwritten.
     LostFrame,
     /// Fragments overlap, or a duplicate conflicts (RFC 5722's rule).
     Overlap,
@@ -37,23 +40,23 @@ pub enum Reason {
     Unaligned,
     /// More fragments of one datagram than the reassembler takes.
     TooMany,
-    /// The reassembler had to make room.
+    /// An incomplete datagram lost its place to another one.
     Evicted,
     /// A datagram stayed incomplete for the reassembler's time limit.
     Timeout,
-    /// No buffer to reassemble in.
+    /// There was no buffer to reassemble in.
     NoBuffer,
     /// A fragment of a datagram that was discarded before.
     Discarded,
-    /// A frame that isn't LM's and found no ordinary mbuf, or whose queue is full.
+    /// A frame that is not LM's, for which there was no ordinary mbuf or no room in its queue.
     StrangerLost,
     /// Fragments of one datagram have ECN marks that exclude each other: CE and Not-ECT (RFC 3168, section
     /// 5.3).
     Ecn,
-    /// A new datagram's fragment was refused: the reassembler was full of others that are nearer to being
-    /// whole.
+    /// A fragment of a new datagram was refused, because the reassembler was full of others that were nearer
+    /// to being whole.
     ReassemblerFull,
-    /// A repair was not tried: the frames received so far had not earned its work.
+    /// A repair was not tried, because the frames received so far do not pay for its work (the *budget*).
     OverBudget,
 }
 

@@ -1,4 +1,6 @@
-//! What has to be delivered is delivered: the list of `lm_proto::mock::live`, a test for each line of it.
+//! What has to be delivered is delivered: a test for each line of the list in `lm_proto::mock::live`.
+//!
+//! A line of the list without a test fails, too.
 
 use lm_proto::mock::live::ALL;
 

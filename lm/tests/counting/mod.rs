@@ -1,4 +1,6 @@
 //! An allocator that counts, for the programs that show that nothing on a data path allocates.
+//!
+//! `lm/tests/no_alloc.rs` and `apps/tests/no_alloc.rs` use it. It counts the allocations of all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counts what is allocated.
 struct Counting;
 
-/// Since the process began.
+/// The number of allocations since the process began.
 pub(crate) static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: all is passed on to the system's allocator as it came.

@@ -1,3 +1,7 @@
+//! The rules of `AutoLayout`, each with the datagrams that it speaks of, and random mixtures of traffic.
+//!
+//! No memory and no frames are needed: the tests tell `AutoLayout` what has arrived, as the matcher does.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,4 +1,6 @@
-//! What it takes to be believed, and to be believed no more.
+//! When a card's words are believed, and when they are believed no more.
+//!
+//! The words are made by hand. `matcher/tests/card.rs` tests what they prove of datagrams.
 
 use super::*;
 use crate::checksum;

@@ -1,7 +1,11 @@
 //! One's-complement arithmetic (RFC 1071), and the checksum of a short header.
+//!
+//! The other modules of [`crate::checksum`] stand on it. Sums of up to 64 bits are folded without losing a
+//! carry. Every length of input is right, an odd one too.
 
-/// The checksum of a short header (RFC 1071), complemented: what goes into its checksum field when that is
-/// zero, and 0 for a header that is good. Meant for the 20 bytes of IPv4; any length is right.
+/// The checksum of a short header (RFC 1071), complemented. For a header whose checksum field is zero it is
+/// the value of the field, and for a good header it is 0. It is fastest for the 20 bytes of IPv4, and right
+/// for any length.
 ///
 /// ```
 /// use lm_proto::checksum::header;
@@ -12,20 +16,20 @@
 /// ```
 #[inline]
 pub fn header(b: &[u8]) -> u16 {
-    // The same for both, but the compiler unrolls what is known to be 20 bytes.
+    // Both arms compute the same. The compiler unrolls the loop of the first, whose length it knows.
     match <&[u8; 20]>::try_from(b) {
         Ok(b) => !fold(words(b).map(halves).sum()),
         Err(_) => !fold(words(b).map(halves).sum()),
     }
 }
 
-/// Whether a sum of at most 2^35 that is not folded is that of a good header: all ones.
+/// Whether an unfolded sum of at most 2^35 is that of a good header, that is, all ones.
 #[inline]
 pub(crate) fn is_all_ones(sum: u64) -> bool {
     fold(sum) == 0xffff
 }
 
-/// A sum in 16 bits, host order in and out: 0 only for 0.
+/// Folds a sum into 16 bits. Input and result are in host order. The result is 0 only if the sum is 0.
 #[inline]
 pub(crate) fn fold_host(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
@@ -34,13 +38,13 @@ pub(crate) fn fold_host(sum: u64) -> u16 {
     ((sum >> 16) + (sum & 0xffff)) as u16
 }
 
-/// A sum without a part of it, one's complement.
+/// A sum without a part of it, by adding the part's one's complement.
 #[inline(always)]
 pub(crate) fn without(sum: u64, part: u64) -> u64 {
     sum + u64::from(!fold_host(part))
 }
 
-/// A sum from little-endian order in 16 bits of host order.
+/// Folds a sum of little-endian words into 16 bits of host order.
 #[inline]
 pub(crate) fn fold(sum: u64) -> u16 {
     fold_host(sum).swap_bytes()

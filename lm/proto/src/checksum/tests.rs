@@ -1,4 +1,7 @@
-//! Every level against scalar loops that are obviously right, and the digest against what it has to notice.
+//! Compares every level of the machine with scalar loops that are obviously right, and checks that the digest
+//! notices parts that changed places.
+//!
+//! Levels that the machine does not have are not tested.
 
 use std::collections::HashSet;
 use std::hint::black_box;

@@ -1,4 +1,7 @@
 //! The checksum of UDP (RFC 768): pseudo header, ports and length, and the sum of the payload.
+//!
+//! Senders make checksums with [`udp`] and [`udp_moved`], and the matcher verifies them. A checksum that is
+//! made here is never 0, which would mean that there is none. A checksum of 0 never verifies anything.
 
 use super::ones::{fold, fold_host};
 use crate::wire::{Flow, PROTO_UDP, Udp};
@@ -24,8 +27,8 @@ pub fn udp_ok(flow: &Flow, udp: &Udp, payload: u64) -> bool {
     udp.checksum != 0 && fold_host(pseudo(flow, udp.len) + header + u64::from(fold(payload))) == 0xffff
 }
 
-/// The checksum of a datagram whose addresses and ports were `from` and become `to`, of which nothing else
-/// changes (RFC 1624, equation 3). A right one stays right, a wrong one stays as wrong. Never 0.
+/// The checksum of a datagram whose addresses and ports were `from` and become `to`, while nothing else
+/// changes (RFC 1624, equation 3). A right checksum stays right, and a wrong one stays wrong. Never 0.
 #[inline]
 pub fn udp_moved(checksum: u16, from: &Flow, to: &Flow) -> u16 {
     let gone = [u64::from(!from.src), u64::from(!from.dst)];
@@ -37,8 +40,8 @@ pub fn udp_moved(checksum: u16, from: &Flow, to: &Flow) -> u16 {
     }
 }
 
-/// Whether a datagram of `udp_len` bytes whose UDP header and payload sum up to `all` has a good checksum. It
-/// must have one at all.
+/// Whether a datagram of `udp_len` bytes whose UDP header and payload have the sum `all` has a good checksum.
+/// The caller makes sure that it has a checksum.
 #[inline(always)]
 pub(crate) fn udp_all_ok(flow: &Flow, udp_len: u16, all: u64) -> bool {
     fold_host(pseudo(flow, udp_len) + u64::from(fold(all))) == 0xffff

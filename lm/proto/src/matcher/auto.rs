@@ -1,4 +1,9 @@
-//! Reports the order in which datagrams arrive to [`AutoLayout`].
+//! Reports to [`AutoLayout`] in which order datagrams arrive, and whether they could be proven where they
+//! land.
+//!
+//! The matcher calls the `note_` and `judge_` functions where it learns something about a datagram. The
+//! engine asks [`Matcher::next_layout`] in each poll. If the layout is not automatic ([`Matcher::set_auto`]),
+//! nothing is reported. No report delivers or drops a datagram.
 
 use super::Matcher;
 use crate::auto_layout::AutoLayout;
@@ -12,12 +17,12 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity, Tag};
 use crate::wire::{self, FCS, Flow, MIN_FRAME, Udp};
 
-/// A choice of layout, and what was told of it.
+/// A choice of layout, and what has been reported to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Auto {
     choice: AutoLayout,
     laid: Slot,
-    /// Datagrams that had landed, and frames that had come, when it was looked at last.
+    /// How many datagrams had landed, and how many frames had come, at the last look.
     landed: u64,
     frames: u64,
     /// The run that was judged last, so that none is judged twice.
@@ -25,8 +30,8 @@ pub(super) struct Auto {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// From now on [`Matcher::next_layout`] says how slots are to be laid; `first`: how they are laid now.
-    /// `None`: somebody else decides.
+    /// Lets [`Matcher::next_layout`] decide the layout of slots from now on. `first` is the present layout.
+    /// `None`: the caller decides.
     pub fn set_auto(&mut self, first: Option<Slot>) {
         self.auto = first.map(|laid| {
             let choice = AutoLayout::new(laid);
@@ -34,19 +39,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         });
     }
 
-    /// Whether it says how slots are to be laid.
+    /// Whether it decides the layout of slots.
     pub fn is_auto(&self) -> bool {
         self.auto.is_some()
     }
 
-    /// How the next slots are to be laid, if that is to change now. Ask after each look.
+    /// The layout of the next slots, if it has to change now. Ask after each look.
     #[inline]
     pub fn next_layout(&mut self) -> Option<Slot> {
         self.auto.as_ref()?;
         let (landed, frames) = (self.landed(), self.counters.frames);
         let auto = self.auto.as_mut()?;
         if auto.landed != landed {
-            // Somebody may have begun to count anew.
+            // The counters may have been set back to zero, so the difference is not taken for granted.
             let more = landed.saturating_sub(auto.landed);
             auto.choice.landed(more, frames.saturating_sub(auto.frames));
             (auto.landed, auto.frames) = (landed, frames);
@@ -77,8 +82,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         datagrams - copied_datagrams - pieces
     }
 
-    /// A fragment came to a separate slot, its payload `skew` bytes behind the slot's. True: it is the first
-    /// one, and its datagram came last fragment first.
+    /// Reports a fragment in a separate slot, whose payload begins `skew` bytes behind the slot's. Returns
+    /// whether it is the first fragment of a datagram that came last fragment first.
     #[inline]
     pub(super) fn note_fragment<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -97,15 +102,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         auto.choice.fragment(key, shape.offset as u32, shape.len as u32, shape.more)
     }
 
-    /// A frame came to a separate slot that is no fragment, nor a datagram in one frame.
+    /// Reports a frame in a separate slot that is neither a fragment nor a datagram in one frame.
     pub(super) fn note_stranger(&mut self) {
         if let Some(auto) = &mut self.auto {
             auto.choice.stranger();
         }
     }
 
-    /// A datagram came to separate slots last fragment first, and is whole and taken; `lands`: as it
-    /// [could land](Self::could_land).
+    /// Reports a datagram that came to separate slots last fragment first, and was delivered. `lands`:
+    /// whether it [could land](Self::could_land) in overlapping slots.
     pub(super) fn note_reverse(&mut self, lands: bool) {
         let Some(auto) = &mut self.auto else { return };
         if lands {
@@ -115,15 +120,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether this datagram, which was copied together, would have been proven without its headers: this is
-    /// its IP payload.
+    /// Whether this datagram, which was copied together, would have been proven without its headers.
+    /// `payload` is its IP payload.
     pub(super) fn could_land_copied(&self, key: &Key, payload: &[u8]) -> bool {
         let bytes = |at: usize, len: usize| payload.get(at..at + len);
         Udp::parse(payload).is_some_and(|udp| self.could_land(key, &udp, bytes))
     }
 
-    /// Whether a datagram, all of whose headers were seen, would have been proven without them: `bytes` are
-    /// those at a place of its IP payload, if they are there and lie in one fragment.
+    /// Whether a datagram whose headers were all seen would have been proven without them. `bytes` returns
+    /// the bytes at a place of its IP payload, if they are there and lie in one fragment.
     pub(super) fn could_land<'a>(
         &self,
         key: &Key,
@@ -157,8 +162,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A datagram in overlapping slots is another stack's: it came in forward order, or carries no proof but
-    /// its headers.
+    /// Reports that a datagram in overlapping slots is another stack's. It came in forward order, or has no
+    /// proof but its headers.
     #[cold]
     pub(super) fn note_foreign(&mut self, frames: usize) {
         if let Some(auto) = &mut self.auto {
@@ -166,28 +171,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A datagram was dropped for this reason.
+    /// Reports that a datagram was dropped for this reason.
     pub(super) fn note_drop(&mut self, reason: Reason, frames: usize) {
         if matches!(reason, Reason::OrderUnproven | Reason::Unproven) {
             self.note_foreign(frames);
         }
     }
 
-    /// The newest frame of the run was looked at and closes nothing, or the run is `over`: is it one that
-    /// cannot be proven for want of headers?
+    /// Reports a run that cannot be proven because headers are missing, if it is one. It is called when the
+    /// newest frame of the run was looked at and closes nothing, or when the run is `over`.
     #[cold]
     pub(super) fn judge_run<M: SlotMemory<Buf = B, Slots = S>>(&mut self, over: bool, memory: &M) {
         let Some(auto) = &self.auto else { return };
         let (run, end) = (self.log.run(), self.log.len());
-        // A run that is longer than any datagram is judged again and again.
+        // A run that is longer than any datagram is reported each time, not only once.
         let long = end - run > self.config.geometry.max_fragments();
         let settled = auto.choice.slot() == Slot::Separate || (auto.judged == self.begun && !long);
         if settled || !self.log.has_run() || self.log.seen_from(run).len() == end - run {
             return;
         }
         let ours = if self.log[run].len == self.full {
-            // LM begins no datagram with a full frame: its last fragment was lost, or there is none before
-            // it.
+            // LM sends no full frame as a last fragment. So the last fragment was lost, or never existed.
             let newest = self.log.packet(end - 1);
             let is_first = end - run > 1 && newest.is_some_and(|p| p.ip.offset == 0 && p.ip.more);
             if is_first && !over {
@@ -200,7 +204,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return;
         };
         let begun = self.begun;
-        // What was on its way when the layout changed has its other part there.
+        // A datagram that was on its way when the layout changed may have its other part in separate slots.
         let crosses = !(long || self.reassembler.is_empty() && self.waiting.is_empty());
         if let Some(auto) = &mut self.auto {
             auto.judged = begun;
@@ -208,7 +212,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The oldest `n` frames of the log are dropped: whether one of them is a stranger's, which no run shows.
+    /// Reports the strangers' frames among the oldest `n` frames of the log, which are about to be dropped.
     #[cold]
     pub(super) fn judge_dropped<M: SlotMemory<Buf = B, Slots = S>>(&mut self, n: usize, memory: &M) {
         if self.auto.is_none() {
@@ -227,18 +231,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether a frame whose header is gone ends as a last fragment of LM's does. Another's may, too, by
-    /// chance or on purpose; so that is worth no more than credit.
+    /// Whether a frame whose header is gone ends as a last fragment of LM's does. A frame of another stack
+    /// may end so too, by chance or on purpose. So this is only worth credit, and never proves anything.
     fn looks_ours<M: SlotMemory<Buf = B, Slots = S>>(&self, index: usize, memory: &M) -> bool {
         let frame = &self.log[index];
         let len = frame.payload_len();
         let bytes = self.log.piece(index, 0..len, memory);
         if usize::from(frame.len) <= MIN_FRAME + FCS {
-            // Padding may stand behind the tag.
+            // There may be padding behind the tag.
             return bytes.windows(TAG).any(|w| w.first_chunk().is_some_and(|w| tag::is_tag(*w)));
         }
         let ends = bytes.last_chunk::<TAG>().is_some_and(|end| tag::is_tag(*end));
-        // The largest have no room for a tag.
+        // The largest datagrams have no room for a tag.
         let geometry = self.config.geometry;
         let whole = (geometry.max_fragments() - 1) * geometry.stride() + len;
         let untagged = whole <= wire::MAX_IP_PAYLOAD && Layout::of_udp(geometry, whole).tag().is_none();

@@ -1,4 +1,7 @@
 //! Delivers and counts a datagram that lies whole in memory and is proven.
+//!
+//! `close` and `stream` call it when they have proven a run. It checks no proof of its own. Each slot of the
+//! datagram goes to the application with the message, or back to the memory, exactly once.
 
 use super::Matcher;
 use crate::counters::{Counters, Reason};
@@ -7,7 +10,7 @@ use crate::policy::Whole;
 use crate::slot_memory::SlotMemory;
 use crate::wire;
 
-/// Delivers a datagram in place, the lowest of whose slots is at `lowest`.
+/// Delivers a datagram where it landed. Its lowest slot is at `lowest`.
 #[inline]
 pub(super) fn hand_over<M: SlotMemory>(
     whole: &Whole,
@@ -22,7 +25,7 @@ pub(super) fn hand_over<M: SlotMemory>(
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// Delivers the datagram that `log[first..]` are, in place, the lowest of its slots at `lowest`.
+    /// Delivers the datagram of the frames `log[first..]` where it landed. Its lowest slot is at `lowest`.
     #[inline]
     pub(super) fn hand_over_from<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -39,7 +42,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.done_from();
     }
 
-    /// The same if several tokens have its slots.
+    /// The same for a datagram whose slots belong to several tokens, which are joined first.
     #[inline(never)]
     fn hand_over_joined<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -54,7 +57,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         match tokens.find_map(|below| memory.join(&mut slots, below).err()) {
             None => hand_over(whole, lowest, slots, &mut self.counters, memory),
             Some(apart) => {
-                // It was asked before whether they lie side by side: a defect of this program's.
+                // The caller has checked that the slots lie side by side, so this would be an error in LM.
                 self.counters.drop_one(Reason::LostFrame);
                 memory.release(slots);
                 memory.release(apart);
@@ -63,14 +66,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Hands the slots of `log[first..]` back; what is left of the run waits.
+    /// Gives the slots of `log[first..]` back. The rest of the run goes on waiting.
     pub(super) fn release_from<M: SlotMemory<Buf = B, Slots = S>>(&mut self, first: usize, memory: &mut M) {
         let moment = self.moment();
         self.log.take_from(first, moment).for_each(|slots| memory.release(slots));
         self.done_from();
     }
 
-    /// The newest frames were taken out of the log.
+    /// Notes that the newest frames were taken out of the log.
     #[inline]
     fn done_from(&mut self) {
         self.folded = 0;

@@ -1,4 +1,8 @@
 //! Drops frames that have waited too long, the oldest first, and no younger ones with them.
+//!
+//! The matcher calls [`Matcher::shed`] at each look while its log has frames. A frame is due when `WINDOW`
+//! frames have come after it, or after `PATIENCE`. Several due frames are dropped together. They are counted,
+//! and their slots go back to the memory.
 
 use super::Matcher;
 use super::log::Moment;
@@ -7,7 +11,7 @@ use crate::frame::Slots;
 use crate::slot_memory::SlotMemory;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// Drops what has waited too long, and a run that can no longer be one.
+    /// Drops frames that have waited too long, and frames of a run that is too long to be a datagram.
     pub(super) fn shed<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if self.log.run() > 0 {
             self.shed_waiting(memory);
@@ -18,7 +22,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.judge_run(true, memory);
         }
         if self.run_len() > 2 * most {
-            // No datagram has so many: the oldest are none of the next one's.
+            // No datagram has so many frames, so the oldest ones belong to no datagram that may still come.
             self.unfold();
             self.log.begin_run(self.log.len() - most, self.moment());
         }

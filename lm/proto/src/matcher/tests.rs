@@ -1,4 +1,7 @@
-//! Strangers and accidents, one test for each row of `docs/strangers.md`.
+//! Tests of the matcher over a mock of the slot memory: what is delivered, what is counted, and that each
+//! slot comes back.
+//!
+//! There is a test for each row of `docs/strangers.md`. `tests/table.rs` reads the tables of `docs/proof.md`.
 
 use super::*;
 use crate::alf::ChecksumMode;

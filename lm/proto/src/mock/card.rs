@@ -1,10 +1,12 @@
 //! What a card's descriptor says of a frame, as the datasheets have it ([`Words`](crate::card::Words)).
+//!
+//! A test gives one of these functions to the mock, which asks it about each frame that arrives.
 
 use crate::checksum;
 use crate::wire::{ETHERNET, be16};
 
-/// igb's word: the identification of an IPv4 frame, and the sum of all that is behind its IP header, as a
-/// little-endian processor adds it. 0 for any other frame.
+/// igb's word: the identification of an IPv4 frame, and the sum of the bytes behind its IP header, as a
+/// little-endian processor adds them. 0 for any other frame.
 pub fn packet(frame: &[u8]) -> u32 {
     let tagged = frame.len() > 18 && be16(frame, 12) == 0x8100;
     let ip = if tagged { ETHERNET + 4 } else { ETHERNET };
@@ -21,12 +23,12 @@ pub fn whole(frame: &[u8]) -> u32 {
     word(0, checksum::fold_sum(checksum::sum(frame)))
 }
 
-/// igb's identification with a sum that is of no use, as an emulated card has it.
+/// igb's identification with a sum that means nothing, as an emulated card has it.
 pub fn id_alone(frame: &[u8]) -> u32 {
     packet(frame) & 0xffff
 }
 
-/// A word of these.
+/// A word of this identification and this sum.
 pub fn word(id: u16, sum: u16) -> u32 {
     u32::from(id) | u32::from(sum) << 16
 }

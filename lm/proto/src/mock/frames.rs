@@ -1,4 +1,7 @@
 //! Frames as senders of every kind put them on the wire.
+//!
+//! The tests, the fuzz harness and the benchmarks of this crate make their input here. The functions only
+//! write bytes; a caller may change them, and [`mend`] makes a header's checksum right again.
 
 use crate::alf::{Blocks, ChecksumMode, Ends, frame};
 use crate::checksum;
@@ -48,7 +51,7 @@ pub fn fragment(flow: Flow, id: u16, offset: u32, more: bool, data: &[u8]) -> Ve
     f
 }
 
-/// The headers in front of a fragment, from the hardware address that ends in `host`.
+/// The headers in front of a fragment, from a hardware address whose last byte is `host`.
 pub fn headers(host: u8, flow: Flow, id: u16, offset: u32, more: bool, payload_len: usize) -> [u8; HEADERS] {
     let mut b = [0; HEADERS];
     b[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, host]);
@@ -81,7 +84,7 @@ pub fn without_checksum(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The headers' sum is right again after a change.
+/// Makes the checksum of the IP header right again after a change.
 pub fn mend(frame: &mut [u8]) {
     let end = ETHERNET + usize::from(frame[ETHERNET] & 15) * 4;
     frame[24..26].fill(0);
@@ -89,7 +92,7 @@ pub fn mend(frame: &mut [u8]) {
     frame[24..26].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// IP options, so many words of no operation, behind a header that has none.
+/// Adds IP options, `words` words of "no operation", to a header that has none.
 pub fn with_options(frame: &mut Vec<u8>, words: u8) {
     let bytes = usize::from(words) * 4;
     frame.splice(HEADERS..HEADERS, vec![1; bytes]);
@@ -99,12 +102,12 @@ pub fn with_options(frame: &mut Vec<u8>, words: u8) {
     mend(frame);
 }
 
-/// A priority tag: a VLAN header of no VLAN.
+/// Adds a priority tag: a VLAN header of VLAN 0.
 pub fn with_priority(frame: &mut Vec<u8>, priority: u8) {
     frame.splice(12..12, [0x81, 0, priority << 5, 0]);
 }
 
-/// The two bits of RFC 3168.
+/// Sets the two bits of explicit congestion notification (RFC 3168).
 pub fn with_ecn(frame: &mut [u8], ecn: u8) {
     frame[15] = frame[15] & !3 | ecn & 3;
     mend(frame);

@@ -1,10 +1,13 @@
-//! What a matcher asks of its slot memory, counted: work that no clock of a busy machine can hide.
+//! [`Work`]: what a matcher asks of its slot memory, counted.
+//!
+//! The mock counts, and the tests of what a frame may cost read it. Counts do not depend on the machine or
+//! its load, as times do.
 
 use std::cell::Cell;
 use std::ops::Sub;
 
-/// Work done since a mock was made. A mean per frame that grows with what waits is a cost that a sender can
-/// choose.
+/// The work since a mock was made. If the mean per frame grows with the number of frames that wait, a sender
+/// can choose what a frame costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Frames handed to the matcher.
@@ -15,7 +18,8 @@ pub struct Work {
     pub bytes: u64,
     /// Calls of `bytes`.
     pub reads: u64,
-    /// Bytes of whole frames handed out by `frame`: what is parsed, or copied into the reassembler, at most.
+    /// Bytes of whole frames handed out by `frame`. No more than these are parsed or copied into the
+    /// reassembler.
     pub whole: u64,
     /// Buffers taken.
     pub takes: u64,
@@ -39,7 +43,7 @@ impl Sub for Work {
 }
 
 impl Work {
-    /// The mean of so many frames, named.
+    /// The mean over this many frames, with names.
     pub fn per_frame(&self, frames: u64) -> [(&'static str, f64); 6] {
         let n = frames.max(1) as f64;
         [
@@ -53,7 +57,7 @@ impl Work {
     }
 }
 
-/// The counters behind [`Work`]; it is asked through `&self`.
+/// The counters of [`Work`], which can be changed through `&self`.
 #[derive(Default)]
 pub(super) struct Meter(Cell<Work>);
 

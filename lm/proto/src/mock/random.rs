@@ -1,6 +1,8 @@
-//! Numbers enough to make scenarios of: xorshift64*, the same on every machine.
+//! [`Random`]: random numbers for scenarios (xorshift64*), the same on every machine.
+//!
+//! The mocks and the fuzz harness use them. They are not for keys: whoever sees some can compute the others.
 
-/// A generator; two with the same seed say the same.
+/// A generator. Two with the same seed give the same numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -23,7 +25,7 @@ impl Random {
         (self.word() >> 11) as usize % n.max(1)
     }
 
-    /// A number of `from..=to`.
+    /// A number in `from..=to`.
     pub fn within(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to.saturating_sub(from) + 1)
     }
@@ -33,12 +35,12 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// One of these; there is one.
+    /// One of these values, of which there must be at least one.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 
-    /// So many bytes.
+    /// `n` random bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(n + 8);
         while out.len() < n {

@@ -1,4 +1,7 @@
-//! The mock as the matcher sees it: memory, and a ledger of what came back.
+//! The mock as the matcher sees it: slot memory, and a ledger of what came back.
+//!
+//! It notes when the matcher breaks a rule: when it reads bytes beyond its token or headers of a frame that
+//! it does not have, or gives a slot back twice. [`Mock::finish`] then fails the test.
 
 use super::{Delivered, Mock, Slots};
 use crate::frame::{Frame, HEAD, Head, Received, Slot};
@@ -30,12 +33,12 @@ impl Mock {
         self.flight.read(&self.mem, at, len, self.mirror)
     }
 
-    /// What was received in a bounce slot.
+    /// The frame that was received in a bounce slot.
     fn in_bounce(&self, number: u16) -> &[u8] {
         &self.bounced[usize::from(number) - 1]
     }
 
-    /// What may be read through a token begins in its slots, and ends where the slot above may be reached.
+    /// Notes a read through a token that does not lie within the frames in its slots.
     fn check_token(&self, slots: &Slots, at: usize, len: usize) {
         let reach = |from: usize| {
             let held = self.owned.get(&from).or_else(|| self.owned.get(&from.checked_sub(self.mirror)?));
@@ -51,7 +54,7 @@ impl Mock {
         }
     }
 
-    /// The matcher asks for headers of a frame that it has.
+    /// Notes a read of headers of a frame that the matcher does not have.
     fn check_headers(&self, at: usize) {
         self.meter.count(|w| w.headers += 1);
         if self.slot_of(at).is_none() {

@@ -1,4 +1,6 @@
 //! The mock's tokens, and the burst that gives them out.
+//!
+//! As with a real receive queue, each frame's slot has one token, which is moved and joined but never copied.
 
 use super::Mock;
 use crate::frame::{self, Frame, Frames, Next, Received, Slot};
@@ -7,20 +9,20 @@ use std::collections::VecDeque;
 /// The token of slots of a mock.
 #[derive(Debug)]
 pub struct Slots {
-    /// Where the payload of the highest is.
+    /// The address of the payload in the highest slot.
     top: usize,
     n: usize,
-    /// Bytes from one to the next below it.
+    /// The distance from one slot to the next below it, in bytes.
     stride: usize,
 }
 
 impl Slots {
-    /// That of a frame that nobody else was given.
+    /// The token of a frame. It is made only once for each frame.
     fn of(frame: &Frame) -> Self {
         Self { top: frame.at, n: 1, stride: 0 }
     }
 
-    /// Where the payload of each is, lowest first.
+    /// The address of the payload in each slot, the lowest first.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> {
         let Self { top, n, stride } = *self;
         (0..n).rev().map(move |i| top - i * stride)
@@ -56,7 +58,7 @@ impl Mock {
 pub(super) struct Burst {
     /// Each with what the card says of it.
     frames: VecDeque<(Frame, u32)>,
-    /// Those that were counted last and are not taken yet, and how far one lies below the other.
+    /// How many frames were counted last and are not taken yet, and the distance between two of them.
     counted: (usize, usize),
 }
 

@@ -1,15 +1,17 @@
 //! [`ArpCounters`]: the counters of a table of neighbours.
+//!
+//! [`Neighbours`](super::Neighbours) counts, and `lm-node` shows the counters by their names.
 
-/// What a table counted.
+/// What a table of neighbours has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArpCounters {
-    /// Packets of other nodes that say that our address is theirs.
+    /// Packets of other nodes that claim this node's IP address.
     pub conflicts: u64,
-    /// Packets that name another hardware address than the one we know.
+    /// Packets that name another hardware address than the one in the table.
     pub claims: u64,
-    /// Addresses that a claim has moved, as the old owner was silent.
+    /// Addresses that went to whoever claimed them, because the old owner did not answer.
     pub moved: u64,
-    /// Packets whose sender no node can be: a group's, nobody's or a broadcast address.
+    /// Packets whose sender address cannot be a node's: a group's, a broadcast address or all zeros.
     pub malformed: u64,
     /// Entries that gave their place to others.
     pub evicted: u64,
@@ -18,7 +20,7 @@ pub struct ArpCounters {
 }
 
 impl ArpCounters {
-    /// Names and values, as reports have them.
+    /// Every counter with its name in reports.
     pub fn all(&self) -> [(&'static str, u64); 6] {
         [
             ("conflicts", self.conflicts),
@@ -30,7 +32,7 @@ impl ArpCounters {
         ]
     }
 
-    /// Counter by counter: both, by `f`.
+    /// Combines each counter with the other's by `f`.
     #[must_use]
     pub fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
         Self {

@@ -1,3 +1,7 @@
+//! The rules of `neighbours`, each by an example in virtual time, and against a model for random events.
+//!
+//! Attackers who claim addresses, flood the table or invent senders are among the examples.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -1,18 +1,22 @@
-//! A bitmap of constant size: which 8-byte units of a datagram have arrived.
+//! [`Bitmap`]: which 8-byte units of a datagram have arrived.
+//!
+//! Each incomplete datagram ([`super::partial`]) has two. The size is constant, and covers the longest
+//! datagram. Setting and testing a range takes a step for each 64 units; clearing takes no more steps than
+//! setting did.
 
 use super::work;
 use crate::wire::MAX_IP_PAYLOAD;
 
 /// Bytes that fragments are cut by (RFC 791, section 3.2).
 pub(super) const UNIT: usize = 8;
-/// Words of 64 units: one unit more than a datagram has can be asked for.
+/// The number of words of 64 units. There is room for one unit more than a datagram has.
 const WORDS: usize = MAX_IP_PAYLOAD.div_ceil(UNIT) / 64 + 1;
 
-/// Units from 0 to 8191.
+/// A bit for each unit from 0 to 8191.
 #[derive(Clone)]
 pub(super) struct Bitmap {
     words: [u64; WORDS],
-    /// Words that are not zero, one bit each: what has to be cleared.
+    /// A bit for each word that is not zero and has to be cleared.
     used: u128,
 }
 
@@ -55,13 +59,13 @@ impl Bitmap {
         self.any(unit, unit + 1)
     }
 
-    /// The lowest unit that is here.
+    /// The lowest unit that has arrived.
     pub(super) fn lowest(&self) -> Option<usize> {
         let word = self.used.trailing_zeros() as usize;
         self.words.get(word).map(|bits| 64 * word + bits.trailing_zeros() as usize)
     }
 
-    /// Clears what was set: as much work as that was, at most.
+    /// Clears what was set, with no more work than setting it took.
     pub(super) fn clear(&mut self) {
         while self.used != 0 {
             work::step();

@@ -1,18 +1,22 @@
-//! A hash table of entry numbers with secret seeds, so that no choice of keys makes look-ups slower.
+//! [`Chains`]: a hash table of entry numbers, with secret seeds, so that no choice of keys makes look-ups
+//! slower.
+//!
+//! The tables of incomplete, waiting and refused datagrams and of their sources use it. It allocates only
+//! when it is made. The entries themselves are elsewhere: the caller says which number is the one that it
+//! looks for.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::work;
 
-/// No slot.
+/// The end of a chain.
 const NONE: u16 = u16::MAX;
 
 /// A hash function drawn at random. `h(x) = (s0 + s1*x1 + s2*x2 + s3*x3) mod 2^64 >> 32` of 32-bit words is
-/// strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast"): whatever keys somebody
-/// picks who does not know the seeds, two of them share a bucket with a probability of one in the number of
-/// buckets. A permutation of 32 bits behind it (MurmurHash3's last step) changes nothing of that, but keys
-/// that count up, as identifications do, are no longer an arithmetic progression of buckets, of which some
-/// are crowded.
+/// strongly universal (Lemire and Kaser, "Strongly universal string hashing is fast"). Whoever does not know
+/// the seeds can pick any keys: two of them share a bucket with a probability of one in the number of
+/// buckets. A permutation of 32 bits follows (MurmurHash3's last step), which does not change this. Without
+/// it, keys that count up, as identifications do, would fall into some buckets more often than into others.
 pub(crate) struct Seeds([u64; 4]);
 
 impl Seeds {
@@ -35,9 +39,9 @@ impl Seeds {
     }
 }
 
-/// Slots 0 to `slots - 1`, each in the chain of its hash or in none.
+/// Slots 0 to `slots - 1`. Each is in the chain of its hash, or in none.
 pub(crate) struct Chains {
-    /// The first slot of each chain: a power of two of them, two for each slot at least.
+    /// The first slot of each chain. The number of chains is a power of two, and at least twice the slots.
     heads: Box<[u16]>,
     /// The next slot of the chain.
     next: Box<[u16]>,
@@ -53,7 +57,7 @@ impl Chains {
         hash as usize & (self.heads.len() - 1)
     }
 
-    /// The slot with this hash that `is` what is looked for.
+    /// The slot with this hash for which `is` returns true.
     #[inline]
     pub(crate) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
         let mut at = self.heads[self.bucket(hash)];
@@ -74,7 +78,7 @@ impl Chains {
         self.heads[head] = slot as u16;
     }
 
-    /// Takes a slot out that was added with this hash.
+    /// Removes a slot that was added with this hash.
     pub(crate) fn remove(&mut self, hash: u32, slot: usize) {
         let head = self.bucket(hash);
         let beyond = self.next[slot];

@@ -1,4 +1,7 @@
-//! The index of the entries: by key, by deadline, by progress, and by source.
+//! [`Entries`]: the index of the incomplete datagrams, by key, by deadline, by progress, and by source.
+//!
+//! The reassembler asks it which datagram a fragment belongs to, which one is overdue, and which one may make
+//! room. The number of entries is fixed, and nothing is allocated after it was made.
 
 use super::Key;
 use super::chains::{Chains, Seeds};
@@ -17,11 +20,12 @@ pub(super) struct Entry {
     pub(super) deadline: u64,
     /// When its last new fragment came.
     pub(super) progress: u64,
-    /// Datagrams of its source that had become whole then.
+    /// How many datagrams of its source had become whole at that time.
     whole: u32,
 }
 
-/// Entries in slots. Each operation takes a constant number of steps, look-ups an expected one.
+/// Entries in slots. Each operation takes a constant number of steps; for look-ups that is the expected
+/// number.
 pub(super) struct Entries {
     seeds: Seeds,
     chains: Chains,
@@ -29,7 +33,7 @@ pub(super) struct Entries {
     free: Vec<u16>,
     by_deadline: Lists,
     by_progress: Lists,
-    /// By progress, a list for each source.
+    /// A list for each source, in the order of progress.
     by_source: Lists,
     sources: Sources,
 }
@@ -86,7 +90,7 @@ impl Entries {
         self.by_progress.first(0).map(|slot| (slot, &self.slots[slot]))
     }
 
-    /// Adds a key that has no entry, if a slot is free. Neither deadlines nor times run backwards.
+    /// Adds a key that has no entry, if a slot is free. Times and deadlines must not go back.
     pub(super) fn add(&mut self, key: Key, hash: u32, now: u64, deadline: u64) -> Option<usize> {
         let slot = usize::from(*self.free.last()?);
         let source = self.sources.add(key.src)?;
@@ -111,7 +115,7 @@ impl Entries {
         self.free.push(slot as u16);
     }
 
-    /// A new fragment came.
+    /// Notes that a new fragment came.
     #[inline]
     pub(super) fn progress(&mut self, slot: usize, now: u64) {
         let source = self.slots[slot].source;
@@ -122,7 +126,7 @@ impl Entries {
         self.by_source.push(source.into(), slot);
     }
 
-    /// A datagram is whole, and frees its slot.
+    /// Notes that a datagram is whole, and frees its slot.
     pub(super) fn complete(&mut self, slot: usize) {
         self.sources.count_whole(self.slots[slot].source);
         self.remove(slot);
@@ -136,8 +140,9 @@ impl Entries {
         Some((slot, self.sources.whole(source as u16).wrapping_sub(self.slots[slot].whole)))
     }
 
-    /// Where a datagram of this source may take the place of another source's: the slots of those that have
-    /// the most entries, the newest first. Empty: it has its share, or nobody has more.
+    /// The slots that a datagram of this source may take over: those of the sources that have the most
+    /// entries, the newest first. There are none if this source has its share, or if nobody has more than a
+    /// share.
     pub(super) fn newest_displaceable(&self, source: u32) -> impl Iterator<Item = usize> + '_ {
         let newest = if self.sources.may_displace(source) { self.by_deadline.last(0) } else { None };
         std::iter::successors(newest, |&slot| self.by_deadline.before(slot)).filter(|&slot| {

@@ -1,9 +1,12 @@
-//! Linked lists of entry numbers, from which any entry is removed in constant time.
+//! [`Lists`]: linked lists of entry numbers, from which any entry is removed in constant time.
+//!
+//! [`super::entries`] and the table of datagrams that wait in separate slots use them. They allocate only
+//! when they are made. The caller makes sure that a number is in one list at most.
 
 /// Slots 0 to `slots - 1`, each in one of the lists or in none, in the order in which they were added.
 pub(super) struct Lists {
-    /// Before and behind each slot. Behind all slots a place for each list, which is both its ends: before it
-    /// is the last slot, behind it the first.
+    /// The neighbours of each slot, before and behind it. After all slots there is a place for each list,
+    /// which is both of its ends: the last slot is before it, and the first slot is behind it.
     links: Box<[(u16, u16)]>,
     slots: usize,
 }

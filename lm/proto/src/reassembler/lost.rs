@@ -1,14 +1,17 @@
-//! A list of the datagrams that lost their entries to others, until the caller takes it.
+//! [`Lost`]: the datagrams that lost their entries, until the caller takes the list.
+//!
+//! The reassembler adds to it, and the matcher takes it and counts the datagrams. Each is reported once. The
+//! list has a fixed length; beyond it only the numbers are kept, so no traffic makes it grow.
 
 use super::Key;
 use crate::counters::Reason;
 
-/// What was lost, with its keys up to a bound, and beyond it how often.
+/// The keys of what was lost, up to a bound, and the number of those beyond it.
 pub(super) struct Lost {
-    /// Within its capacity.
+    /// Never longer than its capacity.
     named: Vec<(Key, Reason)>,
     bound: usize,
-    /// Beyond the bound: the last key, and how many.
+    /// Datagrams beyond the bound whose time was up, and those that were evicted: the last key, and how many.
     overdue: (Key, u64),
     evicted: (Key, u64),
 }
@@ -23,7 +26,7 @@ impl Lost {
         self.named.is_empty()
     }
 
-    /// Notes a datagram that was lost as its time was up, or for another reason.
+    /// Notes a datagram that was lost, because its time was up or for another reason.
     pub(super) fn add(&mut self, key: Key, reason: Reason) {
         if self.named.len() < self.bound {
             self.named.push((key, reason));

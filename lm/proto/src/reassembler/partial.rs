@@ -1,4 +1,8 @@
-//! An incomplete datagram: which of its bytes have arrived, and whether another fragment fits.
+//! [`Partial`]: an incomplete datagram, which of its bytes have arrived, and whether another fragment fits.
+//!
+//! The reassembler has one for each entry. It writes no bytes itself: it says how a fragment fits, and keeps
+//! the account. A datagram counts as whole when its last fragment and as many bytes as its length have
+//! arrived, none of them twice.
 
 use super::Limits;
 use super::bitmap::{Bitmap, UNIT};
@@ -7,43 +11,44 @@ use crate::service::Service;
 
 /// How a fragment fits with those before it.
 pub(super) enum Fit {
-    /// Nothing of it is here.
+    /// None of its bytes has arrived yet.
     New,
-    /// The same offset, length and flag as one before.
+    /// A fragment with the same offset, length and flag has arrived before.
     Again,
+    /// It contradicts what has arrived.
     Conflict(Reason),
 }
 
-/// A datagram in the making.
+/// An incomplete datagram.
 pub(super) struct Partial<B> {
     /// `None`: a tombstone, or not in use.
     pub(super) buf: Option<B>,
-    /// Bytes of the datagram, once its last fragment is here.
+    /// The length of the datagram in bytes, once its last fragment has arrived.
     end: Option<usize>,
-    /// Where the fragment that reaches furthest ends.
+    /// The end of the fragment that reaches furthest.
     reach: usize,
-    /// Bytes that are here.
+    /// How many bytes have arrived.
     pub(super) filled: usize,
     pub(super) fragments: u16,
     /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
     pub(super) marks: u8,
     /// What the header of the first fragment says.
     first: Service,
-    /// Which units are here. Apart from the rest, so that a look at all datagrams does not pass through
-    /// these.
+    /// Which units have arrived. They lie elsewhere, so that a look at all datagrams does not load them into
+    /// the cache.
     maps: Box<Maps>,
 }
 
 #[derive(Default)]
 struct Maps {
-    /// Units that are here.
+    /// Units that have arrived.
     units: Bitmap,
     /// Units that a fragment begins with.
     starts: Bitmap,
 }
 
-/// Marks that exclude each other (RFC 3168, section 5.3): 0b00, the sender does not understand them, and
-/// 0b11, a router that believed it does met congestion.
+/// Marks that exclude each other (RFC 3168, section 5.3). 0b00 says that the sender does not use them, and
+/// 0b11 says that a router met congestion and that the sender uses them.
 const CONFLICT: u8 = 1 << 0b00 | 1 << 0b11;
 
 impl<B> Partial<B> {
@@ -60,7 +65,7 @@ impl<B> Partial<B> {
         }
     }
 
-    /// A new datagram. Clearing what the last one left costs no more than that did.
+    /// Begins a new datagram. Clearing what the last one left takes no more work than that one took.
     pub(super) fn begin(&mut self, buf: B) {
         self.buf = Some(buf);
         self.end = None;
@@ -69,7 +74,7 @@ impl<B> Partial<B> {
         self.maps.starts.clear();
     }
 
-    /// A fragment at this offset, be it a duplicate, came with this.
+    /// Notes the service of a fragment at this offset, also of a duplicate.
     #[inline]
     pub(super) fn mark(&mut self, offset: usize, service: Service) {
         self.marks |= 1 << (service.tos & 3);
@@ -78,7 +83,7 @@ impl<B> Partial<B> {
         }
     }
 
-    /// What the whole datagram is given out with.
+    /// The service of the whole datagram.
     pub(super) fn service(&self) -> Service {
         self.first.with_marks(self.marks)
     }
@@ -88,7 +93,8 @@ impl<B> Partial<B> {
         self.marks & CONFLICT == CONFLICT
     }
 
-    /// How a fragment of `len` bytes, at least one, fits: within 65,515 bytes, and in whole units if `more`.
+    /// How a fragment of `len` bytes fits. The caller has checked that it has at least one byte, ends within
+    /// 65,515 bytes, and consists of whole units if `more`.
     pub(super) fn fit(&self, offset: usize, more: bool, len: usize) -> Fit {
         let end = offset + len;
         let (first, beyond) = (offset / UNIT, end.div_ceil(UNIT));
@@ -113,12 +119,12 @@ impl<B> Partial<B> {
         }
     }
 
-    /// Where its bytes begin that are here.
+    /// The offset of the first byte that has arrived.
     pub(super) fn lowest(&self) -> Option<usize> {
         self.maps.units.lowest().map(|unit| unit * UNIT)
     }
 
-    /// Marks a new fragment; true: the datagram is whole.
+    /// Notes a new fragment. Returns whether the datagram is whole.
     pub(super) fn add(&mut self, offset: usize, more: bool, len: usize) -> bool {
         let end = offset + len;
         self.maps.units.set(offset / UNIT, end.div_ceil(UNIT));

@@ -1,4 +1,7 @@
-//! Counts the entries of each source, to know whether a source has more than its share.
+//! [`Sources`]: counts the entries of each source, to know whether a source has more than its share.
+//!
+//! [`super::entries`] adds and removes. There are never more sources than entries, so the table has a fixed
+//! size. Each operation takes a constant number of steps, look-ups an expected one.
 
 use super::chains::{Chains, Seeds};
 
@@ -7,17 +10,17 @@ use super::chains::{Chains, Seeds};
 struct Source {
     address: u32,
     entries: u16,
-    /// Datagrams of it that became whole since it has entries.
+    /// How many of its datagrams became whole since it has had entries.
     whole: u32,
 }
 
-/// Sources with entries: as many as there are entries, at most.
+/// The sources that have entries.
 pub(super) struct Sources {
     seeds: Seeds,
     chains: Chains,
     known: Box<[Source]>,
     free: Vec<u16>,
-    /// Sources that have so many entries.
+    /// For each number of entries, how many sources have it.
     with: Box<[u16]>,
     /// The most entries that a source has.
     most: u16,
@@ -44,8 +47,8 @@ impl Sources {
         self.chains.find(self.hash(address), |s| self.known[s].address == address)
     }
 
-    /// One entry more for this source, of which there are fewer than entries. Its number, until its last
-    /// entry goes.
+    /// Counts one entry more for this source. Returns the number of the source, which it has until its last
+    /// entry goes. `None`: there is no room for another source.
     pub(super) fn add(&mut self, address: u32) -> Option<u16> {
         let slot = self.find(address).or_else(|| self.begin(address))?;
         let entries = &mut self.known[slot].entries;
@@ -58,7 +61,7 @@ impl Sources {
         Some(slot as u16)
     }
 
-    /// Room for a source that has no entries yet.
+    /// Gives a place to a source that has no entries yet.
     fn begin(&mut self, address: u32) -> Option<usize> {
         let slot = usize::from(self.free.pop()?);
         self.known[slot] = Source { address, entries: 0, whole: 0 };
@@ -66,7 +69,7 @@ impl Sources {
         Some(slot)
     }
 
-    /// One entry less for the source of this number.
+    /// Counts one entry less for the source of this number.
     pub(super) fn remove(&mut self, slot: u16) {
         let slot = usize::from(slot);
         let Source { address, entries, .. } = self.known[slot];
@@ -84,9 +87,9 @@ impl Sources {
         }
     }
 
-    /// Whether this source may have one entry more at another's expense: it has less than its share, and
-    /// another has more. A share is what each source has of the entries if all get as many, the one that asks
-    /// among them, but at least one.
+    /// Whether this source may take over an entry of another one: it has less than its share, and another has
+    /// more. A share is the number of entries divided by the number of sources, with the one that asks, and
+    /// at least one.
     pub(super) fn may_displace(&self, address: u32) -> bool {
         let found = self.find(address);
         let sources = self.known.len() - self.free.len() + usize::from(found.is_none());
@@ -95,13 +98,13 @@ impl Sources {
         has < share && usize::from(self.most) > share
     }
 
-    /// A datagram of the source of this number became whole.
+    /// Notes that a datagram of the source of this number became whole.
     pub(super) fn count_whole(&mut self, slot: u16) {
         let whole = &mut self.known[usize::from(slot)].whole;
         *whole = whole.wrapping_add(1);
     }
 
-    /// How many became whole so far, modulo 2^32.
+    /// How many datagrams of this source became whole so far, modulo 2^32.
     #[inline]
     pub(super) fn whole(&self, slot: u16) -> u32 {
         self.known[usize::from(slot)].whole

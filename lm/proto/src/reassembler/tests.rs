@@ -1,4 +1,6 @@
-//! What each rule says, by example; [`model`] has all of them at once.
+//! What each rule of the reassembler says, by example; [`model`] checks all of them at once on random input.
+//!
+//! The store of these tests has a bound, and each test ends with all buffers given back.
 
 mod ecn;
 mod model;

@@ -1,4 +1,6 @@
-//! Slot memory that counts what is asked of it: memory in which slots descend, and nothing else.
+//! Slot memory in which slots descend, and which counts what the matcher asks of it.
+//!
+//! `cost.rs` uses it. It does not check what is delivered, so long streams run fast.
 
 use lm_proto::frame::{Frame, Head, Received, Slot, Slots};
 use lm_proto::layout::Geometry;
@@ -46,7 +48,7 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// For a matcher that lets so many frames wait.
+    /// Memory for a matcher that lets `window` frames wait.
     pub(crate) fn new(geometry: Geometry, slot: Slot, window: u64) -> Self {
         let slots = 1200 + if slot == Slot::Separate { window as usize } else { 0 };
         let len = slots * (usize::from(geometry.mtu()) + 700) + 2 * MARGIN;
@@ -82,8 +84,8 @@ impl Counting {
         Received { frame, slots: Token { lowest: self.last, n: 1, stride: pitch }, word: 0 }
     }
 
-    /// What was done so far, in units of about a nanosecond: a header may be a cache miss, a sum goes by
-    /// vectors.
+    /// The work so far, in units of about a nanosecond. A header counts as much as 512 bytes of payload,
+    /// because it may be a cache miss, and sums are computed by vector instructions.
     pub(crate) fn work(&self) -> u64 {
         self.headers.get() * 16 + self.bytes.get() / 32
     }
@@ -97,7 +99,7 @@ impl Counting {
 impl Store for Counting {
     type Buf = Vec<u8>;
     fn take(&mut self) -> Option<Vec<u8>> {
-        // New ones cost more than all that is to be measured.
+        // Buffers are used again, because to allocate one costs more than what is measured.
         Some(self.spare.pop().unwrap_or_else(|| vec![0; 65_536]))
     }
     fn give(&mut self, buf: Vec<u8>) {

@@ -1,4 +1,7 @@
-//! RFC 3168, section 5.3: a datagram of which one fragment met congestion and another cannot have is dropped.
+//! RFC 3168, section 5.3: if one fragment of a datagram met congestion, and another says that its sender does
+//! not use the marks, the datagram is dropped.
+//!
+//! All mixtures are tried, in separate and in overlapping slots, with and without a repair.
 
 use crate::VICTIM;
 use crate::hand::{self, bytes};

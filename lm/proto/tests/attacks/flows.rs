@@ -1,4 +1,7 @@
 //! Many senders at once, fragment by fragment, in separate slots.
+//!
+//! As many datagrams as there are places are received. Beyond that, new ones are refused, and no source takes
+//! more than its share.
 
 use crate::hand::{self, bytes};
 use crate::stage::{CARD, Faults, HEADERS, Seen, VIRTUAL, Way, play, play_acts};

@@ -1,4 +1,6 @@
-//! Frames by hand, with every field at hand: what no sender of LM's would make.
+//! Frames made by hand, in which every field can be set, also to values that LM never sends.
+//!
+//! It takes nothing from the code under test but constants and types.
 
 use lm_proto::wire::{ETHERNET, Flow, IPV4, MIN_FRAME, UDP};
 

@@ -1,4 +1,8 @@
-//! Every legal datagram of every length, at any MTU, in both layouts; and none of zero bytes that had some.
+//! Legal datagrams of many lengths, at many MTUs, in both layouts: all are delivered, and none of them as an
+//! empty one.
+//!
+//! The lengths are those where something changes: around multiples of the stride, at the guard, and the
+//! longest.
 
 use crate::VICTIM;
 use crate::hand::{self, bytes};

@@ -1,4 +1,7 @@
-//! Devices, policies, and the judge of what was seen.
+//! Devices, policies, and the judge of what was delivered.
+//!
+//! [`play`] sends frames to a matcher. The judge compares everything that it delivers or gives out with the
+//! frames as they were sent.
 
 use crate::hand;
 use lm_proto::alf::ChecksumMode;

@@ -1,4 +1,6 @@
 //! A kernel's stream of datagrams in forward order, into overlapping slots, whole and with a frame lost.
+//!
+//! A lost frame costs the datagram that it belonged to, and few others.
 
 use crate::VICTIM;
 use crate::hand::{self, Packet, bytes};

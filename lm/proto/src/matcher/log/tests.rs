@@ -1,4 +1,6 @@
-//! Whatever is taken out of a log, the rest keeps its headers, its times and its tokens.
+//! Whatever is taken out of a log, the remaining frames keep their headers, their times and their tokens.
+//!
+//! The frames carry their number as address and as identification, so a mix-up shows.
 
 use super::*;
 use crate::wire::Ipv4;

@@ -1,4 +1,6 @@
 //! Datagrams as senders, wires and drivers deliver them: every size, order, loss and burst.
+//!
+//! What must land is delivered without a copy, and what was lost is counted.
 
 use super::*;
 

@@ -1,4 +1,6 @@
 //! What a card says of each frame: what it proves, what it refutes, and when it is believed no more.
+//!
+//! The mock has cards whose words are right, without sums, or wrong.
 
 use super::*;
 use crate::card::{Card, State, Words};

@@ -1,4 +1,6 @@
 //! Datagrams that are delivered in pieces, where their fragments landed.
+//!
+//! Fragments come in any order, cut in any way, among others. What cannot be delivered in pieces is copied.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,6 @@
 //! What proves a datagram, and what only seems to.
+//!
+//! Halves of two datagrams, wrong checksums, wrong lengths and forged headers must not be delivered.
 
 use super::*;
 

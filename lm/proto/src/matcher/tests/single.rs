@@ -1,4 +1,6 @@
 //! Datagrams in one frame: taken where they lie, at once if their headers are known to be intact.
+//!
+//! If the next frame may have reached the headers, they are not believed.
 
 use super::*;
 use crate::service::Service;

@@ -1,4 +1,6 @@
-//! Frames that are no part of a datagram.
+//! Frames that are no part of a datagram: oversize frames, requests of ARP, other protocols, IP options.
+//!
+//! They are given out or counted, and cost no datagram that could have been delivered.
 
 use super::*;
 

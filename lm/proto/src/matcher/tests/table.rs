@@ -1,4 +1,6 @@
-//! `docs/proof.md`, walked: frames for every combination of what its tables can say.
+//! Reads the tables of `docs/proof.md`, and makes frames for every combination of what they can say.
+//!
+//! A row that disagrees with the matcher fails a test, and so does a row that no combination uses.
 
 use super::*;
 use crate::layout::{Layout, TAG};

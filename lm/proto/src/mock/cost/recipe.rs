@@ -1,4 +1,8 @@
-//! Streams as a few genes: what frames, how many of each, and what differs between them.
+//! [`Recipe`]: a stream of frames as a short list of numbers, which the search for expensive streams changes.
+//!
+//! A recipe is a list of genes. A [`Gene`] says which kind of frame, how many of them, and what differs
+//! between them. [`KNOWN`] has attacks that were found and a good stream. The same recipe gives the same
+//! frames.
 
 use crate::alf::ChecksumMode;
 use crate::layout::{Geometry, Layout, TAG};
@@ -7,34 +11,35 @@ use crate::mock::random::Random;
 use crate::tag::Identity;
 use crate::wire::{Flow, HEADERS, UDP, Udp};
 
-/// What a frame is.
+/// A kind of frame. `a` and `b` are the numbers of its [`Gene`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {
     /// The last fragment of a datagram of `a` fragments, with a tag that the next first fragments agree with
     /// if `b` is odd.
     Last,
-    /// A full frame that is neither first nor last: of one datagram, or (`a` odd) each of another one.
+    /// A full frame that is neither first nor last. All belong to one datagram, or, if `a` is odd, each
+    /// belongs to another one.
     Middle,
-    /// The first fragment of a datagram of `a` fragments; `each of another one. `b` odd: tags were sent for
-    /// the first ones.
+    /// The first fragment of a datagram of `a` fragments. Each belongs to another datagram. If `b` is odd,
+    /// tags were sent for the first ones.
     First,
-    /// A fragment of 8 bytes at place `a`; `b`: of how many datagrams in turn.
+    /// A fragment of 8 bytes at place `a`, of `b` datagrams in turn.
     Tiny,
     /// A last fragment of 9 bytes: a run that ends at once.
     End,
-    /// What is no datagram, of `a` eighths of a full frame.
+    /// A frame that is no datagram, of `a` eighths of a full frame.
     Stranger,
     /// A good datagram of LM's, of `a` fragments.
     Good,
     /// A good datagram of a kernel's, of `a` fragments.
     Kernel,
-    /// The first fragments of a kernel's datagram of `a` of them.
+    /// A kernel's datagram of `a` fragments without its end.
     Unfinished,
     /// A datagram in one frame whose checksum is wrong.
     Wrong,
     /// Zeroes where a header should be.
     Broken,
-    /// The frame before once more.
+    /// The frame before, once more.
     Again,
 }
 
@@ -55,16 +60,16 @@ impl Tile {
     ];
 }
 
-/// So many frames of a kind.
+/// A number of frames of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gene {
     /// Which kind.
     pub tile: Tile,
     /// How many.
     pub count: u8,
-    /// What the kind says.
+    /// A number whose meaning depends on the kind.
     pub a: u8,
-    /// The same.
+    /// Another one.
     pub b: u8,
     /// How often this gene and the one before it come in turn.
     pub turns: u8,
@@ -74,7 +79,7 @@ const fn gene(tile: Tile, count: u8, a: u8, b: u8, turns: u8) -> Gene {
     Gene { tile, count, a, b, turns }
 }
 
-/// Frames that come over and over.
+/// A list of genes, whose frames are sent again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe(pub Vec<Gene>);
 
@@ -119,7 +124,7 @@ pub const KNOWN: [(&str, &[Gene]); 9] = [
 ];
 
 impl Recipe {
-    /// Any.
+    /// A random recipe: a known one, or one of random genes.
     pub fn any(random: &mut Random) -> Self {
         if random.once_in(2) {
             let (_, genes) = KNOWN[random.below(KNOWN.len())];
@@ -129,7 +134,7 @@ impl Recipe {
         Self((0..n).map(|_| any_gene(random)).collect())
     }
 
-    /// One that differs a little.
+    /// A recipe that differs a little from this one.
     pub fn changed(&self, random: &mut Random) -> Self {
         let mut genes = self.0.clone();
         for _ in 0..random.within(1, 3) {

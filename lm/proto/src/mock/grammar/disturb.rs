@@ -1,4 +1,6 @@
-//! What happens to frames on their way: losses, other orders, other clothes, other people's frames.
+//! What happens to frames on their way: losses, other orders, unusual headers, and frames of others.
+//!
+//! `grammar` calls these functions when it makes a case. The same random numbers give the same changes.
 
 use super::super::case::Arrival;
 use super::super::frames::{self, fragment};
@@ -8,14 +10,14 @@ use super::arrival;
 use crate::layout::Geometry;
 use crate::wire::{self, Arp, HEADERS, UDP};
 
-/// One frame is lost, or a ring overruns: what is lost begins in one datagram and ends in another.
+/// Loses one frame, or as many frames in a row as an overrun ring, from one datagram into another.
 pub(super) fn lose(random: &mut Random, all: &mut Vec<Arrival>) {
     let at = random.below(all.len());
     let n = if random.once_in(2) { 1 } else { random.within(1, 50) };
     all.drain(at..all.len().min(at + n));
 }
 
-/// Trains of frames, each in its own order.
+/// Mixes trains of frames. Each train keeps its order.
 pub(super) fn interleave(random: &mut Random, mut trains: Vec<Vec<Arrival>>) -> Vec<Arrival> {
     let fair = random.once_in(2);
     trains.iter_mut().for_each(|t| t.reverse());
@@ -31,7 +33,7 @@ pub(super) fn interleave(random: &mut Random, mut trains: Vec<Vec<Arrival>>) -> 
     out
 }
 
-/// Frames as no LM sends them, but somebody may: the same datagram in other clothes.
+/// Changes frames of a datagram to what LM does not send, but another sender may.
 pub(super) fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u8>>) -> Vec<Arrival> {
     let room = usize::from(geometry.mtu()) + 18;
     let (kind, alike) = (random.below(9), random.once_in(2));
@@ -50,7 +52,7 @@ pub(super) fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u
             2 if some => frame.extend(random.bytes(8)),
             3 if some => frames::with_priority(frame, random.below(8) as u8),
             4 => frames::with_ecn(frame, random.pick(&[0, 1, 2, 3])),
-            // A packet that is shorter than its frame, by eights.
+            // A packet that is shorter than its frame, by a multiple of 8 bytes.
             5 if random.once_in(3) => {
                 originals.push(frame.clone());
                 let total = wire::be16(frame, 16);
@@ -58,7 +60,7 @@ pub(super) fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u
                 frame[16..18].copy_from_slice(&total.saturating_sub(less).max(28).to_be_bytes());
                 frames::mend(frame);
             }
-            // Another place, or another end.
+            // Another offset, or another flag.
             6 if random.once_in(3) => {
                 originals.push(frame.clone());
                 let word = random.pick(&[8, 1480 / 8, wire::MORE as usize, wire::MORE as usize | 1]) as u16;
@@ -66,7 +68,7 @@ pub(super) fn unusual(random: &mut Random, geometry: Geometry, frames: Vec<Vec<u
                 frame[20..22].copy_from_slice(&place.to_be_bytes());
                 frames::mend(frame);
             }
-            // Another length of the datagram.
+            // Another length in the UDP header.
             7 if wire::be16(frame, 20) & 0x1fff == 0 && frame.len() > HEADERS + UDP => {
                 let len = wire::be16(frame, HEADERS + 4);
                 let stride = geometry.stride() as u16;

@@ -1,4 +1,7 @@
 //! [`Stack`]: how a sender cuts its datagrams, and in which order their fragments go.
+//!
+//! `grammar` and `live` choose senders by it. [`Stack::lives`] says which undisturbed datagrams must be
+//! delivered; it knows the rules of `docs/proof.md` on its own, and does not ask the code under test.
 
 use super::super::case::Case;
 use super::super::frames::{lm_frames, plain_frames, without_checksum};
@@ -8,22 +11,22 @@ use crate::layout::{Geometry, Layout};
 use crate::policy::Require;
 use crate::wire::{self, Flow, HEADERS, UDP};
 
-/// How a sender sends.
+/// A kind of sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
     /// LM, with a UDP checksum and an order digest.
     Lm,
-    /// LM, without.
+    /// LM, without a UDP checksum and an order digest.
     LmZero,
     /// A kernel: in forward order.
     Kernel,
-    /// The same, without a UDP checksum.
+    /// A kernel, without a UDP checksum.
     KernelZero,
     /// Another stack: last fragment first, no tag.
     Reverse,
 }
 
-/// Bytes of payload behind which an IP packet has room for a tag.
+/// The longest payload behind which an IP packet has room for a tag, in bytes.
 const IN_PACKET: usize = 65_499;
 
 impl Stack {
@@ -49,8 +52,8 @@ impl Stack {
         !matches!(self, Self::LmZero | Self::KernelZero)
     }
 
-    /// Whether datagrams of `len` bytes are delivered where nothing disturbs them; `alike`: all of the stream
-    /// are as long.
+    /// Whether datagrams of `len` bytes must be delivered if nothing disturbs them. `alike`: all datagrams of
+    /// the stream have this length.
     pub fn lives(self, case: &Case, len: usize, alike: bool) -> bool {
         let Require { headers, checksum, tags } = case.require;
         let tagged = self.is_lm() && Layout::new(case.geometry, len).is_some_and(|l| l.tag().is_some());
@@ -74,8 +77,8 @@ impl Stack {
     }
 }
 
-/// Whether the last fragment of LM's datagrams of this length leaves the headers above alone; next to 65,507
-/// bytes there may be no room for what makes it so.
+/// Whether the last fragment of LM's datagrams of this length does not reach the headers above it. Close to
+/// 65,507 bytes there may be no room for the padding that ensures this.
 pub(in crate::mock) fn keeps_guard(geometry: Geometry, len: usize) -> bool {
     Layout::new(geometry, len).is_some_and(|l| {
         let last = l.fragment_len(l.fragments() - 1);

@@ -1,4 +1,6 @@
 //! Marks of explicit congestion notification (RFC 3168, section 5.3).
+//!
+//! Every combination of marks of three fragments and of a duplicate is tried.
 
 use super::{Bench, Seen, key};
 use crate::counters::Reason;

@@ -1,4 +1,6 @@
-//! Who gets an entry when all are in use.
+//! Which datagram gets an entry when all are in use.
+//!
+//! Honest senders, floods and lossy senders compete. The rules are those in the reassembler's documentation.
 
 use super::{Bench, SECOND, Seen, byte, key_of};
 use crate::counters::Reason;

@@ -1,4 +1,6 @@
-//! What a fragment costs, in steps: links followed, words of bitmaps, entries looked at. No clock is asked.
+//! What a fragment costs, counted in steps: links followed, words of bitmaps, entries looked at.
+//!
+//! No clock is read, so the result is the same on every machine.
 
 use super::{Bench, Seen, key_of};
 use crate::counters::Reason;

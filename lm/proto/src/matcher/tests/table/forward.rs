@@ -1,4 +1,6 @@
-//! Kernels' datagrams, first fragment first, in overlapping slots.
+//! Kernels' datagrams, first fragment first, in overlapping slots: a table of `docs/proof.md`.
+//!
+//! The length of the last fragment and the polls decide which headers are still known.
 
 use super::*;
 

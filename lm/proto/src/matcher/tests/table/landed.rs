@@ -1,4 +1,6 @@
-//! Datagrams that landed last fragment first.
+//! Datagrams that landed last fragment first: a table of `docs/proof.md`.
+//!
+//! Tag, checksum, order digest, other headers and the card's words are combined with each policy.
 
 use super::*;
 use crate::card::{Card, Words};

@@ -1,4 +1,6 @@
-//! When a header counts as intact, on each kind of device.
+//! When a header counts as intact, on each kind of device: a table of `docs/proof.md`.
+//!
+//! A frame that reaches the header, or may be reaching it, arrives at different moments of a poll.
 
 use super::*;
 use crate::card::{Card, Words};

@@ -1,4 +1,4 @@
-//! Datagrams of LM's with a stranger between their fragments.
+//! Datagrams of LM's with a stranger between their fragments: a table of `docs/proof.md`.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Datagrams all of whose headers are intact: in one frame, or put together by the reassembler.
+//! Datagrams whose headers are all intact, in one frame or put together by the reassembler: a table of
+//! `docs/proof.md`.
 
 use super::*;
 
