@@ -1,9 +1,9 @@
 //! Makes memory that is not DPDK's accessible to a device.
 //!
 //! The private module `memory` uses it for a region that is mapped twice and that a device writes to:
-//! a [`DmaMapping`] where devices use virtual addresses, and `physical_of` where they use physical ones.
-//! `pmd-e1000` uses [`device_of`]. A mapping is undone when it is dropped, and that happens only when
-//! nothing is posted in the memory any more.
+//! `DmaMapping` where devices use virtual addresses, and `physical_of` where they use physical ones.
+//! `pmd-e1000` uses [`device_of`]. A mapping is undone when it is dropped, and that happens only when nothing
+//! is posted in the memory any more.
 
 use std::ffi::c_void;
 use std::{error, fmt, ptr};

@@ -17,7 +17,7 @@ use crate::slots::LandedSlots;
 /// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
 pub struct Payload {
     storage: Storage,
-    /// Address in landed memory; offset in a buffer.
+    /// An address in landed memory, or an offset in a buffer.
     at: usize,
     len: usize,
 }
@@ -53,11 +53,11 @@ impl<'a> Iterator for Iter<'a> {
 impl ExactSizeIterator for Iter<'_> {}
 
 impl Payload {
-    /// `len` bytes at address `at`, landed in these slots, which are held from now on.
+    /// The payload of `len` bytes at address `at`, which has landed in these slots. They are held from now
+    /// on.
     ///
     /// # Errors
-    /// The slots, if [`LandingPool::hold`] does not hold them up to the last byte, or the first one is among
-    /// those that the frame below may reach.
+    /// The slots, if [`LandingPool::hold`] refuses them, or if the frame below may reach the first byte.
     #[inline]
     pub fn landed(
         pool: &LandingPool,
@@ -74,17 +74,19 @@ impl Payload {
         Ok(Self { storage: Storage::Landed(hold), at, len })
     }
 
-    /// `len` bytes from `start` on of a buffer; `None`, and it is given back, if it is shorter.
+    /// The payload of `len` bytes from `start` on in a buffer. If the buffer is shorter, it is given back,
+    /// and the result is `None`.
     pub fn copied(buffer: SendSlot, start: usize, len: usize) -> Option<Self> {
         buffer.bytes().get(start..)?.get(..len)?;
         Some(Self { storage: Storage::Copied(buffer), at: start, len })
     }
 
-    /// Bytes in several separate slots, in order: each with the token of its slot, its address and its
-    /// length. They are held from now on. Slots of no bytes are released.
+    /// The payload in several separate slots. Each piece comes with the token of its slot, its address and
+    /// its length, in order. The slots are held from now on. Slots without a byte of the payload are
+    /// released.
     ///
-    /// `None`, and all are released, if one of them cannot be held: it is no separate slot of this pool, or
-    /// not so many bytes are in it.
+    /// If one cannot be held, because it is no separate slot of this pool or does not contain so many bytes,
+    /// all are released, and the result is `None`.
     #[inline]
     pub fn in_pieces(
         pool: &LandingPool,
@@ -95,7 +97,7 @@ impl Payload {
         Some(Self { storage: Storage::Pieces(pieces), at: 0, len })
     }
 
-    /// Bytes in all.
+    /// The length of the payload in bytes.
     #[inline]
     pub fn len(&self) -> usize {
         self.len
@@ -125,7 +127,7 @@ impl Payload {
     #[inline]
     pub fn as_slice(&self) -> Option<&[u8]> {
         match &self.storage {
-            // It is there: it was looked when this was made.
+            // The hold has the bytes: that was checked when this value was made.
             Storage::Landed(hold) => Some(hold.bytes(self.at, self.len).unwrap_or_default()),
             _ => self.as_slice_elsewhere(),
         }
@@ -148,8 +150,8 @@ impl Payload {
         Some(bytes.unwrap_or_default())
     }
 
-    /// The bytes in one piece: several are copied together, once, into memory that is allocated for them, and
-    /// their slots go back.
+    /// The bytes in one piece. Several pieces are copied together, once, into memory that is allocated for
+    /// them, and their slots go back.
     #[inline]
     pub fn contiguous(&mut self) -> &[u8] {
         if !matches!(self.storage, Storage::Landed(_)) {
@@ -158,7 +160,7 @@ impl Payload {
         self.as_slice().unwrap_or_default()
     }
 
-    /// Several pieces become one.
+    /// Copies several pieces together.
     #[inline(never)]
     fn join(&mut self) {
         if let Storage::Pieces(pieces) = &self.storage
@@ -168,7 +170,7 @@ impl Payload {
         }
     }
 
-    /// The bytes, to be changed: nobody else has them. Pieces are copied together, as by
+    /// The bytes, which may be changed, because nobody else has them. Pieces are copied together, as by
     /// [`contiguous`](Self::contiguous).
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let (at, len) = (self.at, self.len);
@@ -186,14 +188,14 @@ impl Payload {
         bytes.unwrap_or_default()
     }
 
-    /// Whether a device can read these of the bytes at one go where they lie.
+    /// Whether a device can read this part as one buffer where it lies.
     #[inline]
     pub fn is_readable(&self, part: Range<usize>) -> bool {
         part.end <= self.len && self.iova(part.start, part.len()).is_some()
     }
 
-    /// The bytes as an mbuf of one segment from `pool`, without a copy, head- or tailroom: the bytes around
-    /// belong to others. They go back when the mbuf is freed.
+    /// The bytes as an mbuf of one segment from `pool`, without a copy. The mbuf has no headroom and no
+    /// tailroom, because the bytes around belong to others. The memory goes back when the mbuf is freed.
     ///
     /// # Errors
     /// The payload, if the pool is empty or the bytes are not contiguous for devices: where they lie in

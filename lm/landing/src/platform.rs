@@ -19,13 +19,13 @@ thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// This thread's number, which no other thread of the process ever has; 0 while it has none.
+/// This thread's number, which no other thread of the process ever has. 0: it has none yet.
 #[inline]
 pub(crate) fn current() -> u64 {
     CURRENT.with(Cell::get)
 }
 
-/// The same, with a number for one that has none.
+/// This thread's number. A thread that has none gets one.
 pub(crate) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     CURRENT.with(|current| {
@@ -48,8 +48,8 @@ pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// The side that pays; whether it was done. What others stored before their [`light`] is seen now, or they
-/// see behind it what was stored before this.
+/// The side of the barrier that costs a system call. Returns whether it was done. Either this thread now sees
+/// what another one stored before its [`light`], or that one sees after it what this thread stored before.
 pub(crate) fn heavy() -> bool {
     match membarrier(PRIVATE_EXPEDITED) {
         Ok(()) => true,
@@ -62,7 +62,7 @@ pub(crate) fn heavy() -> bool {
     }
 }
 
-/// Makes [`heavy`] possible; any number of times.
+/// Makes [`heavy`] possible. It may be called any number of times.
 ///
 /// # Errors
 /// The kernel has no membarrier(2), or a filter of system calls forbids it.

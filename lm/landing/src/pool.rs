@@ -39,7 +39,7 @@ pub struct Landed {
     pub at: usize,
     /// Bytes of frame.
     pub len: u16,
-    /// How its slot lies.
+    /// The layout of its slot.
     pub layout: SlotLayout,
     /// It doesn't lie where its slot says, or is spread over several.
     pub damaged: bool,
@@ -47,7 +47,7 @@ pub struct Landed {
     pub bounce: u16,
     /// The token of its slot.
     pub slots: LandedSlots,
-    /// What the card says of it, if it says something ([`Traits::words`](crate::device::Traits)).
+    /// What the device says of it, if it says anything ([`Traits::words`](crate::device::Traits)).
     pub word: u32,
 }
 
@@ -62,7 +62,7 @@ const BEYOND: usize = UDP;
 /// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
 pub const HEAD: usize = HEADERS + BEYOND;
 
-/// Where the pool's handler is: looked up once.
+/// The address of the pool's handler, which is looked up only once.
 struct Handle(NonNull<Landing>);
 
 // SAFETY: the handler is Send, and goes where its pool goes, in the same structure.
@@ -75,9 +75,9 @@ pub struct LandingPool {
     eal: Eal,
     config: PoolConfig,
     region: usize,
-    /// What its tokens say that they are of: no other pool of this process has or had it.
+    /// The number that its tokens have. No other pool of this process has or had it.
     number: u32,
-    /// Bytes of payload that a separate slot has room for: it may be wider than a stride.
+    /// How many bytes of payload a separate slot has room for. It may be more than a stride.
     separate_room: usize,
     /// Payload address of the slot that was received last, of a device that writes at any time: the frame
     /// below it may be under way. All others have been received since a later one was.
@@ -259,9 +259,9 @@ impl LandingPool {
         &self.joined
     }
 
-    /// Separate slots that can wait for the rest of their datagrams, from the one that has waited longest to
-    /// the newest, while the ring is full and a burst is in hand: what the region can grow to has so much
-    /// room, messages that the application holds apart.
+    /// How many separate slots can wait for the rest of their datagrams, counted from the one that has waited
+    /// longest to the newest, while the ring is full and a burst is being taken. The largest region has room
+    /// for this many, not counting messages that the application holds.
     pub fn room_to_wait(&self) -> usize {
         let PoolConfig { descriptors, stride, room, region, max_region, .. } = self.config;
         let least = PoolConfig::least_region(descriptors, stride, room);
@@ -279,7 +279,7 @@ impl LandingPool {
         self.landing().held()
     }
 
-    /// How slots are laid now.
+    /// The present layout of slots.
     pub fn layout(&self) -> SlotLayout {
         self.landing().layout
     }
@@ -415,8 +415,8 @@ impl LandingPool {
         self.lease = None;
     }
 
-    /// Between bursts: grows the region when messages that the application holds leave no room ahead, and
-    /// gives back what it grew by when that is over.
+    /// Is called between bursts. It grows the region if messages that the application holds leave no room
+    /// ahead, and gives the added memory back when that is over.
     #[inline]
     pub fn maintain(&mut self) {
         if self.landing().pressed {
@@ -436,7 +436,7 @@ impl LandingPool {
                 let_go(counted.segment, counted.counts);
             }
         } else if landing.has_idle() {
-            // The cursor goes there. To give it back now would be to ask for it again soon.
+            // The cursor goes there. If it were given back now, it would be asked for again soon.
             return;
         }
         let room = self.config.max_region.saturating_sub(self.region);

@@ -18,16 +18,16 @@ use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 use crate::slots::LandedSlots;
 
-/// Frames that one poll takes at most.
+/// The most frames that one poll takes.
 pub const MAX_BURST: usize = 512;
 
 /// From a slot's buffer to the first byte behind a UDP header.
 const TO_MESSAGE: usize = TO_PAYLOAD + UDP;
 
-/// Takes the frames of a burst: an engine, or a test. Each comes with the token of its slot, which is the
-/// sink's until it gives it away: to [`LandingPool::release`] or [`LandingPool::hold`].
+/// Takes the frames of a burst. The engine implements it, and tests do. Each frame comes with the token of
+/// its slot, which the sink keeps until it passes it to [`LandingPool::release`] or [`LandingPool::hold`].
 pub trait FrameSink {
-    /// A burst is about to be taken: what will be read of its frames can be fetched.
+    /// Is called before a burst is taken, so that bytes which will be read can be fetched into the cache.
     fn prepare(&self, burst: &Burst<'_>);
 
     /// Takes the plain frames that a burst begins with.
@@ -54,16 +54,16 @@ pub trait FrameSink {
 pub struct Part {
     /// The slot that it took.
     pub slot: Landed,
-    /// Address where its bytes start: drivers need no headroom behind the first part.
+    /// The address where its bytes start. Drivers may leave no headroom in front of the later parts.
     pub start: usize,
 }
 
 /// What was received behind a frame, in the same burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Behind {
-    /// Address where its payload is, or in a bounce slot would be.
+    /// The address of its payload, or where the payload would be if the frame is in a bounce slot.
     pub at: usize,
-    /// Bytes of the frame, or of its first part.
+    /// The length of the frame, or of its first part, in bytes.
     pub len: u16,
 }
 
@@ -73,10 +73,10 @@ pub struct Burst<'a> {
     rest: std::slice::Iter<'a, *mut rte_mbuf>,
     plain: Plain,
     bounces: Span,
-    /// The pool's number, and how it lays overlapping slots.
+    /// The pool's number, and the distance of its overlapping slots.
     pool: u32,
     stride: usize,
-    /// How many of the next frames were counted, and where the payload of the first is: these lie a stride
+    /// How many of the next frames were counted, and where the payload of the first is. They lie one stride
     /// apart.
     counted: (usize, usize),
 }
@@ -91,7 +91,7 @@ impl<'a> Burst<'a> {
         Self { rest: mbufs.iter(), plain, bounces, pool: number, stride, counted: (0, 0) }
     }
 
-    /// Where the payload of one of its mbufs is, and how long its frame, if that is plain.
+    /// Where the payload of one of its mbufs is, and the length of its frame, if the frame is plain.
     #[inline]
     fn plain_frame(&self, mbuf: *mut rte_mbuf) -> Option<(usize, u16)> {
         // SAFETY: `new`'s caller promised.
@@ -124,8 +124,8 @@ impl<'a> Burst<'a> {
         }
     }
 
-    /// The same where nobody knows where datagrams end: behind a frame that is not full, which is the one
-    /// that came first.
+    /// The same if it is not known where datagrams end. A datagram ends at a frame that is not full, which
+    /// came first.
     #[inline]
     pub fn fetch_ends(&self, full: u16) {
         let mbufs = self.rest.as_slice();
@@ -323,7 +323,7 @@ fn prefetch(at: usize) {
     let _ = at;
 }
 
-/// A frame with something special about it, and the one that was received behind it.
+/// Gives a frame that is not plain to the sink, with the one that was received behind it.
 ///
 /// # Safety
 /// As for [`feed`]; nobody has a token of its slots.
@@ -345,7 +345,8 @@ unsafe fn feed_one(
     }
 }
 
-/// A frame over several buffers, or not where it should be: each buffer took a slot.
+/// Gives a frame to the sink that lies in several buffers, or not where its slot says. Each buffer took a
+/// slot.
 ///
 /// # Safety
 /// As for [`feed_one`].
@@ -422,8 +423,8 @@ impl LandingQueue {
         Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
     }
 
-    /// Receives at most `burst` frames and gives each to `sink`, in ring order; how many. Runs the port's RX
-    /// callbacks as `rte_eth_rx_burst` does.
+    /// Receives at most `burst` frames, gives each to `sink` in ring order, and returns how many there were.
+    /// The port's RX callbacks run, as by `rte_eth_rx_burst`.
     #[inline]
     pub fn poll(&mut self, burst: usize, sink: &mut impl FrameSink) -> usize {
         self.pool.maintain();
@@ -445,7 +446,7 @@ impl LandingQueue {
         self.traits
     }
 
-    /// Lays the slots that are posted from now on so, if the device allows it.
+    /// Sets the layout of the slots that are posted from now on, if the device allows it.
     pub fn set_layout(&mut self, layout: SlotLayout) {
         set_layout(&mut self.pool, &self.traits, layout);
     }
@@ -459,7 +460,7 @@ impl LandingQueue {
     }
 }
 
-/// Lays the slots of a pool that are posted from now on so, if the device that it feeds allows it.
+/// Sets the layout of the slots that are posted from now on, if the device that the pool feeds allows it.
 pub fn set_layout(pool: &mut LandingPool, traits: &Traits, layout: SlotLayout) {
     if let (Allowed::SeparateOnly(why), SlotLayout::Overlapping) = (traits.allowed, layout) {
         log::warn!("slots of pool {} stay separate: {why}", pool.config().name);

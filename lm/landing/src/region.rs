@@ -20,12 +20,12 @@ const SHIFT: u32 = CHUNK.trailing_zeros();
 /// A contiguous piece of landing region.
 pub(crate) struct Segment {
     pub memory: Memory,
-    /// First address that belongs to chunk 0.
+    /// The first address of chunk 0.
     pub base: usize,
-    /// Bytes of all chunks; the distance of the two mappings if there are two.
+    /// Bytes of all chunks. If there are two mappings, this is their distance.
     pub len: usize,
     pub returns: Returns,
-    /// What was copied together of datagrams that lay in pieces.
+    /// Counts the bytes of datagrams in pieces that were copied together.
     joined: Arc<JoinedCount>,
     _eal: Eal,
 }
@@ -38,13 +38,13 @@ pub struct JoinedCount {
 }
 
 impl JoinedCount {
-    /// One more, of so many bytes.
+    /// Counts one more datagram, of this many bytes.
     fn add(&self, bytes: usize) {
         self.datagrams.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// How many so far, and their bytes.
+    /// The number of datagrams so far, and their bytes.
     pub fn so_far(&self) -> (u64, u64) {
         (self.datagrams.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
@@ -85,7 +85,7 @@ impl Segment {
         if offset + span < top { n } else { ((top - offset - 1) / stride + 1) as u32 }
     }
 
-    /// `n` slots, `stride` apart upwards from `lowest`, come back.
+    /// Takes back `n` slots, `stride` apart upwards from `lowest`.
     ///
     /// # Safety
     /// The segment is alive; these slots of it are out, and nobody else gives them back. It may be gone when
@@ -103,7 +103,7 @@ impl Segment {
     fn chunks_of(&self, lowest: usize, n: u32, stride: usize) -> (usize, u32, usize) {
         let offset = self.offset(lowest);
         let below = offset >> SHIFT;
-        // Nearly always: all in one chunk.
+        // Nearly always all slots lie in one chunk.
         if (offset + (n as usize - 1) * stride) >> SHIFT == below {
             return (below, n, below);
         }
@@ -159,8 +159,8 @@ impl Hold {
         Self { segment: Arc::as_ptr(segment), lowest, reach, n, stride }
     }
 
-    /// `len` bytes at `at`, if they were landed in the held slots behind a UDP header: the frame in the slot
-    /// below may reach that.
+    /// `len` bytes at `at`, if they have landed in the held slots behind a UDP header. (The UDP header is not
+    /// given out, because the frame in the slot below may reach it.)
     #[inline]
     pub fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
         self.landed(at, len)?;
@@ -169,7 +169,7 @@ impl Hold {
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 
-    /// The same, to be changed.
+    /// The same bytes, which may be changed.
     pub fn bytes_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
         self.landed(at, len)?;
         // SAFETY: as above. This is the only hold on these slots, and it is borrowed mutably. What was landed
@@ -178,7 +178,7 @@ impl Hold {
         Some(unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len) })
     }
 
-    /// Whether that are bytes which were landed in the held slots: `None` if not.
+    /// `Some` if these bytes have landed in the held slots.
     #[inline]
     fn landed(&self, at: usize, len: usize) -> Option<()> {
         let into = at.checked_sub(self.lowest).filter(|&into| into >= FRONT)?;
@@ -246,7 +246,7 @@ impl HeldPiece {
         memory.is_sendable(self.at + from, len).then(|| memory.iova(self.at + from)).flatten()
     }
 
-    /// So many bytes, this piece among them, were copied together.
+    /// Counts that this many bytes, with this piece among them, were copied together.
     pub(crate) fn count_joined(&self, bytes: usize) {
         // SAFETY: as above.
         unsafe { &(*self.segment).joined }.add(bytes);
@@ -264,12 +264,12 @@ impl Drop for HeldPiece {
 
 static ORPHANS: Orphans<Arc<Segment>> = Orphans { list: Mutex::new(Vec::new()), count: AtomicUsize::new(0) };
 
-/// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
+/// Lets a segment of a pool go. It is freed now, or when the last hold on it is dropped.
 pub(crate) fn let_go(segment: Arc<Segment>, counts: Box<[SlotCounts]>) {
     ORPHANS.let_go(segment, counts);
 }
 
-/// Regions that live only because messages in them do.
+/// How many segments live only because messages in them do.
 pub fn orphans() -> usize {
     ORPHANS.sweep(None)
 }

@@ -27,13 +27,13 @@ use super::platform::{
     AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, add, current, fence, heavy, light, number,
 };
 
-/// Slots of a chunk that came back with holds.
+/// How many slots of a chunk came back with holds.
 #[derive(Default)]
 #[repr(align(64))]
 struct Chunk {
-    /// From any thread but the owner.
+    /// Those from any thread but the owner.
     remote: AtomicU32,
-    /// From the owner: only that thread writes it while a slot is out.
+    /// Those from the owner. Only that thread writes this count while a slot is out.
     local: AtomicU32,
 }
 
@@ -46,14 +46,14 @@ pub(crate) struct SlotCounts {
     pub returned: u32,
 }
 
-/// Nobody's number.
+/// The number of no thread.
 const NOBODY: u64 = u64::MAX;
 
 /// The number of the one thread that counts without locked additions; [`NOBODY`] until a thread has polled.
 struct OwnerThread(AtomicU64);
 
 impl OwnerThread {
-    /// This thread becomes the owner. If another one was first, that one stays it.
+    /// Makes this thread the owner, unless there is one already.
     fn claim(&self) {
         let _ = self.0.compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed);
     }
@@ -89,7 +89,7 @@ impl Returns {
         self.chunks.len()
     }
 
-    /// This thread becomes the owner, if there is none. [`heavy`] has been made possible.
+    /// Makes this thread the owner, if there is none. [`heavy`] has been made possible before.
     pub(crate) fn claim(&self) {
         self.owner.claim();
     }
@@ -102,7 +102,7 @@ impl Returns {
         remote.load(Ordering::Acquire) + local.load(Ordering::Acquire)
     }
 
-    /// Begins to count anew.
+    /// Sets the counts of a chunk to zero.
     pub(crate) fn enter(&self, chunk: usize) {
         // No slot is out, so nobody else writes these.
         self.chunks[chunk].remote.store(0, Ordering::Relaxed);
@@ -150,7 +150,7 @@ impl Returns {
 
 /// A share of a segment.
 pub(crate) trait Share {
-    /// What came back of it.
+    /// The counts of what came back of the segment.
     fn returns(&self) -> &Returns;
 }
 
@@ -158,7 +158,7 @@ pub(crate) trait Share {
 pub(crate) struct Orphan<S> {
     segment: S,
     counts: Box<[SlotCounts]>,
-    /// Its owner counts without barriers, and [`heavy`] was not done since it was listed.
+    /// Its owner counts without barriers, and [`heavy`] has not been called since it was listed.
     unfenced: bool,
 }
 
@@ -170,13 +170,13 @@ pub(crate) struct Orphans<S> {
 }
 
 impl<S: Share> Orphans<S> {
-    /// The pool lets go of a segment: freed now, or when the last hold on it is dropped.
+    /// Lets a segment of a pool go. It is freed now, or when the last hold on it is dropped.
     pub(crate) fn let_go(&self, segment: S, counts: Box<[SlotCounts]>) {
         let unfenced = segment.returns().owner.is_another();
         self.sweep(Some(Orphan { segment, counts, unfenced }));
     }
 
-    /// What who has just given slots back does.
+    /// Is called by a thread that has just given slots back.
     #[inline]
     pub(crate) fn look(&self) {
         if self.count.load(Ordering::SeqCst) != 0 {
@@ -184,15 +184,15 @@ impl<S: Share> Orphans<S> {
         }
     }
 
-    /// Frees the orphans that nobody holds any more; how many are left.
+    /// Frees the orphans that nobody holds any more. Returns how many are left.
     #[cold]
     #[inline(never)]
     pub(crate) fn sweep(&self, added: Option<Orphan<S>>) -> usize {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.extend(added);
         self.count.store(list.len(), Ordering::SeqCst);
-        // Either this sees slots that are being given back, or who gives them back sees the count and looks,
-        // too.
+        // Either this thread sees slots that are being given back, or the thread that gives them back sees
+        // the count and looks too.
         fence(Ordering::SeqCst);
         if list.iter().any(|orphan| orphan.unfenced) && heavy() {
             list.iter_mut().for_each(|orphan| orphan.unfenced = false);

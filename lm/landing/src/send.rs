@@ -18,7 +18,7 @@ use rte::mempool::Mempool;
 use rte::memzone::{Memzone, MemzoneError, MemzoneFlags};
 use rte::{Eal, Mbuf};
 
-/// Buffers to send from. Any thread may hold it; one takes from it at a time (`&mut`).
+/// Buffers to send from. Any thread may have the pool, and one thread at a time takes from it (`&mut`).
 pub struct SendPool {
     shared: Arc<Shared>,
     next: usize,
@@ -31,13 +31,14 @@ struct Shared {
     zones: Vec<Memzone>,
 }
 
-/// A buffer's place and state.
+/// The place and the state of a buffer.
 struct Slot {
     start: NonNull<u8>,
     len: usize,
     iova: u64,
     busy: AtomicBool,
-    /// What DPDK counts the fragments in flight with. Boxed apart: DPDK writes it from any lcore.
+    /// DPDK counts the fragments in flight here. It is allocated apart, because DPDK writes it from any
+    /// lcore.
     info: Info,
 }
 
@@ -75,23 +76,23 @@ impl Drop for Info {
     }
 }
 
-/// A buffer that was taken and not sent. `Send`; dropping it gives it back.
+/// A buffer that was taken and not sent. Any thread may have it, and dropping it gives it back.
 pub struct SendSlot {
     shared: Arc<Shared>,
     index: usize,
 }
 
 static ZONES: AtomicU32 = AtomicU32::new(0);
-/// Bytes of a zone at most, so that each finds a contiguous place in one hugepage.
+/// The most bytes of a zone, so that each finds a contiguous place in one hugepage.
 const ZONE: usize = 1 << 20;
 
 impl SendPool {
-    /// `buffers` of `len` bytes, each contiguous for devices.
+    /// A pool of `buffers` buffers of `len` bytes, each contiguous for devices.
     ///
     /// # Errors
     /// [`SendError`]: DPDK has no memory.
     pub fn create(eal: &Eal, buffers: usize, len: usize, socket: Option<u32>) -> Result<Self, SendError> {
-        // What is too long for an address is too long for DPDK, too, which says so.
+        // A length that overflows is too long for DPDK too, which then returns the error.
         let pitch = len.max(1).checked_next_multiple_of(64).unwrap_or(usize::MAX / 2);
         let per_zone = (ZONE / pitch).max(1);
         let (mut zones, mut slots) = (Vec::new(), Vec::new());
@@ -114,15 +115,15 @@ impl SendPool {
         Ok(Self { shared: Arc::new(Shared { slots: slots.into(), zones }), next: 0, len })
     }
 
-    /// A buffer; `None`: all are in flight or taken.
+    /// Takes a buffer. `None`: all are in flight or taken.
     pub fn take(&mut self) -> Option<SendSlot> {
         let n = self.shared.slots.len();
         for k in 0..n {
             let index = (self.next + k) % n;
-            // Acquire: what the device's driver did with it happened before.
+            // Acquire: what the driver did with the buffer happened before.
             if !self.shared.slots[index].busy.load(Ordering::Acquire) {
                 self.shared.slots[index].busy.store(true, Ordering::Relaxed);
-                // The one that was used last is the first to be looked at: it is the warmest if it is back.
+                // The buffer that was used last is looked at first, because it is likely to be in the cache.
                 self.next = index;
                 return Some(SendSlot { shared: Arc::clone(&self.shared), index });
             }
@@ -130,12 +131,12 @@ impl SendPool {
         None
     }
 
-    /// Buffers that nobody has.
+    /// How many buffers are free.
     pub fn available(&self) -> usize {
         self.shared.slots.iter().filter(|s| !s.busy.load(Ordering::Acquire)).count()
     }
 
-    /// Buffers in all.
+    /// How many buffers there are.
     pub fn size(&self) -> usize {
         self.shared.slots.len()
     }
@@ -224,7 +225,7 @@ impl SendSlot {
 /// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that
 /// no two packets show the same one.
 ///
-/// It is a place to write them down: who sends keeps one, so that no datagram allocates.
+/// A sender keeps one and uses it again, so that no datagram allocates.
 #[derive(Default)]
 pub struct Cut(Vec<Part>);
 
@@ -237,9 +238,9 @@ struct Part {
 }
 
 impl Cut {
-    /// Parts of `within` bytes, as many as DPDK can count; `iova` tells the address of so many bytes at an
-    /// offset. `None`: there are none, or more than that, or one is not within, is too long for an mbuf, or
-    /// has no address, or they are not in order.
+    /// Parts of `within` bytes. `iova` tells the address for devices of a number of bytes at an offset.
+    /// `None`: there are no parts or more than DPDK can count, or they are not in order, or a part is not
+    /// within, is too long for an mbuf, or has no address.
     fn of(
         &mut self,
         parts: impl IntoIterator<Item = Range<usize>>,
@@ -257,7 +258,7 @@ impl Cut {
     }
 }
 
-/// Has a fresh mbuf show a part of the buffer at `base`.
+/// Points a fresh mbuf to a part of the buffer at `base`.
 ///
 /// # Safety
 /// The part lies in the buffer; and as for [`Mbuf::attach_external`].
@@ -284,7 +285,7 @@ impl AsMut<[u8]> for SendSlot {
     }
 }
 
-/// DPDK freed the last packet of a buffer. Runs on whatever lcore did.
+/// DPDK calls this when it has freed the last packet of a buffer, on the lcore that freed it.
 unsafe extern "C" fn freed(_: *mut c_void, opaque: *mut c_void) {
     // SAFETY: `into_packets` put the slot's own record here, and a share of the pool into it, which keeps the
     // record; DPDK calls this once for it.
@@ -313,7 +314,7 @@ pub unsafe trait Contiguous: Send + 'static {
     fn iova(&self, offset: usize, len: usize) -> Option<u64>;
 }
 
-/// A value that packets in flight show parts of.
+/// A value whose parts packets in flight point to.
 #[repr(C)]
 struct Shown<T> {
     info: rte_mbuf_ext_shared_info,
@@ -361,18 +362,18 @@ impl<T> Shown<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record {
-    /// In an mbuf more from the same pool, if it has 128 bytes of room; so nothing is allocated.
+    /// In one more mbuf from the same pool, if it has 128 bytes of room. Then nothing is allocated.
     InPool,
     /// In memory that is allocated for it.
     Allocated,
 }
 
-/// Attaches parts of `value` to fresh mbufs from `pool`, one each, pushed to `packets`; the value is dropped
-/// when the last of them is freed. `cut` is overwritten.
+/// Points fresh mbufs from `pool` to parts of `value`, one to each, and pushes them to `packets`. The value
+/// is dropped when the last of them is freed. `cut` is overwritten.
 ///
 /// # Errors
-/// The value, if mbufs are missing, or a part is not in the payload, too long for an mbuf or not contiguous
-/// for devices.
+/// The value, if there are too few mbufs, or if a part is not in the payload, is too long for an mbuf, or is
+/// not contiguous for devices.
 pub fn show<T: Contiguous>(
     value: T,
     parts: impl IntoIterator<Item = Range<usize>>,
@@ -413,14 +414,14 @@ pub fn show<T: Contiguous>(
     Ok(())
 }
 
-/// No memory for send buffers.
+/// There is no memory for send buffers.
 #[derive(Debug)]
 pub struct SendError {
-    /// How many buffers.
+    /// How many buffers were asked for.
     pub buffers: usize,
-    /// Bytes of each.
+    /// The length of each in bytes.
     pub len: usize,
-    /// What DPDK says.
+    /// DPDK's reason.
     pub cause: MemzoneError,
 }
 

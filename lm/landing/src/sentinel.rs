@@ -1,10 +1,11 @@
 //! The mark: a word in the middle of each overlapping slot, which shows whether a device has written there.
 //!
-//! On a card, or if another process writes, the headers of the newest frame can be overwritten at any moment
-//! by the frame below. Only that frame reaches them, with the end of its payload. Every device writes the
-//! middle of a frame before its end: a card without relaxed ordering, and `rte_memcpy`, write from the start
-//! to the end; the C library's `memcpy` of such a length writes the ends last. So if a receiver reads
-//! headers, and *then* finds the mark below still there, the headers were intact.
+//! If the device writes at any time, the headers of the newest frame can be overwritten at any moment by the
+//! frame below. Only that frame reaches them, with the end of its payload. Every device on which slots
+//! overlap writes the middle of a frame before its end: writes of a card that keep their order, and
+//! `rte_memcpy`, go from the start to the end; the C library's `memcpy` of such a length writes the ends
+//! last. So if a receiver reads headers, and *then* finds the mark below still there, the headers were
+//! intact.
 //!
 //! The mark is written when a slot is issued, before its address is known to any device. It is a random
 //! number of the pool, which cannot be known on the wire.
@@ -15,30 +16,30 @@ use std::sync::atomic::{Ordering, fence};
 
 use lm_proto::slot_memory::Below;
 
-/// Slots with none below them that are remembered: at the region's end, above a bounce slot, above a chunk in
-/// use, where the layout changes. A ring meets a few of them.
+/// How many slots without a slot below them are remembered. Such slots are at the region's end, above a
+/// bounce slot, above a chunk in use, and where the layout changes. A ring has a few of them.
 const LONE: usize = 64;
 
-/// The word, and slots with none below them.
+/// The word of the marks, and the slots without a slot below them.
 pub(crate) struct Sentinel {
-    /// 0: slots are not marked.
+    /// The word. 0: slots are not marked.
     word: u64,
-    /// From a slot's payload to its middle.
+    /// The distance from a slot's payload to its middle.
     middle: usize,
-    /// Payload address, and slots cut when it was cut.
+    /// The payload address of such a slot, and its number in the order in which slots were issued.
     lone: [(usize, u64); LONE],
     next: usize,
 }
 
 impl Sentinel {
-    /// For slots of this stride; `marks`: they are marked.
+    /// Marks for slots of this stride. `marks`: whether slots are marked at all.
     pub(crate) fn new(stride: usize, marks: bool) -> Self {
         let word = if marks { RandomState::new().build_hasher().finish() | 1 } else { 0 };
         Self { word, middle: (stride / 2) & !7, lone: [(0, 0); LONE], next: 0 }
     }
 
-    /// Marks `n` overlapping slots that were just cut, each one `stride` below the one before, the first
-    /// below `above`.
+    /// Marks `n` overlapping slots that were just issued. Each lies `stride` below the one before, and the
+    /// first lies below `above`.
     ///
     /// # Safety
     /// The slots lie in the region, and nobody knows of them yet.
@@ -56,19 +57,19 @@ impl Sentinel {
         }
     }
 
-    /// There is no slot right below the one at `at`, which was the `cut`th.
+    /// Notes that there is no slot right below the one at `at`, which was the `cut`th to be issued.
     pub(crate) fn alone(&mut self, at: usize, cut: u64) {
         self.lone[self.next] = (at, cut);
         self.next = (self.next + 1) % LONE;
     }
 
-    /// Where the word of the slot below lies.
+    /// The address of the mark of the slot below.
     pub(crate) fn below(&self, at: usize, stride: usize) -> usize {
         (at + self.middle).wrapping_sub(stride)
     }
 
-    /// What `word`, read where [`Sentinel::below`] says behind the headers of a slot that was cut after the
-    /// `oldest`th, tells; `newest`: no slot was cut behind it.
+    /// What the `word` at the address of [`Sentinel::below`] tells. It was read after the headers of a slot
+    /// that was issued after the `oldest`th one. `newest`: no slot was issued after it.
     pub(crate) fn tell(&self, at: usize, oldest: u64, word: Option<u64>, newest: bool) -> Below {
         let is_alone = || self.lone.iter().any(|&(lone, cut)| lone == at && cut >= oldest);
         if self.word == 0 {
@@ -81,7 +82,7 @@ impl Sentinel {
     }
 }
 
-/// Reads a word behind all that was read before.
+/// Reads a word, after everything that the program reads before.
 ///
 /// # Safety
 /// A valid address, a multiple of 8. A device may be writing there.

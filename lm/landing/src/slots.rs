@@ -17,16 +17,16 @@ use lm_proto::frame::Slots;
 #[derive(Debug)]
 #[must_use = "slots that are neither released nor held never come back"]
 pub struct LandedSlots {
-    /// Where the payload of the lowest is, the one that was filled last.
+    /// The address of the payload in the lowest slot, which was filled last.
     lowest: usize,
-    /// From the lowest bit up: 32 bits are the number of the pool that they belong to, 16 the bytes from one
-    /// to the next below it, or 0 for a separate slot, which is alone, and 16 how many there are.
+    /// From the lowest bit up: 32 bits with the number of the pool; 16 bits with the distance of the slots in
+    /// bytes, or 0 for a separate slot, which is always alone; 16 bits with the number of slots.
     packed: u64,
 }
 
-/// Where the stride is.
+/// The first bit of the distance.
 const STRIDE: u32 = 32;
-/// Where the number of slots is.
+/// The first bit of the number of slots.
 const COUNT: u32 = 48;
 
 impl LandedSlots {
@@ -50,50 +50,51 @@ impl LandedSlots {
         Self { lowest: at, packed: u64::from(pool) | 1 << COUNT }
     }
 
-    /// How many.
+    /// The number of slots.
     #[inline]
     pub fn count(&self) -> usize {
         (self.packed >> COUNT) as usize
     }
 
-    /// Where the payload of the lowest is, which was filled last.
+    /// The address of the payload in the lowest slot, which was filled last.
     #[inline]
     pub fn lowest(&self) -> usize {
         self.lowest
     }
 
-    /// The end of a token: where the payload of the lowest is, and how many there are.
+    /// Consumes the token. Returns the address of the payload in the lowest slot, and the number of slots.
     #[inline]
     pub(crate) fn into_parts(self) -> (usize, u32) {
         (self.lowest, (self.packed >> COUNT) as u32)
     }
 
-    /// Bytes from one to the next below it.
+    /// The distance from one slot to the next below it, in bytes.
     #[inline]
     fn stride(&self) -> usize {
         usize::from((self.packed >> STRIDE) as u16)
     }
 
-    /// Whether it is of the pool with this number.
+    /// Whether the slots belong to the pool with this number.
     #[inline]
     pub(crate) fn is_of(&self, pool: u32) -> bool {
         self.packed as u32 == pool
     }
 
-    /// Whether a frame in the slot below could reach their first bytes.
+    /// Whether these are overlapping slots, so that a frame in the slot below can reach their first bytes.
     #[inline]
     pub(crate) fn is_overlapping(&self) -> bool {
         self.stride() != 0
     }
 
-    /// Bytes from the lowest payload on that are in overlapping slots of these.
+    /// How many bytes overlapping slots span, from the lowest payload on.
     #[inline]
     pub(crate) fn span(&self) -> usize {
         self.count() * self.stride()
     }
 
-    /// Joins overlapping slots that lie right below these, or right below `lap` bytes above these, which is
-    /// another address of the same memory, and then becomes theirs.
+    /// Joins overlapping slots that lie right below these. With a `lap`, they lie right below the address
+    /// that is `lap` bytes above these, which is the other address of the same memory; the joined token has
+    /// that address.
     ///
     /// # Errors
     /// `below`, as it was.

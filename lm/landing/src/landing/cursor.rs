@@ -108,8 +108,8 @@ impl Landing {
         segment.memory.is_mirrored() && at == above.wrapping_sub(self.stride) + segment.len
     }
 
-    /// Where the next slot goes that crosses no break: separate slots need no neighbours, so they step over
-    /// it.
+    /// The place of the next slot that crosses no break. Separate slots need no neighbours, so they are moved
+    /// past a break.
     fn descend_clear(&mut self) -> Option<usize> {
         let (before, room) = (self.last, self.frame_room());
         for _ in 0..STEPS {
@@ -120,17 +120,17 @@ impl Landing {
             }
             self.last = ((extent.hi - room + HEADERS) & !7) + self.pitch;
         }
-        // Pieces too small for a frame: it is bounced, if it may be.
+        // The pieces are too small for a frame, so it gets a bounce slot, if that is allowed.
         self.last = before;
         if self.bounded { None } else { self.descend() }
     }
 
-    /// Bytes that a device may write from a frame's start.
+    /// How many bytes a device may write from a frame's start.
     fn frame_room(&self) -> usize {
         self.room.max(self.stride + HEADERS)
     }
 
-    /// Where the next slot goes, its chunk being entered if it is another one.
+    /// The place of the next slot. If it is in another chunk, that chunk is entered.
     fn descend(&mut self) -> Option<usize> {
         let segment = self.segment();
         let mut at = self.last - self.pitch;
@@ -149,15 +149,15 @@ impl Landing {
         found
     }
 
-    /// Begins anew at the top of the next free chunk below, in whatever segment.
+    /// Goes on at the top of the next free chunk below, in any segment.
     fn jump(&mut self) -> Option<usize> {
         let (s, c) = self.chunks_below().into_iter().find(|&(s, c)| self.enter(s, c))?;
         self.stats.jumps += 1;
         Some(self.highest(self.segments[s].segment.base + c * CHUNK))
     }
 
-    /// The highest slot of the chunk that `at` is in: the chunk above may be in use down to the headers of
-    /// its lowest one.
+    /// The highest slot of the chunk that `at` is in. It stays clear of the headers of the lowest slot in the
+    /// chunk above, which may be in use.
     fn highest(&self, at: usize) -> usize {
         let base = self.segment().base;
         let top = base + ((at - base) / CHUNK + 1) * CHUNK;
@@ -178,7 +178,8 @@ impl Landing {
         order
     }
 
-    /// Moves the cursor to a chunk if nobody needs it, nor the one below, where its lowest headers go.
+    /// Moves the cursor to a chunk, if that chunk is free and the one below too, where the headers of the
+    /// lowest slot go.
     fn enter(&mut self, s: usize, c: usize) -> bool {
         let counted = &self.segments[s];
         let chunks = counted.counts.len();
@@ -198,7 +199,7 @@ impl Landing {
         true
     }
 
-    /// Adds a segment; the cursor goes there when it finds nothing free before.
+    /// Adds a segment. The cursor goes there when it finds no free chunk before.
     pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
         self.spans.push(Span::of(&segment));
         self.segments.push(CountedSegment::new(segment));
@@ -212,7 +213,7 @@ impl Landing {
         others.into_iter().any(|(_, counted)| counted.all_idle())
     }
 
-    /// Takes added segments out that nobody uses.
+    /// Removes added segments that nobody uses.
     pub(crate) fn shrink(&mut self) -> Vec<CountedSegment> {
         let mut gone = Vec::new();
         let mut s = self.segments.len();

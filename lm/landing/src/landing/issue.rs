@@ -14,7 +14,7 @@ use dpdk_sys::rte_mbuf;
 use super::{Landing, SlotLayout, TO_PAYLOAD};
 use crate::returns::SlotCounts;
 
-/// An mbuf gets its slot.
+/// Gives an mbuf its slot.
 ///
 /// # Safety
 /// It is one of a landing pool's, and nobody else uses it.
@@ -32,7 +32,8 @@ unsafe fn place(mbuf: *mut rte_mbuf, buf: usize, iova: u64, buf_len: u16) {
 pub(crate) const AHEAD: u32 = 32;
 
 impl Landing {
-    /// Hands out as many mbufs as there is room for in `objs`, the one first whose slot is next; or none.
+    /// Fills `objs` with mbufs. The first one has the slot that comes next. If there are not enough mbufs or
+    /// slots, none is handed out.
     pub(super) fn hand_out(&mut self, objs: &mut [*mut c_void]) -> bool {
         if objs.len() == 1 && self.ahead.is_empty() {
             self.place_ahead();
@@ -52,7 +53,7 @@ impl Landing {
         true
     }
 
-    /// Gives mbufs their slots ahead, if there are enough of both.
+    /// Gives some mbufs their slots ahead, if there are enough mbufs and slots.
     fn place_ahead(&mut self) {
         let left = self.stack.len().saturating_sub(AHEAD as usize);
         if self.ready && self.issue_above(left) {
@@ -60,7 +61,7 @@ impl Landing {
         }
     }
 
-    /// Takes back what was placed ahead: its slots are issued again, if they are the newest.
+    /// Takes back the mbufs that got their slots ahead. Slots that are the newest are issued again.
     pub(crate) fn take_back_ahead(&mut self) {
         let mut newest = true;
         for mbuf in std::mem::take(&mut self.ahead) {
@@ -89,14 +90,14 @@ impl Landing {
         self.stack.push(mbuf);
     }
 
-    /// The mbufs of the stack above `left` get their slots, from the top down; or none of them does.
+    /// Gives the mbufs of the stack above `left` their slots, from the top down. Either all get one, or none.
     #[inline]
     pub(super) fn issue_above(&mut self, left: usize) -> bool {
         let before = (self.last, self.counts);
         let top = self.stack.len();
         let mut n = top;
         while n > left {
-            // The slots down to the floor are at no edge.
+            // The slots down to the floor are in one chunk and cross no break.
             let here = (self.last.saturating_sub(self.floor) / self.pitch).min(n - left);
             let (pitch, delta, buf_len) = (self.pitch, self.delta, self.buf_len);
             let mut buf = self.last - TO_PAYLOAD;
@@ -131,13 +132,13 @@ impl Landing {
         true
     }
 
-    /// Some of the stack's mbufs got slots, beginning at `before`, which nobody will use. If they were all
-    /// issued from the chunk that the cursor is in, their places are issued again next time; else they are
-    /// never used.
+    /// Takes back slots that some of the stack's mbufs got, beginning at `before`, and that nobody will use.
+    /// If all were issued from the chunk that the cursor is in, they are issued again next time. Otherwise
+    /// they count as returned.
     #[cold]
     fn undo(&mut self, issued: std::ops::Range<usize>, before: (usize, *mut SlotCounts)) {
         if issued.is_empty() {
-            // A pool that is gone may have no counts any more.
+            // A pool that was dropped may have no counts any more.
             return;
         }
         if self.counts == before.1 {
@@ -175,7 +176,7 @@ impl Landing {
         true
     }
 
-    /// The cursor goes back over `n` slots of the chunk that it is in, which nobody has.
+    /// Moves the cursor back over `n` slots of the chunk that it is in, which nobody has.
     fn rewind(&mut self, last: usize, n: u32) {
         self.last = last;
         // There may be an IOVA break between, so the next slot has to be looked at.
@@ -205,7 +206,7 @@ impl Landing {
         }
     }
 
-    /// `n` slots, a stride apart upwards from `lowest`, are back, on the queue's lcore.
+    /// Counts `n` slots as returned, on the queue's lcore. They lie a stride apart, upwards from `lowest`.
     #[inline]
     pub(crate) fn return_slots(&mut self, lowest: usize, n: u32) {
         let Some(s) = self.number_of(lowest) else { return };
@@ -219,7 +220,7 @@ impl Landing {
         }
     }
 
-    /// Takes mbufs back whose slots are accounted for.
+    /// Takes back mbufs, without their slots, which come back by their tokens.
     ///
     /// # Safety
     /// The mbufs are of this pool, and nobody uses them any more.

@@ -1,7 +1,7 @@
 //! The mock as the matcher sees it: slot memory, and a ledger of what came back.
 //!
-//! It notes when the matcher breaks a rule: when it reads bytes beyond its token or headers of a frame that
-//! it does not have, or gives a slot back twice. [`Mock::finish`] then fails the test.
+//! A slot that is given back twice makes it panic. It notes when the matcher reads bytes beyond its token, or
+//! headers of a frame that it does not have; [`Mock::finish`] returns what was noted as an error.
 
 use super::{Delivered, Mock, Slots};
 use crate::frame::{Frame, HEAD, Head, Received, Slot};
