@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-/// Intel.
+/// Intel's vendor id.
 const VENDOR: u16 = 0x8086;
 
 /// How a card reaches memory.
@@ -17,25 +17,25 @@ const VENDOR: u16 = 0x8086;
 pub enum Bus {
     /// Conventional PCI: writes arrive in order.
     Pci,
-    /// PCI-X: a transaction can be marked as relaxed.
+    /// PCI-X: a transaction can be marked as relaxed, so that it may overtake others.
     PciX,
-    /// PCI Express: so can a packet.
+    /// PCI Express: a packet can be marked as relaxed.
     Express,
     /// Inside a chipset, with no capability that tells of ordering.
     Chipset,
 }
 
-/// Which frames are let in.
+/// How long frames may be that the card accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LengthFilter {
-    /// On or off: off, all up to 16 KiB pass (`RCTL.LPE`).
+    /// There is one bit (`RCTL.LPE`). It limits frames to those of MTU 1500, or accepts all up to 16 KiB.
     OnOff,
-    /// Above MTU 1500, a register (`RLPML`), which the driver sets to the MTU and 22 bytes.
+    /// Above MTU 1500 a register (`RLPML`) limits frames. The driver sets it to the MTU and 22 bytes.
     Register,
-    /// The same, which the driver sets to the MTU and 26 bytes: room for two tags.
+    /// The same register, which the driver sets to the MTU and 26 bytes, as room for two VLAN tags.
     RegisterTwoTags,
-    /// The physical function's, told the MTU and 26 bytes by the driver.
+    /// The limit of the physical function, which the driver asks to allow the MTU and 26 bytes.
     Mailbox,
 }
 
@@ -45,7 +45,7 @@ pub enum LengthFilter {
 pub enum Steering {
     /// There is one queue, or no way that the driver offers.
     None,
-    /// Pools, each with addresses of its own (`RTE_ETH_MQ_RX_VMDQ_ONLY`): so many.
+    /// Pools, this many, each with addresses of its own (`RTE_ETH_MQ_RX_VMDQ_ONLY`).
     Pools(u8),
     /// A flexible filter over the first bytes of a frame (`rte_flow`, raw).
     Filter,
@@ -57,9 +57,10 @@ pub enum Steering {
 pub enum Erratum {
     /// No write of the card may cross a boundary of 64 KiB.
     No64KCrossing,
-    /// Reports of received frames may be held back unless the driver asks for each at once; it does.
+    /// The card may delay reports of received frames, unless the driver asks for each at once. The driver
+    /// does.
     HeldReports,
-    /// None is known, but nobody has seen it land either.
+    /// No defect is known, but nobody has seen datagrams land on the card either.
     Unproven,
 }
 
@@ -90,9 +91,9 @@ pub struct Card {
     pub filter: LengthFilter,
     /// How frames can be led to a queue.
     pub steering: Steering,
-    /// What is wrong with it.
+    /// Its defects.
     pub errata: &'static [Erratum],
-    /// Where all this is written.
+    /// The sources of all this.
     pub source: &'static str,
     ids: &'static [u16],
 }
@@ -124,7 +125,7 @@ const VF: Card = Card {
     ..EM
 };
 
-/// What igc takes receives as igb's cards do: one buffer for each frame, written from its start.
+/// The cards of igc receive as igb's cards do: one buffer for each frame, written from its start.
 const IGC: Card = Card {
     driver: "net_igc",
     filter: LengthFilter::RegisterTwoTags,
@@ -134,7 +135,7 @@ const IGC: Card = Card {
     ..EM
 };
 
-/// What em takes since DPDK 26.07, and what nobody here has read a manual of.
+/// Cards that em supports since DPDK 26.07. No manual of them was read.
 const EM_26_07: Card = Card {
     errata: &[Erratum::Unproven],
     source: "em_ethdev.c pci_id_em_map of DPDK 26.07; no manual was read, never seen",
@@ -322,7 +323,7 @@ const OVERHEAD: usize = 22;
 const CHECKSUM: usize = 4;
 
 impl Card {
-    /// A virtual function.
+    /// Whether it is a virtual function.
     pub fn is_virtual(&self) -> bool {
         self.filter == LengthFilter::Mailbox
     }
@@ -332,7 +333,7 @@ impl Card {
         self.errata.contains(&erratum)
     }
 
-    /// Bytes of the longest frame that reaches memory at this MTU, without its checksum.
+    /// The length of the longest frame that reaches memory at this MTU, in bytes without its checksum.
     pub fn longest(&self, mtu: u16) -> usize {
         let told = usize::from(mtu) + OVERHEAD;
         match self.filter {
@@ -346,7 +347,7 @@ impl Card {
         }
     }
 
-    /// Bytes that the driver is told a buffer has, so that no frame takes two.
+    /// The length of a buffer that the driver is told, in bytes, so that no frame takes two.
     pub fn declared(&self, mtu: u16) -> usize {
         let longest = self.longest(mtu) + CHECKSUM;
         match self.filter {
@@ -365,7 +366,7 @@ impl Card {
         }
     }
 
-    /// Bytes from a frame's start that the card may write: bursts may be rounded up to 8.
+    /// How many bytes from a frame's start the card may write. Bursts may be rounded up to 8 bytes.
     pub fn reach(&self, mtu: u16) -> usize {
         self.longest(mtu).next_multiple_of(8) + 8
     }

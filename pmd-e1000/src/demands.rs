@@ -15,21 +15,21 @@ use crate::quirks::Quirk;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: u32 = 14;
-/// And of a check sequence.
+/// Bytes of a frame check sequence.
 const FCS: u32 = 4;
-/// What a slot has room for beyond an IP packet: both of them and a VLAN tag.
+/// Bytes that a slot has beyond an IP packet: for an Ethernet header, a check sequence and a VLAN tag.
 const SLOT: u32 = ETHERNET + FCS + 4;
-/// mbufs that net_memif posts at a time at least, once its ring is full.
+/// The fewest mbufs that net_memif posts at a time, once its ring is full.
 const LOT: u32 = 32;
 
-/// What a port is to have.
+/// The settings of a port that its device has to allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Bytes of IP packet.
+    /// The MTU in bytes.
     pub mtu: u16,
     /// Descriptors to receive into.
     pub rxd: u16,
-    /// mbufs of the pool beyond them.
+    /// mbufs of the pool beyond the descriptors.
     pub spare_mbufs: u32,
 }
 
@@ -144,7 +144,7 @@ impl fmt::Display for Unmet {
 
 impl error::Error for Unmet {}
 
-/// Whether a port's device and its arguments go together with what is wanted.
+/// Checks that a port's device and its arguments allow what is wanted.
 ///
 /// # Errors
 /// [`Unmet`].
@@ -156,7 +156,7 @@ pub fn check(info: &PortInfo, args: &Devargs<'_>, wanted: &Wanted) -> Result<(),
     check_mtu(info, args, wanted.mtu)
 }
 
-/// Whether a driver of the table knows all that it is told; of others nothing is known.
+/// Checks that a driver of the table knows all its arguments. Drivers that are not in the table pass.
 ///
 /// # Errors
 /// [`Unmet::Key`], [`Unmet::Arguments`].
@@ -169,7 +169,7 @@ pub fn check_keys(driver: &'static str, args: &Devargs<'_>) -> Result<(), Unmet>
     unknown.map_or(Ok(()), |key| Err(Unmet::Key { driver, key: key.to_owned() }))
 }
 
-/// Whether buffers and rings are long enough for what is wanted.
+/// Checks that buffers and rings are long enough for what is wanted.
 ///
 /// # Errors
 /// [`Unmet::Buffer`], [`Unmet::Pool`].
@@ -189,8 +189,8 @@ pub fn check_sizes(driver: &str, args: &Devargs<'_>, wanted: &Wanted) -> Result<
     Ok(())
 }
 
-/// Whether this DPDK's driver lands frames as they were sent, and takes nothing from a landing pool but what
-/// lands: what is taken and given back would leave holes.
+/// Checks that this DPDK's driver delivers frames as they were sent, and that it takes no mbuf from a landing
+/// pool that it gives back unused. (Such an mbuf would leave a gap between two landed frames.)
 ///
 /// # Errors
 /// [`Unmet::Release`], [`Unmet::Slot`].
@@ -212,17 +212,17 @@ pub fn check_landing(driver: &str, args: &Devargs<'_>, mtu: u16, dpdk: Release) 
     }
 }
 
-/// mbufs that a device keeps posted where its port was set up with so many descriptors.
+/// How many mbufs a device keeps posted if its port was set up with this many descriptors.
 pub fn posted(driver: &str, args: &Devargs<'_>, rxd: u16) -> u32 {
     let memif = (driver == "net_memif").then(|| Memif::of(args));
     match memif {
-        // Its ring is as long as its own argument says.
+        // The length of its ring is an argument of the device.
         Some(memif) if memif.zero_copy => memif.ring(),
         _ => rxd.into(),
     }
 }
 
-/// Whether the device takes frames of this MTU. Cards are asked when they are set up.
+/// Checks that the device takes frames of this MTU. Cards are asked when they are set up.
 ///
 /// # Errors
 /// [`Unmet::Mtu`].
@@ -233,20 +233,20 @@ pub fn check_mtu(info: &PortInfo, args: &Devargs<'_>, mtu: u16) -> Result<(), Un
     if u32::from(mtu) <= most {
         return Ok(());
     }
-    // An MTU above this has 16 bits, so the least of all that are too small has.
+    // The limit is smaller than the MTU, which has 16 bits, so it fits into 16 bits.
     Err(Unmet::Mtu { device, mtu, most: most as u16 })
 }
 
-/// The longest MTU, and what limits it: `mtu_of` knows those of the kernel's interfaces.
+/// What limits the MTU, and the largest MTU. `mtu_of` tells the MTU of a kernel's interface.
 fn longest(info: &PortInfo, args: &Devargs<'_>, mtu_of: impl Fn(&str) -> Option<u32>) -> (String, u32) {
     let driver = info.driver.clone();
     match &*driver {
-        // Its frames are as long as its buffers, whatever it says.
+        // Its frames are as long as its buffers, whatever MTU the driver reports.
         "net_memif" => {
             let bsize = Memif::of(args).bsize.min(u64::from(u16::MAX) + u64::from(ETHERNET)) as u32;
             (driver, bsize.saturating_sub(ETHERNET))
         }
-        // What goes out by a kernel's interface is what that takes.
+        // A kernel's interface sends no frame longer than its own MTU.
         "net_pcap" => {
             let out = args.all("iface").chain(args.all("tx_iface"));
             let limits = out.filter_map(|iface| Some((format!("net_pcap's {iface}"), mtu_of(iface)?)));

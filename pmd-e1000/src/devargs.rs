@@ -4,7 +4,7 @@
 //! the driver. So the text is split as `rte_kvargs_parse` splits it, numbers are parsed as `atoi` and
 //! `strtoul` parse them, and words are compared as the driver compares them.
 
-/// Pairs that DPDK takes (`RTE_KVARGS_MAX`); with more, no argument at all is read.
+/// The most pairs that DPDK takes (`RTE_KVARGS_MAX`). With more it reads no argument at all.
 pub const MOST: usize = 32;
 
 /// Keys and values, in the order of the text.
@@ -12,7 +12,7 @@ pub const MOST: usize = 32;
 pub struct Devargs<'a>(Vec<(&'a str, Option<&'a str>)>);
 
 impl<'a> Devargs<'a> {
-    /// Cuts a text: pairs end at commas that are not within brackets, and of a pair the last two words
+    /// Splits a text into pairs. A pair ends at a comma that is not within brackets. Its last two words
     /// between `=` are key and value.
     pub fn parse(text: &'a str) -> Self {
         let mut pairs = Vec::new();
@@ -45,7 +45,7 @@ impl<'a> Devargs<'a> {
         self.0.iter().filter(move |(k, _)| *k == key).map(|(_, value)| value.unwrap_or_default())
     }
 
-    /// The value of a key that is given again and again: the last one counts.
+    /// The value of a key that may be given several times. The last one counts.
     pub fn last(&self, key: &str) -> Option<&'a str> {
         self.all(key).last()
     }
@@ -62,8 +62,8 @@ impl<'a> Devargs<'a> {
     }
 }
 
-/// A number's sign and its digits, as C's functions find them: behind blanks, up to the first byte that is no
-/// digit.
+/// The sign and the digits of a number, as C's functions find them: after blanks, up to the first byte that
+/// is no digit.
 fn number(text: &str) -> (bool, impl Iterator<Item = u8>) {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (minus, text) = match text.as_bytes().first() {
@@ -74,7 +74,7 @@ fn number(text: &str) -> (bool, impl Iterator<Item = u8>) {
     (minus, text.bytes().take_while(u8::is_ascii_digit).map(|digit| digit - b'0'))
 }
 
-/// C's `atoi`, which keeps the lower half of a `long` that stops at its ends.
+/// C's `atoi`: the lower half of a `long`, which is limited to its range before.
 pub fn atoi(text: &str) -> i32 {
     let (minus, digits) = number(text);
     let step = |n: i64, digit| {
@@ -84,7 +84,8 @@ pub fn atoi(text: &str) -> i32 {
     digits.fold(0_i64, step) as i32
 }
 
-/// C's `strtoul` in base 10: a number that does not fit is the largest there is, a minus sign wraps it.
+/// C's `strtoul` in base 10. A number that is too large becomes the largest one, and a minus sign wraps
+/// around.
 pub fn strtoul(text: &str) -> u64 {
     let (minus, mut digits) = number(text);
     let n = digits.try_fold(0_u64, |n, digit| n.checked_mul(10)?.checked_add(digit.into()));
@@ -95,12 +96,12 @@ pub fn strtoul(text: &str) -> u64 {
     }
 }
 
-/// What a net_memif port is told.
+/// The arguments of a net_memif port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memif {
     /// It listens, its peer connects.
     pub server: bool,
-    /// Its peer reads and writes its buffers (a server's word for it is not heard).
+    /// Its peer reads and writes its buffers. (A server ignores this argument.)
     pub zero_copy: bool,
     /// Bytes of a buffer.
     pub bsize: u64,
@@ -109,13 +110,13 @@ pub struct Memif {
 }
 
 impl Memif {
-    /// By these arguments. What the driver refuses itself is taken as it stands.
+    /// Reads these arguments. Values that the driver refuses itself are not checked.
     pub fn of(args: &Devargs<'_>) -> Self {
         let server = args.last("role").is_some_and(|role| {
             role.contains("server") || !role.contains("client") && role.contains("master")
         });
         let zero_copy = args.all("zero-copy").fold(false, |on, word| {
-            // It looks for a word within the value.
+            // The driver looks for a word within the value.
             word.contains("yes") || on && !word.contains("no")
         });
         Self {

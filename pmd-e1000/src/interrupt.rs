@@ -17,9 +17,9 @@ use rte::port::PortInfo;
 /// Interrupt throttling of the 8254x and 8257x: least time between two interrupts, in units of 256 ns; 0:
 /// none.
 const ITR: usize = 0x00c4;
-/// What is mapped of the registers.
+/// How many bytes of the registers are mapped.
 const PAGE: usize = 4096;
-/// What em's driver leaves in the register, and its reader hears about.
+/// The value that em's driver writes to the register.
 const EM_DEFAULT: u32 = 0xffff;
 
 /// What is to be done so that a port can interrupt.
@@ -27,22 +27,22 @@ const EM_DEFAULT: u32 = 0xffff;
 pub(crate) enum Wake {
     /// Nothing: its driver does all of it.
     AsItIs,
-    /// The register that holds its interrupts back is cleared after each start: the file that shows it.
+    /// The register that delays its interrupts is cleared after each start. This file contains the register.
     Unthrottled(PathBuf),
 }
 
-/// How a port's queues can wake a thread.
+/// What has to be done so that a port's queues can wake a thread.
 ///
 /// # Errors
-/// Why they can't, and what to do.
+/// The reason why they cannot, and what to do.
 pub(crate) fn wake(info: &PortInfo) -> Result<Wake, String> {
     wake_by(&info.driver, &info.device)
 }
 
-/// Whether the receive queues of a device with this driver can wake a thread, before it is opened.
+/// Whether the receive queues of a device with this driver can wake a thread. The device need not be open.
 ///
 /// # Errors
-/// Why they can't, and what to do.
+/// The reason why they cannot, and what to do.
 pub fn can_interrupt(driver: &str, device: &str) -> Result<(), String> {
     wake_by(driver, device).map(drop)
 }

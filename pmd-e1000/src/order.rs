@@ -15,13 +15,13 @@ use crate::pci::{ConfigError, Function, RelaxedBit, relaxed_bit};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// Conventional PCI has no other.
+    /// On conventional PCI, writes always keep their order.
     Conventional,
     /// The bit is off at the function of this address.
     Off {
-        /// The function; the physical one, for a virtual one.
+        /// The function, or the physical function of a virtual one.
         function: String,
-        /// It was on, and has been switched off, now or before.
+        /// Whether it was on, and LM has switched it off.
         switched: bool,
     },
     /// It is not known, but the user of the port assumes it.
@@ -43,11 +43,12 @@ impl fmt::Display for Proof {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Doubt {
-    /// The virtual function's physical one is out of sight, and its own bit proves nothing.
+    /// The physical function of this virtual one is not visible, and the bit of the virtual one proves
+    /// nothing.
     NoPhysical(String),
     /// Configuration space cannot be read or written.
     Io(String, &'static str, io::Error),
-    /// Configuration space does not tell.
+    /// The configuration space does not show it.
     Config(String, ConfigError),
     /// A card that should have the bit has none.
     NoBit(String, &'static str),
@@ -97,18 +98,18 @@ pub struct OrderGuard {
     function: Function,
     card: &'static Card,
     assume: bool,
-    /// It was on, and we have switched it off.
+    /// Relaxed ordering was on, and LM has switched it off.
     switched: bool,
 }
 
 impl OrderGuard {
-    /// The guard of a card. With `assume`, what cannot be proven is believed; what is proven to be wrong is
-    /// not.
+    /// The guard of a card. With `assume`, writes count as ordered if nothing can be proven. If relaxed
+    /// ordering is seen to be on, they never do.
     pub fn new(function: Function, card: &'static Card, assume: bool) -> Self {
         Self { function, card, assume, switched: false }
     }
 
-    /// Before a port is started: switches relaxed ordering off.
+    /// Switches relaxed ordering off. Call it before a port is started.
     ///
     /// # Errors
     /// [`Doubt`].
@@ -118,7 +119,7 @@ impl OrderGuard {
         self.or_assume(proof)
     }
 
-    /// After a port was started: whether it is still off.
+    /// Checks that relaxed ordering is still off. Call it after a port was started.
     ///
     /// # Errors
     /// [`Doubt`].
@@ -147,8 +148,7 @@ impl OrderGuard {
         let space = read()?;
         let bit = relaxed_bit(&space).map_err(|e| Doubt::Config(at.clone(), e))?;
         let Some(bit) = bit else {
-            // PCI-X cards in a conventional slot show the capability all the same: one without it is
-            // emulated.
+            // A PCI-X card shows the capability even in a conventional slot, so one without it is emulated.
             return match self.card.bus {
                 Bus::Pci | Bus::PciX => Ok(Proof::Conventional),
                 Bus::Express | Bus::Chipset => Err(Doubt::NoBit(at, self.card.name)),
@@ -161,7 +161,7 @@ impl OrderGuard {
         if !switch {
             return Err(Doubt::StaysOn(at));
         }
-        // It is on: that it can't be written is no mere doubt, which could be assumed away.
+        // Relaxed ordering is on. If it cannot be switched off, that must not be overruled by `assume`.
         if let Err(e) = function.write_word(bit.offset, word & !bit.mask) {
             log::warn!("the configuration space of {at} cannot be written: {e}");
             return Err(Doubt::StaysOn(at));

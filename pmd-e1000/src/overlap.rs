@@ -17,8 +17,8 @@ use lm_landing::device::{Allowed, Traits};
 use lm_proto::layout::stride;
 use lm_proto::wire::{HEADERS, UDP};
 
-/// Bytes beyond a stride that may be overwritten: the UDP header of the datagram above, which the matcher
-/// then does not believe.
+/// How many bytes beyond a stride a frame may write. There lies the UDP header of the datagram above, and the
+/// matcher does not use it then.
 const SPARE: usize = UDP;
 
 /// The properties of a port's device, and the layouts of slots that they allow.
@@ -31,7 +31,7 @@ pub struct OverlapPolicy {
     mtu: u16,
 }
 
-/// What the policy comes to.
+/// The decision of the policy.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// What may be done with the device.
@@ -47,12 +47,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whether the longest frame that is let in at this MTU ends within its slot.
+/// Whether the longest frame that the card accepts at this MTU ends within its slot.
 pub fn fits(longest: usize, mtu: u16) -> bool {
     longest.saturating_sub(HEADERS) <= usize::from(stride(mtu)) + SPARE
 }
 
-/// Why a defect forbids overlap, whatever is assumed of the card.
+/// Why a defect forbids overlap, whatever the user assumes of the card.
 const fn forbids(erratum: Erratum) -> Option<&'static str> {
     match erratum {
         Erratum::No64KCrossing => {
@@ -102,7 +102,7 @@ impl OverlapPolicy {
         self.card
     }
 
-    /// What was recognised.
+    /// What the device was recognised as, for logs.
     pub fn recognised(&self) -> String {
         match (self.card, self.ids) {
             (Some(card), Some(ids)) => format!("{} ({ids}), {}", card.name, card.source),
@@ -112,12 +112,12 @@ impl OverlapPolicy {
         }
     }
 
-    /// Before the port is started: what can be put right is put right.
+    /// Decides before the port is started, and switches relaxed ordering off where it can.
     pub fn settle(&mut self) -> Verdict {
         self.verdict(OrderGuard::settle)
     }
 
-    /// After it was started.
+    /// Decides again after the port was started. Nothing is changed.
     pub fn verify(&mut self) -> Verdict {
         self.verdict(|guard| guard.verify())
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::{error, fmt, io};
 
-/// Vendor and device, which a card is recognised by.
+/// The ids by which a card is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// Vendor: 0x8086 is Intel.
@@ -32,11 +32,11 @@ pub struct RelaxedBit {
     pub mask: u16,
 }
 
-/// Configuration space that does not tell.
+/// Why configuration space does not show the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// So many bytes are too few.
+    /// Only this many bytes could be read.
     Short(usize),
     /// All ones: the function does not answer.
     Gone,
@@ -100,7 +100,7 @@ pub fn relaxed_bit(space: &[u8]) -> Result<Option<RelaxedBit>, ConfigError> {
     }
     let mut at = header[CAPABILITIES];
     let mut found = None;
-    // More entries than have room are met twice.
+    // A list with more entries than there is room for visits some of them twice.
     for _ in 0..(SPACE - HEADER) / 4 {
         let here = usize::from(at & !3);
         if here == 0 {
@@ -151,8 +151,8 @@ impl Function {
         self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The physical function behind a virtual one, if the system knows it: a guest that was given a virtual
-    /// function does not.
+    /// The physical function of a virtual one, if the system knows it. A guest that was given a virtual
+    /// function does not know it.
     pub fn physical(&self) -> Option<Self> {
         let dir = fs::canonicalize(self.dir.join("physfn")).ok()?;
         Some(Self { dir })
@@ -164,7 +164,7 @@ impl Function {
         u32::from_str_radix(digits, 16).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 
-    /// What it is.
+    /// Its ids.
     ///
     /// # Errors
     /// There is no sysfs, or no such function in it.

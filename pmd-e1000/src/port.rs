@@ -53,7 +53,7 @@ pub struct LandingPort {
     steering: Option<Steering>,
     proofs: Arc<Proofs>,
     queue_slots: Vec<QueueSlot>,
-    /// `None`: nobody sleeps.
+    /// How the port's queues wake a thread. `None`: the setup does not ask for interrupts.
     wake: Option<Wake>,
     ordinary: Option<Mempool>,
 }
@@ -65,7 +65,7 @@ impl LandingPort {
     /// Takes a port and sets it up with one landing queue, for all frames.
     ///
     /// # Errors
-    /// [`PortError`]: a device that nothing can land on, or a setup that it can't have.
+    /// [`PortError`]: nothing can land on the device, or it cannot be set up like this.
     pub fn open(eal: &Eal, id: PortId, setup: &PortSetup) -> Result<Self, PortError> {
         Self::open_steered(eal, id, setup, &[])
     }
@@ -74,7 +74,7 @@ impl LandingPort {
     /// ordinary queue, number 0, for all other frames. Without an address, it is [`LandingPort::open`].
     ///
     /// # Errors
-    /// [`PortError`]: also if the device can't steer so.
+    /// [`PortError`]: the same, or the device cannot steer like this.
     pub fn open_steered(
         eal: &Eal,
         id: PortId,
@@ -148,7 +148,7 @@ impl LandingPort {
         Ok(this)
     }
 
-    /// Configures the port and sets its queues up.
+    /// Configures the port, and sets its queues up.
     fn set_up(&mut self) -> Result<(), PortError> {
         let Self { port, info, verdict, setup, steering, queue_slots, wake, ordinary, .. } = self;
         let PortSetup { rxd, txd, mtu, .. } = *setup;
@@ -166,7 +166,7 @@ impl LandingPort {
         port.configure(&config).map_err(PortError::Configure)?;
         let rx = RxConf {
             offloads: config.rx_offloads & info.rx_queue_offload_capa,
-            // A full queue must not hold up the others.
+            // A full queue must not stop the others.
             drop: steering.is_some().then_some(true),
             ..rx_conf(id, info, &traits, rxd)
         };
@@ -183,14 +183,14 @@ impl LandingPort {
             // pool is, or is gone (`LandingPool::lease`).
             unsafe { port.rx_queue_setup_unchecked(first + i as u16, rxd, &rx, pool.share()) }
                 .map_err(PortError::Queue)?;
-            // A driver may have been told to stamp frames by others, for all queues there will be.
+            // Somebody else may have enabled time stamps for all queues of the port.
             check_timestamps(port.eal(), id, Some(first + i as u16)).map_err(PortError::Timestamps)?;
         }
         let tx = TxConf { offloads: config.tx_offloads & info.tx_queue_offload_capa, ..tx_conf(&traits) };
         port.tx_queue_setup(0, txd, &tx).map_err(PortError::Queue)?;
         if mtu != 1500 {
-            // Virtual devices without an MTU of their own say so; frames are cut to it all the same, and were
-            // seen to fit.
+            // Virtual devices that do not know MTUs return this error. Datagrams are cut for the MTU in any
+            // case, and it was checked before that the frames fit.
             match port.set_mtu(mtu) {
                 Err(e) if e.errno.number() == libc::ENOTSUP => log::debug!("{e}"),
                 Err(e) => return Err(PortError::SetMtu(mtu, e)),
@@ -217,20 +217,21 @@ impl LandingPort {
         self.set_up()
     }
 
-    /// Takes rules out, for good, once frames were seen to go where they should not, whether queues are out
-    /// or not: only the way of frames to come changes. Whether there are rules that may still be refuted:
-    /// look again then.
+    /// Removes the rules for good, if frames were seen to go where they should not. This may be called while
+    /// queues are in use, since it only changes where later frames go. Returns whether there are rules that
+    /// may still be refuted; then call it again later.
     pub fn look_at_steering(&mut self) -> bool {
         self.steering.as_mut().is_some_and(|steering| steering.look(&self.proofs, &mut self.port))
     }
 
-    /// What live frames say of the steering: to be told by who polls the queues ([`crate::probe`]).
+    /// What live frames have shown of the steering. The thread that polls the queues reports to it
+    /// ([`crate::probe`]).
     pub fn proofs(&self) -> &Arc<Proofs> {
         &self.proofs
     }
 
-    /// Stops and closes the port, then lets the pools go; how many mbufs were in them, which is all that
-    /// there are unless somebody lost one. Some drivers give back what they had posted only now.
+    /// Stops and closes the port, and then drops the pools. Returns how many mbufs were in them: all, unless
+    /// some are still in use or lost. Some drivers give back what they had posted only now.
     ///
     /// # Errors
     /// [`StopError`].
@@ -265,7 +266,7 @@ impl LandingPort {
         self.port.reset_xstats()
     }
 
-    /// What DPDK says of it.
+    /// DPDK's information about the port.
     pub fn info(&self) -> &PortInfo {
         &self.info
     }
@@ -285,7 +286,7 @@ impl LandingPort {
         &self.policy
     }
 
-    /// How frames are led to its landing queues; `None`: everything lands.
+    /// How frames are led to its landing queues. `None`: all frames go to one landing queue.
     pub fn steering(&self) -> Option<&Steering> {
         self.steering.as_ref()
     }

@@ -16,27 +16,27 @@ use std::time::{Duration, Instant};
 
 use rte::port::MacAddr;
 
-/// What live frames say of a steered address.
+/// What live frames have shown of a steered address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Proof {
-    /// None was seen yet.
+    /// No frame was seen yet.
     #[default]
     Unseen,
-    /// Frames for it came to its queue, none elsewhere.
+    /// Frames for it came to its queue, and none to the ordinary queue.
     Steered,
     /// A frame for it came to the ordinary queue: the card does not steer.
     Refuted,
 }
 
 impl Proof {
-    /// A frame for the address came to its landing queue.
+    /// Notes that a frame for the address came to its landing queue.
     pub fn landed(&mut self) {
         if *self == Self::Unseen {
             *self = Self::Steered;
         }
     }
 
-    /// A frame for the address came to the ordinary queue. Whether that is news.
+    /// Notes that a frame for the address came to the ordinary queue. Returns whether it is the first one.
     pub fn strayed(&mut self) -> bool {
         std::mem::replace(self, Self::Refuted) != Self::Refuted
     }
@@ -51,7 +51,7 @@ impl Proof {
     }
 }
 
-/// What live frames say of each landing address. Any thread may tell and ask.
+/// What live frames have shown of each landing address. Any thread may report and ask.
 #[derive(Debug, Default)]
 pub struct Proofs(Vec<Seen>);
 
@@ -69,7 +69,7 @@ impl Proofs {
         Self(macs.iter().map(seen).collect())
     }
 
-    /// A frame came to the landing queue of this number, counted from 0.
+    /// Notes that a frame came to the landing queue of this number, counted from 0.
     #[inline]
     pub fn landed(&self, queue: usize) {
         if let Some(seen) = self.0.get(queue).filter(|seen| !seen.landed.load(Ordering::Relaxed)) {
@@ -77,8 +77,8 @@ impl Proofs {
         }
     }
 
-    /// This frame came to the ordinary queue: the address whose landing queue it should have come to, if that
-    /// is news.
+    /// Notes a frame that came to the ordinary queue. If it should have come to a landing queue and is the
+    /// first such frame, returns the address of that queue.
     #[inline]
     pub fn strayed(&self, frame: &[u8]) -> Option<MacAddr> {
         let to = frame.get(..6)?;
@@ -96,7 +96,7 @@ impl Proofs {
         self.all().any(|(_, proof)| proof == Proof::Refuted)
     }
 
-    /// Each address, and what is known.
+    /// Each address, and what is known of it.
     pub fn all(&self) -> impl Iterator<Item = (MacAddr, Proof)> {
         self.0.iter().map(|seen| {
             let mut proof = Proof::default();
@@ -111,12 +111,12 @@ impl Proofs {
     }
 }
 
-/// How often live frames are asked for.
+/// The time between two attempts to cause live frames.
 const PAUSE: Duration = Duration::from_millis(200);
-/// And how many times.
+/// The number of attempts.
 const PROBES: u32 = 25;
 
-/// When to ask for live frames.
+/// Decides when to cause live frames.
 #[derive(Debug)]
 pub struct Probing {
     proofs: Arc<Proofs>,
@@ -126,13 +126,14 @@ pub struct Probing {
 }
 
 impl Probing {
-    /// From `now` on, as long as nothing was seen.
+    /// Begins at `now`.
     pub fn new(proofs: Arc<Proofs>, now: Instant) -> Self {
         Self { proofs, left: PROBES, next: now }
     }
 
-    /// Asks, by `ask`, for a frame to each address, if it is time to: only as long as none was seen of any.
-    /// (When there is traffic, an answer could come in the midst of a datagram, and traffic is proof enough.)
+    /// Calls `ask` for each address, if it is time to, and only as long as no frame was seen for any of them.
+    /// (Where there is traffic, an answer could come in the middle of a datagram, and the traffic shows
+    /// enough.)
     #[inline]
     pub fn due(&mut self, now: Instant, ask: impl FnMut(MacAddr)) {
         if self.left == 0 || now < self.next {

@@ -26,13 +26,13 @@ impl QueueSlot {
     }
 }
 
-/// The pool of a landing queue as it was planned: mapped twice if that is planned and can be had, its region
-/// as long as the ring needs it.
+/// Makes the pool of a landing queue as planned. Its region is mapped once if it cannot be mapped twice, and
+/// is enlarged if the ring needs it.
 ///
 /// # Errors
 /// [`LandingError`]: there is too little memory.
 pub fn make_pool(eal: &Eal, id: PortId, plan: &PoolConfig) -> Result<LandingPool, LandingError> {
-    // What a boundary leaves unused counts as room.
+    // Bytes that a boundary leaves unused count as a part of a slot.
     let room = match plan.writes.boundary {
         0 => plan.room,
         boundary => boundary / (boundary / (plan.room + 128)).max(1),
@@ -40,9 +40,9 @@ pub fn make_pool(eal: &Eal, id: PortId, plan: &PoolConfig) -> Result<LandingPool
     let least = PoolConfig::least_region(plan.descriptors, plan.stride, room);
     let sized = |kind, round| {
         let region = plan.region.max(least).next_multiple_of(round);
-        // What is sent on from where it landed stays in the transmit ring of a driver that keeps what it has
-        // sent. With every slot of a long ring posted, that may leave no place: there is always one region
-        // more to be had.
+        // A message that is sent on from where it landed stays in the transmit ring, if the driver keeps what
+        // it has sent. While every slot of a long ring is posted, there may be no place left. So the region
+        // may always grow to twice its size.
         PoolConfig { kind, region, max_region: plan.max_region.max(2 * region), ..plan.clone() }
     };
     let once = sized(RegionKind::Dpdk, 1 << 17);

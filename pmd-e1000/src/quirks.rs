@@ -5,25 +5,25 @@ use rte::Release;
 
 use crate::devargs::{Devargs, Memif};
 
-/// Something that a driver does.
+/// A fault of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quirk {
-    /// net_memif, sending: each segment has a buffer of its own where the mbufs of a burst are all of one
-    /// pool whose room is no larger than a buffer.
+    /// net_memif, sending: if the mbufs of a burst all come from one pool, and its room is no larger than a
+    /// buffer, each segment is sent in a buffer of its own.
     SegmentsApart,
-    /// net_memif, receiving: 32 mbufs are taken where their room is no smaller than a buffer, and those that
-    /// are not used are given back.
+    /// net_memif, receiving: if the room of mbufs is no smaller than a buffer, 32 mbufs are taken at a time,
+    /// and those that are not used are given back.
     TakesInAdvance,
-    /// net_memif, receiving from a peer that sends chains: what is in the second buffer overwrites what was
-    /// in the first.
+    /// net_memif, receiving from a peer that sends chains of buffers: the contents of the second buffer
+    /// overwrite those of the first.
     GarblesChains,
 }
 
 /// The quirk, the first release that has it, and the first that has it no longer.
 type Row = (Quirk, Release, Release);
 
-/// Not seen to end so far.
+/// No release without it is known.
 const NEVER: Release = Release(u32::MAX, 0, 0);
 
 const TABLE: &[Row] = &[
@@ -41,9 +41,9 @@ impl Quirk {
     }
 }
 
-/// Bytes of an mbuf that frames begin with, headroom included, on a port with this driver and these device
-/// arguments: `least`, or on net_memif with [`Quirk::SegmentsApart`] more than a buffer, so that a frame
-/// whose pieces are several mbufs stays in one buffer.
+/// The room of the mbufs that frames begin with, in bytes with the headroom, on a port with this driver and
+/// these device arguments. It is `least`. On net_memif with [`Quirk::SegmentsApart`] it is more than a
+/// buffer, so that a frame of several mbufs stays in one buffer.
 pub fn header_room(least: u16, driver: &str, args: &str, dpdk: Release) -> u16 {
     if driver != "net_memif" || !Quirk::SegmentsApart.is_in(dpdk) {
         return least;

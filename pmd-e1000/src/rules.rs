@@ -9,15 +9,15 @@ use rte::port::{FlowError, FlowRule, MacAddr, Port};
 
 use crate::probe::Proofs;
 
-/// What a driver is asked for: a port's, or what stands in for it.
+/// What makes and removes rules: a port's driver, or a mock of it in tests.
 pub(crate) trait Filters {
     /// A rule in force.
     type Rule: Debug;
 
-    /// Leads frames for an address to a queue.
+    /// Makes a rule that leads frames for an address to a queue.
     fn lead(&mut self, mac: MacAddr, queue: u16) -> Result<Self::Rule, FlowError>;
 
-    /// Takes a rule back.
+    /// Removes a rule.
     fn take_out(&mut self, rule: Self::Rule) -> Result<(), FlowError>;
 }
 
@@ -37,7 +37,7 @@ impl Filters for Port {
 #[derive(Debug)]
 pub(crate) struct Rules<R> {
     made: Vec<R>,
-    /// Frames were seen to go where they should not.
+    /// Whether frames were seen to go where they should not.
     retracted: bool,
 }
 
@@ -47,8 +47,8 @@ impl<R> Rules<R> {
         Self { made: Vec::new(), retracted: false }
     }
 
-    /// Makes those that are not made yet, unless they were refuted: the first address leads to `first`, the
-    /// others to the queues behind it. (Drivers repeat rules at later starts themselves.)
+    /// Makes the rules that are not made yet, unless they were refuted. The first address leads to the queue
+    /// `first`, the others to the queues after it. (Drivers repeat rules at later starts themselves.)
     pub(crate) fn make(
         &mut self,
         macs: &[MacAddr],
@@ -64,7 +64,8 @@ impl<R> Rules<R> {
         Ok(())
     }
 
-    /// Takes all of them out if live frames refute one. Whether there are rules that may still be refuted.
+    /// Removes all rules if live frames have refuted one. Returns whether there are rules that may still be
+    /// refuted.
     pub(crate) fn look(&mut self, proofs: &Proofs, driver: &mut impl Filters<Rule = R>) -> bool {
         if proofs.are_refuted() && !self.made.is_empty() {
             self.retracted = true;
@@ -77,7 +78,7 @@ impl<R> Rules<R> {
         !self.made.is_empty()
     }
 
-    /// The card was reset, and they went with that.
+    /// Notes that the card was reset, so that it has no rules any more.
     pub(crate) fn went(&mut self) {
         self.made.clear();
     }

@@ -12,7 +12,7 @@ use dpdk_sys::RTE_ETH_RX_OFFLOAD_TIMESTAMP;
 use rte::Eal;
 use rte::port::{PortId, rx_offloads_of};
 
-/// A queue was to be landed on, and what it receives is stamped.
+/// Nothing can land on a queue, because the frames that it receives begin with a time stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamps {
     /// The port.
@@ -31,8 +31,8 @@ impl fmt::Display for Timestamps {
         }
         write!(
             f,
-            ": nothing can land where a time stamp lies in front of each frame: its receive offloads are \
-             {:#x}, and RTE_ETH_RX_OFFLOAD_TIMESTAMP ({RTE_ETH_RX_OFFLOAD_TIMESTAMP:#x}) is one of them; \
+            ": datagrams cannot land, because a time stamp lies in front of each frame: its receive offloads \
+             are {:#x}, and RTE_ETH_RX_OFFLOAD_TIMESTAMP ({RTE_ETH_RX_OFFLOAD_TIMESTAMP:#x}) is one of them; \
              configure port and queue without it, and do not call rte_eth_timesync_enable",
             self.offloads
         )
@@ -41,8 +41,8 @@ impl fmt::Display for Timestamps {
 
 impl error::Error for Timestamps {}
 
-/// Refuses a queue whose frames are stamped; without a queue, a port that is configured so. A port that is
-/// not configured yet passes: look again when its queue is set up.
+/// Refuses a queue whose frames are stamped. Without a queue, refuses a port that is configured so. A port
+/// that is not configured yet passes, so check again when its queue is set up.
 ///
 /// # Errors
 /// [`Timestamps`].

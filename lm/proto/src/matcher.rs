@@ -68,7 +68,7 @@ use repair::Choice;
 use scratch::ScratchBuffers;
 use stream::Template;
 
-/// No address: no frame is there.
+/// An address at which no frame lies.
 const NOWHERE: usize = usize::MAX;
 
 /// The matcher of one landing queue; `B` is the buffer that repairs are made in, `S` the token of slots.
@@ -79,11 +79,11 @@ pub struct Matcher<B, S> {
     /// leave a rest.
     longest: u16,
     log: Log<S>,
-    /// Frames of the run that are younger than the log's newest, which has their slots: full, in place, each
-    /// right below the one before. Most runs close without anybody asking for more than their number; else
+    /// How many frames of the run are younger than the log's newest, whose token has their slots. They are
+    /// full, in place, each right below the one before. Most runs close by this number alone. Otherwise
     /// [`Self::unfold`] enters them in the log.
     folded: usize,
-    /// Where the run's next frame lands if it goes on in place; [`NOWHERE`] if there is no run, or a gap.
+    /// Where the run's next frame lands if the run goes on in place. [`NOWHERE`]: there is no run, or a gap.
     below: usize,
     /// The run is not contiguous.
     split: bool,
@@ -95,30 +95,32 @@ pub struct Matcher<B, S> {
     reached: bool,
     /// What the next datagram is likely to be, after one that a tag proved.
     template: Option<Template>,
-    /// Frames arrived since the last look.
+    /// How many frames have arrived since the last look.
     fresh: bool,
-    /// Runs begun, and what the last look saw of it: how stale frames are told.
+    /// How many runs have begun.
     begun: u64,
+    /// How many runs had begun at an earlier look, and the time of that look. While the number does not
+    /// change, the present run becomes stale.
     stale: (u64, u64),
     reassembler: Reassembler<B>,
     waiting: Waiting<S>,
     scratch: ScratchBuffers<B>,
     choice: Choice,
-    /// Room for a payload that has to be put together.
+    /// Buffers for payloads that have to be put together.
     room: Vec<u8>,
     effort: Effort,
     snapshot: Option<HeaderSnapshot>,
     card: Card,
-    /// How slots are to be laid, if this decides it.
+    /// The automatic choice of the layout, if it is on.
     auto: Option<Auto>,
     /// The fragment that is being looked at completes what came last fragment first.
     reverse: bool,
     /// What stands behind the IP packet of the newest last fragment in a separate slot: the largest datagrams
     /// have their tag there, and the reassembler has nothing of it.
     trailer: Option<(Key, [u8; TAG])>,
-    /// How many frames there were when the last one came to a separate slot; `None`: none did.
+    /// The number of frames when the last one came to a separate slot. `None`: none has come.
     separate: Option<u64>,
-    /// Who sent the newest datagram that a tag of LM's agreed with, until somebody asks.
+    /// The source of the newest datagram that a tag of LM's agreed with, until it is taken.
     tagged: Cell<Option<u32>>,
     /// Nanoseconds in which somebody looked.
     now: u64,
@@ -131,27 +133,26 @@ pub struct Matcher<B, S> {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// Frames that runs which did not close may wait for, counted in frames that come after them.
+    /// How long frames of runs that did not close may wait, counted in frames that come after them.
     pub const WINDOW: u64 = 256;
-    /// Frames that are dropped together when they have waited so long, at least: one by one would be
-    /// expensive.
+    /// At least this many frames are dropped together, because dropping them one by one would be expensive.
     const SHED: usize = 64;
-    /// Nanoseconds that anything may wait.
+    /// The longest time that a frame may wait, in nanoseconds.
     pub const PATIENCE: u64 = 1_000_000_000;
-    /// Nanoseconds between two looks that count, at most: while nobody looks, the rest of a datagram may lie
-    /// in the ring, and must not be late because of that.
+    /// The most nanoseconds between two looks that count as waiting. While nobody looks, the rest of a
+    /// datagram may lie in the ring, and it must not come too late because of that.
     pub const GAP: u64 = 250_000_000;
     /// Nanoseconds after which a quiet queue's newest frame is looked at again.
     pub const QUIET: u64 = 1_000_000;
-    /// Nanoseconds after which it is believed to be no frame that is known here. Of a card a millisecond
-    /// would prove as much; an emulated one is a thread of the host, which can be stopped when it has written
-    /// half a frame.
+    /// Nanoseconds after which a newest frame whose headers make no sense is taken for one that is none of
+    /// the known kinds. On a card a millisecond would be enough. An emulated card is a thread of the host,
+    /// which can be stopped after half a frame.
     pub const DOUBT: u64 = 500_000_000;
-    /// A poll that finds so many frames is followed by another one at once: there is no need to ask behind it
-    /// whether the newest frame is a datagram's last.
+    /// A poll that finds this many frames is followed by another one at once, so its look need not ask
+    /// whether the newest frame completes a datagram.
     pub const MANY: usize = 32;
 
-    /// A matcher with nothing in it.
+    /// An empty matcher.
     pub fn new(config: Config) -> Self {
         Self {
             config,
@@ -188,7 +189,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The setup in force.
+    /// The present settings.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -200,13 +201,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.template = None;
     }
 
-    /// Frames that wait: not delivered, not handed back.
+    /// How many frames wait. They are neither delivered nor given back.
     pub fn pending(&self) -> usize {
         self.unsettled() + self.waiting.frames()
     }
 
-    /// Those among them that a look may settle, though nothing else comes. The others wait for the rest of
-    /// their datagram, or until their time is over.
+    /// How many of these a look may settle although no frame comes. The others wait for the rest of their
+    /// datagram, or until their time is over.
     pub fn unsettled(&self) -> usize {
         self.log.len() + self.folded
     }
@@ -239,13 +240,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// What time it is, for frames that wait from now on.
+    /// The present moment, for frames that wait from now on.
     #[inline]
     fn moment(&self) -> Moment {
         Moment { frames: self.counters.frames, now: self.now }
     }
 
-    /// Whether the frames so far have earned a piece of work.
+    /// Whether the budget allows a piece of work.
     fn can_afford(&mut self, units: usize) -> bool {
         let can = self.effort.spend(units, self.counters.frames);
         self.counters.drop_many(Reason::OverBudget, u64::from(!can));
@@ -268,7 +269,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A frame that does not go on where the one before it ended.
+    /// Takes a frame that does not go on where the one before it ended.
     #[inline(never)]
     fn push_unexpected<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         self.fresh = true;
@@ -284,7 +285,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A full frame that is not where the run was expected to go on, or whose headers are somewhere else.
+    /// Takes a full frame that is not where the run was expected to go on, or whose headers are somewhere
+    /// else.
     #[cold]
     #[inline(never)]
     fn push_apart<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
@@ -320,7 +322,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A frame that starts a run, so the one before it has to close.
+    /// Takes a frame that starts a run, so the run before it has to close.
     #[inline]
     fn start<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot != Slot::Separate && frame.len > self.full {
@@ -362,7 +364,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.bounced == at || (self.config.mirror != 0 && self.bounced == at.wrapping_sub(self.config.mirror))
     }
 
-    /// A run begins with this frame.
+    /// Begins a run with this frame.
     #[inline]
     fn begin(&mut self, frame: Received<S>) {
         self.log.begin_run(self.log.len(), self.moment());
@@ -446,13 +448,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         slots.into_iter().for_each(|slot| memory.release(slot));
     }
 
-    /// What is in the log belongs to no run any more: it waits.
+    /// Ends the run. Its frames wait.
     fn leave(&mut self) {
         self.log.begin_run(self.log.len(), self.moment());
         self.open_gap();
     }
 
-    /// What comes next is not the neighbour of the log's newest frame.
+    /// Notes that the next frame is not the neighbour of the log's newest frame.
     #[inline]
     fn open_gap(&mut self) {
         self.gap = true;
@@ -466,7 +468,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn wait<M: SlotMemory<Buf = B, Slots = S>>(&mut self, intact: Option<&Head>, memory: &mut M) {
         self.unfold();
         if intact.is_none() || self.run_len() > 1 {
-            // Nobody will know the header of the frame that the run begins with.
+            // The header of the frame that the run begins with is lost.
             self.find_forward(memory);
         }
         if let Some(head) = intact.filter(|_| self.log.has_run()) {
@@ -478,7 +480,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.below = NOWHERE;
     }
 
-    /// Hands back everything: before the queue stops.
+    /// Gives everything back, before the queue stops.
     pub fn clear<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         self.unfold();
         self.leave();

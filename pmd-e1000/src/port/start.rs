@@ -1,8 +1,8 @@
-//! Starts and stops.
+//! Starts and stops a [`LandingPort`], and hands its queues out.
 //!
 //! The driver fills the rings when a port is started, so the layout of slots is chosen directly before.
 //! Drivers reset their cards while they start, so the conditions for overlap are checked again directly
-//! after.
+//! after. A port stops only when all its queues have come back.
 
 use lm_landing::pool::LandingPool;
 use lm_landing::queue::LandingQueue;
@@ -16,14 +16,15 @@ use crate::steer::Steering;
 
 /// The queues of a started port.
 pub struct Queues {
-    /// What is steered nowhere; `None`: there is no steering, everything lands.
+    /// The queue for frames that are not steered. `None`: nothing is steered, and all frames go to one
+    /// landing queue.
     pub ordinary: Option<RxQueue>,
     /// The landing queues, in the order of their addresses.
     pub landing: Vec<LandingQueue>,
     /// The way out.
     pub tx: TxQueue,
-    /// Of each receive queue, the ordinary one too, with
-    /// [`PortSetup::interrupts`](super::PortSetup::interrupts); else none.
+    /// The interrupts of all receive queues, if the setup asks for them
+    /// ([`PortSetup::interrupts`](super::PortSetup::interrupts)).
     pub interrupts: Vec<RxInterrupt>,
 }
 
@@ -49,7 +50,7 @@ impl LandingPort {
         if self.queue_slots.iter().any(|queue_slot| queue_slot.pool.is_none()) {
             return Ok(None);
         }
-        // The rings are filled by the start: slots must lie right before.
+        // The start fills the rings, so the layout is chosen before.
         let verdict = self.policy.settle();
         self.lay(verdict);
         self.port.start()?;
