@@ -18,11 +18,11 @@ pub enum ChecksumMode {
     /// Over everything, and the order digest with it.
     #[default]
     Full,
-    /// Not at all: 0 in the header. A kernel then has nothing to detect a wrong reassembly by (RFC 4963).
+    /// It is not computed, and the header has 0. Then a kernel cannot detect a wrong reassembly (RFC 4963).
     Zero,
 }
 
-/// Who sends to whom.
+/// The addresses of sender and receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// The sender's hardware address.
@@ -34,8 +34,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// What stands in front of each fragment of a datagram with this identification: the Ethernet header, and
-    /// IP's, in which only offset and length differ.
+    /// The headers of each fragment of a datagram with this identification: the Ethernet header, and the IP
+    /// header, in which only offset and length differ.
     pub(crate) fn headers(&self, id: u16) -> ([u8; ETHERNET], Fragments) {
         let mut ethernet = [0; ETHERNET];
         wire::ethernet(&mut ethernet, self.dst_mac, self.src_mac, wire::TYPE_IPV4);
@@ -58,29 +58,29 @@ impl Ends {
 const MAX_FRAGMENTS: usize = 119;
 pub(crate) const TTL: u8 = 64;
 
-/// How far a send buffer is filled.
+/// The bookkeeping of a send buffer: how far it is filled, and the sums of its pieces.
 #[derive(Clone)]
 pub struct Blocks {
     geometry: Geometry,
     len: usize,
-    /// Of which pieces the sums are known.
+    /// The pieces whose sums are known, a bit for each.
     known: u128,
     /// Their sums, as far as they are needed: a send buffer moves about, and a small one has none.
     sums: Sums,
 }
 
-/// Memory for the sums of a datagram's pieces. Who sends many datagrams uses it again, so that none of them
+/// Memory for the sums of a datagram's pieces. A sender uses it again for the next datagram, so that none
 /// allocates.
 #[derive(Clone, Debug, Default)]
 pub struct Sums(Vec<Piece>);
 
 impl Blocks {
-    /// Nothing filled.
+    /// An empty buffer.
     pub fn new(geometry: Geometry) -> Self {
         Self::reusing(geometry, Sums::default())
     }
 
-    /// Nothing filled; the memory is that of another datagram, which is done with.
+    /// An empty buffer that uses the memory of a datagram that was sent.
     pub fn reusing(geometry: Geometry, sums: Sums) -> Self {
         Self { geometry, len: 0, known: 0, sums }
     }
@@ -95,7 +95,7 @@ impl Blocks {
         self.len
     }
 
-    /// No payload yet.
+    /// Whether there is no payload yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -10,16 +10,17 @@ use crate::checksum::{self, Digest};
 use crate::layout::{Geometry, Layout};
 use crate::wire::{Flow, Udp};
 
-/// What was said of a payload: its UDP checksum, and the order digest of its pieces if that is known.
+/// The UDP checksum of a payload as its sender computed it, and the order digest of its pieces if that is
+/// known.
 ///
-/// Nothing here says that it was verified: that is how the datagram was proven
+/// This does not say that they were verified. What was verified is a part of the proof
 /// ([`WholeBy`](crate::policy::WholeBy)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Carried {
-    /// As its UDP header has it; never 0.
+    /// The checksum of the UDP header. It is never 0.
     checksum: u16,
-    /// What LM's layout at this geometry has: the digest of 32 bits in its tag, or that of 16 where it has no
-    /// room for one.
+    /// The order digest of LM's layout at this geometry: 32 bits from its tag, or 16 bits where there is no
+    /// room for a tag.
     order: Option<u32>,
     geometry: Geometry,
 }
@@ -45,7 +46,7 @@ impl Carried {
         Self::new(geometry, udp, alike.then(|| order_of(&ours, digest)))
     }
 
-    /// The checksum of the same payload from and to others.
+    /// The checksum of the same payload between other addresses.
     pub fn checksum(&self, from: &Flow, to: &Flow) -> u16 {
         checksum::udp_moved(self.checksum, from, to)
     }
@@ -56,7 +57,7 @@ impl Carried {
     }
 }
 
-/// What LM's headers and tag say of the order of a payload's pieces.
+/// The order digest of a payload's pieces, as LM's headers and tag have it.
 fn order_of(layout: &Layout, digest: &Digest) -> u32 {
     if layout.tag().is_some() { digest.finish() } else { digest.finish16().into() }
 }
@@ -74,13 +75,13 @@ impl Claims {
     /// Nothing.
     pub const NONE: Self = Self { checksum: 0, order: None };
 
-    /// What a payload in one frame sums up to. One frame has no order.
+    /// The checksum of a payload in one frame. One frame has no order digest.
     #[inline]
     pub fn of_sum(flow: &Flow, layout: &Layout, sum: u64) -> Self {
         Self { checksum: checksum::udp(flow, layout.udp_len() as u16, sum), order: None }
     }
 
-    /// What a payload's pieces sum up to.
+    /// The checksum and the digest of a payload's pieces.
     #[inline]
     pub fn of_digest(flow: &Flow, layout: &Layout, digest: &Digest) -> Self {
         let order = (layout.fragments() > 1).then(|| order_of(layout, digest));

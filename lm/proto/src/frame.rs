@@ -21,13 +21,14 @@ pub const HEAD: usize = HEADERS + FRONT;
 /// Bytes at the start of a payload that another frame can reach.
 pub(crate) const FRONT: usize = UDP;
 
-/// How the slot of a frame was laid.
+/// The layout of a frame's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Slot {
-    /// One stride below the one before: the frame's payload overwrites that one's headers.
+    /// The slot lies one stride below the one before, so that the frame's payload overwrites that one's
+    /// headers.
     Overlapping,
-    /// Wider than any frame: nothing reaches its headers.
+    /// The slot is longer than any frame, so that nothing reaches its headers.
     Separate,
     /// Part of a frame that does not fit its slot: bytes around may be damaged.
     Damaged,
@@ -39,9 +40,9 @@ pub struct Frame {
     /// Address of the IP payload (of a packet without options): the slot's identity. The frame starts
     /// [`HEADERS`] bytes below.
     pub at: usize,
-    /// Bytes of frame.
+    /// The length of the frame in bytes.
     pub len: u16,
-    /// How the slot lies.
+    /// The layout of the slot.
     pub slot: Slot,
     /// 0: the frame is in place. Else it was received in that bounce slot, where its headers still are, and
     /// its payload was copied into place.
@@ -62,10 +63,11 @@ impl Frame {
     }
 }
 
-/// The token of slots that frames were received in: one slot, or several that lie one stride apart. To have
-/// it is to have the slots. Only the memory that the frames landed in makes it, and nothing copies it.
+/// The token of slots that frames were received in: one slot, or several that lie one stride apart. Whoever
+/// has the token has the slots. Only the memory that the frames landed in makes tokens, and they cannot be
+/// copied.
 pub trait Slots: Sized {
-    /// Keeps the `n` slots that were filled first; the others, which lie below them, if there are any.
+    /// Keeps the `n` slots that were filled first, and returns the token of the others, if there are any.
     fn split_behind(&mut self, n: usize) -> Option<Self>;
 }
 
@@ -108,16 +110,16 @@ pub enum Next {
         /// Bytes of frame.
         len: u16,
     },
-    /// Something else, or nobody knows.
+    /// Another frame, or it is not known.
     Other,
 }
 
 /// Frames of a burst that are not taken yet, in ring order.
 pub trait Frames {
-    /// What the slots of these are.
+    /// The token of these frames' slots.
     type Slots;
 
-    /// What comes next. It is not taken.
+    /// The next frame, which is not taken.
     fn peek(&self) -> Next;
 
     /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
@@ -136,8 +138,8 @@ pub trait Frames {
     /// Appends what the card says of each of the next `n` frames, as many as were counted last at most.
     fn append_words(&self, n: usize, words: &mut Vec<u32>);
 
-    /// Takes the next `n` frames of those that were counted last: their slots. `None`, and nothing is taken,
-    /// if `n` is 0 or more than were counted and are not taken yet.
+    /// Takes the next `n` frames of those that were counted last, and returns the token of their slots. If
+    /// `n` is 0, or more than were counted and are not taken yet, nothing is taken, and the result is `None`.
     fn take_counted(&mut self, n: usize) -> Option<Self::Slots>;
 
     /// Takes the next frame if it is plain.

@@ -7,7 +7,7 @@
 use crate::carried::Carried;
 use crate::wire::{Flow, Mac};
 
-/// How a datagram is known to be whole.
+/// What proved that a datagram is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WholeBy {
@@ -20,7 +20,7 @@ pub enum WholeBy {
 }
 
 impl WholeBy {
-    /// Its name in logs and options.
+    /// The name of the proof in logs and options.
     pub fn name(self) -> &'static str {
         match self {
             Self::Headers => "headers",
@@ -47,15 +47,15 @@ impl Default for Require {
     }
 }
 
-/// Whose datagrams a receiver takes; what it doesn't take is a stranger's.
+/// The datagrams that a receiver takes. All others are treated as strangers' frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accept {
     /// Only this destination address.
     pub address: Option<u32>,
     /// Only this destination port.
     pub port: Option<u16>,
-    /// Only what came in several fragments. A datagram in one frame is handed out as that frame, its headers
-    /// with it, unless it landed where they are overwritten.
+    /// Only datagrams that came in several fragments. A datagram in one frame is given out as that frame with
+    /// its headers, unless they were overwritten where it landed.
     pub fragmented: bool,
     /// Only what was sent to this hardware address, to a group or to everybody, as far as headers are intact.
     pub mac: Option<Mac>,
@@ -80,8 +80,8 @@ impl Accept {
     /// ```
     /// use lm_proto::policy::Accept;
     /// let accept = Accept { mac: Some([2, 0, 0, 0, 0, 1]), ..Accept::default() };
-    /// assert!(accept.is_for_another(&[2, 0, 0, 0, 0, 9, 8]) && !accept.is_for_another(&[2, 0, 0, 0, 0, 1, 8]));
-    /// assert!(!accept.is_for_another(&[1, 0, 0x5e, 0, 0, 1, 8]), "a group");
+    /// assert!(accept.is_for_another(&[2, 0, 0, 0, 0, 9, 8]) && !accept.is_for_another(&[2, 0, 0, 0, 0, 1,
+    /// 8])); assert!(!accept.is_for_another(&[1, 0, 0x5e, 0, 0, 1, 8]), "a group");
     /// assert!(!Accept::default().is_for_another(&[2, 0, 0, 0, 0, 9, 8]));
     /// ```
     #[inline]
@@ -93,14 +93,14 @@ impl Accept {
 /// A datagram that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole {
-    /// Who sent it to whom.
+    /// Its addresses and ports.
     pub flow: Flow,
     /// Bytes of UDP payload.
     pub len: usize,
-    /// In how many fragments it came.
+    /// The number of fragments in which it came.
     pub fragments: u16,
-    /// How that is known.
+    /// What proved it.
     pub by: WholeBy,
-    /// What its sender said of its payload: the end-to-end sum. `None`: it computed none.
+    /// The UDP checksum and order digest that it came with. `None`: its sender computed no checksum.
     pub carried: Option<Carried>,
 }

@@ -76,11 +76,11 @@ pub struct Fragment<'a> {
     pub data: &'a [u8],
 }
 
-/// Where buffers come from and go to.
+/// Gives buffers to the reassembler, and takes them back.
 pub trait Store {
     /// A buffer of at least 65,535 bytes, whatever is in them.
     type Buf: AsRef<[u8]> + AsMut<[u8]>;
-    /// A buffer; `None`: out of memory.
+    /// Takes a buffer. `None`: there is none.
     fn take(&mut self) -> Option<Self::Buf>;
     /// Takes back a buffer that is no longer needed.
     fn give(&mut self, buf: Self::Buf) {
@@ -100,13 +100,13 @@ pub struct Limits {
     /// Datagrams that may wait where they landed, beside those that are put together by copying: up to
     /// [`Limits::MAX_WAITING`]. 0: all are copied.
     pub waiting: usize,
-    /// How many frames may come while they wait: one that takes longer goes on by copying. It bounds the
-    /// memory that they hold. 0: all are copied.
+    /// How many frames may come while a datagram waits. A datagram that takes longer is copied. This bounds
+    /// the memory that waiting datagrams hold. 0: all are copied.
     pub window: u64,
 }
 
 impl Limits {
-    /// The most datagrams at once: so many steps takes the choice of one that makes room.
+    /// The most datagrams at once. The choice of one that makes room takes this many steps.
     pub const MAX_DATAGRAMS: usize = 256;
     /// The most datagrams that wait where they landed.
     pub const MAX_WAITING: usize = 32_768;
@@ -126,7 +126,7 @@ impl Limits {
 }
 
 impl Limits {
-    /// The nearest limits that there are.
+    /// The nearest limits that are allowed.
     #[must_use]
     pub fn bounded(self) -> Self {
         Self {
@@ -150,16 +150,16 @@ impl Default for Limits {
     }
 }
 
-/// A datagram that is all there.
+/// A datagram whose fragments have all arrived.
 #[derive(Debug)]
 pub struct Assembled<B> {
-    /// Whose it is.
+    /// Its addresses, identification and protocol.
     pub key: Key,
     /// Its IP payload, at the start.
     pub buf: B,
     /// Bytes of IP payload: 1 to 65,515.
     pub len: usize,
-    /// In how many fragments it came, duplicates not counted.
+    /// The number of fragments in which it came, without duplicates.
     pub fragments: u16,
     /// What the header of its first fragment said besides; congestion that one of them met is marked (RFC
     /// 3168, section 5.3).
@@ -169,13 +169,13 @@ pub struct Assembled<B> {
 /// What became of a fragment.
 #[derive(Debug)]
 pub enum Outcome<B> {
-    /// It is kept; others are missing.
+    /// It is kept, and others are missing.
     Pending,
     /// It was the last one missing. The buffer is the caller's.
     Whole(Assembled<B>),
     /// It was refused, perhaps with its whole datagram.
     Dropped(Reason),
-    /// It had been here before, with the same bytes.
+    /// It has come before, with the same bytes.
     Duplicate,
 }
 
@@ -200,7 +200,7 @@ pub struct Reassembler<B> {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
-    /// Sets aside everything but the buffers: see [`Limits::tables`]. Nothing is allocated later.
+    /// Allocates everything but the buffers: see [`Limits::tables`]. Nothing is allocated later.
     pub fn new(limits: Limits) -> Self {
         let limits = limits.bounded();
         let n = limits.datagrams;
@@ -231,13 +231,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         !self.is_empty() && self.entries.find(key, self.entries.hash(key)).is_some()
     }
 
-    /// Where the bytes of this datagram begin that are here; `None`: there are none.
+    /// The offset of the first byte of this datagram that has arrived. `None`: none has.
     pub fn lowest(&self, key: &Key) -> Option<usize> {
         let partial = &self.partials[self.entries.find(key, self.entries.hash(key))?];
         partial.buf.as_ref().and_then(|_| partial.lowest())
     }
 
-    /// Duplicates of what is here of this datagram had these marks of congestion, a bit for each.
+    /// Notes the marks of congestion, a bit for each, of duplicates of what has arrived of this datagram.
     pub(crate) fn mark(&mut self, key: &Key, marks: u8) {
         if let Some(slot) = self.entries.find(key, self.entries.hash(key)) {
             self.partials[slot].marks |= marks;
@@ -328,7 +328,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         Outcome::Dropped(reason)
     }
 
-    /// Gives up a datagram that has an entry: whether it had, and was not a tombstone.
+    /// Gives up a datagram. Returns whether it had an entry that was not a tombstone.
     pub fn discard(&mut self, key: &Key, store: &mut impl Store<Buf = B>) -> bool {
         let slot = self.entries.find(key, self.entries.hash(key));
         let buf = slot.and_then(|slot| self.remove(slot));
@@ -403,7 +403,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         Ok(slot)
     }
 
-    /// When the time of what comes now is up.
+    /// The deadline of a datagram that begins now.
     fn until(&self) -> u64 {
         self.now.saturating_add(self.limits.timeout_ns)
     }
@@ -414,7 +414,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         reason
     }
 
-    /// All entries are in use: which one goes for a new datagram of this source, and why.
+    /// Chooses the entry that a new datagram of this source gets when all are in use, and says why.
     fn room(&self, source: u32) -> Option<(usize, Reason)> {
         if let Some((slot, oldest)) = self.entries.oldest()
             && oldest.deadline <= self.now
@@ -439,7 +439,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         self.entries.newest_displaceable(source).min_by_key(worth).map(|slot| (slot, Reason::Evicted))
     }
 
-    /// The last missing fragment of a datagram is here.
+    /// Completes a datagram, whose last missing fragment has arrived.
     fn complete(&mut self, slot: usize, store: &mut impl Store<Buf = B>) -> Outcome<B> {
         let key = self.entries.entry(slot).key;
         let partial = &self.partials[slot];

@@ -4,7 +4,7 @@
 use crate::checksum::header;
 use crate::wire::{ETHERNET, HEADERS};
 
-/// What a sender wants for a datagram, or what one came with.
+/// The type of service and the time to live of a datagram, as it came or as it is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Type of service; its last two bits are the mark of congestion.
@@ -14,15 +14,15 @@ pub struct Service {
 }
 
 impl Default for Service {
-    /// What LM sends unless it is told otherwise.
+    /// The values with which LM sends unless it is told otherwise.
     fn default() -> Self {
         Self { tos: 0, ttl: 64 }
     }
 }
 
 impl Service {
-    /// The same of a datagram whose fragments had these marks, a bit for each: congestion that one of them
-    /// met is marked (RFC 3168, section 5.3).
+    /// The service of a datagram whose fragments had these marks, a bit for each. If one of them met
+    /// congestion, the datagram is marked (RFC 3168, section 5.3).
     pub(crate) fn with_marks(self, marks: u8) -> Self {
         let met = if marks & 1 << 0b11 != 0 { 0b11 } else { 0 };
         Self { tos: self.tos | met, ..self }

@@ -22,7 +22,7 @@ pub enum Below {
     Unknown,
 }
 
-/// The memory under the frames, and where decisions go.
+/// The memory in which frames landed, and what receives the matcher's decisions.
 ///
 /// The matcher hands back every slot: with [`SlotMemory::landed`], [`SlotMemory::in_pieces`] or
 /// [`SlotMemory::release`].
@@ -40,10 +40,11 @@ pub trait SlotMemory: Store {
     /// `below`, as it was.
     fn join(&self, above: &mut Self::Slots, below: Self::Slots) -> Result<(), Self::Slots>;
 
-    /// What stands in front of the frame's payload now: its headers or something else, the matcher decides.
+    /// The bytes in front of the frame's payload as they are now. The matcher decides whether they are its
+    /// headers.
     fn headers(&self, frame: &Frame) -> RawHeaders;
 
-    /// The same, all of it, and the payload's first bytes.
+    /// All bytes in front of the frame's payload as they are now, and the payload's first bytes.
     fn head(&self, frame: &Frame) -> Head;
 
     /// The present state of the slot below the newest frame's.
@@ -52,7 +53,7 @@ pub trait SlotMemory: Store {
         Below::Unknown
     }
 
-    /// What stands in front of a payload at `at` and the payload's first 8 bytes, little-endian, in place.
+    /// The bytes in front of a payload at `at`, and the payload's first 8 bytes as a little-endian word.
     fn front(&self, at: usize) -> Option<(RawHeaders, u64)>;
 
     /// The 8 bytes at `at`, in place, as they are now.
@@ -62,13 +63,13 @@ pub trait SlotMemory: Store {
     /// One in a separate slot may be longer than a stride.
     fn landed(&mut self, whole: Whole, payload: usize, slots: Self::Slots);
 
-    /// The datagram that is given out next had this in its header. It is not told of one whose header was
-    /// overwritten.
+    /// The datagram that is given out next had this in its header. It is not called for a datagram whose
+    /// header was overwritten.
     fn came_with(&mut self, _service: Service) {}
 
-    /// A datagram is whole where its fragments landed: these are the bytes of its payload, in order, by the
-    /// token of the slot, the address and the length. Where that is 0 nothing of the slot is needed any more.
-    /// All of them are to be taken.
+    /// A datagram is whole, and its fragments lie where they landed. Each piece of its payload comes, in
+    /// order, with the token of its slot, its address and its length. If the length is 0, the slot is not
+    /// needed any more. The implementation has to take all pieces.
     fn in_pieces(&mut self, whole: Whole, pieces: impl Iterator<Item = (Self::Slots, usize, usize)>);
 
     /// A datagram was made whole by a copy; its UDP payload starts `start` bytes into `buf`.

@@ -8,7 +8,8 @@ use crate::layout::{Geometry, TAG};
 use crate::tag::{self, Identity};
 use crate::wire::{ETHERNET, Fragments, HEADERS, UDP, Udp};
 
-/// Bytes of the frame that a payload of so many bytes makes with its tag; `None`: it makes several.
+/// The length in bytes of the frame that a payload of this length makes with its tag. `None`: it makes
+/// several.
 #[inline]
 pub fn single_frame(geometry: Geometry, payload: usize) -> Option<usize> {
     // Clear of the guard: `layout` has the rules.
@@ -16,7 +17,7 @@ pub fn single_frame(geometry: Geometry, payload: usize) -> Option<usize> {
     (len <= geometry.stride() - HEADERS).then(|| HEADERS + len)
 }
 
-/// What datagrams between two ends have in common.
+/// The parts of headers and tag that all datagrams between two ends share.
 #[derive(Clone, Debug)]
 pub struct Stencil {
     ends: Ends,
@@ -28,7 +29,7 @@ pub struct Stencil {
 }
 
 impl Stencil {
-    /// For datagrams from and to these.
+    /// Makes the parts for datagrams between these ends.
     pub fn new(ends: &Ends) -> Self {
         let (ethernet, ip) = ends.headers(0);
         let base = Identity { flow: ends.flow, ip_id: 0, udp_len: 0, udp_checksum: 0 }.base();
@@ -41,8 +42,8 @@ impl Stencil {
         self.ends == *ends
     }
 
-    /// What stands around a payload of `len` bytes that makes [one frame](single_frame): the headers in front
-    /// of it, and the tag behind it. `checksum` is UDP's.
+    /// The headers in front of a payload of `len` bytes that makes [one frame](single_frame), and the tag
+    /// behind it. `checksum` is that of UDP.
     #[inline]
     pub fn seal(&self, len: usize, id: u16, checksum: u16) -> ([u8; HEADERS + UDP], [u8; TAG]) {
         let flow = &self.ends.flow;

@@ -2,7 +2,8 @@
 //!
 //! | byte | 0 | 1..4 | 4..8 |
 //! |---|---|---|---|
-//! | | version and kind: `0x10` without, `0x11` with the order digest | bind, bits 63..40 | order digest, or bind, bits 39..8 |
+//! | | version and kind: `0x10` without, `0x11` with the order digest | bind, bits 63..40 | order digest, or
+//! bind, bits 39..8 |
 //!
 //! *Bind* is a hash of what the first fragment's headers say: addresses, ports, IP identification, UDP length
 //! and checksum. *Order digest* is [`crate::checksum::Digest`] over the payload's pieces in their order: the
@@ -19,7 +20,7 @@ use crate::wire::Flow;
 const PLAIN: u8 = 0x10;
 const ORDERED: u8 = 0x11;
 
-/// What the first fragment's headers say.
+/// The values of the first fragment's headers that a tag repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Addresses and ports.
@@ -53,7 +54,7 @@ impl Tag {
 }
 
 impl Identity {
-    /// What the hash is of all but the identification and the UDP checksum.
+    /// The hash of everything but the identification and the UDP checksum.
     #[inline]
     pub fn base(&self) -> u64 {
         let f = &self.flow;
@@ -78,7 +79,7 @@ impl Identity {
         t
     }
 
-    /// What `t` proves; `None`: it's no tag, or another datagram's.
+    /// What `t` proves. `None`: it is no tag, or another datagram's.
     #[inline]
     pub fn check(&self, t: [u8; TAG]) -> Option<Tag> {
         check(self.base(), self.ip_id, self.udp_checksum, t)

@@ -24,7 +24,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// that makes a datagram whole.
     #[inline]
     pub(super) fn close<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
-        // What is cheapest tells nearly all frames apart that are no first fragments.
+        // The cheapest test sorts out nearly all frames that are no first fragments.
         let headers = packet::raw_headers(head);
         if !headers.look_first() {
             return false;
@@ -38,9 +38,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.close_any(headers, head, memory)
     }
 
-    /// [`Self::close`] where it has least to do: the run is in place and as a whole one datagram with a tag
-    /// that agrees, and that is proof enough, or what the card says makes it so. Else false, and nothing has
-    /// happened.
+    /// [`Self::close`] in the simplest case: the whole run lies in place and is one datagram with a tag that
+    /// agrees, and the tag, or the tag with the card's words, is proof enough. Otherwise it returns false,
+    /// and nothing has happened.
     #[inline]
     pub(super) fn close_by_tag<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -79,7 +79,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.config.accept.takes(&flow) {
             return false;
         }
-        // What is known of the other headers has to agree: the long way looks at that.
+        // Other headers that are known have to agree. The general way checks that.
         if !self.log.seen_from(run).is_empty() {
             return false;
         }
@@ -136,7 +136,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         if !self.config.accept.takes(&flow) {
             let reason = Reason::NotOurs;
-            // Without a tag nobody knows whether the others are of the same datagram.
+            // Without a tag it is not known whether the others are of the same datagram.
             self.give_up(if matches!(tag, TagState::Good(_)) { z + 1 - n } else { z }, reason, memory);
             return true;
         }
@@ -208,8 +208,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.deliver_buffer(whole, buf, memory);
     }
 
-    /// Copies a datagram's pieces into a buffer, and what they sum up to; `None`: there is no buffer. Piece
-    /// `i` lies in the frame that `index` says, the last one in `last` if that is given.
+    /// Copies a datagram's pieces into a buffer, and returns it with their sum. `None`: there is no buffer.
+    /// Piece `i` lies in the frame that `index` says, the last one in `last` if that is given.
     pub(super) fn copy_and_sum<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         layout: &Layout,
@@ -258,7 +258,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.release_from(first, memory);
     }
 
-    /// Whether the frames so far have earned a sum over `n` fragments.
+    /// Whether the budget allows a sum over `n` fragments.
     pub(super) fn can_sum(&mut self, n: usize) -> bool {
         self.can_afford(self.sum_of(n))
     }

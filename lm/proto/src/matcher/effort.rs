@@ -12,25 +12,25 @@ use crate::policy::Require;
 /// A unit is about a nanosecond on a machine of today: a comparison, or what a sum over 32 bytes costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Units that a frame earns.
+    /// How many units a frame earns.
     earned: u64,
     saved: u64,
     /// Units spent so far.
     spent: u64,
-    /// Frames received when it was counted last.
+    /// How many frames had been received when units were last earned.
     frames: u64,
 }
 
 impl Effort {
-    /// Units that a frame earns in any case.
+    /// The fewest units that a frame earns.
     const LEAST: usize = 8;
-    /// And where no payload is summed, however long a frame is.
+    /// The units that a frame earns where no payload is summed, however long it is.
     const UNSUMMED: usize = 80;
-    /// Units that are saved at most: what it takes to put a few of the largest datagrams together.
+    /// The most units that are saved. They are enough to put a few of the largest datagrams together.
     pub(crate) const SAVED: u64 = 40_000;
 
-    /// A frame earns in proportion to what a good one costs: less than one sum over it, and where its payload
-    /// is summed anyhow two. To begin with there is some to spare.
+    /// A frame earns in proportion to what a good one costs: less than one sum over it, or two sums where
+    /// payloads are summed anyway. Some units are there at the start.
     pub(crate) fn new(geometry: Geometry, require: Require) -> Self {
         let sum = summing(geometry.stride());
         let summed = require.checksum && !require.tags;
@@ -38,7 +38,8 @@ impl Effort {
         Self { earned: earned as u64, saved: Self::SAVED, spent: 0, frames: 0 }
     }
 
-    /// Takes `units` for a piece of work, with `frames` received so far; false: there are not as many.
+    /// Takes `units` for a piece of work, with `frames` received so far. Returns false if there are not so
+    /// many.
     pub(crate) fn spend(&mut self, units: usize, frames: u64) -> bool {
         let earned = frames.saturating_sub(self.frames).min(Self::SAVED).saturating_mul(self.earned);
         self.saved = (self.saved + earned).min(Self::SAVED);
@@ -53,17 +54,17 @@ impl Effort {
         }
     }
 
-    /// Takes `units` for a piece of work of which nobody knew what it would take, as far as there are as
-    /// many.
+    /// Takes `units`, or all that there are, for a piece of work that is done and whose cost was not known
+    /// before.
     pub(crate) fn pay(&mut self, units: usize) {
         let paid = self.saved.min(units as u64);
         self.saved -= paid;
         self.spent += paid;
     }
 
-    /// Gives back what a datagram has cost that was delivered. Each frame is delivered once at most, so that
-    /// this is bounded, too; and a stream of good datagrams, however they came, does not use up what repairs
-    /// need.
+    /// Gives back the units that a delivered datagram has cost. So a stream of good datagrams does not use up
+    /// what repairs need, in whatever order they come. This is bounded, because each frame is delivered at
+    /// most once.
     pub(crate) fn refund(&mut self, units: usize) {
         self.saved = (self.saved + units as u64).min(Self::SAVED);
     }
@@ -74,12 +75,12 @@ impl Effort {
     }
 }
 
-/// What it takes to look at so many frames that wait: what is known of their headers has to be found.
+/// The units for a look at this many frames that wait. What is known of their headers has to be found.
 pub(crate) const fn looking(frames: usize) -> usize {
     4 * frames
 }
 
-/// What it takes to sum so many bytes.
+/// The units for a sum over this many bytes.
 pub(crate) const fn summing(bytes: usize) -> usize {
     bytes / 32
 }

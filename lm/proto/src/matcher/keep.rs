@@ -45,7 +45,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Place::New(number) if self.waiting.has_room(slot, number) => number,
             _ => return Err(frame),
         };
-        // From here on it is this one's, and what `standalone` notes of the others is noted here.
+        // From here on the frame is handled here, so what `standalone` notes of other frames is noted here.
         self.separate = Some(self.counters.frames);
         self.mtu_check.observe(key.src, shape.len as u16, shape.more);
         if self.log.keeps_words() {
@@ -134,7 +134,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.waiting.begin(*key, hash, self.now, self.counters.frames, stride)
     }
 
-    /// Whether a fragment that is there has the same bytes.
+    /// Whether a fragment that waits already has the same bytes.
     fn is_same<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         slot: usize,
@@ -148,7 +148,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         there.is_some_and(|there| memory.bytes(&there.slots, there.at, there.len.into()) == data)
     }
 
-    /// A fragment joins its datagram in the reassembler, and so does what waits of it.
+    /// Gives a fragment to the reassembler, together with the fragments of its datagram that wait.
     #[cold]
     #[inline(never)]
     fn copy_in<M: SlotMemory<Buf = B, Slots = S>>(
@@ -161,7 +161,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory.release(frame.slots);
     }
 
-    /// What waits of a datagram goes on in the reassembler.
+    /// Gives the fragments of a datagram that wait to the reassembler.
     #[inline]
     pub(super) fn copy_waiting<M: SlotMemory<Buf = B, Slots = S>>(&mut self, key: &Key, memory: &mut M) {
         if !self.waiting.is_empty()
@@ -171,8 +171,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The same by its entry. Each of its fragments is copied; where that is refused the others are not
-    /// needed.
+    /// The same by its entry. Each fragment is copied. If one is refused, the others are not needed.
     #[cold]
     #[inline(never)]
     fn copy_out_of<M: SlotMemory<Buf = B, Slots = S>>(&mut self, slot: usize, memory: &mut M) {
@@ -192,12 +191,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
             memory.release(piece.slots);
         }
-        // Duplicates had some, too.
+        // Duplicates had marks, too.
         self.reassembler.mark(&told.key, told.marks);
     }
 
-    /// What has waited too long: for its time, and it is given up, or for too many frames, and it is copied,
-    /// so that its slots come back.
+    /// Ends what has waited too long. A datagram whose time is over is given up. One that has waited for too
+    /// many frames is copied, so that its slots come back.
     #[inline]
     pub(super) fn end_waiting<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         while let Some((slot, late)) = self.waiting.overdue(self.now, self.counters.frames) {
@@ -209,12 +208,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Fragments that one [`Self::relieve`] copies: some bursts, so that it ends soon.
+    /// How many fragments one [`Self::relieve`] copies. They are a few bursts, so it ends soon.
     pub const RELIEF: usize = 256;
 
-    /// What has waited longest is copied, so that its slots come back: there are none left to post. It stops
-    /// with the datagram that makes [`Self::RELIEF`] fragments; who finds that it did not help calls it
-    /// again.
+    /// Copies what has waited longest, so that its slots come back, because there are none left to post. It
+    /// stops with the datagram that makes [`Self::RELIEF`] fragments. If that did not help, the caller calls
+    /// it again.
     #[cold]
     pub fn relieve<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let enough = self.waiting.frames().saturating_sub(Self::RELIEF);
@@ -225,14 +224,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Nothing waits any more; what did is counted as late.
+    /// Gives up everything that waits, and counts it as late.
     pub(super) fn clear_waiting<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         while let Some(slot) = self.waiting.oldest() {
             self.drop_waiting(slot, Reason::Timeout, memory);
         }
     }
 
-    /// A datagram is dropped, and its slots come back.
+    /// Drops a datagram, and gives its slots back.
     #[cold]
     #[inline(never)]
     fn drop_waiting<M: SlotMemory<Buf = B, Slots = S>>(
@@ -248,7 +247,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A datagram is all there.
+    /// Delivers or drops a datagram whose fragments are all there.
     fn finish<M: SlotMemory<Buf = B, Slots = S>>(&mut self, slot: usize, memory: &mut M) {
         let told = self.waiting.told(slot);
         match self.check_waiting(slot, &told, memory) {

@@ -36,16 +36,16 @@ pub(super) struct First {
     pub(super) tag: TagState,
     /// Its index in the log.
     pub(super) z: usize,
-    /// What its Ethernet header sums up to.
+    /// The sum of its Ethernet header.
     pub(super) ethernet: u64,
 }
 
 /// What the bytes behind the UDP datagram are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TagState {
-    /// LM's tag, and it agrees with the first fragment.
+    /// LM's tag, which agrees with the first fragment.
     Good(Tag),
-    /// Something else where a tag would be.
+    /// Bytes at the place of a tag that are no tag, or another datagram's.
     Bad,
     /// Nothing: the datagram is cut as any other stack does it, and only zeroes pad its last frame.
     Absent,
@@ -56,9 +56,9 @@ pub(super) enum TagState {
 /// Why a datagram is not proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// Its frames are certainly those of one datagram, and this is wrong with it.
+    /// All its frames are certainly of one datagram, and this is wrong with the datagram.
     Certain(Reason),
-    /// They may be those of others.
+    /// Its frames may be of several datagrams.
     Other,
 }
 
@@ -91,7 +91,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             .then_some((plain, TagState::Absent))
     }
 
-    /// What stands where the tag of a datagram that ends with `log[z]` would be.
+    /// The bytes at the place where a datagram that ends with `log[z]` would have its tag.
     fn tag_of<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         layout: &Layout,
@@ -162,7 +162,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if by_headers && self.marks_clash(z + 1 - n, packet.ecn()) {
             return Err(Doubt::Certain(Reason::Ecn));
         }
-        // What its sender said of a payload that nobody looks at goes on with it.
+        // The payload is not read. Its checksum and digest are kept, to be sent on with it.
         let told = match tag {
             TagState::Good(tag) => Carried::new(self.config.geometry, udp, tag.order()),
             TagState::NoRoom => Carried::new(self.config.geometry, udp, Some(packet.ip.id.into())),
@@ -200,9 +200,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 return Ok((by_sum, told));
             }
         }
-        // Frames that a tag binds are summed once: then they are delivered or dropped. So that has nothing to
-        // do with what repairs may cost, and nobody who uses that up can keep a good datagram from being
-        // proven.
+        // Frames that a tag ties together are summed once, and then delivered or dropped. So this work is not
+        // charged to the budget, and an attacker who uses the budget up cannot keep a good datagram from
+        // being proven.
         if !bound && !self.can_sum(n) {
             return Err(Doubt::Other);
         }
@@ -240,7 +240,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> Digest {
         let n = layout.fragments();
         if self.log.is_one_token(index(0), index(n - 1)) {
-            // Nearly always: it is asked for at one go.
+            // Nearly always one request for the bytes is enough.
             let end = layout.udp_len().max(wire::UDP);
             return digest_of(layout, self.log.piece(index(0), wire::UDP..end, memory));
         }
@@ -251,8 +251,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         digest
     }
 
-    /// How many headers of the other fragments are known; `None`: one of them says that this is not the
-    /// datagram.
+    /// How many headers of the other fragments are known. `None`: one of them contradicts the datagram.
     fn known(&self, first: &First) -> Option<usize> {
         let First { packet, layout, z, .. } = first;
         let (oldest, key) = (z + 1 - layout.fragments(), packet.key());

@@ -14,14 +14,14 @@ use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{ETHERNET, Flow, Udp};
 
-/// What the bytes behind a UDP datagram sum up to: inside its IP packet, and behind that in the frame.
+/// The sums of the bytes behind a UDP datagram: those inside its IP packet, and those after the packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Behind {
     inside: u64,
     outside: u64,
 }
 
-/// What the Ethernet header that a frame begins with sums up to.
+/// The sum of the Ethernet header that a frame begins with.
 pub(super) fn ethernet(head: &Head) -> u64 {
     checksum::sum(&head[..ETHERNET])
 }
@@ -39,7 +39,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.log.keep_words();
     }
 
-    /// A fragment's header is intact, and says this identification; its frame has this word.
+    /// Notes that an intact header of a fragment says this identification, and that its frame has this word.
     #[inline]
     pub(super) fn hear(&mut self, word: Option<u32>, id: u16) {
         if let Some(word) = word {
@@ -48,7 +48,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Words are kept as long as they may be of use.
+    /// Keeps words only as long as they may be of use.
     #[inline]
     fn listen(&mut self) {
         if !self.card.is_heard() {
@@ -56,19 +56,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether the card leaves it open that frame `index` is of a datagram with this identification.
+    /// Whether the card's word does not contradict that frame `index` is of a datagram with this
+    /// identification.
     pub(super) fn is_of(&self, index: usize, id: u16) -> bool {
         self.log.word(index).is_none_or(|word| self.card.allows(word, id))
     }
 
-    /// Whether a datagram with these headers came over no router, and so in the order in which it was sent:
-    /// LM sends with one lifetime, and a router takes from that.
+    /// Whether a datagram with these headers came over no router, and so in the order in which it was sent.
+    /// LM always sends with the same time to live, and a router decreases it.
     #[inline]
     pub(super) fn keeps_order(ttl: u8) -> bool {
         ttl == alf::TTL
     }
 
-    /// What the bytes behind a datagram that ends with `log[z]` sum up to.
+    /// The sums of the bytes behind a datagram that ends with `log[z]`.
     fn behind<M: SlotMemory<Buf = B, Slots = S>>(&self, layout: &Layout, z: usize, memory: &M) -> Behind {
         let (stride, n) = (self.config.geometry.stride(), layout.fragments());
         let sum = |from: usize, to: usize| {
@@ -79,7 +80,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 if start < end {
                     let part = checksum::sum(self.log.piece(z - i, start - base..end - base, memory));
                     let part = checksum::fold_sum(part);
-                    // A sum's bytes change places where it begins at an odd one.
+                    // A sum that begins at an odd byte has its two bytes exchanged.
                     sum += u64::from(if start % 2 == 0 { part } else { part.swap_bytes() });
                 }
             }
@@ -90,7 +91,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Behind { inside: sum(udp, ip), outside: sum(ip, landed) }
     }
 
-    /// What a datagram's payload sums up to, as the card says, if it does.
+    /// The sum of a datagram's payload by the card's words, if they tell it.
     pub(super) fn sum_of_card<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         first: &First,
@@ -108,7 +109,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Some(checksum::without(sum, header + behind.inside + outside))
     }
 
-    /// A datagram's payload was summed: that is held against what the card says, if that is wanted.
+    /// Compares the computed sum of a datagram's payload with the card's words, if it is time for that.
     pub(super) fn compare_sums<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: &First,
@@ -126,13 +127,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.listen();
     }
 
-    /// The words of a datagram that ends with `log[z]`; none if nobody listens.
+    /// The words of a datagram that ends with `log[z]`. None, if words are not kept.
     fn words_of(&self, layout: &Layout, z: usize) -> &[u32] {
         self.log.words_from(z + 1 - layout.fragments())
     }
 
-    /// Whether what the card says leaves it open that all frames of a datagram are its own; whether it says
-    /// so of each.
+    /// Whether the card's words do not contradict that all frames of a datagram are its own, and whether they
+    /// say so of each frame.
     pub(super) fn hear_of(&mut self, first: &First) -> (bool, bool) {
         self.hear(self.log.word(first.z), first.packet.ip.id);
         let (words, id) = (self.words_of(&first.layout, first.z), first.packet.ip.id);

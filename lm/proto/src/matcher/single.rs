@@ -22,7 +22,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         frames: &mut F,
         memory: &mut M,
     ) -> Option<Received<S>> {
-        // Of many that are proven unread `stream` takes more at a time.
+        // Of many datagrams that are proven without reading them, `stream` takes more at a time.
         let unread = self.config.require.tags || self.card.can_prove();
         while let Some(frame) = frames.next() {
             let next = frames.peek();
@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             if !headers.look_first() || !self.is_intact(&frame, next, memory) {
                 return Some(frame);
             }
-            // It counts where it is taken, whoever takes it.
+            // A frame is counted where it is taken.
             if let Some(frame) = self.deliver_single(headers, &Udp::of_word(udp), frame, memory) {
                 return Some(frame);
             }

@@ -15,11 +15,12 @@ use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, HEADERS, Udp};
 
-/// Frames after which a datagram that lies in both layouts is whole or lost: two rings of the largest size.
+/// After this many frames a datagram that lies in both layouts is whole or lost. They are two of the largest
+/// rings.
 const LATELY: u64 = 8192;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// The newest frame of the log is intact, with these headers, and closes nothing: what is it?
+    /// Handles the newest frame of the log, whose headers are these and intact, and which closes nothing.
     pub(super) fn examine<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         let z = self.log.len() - 1;
         let frame = self.log[z];
@@ -76,8 +77,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.separate.is_some_and(|then| self.counters.frames.saturating_sub(then) <= LATELY)
     }
 
-    /// The run is over: frames of it that waited for a first fragment join the part that came to separate
-    /// slots.
+    /// Is called when the run is over. Frames of it that waited for a first fragment go to the part of their
+    /// datagram that came to separate slots.
     #[cold]
     pub(super) fn gather_crossing<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if !self.was_separate() {
@@ -106,7 +107,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         found.is_some()
     }
 
-    /// A frame out of the log, what it is by its intact headers: deliver it, reassemble it, or hand it out.
+    /// Handles a frame that was taken out of the log, by its intact headers: delivers it, gives it to the
+    /// reassembler, or gives it out as a stranger's.
     pub(super) fn standalone<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<S>,
@@ -152,7 +154,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory.release(frame.slots);
     }
 
-    /// A frame, whole in `bytes`, that lies in no slot.
+    /// Handles a frame that lies in no slot. `bytes` has all of it.
     pub(super) fn standalone_bytes<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         bytes: &[u8],
@@ -219,7 +221,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// A datagram in one frame: its slot is handed over with it, or back.
+    /// Delivers or drops a datagram in one frame. Its slot goes with it, or back.
     fn single<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<S>,
@@ -329,12 +331,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !self.can_afford(self.log.len()) {
             return;
         }
-        // What is older stays as it is, which nearly always is most of the log.
+        // Older frames stay as they are. Nearly always that is most of the log.
         let Some(&(oldest, _)) = self.log.seen_from(0).iter().find(|(_, packet)| packet.key() == *key) else {
             self.leave();
             return;
         };
-        // The log is apart meanwhile, as the reassembler's work needs the rest of the matcher.
+        // The log is taken out of the matcher meanwhile, because the reassembler needs the rest of the
+        // matcher.
         let mut log = std::mem::replace(&mut self.log, super::Log::empty());
         log.take_out(oldest as usize, |_, frame, packet| match packet {
             Some(packet) if packet.key() == *key => {
@@ -348,7 +351,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.leave();
     }
 
-    /// A fragment with an intact header joins its datagram in the reassembler.
+    /// Gives a fragment with an intact header to the reassembler.
     pub(super) fn reassemble<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<&S>,

@@ -38,7 +38,7 @@ pub(super) struct Template {
     /// [`Identity::base`].
     base: u64,
     geometry: Geometry,
-    /// But for what its sender said of the payload, which is each datagram's own.
+    /// Without the carried sum, which each datagram has of its own.
     whole: Whole,
 }
 
@@ -141,17 +141,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> Option<Received<S>> {
         let (Some(template), Some(oldest)) = (&self.template, self.log.last()) else { return frames.next() };
         let (stride, n) = (self.config.geometry.stride(), usize::from(template.whole.fragments));
-        // Full frames that the run wants until the next one begins.
+        // The number of full frames that the run lacks.
         let (ahead, last) = match n.checked_sub(self.folded + 1) {
             Some(ahead) if oldest.len == template.len => (ahead, template.len),
-            // It will be no datagram like the one before.
+            // The run cannot become a datagram like the one before.
             _ => (usize::MAX, 0),
         };
         let under = oldest.at.wrapping_sub((self.folded + 1) * stride);
         let taken = frames.count_contiguous(under, stride, self.full, ahead, last, n - 1);
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { log, folded, begun, counters, template, card, .. } = self;
-        // Its token is out of the log meanwhile, so that it stays in registers.
+        // The token is taken out of the log meanwhile, so that it stays in registers.
         let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
         let (heard, had) = (log.keeps_words(), 1 + *folded);
         if heard {
