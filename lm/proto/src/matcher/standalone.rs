@@ -221,7 +221,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Delivers or drops a datagram in one frame. Its slot goes with it, or back.
+    /// Delivers a datagram in one frame, gives it out as a stranger's, or drops it. Its slot goes with the
+    /// message, or back.
     fn single<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<S>,
