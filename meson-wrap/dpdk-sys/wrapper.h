@@ -23,7 +23,10 @@
 #include <rte_ether.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
+#include <rte_net.h>
 #include <rte_ip_frag.h>
+#include <rte_gso.h>
+#include <rte_gro.h>
 #include <rte_kvargs.h>
 #include <rte_telemetry.h>
 
@@ -139,11 +142,12 @@ enum { DPDK_SYS_MEMPOOL_DATA = offsetof(struct rte_mempool, pool_data) };
 static inline void *dpdk_sys_memzone_addr(const struct rte_memzone *mz) { return mz->addr; }
 static inline const char *dpdk_sys_devargs_args(const struct rte_devargs *devargs) { return devargs->args; }
 
-/* Where an IPv4 packet's headers end: bit fields within anonymous unions. */
-static inline void dpdk_sys_mbuf_set_header_lens(struct rte_mbuf *m, uint16_t l2, uint16_t l3)
+/* Where a packet's headers end: bit fields within anonymous unions. */
+static inline void dpdk_sys_mbuf_set_header_lens(struct rte_mbuf *m, uint16_t l2, uint16_t l3, uint16_t l4)
 {
 	m->l2_len = l2;
 	m->l3_len = l3;
+	m->l4_len = l4;
 }
 
 /* The offsets that Rust relies on, as the C compiler sees them; tests/layout.rs compares. */

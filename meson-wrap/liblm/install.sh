@@ -35,7 +35,7 @@ build() {
   cp "$target/$profile/liblm_c.a" "$out/liblm.a"
   local libs
   read -ra libs <<<"$(pkg-config --libs-only-L libdpdk)"
-  for lib in eal log ethdev net ip_frag mbuf mempool ring kvargs telemetry; do
+  for lib in eal log ethdev net ip_frag gso gro mbuf mempool ring kvargs telemetry; do
     pkg-config --libs libdpdk | grep -qw -- "-lrte_$lib" && libs+=("-lrte_$lib")
   done
   local keep=()

@@ -187,13 +187,13 @@ class MemifWire(Wire):
             if not until(lambda: is_settled(namespace)):
                 raise Failed(f"lm0 in {namespace}: {show(namespace, 'addr')} {show(namespace, 'route')}; {self.said()}")
 
-    def start_server(self):
+    def start_server(self, *options):
         eal = f"--vdev=net_memif0,role=server,socket={self.socket},socket-abstract=no,mac=02:00:00:00:00:0a"
-        return self.lmd("server", self.here, [eal], core=core(0)).ready()
+        return self.lmd("server", self.here, [eal], *options, core=core(0)).ready()
 
-    def start_client(self):
+    def start_client(self, *options):
         eal = f"--vdev=net_memif0,role=client,socket={self.socket},socket-abstract=no,mac=02:00:00:00:00:0b"
-        return self.lmd("client", self.there, [eal], core=core(1)).ready()
+        return self.lmd("client", self.there, [eal], *options, core=core(1)).ready()
 
 
 def is_settled(namespace):

@@ -12,7 +12,8 @@
 //! - [`cut`] cuts an IPv4 packet of any protocol into fragments for the wire.
 //! - [`too_big`] makes the ICMP answer to a packet that must not be cut, and limits their rate.
 //! - [`mss`] lowers the segment size that TCP announces when a connection begins.
-//! - [`segment`] computes checksums of the TCP segments that a longer one was cut into.
+//! - [`segment`] says how a long TCP packet is cut into segments, and completes their headers.
+//! - [`run`] decides which TCP segments from the wire become one packet.
 //! - [`inward`] makes the headers of a whole datagram for the kernel.
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod inward;
 pub mod mss;
 pub mod outward;
 pub mod pair;
+pub mod run;
 pub mod segment;
 pub mod too_big;
 pub mod view;

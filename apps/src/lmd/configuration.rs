@@ -175,6 +175,9 @@ mod tests {
         let all =
             with_file(text, "lmd --config=FILE -l 1 -- --mtu=9000 --interface lm2").expect("right").words;
         assert_eq!(all, words("lmd -a 1:0.0 -l 1 -- --no-mirror --mtu=9000 --interface lm2"));
+        let all =
+            with_file("tso = \"off\"\ngro = \"off\"", "lmd --config=FILE -- --gro=on").expect("right").words;
+        assert_eq!(all, words("lmd -- --tso=off --gro=on"));
         let all = with_file("no-mirror = false", "lmd --config=FILE").expect("right").words;
         assert_eq!(all, words("lmd"));
     }
@@ -189,6 +192,8 @@ mod tests {
             ("mtu = [1]", "no array"),
             ("mtu = true", "no boolean"),
             ("no-mirror = 1", "true or false"),
+            ("tso = true", "no boolean"),
+            ("gro = \"maybe\"", "maybe"),
             ("interface = \"a/b\"", "a/b"),
             ("mac = \"ff:ff:ff:ff:ff:ff\"", "ff:ff"),
             ("[lmd]\nmtu = 1500", "\"lmd\""),

@@ -15,7 +15,7 @@ use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
 
 use super::kernelward::Kernelward;
-use super::options::Options;
+use super::options::{Options, Switch};
 use super::setup::Opened;
 use super::status::SHOWN;
 use super::tally::Tally;
@@ -74,7 +74,7 @@ impl Daemon {
             link,
             tap,
             routes,
-            kernelward: Kernelward::new(mac as Mac, mtu),
+            kernelward: Kernelward::new(mac as Mac, mtu, options.gro == Switch::On),
             wireward,
             tally: Tally::default(),
             began: now,
@@ -94,8 +94,8 @@ impl Daemon {
     }
 
     /// The most memory that it takes beyond the port's.
-    pub(crate) fn memory() -> usize {
-        Kernelward::memory() + Wireward::memory()
+    pub(crate) fn memory(config: &PortConfig) -> usize {
+        Kernelward::memory() + Wireward::memory(config)
     }
 
     /// Lines about what was done, and about what was lost and why.
@@ -227,6 +227,7 @@ impl Daemon {
             }
             kernelward.take(arrival, tap, now, tally);
         });
+        kernelward.flush(tap, tally);
         link.receivers.iter_mut().filter_map(Receiver::take_tagged).for_each(|from| wireward.heard_tag(from));
         if *carrier {
             found + wireward.turn(tap, &mut link.outlet.sender, now, tally)

@@ -1,7 +1,8 @@
 //! [`Kernelward`]: what came from the wire, to the kernel.
 //!
 //! A datagram is one write, by the parts that it lies in. Everything else is written as the frame that it
-//! came in, but for fragments of other protocols than UDP, which are put together here.
+//! came in, but for fragments of other protocols than UDP, which are put together here, and segments of TCP,
+//! which are joined.
 
 use std::io::IoSlice;
 
@@ -17,12 +18,15 @@ use lm_proto::wire::Mac;
 use lm_tap::Tap;
 use rte::Mbuf;
 
+use super::joiner::{Joiner, SEGMENTS};
 use super::tally::Tally;
 
 /// Packets of other protocols that are put together at once.
 const OTHERS: usize = 16;
 /// Parts of a datagram that are written where they lie. One that lies in more is copied together first.
 const PARTS: usize = 128;
+/// A joined packet has a part for each segment, and one for the header in front.
+const _: () = assert!(SEGMENTS < PARTS);
 
 /// Buffers for packets of other protocols.
 #[derive(Default)]
@@ -49,11 +53,14 @@ pub(crate) struct Kernelward {
     /// Where a packet of another protocol gets its headers.
     frame: Vec<u8>,
     id: u16,
+    /// `None`: segments of TCP are not joined.
+    joiner: Option<Joiner>,
 }
 
 impl Kernelward {
-    /// For an interface with this MAC address, from a wire with this MTU.
-    pub(crate) fn new(mac: Mac, mtu: u16) -> Self {
+    /// For an interface with this MAC address, from a wire with this MTU. `joins`: segments of TCP are
+    /// joined.
+    pub(crate) fn new(mac: Mac, mtu: u16, joins: bool) -> Self {
         let limits = Limits { datagrams: OTHERS, ..Limits::default() };
         Self {
             mac,
@@ -62,6 +69,7 @@ impl Kernelward {
             buffers: Buffers::default(),
             frame: Vec::new(),
             id: 0,
+            joiner: joins.then(Joiner::default),
         }
     }
 
@@ -70,11 +78,22 @@ impl Kernelward {
         (2 * OTHERS) << 16
     }
 
-    /// Gives the kernel what came, at a time in ns.
+    /// Gives the kernel what came, at a time in ns. Segments of TCP may wait for [`Kernelward::flush`], and
+    /// nothing else overtakes them.
     pub(crate) fn take(&mut self, arrival: Arrival, tap: &Tap, now: u64, tally: &mut Tally) {
         match arrival {
-            Arrival::Message(message) => self.message(message, tap, tally),
+            Arrival::Message(message) => {
+                self.flush(tap, tally);
+                self.message(message, tap, tally);
+            }
             Arrival::Frame(frame) => self.frame(frame, tap, now, tally),
+        }
+    }
+
+    /// Gives the kernel the segments that wait, as packets. This ends a poll.
+    pub(crate) fn flush(&mut self, tap: &Tap, tally: &mut Tally) {
+        if let Some(joiner) = &mut self.joiner {
+            joiner.flush(|packet, header| packet_of_tcp(&packet, &header, tap, tally));
         }
     }
 
@@ -106,11 +125,20 @@ impl Kernelward {
     fn frame(&mut self, mut frame: Mbuf, tap: &Tap, now: u64, tally: &mut Tally) {
         // What is for somebody else is shown to those who look at everything, and the kernel drops it.
         let is_ours = frame.data().first_chunk().is_some_and(|to: &Mac| to[0] & 1 == 1 || *to == self.mac);
-        if is_ours && let Some(ip) = Ipv4View::of(frame.data()).filter(Ipv4View::is_fragment) {
-            return self.fragment(frame.data(), &ip, tap, now, tally);
-        }
         if let Some(data) = frame.data_mut() {
             tally.clamped += u64::from(mss::clamp(data, self.mtu, false));
+        }
+        let mut frame = Some(frame);
+        if is_ours && let Some(joiner) = &mut self.joiner {
+            let taken = frame.take().map(|frame| {
+                joiner.take(frame, |packet, header| packet_of_tcp(&packet, &header, tap, tally))
+            });
+            frame = taken.and_then(Result::err);
+        }
+        let Some(frame) = frame else { return };
+        self.flush(tap, tally);
+        if is_ours && let Some(ip) = Ipv4View::of(frame.data()).filter(Ipv4View::is_fragment) {
+            return self.fragment(frame.data(), &ip, tap, now, tally);
         }
         let none = Header::default().bytes();
         if write(tap, &[IoSlice::new(&none), IoSlice::new(frame.data())], tally) {
@@ -157,6 +185,23 @@ impl Kernelward {
     /// Gives up what has waited for too long.
     pub(crate) fn expire(&mut self, now: u64, tally: &mut Tally) {
         self.others.expire(now, &mut self.buffers, |_, _| tally.fragments_lost += 1);
+    }
+}
+
+/// Writes a frame of TCP, or a packet that segments were joined to.
+fn packet_of_tcp(packet: &Mbuf, header: &Header, tap: &Tap, tally: &mut Tally) {
+    let header = header.bytes();
+    let mut parts = [IoSlice::new(&[]); PARTS];
+    parts[0] = IoSlice::new(&header);
+    let mut n = 1;
+    for (part, segment) in parts[1..].iter_mut().zip(packet.segments()) {
+        *part = IoSlice::new(segment);
+        n += 1;
+    }
+    let several = n > 2;
+    if write(tap, &parts[..n], tally) {
+        tally.frames += u64::from(!several);
+        tally.joined += u64::from(several);
     }
 }
 

@@ -5,8 +5,8 @@
 //! - [`configuration`]: the command line and the file that it names; [`options`]: what they say;
 //! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
 //! - [`daemon`]: the loop between the two;
-//! - [`kernelward`]: what came from the wire, to the kernel; [`wireward`]: what the kernel sends, to the
-//!   wire;
+//! - [`kernelward`]: what came from the wire, to the kernel, where [`joiner`] joins TCP's segments;
+//!   [`wireward`]: what the kernel sends, to the wire, where [`cutter`] cuts long TCP;
 //! - [`tally`]: what was done, and what was lost and why; [`status`]: how it is shown to others; [`notify`]:
 //!   what systemd is told.
 //!
@@ -14,7 +14,9 @@
 //! lm-testpmd's.
 
 mod configuration;
+mod cutter;
 mod daemon;
+mod joiner;
 mod kernelward;
 mod notify;
 mod options;

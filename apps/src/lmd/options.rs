@@ -37,6 +37,21 @@ pub(crate) struct Options {
     /// How frames land: overlapping, where all large datagrams are LM's; or separate
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout, default_value = "separate")]
     pub(crate) slots: SlotLayout,
+    /// Whether the kernel may give lmd TCP over IPv4 that is longer than a frame, to be cut into segments
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true, default_value = "on")]
+    pub(crate) tso: Switch,
+    /// Whether TCP segments over IPv4 that arrive together are joined for the kernel
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true, default_value = "on")]
+    pub(crate) gro: Switch,
+}
+
+/// Something that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    /// It is done.
+    On,
+    /// It is not.
+    Off,
 }
 
 impl Options {
@@ -118,6 +133,8 @@ mod tests {
             ("--slots=both", "both"),
             ("--order=random", "random"),
             ("--burst=129", "129"),
+            ("--tso=yes", "yes"),
+            ("--gro=maybe", "maybe"),
             ("--tx-ip=1.2.3.4,1.2.3.5", "--tx-ip"),
             ("lm0", "lm0"),
         ] {

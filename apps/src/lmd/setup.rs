@@ -3,14 +3,14 @@
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
 use lm_proto::wire::Mac;
-use lm_tap::tap::CHECKSUMS;
+use lm_tap::tap::{CHECKSUMS, TSO4};
 use lm_tap::{Routes, Tap};
 use pmd_e1000::can_interrupt;
 use rte::Eal;
 use rte::port::{MacAddr, PortId};
 
 use super::daemon::Daemon;
-use super::options::Options;
+use super::options::{Options, Switch};
 use crate::explain::{explain_open, explain_start};
 use crate::landing_options::Mode;
 use crate::signals;
@@ -71,7 +71,10 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     if interface.mtu().ok() != Some(MTU) {
         interface.set_mtu(MTU).map_err(failed("MTU"))?;
     }
-    tap.set_offloads(CHECKSUMS).map_err(failed("offloads"))?;
+    // A sender that may not fill its ring counts descriptors, and a segment takes two.
+    let bounded = port.link.as_ref().is_some_and(|link| link.outlet.sender.config().in_flight.is_some());
+    let offloads = if options.tso == Switch::On && !bounded { CHECKSUMS | TSO4 } else { CHECKSUMS };
+    tap.set_offloads(offloads).map_err(failed("offloads"))?;
     interface.set_ipv6_mtu(options.landing.mtu.into()).map_err(failed("IPv6 MTU"))?;
     tap.keep().map_err(failed("owner"))?;
     interface.set_up().map_err(failed("state"))?;
@@ -85,7 +88,7 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
         format!(
             "memory: {}; between port and interface at most {:.1} MiB",
             port.memory(&config),
-            Daemon::memory() as f64 / f64::from(1 << 20)
+            Daemon::memory(&config) as f64 / f64::from(1 << 20)
         ),
     ];
     if options.rx_mode() != Mode::Poll && !config.interrupts {

@@ -9,6 +9,8 @@ pub(crate) struct Tally {
     pub(crate) other_whole: u64,
     /// Frames that crossed to the kernel as they came.
     pub(crate) frames: u64,
+    /// Long TCP that segments were joined to.
+    pub(crate) joined: u64,
     /// The kernel took a frame no more: its interface is down.
     pub(crate) down: u64,
     /// The kernel had no room for a frame.
@@ -39,11 +41,12 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// All of them, with their names.
-    pub(crate) fn fields(&self) -> [(&'static str, u64); 16] {
+    pub(crate) fn fields(&self) -> [(&'static str, u64); 17] {
         [
             ("datagrams from the wire, whole", self.whole),
             ("other packets from the wire, whole", self.other_whole),
             ("frames from the wire, as they came", self.frames),
+            ("long TCP from the wire, of segments", self.joined),
             ("lost: the interface is down", self.down),
             ("lost: the kernel has no room", self.refused),
             ("lost: fragments of other protocols", self.fragments_lost),

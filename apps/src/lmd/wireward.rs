@@ -22,10 +22,15 @@ use lm_tap::Tap;
 use rte::mempool::{Mempool, PoolError};
 use rte::{Eal, Mbuf};
 
+use super::cutter::{Cut, Cutter, HEADERS};
 use super::tally::Tally;
 
-/// mbufs for frames: those of a packet of 64 KiB that is cut, and what a ring may keep.
+/// mbufs of each kind at least.
 const MBUFS: u32 = 2047;
+/// mbufs beside those that a ring may keep: what one packet is cut into, twice.
+const BESIDE: u32 = 256;
+/// Bytes of an mbuf beside its room: its own 128, and what a pool puts around it.
+const MBUF: usize = 256;
 /// Frames that one turn reads.
 const TURN: usize = 32;
 /// Frames that are dropped at once when the link goes down: the interface's queue holds 1000.
@@ -54,6 +59,8 @@ pub(crate) struct Wireward {
     held: Option<(Header, Vec<u8>)>,
     /// mbufs for one packet's fragments; empty between two packets.
     made: Vec<Mbuf>,
+    /// Cuts long TCP.
+    cutter: Cutter,
     /// The interface is down, so nothing can be read.
     is_deaf: bool,
     /// The interface's MAC address.
@@ -62,6 +69,16 @@ pub(crate) struct Wireward {
     stations: Stations,
     /// In which order fragments go to everybody, if that is fixed.
     order: Option<Order>,
+}
+
+/// mbufs of each kind.
+fn mbufs(config: &PortConfig) -> u32 {
+    MBUFS.max(u32::from(config.txd.unwrap_or_default()) + BESIDE)
+}
+
+/// Room of an mbuf for a frame, headroom included.
+fn room(mtu: u16) -> u16 {
+    128 + mtu + (14 + 2 * VLAN + FCS) as u16
 }
 
 impl Wireward {
@@ -73,8 +90,8 @@ impl Wireward {
         socket: Option<u32>,
     ) -> Result<Self, PoolError> {
         let mtu = config.mtu;
-        let room = 128 + mtu + (14 + 2 * VLAN + FCS) as u16;
-        let frames = Mempool::pktmbuf(eal, "lmd_frames", MBUFS, 64, 0, room, socket)?;
+        let (mbufs, room) = (mbufs(config), room(mtu));
+        let frames = Mempool::pktmbuf(eal, "lmd_frames", mbufs, 64, 0, room, socket)?;
         let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok(Self {
             wire: Wire { mtu },
@@ -87,6 +104,7 @@ impl Wireward {
             read: vec![0; LONGEST],
             held: None,
             made: Vec::new(),
+            cutter: Cutter::new(eal, mbufs, socket)?,
             is_deaf: false,
             mac,
             stations: Stations::default(),
@@ -94,9 +112,11 @@ impl Wireward {
         })
     }
 
-    /// The most memory that it takes, beyond mbufs.
-    pub(crate) fn memory() -> usize {
-        Pairing::MEMORY + 2 * LONGEST
+    /// The most memory that it takes.
+    pub(crate) fn memory(config: &PortConfig) -> usize {
+        // A frame's, its headers', and one that shows it.
+        let each = 3 * MBUF + usize::from(room(config.mtu)) + usize::from(128 + HEADERS);
+        Pairing::MEMORY + 2 * LONGEST + mbufs(config) as usize * each
     }
 
     /// Whether something waits for room on the wire.
@@ -218,7 +238,8 @@ impl Wireward {
                     tally.told += u64::from(tap.write(&[IoSlice::new(&none), IoSlice::new(&answer)]).is_ok());
                 }
             }
-            Out::Segments(_) | Out::Never => tally.never += 1,
+            Out::Segments(ip) => self.segments(header, frame, &ip, tally),
+            Out::Never => tally.never += 1,
         }
     }
 
@@ -257,6 +278,18 @@ impl Wireward {
         let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
         tally.sent_whole += 1;
         self.waiting.push_back(Waiting::Datagram(buffer, Ends { src_mac: mac(6), dst_mac: mac(0), flow }));
+    }
+
+    fn segments(&mut self, header: Header, frame: &[u8], ip: &Ipv4View, tally: &mut Tally) {
+        let Self { cutter, frames, waiting, wire, .. } = self;
+        match cutter.cut((frame, ip), (header.segment, wire.mtu), frames, |segment| {
+            waiting.push_back(Waiting::Frame(segment));
+        }) {
+            Cut::Done(None) => tally.sent_segmented += 1,
+            Cut::Done(Some(rest)) => self.held = Some((header, rest)),
+            Cut::Short => self.hold(header, frame),
+            Cut::Never => tally.never += 1,
+        }
     }
 
     fn cut(&mut self, header: Header, frame: &mut [u8], ip: &Ipv4View, tally: &mut Tally) {

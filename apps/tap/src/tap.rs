@@ -20,8 +20,9 @@ pub const PARTS: usize = 1024;
 
 /// The checksum of what is read may be left to us (`TUN_F_CSUM`).
 pub const CHECKSUMS: u32 = 1;
-/// TCP over IPv4 may be longer than a segment when it is read (`TUN_F_TSO4`).
-pub const TSO4: u32 = 2;
+/// TCP over IPv4 may be longer than a segment when it is read, even if it says that the window was reduced
+/// (`TUN_F_TSO4`, `TUN_F_TSO_ECN`).
+pub const TSO4: u32 = 2 | 8;
 
 /// A TAP that this program is attached to. Reading and writing never wait.
 pub struct Tap {

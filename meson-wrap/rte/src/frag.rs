@@ -116,7 +116,7 @@ impl Reassembler {
             }
             raw.data_len = whole;
             raw.pkt_len = u32::from(whole);
-            dpdk_sys::dpdk_sys_mbuf_set_header_lens(raw, ETHERNET as u16, IPV4 as u16);
+            dpdk_sys::dpdk_sys_mbuf_set_header_lens(raw, ETHERNET as u16, IPV4 as u16, 0);
         }
         if offset & 0x3fff == 0 {
             return Some(frame);

@@ -16,6 +16,7 @@
 //!   each received frame lands. A pool is not freed while mbufs of it are around.
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
 //! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
+//! * [`tcp`]: DPDK's own segmentation of long TCP, and its joining of segments.
 //! * [`telemetry`]: registers commands for `dpdk-telemetry.py`.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
 //!   before they are back.
@@ -39,6 +40,7 @@ pub mod mbuf;
 pub mod mempool;
 pub mod memzone;
 pub mod port;
+pub mod tcp;
 pub mod telemetry;
 
 /// The raw bindings, for applications that call DPDK themselves.

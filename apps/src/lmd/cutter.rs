@@ -1,0 +1,122 @@
+//! [`Cutter`]: long TCP of the kernel's, as segments for the wire, by DPDK's `rte_gso`.
+//!
+//! The payload is copied once, out of where the frame was read to, into an mbuf for each segment, and summed
+//! on the way. DPDK's library puts headers in front of each. It says that the window was reduced in each of
+//! them (CWR; `update_tcp_header` in its `gso_common.h` clears FIN and PSH alone), and computes no checksum:
+//! both is completed here.
+
+use lm_crossing::segment::Plan;
+use lm_crossing::view::Ipv4View;
+use lm_proto::checksum::copy_sum;
+use rte::mempool::{Mempool, PoolError};
+use rte::tcp::Segmenter;
+use rte::{Eal, Mbuf};
+
+/// Segments that are made at once. A packet of more is cut in parts.
+const MOST: usize = 128;
+/// The longest headers: Ethernet with two tags, IPv4, TCP.
+pub(crate) const HEADERS: u16 = 14 + 8 + 60 + 60;
+
+/// What became of a long packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It was cut, but for this part of it, if there is one: a packet like it.
+    Done(Option<Vec<u8>>),
+    /// mbufs are short; nothing was cut.
+    Short,
+    /// It is none that can be cut.
+    Never,
+}
+
+/// Cuts long TCP packets.
+pub(crate) struct Cutter {
+    segmenter: Segmenter,
+    /// mbufs for one packet's payload, and its segments; empty between two packets.
+    made: Vec<Mbuf>,
+    segments: Vec<Mbuf>,
+    /// The sum of each segment's payload.
+    sums: Vec<(u64, usize)>,
+}
+
+impl Cutter {
+    /// With pools of its own, of so many mbufs each, on this NUMA node: mbufs for headers, and mbufs that
+    /// show payloads.
+    pub(crate) fn new(eal: &Eal, mbufs: u32, socket: Option<u32>) -> Result<Self, PoolError> {
+        let heads = Mempool::pktmbuf(eal, "lmd_tcp_heads", mbufs, 128, 0, 128 + HEADERS, socket)?;
+        let shown = Mempool::pktmbuf(eal, "lmd_tcp_shown", mbufs, 128, 0, 0, socket)?;
+        Ok(Self {
+            segmenter: Segmenter::new(heads, shown),
+            made: Vec::with_capacity(MOST),
+            segments: Vec::with_capacity(MOST),
+            sums: Vec::with_capacity(MOST),
+        })
+    }
+
+    /// Cuts a frame, whose IPv4 header is `ip`, into segments of so many bytes of payload, or of less if the
+    /// wire's MTU says so, and gives each to `each`, first one first. `frames` has mbufs that have room for a
+    /// frame of that MTU.
+    pub(crate) fn cut(
+        &mut self,
+        (frame, ip): (&[u8], &Ipv4View),
+        (segment, mtu): (u16, u16),
+        frames: &Mempool,
+        each: impl FnMut(Mbuf),
+    ) -> Cut {
+        let Some(mut plan) = Plan::of(frame, ip, segment, mtu) else { return Cut::Never };
+        let n = plan.segments().min(MOST);
+        if !frames.alloc_many(n as u16, &mut self.made) {
+            return Cut::Short;
+        }
+        let cut = self.fill(frame, &mut plan, n);
+        let done = cut.and_then(|(rest, packet)| self.segment(packet, &plan).map(|()| Cut::Done(rest)));
+        self.made.clear();
+        self.sums.clear();
+        let done = done.unwrap_or_else(|failed| failed);
+        if done == Cut::Short || done == Cut::Never {
+            self.segments.clear();
+        }
+        self.segments.drain(..).for_each(each);
+        done
+    }
+
+    /// Makes one packet of mbufs with a segment's payload each, the headers in the first one.
+    fn fill(&mut self, frame: &[u8], plan: &mut Plan, n: usize) -> Result<(Option<Vec<u8>>, Mbuf), Cut> {
+        let headers = frame.get(..plan.headers).ok_or(Cut::Never)?;
+        let parts = frame[plan.headers..plan.end].chunks(plan.payload).take(n);
+        for (i, (mbuf, part)) in self.made.iter_mut().zip(parts).enumerate() {
+            let front = if i == 0 { headers } else { &[] };
+            let to = mbuf.append((front.len() + part.len()) as u16).ok_or(Cut::Never)?;
+            let (head, payload) = to.split_at_mut(front.len());
+            head.copy_from_slice(front);
+            self.sums.push((copy_sum(payload, part), part.len()));
+        }
+        let first = self.made.first_mut().and_then(Mbuf::data_mut).ok_or(Cut::Never)?;
+        let rest = plan.split(frame, first, n);
+        let mut packet = self.made.pop().ok_or(Cut::Never)?;
+        while let Some(mut front) = self.made.pop() {
+            front.chain(packet).map_err(|_| Cut::Never)?;
+            packet = front;
+        }
+        Ok((rest, packet))
+    }
+
+    /// Cuts the packet, and completes the segments' headers.
+    fn segment(&mut self, mut packet: Mbuf, plan: &Plan) -> Result<(), Cut> {
+        let cut = self.segmenter.cut(&mut packet, plan.payload as u16, &mut self.segments);
+        match cut.map_err(rte::Errno::number) {
+            Ok(0) => self.segments.push(packet),
+            Ok(_) => {}
+            Err(NO_MEMORY) => return Err(Cut::Short),
+            Err(_) => return Err(Cut::Never),
+        }
+        for (i, (segment, &(sum, len))) in self.segments.iter_mut().zip(&self.sums).enumerate() {
+            let headers =
+                segment.data_mut().and_then(|data| data.get_mut(..plan.headers)).ok_or(Cut::Never)?;
+            plan.complete(headers, sum, len, i == 0);
+        }
+        Ok(())
+    }
+}
+
+/// Why mbufs are short.
+const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
