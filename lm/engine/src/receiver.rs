@@ -53,8 +53,8 @@ impl Receiver {
         n
     }
 
-    /// Has the layout of slots follow what arrives ([`lm_proto::auto_layout`]), if the device allows both.
-    /// It begins with what is laid now.
+    /// Lets what arrives decide the layout of slots ([`lm_proto::auto_layout`]), if the device allows both
+    /// layouts. It begins with the present one.
     pub fn set_auto(&mut self) {
         if let Some(queue) = &self.queue {
             self.engine.set_auto(followed(&queue.traits(), queue.pool()));
@@ -100,16 +100,16 @@ impl Drop for Receiver {
     }
 }
 
-/// How the slots of a pool are laid, if that may follow what arrives.
+/// The layout of a pool's slots, if what arrives may decide it.
 fn followed(traits: &Traits, pool: &LandingPool) -> Option<SlotLayout> {
     (traits.allowed == Allowed::Both).then(|| pool.layout())
 }
 
-/// What can be done with the engine of a [`Receiver`] or a [`AdoptedReceiver`], which does not leave it.
+/// The functions of the engine that a [`Receiver`] and an [`AdoptedReceiver`] offer.
 macro_rules! engine {
     ($owner:ty) => {
         impl $owner {
-            /// Starts counting anew.
+            /// Sets the counters to zero.
             pub fn clear_counters(&mut self) {
                 self.engine.clear_counters();
             }
@@ -119,7 +119,7 @@ macro_rules! engine {
                 self.engine.next_stranger()
             }
 
-            /// Counts a stranger that found no taker.
+            /// Counts a stranger that nobody took.
             pub fn lose_stranger(&mut self) {
                 self.engine.lose_stranger();
             }
@@ -197,7 +197,7 @@ impl AdoptedReceiver {
         }
     }
 
-    /// Has the layout of slots follow what arrives, as [`Receiver::set_auto`] does.
+    /// Lets what arrives decide the layout of slots, as [`Receiver::set_auto`] does.
     pub fn set_auto(&mut self) {
         self.engine.set_auto(followed(&self.traits, &self.pool));
     }
@@ -214,7 +214,7 @@ impl AdoptedReceiver {
         set_layout(&mut self.pool, &self.traits, layout);
     }
 
-    /// Ends receiving; the port is to be closed before the pool goes.
+    /// Ends receiving. Close the port before the pool is dropped.
     #[allow(unsafe_code)]
     pub fn close(self) -> (LandingPool, Engine) {
         let mut this = ManuallyDrop::new(self);

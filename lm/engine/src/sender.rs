@@ -30,19 +30,19 @@ use lm_proto::order::Order;
 use lm_proto::stencil::Stencil;
 use lm_proto::wire::{BROADCAST, Flow};
 
-/// Packets of one datagram at most: 119 fragments at MTU 576, and then some.
+/// The most packets of one datagram. There are 119 fragments at MTU 576, and some more packets.
 const STAGE: usize = 128;
 
-/// Urgent frames that wait for room at most.
+/// The most urgent frames that wait for room.
 const URGENT: usize = 32;
 
-/// Bytes of a filled buffer's only frame that is copied as a whole into an mbuf: showing the buffer's memory
-/// would cost more. From 512 bytes on copying was no quicker (net_memif, AMD EPYC).
+/// The longest frame in bytes that is copied from a filled buffer into an mbuf. To point an mbuf to the
+/// buffer would cost more. From 512 bytes on copying was no quicker (net_memif, AMD EPYC).
 const INLINE: usize = 192;
 
-/// What an mbuf's data begin behind: DPDK's headroom.
+/// Bytes in front of an mbuf's data: DPDK's headroom.
 const HEADROOM: usize = 128;
-/// Room that an mbuf for headers has at least: the headroom, and as many bytes for headers, padding and tag.
+/// The least room of an mbuf for headers: the headroom, and as many bytes for headers, padding and tag.
 const HEADERS_ROOM: usize = 2 * HEADROOM;
 
 /// Sends on one queue. `Send`, not `Sync`: it belongs to one lcore at a time.
@@ -52,9 +52,10 @@ pub struct Sender {
     pool: SendPool,
     headers: Mempool,
     id: u16,
-    /// What the queue did not take yet of the last datagram, in order; what does not fit waits in `made`.
+    /// What the queue has not taken yet of the last datagram, in order. What does not fit here waits in
+    /// `made`.
     staged: Box<Burst<STAGE>>,
-    /// What goes behind that, and before anything else.
+    /// Frames that go after that and before anything else.
     urgent: VecDeque<Mbuf>,
     made: Vec<Mbuf>,
     /// Bytes of the longest frame of a message that is copied: an mbuf has room for it.
@@ -96,7 +97,7 @@ impl Sender {
         if config.checksum == ChecksumMode::Zero {
             log::warn!("UDP checksums are off: a kernel peer can't tell a wrong reassembly (RFC 4963)");
         }
-        // Not the same identification after each start: fragments of before may still wait in a kernel.
+        // Each start begins with another identification, because old fragments may still wait in a kernel.
         let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok(Self {
             tx,
@@ -182,7 +183,7 @@ impl Sender {
     /// its headers, and summed on the way. Returns whether it was sent: it may be longer, or the queue may be
     /// full, or mbufs short.
     pub fn send_small(&mut self, payload: &[u8], ends: &Ends) -> bool {
-        // No look at the queue for what is too long anyway.
+        // A payload that is too long needs no look at the queue.
         if payload.len() >= self.config.geometry.stride() || !self.is_clear() {
             return false;
         }

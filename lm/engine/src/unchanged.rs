@@ -4,8 +4,8 @@
 use lm_landing::Payload;
 use lm_proto::carried::Carried;
 
-/// A delivered payload with what its sender said of it. Its fields are nobody else's, and the one way to
-/// mutable bytes makes what was said void: so it can never stand for other bytes.
+/// A delivered payload with the checksum and digest that it came with. The fields are private, and whoever
+/// asks for mutable bytes loses checksum and digest. So they never belong to other bytes.
 pub(crate) struct Unchanged {
     payload: Payload,
     carried: Option<Carried>,
@@ -24,7 +24,7 @@ impl Unchanged {
         &self.payload
     }
 
-    /// What its sender said of it; `None`: nothing, or it may have been changed since.
+    /// The checksum and digest that it came with. `None`: there were none, or it may have been changed since.
     #[inline]
     pub(crate) fn carried(&self) -> Option<&Carried> {
         self.carried.as_ref()
@@ -42,12 +42,12 @@ impl Unchanged {
         self.payload.bytes_mut()
     }
 
-    /// What its sender said counts no more.
+    /// Forgets checksum and digest.
     pub(crate) fn forget(&mut self) {
         self.carried = None;
     }
 
-    /// Both.
+    /// Returns the payload, and the checksum and digest.
     #[inline]
     pub(crate) fn into_parts(self) -> (Payload, Option<Carried>) {
         (self.payload, self.carried)

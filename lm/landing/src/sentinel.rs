@@ -2,7 +2,7 @@
 //!
 //! If the device writes at any time, the headers of the newest frame can be overwritten at any moment by the
 //! frame below. Only that frame reaches them, with the end of its payload. Every device on which slots
-//! overlap writes the middle of a frame before its end: writes of a card that keep their order, and
+//! overlap writes the middle of a frame before its end: writes that a device makes in order, and
 //! `rte_memcpy`, go from the start to the end; the C library's `memcpy` of such a length writes the ends
 //! last. So if a receiver reads headers, and *then* finds the mark below still there, the headers were
 //! intact.

@@ -15,8 +15,8 @@ use rte::Mbuf;
 use super::{Sender, Unsent};
 use crate::message::Message;
 
-/// Bytes of the longest frame that is copied behind its headers instead of being shown where it lies: one of
-/// MTU 1500.
+/// The longest frame in bytes that is copied behind its headers: one of MTU 1500. A longer frame is *shown*:
+/// an mbuf points to the payload where it lies.
 ///
 /// To show a frame takes two mbufs more (its piece, and the record of who holds the memory), a callback and
 /// a second descriptor. Measured with lm-netpipe over net_memif, with a zero-copy client, on an AMD EPYC, in
@@ -29,7 +29,7 @@ use crate::message::Message;
 /// That it costs less there would have to be measured.
 pub const COPIED: usize = 1514;
 
-/// How a payload goes out: all of it follows from its length.
+/// The plan of how a payload is sent. All of it follows from the payload's length.
 struct Plan {
     geometry: Geometry,
     layout: Layout,
@@ -102,7 +102,7 @@ impl Sender {
         if !self.is_clear() {
             return Err(Unsent::NotNow(message));
         }
-        // Most often, and then it need not be taken apart.
+        // This is the usual case, and then the message need not be taken apart.
         let (carried, flow) = (message.carried(), message.flow());
         let carried = carried.map(|carried| (carried, &flow));
         if let Some(bytes) = message.as_slice()

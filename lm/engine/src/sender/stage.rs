@@ -45,7 +45,7 @@ impl Sender {
         self.flush();
     }
 
-    /// Stages a datagram of one frame; nothing waits.
+    /// Stages a datagram of one frame. The caller has checked that nothing waits.
     #[inline]
     pub(super) fn stage_one(&mut self, frame: Mbuf, bytes: usize) {
         self.stats.datagrams += 1;
@@ -56,15 +56,15 @@ impl Sender {
         self.push();
     }
 
-    /// Nothing of the datagram that was just made is sent.
+    /// Gives up the datagram that was just made, without sending any of it.
     #[cold]
     pub(super) fn give_up(&mut self) {
         self.made.clear();
         self.stats.malformed += 1;
-        log::error!("a datagram was given up: its frames have not the lengths that their headers say");
+        log::error!("a datagram was given up: its frames do not have the lengths that their headers say");
     }
 
-    /// Gives the queue what it did not take before; frames that still wait.
+    /// Gives the queue what it did not take before. Returns how many frames still wait.
     #[inline]
     pub fn flush(&mut self) -> usize {
         // Nearly always, and then a poll in vain pays no more than this.

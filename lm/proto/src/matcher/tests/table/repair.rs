@@ -1,4 +1,6 @@
 //! Datagrams of LM's with a stranger between their fragments: a table of `docs/proof.md`.
+//!
+//! Each tag, each checksum, agreeing and contradicting headers are combined with each policy.
 
 use super::*;
 
