@@ -6,9 +6,10 @@ least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.to
 # python3, iproute2: the demo. libc6-dev, procps: a minimal system lacks them.
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 iproute2 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
-# g++, meson, cmake, valgrind: liblm. iperf3, socat, util-linux: programs with sockets through lmd.
+# g++, meson, cmake, valgrind: liblm. iperf3 and what follows: programs with sockets through lmd. (Debian's
+# ngtcp2-server starts a server for localhost alone, port 7777.)
 test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump
-  iperf3 socat util-linux)
+  iperf3 socat util-linux nftables openssl ngtcp2-client ngtcp2-server)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)

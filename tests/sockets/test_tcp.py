@@ -1,6 +1,9 @@
 """TCP with and without long packets on lm0: what crosses, how fast, and what lmd counts."""
 
+import hashlib
 import json
+import pathlib
+import random
 import socket
 import statistics
 import subprocess
@@ -8,7 +11,7 @@ import threading
 import time
 
 import netns
-from lmd import MemifWire, VethWire, core, run
+from lmd import MemifWire, VethWire, run
 from test_programs import needs
 
 # What lmd calls them.
@@ -58,6 +61,112 @@ def round_trips(server, address, client, n=300):
     thread.join()
     listener.close()
     return statistics.median(took) * 1e6
+
+
+def tcp_counters(namespace):
+    """The kernel's counters of TCP in a name space."""
+    with netns.inside(namespace):
+        lines = [line.split()[1:] for line in pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
+                 if line.startswith("Tcp:")]
+    return dict(zip(lines[0], map(int, lines[1])))
+
+
+class Streams:
+    """Contents, on every wire."""
+
+    def test_many_connections(self):
+        """Eight connections at once, both ways, in writes of all sizes: the bytes are right, and no kernel sees a checksum
+        that is wrong."""
+        listeners = []
+        for namespace, address in ((self.here, self.HERE), (self.there, self.THERE)):
+            with netns.inside(namespace):
+                listeners.append(socket.create_server((address, 0)))
+        sums = {}
+
+        def send(sock, seed):
+            dice, digest = random.Random(seed), hashlib.md5()
+            with sock:
+                for _ in range(150):
+                    data = dice.randbytes(dice.choice((1, 100, 1448, 1449, 5000, 64_000)))
+                    digest.update(data)
+                    sock.sendall(data)
+                sums[seed] = digest.digest()
+
+        def receive(sock):
+            digest, seed = hashlib.md5(), int.from_bytes(sock.recv(1), "big")
+            with sock:
+                while data := sock.recv(1 << 16):
+                    digest.update(data)
+            sums[-seed] = digest.digest()
+
+        threads = []
+        for seed in range(1, 9):
+            with netns.inside(self.here if seed % 2 else self.there):
+                sock = socket.create_connection(listeners[seed % 2].getsockname(), timeout=20)
+            sock.sendall(bytes([seed]))
+            peer, _ = listeners[seed % 2].accept()
+            peer.settimeout(20)
+            threads += [threading.Thread(target=send, args=(sock, seed)), threading.Thread(target=receive, args=(peer,))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for listener in listeners:
+            listener.close()
+        self.assertEqual(len(sums), 16, self.said())
+        for seed in range(1, 9):
+            self.assertEqual(sums[seed], sums[-seed], f"connection {seed}; {self.said()}")
+        for namespace in (self.here, self.there):
+            self.assertEqual(tcp_counters(namespace)["InCsumErrors"], 0, namespace)
+        child = self.children[0]
+        self.assertEqual(child.stop(), 0, child)
+        counted = self.tally(child)
+        self.assertTrue(counted.get(CUT) and counted.get(JOINED), counted)
+        # A packet socket has no room for a burst that long, and TCP sends again.
+        lost = [name for name in counted if name.startswith("lost") and "device" not in name]
+        self.assertFalse(lost, counted)
+
+    @needs("nft")
+    def test_marks_of_congestion(self):
+        """A mark in some segments of a stream reaches the program's kernel, which answers it, and the stream is whole."""
+        for namespace in (self.here, self.there):
+            with netns.inside(namespace):
+                pathlib.Path("/proc/sys/net/ipv4/tcp_ecn").write_text("1")
+        rule = "add table ip t; add chain ip t c { type filter hook postrouting priority 0; }; " \
+               "add rule ip t c meta l4proto tcp ip ecn ect0 numgen inc mod 20 == 0 ip ecn set ce"
+        code, said = run(self.there, "nft", rule)
+        self.assertEqual(code, 0, said)
+        with netns.inside(self.here):
+            listener = socket.create_server((self.HERE, 0))
+        with netns.inside(self.there):
+            sock = socket.create_connection(listener.getsockname(), timeout=20)
+        peer, _ = listener.accept()
+        peer.settimeout(20)
+        data = hashlib.shake_128(b"marks").digest(2 << 20)
+        thread = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+        thread.start()
+        got = bytearray()
+        while part := peer.recv(1 << 16):
+            got += part
+        thread.join()
+        sock.close()
+        peer.close()
+        listener.close()
+        self.assertTrue(got == data, self.said())
+        with netns.inside(self.here):
+            lines = [line.split()[1:] for line in pathlib.Path("/proc/thread-self/net/netstat").read_text().splitlines()
+                     if line.startswith("IpExt:")]
+        marks = dict(zip(lines[0], map(int, lines[1])))
+        self.assertGreater(marks["InCEPkts"], 0, marks)
+        self.assertGreater(marks["InECT0Pkts"], 0, marks)
+
+
+class MemifStreams(Streams, MemifWire):
+    far = "lm0"
+
+
+class VethStreams(Streams, VethWire):
+    far = "v1"
 
 
 class Speed(MemifWire):

@@ -33,6 +33,8 @@ const BESIDE: u32 = 256;
 const MBUF: usize = 256;
 /// Frames that one turn reads.
 const TURN: usize = 32;
+/// Bytes after which one turn reads no more, so that what comes from the wire does not wait for long.
+const BYTES: usize = 256 << 10;
 /// Frames that are dropped at once when the link goes down: the interface's queue holds 1000.
 const DRAINED: usize = 2000;
 /// The longest frame that is read: the longest packet behind its link header with two tags.
@@ -172,14 +174,15 @@ impl Wireward {
         }
         if let Some((header, mut frame)) = self.held.take() {
             self.take(header, &mut frame, tap, sender, now, tally);
+            self.flush(sender);
         }
         let mut read = std::mem::take(&mut self.read);
-        let mut n = 0;
-        while n < TURN && !self.is_waiting() {
+        let (mut n, mut bytes) = (0, 0);
+        while n < TURN && bytes < BYTES && !self.is_waiting() {
             let frame = tap.read(&mut read);
             self.is_deaf = frame.is_err();
             let Ok(Some(len)) = frame else { break };
-            n += 1;
+            (n, bytes) = (n + 1, bytes + len);
             let Some(header) = Header::parse(&read[..len]) else { continue };
             self.take(header, &mut read[virtio::LEN..len], tap, sender, now, tally);
             self.flush(sender);
