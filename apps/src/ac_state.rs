@@ -13,16 +13,16 @@ use std::path::Path;
 use ac::Config;
 use rustix::fs::OFlags;
 
-/// What a state file says before its number.
+/// The text in front of the number in a state file.
 const HEAD: &str = "lm-ac-incarnation ";
 
-/// More than any state file has.
+/// A length that no state file exceeds.
 const MOST: u64 = 64;
 
 /// The number for the next life, which is in the file when this returns.
 pub(crate) fn next(path: &Path) -> Result<u64, String> {
     let next = match read(path)? {
-        // Behind the last number comes 1.
+        // After the largest number comes 1.
         Some(last) => last.checked_add(1).unwrap_or(1),
         None => Config::any_incarnation(),
     };
@@ -30,10 +30,10 @@ pub(crate) fn next(path: &Path) -> Result<u64, String> {
     Ok(next)
 }
 
-/// The number of the last life; `None` if there is none to be had: the file is not there, or is empty.
+/// The number of the last life. `None`: the file does not exist, or is empty.
 pub(crate) fn read(path: &Path) -> Result<Option<u64>, String> {
     let wrong = |what: &str| format!("--ac-state={}: {what}", path.display());
-    // A FIFO that nobody writes to must not hold us up.
+    // Opening a FIFO that nobody writes to would wait.
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -59,7 +59,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<u64>, String> {
     })
 }
 
-/// The file is the old one or the new one, whatever happens meanwhile.
+/// Replaces the file. If the process or the machine fails meanwhile, the file is the old one or the new one.
 fn replace(path: &Path, number: u64) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

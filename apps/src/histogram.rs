@@ -11,7 +11,7 @@ const BITS: u32 = 7;
 /// Durations in nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Histogram {
-    /// Classes that occurred, in order, and how often.
+    /// The classes that have occurred, in order, and how often.
     classes: Vec<(u16, u64)>,
     count: u64,
     min: u64,
@@ -41,7 +41,7 @@ impl Histogram {
         self.count += 1;
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another histogram.
     pub(crate) fn merge(&mut self, other: &Self) {
         if other.count == 0 {
             return;
@@ -62,7 +62,7 @@ impl Histogram {
         }
     }
 
-    /// How many were counted.
+    /// How many durations were counted.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
@@ -77,7 +77,7 @@ impl Histogram {
         (self.count > 0).then_some(self.max)
     }
 
-    /// The duration that `part` (0..=1) of them do not exceed, to 1 %.
+    /// The duration that the share `part` (0..=1) of all does not exceed, to 1 %.
     pub(crate) fn quantile(&self, part: f64) -> Option<u64> {
         let rank = ((self.count as f64 * part).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;

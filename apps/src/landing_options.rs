@@ -50,7 +50,7 @@ pub(crate) struct LandingOptions {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) burst: u16,
     /// What the receive loop does while it finds nothing. interrupt and adaptive need a device that can
-    /// interrupt: igb on vfio-pci, em on uio_pci_generic, net_tap. lmd looks at other devices 500 to 20,000
+    /// interrupt: igb on vfio-pci, em on uio_pci_generic, net_tap. lmd polls other devices 500 to 20,000
     /// times a second [default: poll; lmd: adaptive]
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) rx_mode: Option<Mode>,
@@ -68,7 +68,7 @@ pub(crate) struct LandingOptions {
     #[arg(long, value_name = "ORDER", default_value = "auto", value_parser = parse::order)]
     pub(crate) order: PeerOrder,
     /// How many datagrams each landing queue can put together from fragments at once, 1..=256. Each needs a
-    /// buffer of 64 KiB. So many senders may interleave their fragments
+    /// buffer of 64 KiB. As many senders can interleave their fragments
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) reassembly: u16,

@@ -36,7 +36,7 @@ impl Pattern {
         put(tail);
     }
 
-    /// Whether `payload` is that of datagram `number`, every byte of it.
+    /// Whether every byte of `payload` is that of datagram `number`.
     pub(crate) fn matches(&self, number: u64, payload: &[u8]) -> bool {
         let (head, n, tail) = self.parts(number, payload.len());
         payload[..n] == head[..n] && &payload[n..] == tail

@@ -49,8 +49,8 @@ pub(crate) struct PortOptions {
     /// UDP checksums of sent datagrams: full (computed) or zero (none)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = parse::checksum)]
     pub(crate) checksum: ChecksumMode,
-    /// The proofs that a datagram is whole which are accepted: one or more of headers, checksum, tags. Use
-    /// tags only where no other node's frames arrive
+    /// The accepted proofs that a datagram is whole: one or more of headers, checksum, tags. Use tags only
+    /// where no other node's frames arrive
     #[arg(long, value_name = "SET", default_value = "headers,checksum", value_parser = parse::require)]
     pub(crate) require: Require,
     /// Layout of the slots in which frames land: overlapping (a datagram lies in one piece), separate (a
@@ -74,12 +74,12 @@ pub(crate) struct PortOptions {
     /// number. Without the file, a random number is drawn. Both are safe
     #[arg(long, value_name = "FILE")]
     pub(crate) ac_state: Option<PathBuf>,
-    /// Microseconds that a receiver waits after the end of a grant for late frames; needed with several
-    /// paths, and on links below a gigabit [default: until the ring has been flushed, at most 1 µs for each
-    /// flush frame plus 50 µs]
+    /// Microseconds that a receiver waits for late frames after the end of a grant. Needed if there are
+    /// several paths between the nodes, and on links below a gigabit [default: until the ring has been
+    /// flushed, at most 1 µs for each flush frame plus 50 µs]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) ac_drain: Option<u64>,
-    /// Microseconds of pause after each 64 flush frames; set it on all nodes of a cluster if receivers share
+    /// Microseconds of pause after every 64 flush frames. Set it on all nodes of a cluster if receivers share
     /// their CPUs with other processes [default: none]
     #[arg(long, value_name = "US", value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) ac_flush_gap: Option<u64>,

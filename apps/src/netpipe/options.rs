@@ -58,15 +58,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) blocks: u64,
-    /// Round trips before each block that are not measured, but compared byte by byte
+    /// Round trips before each block that are not measured; their payloads are compared byte by byte
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) warm_up: u64,
-    /// Limit streams to this rate in bits per second, such as 1G. Preamble, check sequence and gap of each
-    /// frame count
+    /// Limit streams to this rate on the wire in bits per second, such as 1G. Preamble, check sequence and
+    /// gap of each frame are included
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) pace: Option<u64>,
-    /// The most frames in flight in the test `window`; not more than the receiver's ring holds [default: half
-    /// of --rxd]
+    /// The most frames in flight in the test `window`. Give no more than the receiver's ring holds [default:
+    /// half of --rxd]
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) window: Option<u16>,
     /// Milliseconds after which an echo, or all frames of a window, count as lost

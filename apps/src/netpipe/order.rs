@@ -11,7 +11,7 @@
 //! ```
 //! 160 bytes: a mark that no payload begins with, then little-endian words of 8 bytes.
 
-/// What an order begins with; a payload begins with its number.
+/// The first bytes of an order. A payload begins with its number instead.
 const MARK: [u8; 8] = *b"lm-NP v1";
 const WORDS: usize = 19;
 /// Bytes of an order.
@@ -20,18 +20,18 @@ pub(crate) const LEN: usize = 8 * (1 + WORDS);
 /// What is done with the payloads of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Send each back.
+    /// Each payload is sent back.
     Echo,
-    /// Send each back, summed anew.
+    /// Each payload is sent back, and its checksum is computed again.
     EchoAnew,
-    /// Count them.
+    /// Payloads are counted.
     Sink,
-    /// Count them, and tell how many there were whenever there are so many more.
+    /// Payloads are counted, and the initiator is told the count each time that so many more have come.
     Credit(u64),
 }
 
 impl Task {
-    /// The word of an order that says which.
+    /// The number of this task in an order.
     fn code(self) -> u64 {
         match self {
             Self::Echo => 0,
@@ -41,7 +41,7 @@ impl Task {
         }
     }
 
-    /// Which that word says, and the word behind it.
+    /// The task of this number; `every` is the word behind it in the order.
     fn of_code(code: u64, every: u64) -> Option<Self> {
         [Self::Echo, Self::Sink, Self::EchoAnew, Self::Credit(every)]
             .into_iter()
@@ -49,7 +49,7 @@ impl Task {
     }
 }
 
-/// What an end saw of a round.
+/// What one end has counted in a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     /// Datagrams received, orders not counted.
@@ -81,20 +81,20 @@ pub(crate) struct Account {
 pub(crate) enum Order {
     /// A round of this number begins.
     Begin(u64, Task),
-    /// It can.
+    /// The round can begin: the responder is ready.
     Ready(u64),
     /// So many datagrams of the round have come.
     Credit(u64, u64),
-    /// It is over.
+    /// The round of this number is over.
     End(u64),
-    /// What was seen of it.
+    /// What the responder has counted in this round.
     Report(u64, Account),
-    /// There are no more.
+    /// There are no more rounds.
     Bye,
 }
 
 impl Order {
-    /// Its bytes.
+    /// The bytes of the datagram that carries it.
     pub(crate) fn bytes(&self) -> [u8; LEN] {
         let mut words = [0_u64; WORDS];
         match *self {
@@ -130,7 +130,7 @@ impl Order {
         bytes
     }
 
-    /// The order that a datagram is; `None`: it is a payload.
+    /// Reads an order from a datagram; `None`: the datagram is a payload.
     #[inline]
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         if payload.len() != LEN || payload[..8] != MARK {

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// With -i, begin forwarding at once. Without -i, forwarding always begins at once
     #[arg(short, long)]
     pub(crate) auto_start: bool,
-    /// First run the prompt commands in this file
+    /// Run the prompt commands in this file first
     #[arg(long, value_name = "FILE")]
     pub(crate) cmdline_file: Option<PathBuf>,
     /// Without -i, show statistics every S seconds

@@ -71,7 +71,7 @@ impl Bare {
         frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
     }
 
-    /// Whether a received frame has the checksum of its payload, which ends at `end`.
+    /// Whether the checksum of a received frame is right for its payload, which ends at `end`.
     fn is_good(&self, frame: &[u8], udp: &Udp, end: usize) -> bool {
         checksum::udp_ok(&self.port.ours.reversed(), udp, checksum::sum(&frame[HEADERS + UDP..end]))
     }
@@ -101,7 +101,7 @@ impl Transport for Bare {
     }
 
     fn limit(&self) -> usize {
-        // What LM sends in one frame: with a tag, and clear of the guard.
+        // The largest payload that LM sends in one frame, with a tag and within the guard.
         (1..self.geometry.stride())
             .rev()
             .find(|&n| Layout::new(self.geometry, n).is_some_and(|l| l.fragments() == 1))
@@ -158,7 +158,7 @@ impl Transport for Bare {
             }
             let action = look(&bytes[HEADERS + UDP..end]);
             if action.is_echo() {
-                // The checksum is that of the way back, too.
+                // With addresses and ports exchanged, the checksum stays the same.
                 let (to, from) = bytes.split_at_mut(6);
                 to.swap_with_slice(&mut from[..6]);
                 let (src, dst) = bytes[26..34].split_at_mut(4);

@@ -29,7 +29,7 @@ pub(super) static KIND: Kind = Kind {
     open: Open::Port(|eal, id, settings| Ok(Box::new(Frag::open(eal, id, settings)?))),
 };
 
-/// Packets that are put together at a time, and for how long, s.
+/// How many packets the reassembler holds at once, and for how many seconds.
 const TABLE: (u32, u32) = (1024, 1);
 /// Buffers of whole datagrams.
 const WHOLE: u32 = 255;
@@ -40,9 +40,9 @@ const HEADS: u16 = 256;
 /// A UDP checksum that is known; `None`: the payload is to be summed.
 type Sum = Option<u16>;
 
-/// IP and UDP.
+/// Bytes of the IP and the UDP header.
 const FRONT: usize = IPV4 + UDP;
-/// What DPDK leaves in front of a packet.
+/// Bytes of headroom that DPDK leaves in front of a packet.
 const HEADROOM: usize = 128;
 
 struct Frag {
@@ -74,7 +74,7 @@ impl Frag {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
         let heads = header_room(HEADS, &port.driver, &arguments(id), Eal::release());
-        // net_memif's peer reads the very buffers, so its ring must not be filled to the brim.
+        // A net_memif peer reads these very buffers, so the ring must never be quite full of them.
         let few = settings.stock_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {
             table: Reassembler::new(eal, TABLE.0, TABLE.1).map_err(|e| e.to_string())?,
@@ -94,7 +94,7 @@ impl Frag {
         })
     }
 
-    /// Sends a packet whose first bytes are for the headers; gives it back if there is no room.
+    /// Sends a packet whose first bytes are for the headers. Returns it as an error if there is no room.
     fn send_packet(&mut self, mut packet: Mbuf, sum: Sum) -> Result<(), Mbuf> {
         if !self.port.flush() || !self.has_room() {
             return Err(packet);
@@ -135,7 +135,7 @@ impl Frag {
         Ok(())
     }
 
-    /// Whether so few mbufs are in flight that there may be more; the driver is asked for what it has sent.
+    /// Whether more mbufs may be in flight. If not, the driver is asked to give back those that it has sent.
     fn has_room(&mut self) -> bool {
         let Some(max) = self.in_flight else { return true };
         if self.room == 0 {
@@ -148,8 +148,8 @@ impl Frag {
         self.room > 0
     }
 
-    /// A packet that is whole: its payload behind room for headers, in one segment, and its UDP header;
-    /// `None`: it is not ours.
+    /// Takes a packet that is whole. Returns it in one segment, with room for headers in front of its
+    /// payload, and its UDP header. `None`: the packet is not from our peer.
     fn contiguous(&mut self, mut packet: Mbuf) -> Option<(Mbuf, Udp)> {
         let available = (packet.pkt_len() as usize).checked_sub(ETHERNET)?;
         let (flow, udp) = read_headers(packet.data(), available)?;
