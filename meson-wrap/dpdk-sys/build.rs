@@ -123,7 +123,7 @@ impl ParseCallbacks for FlagTypes {
 /// file.
 const SUPPORTED: &str = include_str!("supported.txt");
 
-/// Set to anything, it lets another DPDK pass, for those who port to it.
+/// A variable for those who port LM to another DPDK: if it is set, every DPDK is accepted.
 const ANY_VERSION: &str = "DPDK_SYS_ANY_VERSION";
 
 /// Variables that decide which DPDK, and which libclang, is found.
@@ -191,7 +191,7 @@ fn check_version(version: &str, place: &str) {
     println!("cargo:warning={said} ({ANY_VERSION} is set)");
 }
 
-/// Says so if pkg-config could have found another DPDK: which one is taken, and how to take the other.
+/// Warns if pkg-config could have found another DPDK: which one is used, and how to use the other one.
 fn tell_of_others(taken: &str) {
     let built_in = ask_pkg_config(&["--variable=pc_path", "pkg-config"]).unwrap_or_default();
     let mut folders: Vec<PathBuf> =
@@ -215,7 +215,8 @@ fn tell_of_others(taken: &str) {
     }
 }
 
-/// Says so if DPDK's folder of drivers has none for e1000 and igb: EAL would find no card, without a word.
+/// Warns if DPDK's folder of drivers has none for e1000 and igb. EAL would then find no card, and say
+/// nothing.
 fn look_for_drivers(folder: &Path) {
     let Ok(plugins) = fs::read_dir(folder.join("dpdk")) else { return };
     let plugins: Vec<PathBuf> = plugins.filter_map(|entry| Some(entry.ok()?.path())).collect();

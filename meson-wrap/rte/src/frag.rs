@@ -12,7 +12,7 @@ use dpdk_sys::{rte_ip_frag_death_row, rte_ip_frag_tbl, rte_ipv4_hdr};
 use crate::mempool::Mempool;
 use crate::{Eal, Errno, Mbuf};
 
-/// Fragments that a packet may have. More than these are dropped by the [`Reassembler`].
+/// Fragments that a packet may have. The [`Reassembler`] drops packets of more fragments.
 pub const MAX_FRAGMENTS: usize = dpdk_sys::RTE_LIBRTE_IP_FRAG_MAX_FRAG as usize;
 
 const ETHERNET: usize = 14;
@@ -35,8 +35,8 @@ pub fn fragment(
 ) -> Result<(), Errno> {
     let mut made = [std::ptr::null_mut(); MAX_FRAGMENTS];
     let is_ipv4 = packet.data().first() == Some(&0x45) && packet.data().len() >= IPV4;
-    // DPDK counts the bytes in 16 bits when it looks whether the fragments are too many, and writes a header
-    // without a look at the room.
+    // DPDK counts the bytes in 16 bits when it checks for too many fragments, and it writes a header without
+    // checking the room.
     let has_room = usize::from(direct.data_room()) >= HEADROOM + IPV4;
     if !is_ipv4 || !has_room || packet.pkt_len() > u32::from(u16::MAX) {
         return Err(Errno::of_return(-libc::EINVAL));
@@ -91,9 +91,9 @@ impl Reassembler {
         Ok(Self { table, dead, _eal: eal.clone() })
     }
 
-    /// Takes a frame (Ethernet, untagged, IPv4 without options, in one segment) and returns the packet that
-    /// it made whole: itself, if it is none of several. A frame that is no such thing, or whose lengths are
-    /// wrong, is dropped.
+    /// Takes a frame (Ethernet without a VLAN tag, IPv4 without options, in one segment). Returns the packet
+    /// that this frame completed, which is the frame itself if it is no fragment. Other frames, and frames
+    /// with wrong lengths, are dropped.
     pub fn take(&mut self, mut frame: Mbuf) -> Option<Mbuf> {
         let bytes = frame.data();
         let (ethernet, ip) = bytes.split_at_checked(ETHERNET)?;
@@ -102,7 +102,7 @@ impl Reassembler {
         if ethernet[12..] != [8, 0] || header[0] != 0x45 || !(IPV4 + 1..=ip.len()).contains(&total) {
             return None;
         }
-        // What stands behind the packet is Ethernet's padding.
+        // The bytes behind the packet are Ethernet's padding.
         let whole = (ETHERNET + total) as u16;
         let offset = u16::from_be_bytes([header[6], header[7]]);
         // DPDK writes into the headers of what it has put together.

@@ -12,14 +12,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Files of one process that no longer lives.
+/// The files that one process left behind when it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dead {
     /// Where they are, and how their names begin: `/dev/hugepages/rtemap_`.
     pub stem: PathBuf,
     /// How many there are.
     pub files: usize,
-    /// What they hold.
+    /// Bytes of memory that they occupy.
     pub bytes: u64,
 }
 
@@ -35,8 +35,8 @@ pub fn mounts() -> Vec<PathBuf> {
     places(&fs::read_to_string("/proc/mounts").unwrap_or_default())
 }
 
-/// The mount points of hugepages in a text like `/proc/mounts`. Of two that are mounted over each other one
-/// can be seen: it counts once.
+/// The mount points of hugepages in a text like `/proc/mounts`. If two are mounted at the same place, only
+/// the upper one can be seen, so the place counts once.
 fn places(mounts: &str) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = mounts.lines().filter_map(mount).collect();
     places.sort();
@@ -51,13 +51,13 @@ fn mount(line: &str) -> Option<PathBuf> {
     (kind == "hugetlbfs").then(|| PathBuf::from(place))
 }
 
-/// What EAL calls its files: `PREFIXmap_NUMBER`. The name without the number.
+/// The name of one of EAL's files, `PREFIXmap_NUMBER`, without its number.
 fn stem(name: &str) -> Option<&str> {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
     (stem.len() < name.len() && stem.ends_with("map_")).then_some(stem)
 }
 
-/// The files in these directories that belong to no living process, as far as they may be looked at.
+/// The files in these directories that belong to no living process, as far as this process may open them.
 pub fn dead(directories: &[PathBuf]) -> Vec<Dead> {
     let mut all = BTreeMap::<PathBuf, Dead>::new();
     let entries = directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
@@ -76,10 +76,10 @@ pub fn dead(directories: &[PathBuf]) -> Vec<Dead> {
     all.into_values().collect()
 }
 
-/// A file that is younger may be one that EAL is about to lock: it must not find our lock there.
+/// EAL may be about to lock a file that is younger than this. It must not find our lock there.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// What this file holds, if no process has a lock on it.
+/// The bytes of this file, if no process has a lock on it.
 fn held_by_nobody(path: &Path) -> Option<u64> {
     let file = File::open(path).ok()?;
     let about = file.metadata().ok()?;
@@ -99,7 +99,7 @@ pub(crate) fn ours() -> Vec<PathBuf> {
     mapped(&maps, &mounts())
 }
 
-/// The files of EAL in these directories that a `/proc/PID/maps` has.
+/// The files of EAL in these directories that a text like `/proc/PID/maps` lists.
 fn mapped(maps: &str, directories: &[PathBuf]) -> Vec<PathBuf> {
     // Address, rights, offset, device, inode, and a path, which may have spaces in it.
     let path = |line: &str| line.find('/').map(|at| PathBuf::from(line[at..].trim_end()));
@@ -114,7 +114,7 @@ fn mapped(maps: &str, directories: &[PathBuf]) -> Vec<PathBuf> {
     files
 }
 
-/// Removes files; what cannot be removed is said.
+/// Removes files. A file that cannot be removed is logged.
 pub(crate) fn remove(files: &[PathBuf]) {
     for path in files {
         match fs::remove_file(path) {

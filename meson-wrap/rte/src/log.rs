@@ -18,7 +18,7 @@ use ::log::Level;
 
 /// How many complaints are kept to explain a failed operation.
 const KEPT: usize = 6;
-/// A line longer than this is cut, so that a driver that never ends its line cannot eat the memory.
+/// A longer line is cut, so that a driver that never ends its line cannot use up the memory.
 const LONGEST: usize = 4096;
 
 static COMPLAINTS: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
@@ -106,7 +106,7 @@ fn take(level: Level, mut bytes: &[u8]) {
             line.extend_from_slice(&bytes[..end]);
             line
         });
-        // The line is out of the cell: a logger may log through DPDK in turn.
+        // The line was taken out of the cell, because a logger may itself log through DPDK.
         emit(level, &String::from_utf8_lossy(&line.unwrap_or_else(|| bytes[..end].to_vec())));
         bytes = &bytes[end + 1..];
     }

@@ -1,7 +1,8 @@
 //! DPDK's telemetry: commands that `dpdk-telemetry.py` shows.
 //!
-//! A command remains registered, because DPDK has no call to remove one. Its answer is made in EAL's
-//! telemetry thread, so it may use only data that is safe for any thread.
+//! `lm-node` registers the commands of LM's ports, and lmd its own. A command remains registered, because
+//! DPDK has no call to remove one. Its answer is made in EAL's telemetry thread, so it may use only data that
+//! is safe for any thread. A panic of a command becomes a failed command.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +13,13 @@ use dpdk_sys::rte_tel_data;
 
 use crate::{Eal, Errno};
 
-/// What a command answers. Within a list DPDK 22.11 shows lists only, and within a dictionary both, one deep.
-/// What it does not show is left out.
+/// The answer of a command. DPDK 22.11 shows only lists within a list, and lists and dictionaries within a
+/// dictionary, one level deep. Values that it does not show are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A number.
     Number(u64),
-    /// A text of at most 127 bytes; what is longer is cut.
+    /// A text of at most 127 bytes; a longer text is cut.
     Text(String),
     /// Names and values, at most 256. Names have letters, digits and underscores.
     Dict(Vec<(String, Value)>),
@@ -26,7 +27,7 @@ pub enum Value {
     List(Vec<Value>),
 }
 
-/// Makes an answer of a command's parameter. `None`: the parameter is wrong.
+/// Makes the answer from the command's parameter. `None`: the parameter is wrong.
 pub type Answer = fn(Option<&str>) -> Option<Value>;
 
 /// The commands of this process, in the order in which they were registered.
@@ -37,7 +38,7 @@ const LONGEST: usize = 127;
 /// The most entries of a dictionary and of a list.
 const MOST: (usize, usize) = (256, 512);
 
-/// Registers a command, such as `/lm/ports`, for good. What is registered already stays.
+/// Registers a command, such as `/lm/ports`, for good. A command that is registered already stays as it is.
 ///
 /// # Errors
 /// [`TelemetryError`]: DPDK refuses the name, or its table is full.
@@ -46,7 +47,7 @@ pub fn register(_eal: &Eal, command: &CStr, help: &CStr, answer: Answer) -> Resu
     if commands.iter().any(|(known, _)| known.as_c_str() == command) {
         return Ok(());
     }
-    // It is in the table before DPDK can ask for it.
+    // The command is in our table before DPDK can call it.
     commands.push((command.to_owned(), answer));
     // SAFETY: EAL is initialised; both strings are copied; the function lives for ever.
     let ret = unsafe { dpdk_sys::rte_telemetry_register_cmd(command.as_ptr(), Some(asked), help.as_ptr()) };
@@ -158,7 +159,7 @@ fn nested(value: &Value) -> Option<*mut rte_tel_data> {
     }
 }
 
-/// Frees a container that was not taken. Returns whether it was, as DPDK says it.
+/// Frees a container if DPDK did not take it. Returns `ret`, which is DPDK's answer: 0 if it took it.
 ///
 /// # Safety
 /// The container came from [`nested`], and nobody else frees it if `ret` is not 0.
@@ -170,7 +171,7 @@ unsafe fn keep(container: *mut rte_tel_data, ret: c_int) -> c_int {
     ret
 }
 
-/// DPDK does not take a command.
+/// DPDK did not accept a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TelemetryError {
     /// The command.

@@ -77,8 +77,8 @@ impl RxInterrupt {
         self.queue
     }
 
-    /// From now on a received frame interrupts. What was received before may not: poll once more before you
-    /// [`wait`].
+    /// From now on a received frame interrupts. Frames that were received before may not: poll once more
+    /// before you [`wait`].
     ///
     /// # Errors
     /// What the driver says.
@@ -87,7 +87,7 @@ impl RxInterrupt {
         switched(unsafe { dpdk_sys::rte_eth_dev_rx_intr_enable(self.shared.id.0, self.queue) })
     }
 
-    /// No more interrupts.
+    /// Turns interrupts off.
     ///
     /// # Errors
     /// What the driver says.
@@ -96,7 +96,7 @@ impl RxInterrupt {
         switched(unsafe { dpdk_sys::rte_eth_dev_rx_intr_disable(self.shared.id.0, self.queue) })
     }
 
-    /// Takes note of an interrupt that has happened, so that the next one can be told from it.
+    /// Clears an interrupt that has happened, so that the next one can be noticed.
     pub fn settle(&mut self) {
         // SAFETY: zeroes are a value of this plain structure; EAL writes at most the one event that there is
         // room for.
@@ -108,15 +108,15 @@ impl RxInterrupt {
 }
 
 impl AsFd for RxInterrupt {
-    /// Readable when the interrupt has happened, for an epoll instance of one's own. It stays readable until
-    /// [`RxInterrupt::settle`].
+    /// A file that is readable when the interrupt has happened, for an epoll instance of the caller's. It
+    /// stays readable until [`RxInterrupt::settle`].
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 }
 
-/// Sleeps until one of these interrupts happens, for `most` at the longest, or until a signal comes; how many
-/// have happened.
+/// Sleeps until one of these interrupts happens or a signal comes, but no longer than `most`. Returns how
+/// many interrupts have happened.
 ///
 /// # Errors
 /// What ppoll(2) says.
@@ -127,7 +127,7 @@ pub fn wait<'a>(
     wait_for(interrupts, &[], most)
 }
 
-/// The same, and the sleep ends, too, when one of these files can be read. A number of no open file ends it
+/// As [`wait`], but the sleep also ends when one of these files can be read. A number of no open file ends it
 /// at once.
 ///
 /// # Errors
@@ -179,9 +179,9 @@ impl Drop for RxInterrupt {
 pub enum InterruptError {
     /// The port is stopped, has no such queue, or its interrupt is in use.
     Unavailable(PortId, u16),
-    /// The system has no epoll instance for us.
+    /// The system refuses an epoll instance.
     Epoll(PortId, String),
-    /// The driver, or the way in which the device is bound, has none.
+    /// The driver has no such interrupt, or not with the kernel driver that the device is bound to.
     Refused(PortId, u16, Errno),
 }
 

@@ -92,7 +92,7 @@ pub struct Port {
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
-/// What port and queues hold together.
+/// The state that a port shares with the queues that it handed out.
 #[derive(Debug)]
 struct Shared {
     id: PortId,
@@ -107,7 +107,7 @@ struct State {
     closed: bool,
     rx: Vec<RxSlot>,
     tx: Vec<TxSlot>,
-    /// Resets so far: rules of before are gone.
+    /// How often the port was reset. A reset removes all earlier rules.
     resets: u64,
 }
 
@@ -116,7 +116,7 @@ struct RxSlot {
     ready: bool,
     out: bool,
     interrupt_out: bool,
-    /// Keeps the pool alive that DPDK uses.
+    /// A share of the pool that the queue uses, so that the pool lives as long.
     pool: Option<PoolRef>,
 }
 
@@ -132,7 +132,7 @@ impl State {
     }
 }
 
-/// Which ports have an owner.
+/// The ports that have an owner in this process.
 static OPEN: Mutex<Vec<PortId>> = Mutex::new(Vec::new());
 
 impl Port {
@@ -155,12 +155,12 @@ impl Port {
         Ok(Self { shared: Arc::new(shared), _not_sync: std::marker::PhantomData })
     }
 
-    /// Its number.
+    /// The number of this port.
     pub fn id(&self) -> PortId {
         self.shared.id
     }
 
-    /// The environment that it lives in.
+    /// The EAL that this port belongs to.
     pub fn eal(&self) -> &Eal {
         &self.shared.eal
     }
@@ -177,7 +177,7 @@ impl Port {
         if state.rx.is_empty() && state.tx.is_empty() {
             return Err(StartError::NotConfigured(self.id()));
         }
-        // DPDK 22.11 starts without looking, and the driver follows a null pointer.
+        // DPDK 22.11 would start without checking this, and the driver would follow a null pointer.
         if let Some(queue) = state.rx.iter().position(|q| !q.ready) {
             return Err(StartError::NoRxQueue(self.id(), queue as u16));
         }
@@ -191,7 +191,7 @@ impl Port {
         Ok(())
     }
 
-    /// Whether it is started.
+    /// Whether the port is started.
     pub fn is_started(&self) -> bool {
         self.shared.lock().started
     }
@@ -219,7 +219,7 @@ impl Port {
     /// Stops the port, once all queues are back. Does nothing if it is stopped.
     ///
     /// # Errors
-    /// [`StopError`]; the port goes on.
+    /// [`StopError`]. The port stays started.
     pub fn stop(&mut self) -> Result<(), StopError> {
         let mut state = self.shared.lock();
         match state.queues_out() {
@@ -251,7 +251,7 @@ impl Port {
             // The driver released all queues: their pools can go.
             (state.rx, state.tx) = (Vec::new(), Vec::new());
         } else {
-            // It may have some of them: no pool goes, and nothing starts.
+            // The driver may still use some of the queues. So no pool is dropped, and no queue can start.
             state.rx.iter_mut().for_each(|q| q.ready = false);
             state.tx.iter_mut().for_each(|q| q.ready = false);
         }
@@ -307,7 +307,7 @@ impl Drop for Shared {
         if let Err(e) = ended {
             ::log::error!("{e}");
             if state.started {
-                // The driver goes on: so do its pools and EAL.
+                // The driver still runs, so its pools and EAL are kept for ever.
                 std::mem::forget(state);
                 std::mem::forget(self.eal.clone());
                 return;
@@ -317,7 +317,7 @@ impl Drop for Shared {
     }
 }
 
-/// Why [`Port::open`] did not.
+/// Why [`Port::open`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -342,7 +342,7 @@ impl fmt::Display for OpenError {
 
 impl error::Error for OpenError {}
 
-/// Why [`Port::start`] did not.
+/// Why [`Port::start`] failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartError {
@@ -352,7 +352,7 @@ pub enum StartError {
     NoRxQueue(PortId, u16),
     /// This TX queue was not set up.
     NoTxQueue(PortId, u16),
-    /// It was to interrupt, and can't.
+    /// The port was configured with interrupts, and its device has none.
     NoInterrupt(PortId, String),
     /// The driver refuses.
     Refused(PortId, Errno),
@@ -387,11 +387,11 @@ impl error::Error for StartError {
     }
 }
 
-/// Why [`Port::stop`] or [`Port::close`] did not.
+/// Why [`Port::stop`] or [`Port::close`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopError {
-    /// So many queues are out.
+    /// So many queues are still handed out.
     QueuesOut(PortId, usize),
     /// The driver refuses.
     Refused(PortId, Errno),

@@ -1,7 +1,8 @@
-//! [`RxQueue`] and [`TxQueue`]: the fast path.
+//! [`RxQueue`] and [`TxQueue`]: the fast path. Each is used by one thread at a time.
 //!
 //! The burst functions are what `rte_eth_rx_burst` and `rte_eth_tx_burst` are in C: a load from
-//! `rte_eth_fp_ops`, the driver's function, and the callbacks if there are any.
+//! `rte_eth_fp_ops`, the driver's function, and the callbacks if there are any. Queues of [`super::Port`] go
+//! back to the port when they are dropped; an adopted queue stays the application's.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -65,7 +66,7 @@ impl RxQueue {
     /// The port exists, its queue `queue` is set up, and it is started for as long as the queue is polled.
     /// Nobody else polls this queue while this value lives.
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
-        // To us it is closed already: its end is the application's.
+        // Marked as closed, so that dropping this value does nothing: the application closes the port.
         let state = State { closed: true, ..State::default() };
         let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
         Self::new(Arc::new(shared), queue)
@@ -107,7 +108,7 @@ impl RxQueue {
         }
     }
 
-    /// Receives into the free places of `burst`, and says how many packets came.
+    /// Receives into the free places of `burst`. Returns how many packets came.
     #[inline]
     pub fn receive<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
         let n = self.burst(burst.spare());
@@ -168,9 +169,9 @@ impl TxQueue {
     ///
     /// # Safety
     /// The port exists, its queue `queue` is set up, and it is started for as long as something is sent.
-    /// While this value lives nobody else sends on this queue, but for the thread that has this value.
+    /// While this value lives, only the thread that has it sends on this queue.
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
-        // To us it is closed already: its end is the application's.
+        // Marked as closed, so that dropping this value does nothing: the application closes the port.
         let state = State { closed: true, ..State::default() };
         let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
         Self::new(Arc::new(shared), queue)
@@ -219,7 +220,7 @@ impl TxQueue {
         }
     }
 
-    /// Sends packets from the front of `burst`, and says how many were taken. The rest stays in it.
+    /// Sends packets from the front of `burst`. Returns how many were taken. The others stay in the burst.
     #[inline]
     pub fn send<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
         // SAFETY: the burst owns valid packets, and pools outlive their mbufs (`Pool::drop`,
@@ -249,7 +250,7 @@ impl TxQueue {
         }
     }
 
-    /// Frees up to `n` packets that have been sent (0: all of them), and says how many.
+    /// Frees up to `n` packets that have been sent (0: all of them). Returns how many.
     ///
     /// # Errors
     /// ENOTSUP if the driver can't.
@@ -268,8 +269,7 @@ impl Drop for TxQueue {
     }
 }
 
-/// An mbuf for a driver to look at, and no more: its pool has a place behind it for what mbuf pools keep
-/// there.
+/// An mbuf that a driver only reads. Behind its pool there is room for the private data of mbuf pools.
 #[repr(C)]
 struct Blank {
     pool: rte_mempool,
@@ -277,14 +277,14 @@ struct Blank {
     mbuf: rte_mbuf,
 }
 
-/// The mbuf that a burst of none begins with. net_memif (23.03 to 26.07 at least) reads the room of the first
-/// mbuf's pool before it looks at how many mbufs there are.
+/// The first mbuf of an empty burst. net_memif (23.03 to 26.07 at least) reads the data room of the first
+/// mbuf's pool before it checks how many mbufs there are.
 fn blank_mbuf() -> *mut rte_mbuf {
     static BLANK: OnceLock<AtomicPtr<rte_mbuf>> = OnceLock::new();
     let mbuf = BLANK.get_or_init(|| {
         // SAFETY: plain data, of which zeroes are a value: a pool without caches.
         let mut blank: Box<Blank> = Box::new(unsafe { std::mem::zeroed() });
-        // More than any buffer: none of the ways that are only for small ones.
+        // Larger than any buffer, so that the driver chooses no code that is only for small buffers.
         blank.about.mbuf_data_room_size = u16::MAX;
         let blank = Box::into_raw(blank);
         // SAFETY: just made, and never freed.
