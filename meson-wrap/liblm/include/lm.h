@@ -13,9 +13,9 @@ struct rte_mempool;
 
 // How a datagram is known to be whole.
 typedef enum {
-    // Every fragment's header was seen.
+    // The header of every fragment was read.
     LM_PROOF_HEADERS = 1,
-    // The UDP checksum agrees, and so does what proves the fragments' order.
+    // The UDP checksum is right, and the order of the fragments is proven.
     LM_PROOF_CHECKSUM = 2,
     // The end tag ties the last fragment to the first.
     LM_PROOF_TAGS = 4,
@@ -24,44 +24,44 @@ typedef enum {
 // An open node. It belongs to the thread that opened it, until lm_detach().
 typedef struct lm_t lm_t;
 
-// How a node is opened. lm_config_default() fills it in; a program that is older or newer than the library
-// is understood by `size`.
+// How a node is opened. lm_config_default() fills it in. `size` lets the library understand programs that
+// were compiled with an older or a newer header.
 typedef struct {
     // sizeof(lm_config), as the program was compiled.
     uint32_t size;
     // sizeof(lm_message), as the program was compiled.
     uint32_t message_size;
-    // The node's IPv4 address, such as "10.1.0.2", for which it answers ARP. It must be set; it is read by
-    // lm_open() and lm_adopt() only.
+    // The node's IPv4 address, such as "10.1.0.2". It must be set. The node answers ARP for it. Only
+    // lm_open() and lm_adopt() read the string.
     const char *address;
-    // The UDP port whose datagrams are taken, and that is sent from. 0: datagrams to any port are taken.
+    // The UDP port that the node receives on and sends from. 0: it receives datagrams to any port.
     uint16_t port;
-    // Bytes of IP packet on the link, 576 to 9216; all nodes have the same. Default: 1500.
+    // The link's MTU: bytes of an IP packet, 576 to 9216. All nodes need the same. Default: 1500.
     uint16_t mtu;
-    // Descriptors to receive into, 1 to 32768 as the device allows. Default: 512.
+    // Descriptors of each receive queue, 1 to 32768, as many as the device allows. Default: 512.
     uint16_t rx_descriptors;
-    // Descriptors to send from. 0: as many as suit the device (lm_adopt: 512).
+    // Descriptors of the transmit queue. 0: as many as suit the device (lm_adopt: 512).
     uint16_t tx_descriptors;
-    // Frames that one lm_poll() takes of a queue, 1 to 512. Default: 32.
+    // Frames that one lm_poll() takes from a queue at most, 1 to 512. Default: 32.
     uint16_t burst;
-    // Datagrams that can be put together from interleaved fragments at the same time, 1 to 256, each of
-    // which takes 64 KiB. Default: 64.
+    // How many datagrams each queue can put together from interleaved fragments at once, 1 to 256. Each
+    // needs a buffer of 64 KiB. Default: 64.
     uint16_t reassembly;
-    // Bits of lm_proof that each suffice as proof that a datagram is whole. Default: LM_PROOF_HEADERS |
-    // LM_PROOF_CHECKSUM.
+    // The accepted proofs that a datagram is whole: bits of lm_proof, one of which suffices. Default:
+    // LM_PROOF_HEADERS | LM_PROOF_CHECKSUM.
     uint16_t require;
-    // 1: UDP checksums are computed for what is sent. 0: they are not. Default: 1.
+    // 1: sent datagrams get a UDP checksum. 0: they get none. Default: 1.
     uint8_t checksum;
-    // 1: lm_get_fd() and lm_arm() work, where the device can interrupt. Default: 0.
+    // 1: lm_get_fd() and lm_arm() can be used, if the device can interrupt. Default: 0.
     uint8_t interrupts;
     // Bytes of the landing region. It grows while messages are held. Default: 4 MiB.
     uint64_t region;
-    // The hardware address that everything is sent to. All zero: peers are asked by ARP.
+    // The hardware address that everything is sent to. All zero: the node asks its peers by ARP.
     uint8_t peer_mac[6];
-    // Admission control, as all nodes of a cluster have it. 0: off. 1: exclusive, the
-    // paper's policy. 2: per receiver. Ports of LM's own only.
+    // Admission control. 0: off. 1: exclusive, as in the paper. 2: per receiver. All nodes of a cluster need
+    // the same. It is only for ports that lm_open() opens.
     uint16_t admission;
-    // 32 bytes that control messages are signed with. NULL: they are not signed.
+    // The cluster's key of 32 bytes, by which control messages are signed. NULL: they are not signed.
     const uint8_t *key;
 } lm_config;
 
@@ -75,10 +75,10 @@ typedef struct {
     uint16_t reserved;
 } lm_address;
 
-// A datagram that is whole. lm_poll() fills it in. It may be copied; the copies are one message, which is
-// released once.
+// A datagram that is whole. lm_poll() fills it in. The structure may be copied, but all copies are the same
+// message, which is released once.
 typedef struct {
-    // The payload where it landed. NULL: it lies in pieces: lm_pieces(), or lm_contiguous().
+    // The payload, where it landed. NULL: it lies in pieces: use lm_pieces() or lm_contiguous().
     const void *data;
     // Bytes of payload: 0 to 65507.
     size_t len;
@@ -86,13 +86,13 @@ typedef struct {
     lm_address from;
     // Whom it was sent to.
     lm_address to;
-    // Bytes that were copied to make it whole: none, or all.
+    // Bytes of payload that were copied to put it together: none, or all.
     uint32_t copied;
     // How it is known to be whole: one of lm_proof.
     uint16_t proof;
     // In how many fragments it came.
     uint16_t fragments;
-    // The library's. NULL: this is no message, or it was given back.
+    // For the library. NULL: this is no message, or it was given back.
     lm_t *owner;
     // The library's.
     uint32_t slot;
@@ -100,16 +100,16 @@ typedef struct {
     uint32_t generation;
 } lm_message;
 
-// A buffer that is sent from, with holes for headers. lm_buffer() gives it; `data` is written, and
-// lm_advance() says how much.
+// A buffer to send from, which leaves room for headers between the blocks of payload. lm_buffer() fills it
+// in. The program writes to `data`, and says by lm_advance() how much it wrote.
 typedef struct {
     // Where the next bytes go. NULL: nothing more fits.
     void *data;
-    // How many of them fit there; behind them lm_advance() goes to the next block.
+    // How many bytes fit there. When this block is full, lm_advance() goes on to the next one.
     size_t room;
     // Bytes of payload so far.
     size_t len;
-    // The library's. NULL: this is no buffer, or it was given back.
+    // For the library. NULL: this is no buffer, or it was given back.
     lm_t *owner;
     // The library's.
     uint32_t slot;
@@ -129,8 +129,8 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// Fills a configuration with defaults: what lm_config_default() calls. `size` is sizeof(lm_config), and
-// `message_size` sizeof(lm_message).
+// Fills a configuration with defaults. Programs call lm_config_default(), which calls this. `size` is
+// sizeof(lm_config), and `message_size` is sizeof(lm_message).
 //
 // Threads: any. Returns 0, or -EINVAL.
 //
@@ -140,26 +140,26 @@ int lm_config_init(lm_config *config,
                    size_t size,
                    size_t message_size);
 
-// Initialises EAL, for a program that does not call rte_eal_init() itself, and takes its arguments as that
-// does. Returns how many were taken, so that the program's own begin behind them.
+// Initialises EAL, for a program that does not call rte_eal_init() itself. The arguments are those of
+// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these.
 //
-// Threads: one, once in a process. It becomes the main lcore. Errors: those of rte_eal_init(), such as
-// -EALREADY; -EINVAL; -ENOTSUP: it would be a secondary process.
+// Threads: one, once in a process; it becomes the main lcore. Errors: those of rte_eal_init(), such as
+// -EALREADY. -EINVAL: an argument is wrong. -ENOTSUP: it would be a secondary process.
 //
 // The caller promises:
 // `argv` is NULL or has `argc` NUL-terminated strings, which live as long as the process.
 int lm_init(int argc,
             char **argv);
 
-// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Nothing of LM or DPDK is
-// used afterwards.
+// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Afterwards the program must
+// not use LM or DPDK.
 //
 // Threads: the one that called lm_init(). Returns 0, or -EBUSY: an lm_t is open.
 int lm_cleanup(void);
 
 // Opens the port of a device as a node: prepares it for landing and starts it. `device` is its name in EAL,
-// such as "0000:01:00.0" or "net_tap0". A net_memif client waits up to 5 s for its server; else it does not
-// wait for the link.
+// such as "0000:01:00.0" or "net_tap0". A net_memif client waits up to 5 s for its server. On other devices
+// this function does not wait for the link.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
 //
@@ -168,11 +168,12 @@ int lm_cleanup(void);
 lm_t *lm_open(const char *device,
               const lm_config *config);
 
-// Memory for receive queue `queue` of a port that the program opens itself. The program gives lm_mempool()
-// to rte_eth_rx_queue_setup(), with config->rx_descriptors, sets up a transmit queue of the same number, and
-// starts the port. The first lm_poll() or lm_send() adopts both queues. From then on the program does not
-// call rte_eth_rx_burst() on that queue, and calls rte_eth_tx_burst() on the other only in the thread of
-// this handle. It closes the handle, and then stops the port.
+// Makes the memory for receive queue `queue` of a port that the program opens itself. The program passes
+// lm_mempool() and config->rx_descriptors to rte_eth_rx_queue_setup(), sets up the transmit queue of the
+// same number, and starts the port. The first lm_poll() or lm_send() adopts both queues. From then on the
+// program must not call rte_eth_rx_burst() on the receive queue, and it may call rte_eth_tx_burst() on the
+// transmit queue only in the thread of this handle. At the end it closes the handle, and then stops the
+// port.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
 //
@@ -182,15 +183,17 @@ lm_t *lm_adopt(uint16_t port,
                uint16_t queue,
                const lm_config *config);
 
-// The pool for rte_eth_rx_queue_setup(). It lives until the handle is closed and no device has mbufs of it.
+// Returns the pool for rte_eth_rx_queue_setup(). The pool lives until the handle is closed and no device has
+// mbufs of it.
 //
-// Threads: the handle's. Returns NULL: the handle was not made by lm_adopt(), or the queue was adopted.
+// Threads: the handle's. Returns NULL if the handle was not made by lm_adopt(), or if its queue is adopted
+// already.
 //
 // The caller promises:
 // `lm` is NULL or open.
 struct rte_mempool *lm_mempool(lm_t *lm);
 
-// Gives the handle away: the next thread that calls any function with it is its thread.
+// Gives the handle to another thread: it belongs to the next thread that calls any function with it.
 //
 // Threads: the handle's. Returns 0.
 //
@@ -198,8 +201,8 @@ struct rte_mempool *lm_mempool(lm_t *lm);
 // `lm` is NULL or open.
 int lm_detach(lm_t *lm);
 
-// Stops and closes a port of LM's own, or gives an adopted queue back. What waits to be sent is dropped; the
-// device has 100 ms to take the last frames. The handle must not be used afterwards.
+// Stops and closes a port that lm_open() opened, or gives an adopted queue back. Messages that wait to be
+// sent are dropped. The device has 100 ms to take the last frames. The handle must not be used afterwards.
 //
 // Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open.
 //
@@ -207,13 +210,14 @@ int lm_detach(lm_t *lm);
 // `lm` is NULL or open.
 int lm_close(lm_t *lm);
 
-// What a negative return value means. If `code` is the last failure of this thread, or 0, it is the line
-// that says what happened, with which value, and what to do; it is valid until the thread's next failure.
+// Returns what a negative return value means. If `code` is the last failure of this thread, or 0, that is a
+// line that says what happened, with which value, and what to do. It is valid until the thread's next
+// failure.
 //
 // Threads: any. Never NULL.
 const char *lm_strerror(int code);
 
-// Reads an address such as "10.1.0.2:7000", or "10.1.0.2", whose port is 0.
+// Reads an address such as "10.1.0.2:7000". Without a port, as in "10.1.0.2", the port is 0.
 //
 // Threads: any. Returns 0, or -EINVAL.
 //
@@ -221,17 +225,20 @@ const char *lm_strerror(int code);
 // `from` is NULL or NUL-terminated; `address` is NULL or valid.
 int lm_parse(const char *from, lm_address *address);
 
-// Polls once, and gives at most `n` messages. Sends what waits, and answers ARP. It does not wait: 0 says
-// that nothing became whole. What does not fit in `messages` comes with the next call.
+// Polls once, and returns at most `n` messages. It also sends messages that wait, and answers ARP. It does
+// not wait: 0 means that no message is whole yet. Messages that do not fit in `messages` come with the next
+// call.
 //
-// A call that gives messages leaves a part of its work to the next one (questions of ARP, admission control,
-// telemetry), so that the messages can be answered first. So call again, until it gives 0, before sleeping.
+// A call that returns messages leaves a part of its work to the next call (ARP requests, admission control,
+// telemetry), so that the program can answer the messages first. So before it sleeps, a program calls
+// lm_poll() until it returns 0.
 //
 // Each message keeps its memory until lm_release(), lm_forward() or lm_mbuf() takes it. A message that is
 // kept long makes the landing region grow.
 //
-// Threads: the handle's. Returns how many messages there are. -ENOTCONN: the adopted port is not started, or
-// not set up with lm_mempool(). -ENOBUFS: 65536 messages are held. -EIO: the node is broken.
+// Threads: the handle's. Returns how many messages it filled in. -ENOTCONN: the adopted port is not
+// started, or not set up with lm_mempool(). -ENOBUFS: the program holds some 65536 messages: release some.
+// -EIO: the node is broken: close it.
 //
 // The caller promises:
 // `lm` is NULL or open; `messages` is NULL or has room for `n`.
@@ -239,17 +246,17 @@ int lm_poll(lm_t *lm,
             lm_message *messages,
             int n);
 
-// Gives a message's memory back.
+// Releases a message: its memory can be used again.
 //
-// Threads: any, and another one than the handle's costs a little more. Returns 0. -ESTALE: it was released
-// or sent before.
+// Threads: any; in other threads than the handle's it costs a little more. Returns 0. -ESTALE: the message
+// was released or sent before.
 //
 // The caller promises:
 // `message` is NULL or was given by lm_poll(), and the handle is open.
 int lm_release(lm_message *message);
 
-// Where a message's payload lies, in order. At most `n` of `pieces` are filled in, which belong to the
-// message.
+// Tells where a message's payload lies: its pieces, in order. At most `n` of `pieces` are filled in. Their
+// memory belongs to the message.
 //
 // Threads: any that has the message. Returns how many pieces there are, which may be more than `n`; an empty
 // message has none. -ESTALE as for lm_release().
@@ -260,8 +267,8 @@ int lm_pieces(const lm_message *message,
               struct iovec *pieces,
               int n);
 
-// Makes a payload that lies in pieces one, by one copy, and sets message->data and message->copied. Where it
-// is one already, nothing happens.
+// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. A payload
+// that lies in one piece already stays where it is.
 //
 // Threads: any that has the message. Returns 0, or -ESTALE as for lm_release().
 //
@@ -269,11 +276,12 @@ int lm_pieces(const lm_message *message,
 // As for lm_release().
 int lm_contiguous(lm_message *message);
 
-// Turns a message into an mbuf of one segment from `pool`, without a copy. The message is gone; its memory
-// goes back when the mbuf is freed, also after lm_close().
+// Turns a message into an mbuf of one segment from `pool`, without a copy. The message is taken. Its memory
+// is released when the mbuf is freed, which may be after lm_close().
 //
-// Threads: any that has the message. Returns NULL, and the message stays, on failure: the pool is empty, or
-// the payload lies where devices cannot read it in one piece (ENOBUFS), or as for lm_release().
+// Threads: any that has the message. Returns NULL on failure, and the message is still the caller's.
+// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. ESTALE as for
+// lm_release().
 //
 // The caller promises:
 // `message` as for lm_release(). `pool` is NULL or a pool of mbufs of DPDK's own kind, which lives as long
@@ -283,10 +291,10 @@ struct rte_mbuf *lm_mbuf(lm_message *message,
 
 // Sends a copy of `len` bytes, 65507 at most, from this node's address and UDP port. It does not wait.
 //
-// Threads: the handle's. Returns 0: it is in the transmit queue. 1: it waits, for room in the queue, the
-// peer's hardware address or admission; later polls send it, and after 2 s it is dropped and counted. Both
-// keep nothing of the caller's. -EAGAIN: all buffers are in flight, or 256 messages wait: nothing was taken.
-// -EMSGSIZE: it is too long.
+// Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
+// for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
+// counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
+// messages wait; nothing was taken. -EMSGSIZE: the message is too long.
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.
@@ -295,11 +303,12 @@ int lm_send(lm_t *lm,
             const void *data,
             size_t len);
 
-// Sends a message on from where it lies, without a copy of full frames. It may come from another handle.
+// Sends a received message on from where it lies. Full frames are not copied. The message may come from
+// another handle.
 //
-// Threads: that of `lm`, and it has the message. Returns 0 or 1 as lm_send() does; the message is taken, and
-// its memory goes back when it was sent. -EAGAIN: 256 messages wait. -ESTALE: it was released or sent
-// before. After an error the message is still the caller's.
+// Threads: that of `lm`, if it has the message. Returns 0 or 1 as lm_send() does. Then the message is taken,
+// and its memory is released when it was sent. -EAGAIN: 256 messages wait. -ESTALE: the message was released
+// or sent before. After an error the message is still the caller's.
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid, and may be a part of the message; `message` as for
@@ -308,21 +317,21 @@ int lm_forward(lm_t *lm,
                const lm_address *to,
                lm_message *message);
 
-// An empty buffer in the memory that is sent from. The payload is written at buffer->data, and lm_advance()
-// goes to the next block; lm_commit() sends it.
+// Gives an empty send buffer, so that a payload can be written where it is sent from. The program writes at
+// buffer->data, lm_advance() goes on to the next block, and lm_commit() sends the message.
 //
-// Threads: the handle's. Returns 0. -EAGAIN: all are in flight: poll, and ask again.
+// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again.
 //
 // The caller promises:
 // `lm` is NULL or open; `buffer` is NULL or valid.
 int lm_buffer(lm_t *lm,
               lm_sendbuf *buffer);
 
-// Says that `n` bytes were written at buffer->data, buffer->room at most. buffer->data and buffer->room are
-// then those of what is left.
+// Says that `n` bytes were written at buffer->data, which may be buffer->room at most. Then sets
+// buffer->data and buffer->room to the place and the size of the room that is left.
 //
-// Threads: the handle's. Returns 0. -EINVAL: there is not so much room. -ESTALE: the buffer was sent or
-// discarded before.
+// Threads: the handle's. Returns 0. -EINVAL: `n` is larger than buffer->room. -ESTALE: the buffer was sent
+// or discarded before.
 //
 // The caller promises:
 // `buffer` is NULL or was given by lm_buffer(), and the handle is open.
@@ -331,8 +340,8 @@ int lm_advance(lm_sendbuf *buffer,
 
 // Sends what was written to a buffer, without a copy.
 //
-// Threads: the handle's. Returns 0 or 1 as lm_send() does; the buffer is taken. -EAGAIN: 256 messages wait.
-// After an error the buffer is still the caller's.
+// Threads: the handle's. Returns 0 or 1 as lm_send() does. Then the buffer is taken. -EAGAIN: 256 messages
+// wait. After an error the buffer is still the caller's.
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid; `buffer` as for lm_advance().
@@ -342,16 +351,16 @@ int lm_commit(lm_t *lm,
 
 // Gives a buffer back unsent.
 //
-// Threads: the handle's. Returns 0. -ESTALE: it was sent or discarded before.
+// Threads: the handle's. Returns 0. -ESTALE: the buffer was sent or discarded before.
 //
 // The caller promises:
 // As for lm_advance().
 int lm_discard(lm_sendbuf *buffer);
 
-// Every counter with its name, at most `n` of them: `datagrams`, `bytes`, `copied_datagrams`, then drops by
-// reason, then what was sent. docs/c.md has the list. `counters` may be NULL where `n` is 0.
+// Fills in at most `n` counters with their names: `datagrams`, `bytes`, `copied_datagrams`, then drops by
+// reason, then what was sent. docs/c.md has the list. If `n` is 0, `counters` may be NULL.
 //
-// Threads: the handle's. Returns how many there are, which may be more than `n`.
+// Threads: the handle's. Returns how many counters there are, which may be more than `n`.
 //
 // The caller promises:
 // `lm` is NULL or open; `counters` is NULL or has room for `n`.
@@ -359,26 +368,28 @@ int lm_counters(lm_t *lm,
                 lm_counter *counters,
                 int n);
 
-// Shows all nodes of this process to DPDK's telemetry: dpdk-telemetry.py has /lm/ports and others
-// (docs/telemetry.md). It lasts as long as the process.
+// Shows all nodes of this process to DPDK's telemetry, for as long as the process runs: dpdk-telemetry.py
+// then has the command /lm/ports and others (docs/telemetry.md).
 //
 // Threads: any. Returns 0. -ENODEV: EAL is not initialised.
 int lm_telemetry(void);
 
-// A file descriptor that is readable when frames have come, for an epoll instance of one's own. It is the
-// library's, which closes it in lm_close(). lm_arm() says when it may be waited for.
+// Returns a file descriptor that is readable when frames have arrived. A program can wait for it, also by an
+// epoll instance of its own. lm_arm() says when it may wait. lm_close() closes the descriptor.
 //
-// Threads: the handle's. Returns it. -ENOTSUP: the device cannot interrupt, or config.interrupts was 0.
+// Threads: the handle's. -ENOTSUP: the device cannot interrupt, or config.interrupts was 0.
 //
 // The caller promises:
 // `lm` is NULL or open.
 int lm_get_fd(lm_t *lm);
 
-// `on` 1: frames interrupt from now on. The order that loses none: lm_arm(lm, 1); lm_poll() until it gives
-// 0; wait for lm_get_fd(), for at most as many milliseconds as lm_arm() returned; lm_arm(lm, 0).
+// Turns interrupts on (`on` 1) or off (0). In this order no frame is missed: call lm_arm(lm, 1); call
+// lm_poll() until it returns 0; wait for lm_get_fd(), for at most as many milliseconds as lm_arm() returned;
+// call lm_arm(lm, 0).
 //
-// Threads: the handle's. Returns, for 1, for how many milliseconds the thread may sleep at most: 0 says not
-// now, since something waits to be sent or to become whole. For 0: 0. -ENOTSUP as for lm_get_fd().
+// Threads: the handle's. With `on` 1, returns for how many milliseconds the thread may sleep at most; 0: it
+// must not sleep now, because something waits to be sent or to become whole. With `on` 0, returns 0.
+// -ENOTSUP as for lm_get_fd().
 //
 // The caller promises:
 // `lm` is NULL or open.

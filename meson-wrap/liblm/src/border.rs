@@ -77,7 +77,10 @@ pub(crate) fn call_ptr<T>(body: impl FnOnce() -> Result<*mut T, Failure>) -> *mu
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-    failure(libc::ENOTRECOVERABLE, format_args!("a defect of liblm: {text}; close what is open"))
+    failure(
+        libc::ENOTRECOVERABLE,
+        format_args!("liblm has a defect, and stopped: {text}; close what is open"),
+    )
 }
 
 /// The line of the last failure, if `code` is 0 or its number; else what errno's numbers mean. It is valid

@@ -16,28 +16,29 @@ use crate::slots::{Free, Slots};
 
 /// An open node. It belongs to the thread that opened it, until lm_detach().
 pub struct lm_t {
-    /// The thread that it belongs to, as `pthread_self` names it. Zero: none, and the next one takes it.
+    /// The thread that owns the handle, as `pthread_self` names it. Zero: none; the next thread that calls
+    /// becomes the owner.
     owner: AtomicUsize,
     pub(crate) slots: Slots,
     inner: UnsafeCell<Inner>,
 }
 
-/// What only the owner touches.
+/// The part of a handle that only its owner touches.
 pub(crate) struct Inner {
     pub(crate) way: Way,
     pub(crate) free: Free,
-    /// Messages that became whole and found no room in an `lm_poll`'s array: where they are.
+    /// The places of messages for which the array of an `lm_poll` had no room.
     pub(crate) ready: VecDeque<(u32, u32)>,
-    /// Messages that were dropped as too many were held.
+    /// Messages that were dropped because too many were held.
     pub(crate) unheld: u64,
     pub(crate) buffers: Buffers,
-    /// Bytes of an `lm_message` in the program.
+    /// Bytes of an `lm_message`, as the program was compiled.
     pub(crate) message_size: usize,
-    /// Free places that a poll wants to see, so that each of its messages has one.
+    /// How many free places a poll needs, so that each of its messages has one.
     pub(crate) most: usize,
     /// An epoll instance over the interrupts, once it was asked for.
     pub(crate) epoll: Option<std::os::fd::OwnedFd>,
-    /// Whether a call was left by a panic.
+    /// Whether a call is under way, or was left by a panic.
     broken: bool,
 }
 
@@ -68,7 +69,7 @@ impl Inner {
         }
     }
 
-    /// The way out.
+    /// What messages are sent through.
     #[inline]
     pub(crate) fn outbound(&mut self) -> Result<Outbound<'_>, Failure> {
         self.adopt()?;
@@ -79,7 +80,7 @@ impl Inner {
         }
     }
 
-    /// The way out for messages of the last poll.
+    /// The same, for messages of the last poll.
     #[inline]
     pub(crate) fn outbound_of_poll(&mut self) -> Result<Outbound<'_>, Failure> {
         self.adopt()?;
@@ -119,7 +120,7 @@ impl Inner {
         }
     }
 
-    /// How long nothing but frames can give the node something to do.
+    /// How long the thread may sleep unless frames arrive; `None`: not at all.
     pub(crate) fn may_rest(&mut self) -> Option<Duration> {
         if !self.ready.is_empty() {
             return None;
@@ -200,7 +201,7 @@ impl lm_t {
         unsafe { lm.as_ref() }.ok_or_else(|| null("lm"))
     }
 
-    /// Whether the handle belongs to this thread, or does from now on, since it belonged to none.
+    /// Whether this thread owns the handle. It becomes the owner of a handle that has none.
     #[inline]
     fn is_mine(&self) -> bool {
         let me = this_thread();
@@ -210,7 +211,7 @@ impl lm_t {
                 && self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok())
     }
 
-    /// The slots, and what the owner has, for the owner.
+    /// Calls `body` with the slots and the owner's part, if this thread is the owner.
     #[inline]
     pub(crate) fn owned<R>(
         &self,
@@ -230,7 +231,8 @@ impl lm_t {
         result
     }
 
-    /// Whether the handle can be closed by this thread: nothing is held. What no poll gave out is dropped.
+    /// Checks that this thread may close the handle: it owns it, and the program holds nothing of it.
+    /// Messages that no poll has given to the program are dropped.
     pub(crate) fn close_check(&self) -> Result<(), Failure> {
         if !self.is_mine() {
             return Err(stranger());

@@ -19,8 +19,8 @@ use crate::types::{lm_address, lm_config};
 /// Handles that are open in this process: EAL must outlive them.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Fills a configuration with defaults: what lm_config_default() calls. `size` is sizeof(lm_config), and
-/// `message_size` sizeof(lm_message).
+/// Fills a configuration with defaults. Programs call lm_config_default(), which calls this. `size` is
+/// sizeof(lm_config), and `message_size` is sizeof(lm_message).
 ///
 /// Threads: any. Returns 0, or -EINVAL.
 ///
@@ -42,11 +42,11 @@ pub unsafe extern "C" fn lm_config_init(config: *mut lm_config, size: usize, mes
     })
 }
 
-/// Initialises EAL, for a program that does not call rte_eal_init() itself, and takes its arguments as that
-/// does. Returns how many were taken, so that the program's own begin behind them.
+/// Initialises EAL, for a program that does not call rte_eal_init() itself. The arguments are those of
+/// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these.
 ///
-/// Threads: one, once in a process. It becomes the main lcore. Errors: those of rte_eal_init(), such as
-/// -EALREADY; -EINVAL; -ENOTSUP: it would be a secondary process.
+/// Threads: one, once in a process; it becomes the main lcore. Errors: those of rte_eal_init(), such as
+/// -EALREADY. -EINVAL: an argument is wrong. -ENOTSUP: it would be a secondary process.
 ///
 /// # Safety
 /// `argv` is NULL or has `argc` NUL-terminated strings, which live as long as the process.
@@ -57,7 +57,9 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
             return Err(null("argv"));
         }
         if argc < 1 {
-            return Err(invalid(format_args!("argc is {argc}: argv begins with the program's name")));
+            return Err(invalid(format_args!(
+                "argc is {argc}: give 1 or more, as argv begins with the program's name"
+            )));
         }
         // SAFETY: the caller's promise.
         if (0..argc as usize).any(|i| unsafe { (*argv.add(i)).is_null() }) {
@@ -71,7 +73,7 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
             let errno = Errno::last();
             return Err(failure(
                 errno.number().max(1),
-                format_args!("EAL cannot be initialised: {errno}; what it logged says why"),
+                format_args!("EAL cannot be initialised: {errno}; its log says why"),
             ));
         }
         // A secondary process is refused here as by lm_open, before it has a handle.
@@ -80,8 +82,8 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
     })
 }
 
-/// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Nothing of LM or DPDK is
-/// used afterwards.
+/// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Afterwards the program must
+/// not use LM or DPDK.
 ///
 /// Threads: the one that called lm_init(). Returns 0, or -EBUSY: an lm_t is open.
 #[unsafe(no_mangle)]
@@ -119,8 +121,8 @@ pub(crate) fn initialised() -> Result<Eal, Failure> {
 }
 
 /// Opens the port of a device as a node: prepares it for landing and starts it. `device` is its name in EAL,
-/// such as "0000:01:00.0" or "net_tap0". A net_memif client waits up to 5 s for its server; else it does not
-/// wait for the link.
+/// such as "0000:01:00.0" or "net_tap0". A net_memif client waits up to 5 s for its server. On other devices
+/// this function does not wait for the link.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
 ///
@@ -151,11 +153,12 @@ fn opened(inner: Inner) -> *mut lm_t {
     lm_t::open(inner)
 }
 
-/// Memory for receive queue `queue` of a port that the program opens itself. The program gives lm_mempool()
-/// to rte_eth_rx_queue_setup(), with config->rx_descriptors, sets up a transmit queue of the same number, and
-/// starts the port. The first lm_poll() or lm_send() adopts both queues. From then on the program does not
-/// call rte_eth_rx_burst() on that queue, and calls rte_eth_tx_burst() on the other only in the thread of
-/// this handle. It closes the handle, and then stops the port.
+/// Makes the memory for receive queue `queue` of a port that the program opens itself. The program passes
+/// lm_mempool() and config->rx_descriptors to rte_eth_rx_queue_setup(), sets up the transmit queue of the
+/// same number, and starts the port. The first lm_poll() or lm_send() adopts both queues. From then on the
+/// program must not call rte_eth_rx_burst() on the receive queue, and it may call rte_eth_tx_burst() on the
+/// transmit queue only in the thread of this handle. At the end it closes the handle, and then stops the
+/// port.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
 ///
@@ -167,7 +170,11 @@ pub unsafe extern "C" fn lm_adopt(port: u16, queue: u16, config: *const lm_confi
         // SAFETY: the caller's promise.
         let options = unsafe { Options::read(config) }?;
         if options.config.has_admission() {
-            return Err(failure(libc::ENOTSUP, "config.admission: it is for ports of LM's own"));
+            return Err(failure(
+                libc::ENOTSUP,
+                "config.admission is set: admission control needs a port of lm_open(); set it to 0 for \
+                 lm_adopt()",
+            ));
         }
         if u32::from(queue) >= sys::RTE_MAX_QUEUES_PER_PORT {
             return Err(invalid(format_args!(
@@ -190,9 +197,11 @@ pub unsafe extern "C" fn lm_adopt(port: u16, queue: u16, config: *const lm_confi
     })
 }
 
-/// The pool for rte_eth_rx_queue_setup(). It lives until the handle is closed and no device has mbufs of it.
+/// Returns the pool for rte_eth_rx_queue_setup(). The pool lives until the handle is closed and no device has
+/// mbufs of it.
 ///
-/// Threads: the handle's. Returns NULL: the handle was not made by lm_adopt(), or the queue was adopted.
+/// Threads: the handle's. Returns NULL if the handle was not made by lm_adopt(), or if its queue is adopted
+/// already.
 ///
 /// # Safety
 /// `lm` is NULL or open.
@@ -207,7 +216,7 @@ pub unsafe extern "C" fn lm_mempool(lm: *mut lm_t) -> *mut sys::rte_mempool {
     })
 }
 
-/// Gives the handle away: the next thread that calls any function with it is its thread.
+/// Gives the handle to another thread: it belongs to the next thread that calls any function with it.
 ///
 /// Threads: the handle's. Returns 0.
 ///
@@ -219,8 +228,8 @@ pub unsafe extern "C" fn lm_detach(lm: *mut lm_t) -> c_int {
     call(|| unsafe { lm_t::of(lm) }?.detach().map(|()| 0))
 }
 
-/// Stops and closes a port of LM's own, or gives an adopted queue back. What waits to be sent is dropped; the
-/// device has 100 ms to take the last frames. The handle must not be used afterwards.
+/// Stops and closes a port that lm_open() opened, or gives an adopted queue back. Messages that wait to be
+/// sent are dropped. The device has 100 ms to take the last frames. The handle must not be used afterwards.
 ///
 /// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open.
 ///
@@ -245,8 +254,9 @@ pub unsafe extern "C" fn lm_close(lm: *mut lm_t) -> c_int {
     })
 }
 
-/// What a negative return value means. If `code` is the last failure of this thread, or 0, it is the line
-/// that says what happened, with which value, and what to do; it is valid until the thread's next failure.
+/// Returns what a negative return value means. If `code` is the last failure of this thread, or 0, that is a
+/// line that says what happened, with which value, and what to do. It is valid until the thread's next
+/// failure.
 ///
 /// Threads: any. Never NULL.
 #[unsafe(no_mangle)]
@@ -254,7 +264,7 @@ pub extern "C" fn lm_strerror(code: c_int) -> *const c_char {
     text_of(code)
 }
 
-/// Reads an address such as "10.1.0.2:7000", or "10.1.0.2", whose port is 0.
+/// Reads an address such as "10.1.0.2:7000". Without a port, as in "10.1.0.2", the port is 0.
 ///
 /// Threads: any. Returns 0, or -EINVAL.
 ///

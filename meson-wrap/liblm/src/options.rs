@@ -22,7 +22,7 @@ const LONGEST_MESSAGE: usize = 4096;
 /// The longest text of an address.
 const LONGEST_TEXT: usize = 64;
 
-/// A configuration as this library knows it.
+/// A checked configuration.
 pub(crate) struct Options {
     pub(crate) config: Config,
     pub(crate) message_size: usize,
@@ -51,23 +51,24 @@ pub(crate) fn defaults(size: usize, message_size: usize) -> lm_config {
     }
 }
 
-/// Whether a program's idea of the structures' lengths can be served.
+/// Refuses lengths of the two structures that no version of the header has.
 pub(crate) fn check_sizes(size: usize, message_size: usize) -> Result<(), Failure> {
     if size < FIRST_CONFIG {
         return Err(invalid(format_args!(
-            "a config of {size} bytes is shorter than any version's ({FIRST_CONFIG}): fill it in by \
+            "no version of lm_config has only {size} bytes ({FIRST_CONFIG} or more): fill it in by \
              lm_config_default()"
         )));
     }
     if !(FIRST_MESSAGE..=LONGEST_MESSAGE).contains(&message_size) || !message_size.is_multiple_of(8) {
         return Err(invalid(format_args!(
-            "a message of {message_size} bytes is no version's ({FIRST_MESSAGE} to {LONGEST_MESSAGE})"
+            "no version of lm_message has {message_size} bytes ({FIRST_MESSAGE} to {LONGEST_MESSAGE}, a \
+             multiple of 8): fill the config in by lm_config_default()"
         )));
     }
     Ok(())
 }
 
-/// A text of C's, of at most 64 bytes.
+/// Reads a string of the C program, of at most 64 bytes.
 ///
 /// # Safety
 /// `text` is NULL or a NUL-terminated string, which lives as long as the result is used.
@@ -98,13 +99,14 @@ impl Options {
         // SAFETY: the first bytes of every version are its lengths.
         let (size, message_size) = unsafe { ((*config).size as usize, (*config).message_size as usize) };
         check_sizes(size, message_size)?;
-        // SAFETY: so many bytes are there. What a later version has behind ours must be zero.
+        // SAFETY: so many bytes are there. Fields of a later version, which lie behind ours, must be zero.
         let later =
             unsafe { std::slice::from_raw_parts(config.cast::<u8>().add(FIRST_CONFIG), size - FIRST_CONFIG) };
         if later.iter().any(|&byte| byte != 0) {
             return Err(failure(
                 libc::E2BIG,
-                "config has a field that this liblm is too old for: leave it zero, or take a newer one",
+                "config sets a field that this liblm is too old to know: leave it zero, or install a newer \
+                 liblm",
             ));
         }
         // SAFETY: as above.
@@ -112,7 +114,7 @@ impl Options {
         // SAFETY: the caller's promise.
         let text = unsafe { text(c.address, "config.address") }?;
         let address = Ipv4Addr::from_str(text).map_err(|_| {
-            invalid(format_args!("config.address is {text:?}, no IPv4 address such as 10.1.0.2"))
+            invalid(format_args!("config.address is {text:?}: give an IPv4 address such as 10.1.0.2"))
         })?;
         range("config.mtu", c.mtu.into(), 576, 9216)?;
         range("config.rx_descriptors", c.rx_descriptors.into(), 1, 32_768)?;
@@ -161,7 +163,11 @@ impl Options {
         };
         match (policy, key) {
             (Some(policy), key) => config = config.admission(policy, key),
-            (None, Some(_)) => return Err(invalid("config.key is set, and config.admission is 0")),
+            (None, Some(_)) => {
+                return Err(invalid(
+                    "config.key is set, and config.admission is 0: set admission to 1 or 2, or key to NULL",
+                ));
+            }
             (None, None) => {}
         }
         Ok(Self { config, message_size, burst: c.burst.into() })
@@ -172,7 +178,7 @@ fn range(what: &str, value: u64, least: u64, most: u64) -> Result<(), Failure> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(invalid(format_args!("{what} is {value}, and not in {least}..={most}")))
+    Err(invalid(format_args!("{what} is {value}: give {least} to {most}")))
 }
 
 /// Reads `IP:PORT`, or `IP`.

@@ -17,17 +17,20 @@ use crate::handle::{Inner, Way, gone, lm_t, stale};
 use crate::slots::Slots;
 use crate::types::{lm_address, lm_message, lm_proof};
 
-/// Polls once, and gives at most `n` messages. Sends what waits, and answers ARP. It does not wait: 0 says
-/// that nothing became whole. What does not fit in `messages` comes with the next call.
+/// Polls once, and returns at most `n` messages. It also sends messages that wait, and answers ARP. It does
+/// not wait: 0 means that no message is whole yet. Messages that do not fit in `messages` come with the next
+/// call.
 ///
-/// A call that gives messages leaves a part of its work to the next one (questions of ARP, admission control,
-/// telemetry), so that the messages can be answered first. So call again, until it gives 0, before sleeping.
+/// A call that returns messages leaves a part of its work to the next call (ARP requests, admission control,
+/// telemetry), so that the program can answer the messages first. So before it sleeps, a program calls
+/// lm_poll() until it returns 0.
 ///
 /// Each message keeps its memory until lm_release(), lm_forward() or lm_mbuf() takes it. A message that is
 /// kept long makes the landing region grow.
 ///
-/// Threads: the handle's. Returns how many messages there are. -ENOTCONN: the adopted port is not started, or
-/// not set up with lm_mempool(). -ENOBUFS: 65536 messages are held. -EIO: the node is broken.
+/// Threads: the handle's. Returns how many messages it filled in. -ENOTCONN: the adopted port is not
+/// started, or not set up with lm_mempool(). -ENOBUFS: the program holds some 65536 messages: release some.
+/// -EIO: the node is broken: close it.
 ///
 /// # Safety
 /// `lm` is NULL or open; `messages` is NULL or has room for `n`.
@@ -87,7 +90,7 @@ impl Out {
     }
 }
 
-/// A message as C sees it; whose it is comes later.
+/// A message as C sees it. [`Out::write`] fills in whose it is.
 #[inline]
 fn describe(message: &Message) -> lm_message {
     let proof = match message.proof() {
@@ -155,7 +158,7 @@ fn give_ready(slots: &Slots, inner: &mut Inner, out: &mut Out) {
     }
 }
 
-/// What C says of a message: a copy of its description, where it is NULL-checked.
+/// Copies the description of a message that C passed. NULL and messages that were given back are refused.
 ///
 /// # Safety
 /// `message` is NULL or valid.
@@ -180,10 +183,10 @@ pub(crate) unsafe fn forget(message: *mut lm_message) {
     }
 }
 
-/// Gives a message's memory back.
+/// Releases a message: its memory can be used again.
 ///
-/// Threads: any, and another one than the handle's costs a little more. Returns 0. -ESTALE: it was released
-/// or sent before.
+/// Threads: any; in other threads than the handle's it costs a little more. Returns 0. -ESTALE: the message
+/// was released or sent before.
 ///
 /// # Safety
 /// `message` is NULL or was given by lm_poll(), and the handle is open.
@@ -203,8 +206,8 @@ pub unsafe extern "C" fn lm_release(message: *mut lm_message) -> c_int {
     })
 }
 
-/// Where a message's payload lies, in order. At most `n` of `pieces` are filled in, which belong to the
-/// message.
+/// Tells where a message's payload lies: its pieces, in order. At most `n` of `pieces` are filled in. Their
+/// memory belongs to the message.
 ///
 /// Threads: any that has the message. Returns how many pieces there are, which may be more than `n`; an empty
 /// message has none. -ESTALE as for lm_release().
@@ -218,7 +221,7 @@ pub unsafe extern "C" fn lm_pieces(message: *const lm_message, pieces: *mut libc
             return Err(null("pieces"));
         }
         if n < 0 {
-            return Err(invalid(format_args!("n is {n}")));
+            return Err(invalid(format_args!("n is {n}: give 0 or more")));
         }
         // SAFETY: the caller's promises; no other thread has this message.
         unsafe {
@@ -235,8 +238,8 @@ pub unsafe extern "C" fn lm_pieces(message: *const lm_message, pieces: *mut libc
     })
 }
 
-/// Makes a payload that lies in pieces one, by one copy, and sets message->data and message->copied. Where it
-/// is one already, nothing happens.
+/// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. A payload
+/// that lies in one piece already stays where it is.
 ///
 /// Threads: any that has the message. Returns 0, or -ESTALE as for lm_release().
 ///
@@ -257,11 +260,12 @@ pub unsafe extern "C" fn lm_contiguous(message: *mut lm_message) -> c_int {
     })
 }
 
-/// Turns a message into an mbuf of one segment from `pool`, without a copy. The message is gone; its memory
-/// goes back when the mbuf is freed, also after lm_close().
+/// Turns a message into an mbuf of one segment from `pool`, without a copy. The message is taken. Its memory
+/// is released when the mbuf is freed, which may be after lm_close().
 ///
-/// Threads: any that has the message. Returns NULL, and the message stays, on failure: the pool is empty, or
-/// the payload lies where devices cannot read it in one piece (ENOBUFS), or as for lm_release().
+/// Threads: any that has the message. Returns NULL on failure, and the message is still the caller's.
+/// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. ESTALE as for
+/// lm_release().
 ///
 /// # Safety
 /// `message` as for lm_release(). `pool` is NULL or a pool of mbufs of DPDK's own kind, which lives as long

@@ -16,7 +16,7 @@ use crate::types::{lm_address, lm_message, lm_sendbuf};
 /// The longest payload.
 const LONGEST: usize = 65_507;
 
-/// Where to send to.
+/// Reads the address to send to.
 ///
 /// # Safety
 /// `to` is NULL or valid.
@@ -39,10 +39,10 @@ fn number(sent: Sent) -> c_int {
 
 /// Sends a copy of `len` bytes, 65507 at most, from this node's address and UDP port. It does not wait.
 ///
-/// Threads: the handle's. Returns 0: it is in the transmit queue. 1: it waits, for room in the queue, the
-/// peer's hardware address or admission; later polls send it, and after 2 s it is dropped and counted. Both
-/// keep nothing of the caller's. -EAGAIN: all buffers are in flight, or 256 messages wait: nothing was taken.
-/// -EMSGSIZE: it is too long.
+/// Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
+/// for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
+/// counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
+/// messages wait; nothing was taken. -EMSGSIZE: the message is too long.
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.
@@ -77,11 +77,12 @@ pub unsafe extern "C" fn lm_send(
     })
 }
 
-/// Sends a message on from where it lies, without a copy of full frames. It may come from another handle.
+/// Sends a received message on from where it lies. Full frames are not copied. The message may come from
+/// another handle.
 ///
-/// Threads: that of `lm`, and it has the message. Returns 0 or 1 as lm_send() does; the message is taken, and
-/// its memory goes back when it was sent. -EAGAIN: 256 messages wait. -ESTALE: it was released or sent
-/// before. After an error the message is still the caller's.
+/// Threads: that of `lm`, if it has the message. Returns 0 or 1 as lm_send() does. Then the message is taken,
+/// and its memory is released when it was sent. -EAGAIN: 256 messages wait. -ESTALE: the message was released
+/// or sent before. After an error the message is still the caller's.
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid, and may be a part of the message; `message` as for
@@ -119,10 +120,10 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
     })
 }
 
-/// An empty buffer in the memory that is sent from. The payload is written at buffer->data, and lm_advance()
-/// goes to the next block; lm_commit() sends it.
+/// Gives an empty send buffer, so that a payload can be written where it is sent from. The program writes at
+/// buffer->data, lm_advance() goes on to the next block, and lm_commit() sends the message.
 ///
-/// Threads: the handle's. Returns 0. -EAGAIN: all are in flight: poll, and ask again.
+/// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again.
 ///
 /// # Safety
 /// `lm` is NULL or open; `buffer` is NULL or valid.
@@ -146,7 +147,7 @@ pub unsafe extern "C" fn lm_buffer(lm: *mut lm_t, buffer: *mut lm_sendbuf) -> c_
     })
 }
 
-/// Tells where the next bytes go.
+/// Fills in where the next bytes go.
 fn look(inner: &mut crate::handle::Inner, told: &mut lm_sendbuf) -> Result<(), Failure> {
     let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
     told.len = held.len();
@@ -184,18 +185,18 @@ unsafe fn known_and_owner<'a>(buffer: *mut lm_sendbuf) -> Result<(&'a mut lm_sen
     }
 }
 
-/// C has this buffer no more.
+/// Marks C's description of a buffer as given back.
 fn empty(told: &mut lm_sendbuf) {
     told.owner = ptr::null_mut();
     told.data = ptr::null_mut();
     told.room = 0;
 }
 
-/// Says that `n` bytes were written at buffer->data, buffer->room at most. buffer->data and buffer->room are
-/// then those of what is left.
+/// Says that `n` bytes were written at buffer->data, which may be buffer->room at most. Then sets
+/// buffer->data and buffer->room to the place and the size of the room that is left.
 ///
-/// Threads: the handle's. Returns 0. -EINVAL: there is not so much room. -ESTALE: the buffer was sent or
-/// discarded before.
+/// Threads: the handle's. Returns 0. -EINVAL: `n` is larger than buffer->room. -ESTALE: the buffer was sent
+/// or discarded before.
 ///
 /// # Safety
 /// `buffer` is NULL or was given by lm_buffer(), and the handle is open.
@@ -208,7 +209,7 @@ pub unsafe extern "C" fn lm_advance(buffer: *mut lm_sendbuf, n: usize) -> c_int 
             let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
             let room = held.room().len();
             if n > room {
-                return Err(invalid(format_args!("n is {n}, and there is room for {room} bytes")));
+                return Err(invalid(format_args!("n is {n}: there is room for {room} bytes")));
             }
             held.advance(n);
             look(inner, told)?;
@@ -219,8 +220,8 @@ pub unsafe extern "C" fn lm_advance(buffer: *mut lm_sendbuf, n: usize) -> c_int 
 
 /// Sends what was written to a buffer, without a copy.
 ///
-/// Threads: the handle's. Returns 0 or 1 as lm_send() does; the buffer is taken. -EAGAIN: 256 messages wait.
-/// After an error the buffer is still the caller's.
+/// Threads: the handle's. Returns 0 or 1 as lm_send() does. Then the buffer is taken. -EAGAIN: 256 messages
+/// wait. After an error the buffer is still the caller's.
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid; `buffer` as for lm_advance().
@@ -230,7 +231,7 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
         // SAFETY: the caller's promises.
         let (handle, to, told) = unsafe { (lm_t::of(lm)?, address(to)?, known(buffer)?) };
         if !ptr::eq(told.owner, lm) {
-            return Err(invalid("the buffer is another handle's: commit it there"));
+            return Err(invalid("the buffer belongs to another handle: commit it with that one"));
         }
         handle.owned(|_, inner| {
             inner.adopt()?;
@@ -251,7 +252,7 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
 
 /// Gives a buffer back unsent.
 ///
-/// Threads: the handle's. Returns 0. -ESTALE: it was sent or discarded before.
+/// Threads: the handle's. Returns 0. -ESTALE: the buffer was sent or discarded before.
 ///
 /// # Safety
 /// As for lm_advance().

@@ -30,8 +30,8 @@ impl lm_address {
     }
 }
 
-/// How a node is opened. lm_config_default() fills it in; a program that is older or newer than the library
-/// is understood by `size`.
+/// How a node is opened. lm_config_default() fills it in. `size` lets the library understand programs that
+/// were compiled with an older or a newer header.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct lm_config {
@@ -39,37 +39,37 @@ pub struct lm_config {
     pub size: u32,
     /// sizeof(lm_message), as the program was compiled.
     pub message_size: u32,
-    /// The node's IPv4 address, such as "10.1.0.2", for which it answers ARP. It must be set; it is read by
-    /// lm_open() and lm_adopt() only.
+    /// The node's IPv4 address, such as "10.1.0.2". It must be set. The node answers ARP for it. Only
+    /// lm_open() and lm_adopt() read the string.
     pub address: *const c_char,
-    /// The UDP port whose datagrams are taken, and that is sent from. 0: datagrams to any port are taken.
+    /// The UDP port that the node receives on and sends from. 0: it receives datagrams to any port.
     pub port: u16,
-    /// Bytes of IP packet on the link, 576 to 9216; all nodes have the same. Default: 1500.
+    /// The link's MTU: bytes of an IP packet, 576 to 9216. All nodes need the same. Default: 1500.
     pub mtu: u16,
-    /// Descriptors to receive into, 1 to 32768 as the device allows. Default: 512.
+    /// Descriptors of each receive queue, 1 to 32768, as many as the device allows. Default: 512.
     pub rx_descriptors: u16,
-    /// Descriptors to send from. 0: as many as suit the device (lm_adopt: 512).
+    /// Descriptors of the transmit queue. 0: as many as suit the device (lm_adopt: 512).
     pub tx_descriptors: u16,
-    /// Frames that one lm_poll() takes of a queue, 1 to 512. Default: 32.
+    /// Frames that one lm_poll() takes from a queue at most, 1 to 512. Default: 32.
     pub burst: u16,
-    /// Datagrams that can be put together from interleaved fragments at the same time, 1 to 256, each of
-    /// which takes 64 KiB. Default: 64.
+    /// How many datagrams each queue can put together from interleaved fragments at once, 1 to 256. Each
+    /// needs a buffer of 64 KiB. Default: 64.
     pub reassembly: u16,
-    /// Bits of lm_proof that each suffice as proof that a datagram is whole. Default: LM_PROOF_HEADERS |
-    /// LM_PROOF_CHECKSUM.
+    /// The accepted proofs that a datagram is whole: bits of lm_proof, one of which suffices. Default:
+    /// LM_PROOF_HEADERS | LM_PROOF_CHECKSUM.
     pub require: u16,
-    /// 1: UDP checksums are computed for what is sent. 0: they are not. Default: 1.
+    /// 1: sent datagrams get a UDP checksum. 0: they get none. Default: 1.
     pub checksum: u8,
-    /// 1: lm_get_fd() and lm_arm() work, where the device can interrupt. Default: 0.
+    /// 1: lm_get_fd() and lm_arm() can be used, if the device can interrupt. Default: 0.
     pub interrupts: u8,
     /// Bytes of the landing region. It grows while messages are held. Default: 4 MiB.
     pub region: u64,
-    /// The hardware address that everything is sent to. All zero: peers are asked by ARP.
+    /// The hardware address that everything is sent to. All zero: the node asks its peers by ARP.
     pub peer_mac: [u8; 6],
-    /// Admission control, as all nodes of a cluster have it. 0: off. 1: exclusive, the
-    /// paper's policy. 2: per receiver. Ports of LM's own only.
+    /// Admission control. 0: off. 1: exclusive, as in the paper. 2: per receiver. All nodes of a cluster need
+    /// the same. It is only for ports that lm_open() opens.
     pub admission: u16,
-    /// 32 bytes that control messages are signed with. NULL: they are not signed.
+    /// The cluster's key of 32 bytes, by which control messages are signed. NULL: they are not signed.
     pub key: *const u8,
 }
 
@@ -77,20 +77,20 @@ pub struct lm_config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum lm_proof {
-    /// Every fragment's header was seen.
+    /// The header of every fragment was read.
     Headers = 1,
-    /// The UDP checksum agrees, and so does what proves the fragments' order.
+    /// The UDP checksum is right, and the order of the fragments is proven.
     Checksum = 2,
     /// The end tag ties the last fragment to the first.
     Tags = 4,
 }
 
-/// A datagram that is whole. lm_poll() fills it in. It may be copied; the copies are one message, which is
-/// released once.
+/// A datagram that is whole. lm_poll() fills it in. The structure may be copied, but all copies are the same
+/// message, which is released once.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct lm_message {
-    /// The payload where it landed. NULL: it lies in pieces: lm_pieces(), or lm_contiguous().
+    /// The payload, where it landed. NULL: it lies in pieces: use lm_pieces() or lm_contiguous().
     pub data: *const c_void,
     /// Bytes of payload: 0 to 65507.
     pub len: usize,
@@ -98,13 +98,13 @@ pub struct lm_message {
     pub from: lm_address,
     /// Whom it was sent to.
     pub to: lm_address,
-    /// Bytes that were copied to make it whole: none, or all.
+    /// Bytes of payload that were copied to put it together: none, or all.
     pub copied: u32,
     /// How it is known to be whole: one of lm_proof.
     pub proof: u16,
     /// In how many fragments it came.
     pub fragments: u16,
-    /// The library's. NULL: this is no message, or it was given back.
+    /// For the library. NULL: this is no message, or it was given back.
     pub owner: *mut lm_t,
     /// The library's.
     pub slot: u32,
@@ -112,18 +112,18 @@ pub struct lm_message {
     pub generation: u32,
 }
 
-/// A buffer that is sent from, with holes for headers. lm_buffer() gives it; `data` is written, and
-/// lm_advance() says how much.
+/// A buffer to send from, which leaves room for headers between the blocks of payload. lm_buffer() fills it
+/// in. The program writes to `data`, and says by lm_advance() how much it wrote.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct lm_sendbuf {
     /// Where the next bytes go. NULL: nothing more fits.
     pub data: *mut c_void,
-    /// How many of them fit there; behind them lm_advance() goes to the next block.
+    /// How many bytes fit there. When this block is full, lm_advance() goes on to the next one.
     pub room: usize,
     /// Bytes of payload so far.
     pub len: usize,
-    /// The library's. NULL: this is no buffer, or it was given back.
+    /// For the library. NULL: this is no buffer, or it was given back.
     pub owner: *mut lm_t,
     /// The library's.
     pub slot: u32,

@@ -13,10 +13,10 @@ use crate::handle::{Inner, Way, lm_t};
 use crate::lifecycle::initialised;
 use crate::types::lm_counter;
 
-/// Every counter with its name, at most `n` of them: `datagrams`, `bytes`, `copied_datagrams`, then drops by
-/// reason, then what was sent. docs/c.md has the list. `counters` may be NULL where `n` is 0.
+/// Fills in at most `n` counters with their names: `datagrams`, `bytes`, `copied_datagrams`, then drops by
+/// reason, then what was sent. docs/c.md has the list. If `n` is 0, `counters` may be NULL.
 ///
-/// Threads: the handle's. Returns how many there are, which may be more than `n`.
+/// Threads: the handle's. Returns how many counters there are, which may be more than `n`.
 ///
 /// # Safety
 /// `lm` is NULL or open; `counters` is NULL or has room for `n`.
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn lm_counters(lm: *mut lm_t, counters: *mut lm_counter, n
             return Err(null("counters"));
         }
         if n < 0 {
-            return Err(invalid(format_args!("n is {n}")));
+            return Err(invalid(format_args!("n is {n}: give 0 or more")));
         }
         handle.owned(|slots, inner| {
             let (tally, ignored, dropped) = inner.counters();
@@ -57,8 +57,8 @@ fn counter(name: &str, value: u64) -> lm_counter {
     told
 }
 
-/// Shows all nodes of this process to DPDK's telemetry: dpdk-telemetry.py has /lm/ports and others
-/// (docs/telemetry.md). It lasts as long as the process.
+/// Shows all nodes of this process to DPDK's telemetry, for as long as the process runs: dpdk-telemetry.py
+/// then has the command /lm/ports and others (docs/telemetry.md).
 ///
 /// Threads: any. Returns 0. -ENODEV: EAL is not initialised.
 #[unsafe(no_mangle)]
@@ -69,13 +69,13 @@ pub extern "C" fn lm_telemetry() -> c_int {
     })
 }
 
-/// The interrupts of a node that asked for them.
+/// The interrupts of a node; an error if it has none.
 fn interrupts(inner: &mut Inner) -> Result<&mut [RxInterrupt], Failure> {
     let none = || {
         failure(
             libc::ENOTSUP,
-            "there is no interrupt: set config.interrupts, on a device that has them (igb, em, net_tap); an \
-             adopted queue's is the application's",
+            "this node has no interrupt: set config.interrupts, on a device that has them (igb, em, net_tap). \
+             The interrupt of an adopted queue belongs to the application",
         )
     };
     let Way::Own(port) = &mut inner.way else { return Err(none()) };
@@ -83,10 +83,10 @@ fn interrupts(inner: &mut Inner) -> Result<&mut [RxInterrupt], Failure> {
     if interrupts.is_empty() { Err(none()) } else { Ok(interrupts) }
 }
 
-/// A file descriptor that is readable when frames have come, for an epoll instance of one's own. It is the
-/// library's, which closes it in lm_close(). lm_arm() says when it may be waited for.
+/// Returns a file descriptor that is readable when frames have arrived. A program can wait for it, also by an
+/// epoll instance of its own. lm_arm() says when it may wait. lm_close() closes the descriptor.
 ///
-/// Threads: the handle's. Returns it. -ENOTSUP: the device cannot interrupt, or config.interrupts was 0.
+/// Threads: the handle's. -ENOTSUP: the device cannot interrupt, or config.interrupts was 0.
 ///
 /// # Safety
 /// `lm` is NULL or open.
@@ -125,11 +125,13 @@ fn epoll_of(interrupts: &mut [RxInterrupt]) -> Result<OwnedFd, Failure> {
     Ok(epoll)
 }
 
-/// `on` 1: frames interrupt from now on. The order that loses none: lm_arm(lm, 1); lm_poll() until it gives
-/// 0; wait for lm_get_fd(), for at most as many milliseconds as lm_arm() returned; lm_arm(lm, 0).
+/// Turns interrupts on (`on` 1) or off (0). In this order no frame is missed: call lm_arm(lm, 1); call
+/// lm_poll() until it returns 0; wait for lm_get_fd(), for at most as many milliseconds as lm_arm() returned;
+/// call lm_arm(lm, 0).
 ///
-/// Threads: the handle's. Returns, for 1, for how many milliseconds the thread may sleep at most: 0 says not
-/// now, since something waits to be sent or to become whole. For 0: 0. -ENOTSUP as for lm_get_fd().
+/// Threads: the handle's. With `on` 1, returns for how many milliseconds the thread may sleep at most; 0: it
+/// must not sleep now, because something waits to be sent or to become whole. With `on` 0, returns 0.
+/// -ENOTSUP as for lm_get_fd().
 ///
 /// # Safety
 /// `lm` is NULL or open.
