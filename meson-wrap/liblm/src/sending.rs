@@ -231,7 +231,7 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
         // SAFETY: the caller's promises.
         let (handle, to, told) = unsafe { (lm_t::of(lm)?, address(to)?, known(buffer)?) };
         if !ptr::eq(told.owner, lm) {
-            return Err(invalid("the buffer belongs to another handle: commit it with that one"));
+            return Err(invalid("this buffer is another handle's: commit it with that one"));
         }
         handle.owned(|_, inner| {
             inner.adopt()?;
