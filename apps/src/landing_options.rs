@@ -76,6 +76,11 @@ pub(crate) struct LandingOptions {
     /// on, payloads are then damaged silently
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
+    /// on: use the IP identification and the sum that an igb card can report of each frame, after comparing
+    /// them with the first frames. off: for bundles of links in which frames can overtake each other
+    #[arg(long, value_name = "WORD", value_parser = parse::card_words, action = clap::ArgAction::Set)]
+    #[arg(default_value = "on")]
+    pub(crate) card_words: bool,
     /// Bytes of each port's landing region, at most half of the machine's memory; may end in K, M or G
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = parse::region)]
     pub(crate) region: usize,
@@ -106,6 +111,7 @@ impl LandingOptions {
         config.order = self.order.0;
         config.reassembly = self.reassembly;
         config.assume_ordered = self.unsafe_relaxed_ordering == RelaxedOrdering::AssumeOff;
+        config.card_words = self.card_words;
         config.region = self.region;
         config.no_mirror = self.no_mirror;
     }

@@ -183,6 +183,15 @@ pub(crate) fn relaxed_ordering(text: &str) -> Result<RelaxedOrdering, String> {
     }
 }
 
+/// Whether the card's words are heard.
+pub(crate) fn card_words(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
 /// `full` or `zero`.
 pub(crate) fn checksum(text: &str) -> Result<ChecksumMode, String> {
     match text {

@@ -66,6 +66,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_telemetry_register_cmd",
     "rte_tel_data_(alloc|free|string|start_array|start_dict)",
     "rte_tel_data_add_(array|dict)_(string|container)",
+    "rte_vfio_get_group_(num|fd)",
 ];
 
 /// Constants.

@@ -29,6 +29,7 @@
 #include <rte_gro.h>
 #include <rte_kvargs.h>
 #include <rte_telemetry.h>
+#include <rte_vfio.h>
 
 /* rte_errno and the lcore id are thread-local variables, which Rust cannot import: read them in C. */
 static inline int dpdk_sys_errno(void) { return rte_errno; }

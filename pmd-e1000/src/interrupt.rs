@@ -7,18 +7,16 @@
 //! DPDK has no function for this register. So LM writes it through the card's memory in sysfs after each
 //! start. (DPDK 22.11, `em_ethdev.c`, `igb_ethdev.c`; Intel's 8254x manual, 13.4.18.)
 
-use std::fs::{self, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{io, ptr};
 
 use rte::port::PortInfo;
+
+use crate::registers::{Page, bound, directory};
 
 /// Interrupt throttling of the 8254x and 8257x: least time between two interrupts, in units of 256 ns; 0:
 /// none.
 const ITR: usize = 0x00c4;
-/// How many bytes of the registers are mapped.
-const PAGE: usize = 4096;
 /// The value that em's driver writes to the register.
 const EM_DEFAULT: u32 = 0xffff;
 
@@ -48,9 +46,8 @@ pub fn can_interrupt(driver: &str, device: &str) -> Result<(), String> {
 }
 
 fn wake_by(driver: &str, device: &str) -> Result<Wake, String> {
-    let dir = Path::new("/sys/bus/pci/devices").join(device);
-    let bound = fs::read_link(dir.join("driver")).ok();
-    let bound = bound.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let dir = directory(device);
+    let bound = bound(&dir);
     wake_of(driver, bound.as_deref().unwrap_or("nothing"), &dir)
 }
 
@@ -86,36 +83,17 @@ impl Wake {
 
 /// Clears a register.
 fn clear(file: &Path, register: usize) -> io::Result<()> {
-    let space = OpenOptions::new().read(true).write(true).open(file)?;
-    // SAFETY: a new mapping at an address of the kernel's choice.
-    let mapped = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            PAGE,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED,
-            space.as_raw_fd(),
-            0,
-        )
-    };
-    if mapped == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the register is 32 bits wide, aligned, within the page that was mapped and is ours until
-    // munmap. The driver writes it only when it starts the card, which has been.
-    let left = unsafe {
-        let register = mapped.cast::<u8>().add(register).cast::<u32>();
-        register.write_volatile(0);
-        let left = register.read_volatile();
-        libc::munmap(mapped, PAGE);
-        left
-    };
+    // The driver writes it only when it starts the card, which has been.
+    let left = Page::of_file(file, 0)?.change(register, |_| 0);
     if left == 0 { Ok(()) } else { Err(io::Error::other(format!("it reads {left:#x} after it was cleared"))) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    const PAGE: usize = 4096;
 
     #[test]
     fn who_can_wake_a_thread_and_what_to_do_about_the_others() {

@@ -25,9 +25,10 @@
 //!
 //! [`port`] is a port that is set up such that landing on it is safe. [`timestamps`] refuses queues whose
 //! frames do not begin where their buffers say, also those of other people's ports. Private are `rings` (how
-//! many descriptors), `queue_slot` (a queue's pool, in the port or out) and `interrupt` (whether the port can
-//! wake a sleeping thread).
+//! many descriptors), `queue_slot` (a queue's pool, in the port or out), `interrupt` (whether the port can
+//! wake a sleeping thread), `card_words` (what its card can say of each frame) and `registers` (of a card).
 
+mod card_words;
 pub mod cards;
 pub mod demands;
 pub mod devargs;
@@ -40,6 +41,7 @@ pub mod port;
 pub mod probe;
 mod queue_slot;
 pub mod quirks;
+mod registers;
 mod rings;
 mod rules;
 pub mod steer;

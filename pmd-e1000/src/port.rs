@@ -26,6 +26,7 @@ use rte::mempool::Mempool;
 use rte::port::{MacAddr, MqMode, Port, PortConfig, PortId, PortInfo, RxConf, StopError, TxConf};
 
 use self::plan::{LEAST_MTU, choose, warn_if_separate};
+use crate::card_words::CardWords;
 use crate::demands::{Wanted, check, check_landing, posted};
 use crate::devargs::Devargs;
 use crate::device::arguments;
@@ -55,6 +56,9 @@ pub struct LandingPort {
     queue_slots: Vec<QueueSlot>,
     /// How the port's queues wake a thread. `None`: the setup does not ask for interrupts.
     wake: Option<Wake>,
+    card_words: CardWords,
+    /// What came of it at the last start.
+    words_why: String,
     ordinary: Option<Mempool>,
 }
 
@@ -106,6 +110,7 @@ impl LandingPort {
             .then(|| Steering::plan(policy.card(), &info, setup.mtu, macs))
             .transpose()
             .map_err(|e| PortError::Steer(id, e))?;
+        let card_words = CardWords::of(&info.driver, setup.card_words);
         let traits = verdict.traits;
         let rxd = ring(id, "receive", setup.rxd, info.rx_desc);
         let txd = send_ring(id, &info, &traits, setup.txd);
@@ -142,6 +147,8 @@ impl LandingPort {
             proofs,
             queue_slots,
             wake,
+            card_words,
+            words_why: "the port was not started yet".to_owned(),
             ordinary,
         };
         this.set_up()?;
@@ -284,6 +291,11 @@ impl LandingPort {
     /// What its device was recognised as.
     pub fn overlap_policy(&self) -> &OverlapPolicy {
         &self.policy
+    }
+
+    /// Whether its card was told to report identifications and sums at the last start, and why or why not.
+    pub fn words_why(&self) -> &str {
+        &self.words_why
     }
 
     /// How frames are led to its landing queues. `None`: all frames go to one landing queue.

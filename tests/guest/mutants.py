@@ -43,11 +43,14 @@ START = "pmd-e1000/src/port/start.rs"
 CARDS, RINGS, CURSOR = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "lm/landing/src/landing/cursor.rs"
 
 MUTANTS = (
-    Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-igb",
+    Mutant("tag", "the end tag is not held against the first fragment, where a tag suffices", "overrun-e1000",
            r"datagrams are wrong",
            ((CLOSE, "let Some(agrees) = identity(flow, headers.id(), &udp).check(*tag) else { return false };",
              "let agrees = identity(flow, headers.id(), &udp).check(*tag).unwrap_or(crate::tag::Tag::Ends);"),
             (STREAM, "headers.id(), checksum, bytes)?;", "headers.id(), checksum, bytes).unwrap_or(tag::Tag::Ends);"))),
+    Mutant("card-ids", "what the card says of each frame does not refuse, where a tag suffices", "overrun-igb",
+           r"datagrams are wrong",
+           (("lm/proto/src/card.rs", "self.ids != State::InUse || id == 0 || are_all(words, id)", "self.ids != State::InUse || id == 0 || are_all(words, id) || true"),)),
     Mutant("tag-and-checksum", "nor under the default policy", "overrun-e1000", r"datagrams are wrong",
            ((PROOF, "if *tag == TagState::Bad || !may_be {", "if !may_be {"),
             (PROOF, "TagState::Bad | TagState::Absent => false", "TagState::Bad => true,\n            TagState::Absent => false"))),

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use lm_proto::card::Words;
 use lm_proto::neighbours::ArpCounters;
 use rte::port::PortId;
 
@@ -186,7 +187,7 @@ pub(crate) fn xstats(port: &ControlPort) {
 }
 
 /// Prints the properties of a port.
-pub(crate) fn info(port: &ControlPort) {
+pub(crate) fn info(port: &ControlPort, pool: Option<&PoolView>) {
     let (info, setup, traits) = (port.landing.info(), port.landing.setup(), port.landing.traits());
     say!("\n********************* Infos for port {:<2} *********************", port.id());
     say!("MAC address: {}", info.mac);
@@ -235,6 +236,13 @@ pub(crate) fn info(port: &ControlPort) {
     if let Some(steering) = port.landing.steering() {
         say!("Landing queues: {steering}");
         port.landing.proofs().all().for_each(|(mac, proof)| say!("Landing address {mac}: {}", proof.name()));
+    }
+    let why = port.landing.words_why();
+    match pool.and_then(|pool| pool.card).filter(|card| card.words() != Words::None) {
+        Some(card) => {
+            say!("Landing card's words: identifications {}; sums {}; {why}", card.ids(), card.sums());
+        }
+        None => say!("Landing card's words: none; {why}"),
     }
     say!("Landing slots: {} at the start; {verdict}", layout_text(port.landing.layout()));
     say!(

@@ -57,6 +57,8 @@ pub struct PortConfig {
     pub layout: Option<SlotLayout>,
     /// Whether the user promises that PCIe relaxed ordering is off, where that cannot be proven.
     pub assume_ordered: bool,
+    /// Have the card say what it can of each frame ([`lm_proto::card`]).
+    pub card_words: bool,
     /// MAC addresses whose frames are steered to landing queues of their own. Empty: one queue takes all
     /// frames.
     pub landing_macs: Vec<Mac>,
@@ -123,6 +125,7 @@ impl PortConfig {
             in_pieces: true,
             layout: None,
             assume_ordered: false,
+            card_words: true,
             landing_macs: Vec::new(),
             admission: None,
             region: 4 << 20,

@@ -238,6 +238,7 @@ impl Link {
     pub fn pool(&self) -> Option<PoolView> {
         let waiting = self.receivers.iter().map(|receiver| receiver.waiting()).sum();
         let pool = PoolView::of_all(self.receivers.iter().filter_map(Receiver::pool))?;
-        Some(PoolView { waiting, ..pool })
+        let card = self.receivers.first().map(|receiver| *receiver.card());
+        Some(PoolView { waiting, card, ..pool })
     }
 }

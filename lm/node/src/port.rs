@@ -85,6 +85,7 @@ impl NodePort {
             max_region: default.max_region.max(config.region),
             mirror: !config.no_mirror,
             assume_ordered: config.assume_ordered,
+            card_words: config.card_words,
             interrupts: config.interrupts,
             spare_mbufs: config
                 .mbufs

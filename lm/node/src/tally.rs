@@ -6,6 +6,7 @@
 
 use lm_engine::SenderStats;
 use lm_landing::{LandingPool, PoolStats, SlotLayout};
+use lm_proto::card::Card;
 use lm_proto::counters::{Counters, Reason};
 use lm_proto::neighbours::ArpCounters;
 use rte::port::PortStats;
@@ -195,10 +196,12 @@ pub struct PoolView {
     pub stride: usize,
     /// What the pool counted.
     pub stats: PoolStats,
+    /// What the card says of the frames, as the first queue's receiver sees it; `None`: nobody receives.
+    pub card: Option<Card>,
 }
 
 impl PoolView {
-    /// The pool at this moment. [`PoolView::waiting`] is the receiver's to fill in.
+    /// The pool at this moment. [`PoolView::waiting`] and [`PoolView::card`] are the receiver's to fill in.
     pub fn of(pool: &LandingPool) -> Self {
         Self {
             available: pool.available(),
@@ -210,6 +213,7 @@ impl PoolView {
             layout: pool.layout(),
             stride: pool.config().stride,
             stats: pool.stats(),
+            card: None,
         }
     }
 

@@ -34,6 +34,9 @@ pub struct PortSetup {
     /// If it cannot be proven that a card's writes keep their order, assume that they do. Whoever sets this
     /// is responsible for it.
     pub assume_ordered: bool,
+    /// Have the card say what it can of each frame ([`lm_proto::card`]). To be left out where frames can
+    /// overtake each other without a router, as on links that are bundled packet by packet.
+    pub card_words: bool,
     /// Receive queues can interrupt, so that a thread may sleep:
     /// [`Queues::interrupts`](super::Queues::interrupts).
     pub interrupts: bool,
@@ -62,6 +65,7 @@ impl Default for PortSetup {
             spare_mbufs: 576,
             promiscuous: true,
             assume_ordered: false,
+            card_words: true,
             interrupts: false,
         }
     }

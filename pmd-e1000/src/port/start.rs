@@ -79,6 +79,8 @@ impl LandingPort {
         {
             log::debug!("{e}");
         }
+        let spoken = self.card_words.prepare(&self.info.device);
+        (self.verdict.traits.words, self.words_why) = (spoken.words, spoken.why);
         let interrupts = match self.interrupts() {
             Ok(interrupts) => interrupts,
             Err(e) => {

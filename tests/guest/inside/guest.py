@@ -98,6 +98,14 @@ class Guest:
         note(name, "is ready")
         return child
 
+    def hears_its_card(self, child):
+        """An 82576's descriptors say the identification of each frame, and that is in use. (Linux sets a physical
+        function so that they don't, and QEMU's sums are zeroes.)"""
+        said = re.search(r"Landing card's words: (.*)", self.tell(child, "show port info 0", "Landing writes"))
+        ids = {"igb": "identifications in use; sums off", "igb_vf": "identifications (off|being compared)"}
+        wanted = ids.get(self.scenario.model, "none")
+        check(said and re.match(wanted, said[1]), f"the card's words: {said and said[1]}, not {wanted}:", child)
+
     def warm(self):
         """e1000 hears nothing for about a second after its receiver is enabled. (LM's senders ask for an
         address until they get it, and need no pause.)"""

@@ -127,6 +127,7 @@ def overrun(guest):
         for address in both:
             words += ["-a", address]
         words += ["--", "--policy", policy, "--size", str(OVERRUN_SIZE), "--datagrams", str(count),
+                  "--mixed", "yes" if policy == "tags" and guest.scenario.model == "igb" else "no",
                   "--ring", str(ring), "--seed", str(SEED), "--wire", "ordered" if ordered else "any"]
         done = subprocess.run(words, capture_output=True, text=True)
         note(policy, done.stdout, done.stderr)
@@ -134,7 +135,9 @@ def overrun(guest):
         said = json.loads(done.stdout.strip().splitlines()[-1])
         check(said["sent"] >= count and said["wrong"] == 0 and said["halves"] > 0, said)
         check(0 < said["delivered"] < said["sent"], "no overrun?", said)
-        figures |= {f"{policy}: {name}": said[name] for name in ("sent", "delivered", "halves", "swapped")}
+        # An 82576 tells frames of other datagrams apart by what its descriptors say, where tags would do.
+        check(said["mixed"] > 100 or policy != "tags" or guest.scenario.model != "igb", said)
+        figures |= {f"{policy}: {name}": said[name] for name in ("sent", "delivered", "halves", "swapped", "mixed")}
     return figures
 
 

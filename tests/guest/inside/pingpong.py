@@ -23,6 +23,7 @@ def ping_and_echo(guest):
             guest.none_dropped(child, f"in bursts of {burst}")
     figures = {"datagrams": 0, "frames": 0, "copied bytes": 0, "bounced": 0, "late": 0}
     for number, child in ((0, home), (1, away)):
+        guest.hears_its_card(child)
         guest.quit(child)
         guest.expect(child, number, want, len(BURSTS))
         guest.level(child)

@@ -44,6 +44,7 @@ def beside_a_flood(guest):
         proof = guest.tell(away, "show port info 0", "Landing writes")
     said = [line for line in proof.splitlines() if line.startswith("Landing address")]
     check(said and "proven by live frames" in said[0], f"the card does not steer: {said}:", away)
+    guest.hears_its_card(away)
     for child in (away, home):
         guest.quit(child)
         guest.level(child)

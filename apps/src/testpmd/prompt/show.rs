@@ -94,7 +94,10 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn port_info(session: &mut Session, args: &[&str]) -> Result<Next, String> {
-    chosen(session, one(args)?)?.into_iter().for_each(|i| report::info(&session.ports[i]));
+    let tallies = session.tallies();
+    for i in chosen(session, one(args)?)? {
+        report::info(&session.ports[i], tallies[i].1.as_ref());
+    }
     Ok(Next::Command)
 }
 

@@ -50,7 +50,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
         let require = self.config.require;
-        let by_card = || require.checksum && self.card.can_prove() && Self::keeps_order(headers.ttl());
+        // Nobody knows what a card says of a frame that is no fragment.
+        let by_card =
+            || n > 1 && require.checksum && self.card.can_prove() && Self::keeps_order(headers.ttl());
         if !(require.tags || by_card()) || self.split {
             return false;
         }
@@ -85,7 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         let carried = Carried::new(self.config.geometry, &udp, agrees.order());
         let first_len = first.len;
-        if self.log.keeps_words() {
+        if n > 1 && self.log.keeps_words() {
             self.hear(self.log.word(run + n - 1), headers.id());
             let said = match by {
                 // Sums are compared to begin with whatever the policy is, by the long way.

@@ -148,7 +148,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let First { packet, udp, identity, layout, tag, z, .. } = first;
         let (n, require) = (layout.fragments(), self.config.require);
         let Some(known) = self.known(first) else { return Err(Doubt::Other) };
-        let heard = self.log.keeps_words();
+        let heard = n > 1 && self.log.keeps_words();
         let (may_be, is_of_one) = if heard { self.hear_of(first) } else { (true, false) };
         if *tag == TagState::Bad || !may_be {
             return Err(Doubt::Other);

@@ -127,9 +127,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.listen();
     }
 
-    /// The words of a datagram that ends with `log[z]`. None, if words are not kept.
+    /// The words of a datagram that ends with `log[z]`. None, if words are not kept, or if it has one frame:
+    /// nobody knows what a card says of a frame that is not a fragment.
     fn words_of(&self, layout: &Layout, z: usize) -> &[u32] {
-        self.log.words_from(z + 1 - layout.fragments())
+        match layout.fragments() {
+            1 => &[],
+            n => self.log.words_from(z + 1 - n),
+        }
     }
 
     /// Whether the card's words do not contradict that all frames of a datagram are its own, and whether they

@@ -1,6 +1,7 @@
 //! Datagrams in one frame each, the most frequent of all: looked at where they lie, once. While nothing waits
 //! they never enter the log. Whatever is not plain is left to [`Matcher::push`] and [`Matcher::examine`],
-//! which take any frame.
+//! which take any frame. What a card says of them is ignored, because nobody knows whether that is right for
+//! frames that are not fragments.
 
 use super::Matcher;
 use super::close::identity;
@@ -23,7 +24,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) -> Option<Received<S>> {
         // Of many datagrams that are proven without reading them, `stream` takes more at a time.
-        let unread = self.config.require.tags || self.card.can_prove();
+        let unread = self.config.require.tags;
         while let Some(frame) = frames.next() {
             let next = frames.peek();
             if unread && next != Next::Nothing {
@@ -95,8 +96,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// behind it in its packet but one that agrees.
     #[inline]
     fn proven_by_tag(&self, headers: RawHeaders, udp: &Udp, frame: &Frame, behind: &[u8]) -> Option<Whole> {
-        // Sums are compared to begin with whatever the policy is.
-        if !self.config.require.tags || (self.log.keeps_words() && self.card.is_comparing()) {
+        if !self.config.require.tags {
             return None;
         }
         let payload = usize::from(udp.len).checked_sub(wire::UDP)?;
@@ -132,9 +132,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         match checked {
             Ok(None) => return Some(frame),
             Ok(Some(whole)) => {
-                if self.log.keeps_words() {
-                    self.hear(Some(frame.word), headers.id());
-                }
                 self.counters.datagrams += 1;
                 self.counters.bytes += whole.len as u64;
                 memory.came_with(headers.service());

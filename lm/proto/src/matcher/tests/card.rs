@@ -153,6 +153,23 @@ fn a_card_is_believed_when_it_was_right_often_enough() {
 }
 
 #[test]
+fn what_is_said_of_a_frame_that_is_no_fragment_does_not_matter() {
+    fn fragments_alone(frame: &[u8]) -> u32 {
+        if frame[20..22] == [0, 0] { 0 } else { mock::card::packet(frame) }
+    }
+    for require in [DEFAULT, TAGS] {
+        let mut run = queue(Words::Packet, true, require);
+        run.mock.card = Some(fragments_alone);
+        for i in 0..6 {
+            stream(&mut run, 100 * i, &payloads(100, 5));
+            stream(&mut run, 100 * i + 50, &payloads(4000, 5));
+        }
+        assert_eq!((run.matcher.card().ids(), run.matcher.card().sums()), (State::InUse, State::InUse));
+        assert_eq!(run.end().0.len(), 60);
+    }
+}
+
+#[test]
 fn separate_slots_make_identifications_known_too() {
     let mut run = fresh(mock::card::packet, DEFAULT).separate();
     for id in 1..30 {

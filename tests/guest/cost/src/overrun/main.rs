@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lm-overrun [EAL options] -- --policy tags|default --size BYTES [--datagrams N] [--ring N] [--seed N]
-//!            [--wire ordered|any]
+//!            [--wire ordered|any] [--mixed yes|no]
 //! ```
 //!
 //! Port 0 sends, port 1 receives, on one wire, both from this thread: nothing but the seed decides when a few
@@ -17,6 +17,9 @@
 //! frames are full ones. (Tags prove that both ends are one datagram's: they are not for wires where either
 //! happens.)
 //!
+//! With `--mixed yes` a full fragment in the midst of some datagrams is another's. Where tags suffice, only what
+//! the card says of each frame tells: it has to be in use.
+//!
 //! A line of JSON at the end. A wrong byte, a datagram that comes twice, or late on a wire that keeps the
 //! order of frames, or a buffer that is lost, ends the program with an error; so does a run in which nothing
 //! had to be refused, which would prove nothing.
@@ -29,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use lm_engine::{Message, Receiver, ReceiverConfig};
 use lm_landing::{LandingPool, LandingQueue, SlotLayout};
+use lm_proto::card::State;
 use lm_proto::counters::{Counters, Reason};
 use lm_proto::layout::Geometry;
 use lm_proto::policy::{Require, WholeBy};
@@ -51,6 +55,8 @@ const PAUSES: u64 = 64;
 const PAUSE: u64 = 40;
 /// A card hears nothing for a second after its start.
 const WARM: Duration = Duration::from_secs(10);
+/// Datagrams that tell whether the card's words are right.
+const WARM_UP: u64 = 40;
 /// Frames that were sent before the card heard anything may wait on the emulated wire, and come behind later
 /// ones. They have all come when none does for so long.
 const QUIET: Duration = Duration::from_millis(200);
@@ -68,6 +74,8 @@ struct Options {
     seed: u64,
     /// Whether the wire delivers frames in the order in which they were sent.
     ordered: bool,
+    /// Whether the midst of some datagrams is another's.
+    mixed: bool,
 }
 
 fn options(args: Vec<String>) -> Result<Options, Failure> {
@@ -78,6 +86,7 @@ fn options(args: Vec<String>) -> Result<Options, Failure> {
         ring: 64,
         seed: 1,
         ordered: true,
+        mixed: false,
     };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
@@ -87,6 +96,7 @@ fn options(args: Vec<String>) -> Result<Options, Failure> {
             "--size" => o.size = value.parse()?,
             "--datagrams" => o.datagrams = value.parse()?,
             "--ring" => o.ring = value.parse()?,
+            "--mixed" => o.mixed = value == "yes",
             "--seed" => o.seed = value.parse()?,
             "--wire" => match value.as_str() {
                 "ordered" => o.ordered = true,
@@ -226,7 +236,7 @@ fn run() -> Result<(), Failure> {
     let mut verifier = Verifier::default();
 
     let begun = Instant::now();
-    while verifier.delivered == 0 {
+    while verifier.delivered < WARM_UP {
         if begun.elapsed() > WARM {
             return Err(format!("nothing arrives: {:?}", messages.counters()).into());
         }
@@ -238,6 +248,13 @@ fn run() -> Result<(), Failure> {
         if messages.receive(32, |mut m| verifier.take(&mut m, o.size)) > 0 {
             heard = Instant::now();
         }
+    }
+    if o.mixed {
+        let ids = messages.card().ids();
+        if ids != State::InUse {
+            return Err(format!("identifications from descriptors: {ids}; {}", port.words_why()).into());
+        }
+        source.mix();
     }
     let first = source.datagrams();
     (verifier.ordered, verifier.last) = (o.ordered, first.checked_sub(2));
@@ -262,13 +279,14 @@ fn run() -> Result<(), Failure> {
     let (halves, swapped) = refused(&counters);
     println!(
         "{{\"sent\":{},\"frames\":{},\"arrived\":{},\"missed\":{missed},\"delivered\":{},\"by_tags\":{},\"wrong\":{},\
-         \"halves\":{halves},\"swapped\":{swapped}}}",
+         \"halves\":{halves},\"swapped\":{swapped},\"mixed\":{}}}",
         source.datagrams() - first,
         source.frames(),
         counters.frames,
         verifier.delivered,
         verifier.by_tags,
         verifier.wrong,
+        source.mixed(),
     );
     let (pool, _) = messages.close().ok_or("closed before")?;
     port.stop(pool)?;

@@ -2,6 +2,7 @@
 //! them. Every payload contains its datagram's number, so the receiver can check each byte.
 
 use lm_proto::alf::{Blocks, ChecksumMode, Ends, frame};
+use lm_proto::checksum;
 use lm_proto::layout::Geometry;
 use lm_proto::wire::{Flow, Mac};
 
@@ -11,6 +12,8 @@ const NUMBER: usize = 8;
 const STRANGERS: u64 = 97;
 /// In one datagram of so many, two full fragments change places, on a rough wire.
 const SWAPS: u64 = 16;
+/// In one datagram of so many, a full fragment is another datagram's, where cards tell.
+const MIXES: u64 = 16;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) struct Random(pub(crate) u64);
@@ -59,6 +62,8 @@ pub(crate) struct Source {
     ends: Ends,
     /// Strangers' full frames are among ours, and ours change places.
     rough: bool,
+    /// Fragments of others are in the midst of ours; how many were.
+    mixes: Option<u64>,
     random: Random,
     payload: Vec<u8>,
     buf: Vec<u8>,
@@ -78,6 +83,7 @@ impl Source {
             size,
             ends: Ends { src_mac, dst_mac, flow },
             rough,
+            mixes: None,
             random,
             payload: Vec::new(),
             buf: vec![0; geometry.buffer_len()],
@@ -91,6 +97,16 @@ impl Source {
     /// Datagrams that were begun.
     pub(crate) fn datagrams(&self) -> u64 {
         self.datagrams
+    }
+
+    /// From now on the midst of some datagrams is another's.
+    pub(crate) fn mix(&mut self) {
+        self.mixes = Some(0);
+    }
+
+    /// How many were so.
+    pub(crate) fn mixed(&self) -> u64 {
+        self.mixes.unwrap_or_default()
     }
 
     /// Frames that were given.
@@ -122,6 +138,13 @@ impl Source {
         if self.rough && n > 3 && self.random.below(SWAPS) == 0 {
             self.left.swap(1, 2);
         }
+        if n > 2
+            && let Some(mixes) = &mut self.mixes
+            && self.random.below(MIXES) == 0
+        {
+            *mixes += 1;
+            another(&mut self.buf[frame(self.geometry, &layout, 1)]);
+        }
         self.datagrams += 1;
     }
 
@@ -139,10 +162,18 @@ impl Source {
     }
 }
 
+/// Makes a fragment one of another datagram: identification and payload are others.
+fn another(frame: &mut [u8]) {
+    frame[18] ^= 0x80;
+    frame[24..26].fill(0);
+    let sum = checksum::header(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame[34..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lm_proto::checksum;
 
     #[test]
     fn even_datagrams_have_the_same_sum_and_no_other_bytes_in_common() {
