@@ -17,8 +17,9 @@ PROGRAM = "/usr/bin/lm-cost"
 SIZES = (7168, 65507)
 # Virtual time is reproducible: rounds differ by a few instructions.
 ROUNDS = 7
-# LM against a loop that receives and frees: the goal is 1.3.
-MOST = 1.5
+# LM against a loop that receives and frees: the goal is 1.3. On igb, LM keeps and compares the identification
+# that the card reports of each frame.
+MOST = {"e1000": 1.5, "igb": 1.6}
 # What is sent to be received comes from the first card; the receiver, and Linux, have the second.
 PEER, ADDRESS = "198.18.0.1", "198.18.0.2"
 NOBODY = "02:00:00:00:00:99"
@@ -86,8 +87,8 @@ def linux(guest, both):
             before = int((card / "statistics/tx_packets").read_text())
             figure = measure((), size, "--sender", "kernel", "--checksum", checksum, "--to", PEER)
             sent = int((card / "statistics/tx_packets").read_text()) - before
-            # One round warms up.
-            check(sent == (ROUNDS + 1) * figure["datagrams"] * figure["fragments"], "the card has sent", sent,
+            rounds = figure["warm"] + ROUNDS
+            check(sent == rounds * figure["datagrams"] * figure["fragments"], "the card has sent", sent,
                   "frames:", figure)
             figures[f"send kernel{sums} {size}"] = round(figure["per_datagram"])
     return figures
@@ -104,7 +105,8 @@ def table(guest):
         # measured. (LM's pool is cheaper than the stock one, so a datagram of many fragments may cost it less
         # than the bare loop.)
         check(0 < 0.9 * bare <= lm < checked < kernel and 10 * lm <= kernel, size, figures)
-        check(lm <= MOST * bare, f"LM costs more than {MOST} times a bare loop at {size} bytes:", figures)
+        most = MOST[guest.scenario.cards[0]]
+        check(lm <= most * bare, f"LM costs more than {most} times a bare loop at {size} bytes:", figures)
         for name in ("bare", "lm") if guest.full else ():
             check(figures[f"{name} {size} burst 32"] < figures[f"{name} {size} burst 1"], name, size, figures)
         send = {
