@@ -17,8 +17,8 @@
 //! frames are full ones. (Tags prove that both ends are one datagram's: they are not for wires where either
 //! happens.)
 //!
-//! With `--mixed yes` a full fragment in the midst of some datagrams is another's. Where tags suffice, only what
-//! the card says of each frame tells: it has to be in use.
+//! With `--mixed yes` a full fragment in the midst of some datagrams is another's. Where tags suffice, only
+//! what the card says of each frame detects that: it has to be in use.
 //!
 //! A line of JSON at the end. A wrong byte, a datagram that comes twice, or late on a wire that keeps the
 //! order of frames, or a buffer that is lost, ends the program with an error; so does a run in which nothing
