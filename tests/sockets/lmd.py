@@ -182,6 +182,21 @@ class MemifWire(Wire):
             netns.ip("-n", namespace, "route", "add", "224.0.0.0/4", "dev", "lm0")
         self.settled()
 
+    def behind(self):
+        """A name space that `there` routes to, by a veth, and its address."""
+        behind = self.space("c")
+        netns.ip("link", "add", "w0", "netns", self.there, "type", "veth", "peer", "name", "w1", "netns", behind)
+        for namespace, name, address in ((self.there, "w0", "10.90.0.1"), (behind, "w1", "10.90.0.2")):
+            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
+            netns.ip("-n", namespace, "link", "set", name, "up")
+        with netns.inside(self.there):
+            # This thread is in the name space, and /proc/sys is its own.
+            pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        netns.ip("-n", behind, "route", "add", "default", "via", "10.90.0.1")
+        netns.ip("-n", self.here, "route", "add", "10.90.0.0/24", "via", self.THERE)
+        self.settled()
+        return behind, "10.90.0.2"
+
     def settled(self):
         for namespace in (self.here, self.there):
             if not until(lambda: is_settled(namespace)):

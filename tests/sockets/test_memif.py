@@ -4,7 +4,6 @@ import os
 import pathlib
 import time
 
-import netns
 from common import Common
 from lmd import FORWARD, MemifWire, payload, show, udp, until
 
@@ -27,18 +26,8 @@ class Memif(Common, MemifWire):
 
     def test_what_is_routed_on_is_cut_by_the_kernel(self):
         """A host behind the other one: whole datagrams are cut there, with checksums that are right."""
-        behind = self.space("c")
-        netns.ip("link", "add", "w0", "netns", self.there, "type", "veth", "peer", "name", "w1", "netns", behind)
-        for namespace, name, address in ((self.there, "w0", "10.90.0.1"), (behind, "w1", "10.90.0.2")):
-            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
-            netns.ip("-n", namespace, "link", "set", name, "up")
-        with netns.inside(self.there):
-            # This thread is in the name space, and /proc/sys is its own.
-            pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-        netns.ip("-n", behind, "route", "add", "default", "via", "10.90.0.1")
-        netns.ip("-n", self.here, "route", "add", "10.90.0.0/24", "via", self.THERE)
-        self.settled()
-        with udp(self.here, self.HERE) as mouth, udp(behind, "10.90.0.2") as ear:
+        behind, address = self.behind()
+        with udp(self.here, self.HERE) as mouth, udp(behind, address) as ear:
             for size in (100, 1472, 1473, 8000, 64_000, 65_507):
                 mouth.sendto(payload(size, size), ear.getsockname())
                 [(data, sender)] = self.receive(ear, 1)

@@ -126,6 +126,34 @@ class Streams:
         lost = [name for name in counted if name.startswith("lost") and "device" not in name]
         self.assertFalse(lost, counted)
 
+    def test_small_segments(self):
+        """A program that asks for segments of 100 bytes: one packet of the kernel's is hundreds of them."""
+        for server, address, client in ((self.there, self.THERE, self.here), (self.here, self.HERE, self.there)):
+            self.stream(server, address, client, 1 << 20, [(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 100)])
+
+    def stream(self, server, address, client, size, options=()):
+        """A stream from a client to a server, whose bytes are looked at."""
+        data = hashlib.shake_128(str(size).encode()).digest(size)
+        with netns.inside(server):
+            listener = socket.create_server((address, 0))
+        with netns.inside(client):
+            sock = socket.socket()
+        for option in options:
+            sock.setsockopt(*option)
+        sock.settimeout(20)
+        with sock, listener:
+            sock.connect(listener.getsockname())
+            peer, _ = listener.accept()
+            peer.settimeout(20)
+            thread = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+            thread.start()
+            got = bytearray()
+            with peer:
+                while part := peer.recv(1 << 16):
+                    got += part
+            thread.join()
+        self.assertTrue(got == data, f"{len(got)} bytes of {size}, or other ones; {self.said()}")
+
     @needs("nft")
     def test_marks_of_congestion(self):
         """A mark in some segments of a stream reaches the program's kernel, which answers it, and the stream is whole."""
@@ -136,23 +164,7 @@ class Streams:
                "add rule ip t c meta l4proto tcp ip ecn ect0 numgen inc mod 20 == 0 ip ecn set ce"
         code, said = run(self.there, "nft", rule)
         self.assertEqual(code, 0, said)
-        with netns.inside(self.here):
-            listener = socket.create_server((self.HERE, 0))
-        with netns.inside(self.there):
-            sock = socket.create_connection(listener.getsockname(), timeout=20)
-        peer, _ = listener.accept()
-        peer.settimeout(20)
-        data = hashlib.shake_128(b"marks").digest(2 << 20)
-        thread = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
-        thread.start()
-        got = bytearray()
-        while part := peer.recv(1 << 16):
-            got += part
-        thread.join()
-        sock.close()
-        peer.close()
-        listener.close()
-        self.assertTrue(got == data, self.said())
+        self.stream(self.here, self.HERE, self.there, 2 << 20)
         with netns.inside(self.here):
             lines = [line.split()[1:] for line in pathlib.Path("/proc/thread-self/net/netstat").read_text().splitlines()
                      if line.startswith("IpExt:")]
@@ -163,6 +175,16 @@ class Streams:
 
 class MemifStreams(Streams, MemifWire):
     far = "lm0"
+
+    def test_what_is_routed_on(self):
+        """What lmd joined and a kernel sends on to another interface is cut there, with checksums that are right."""
+        behind, address = self.behind()
+        run(behind, "ethtool", "-K", "w1", "rx", "off", "gro", "off")
+        run(self.there, "ethtool", "-K", "w0", "tso", "off", "gso", "off", "tx", "off")
+        for server, at, client in ((behind, address, self.here), (self.here, self.HERE, behind)):
+            self.stream(server, at, client, 5 << 20)
+        self.assertEqual(tcp_counters(behind)["InCsumErrors"], 0)
+        self.assertEqual(tcp_counters(self.here)["InCsumErrors"], 0)
 
 
 class VethStreams(Streams, VethWire):
