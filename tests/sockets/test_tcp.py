@@ -11,7 +11,7 @@ import threading
 import time
 
 import netns
-from lmd import MemifWire, VethWire, run
+from lmd import MemifWire, VethWire, is_settled, run, until
 from test_programs import needs
 
 # What lmd calls them.
@@ -221,6 +221,7 @@ class Speed(MemifWire):
             print(f"  round trip of 64 bytes, {which}: {' '.join(f'{trip:.0f}' for trip in all_of)} µs")
 
     def restart(self, *options):
+        """Both lmd again, with these options."""
         for child in (self.client, self.server):
             if child.running():
                 child.stop()
@@ -233,3 +234,22 @@ class Speed(MemifWire):
         self.assertEqual(self.client.stop(), 0, self.client)
         self.assertEqual(self.server.stop(), 0, self.server)
         return self.tally(self.server)
+
+
+class VethSpeed(VethWire):
+    far = "v1"
+
+    @needs("iperf3")
+    def test_speed(self):
+        """Mb/s to and from an ordinary kernel through one lmd, long packets on and off, one after the other."""
+        rates = {}
+        for switch in ("on", "off") * 2:
+            self.assertEqual(self.daemon.stop(), 0, self.daemon)
+            self.daemon = self.lmd("again", self.here, ["--vdev=net_pcap0,iface=v0"], f"--tso={switch}",
+                                   f"--gro={switch}").ready()
+            self.assertTrue(until(lambda: is_settled(self.here)), self.said())
+            for way, (server, address, client) in {"out of lm0": (self.there, self.THERE, self.here),
+                                                   "into lm0": (self.here, self.HERE, self.there)}.items():
+                rates.setdefault((switch, way), []).append(bits(server, address, client, 1)[0])
+        for (which, way), all_of in rates.items():
+            print(f"  TCP over net_pcap, {which}, {way}: {' '.join(f'{rate:.0f}' for rate in all_of)} Mb/s")
