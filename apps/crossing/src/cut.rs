@@ -1,17 +1,22 @@
-//! [`cut`]: an IPv4 packet of any protocol in fragments that fit the wire (RFC 791, section 3.2).
+//! [`cut`]: cuts an IPv4 packet of any protocol into fragments that fit the wire (RFC 791, section 3.2).
+//!
+//! lmd calls it for packets that [`crate::outward`] wants cut. The payload is not copied: each fragment is
+//! given as headers and a part of the frame. Options are repeated in later fragments where their type says
+//! so.
 
 use lm_proto::checksum::header;
 
 use crate::view::{Ipv4View, MORE, put16};
 
-/// The flag in the type of an option that it goes into every fragment (RFC 791, section 3.1).
+/// The flag in an option's type that says: copy this option into every fragment (RFC 791, section 3.1).
 const COPIED: u8 = 0x80;
 
-/// Cuts the packet of a frame for an MTU and gives each fragment to `each`, first one first: the headers,
-/// those of Ethernet included, and the payload behind them. `id` is the identification that they get. A
-/// packet that is a fragment itself keeps its own, since there are others of its datagram.
+/// Cuts the packet of a frame for an MTU, and calls `each` for each fragment, first one first. It gets the
+/// headers, that of Ethernet included, and the payload behind them. `id` is the identification of all
+/// fragments. A packet that is a fragment itself keeps its own, because other fragments of its datagram have
+/// it.
 ///
-/// Returns whether that could be done: an MTU that the headers fill up cuts nothing.
+/// Returns `false` if the MTU leaves no room for payload behind the headers.
 pub fn cut(frame: &[u8], ip: &Ipv4View, mtu: usize, id: u16, mut each: impl FnMut(&[u8], &[u8])) -> bool {
     let payload = &frame[ip.payload..ip.end];
     let first = frame[..ip.payload].to_vec();

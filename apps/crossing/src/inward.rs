@@ -1,4 +1,7 @@
-//! [`headers`]: the headers that the kernel gets in front of the payload of a whole datagram.
+//! [`headers`]: makes the headers that the kernel gets in front of the payload of a whole datagram.
+//!
+//! lmd calls it for each datagram that it has received and verified. The payload itself is neither read nor
+//! copied here.
 
 use lm_proto::checksum;
 use lm_proto::service::Service;
@@ -7,14 +10,15 @@ use lm_proto::wire::{MAX_PAYLOAD, ethernet};
 
 use crate::virtio::{self, Header};
 
-/// Bytes of it: virtio-net's header, Ethernet, IPv4 and UDP.
+/// Bytes of these headers: virtio-net, Ethernet, IPv4 and UDP.
 pub const LEN: usize = virtio::LEN + HEADERS + UDP;
-/// Who sent it, on the link: nobody's address. The peer's own was overwritten by what landed.
+/// The source address on the link, which belongs to nobody. The peer's own address was overwritten where the
+/// datagram landed.
 const FROM: Mac = [2, 0x4c, 0x4d, 0, 0, 0];
 
-/// The headers of a datagram of `len` bytes, which was verified, for an interface with this MAC address. The
-/// kernel is told that its checksum is still to be completed: it believes that what never left the machine is
-/// right, reads no payload to verify it, and completes the checksum should it send the datagram on.
+/// The headers of a verified datagram of `len` bytes, for an interface with this MAC address. They tell the
+/// kernel that the checksum is still to be completed, as for a datagram that never left the machine. So the
+/// kernel does not read the payload to verify it, and it completes the checksum if it sends the datagram on.
 pub fn headers(flow: &Flow, service: Service, ours: Mac, id: u16, len: usize) -> [u8; LEN] {
     let udp_len = (len.min(MAX_PAYLOAD) + UDP) as u16;
     let mut to = [0; LEN];

@@ -1,4 +1,7 @@
-//! [`Out`]: what has to be sent on the wire for a frame from the kernel.
+//! [`outward`]: decides what has to be sent on the wire for a frame from the kernel. [`Out`] is the answer.
+//!
+//! lmd calls it for each frame that it reads from its interface. The frame is only read, and any bytes are
+//! accepted.
 
 use lm_proto::service::Service;
 use lm_proto::wire::{Flow, PROTO_UDP, UDP, Udp};
@@ -31,20 +34,20 @@ pub enum Out {
     },
     /// A fragment, perhaps one of a pair.
     Piece(Ipv4View),
-    /// IPv4 that is to be cut.
+    /// An IPv4 packet that is to be cut into fragments.
     Cut(Ipv4View),
-    /// IPv4 that does not fit and must not be cut.
+    /// An IPv4 packet that does not fit and must not be cut.
     TooBig(Ipv4View),
     /// TCP that is to be cut into segments.
     Segments(Ipv4View),
-    /// It cannot be sent: it does not fit, and is no IPv4.
+    /// It cannot be sent, for example because it does not fit and is not IPv4.
     Never,
 }
 
 /// Looks at a frame, with the header that the kernel gave it.
 ///
-/// "Don't fragment" is obeyed, but for what goes to many: nobody could be told, and Linux sets it on
-/// interfaces of large MTU without being asked to.
+/// "Don't fragment" is obeyed, except for packets to many receivers: no ICMP message may answer those, and
+/// Linux sets the flag on interfaces of a large MTU without being asked to.
 pub fn outward(frame: &[u8], header: &Header, wire: Wire) -> Out {
     let Some((_, at)) = packet(frame) else { return Out::Never };
     let mtu = usize::from(wire.mtu);
@@ -70,8 +73,8 @@ pub fn outward(frame: &[u8], header: &Header, wire: Wire) -> Out {
     datagram(frame, &ip).unwrap_or(Out::Cut(ip))
 }
 
-/// A whole UDP datagram as LM sends it. `None`: it has IP options or a VLAN tag, which LM's headers have not,
-/// or it is none.
+/// A whole UDP datagram as LM sends it. `None`: it is none, or it has IP options or a VLAN tag, for which
+/// LM's headers have no place.
 pub fn datagram(frame: &[u8], ip: &Ipv4View) -> Option<Out> {
     let plain = ip.at == 14 && ip.payload == ip.at + 20 && ip.protocol == PROTO_UDP && !ip.is_fragment();
     let udp = Udp::parse(frame.get(ip.payload..ip.end)?).filter(|_| plain)?;

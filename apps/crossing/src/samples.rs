@@ -1,4 +1,5 @@
-//! Sample frames for tests.
+//! Sample frames for the tests of this crate: an IPv4 header around a payload, with flags and offset as a
+//! test wants them. They are valid unless the test changes them.
 
 use lm_proto::checksum::header;
 use lm_proto::wire::Ipv4;

@@ -1,5 +1,8 @@
 //! [`answer`] makes the ICMP message for the sender of a packet that is too long for the wire and must not be
 //! cut. [`Rate`] limits how many are sent.
+//!
+//! lmd calls both for [`crate::Out::TooBig`]. No message is made for packets to many, for ICMP errors, and
+//! for fragments behind the first one. At most 50 messages are sent at once, and 200 in a second.
 
 use lm_proto::checksum::header;
 use lm_proto::wire::{ETHERNET, IPV4, Ipv4, ethernet};
@@ -11,10 +14,10 @@ const ICMP: usize = 8;
 /// The longest answer (RFC 1812, section 4.3.2.3).
 const LONGEST: usize = 576;
 
-/// "Fragmentation needed and DF set", with the MTU that would fit (RFC 1191, section 4), as a frame for the
-/// sender of this one. The packet's destination is its source, as the sender believes nobody else that is not
-/// on its link. `None`: nobody is to be told, since it is for many, or it is itself such a message, or not
-/// the first fragment (RFC 1122, section 3.2.2).
+/// Makes the message "fragmentation needed and DF set" with the MTU that would fit (RFC 1191, section 4), as
+/// a frame for the sender of this packet. Its source is the packet's destination, because the sender accepts
+/// it from no other node beyond its link. `None`: no message may be sent, because the packet is for many
+/// receivers, is an ICMP error itself, or is not the first fragment (RFC 1122, section 3.2.2).
 pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
     let is_error = ip.protocol == 1 && !matches!(frame.get(ip.payload), Some(0 | 8 | 13..=18));
     if ip.is_for_many() || ip.offset > 0 || is_error || ip.src == 0 {
@@ -25,7 +28,7 @@ pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
     let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
     ethernet(to.first_chunk_mut()?, mac(6), mac(0), 0x0800);
     if ip.at > ETHERNET {
-        // The same VLAN.
+        // The answer gets the VLAN tag of the packet.
         to.splice(12..14, frame[12..ip.at].iter().copied());
     }
     let reply = Ipv4 {
@@ -50,11 +53,11 @@ pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
     Some(to)
 }
 
-/// A bound for answers: so many at once, and so many in a second.
+/// Limits the answers: at most 50 at once, and 200 in a second.
 #[derive(Debug)]
 pub struct Rate {
     left: u64,
-    /// When the last whole answer's time was counted, in ns.
+    /// The time up to which answers were added, in ns.
     since: u64,
 }
 

@@ -1,11 +1,15 @@
 //! [`Header`]: the header in front of each frame of the kernel's interface (`struct virtio_net_hdr`, virtio
 //! 1.2, section 5.1.6).
+//!
+//! lmd reads it in front of each frame from the kernel and writes it in front of each frame to the kernel.
+//! [`Header::complete`] computes a checksum that the kernel left open; places outside of the frame are
+//! refused.
 
 use lm_proto::checksum;
 
 use crate::view::put16;
 
-/// Its bytes.
+/// Bytes of this header.
 pub const LEN: usize = 10;
 /// The receiver of the frame has to complete the checksum.
 const NEEDS_CHECKSUM: u8 = 1;
@@ -13,12 +17,12 @@ const NEEDS_CHECKSUM: u8 = 1;
 /// The kind of long packet, which the receiver of the frame cuts into segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Segments {
-    /// It is none.
+    /// It is not to be cut.
     #[default]
     None,
     /// TCP over IPv4.
     Tcp4,
-    /// Another one, which was not offered.
+    /// Another kind, which lmd did not ask for.
     Other,
 }
 
@@ -28,7 +32,8 @@ const ECN: u8 = 0x80;
 /// What the sender of a frame left to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Where the checksum begins to count, and where in what it counts it belongs. `None`: it is complete.
+    /// Where the bytes begin that the checksum covers, and where in these bytes its field is. `None`: the
+    /// checksum is complete.
     pub checksum: Option<(u16, u16)>,
     /// Whether it is to be cut.
     pub segments: Segments,
@@ -42,7 +47,7 @@ impl Header {
     /// Reads it from the start of what was read. `None`: there are fewer bytes.
     pub fn parse(b: &[u8]) -> Option<Self> {
         let b = b.first_chunk::<LEN>()?;
-        // In the machine's own byte order, as nobody has asked for another.
+        // The kernel uses the machine's byte order unless another one was asked for.
         let word = |at: usize| u16::from_ne_bytes([b[at], b[at + 1]]);
         let segments = match b[1] & !ECN {
             0 => Segments::None,
@@ -76,7 +81,7 @@ impl Header {
         if field + 2 > frame.len() {
             return false;
         }
-        // The field has the sum of the pseudo header already, which counts.
+        // The field already contains the sum of the pseudo header, which is a part of the checksum.
         let sum = match checksum::header(&frame[start..]) {
             0 => 0xffff,
             sum => sum,

@@ -1,4 +1,9 @@
 //! [`Daemon`]: the loop between the port and the interface.
+//!
+//! [`super::begin`] makes one and calls [`Daemon::run`], which returns when a signal comes. One thread does
+//! all of it: it moves frames both ways, follows the state of the cable, and keeps routes and IPv6's MTU
+//! right. It sleeps only after a turn that found nothing, as `--rx-mode` says, and for 2 ms at most where the
+//! device cannot interrupt.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::thread;
@@ -22,15 +27,15 @@ use super::tally::Tally;
 use super::wireward::Wireward;
 use crate::signals;
 
-/// How often the cable is looked at.
+/// The time between two looks at the cable.
 const LOOK: Duration = Duration::from_millis(100);
 /// Turns between two looks at the clock while there is traffic.
 const PERIOD: u32 = 32;
-/// Polls in vain after which others may have the CPU.
+/// Polls in vain after which the thread yields its CPU.
 const YIELD: u32 = 256;
-/// The sleeps of a device that cannot interrupt: the first one, and the longest.
+/// How long the loop sleeps if the device cannot interrupt: the first time, and at most.
 const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
-/// The longest one when nothing came for [`QUIET`].
+/// The longest sleep when nothing came for [`QUIET`].
 const LONG_SLEEP: Duration = Duration::from_millis(2);
 /// See [`LONG_SLEEP`].
 const QUIET: Duration = Duration::from_secs(1);
@@ -83,7 +88,7 @@ impl Daemon {
             idler: options.idler(),
             sleep: SLEEPS[0],
             active: now,
-            // Whatever it was before: it is set to what is seen.
+            // Not known yet: it is set below.
             carrier: true,
             looked: now,
         };
@@ -134,7 +139,7 @@ impl Daemon {
                 (vain, self.sleep, self.active) = (0, SLEEPS[0], self.now);
                 self.idler.worked();
                 if !self.carrier && self.is_up() {
-                    // Who answers what came should find a carrier.
+                    // The kernel sends answers only while the interface has a carrier.
                     self.look_after(eal)?;
                 }
             } else {
@@ -155,7 +160,7 @@ impl Daemon {
     fn set_carrier(&mut self, up: bool) {
         self.carrier = up;
         if let Err(e) = self.tap.set_carrier(up) {
-            // While the interface is down it has none to show.
+            // An interface that is down has no carrier to change.
             log::debug!("{}: {e}", self.tap.interface().name());
         }
     }
@@ -188,7 +193,7 @@ impl Daemon {
     }
 
     fn see_to_ipv6(&mut self) {
-        // The kernel sets it to the interface's own MTU whenever that is set up.
+        // The kernel resets it to the interface's own MTU each time that the interface is set up.
         if let Err(e) = self.tap.interface().set_ipv6_mtu(self.config.mtu.into()) {
             log::warn!("{}: IPv6's MTU cannot be set: {e}", self.tap.interface().name());
         }
@@ -264,8 +269,8 @@ impl Daemon {
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
-        // A route that is used as soon as it is added should be right by then. It ends a sleep, so there is
-        // none after one that lasted its time.
+        // A new route should be right before it is used. A change of the routes ends a sleep, so after a
+        // sleep that lasted its full time there is none.
         if found.is_none() || now.elapsed() < most {
             self.see_to_routes();
         }
@@ -282,7 +287,7 @@ impl Daemon {
         let Some(mut link) = self.link.take() else { return };
         link.outlet.sender.flush();
         thread::sleep(LINGER);
-        // Drivers give sent mbufs back when they are asked to send, if only nothing.
+        // Drivers release sent mbufs when they are called to send, even if nothing is sent.
         link.outlet.sender.queue().send(&mut Burst::<1>::new());
         self.port.link = Some(link);
         if let Err(e) = self.port.stop() {
@@ -291,7 +296,7 @@ impl Daemon {
     }
 }
 
-/// Whether a poll may settle what received frames are, or sent ones wait for room.
+/// Whether the next poll matters: received frames wait for it to be recognised, or sent frames wait for room.
 fn is_busy(link: &mut Link) -> bool {
     link.receivers.iter().any(|receiver| receiver.wants_polls()) || link.outlet.sender.flush() > 0
 }

@@ -1,4 +1,8 @@
-//! What systemd is told (sd_notify(3)): a datagram to the socket that `NOTIFY_SOCKET` names, if it names one.
+//! [`Supervisor`]: tells systemd the state of lmd (sd_notify(3)), by datagrams to the socket that
+//! `NOTIFY_SOCKET` names.
+//!
+//! [`super::begin`] calls it when frames are moved and when lmd ends. Without the variable nothing is sent. A
+//! socket that cannot be reached is a warning, and no call waits for a reader.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,7 +10,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Whoever started this program, if it wants to know of its state.
+/// The program that started lmd, if it wants to know lmd's state.
 pub(crate) struct Supervisor(Option<(UnixDatagram, SocketAddr)>);
 
 impl Supervisor {
@@ -16,18 +20,18 @@ impl Supervisor {
         Self(name.and_then(|name| match reach(&name) {
             Ok(way) => Some(way),
             Err(e) => {
-                log::warn!("NOTIFY_SOCKET={} cannot be told: {e}", name.display());
+                log::warn!("NOTIFY_SOCKET={} cannot be reached: {e}", name.display());
                 None
             }
         }))
     }
 
-    /// lmd moves frames.
+    /// Tells that lmd moves frames now.
     pub(crate) fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// lmd ends.
+    /// Tells that lmd is about to end.
     pub(crate) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
@@ -48,7 +52,7 @@ fn reach(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a path nor an abstract name")),
     };
     let socket = UnixDatagram::unbound()?;
-    // Who does not read does not stop the port.
+    // A supervisor that does not read must not stop the port.
     socket.set_nonblocking(true)?;
     Ok((socket, to))
 }

@@ -1,4 +1,7 @@
-//! The command line behind `--`.
+//! The options of lmd: everything on the command line after `--`.
+//!
+//! [`super::begin`] calls [`Options::of`] before EAL starts. [`super::configuration`] adds the options of the
+//! file of `--config` to the command line before that. Values that do not fit are refused in one line.
 
 use clap::Parser;
 use lm_landing::SlotLayout;

@@ -1,4 +1,7 @@
-//! The port and the interface, opened. Nothing stays changed unless both are there.
+//! Opens the port and the interface. Nothing stays changed unless both are there.
+//!
+//! [`super::begin`] calls [`tap`] before EAL starts, then [`port`], and then [`keep`], from which on the
+//! interface outlives lmd. Every error is one line that says what could not be opened or set.
 
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
@@ -25,11 +28,12 @@ pub(crate) struct Opened {
     pub(crate) tap: Tap,
     pub(crate) mac: Mac,
     pub(crate) routes: Routes,
-    /// Lines for people.
+    /// Lines about the start, for standard output.
     pub(crate) said: Vec<String>,
 }
 
-/// Makes the interface or attaches to it; it does not outlive this program yet.
+/// Makes the interface, or attaches to one that is there. An interface that was made here does not outlive
+/// this program yet.
 pub(crate) fn tap(options: &Options) -> Result<Tap, String> {
     Tap::open(&options.interface).map_err(|e| format!("--interface={}: {e}", options.interface))
 }
@@ -45,7 +49,7 @@ pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig
     let (driver, device) = (rte::port::driver_of(eal, id), rte::port::name_of(eal, id));
     if let Err(why) = can_interrupt(&driver.unwrap_or_default(), &device.unwrap_or_default()) {
         config.interrupts = false;
-        log::debug!("port {id} is looked at now and then: {why}");
+        log::debug!("port {id} is polled after sleeps: {why}");
     }
     let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
     config.only_to = Some(options.mac.unwrap_or(port.landing.info().mac.0));
@@ -54,7 +58,7 @@ pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig
     Ok((port, config))
 }
 
-/// Sets the interface up for this port. From here on it stays.
+/// Sets the interface up for this port. From here on it outlives this program.
 pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) -> Result<Opened, String> {
     let (port, config) = port;
     let mac = options.mac.unwrap_or(port.landing.info().mac.0);
@@ -71,7 +75,8 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     if interface.mtu().ok() != Some(MTU) {
         interface.set_mtu(MTU).map_err(failed("MTU"))?;
     }
-    // A sender that may not fill its ring counts descriptors, and a segment takes two.
+    // A sender with a bound on what is in flight must never fill its ring, and a segment would take two
+    // descriptors of the ring.
     let bounded = port.link.as_ref().is_some_and(|link| link.outlet.sender.config().in_flight.is_some());
     let offloads = if options.tso == Switch::On && !bounded { CHECKSUMS | TSO4 } else { CHECKSUMS };
     tap.set_offloads(offloads).map_err(failed("offloads"))?;

@@ -1,6 +1,9 @@
-//! [`Tally`]: what crossed, and what was lost and why.
+//! [`Tally`]: the counters of lmd: what crossed in each direction, and what was lost, by reason.
+//!
+//! [`super::kernelward`] and [`super::wireward`] count in it, in lmd's only loop. lmd's report at its end and
+//! `lmd status` show it.
 
-/// What one direction lost, by reason. Each has a name, under which reports show it.
+/// The counters of both directions. Each has a name, under which reports show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Datagrams that came whole out of fragments.
@@ -11,11 +14,11 @@ pub(crate) struct Tally {
     pub(crate) frames: u64,
     /// Long TCP that segments were joined to.
     pub(crate) joined: u64,
-    /// The kernel took a frame no more: its interface is down.
+    /// Frames that the kernel refused because its interface is down.
     pub(crate) down: u64,
-    /// The kernel had no room for a frame.
+    /// Frames for which the kernel had no room.
     pub(crate) refused: u64,
-    /// Fragments of other protocols that made nothing whole.
+    /// Fragments of other protocols whose packet never became whole.
     pub(crate) fragments_lost: u64,
     /// Frames that the kernel sent, and that crossed as they are.
     pub(crate) sent: u64,
@@ -27,20 +30,20 @@ pub(crate) struct Tally {
     pub(crate) sent_segmented: u64,
     /// Pieces of datagrams of which the other one never came.
     pub(crate) pieces_lost: u64,
-    /// Packets that were not to be cut, and did not fit.
+    /// Packets that did not fit and must not be cut.
     pub(crate) too_big: u64,
-    /// How many of their senders were told so.
+    /// ICMP messages that told the senders of such packets.
     pub(crate) told: u64,
-    /// Frames that cannot be sent: they do not fit, and are no IPv4.
+    /// Frames that cannot be sent, such as frames that do not fit and are not IPv4.
     pub(crate) never: u64,
-    /// Frames that were dropped since the link was down.
+    /// Frames that were dropped because the link was down.
     pub(crate) no_link: u64,
-    /// SYNs that were clamped.
+    /// TCP SYNs whose maximum segment size was lowered.
     pub(crate) clamped: u64,
 }
 
 impl Tally {
-    /// All of them, with their names.
+    /// All counters, with their names.
     pub(crate) fn fields(&self) -> [(&'static str, u64); 17] {
         [
             ("datagrams from the wire, whole", self.whole),

@@ -1,4 +1,6 @@
 //! [`Interface`]: reads and changes the settings of a network interface (netdevice(7)).
+//!
+//! lmd calls it. A name is checked before it is used. No call creates or removes an interface.
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
