@@ -44,7 +44,12 @@ const REFUSED: u8 = 2;
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
     console::begin();
-    let (mut told, mut code) = match text_of(std::env::args_os()).and_then(|args| begin(&args)) {
+    ExitCode::from(conclude(text_of(std::env::args_os()).and_then(|args| begin(&args))))
+}
+
+/// Writes what is left at the program's end, and why it does not end well. Returns its exit code.
+pub(crate) fn conclude(ended: Result<(), Failure>) -> u8 {
+    let (mut told, mut code) = match ended {
         Ok(()) => (Vec::new(), 0),
         Err(Failure::Refused(why)) => (vec![why], REFUSED),
         Err(Failure::Failed(why)) => (why, 1),
@@ -54,7 +59,7 @@ pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Fail
         code = code.max(1);
     }
     told.iter().for_each(|why| complain(why));
-    ExitCode::from(code)
+    code
 }
 
 /// The command line as text. Words that are not UTF-8 are refused: converted, they could name another file.

@@ -92,6 +92,16 @@ def _ordinary_life():
             (model, model), seconds=300)
 
 
+def _take_over():
+    for model, vfio in (("igb", True), ("e1000", False)):
+        driver = "vfio" if vfio else "uio"
+        yield Scenario(
+            f"take-over-{model}-{driver}",
+            f"lmd takes a card with addresses, routes and groups from Linux's driver by {driver}, datagrams pass, and "
+            "Linux has it back as it was: after a clean end, after a kill, after a start that failed",
+            "takeover.and_give_back", (model, model), vfio, programs=1)
+
+
 def _guards():
     yield Scenario(
         "refused-82545em", "an 82545EM, no write of which may cross 64 KiB: overlapping slots are refused, "
@@ -155,7 +165,7 @@ def _cluster():
 
 
 # Two at a time: what takes longest does not come last.
-SCENARIOS = (*measured.rows(Scenario), *_ordinary_life(), *_cost(), *_cluster(), *_kernel(), *_guards(),
+SCENARIOS = (*measured.rows(Scenario), *_ordinary_life(), *_cost(), *_cluster(), *_kernel(), *_take_over(), *_guards(),
              *_steering(), *_lm_to_lm())
 # Run by their names only.
 NAMED = tuple(measured.named(Scenario))

@@ -122,6 +122,56 @@ class Refused(Wire):
         done = subprocess.run(status, capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (2, "", 1), done.stderr)
 
+    def test_take_over(self):
+        """What is no card of the kernel's, or is in use otherwise, is not taken, and nothing is written."""
+        netns.ip("-n", self.here, "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+        netns.ip("-n", self.here, "link", "add", "br0", "type", "bridge")
+        netns.ip("-n", self.here, "link", "set", "v1", "master", "br0")
+        for name in ("v0", "br0"):
+            netns.ip("-n", self.here, "link", "set", name, "up")
+        netns.ip("-n", self.here, "addr", "add", "10.77.0.1/24", "dev", "v0")
+        netns.ip("-n", self.here, "route", "add", "default", "via", "10.77.0.2")
+        before = show(self.here, "addr"), show(self.here, "route")
+        store = self.where / "store"
+        lmd = str(BINARY)
+        (self.where / "lmd.toml").write_text('take-over = "v0"\n')
+        (self.where / "none.toml").write_text("mtu = 1500\n")
+        for words, code, told in (
+                (["--take-over", "v0"], 2, ["no PCI card", "default route", "--force"]),
+                (["--take-over=v0", "--force"], 2, ["no PCI card"]),
+                (["--take-over", "v0", "--dry-run"], 2, ["no PCI card"]),
+                (["--check", "--take-over", "v0"], 2, ["no PCI card"]),
+                (["--config", str(self.where / "lmd.toml")], 2, ["no PCI card"]),
+                (["--take-over", "v1"], 2, ["br0"]),
+                (["--take-over", "br0"], 2, ["no PCI card"]),
+                (["--take-over", "lo"], 2, ["no PCI card"]),
+                (["--take-over", "nowhere"], 2, ["no such interface"]),
+                (["--take-over", "lm0"], 2, ["no such interface"]),
+                (["--take-over", "a/b"], 2, ["a/b"]),
+                (["--take-over", "this-name-is-too-long"], 2, ["this-name-is-too-long"]),
+                (["--take-over"], 2, ["--take-over"]),
+                (["--take-over", "v0", "--vdev=net_null0"], 2, ["--vdev=net_null0"]),
+                (["--force", "--vdev=net_null0"], 2, ["--force"]),
+                (["--give-back", "nowhere"], 2, ["nowhere"]),
+                (["--give-back", "a/b"], 2, ["a/b"]),
+                (["--give-back", "v0"], 0, []),
+                (["--give-back", "--config", str(self.where / "lmd.toml")], 0, []),
+                (["--give-back", "--config", str(self.where / "none.toml")], 0, [])):
+            done = subprocess.run(["ip", "netns", "exec", self.here, lmd, *words], capture_output=True, text=True,
+                                  timeout=20, env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (code, bool(code)), (words, done))
+            for text in told:
+                self.assertIn(text, done.stderr, words)
+        self.assertEqual((show(self.here, "addr"), show(self.here, "route")), before)
+        self.assertFalse(store.exists())
+        store.mkdir()
+        (store / "v0.json").write_text("{")
+        for words in (["--take-over", "v0"], ["--give-back", "v0"]):
+            done = subprocess.run([lmd, *words], capture_output=True, text=True, timeout=20,
+                                  env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done)
+            self.assertIn("v0.json", done.stderr)
+
     def test_status_finds_a_service(self):
         """A service has a folder of its own in /run: `lmd status` finds it from any environment."""
         folder = pathlib.Path(f"/run/lm-test-{prefix()}")

@@ -15,6 +15,10 @@ use crate::start::NoOptions;
 
 /// The longest file.
 const LONGEST: u64 = 64 << 10;
+/// Options of lmd's that may stand in front of `--`: with a name behind them, and without.
+const WITH_NAME: [&str; 2] = ["take-over", "give-back"];
+/// See [`WITH_NAME`].
+const FLAGS: [&str; 5] = ["dry-run", "force", "when-told", "tell", "code"];
 /// The key of EAL's options.
 const EAL: &str = "eal";
 
@@ -28,7 +32,8 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// Reads a command line. `--check` and `--config FILE` stand in front of `--`.
+    /// Reads a command line. `--check` and `--config FILE` stand in front of `--`, and what moves a card may
+    /// stand there.
     pub(crate) fn of(args: &[String]) -> Result<Self, String> {
         let (mut check, mut file) = (false, None);
         let at = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
@@ -36,7 +41,7 @@ impl Invocation {
         let mut words = Vec::new();
         let mut front = front.iter();
         words.extend(front.next().cloned());
-        let mut eal = Vec::new();
+        let (mut eal, mut moved) = (Vec::new(), Vec::new());
         while let Some(word) = front.next() {
             if word == "--check" {
                 check = true;
@@ -49,10 +54,18 @@ impl Invocation {
                 if file.replace(path).is_some() {
                     return Err("--config can be given once".to_owned());
                 }
+            } else if WITH_NAME.iter().any(|name| is_option(word, name)) {
+                let next = front.clone().next().filter(|_| !word.contains('='));
+                let value = next.filter(|next| !next.starts_with('-'));
+                moved.push(value.map_or_else(|| word.clone(), |value| format!("{word}={value}")));
+                front.by_ref().take(usize::from(value.is_some())).for_each(drop);
+            } else if FLAGS.iter().any(|name| is_option(word, name)) {
+                moved.push(word.clone());
             } else {
                 eal.push(word.clone());
             }
         }
+        let ours: Vec<_> = moved.into_iter().chain(ours.iter().cloned()).collect();
         let Configuration { eal: first, options } = file.map_or(Ok(Configuration::default()), |path| {
             Configuration::read(Path::new(&path)).map_err(|why| format!("{path}: {why}"))
         })?;
@@ -165,6 +178,30 @@ mod tests {
         }
         let check = Invocation { words: words("lmd -a 1:0.0 -- --mtu=1400"), check: true };
         assert_eq!(Invocation::of(&words("lmd -a 1:0.0 --check -- --mtu=1400")), Ok(check));
+    }
+
+    #[test]
+    fn what_moves_a_card_may_stand_in_front() {
+        for (line, same) in [
+            (
+                "lmd --take-over eth0 --force -l 1 -- --mtu=1400",
+                "lmd -l 1 -- --take-over=eth0 --force --mtu=1400",
+            ),
+            ("lmd -l 1 --take-over=eth0", "lmd -l 1 -- --take-over=eth0"),
+            ("lmd --give-back --dry-run", "lmd -- --give-back --dry-run"),
+            ("lmd --give-back eth0", "lmd -- --give-back=eth0"),
+            ("lmd --take-over --force", "lmd -- --take-over --force"),
+            ("lmd --force-max-simd-bitwidth=64", "lmd --force-max-simd-bitwidth=64"),
+        ] {
+            assert_eq!(
+                Invocation::of(&words(line)),
+                Ok(Invocation { words: words(same), check: false }),
+                "{line}"
+            );
+        }
+        let text = "take-over = \"eth1\"\nforce = true\n";
+        let all = with_file(text, "lmd --config FILE --take-over eth0").expect("right").words;
+        assert_eq!(all, words("lmd -- --force --take-over=eth0"));
     }
 
     #[test]

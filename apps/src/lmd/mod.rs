@@ -3,6 +3,7 @@
 //! The modules in the order of a run:
 //!
 //! - [`configuration`]: the command line and the file that it names; [`options`]: what they say;
+//! - [`take_over`]: a card is moved from the kernel's driver, and given back;
 //! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
 //! - [`daemon`]: the loop between the two;
 //! - [`kernelward`]: what came from the wire, to the kernel, where [`joiner`] joins TCP's segments;
@@ -22,6 +23,7 @@ mod notify;
 mod options;
 mod setup;
 mod status;
+mod take_over;
 mod tally;
 mod wireward;
 
@@ -33,6 +35,7 @@ use self::configuration::Invocation;
 use self::daemon::Daemon;
 use self::notify::Supervisor;
 use self::options::Options;
+use self::take_over::Taken;
 use crate::console::say;
 use crate::start::{self, Failure};
 use crate::{logging, signals};
@@ -44,7 +47,7 @@ pub(crate) fn main() -> ExitCode {
     start::run(NAME, begin)
 }
 
-/// Reads the command line, opens the port and the interface, and moves frames until a signal comes.
+/// Reads the command line, and does what it says.
 fn begin(args: &[String]) -> Result<(), Failure> {
     if args.get(1).is_some_and(|word| word == status::WORD) {
         let words: Vec<_> = args.iter().take(1).chain(&args[2..]).cloned().collect();
@@ -52,28 +55,52 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     }
     let Invocation { words, check } = Invocation::of(args)?;
     let Some((eal_args, options)) = start::options(NAME, &words, Options::of)? else { return Ok(()) };
+    if let Some(card) = &options.give_back {
+        return take_over::give_back(card, &options);
+    }
+    let (mut eal_args, mut options) = (eal_args.to_vec(), options);
+    let card = options.take_over.clone();
+    if let Some(card) = card.as_ref().filter(|_| options.dry_run) {
+        return Ok(take_over::print_plan(card, &options)?);
+    }
     if check {
-        start::check(eal_args)?;
+        start::check(&eal_args)?;
+        card.iter().try_for_each(|card| take_over::check(card, &options))?;
         say!("{}: what lmd is told is right, as far as can be seen before EAL starts", options.interface);
         return Ok(());
     }
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
-    let flaws = start::look(eal_args, None)?;
+    let flaws = start::look(&eal_args, None)?;
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
+    let mut taken = match &card {
+        Some(card) => Some(Taken::begin(card, &mut eal_args, &mut options)?),
+        None => None,
+    };
+    let ended = serve(&eal_args, &options, taken.as_mut());
+    let ended = ended.and_then(|()| flaws.into_result());
+    match taken {
+        Some(taken) => Err(taken.give_back(ended)),
+        None => ended,
+    }
+}
+
+/// Opens the port and the interface, and moves frames until a signal comes. Nothing of EAL is left then.
+fn serve(eal_args: &[String], options: &Options, taken: Option<&mut Taken>) -> Result<(), Failure> {
     // What cannot be had without rights is found missing before EAL touches a card.
-    let tap = setup::tap(&options)?;
+    let tap = setup::tap(options)?;
     let eal = start::eal(NAME, eal_args)?;
     start::show(&eal);
     status::offer(&eal);
-    let opened = setup::port(&eal, &options).and_then(|port| setup::keep(tap, port, &options));
+    let opened = setup::port(&eal, options).and_then(|port| setup::keep(tap, port, options));
     let opened = opened.map_err(|why| {
         let told = logging::complaints();
         if told.is_empty() { why } else { format!("{why}: {told}") }
     })?;
+    taken.map_or(Ok(()), Taken::serve)?;
     logging::release();
     opened.said.iter().for_each(|line| say!("{line}"));
     let supervisor = Supervisor::of_environment();
-    let mut daemon = Daemon::new(&eal, opened, &options)?;
+    let mut daemon = Daemon::new(&eal, opened, options)?;
     // What is left to do needs rights over the interface and its routes alone.
     rights::keep_only(&[rights::NET_ADMIN]).map_err(|e| format!("capabilities cannot be given up: {e}"))?;
     supervisor.ready(&format!("{} is there", options.interface));
@@ -84,6 +111,5 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     if let Err((_, e)) = eal.cleanup() {
         log::warn!("{e}");
     }
-    ended.map_err(|why| Failure::Failed(vec![why]))?;
-    flaws.into_result()
+    ended.map_err(|why| Failure::Failed(vec![why]))
 }

@@ -21,7 +21,13 @@ const MOST_BURST: u16 = 128;
 
 /// Owns a DPDK port and gives the kernel an ordinary interface, on which datagrams are whole.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "lmd", version, override_usage = "lmd [--config FILE] [--check] [EAL options] -- [options]")]
+#[command(
+    name = "lmd",
+    version,
+    override_usage = "lmd [--config FILE] [--check] [EAL options] -- [options]\n       lmd \
+    --take-over CARD [--force] [--dry-run] [EAL options] -- [options]\n       lmd --give-back CARD [--dry-run]\n       \
+    lmd status [--file-prefix=NAME]"
+)]
 #[command(
     after_help = "--config FILE reads options from a TOML file: `eal` is a list of EAL's options, and each \
     other key is an option of lmd's without its dashes. --check says whether they are right, and does \
@@ -34,6 +40,28 @@ pub(crate) struct Options {
     /// The interface's MAC address [default: the card's]
     #[arg(long, value_name = "MAC", value_parser = parse::unicast)]
     pub(crate) mac: Option<Mac>,
+    /// Move this network card from the kernel to DPDK, and give its addresses and routes to lmd's interface;
+    /// at the end the card is given back
+    #[arg(long, value_name = "CARD")]
+    pub(crate) take_over: Option<String>,
+    /// Give the card back that an lmd had which was killed, and end. Without a name: the one of --take-over
+    #[arg(long, value_name = "CARD", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) give_back: Option<String>,
+    /// With --take-over or --give-back: print what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --take-over: move the machine's only default route, too
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// With --give-back: as soon as a byte comes on standard input; nothing if that ends before
+    #[arg(long, hide = true)]
+    pub(crate) when_told: bool,
+    /// With --give-back: tell the process of this number, wait for its end, and end with --code
+    #[arg(long, hide = true)]
+    pub(crate) tell: Option<i32>,
+    /// See --tell
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) code: u8,
     /// Queues, memory and wire
     #[command(flatten)]
     pub(crate) landing: LandingOptions,
@@ -67,8 +95,19 @@ impl Options {
         if burst > MOST_BURST {
             return Err(bad(format!("--burst={burst}: lmd takes {MOST_BURST} frames at once at most")));
         }
-        lm_tap::Interface::new(&options.interface)
-            .map_err(|e| bad(format!("--interface={:?}: {e}", options.interface)))?;
+        let mut names = vec![("interface", &options.interface)];
+        names.extend(options.take_over.as_ref().map(|name| ("take-over", name)));
+        names.extend(
+            options.give_back.as_ref().filter(|name| !name.is_empty()).map(|name| ("give-back", name)),
+        );
+        for (option, name) in names {
+            lm_tap::Interface::new(name).map_err(|e| bad(format!("--{option}={name:?}: {e}")))?;
+        }
+        let moves = options.take_over.is_some() || options.give_back.is_some();
+        if (options.dry_run || options.force) && !moves {
+            let name = if options.force { "--force" } else { "--dry-run" };
+            return Err(bad(format!("{name} is of no use without --take-over")));
+        }
         Ok(options)
     }
 
@@ -138,6 +177,11 @@ mod tests {
             ("--burst=129", "129"),
             ("--tso=yes", "yes"),
             ("--gro=maybe", "maybe"),
+            ("--take-over=a/b", "a/b"),
+            ("--take-over=", "\"\""),
+            ("--give-back=sixteen--letters", "sixteen--letters"),
+            ("--force", "--force"),
+            ("--dry-run", "--dry-run"),
             ("--tx-ip=1.2.3.4,1.2.3.5", "--tx-ip"),
             ("lm0", "lm0"),
         ] {

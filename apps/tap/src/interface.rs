@@ -98,6 +98,47 @@ impl Interface {
         self.ask(libc::SIOCSIFFLAGS, self.request.with(&flags.to_ne_bytes())).map(drop)
     }
 
+    /// Sets it down.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_down(&self) -> io::Result<()> {
+        let flags = (self.flags()? & !libc::IFF_UP) as u16;
+        self.ask(libc::SIOCSIFFLAGS, self.request.with(&flags.to_ne_bytes())).map(drop)
+    }
+
+    /// Gives it another name.
+    ///
+    /// # Errors
+    /// That is no name, or another interface has it, or this one is up and the kernel is old.
+    pub fn rename(&self, to: &str) -> io::Result<()> {
+        Request::new(to).ok_or(io::ErrorKind::InvalidInput)?;
+        self.ask(libc::SIOCSIFNAME, self.request.with(to.as_bytes())).map(drop)
+    }
+
+    /// Has it receive the frames to a group's MAC address.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn add_group(&self, mac: [u8; 6]) -> io::Result<()> {
+        self.group(libc::SIOCADDMULTI, mac)
+    }
+
+    /// Takes back what [`Interface::add_group`] did.
+    ///
+    /// # Errors
+    /// What the kernel says: it has no such group (ENOENT).
+    pub fn remove_group(&self, mac: [u8; 6]) -> io::Result<()> {
+        self.group(libc::SIOCDELMULTI, mac)
+    }
+
+    fn group(&self, what: libc::Ioctl, mac: [u8; 6]) -> io::Result<()> {
+        // An address of no family.
+        let mut value = [0; 8];
+        value[2..].copy_from_slice(&mac);
+        self.ask(what, self.request.with(&value)).map(drop)
+    }
+
     /// Sets the MTU that IPv6 uses on it, which may be less than its own. A kernel without IPv6 has none to
     /// set.
     ///

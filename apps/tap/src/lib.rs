@@ -3,22 +3,27 @@
 //! It knows nothing of LM, of DPDK, or of what is in a frame.
 //!
 //! - [`tap`] creates or opens a [`Tap`], and reads and writes its frames.
-//! - [`interface`] sets an interface's MAC address, MTU, flags and IPv6 MTU.
-//! - [`routes`] corrects the routes of the interface when the kernel reports a change; `netlink` has the
-//!   messages for that.
+//! - [`interface`] sets an interface's name, MAC address, MTU, flags, groups and IPv6 MTU.
+//! - [`routes`] corrects the routes of the interface when the kernel reports a change. [`rtnetlink`] asks for
+//!   addresses and routes and changes them. [`netlink`] has the messages for both.
+//! - [`files`] has open files closed when another program is executed.
 //! - [`rights`] gives up capabilities in all threads.
 //! - `request` has the structures for ioctl(2).
 //!
 //! `unsafe` is used only for system calls: ioctl(2), with structures of the layouts in netdevice(7) and in
-//! the kernel's `if_tun.h`, a socket of netlink(7), and capset(2) in a signal's handler.
+//! the kernel's `if_tun.h`, a socket of netlink(7), capset(2) in a signal's
+//! handler, and fcntl(2).
 
+pub mod files;
 pub mod interface;
-mod netlink;
+pub mod netlink;
 mod request;
 pub mod rights;
 pub mod routes;
+pub mod rtnetlink;
 pub mod tap;
 
 pub use interface::Interface;
 pub use routes::Routes;
+pub use rtnetlink::Rtnetlink;
 pub use tap::{Tap, TapError};

@@ -1,28 +1,33 @@
 //! Messages of the kernel's netlink (netlink(7), RFC 3549): read and written as bytes.
 
 /// Bytes of a message's header.
-pub(crate) const HEADER: usize = 16;
+pub const HEADER: usize = 16;
 
-/// A message's type, and what is behind its header.
+/// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Message<'a> {
-    pub(crate) kind: u16,
-    pub(crate) body: &'a [u8],
+pub struct Message<'a> {
+    /// What it is about.
+    pub kind: u16,
+    /// The number of the request that it answers.
+    pub sequence: u32,
+    /// What is behind its header.
+    pub body: &'a [u8],
 }
 
 /// The messages of a buffer. What is no message ends them.
-pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
         let message = bytes.get(HEADER..len)?;
         let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+        let sequence = u32::from_ne_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
         bytes = bytes.get(aligned(len)..).unwrap_or_default();
-        Some(Message { kind, body: message })
+        Some(Message { kind, sequence, body: message })
     })
 }
 
 /// The attributes of a message, each its type and its value. What is no attribute ends them.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let [a, b, c, d] = *bytes.first_chunk()?;
         let len = usize::from(u16::from_ne_bytes([a, b]));
@@ -34,7 +39,7 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
 }
 
 /// A message with this body.
-pub(crate) fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+pub fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let len = (HEADER + body.len()) as u32;
     let mut bytes = len.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
@@ -46,7 +51,7 @@ pub(crate) fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<
 }
 
 /// Appends an attribute.
-pub(crate) fn push(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub fn push(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     to.extend(((4 + value.len()) as u16).to_ne_bytes());
     to.extend(kind.to_ne_bytes());
     to.extend(value);
@@ -70,6 +75,7 @@ mod tests {
         let all = [message(24, 5, 1, &body), message(2, 0, 2, &[])].concat();
         let read: Vec<_> = messages(&all).collect();
         assert_eq!((read.len(), read[0].kind, read[1].kind, read[1].body.len()), (2, 24, 2, 0));
+        assert_eq!((read[0].sequence, read[1].sequence), (1, 2));
         let values: Vec<_> = attributes(&read[0].body[12..]).collect();
         assert_eq!(values, [(4, &7_u32.to_ne_bytes()[..]), (1, b"abc")]);
     }

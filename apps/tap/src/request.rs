@@ -52,8 +52,8 @@ impl Request {
 /// # Errors
 /// What the kernel says.
 pub(crate) fn about(fd: BorrowedFd<'_>, what: libc::Ioctl, request: &mut Request) -> io::Result<()> {
-    // SAFETY: all requests of this crate that come here (SIOC[GS]IF*, TUNSETIFF) read and write one `struct
-    // ifreq`, whose size and alignment `Request` has; it lives through the call.
+    // SAFETY: all requests of this crate that come here (SIOC[GS]IF*, SIOC{ADD,DEL}MULTI, TUNSETIFF) read and
+    // write one `struct ifreq`, whose size and alignment `Request` has; it lives through the call.
     done(unsafe { libc::ioctl(fd.as_raw_fd(), what, std::ptr::from_mut(request)) })
 }
 

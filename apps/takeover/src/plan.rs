@@ -1,0 +1,90 @@
+//! [`Move`]: a step, and what undoes it. A plan is a list of them.
+//!
+//! What undoes a step is right also where the step was not made, or half made. So a card is given back by
+//! undoing the whole plan from its end, however much of it was carried out.
+
+use crate::{Saved, Step};
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// What is done.
+    pub step: Step,
+    /// What undoes it, in order.
+    pub undo: Vec<Step>,
+}
+
+fn only(step: Step) -> Move {
+    Move { step, undo: Vec::new() }
+}
+
+impl Saved {
+    /// Takes the card from the kernel. With the driver goes its interface, and all that this had.
+    pub fn card(&self) -> Vec<Move> {
+        let device = || self.device.clone();
+        let overridden = Step::Override(device(), self.overridden.clone());
+        vec![
+            only(Step::Load(self.to.clone())),
+            Move { step: Step::Override(device(), Some(self.to.clone())), undo: vec![overridden] },
+            Move { step: Step::Unbind(device(), self.driver.clone()), undo: self.restored() },
+            Move {
+                step: Step::Bind(device(), self.to.clone()),
+                undo: vec![Step::Unbind(device(), self.to.clone()), Step::Override(device(), None)],
+            },
+        ]
+    }
+
+    /// The card as it was, when no other driver has it.
+    fn restored(&self) -> Vec<Step> {
+        let name = || self.card.clone();
+        let mut steps = vec![
+            Step::Load(self.driver.clone()),
+            Step::Bind(self.device.clone(), self.driver.clone()),
+            Step::Await(self.device.clone(), name()),
+            Step::Mac(name(), self.mac),
+            Step::Mtu(name(), self.mtu),
+            Step::Up(name(), self.up),
+        ];
+        steps.extend(self.addresses.iter().map(|address| Step::Address(name(), address.clone())));
+        // An interface that is down has no routes.
+        let routes = self.in_order().filter(|_| self.up);
+        steps.extend(routes.map(|route| Step::Route(name(), route)));
+        steps.extend(self.groups.iter().map(|group| Step::Group(name(), *group)));
+        steps
+    }
+
+    /// Gives all that the card had to the other interface.
+    pub fn interface(&self) -> Vec<Move> {
+        let name = || self.tap.clone();
+        let down = if self.tap_was_up { Vec::new() } else { vec![Step::Up(name(), false)] };
+        let mut moves =
+            vec![only(Step::Mac(name(), self.mac)), Move { step: Step::Up(name(), true), undo: down }];
+        for address in &self.addresses {
+            let address = address.labelled(&self.card, &self.tap).at_once();
+            let undo = vec![Step::NoAddress(name(), address.clone())];
+            moves.push(Move { step: Step::Address(name(), address), undo });
+        }
+        for route in self.in_order() {
+            let undo = vec![Step::NoRoute(name(), route.clone())];
+            moves.push(Move { step: Step::Route(name(), route), undo });
+        }
+        for group in &self.groups {
+            let undo = vec![Step::NoGroup(name(), *group)];
+            moves.push(Move { step: Step::Group(name(), *group), undo });
+        }
+        moves.extend(self.joins.iter().map(|group| only(Step::Join(name(), *group))));
+        moves
+    }
+
+    /// The routes, those to a link before those that need them.
+    fn in_order(&self) -> impl Iterator<Item = crate::Route> {
+        let mut routes = self.routes.clone();
+        routes.sort_by_key(crate::Route::is_indirect);
+        routes.into_iter()
+    }
+
+    /// The whole of it.
+    pub fn all(&self) -> Vec<Move> {
+        [self.card(), self.interface()].concat()
+    }
+}
