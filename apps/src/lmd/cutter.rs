@@ -1,9 +1,9 @@
-//! [`Cutter`]: long TCP of the kernel's, as segments for the wire, by DPDK's `rte_gso`.
+//! [`Cutter`]: cuts long TCP packets of the kernel into segments for the wire, by DPDK's `rte_gso`.
 //!
-//! The payload is copied once, out of where the frame was read to, into an mbuf for each segment, and summed
-//! on the way. DPDK's library puts headers in front of each. It says that the window was reduced in each of
-//! them (CWR; `update_tcp_header` in its `gso_common.h` clears FIN and PSH alone), and computes no checksum:
-//! both is completed here.
+//! [`super::wireward`] calls it. The payload is copied once, from where the frame was read to, into an mbuf
+//! for each segment, and it is summed on the way. DPDK's library puts headers in front of each segment. It
+//! computes no checksum, and it says in each header that the window was reduced (CWR): `update_tcp_header` in
+//! its `gso_common.h` clears only FIN and PSH. Both are completed here.
 
 use lm_crossing::segment::Plan;
 use lm_crossing::view::Ipv4View;
@@ -20,11 +20,11 @@ pub(crate) const HEADERS: u16 = 14 + 8 + 60 + 60;
 /// What became of a long packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// It was cut, but for this part of it, if there is one: a packet like it.
+    /// It was cut. If there is a rest, the rest is a packet of the same kind, which is still to be cut.
     Done(Option<Vec<u8>>),
-    /// mbufs are short; nothing was cut.
+    /// There are too few mbufs; nothing was cut.
     Short,
-    /// It is none that can be cut.
+    /// It is no packet that can be cut.
     Never,
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// With pools of its own, of so many mbufs each, on this NUMA node: mbufs for headers, and mbufs that
-    /// show payloads.
+    /// Makes a cutter with two pools of its own, of so many mbufs each, on this NUMA node: one for headers,
+    /// and one for mbufs that refer to payloads.
     pub(crate) fn new(eal: &Eal, mbufs: u32, socket: Option<u32>) -> Result<Self, PoolError> {
         let heads = Mempool::pktmbuf(eal, "lmd_tcp_heads", mbufs, 128, 0, 128 + HEADERS, socket)?;
         let shown = Mempool::pktmbuf(eal, "lmd_tcp_shown", mbufs, 128, 0, 0, socket)?;
@@ -118,5 +118,5 @@ impl Cutter {
     }
 }
 
-/// Why mbufs are short.
+/// Why there are too few mbufs.
 const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();

@@ -1,8 +1,9 @@
-//! [`Joiner`]: TCP segments from the wire, joined to long packets for the kernel by DPDK's `rte_gro`.
+//! [`Joiner`]: joins TCP segments from the wire to long packets for the kernel, by DPDK's `rte_gro`.
 //!
-//! Segments wait until the poll that received them ends, and no longer. Those of one connection stay in their
-//! order. Which ones are joined is decided by [`Run`], because DPDK's library compares less than it has to:
-//! it would lose a congestion mark, and let a pushed segment overtake those in front of it.
+//! [`super::kernelward`] calls it. Segments wait until the poll that received them ends, and no longer. Those
+//! of one connection stay in their order. [`Run`] decides which segments are joined, because DPDK's library
+//! compares less than it has to: it would lose a congestion mark, and let a pushed segment overtake those in
+//! front of it.
 
 use lm_crossing::run::{Run, Segment, connection};
 use lm_crossing::segment::verify;
@@ -24,18 +25,18 @@ struct Open {
     frames: Vec<Mbuf>,
 }
 
-/// Joins segments. What it is given it gives on: a frame as it came, or a packet of several segments.
+/// Joins segments. It passes on all that it gets: a frame as it came, or a packet of several segments.
 #[derive(Default)]
 pub(crate) struct Joiner {
     open: Vec<Open>,
     waiting: usize,
-    /// Memory for the next ones.
+    /// Memory that is used again for the next packets.
     spare: Vec<Vec<Mbuf>>,
 }
 
 impl Joiner {
     /// Takes a frame of TCP, and gives packets to `give`, with what the kernel is told about each. A frame
-    /// that is no TCP over IPv4, or has a VLAN tag, comes back.
+    /// that is no TCP over IPv4, or has a VLAN tag, is returned.
     pub(crate) fn take(&mut self, frame: Mbuf, mut give: impl FnMut(Mbuf, Header)) -> Result<(), Mbuf> {
         let Some(connection) = connection(frame.data()) else { return Err(frame) };
         let segment = Segment::of(frame.data());
@@ -83,7 +84,7 @@ impl Joiner {
     fn close(&mut self, i: usize, give: &mut impl FnMut(Mbuf, Header)) {
         let Open { run, mut frames, .. } = self.open.remove(i);
         self.waiting -= frames.len();
-        // What is joined is not verified again.
+        // The kernel does not verify a joined packet, so each segment is verified here.
         let joins = frames.len() > 1 && frames.iter().all(|frame| verify(frame.data()));
         if joins {
             frames.last_mut().and_then(Mbuf::data_mut).into_iter().for_each(Run::unpush);

@@ -1,8 +1,9 @@
-//! [`Kernelward`]: what came from the wire, to the kernel.
+//! [`Kernelward`]: gives the kernel what came from the wire.
 //!
-//! A datagram is one write, by the parts that it lies in. Everything else is written as the frame that it
-//! came in, but for fragments of other protocols than UDP, which are put together here, and segments of TCP,
-//! which are joined.
+//! [`super::daemon`] calls it for each frame and datagram that a poll has received. A datagram is one write,
+//! by the parts that it lies in. Everything else is written as the frame that it came in, except fragments of
+//! other protocols than UDP, which are put together here, and segments of TCP, which are joined. No write
+//! waits: what the kernel has no room for is dropped and counted.
 
 use std::io::IoSlice;
 
@@ -44,7 +45,7 @@ impl Store for Buffers {
     }
 }
 
-/// The way to the kernel.
+/// Moves frames and datagrams from the wire to the kernel's interface.
 pub(crate) struct Kernelward {
     mac: Mac,
     mtu: u16,
@@ -98,7 +99,7 @@ impl Kernelward {
     }
 
     fn message(&mut self, mut message: Message, tap: &Tap, tally: &mut Tally) {
-        // Identifications of whole datagrams mean nothing (RFC 6864), but programs may show them.
+        // The identification of a whole datagram has no meaning (RFC 6864), but programs may show it.
         self.id = self.id.wrapping_add(1);
         let headers = inward::headers(
             &message.flow(),
@@ -123,7 +124,7 @@ impl Kernelward {
     }
 
     fn frame(&mut self, mut frame: Mbuf, tap: &Tap, now: u64, tally: &mut Tally) {
-        // What is for somebody else is shown to those who look at everything, and the kernel drops it.
+        // Frames for other stations are shown to programs that capture all frames; the kernel drops them.
         let is_ours = frame.data().first_chunk().is_some_and(|to: &Mac| to[0] & 1 == 1 || *to == self.mac);
         if let Some(data) = frame.data_mut() {
             tally.clamped += u64::from(mss::clamp(data, self.mtu, false));
@@ -159,7 +160,7 @@ impl Kernelward {
             Outcome::Pending | Outcome::Duplicate => {}
             Outcome::Dropped(_) => tally.fragments_lost += 1,
             Outcome::Whole(whole) => {
-                // The header of the fragment that made it whole, but for what tells of its place.
+                // The header of the fragment that came last. What differs in a whole packet is set below.
                 self.frame.clear();
                 self.frame.extend_from_slice(&Header::default().bytes());
                 self.frame.extend_from_slice(&frame[..ip.at + 20]);
@@ -182,7 +183,7 @@ impl Kernelward {
         }
     }
 
-    /// Gives up what has waited for too long.
+    /// Drops packets whose fragments have waited for too long.
     pub(crate) fn expire(&mut self, now: u64, tally: &mut Tally) {
         self.others.expire(now, &mut self.buffers, |_, _| tally.fragments_lost += 1);
     }
@@ -205,7 +206,7 @@ fn packet_of_tcp(packet: &Mbuf, header: &Header, tap: &Tap, tally: &mut Tally) {
     }
 }
 
-/// Writes a frame. The kernel never makes us wait: what it has no room for is lost, and counted.
+/// Writes a frame. It never waits: a frame for which the kernel has no room is dropped and counted.
 fn write(tap: &Tap, parts: &[IoSlice<'_>], tally: &mut Tally) -> bool {
     match tap.write(parts) {
         Ok(()) => true,

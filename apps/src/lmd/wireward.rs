@@ -1,7 +1,8 @@
-//! [`Wireward`]: what the kernel sends, to the wire.
+//! [`Wireward`]: takes what the kernel sends to the wire.
 //!
-//! One frame is read after the other, and the next one only when the wire has taken the last: what the wire
-//! does not take waits in the kernel's queue of the interface, which is bounded.
+//! [`super::daemon`] calls [`Wireward::turn`] in each turn of its loop. One frame is read after the other,
+//! and the next one only when the wire has taken the last one. What the wire does not take waits in the
+//! kernel's queue of the interface, which is bounded. Every frame that is dropped is counted.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -31,7 +32,7 @@ const MBUFS: u32 = 2047;
 const BESIDE: u32 = 256;
 /// Bytes of an mbuf beside its room: its own 128, and what a pool puts around it.
 const MBUF: usize = 256;
-/// Frames that one turn reads.
+/// Frames that one turn reads at most.
 const TURN: usize = 32;
 /// Bytes after which one turn reads no more, so that what comes from the wire does not wait for long.
 const BYTES: usize = 256 << 10;
@@ -46,7 +47,7 @@ enum Waiting {
     Datagram(SendBuffer, Ends),
 }
 
-/// The way to the wire.
+/// Moves frames from the kernel's interface to the wire.
 pub(crate) struct Wireward {
     wire: Wire,
     frames: Mempool,
@@ -57,7 +58,7 @@ pub(crate) struct Wireward {
     id: u16,
     /// Where frames are read to.
     read: Vec<u8>,
-    /// A frame for which buffers were short: it is looked at again.
+    /// A frame for which buffers were short. It is tried again in the next turn.
     held: Option<(Header, Vec<u8>)>,
     /// mbufs for one packet's fragments; empty between two packets.
     made: Vec<Mbuf>,
@@ -67,7 +68,7 @@ pub(crate) struct Wireward {
     is_deaf: bool,
     /// The interface's MAC address.
     mac: Mac,
-    /// Who is a node of LM's.
+    /// The stations that are known to be LM nodes.
     stations: Stations,
     /// In which order fragments go to everybody, if that is fixed.
     order: Option<Order>,
@@ -101,7 +102,7 @@ impl Wireward {
             waiting: VecDeque::new(),
             pairing: Pairing::default(),
             rate: Rate::default(),
-            // Not the same after each start: fragments of before may still wait somewhere.
+            // A number that differs after each start: fragments of an earlier run may still wait somewhere.
             id: seed.subsec_micros() as u16,
             read: vec![0; LONGEST],
             held: None,
@@ -131,7 +132,7 @@ impl Wireward {
         self.is_deaf
     }
 
-    /// Learns from a frame that came from the wire who is a node of LM's.
+    /// Learns from a frame of the wire whether its sender is an LM node.
     pub(crate) fn hear(&mut self, frame: &[u8]) {
         self.stations.hear(frame);
     }
@@ -147,10 +148,10 @@ impl Wireward {
     }
 
     /// The link is down: drops what waits, and what the kernel had given to the interface before it knew.
-    /// Else that would fill the buffers of those who sent it.
+    /// Otherwise these frames would stay charged to the socket buffers of their senders.
     pub(crate) fn drain(&mut self, tap: &Tap, tally: &mut Tally) {
         self.clear(tally);
-        // As many as the queue of an interface holds, and some that come meanwhile.
+        // As many as the queue of an interface holds, and some that arrive meanwhile.
         for _ in 0..DRAINED {
             let Ok(Some(_)) = tap.read(&mut self.read) else { break };
             tally.no_link += 1;
@@ -302,7 +303,7 @@ impl Wireward {
             tally.never += 1;
             return;
         }
-        // All of them or none: one that is missing makes the others useless.
+        // All fragments or none: without one of them the others are useless.
         if !self.frames.alloc_many(n, &mut self.made) {
             return self.hold(Header::default(), frame);
         }
