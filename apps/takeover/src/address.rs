@@ -1,4 +1,8 @@
 //! [`Address`]: an IP address of an interface, as the kernel tells of it (`RTM_NEWADDR`, rtnetlink(7)).
+//!
+//! [`crate::facts`] reads addresses, and [`crate::plan`] gives them to another interface. The kernel's own
+//! message is kept, so that nothing of it is lost. Temporary addresses, which the kernel makes by itself, are
+//! left out.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,4 +1,7 @@
-//! Bytes as text: the kernel's messages in the file.
+//! Bytes as hexadecimal text: the kernel's messages in the file of a card.
+//!
+//! [`crate::address`] and [`crate::route`] write and read their messages with it. A text with other
+//! characters, or with half a byte, is refused.
 
 /// Two letters for each byte.
 pub(crate) fn text(bytes: &[u8]) -> String {

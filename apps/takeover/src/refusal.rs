@@ -1,4 +1,7 @@
-//! Why a card is not to be moved, and which driver it would go to.
+//! Says why a card must not be moved, and which driver it would go to.
+//!
+//! lmd calls [`Facts::to_save`] before it changes anything. All reasons are given at once, in one line, each
+//! with what to do about it where something can be done.
 
 use crate::facts::Facts;
 use crate::saved::{Saved, VERSION};

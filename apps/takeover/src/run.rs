@@ -1,4 +1,7 @@
 //! Makes the moves of a plan, and undoes them.
+//!
+//! lmd calls [`take`] when it takes a card, and [`give`] when it gives the card back. If a move fails,
+//! [`take`] undoes it and all before it. [`give`] goes on after a step that cannot be undone, and reports it.
 
 use crate::Step;
 use crate::plan::Move;

@@ -1,4 +1,8 @@
-//! [`Saved`]: what a card has to be given back as.
+//! [`Saved`]: the state of a card and its interface before the card was moved, which is what it is given back
+//! as.
+//!
+//! [`crate::refusal`] makes it from the facts, [`crate::store`] keeps it in a file, and [`crate::plan`] makes
+//! the moves from it. A file with unknown fields is refused.
 
 use std::net::IpAddr;
 

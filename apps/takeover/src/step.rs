@@ -1,4 +1,7 @@
-//! [`Step`]: one change of the system.
+//! [`Step`]: one change of the system, such as an address on an interface.
+//!
+//! [`crate::plan`] makes lists of steps, and a [`crate::World`] makes the changes. A step may be made twice:
+//! what is so already is left so. Its text is what `--dry-run` shows.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,9 @@
-//! [`Store`]: the folder where it is written down what a card has to be given back as, and who has it.
+//! [`Store`]: the folder with the files that say what a card has to be given back as, and which process has
+//! it.
+//!
+//! lmd writes a card's file before it changes anything, and removes it when the card was given back. A file
+//! is replaced as a whole, so a crash leaves the old one or the new one. The lock of a card is held by one
+//! process at a time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -1,4 +1,7 @@
-//! [`System`]: the machine that this program runs on.
+//! [`System`]: the machine that this program runs on, as a [`World`] in which steps are made.
+//!
+//! lmd runs its plans in it; the tests use a model instead. Steps are writes to sysfs, netlink messages,
+//! requests about interfaces, and modprobe. Waits for an interface or an address end after some seconds.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};

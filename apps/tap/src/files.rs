@@ -1,4 +1,6 @@
-//! Open files when a process executes another program.
+//! [`close_at_exec`]: has open files closed when this process executes another program.
+//!
+//! lmd calls it before it executes itself once more at its end. Standard input, output and error stay open.
 
 use std::{fs, io};
 

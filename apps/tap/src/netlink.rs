@@ -1,4 +1,7 @@
 //! Messages of the kernel's netlink (netlink(7), RFC 3549): read and written as bytes.
+//!
+//! [`crate::routes`], [`crate::rtnetlink`] and the crate `lm-takeover` use it. No system call is made here.
+//! Bytes from the kernel are read within bounds: what is no message or attribute ends the list.
 
 /// Bytes of a message's header.
 pub const HEADER: usize = 16;
@@ -14,7 +17,7 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// The messages of a buffer. What is no message ends them.
+/// The messages of a buffer, up to the first bytes that are no message.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
@@ -26,7 +29,8 @@ pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// The attributes of a message, each its type and its value. What is no attribute ends them.
+/// The attributes of a message, each with its type and its value, up to the first bytes that are no
+/// attribute.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let [a, b, c, d] = *bytes.first_chunk()?;

@@ -1,4 +1,7 @@
 //! The argument of ioctl(2): an interface's name, and a value (`struct ifreq`, netdevice(7)).
+//!
+//! [`crate::interface`] and [`crate::tap`] make their requests through it. All calls of ioctl(2) of this
+//! crate are in this file. A name that no interface can have is refused.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,4 +1,6 @@
 //! [`Rtnetlink`]: asks the kernel for addresses and routes, and changes them (rtnetlink(7)).
+//!
+//! The crate `lm-takeover` uses it for the card that it moves and for lmd's interface.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
