@@ -6,10 +6,12 @@ least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.to
 # python3, iproute2: the demo. libc6-dev, procps: a minimal system lacks them.
 build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 iproute2 procps)
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
-# g++, meson, cmake, valgrind: liblm. iperf3 and what follows: programs with sockets through lmd. (Debian's
-# ngtcp2-server starts a server for localhost alone, port 7777.)
+# g++, meson, cmake, valgrind: liblm. iperf3 and what follows: programs with sockets through lmd.
 test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump
-  iperf3 socat util-linux nftables openssl ngtcp2-client ngtcp2-server)
+  iperf3 socat util-linux nftables openssl)
+# Debian 12 and 13 have them, sid has not: QUIC is not tested without them. (Debian's ngtcp2-server starts a
+# server for localhost alone, port 7777.)
+quic=(ngtcp2-client ngtcp2-server)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)
@@ -152,6 +154,12 @@ if ((${#missing[@]})); then
   must_be_root "${missing[*]}"
   update
   install "${missing[@]}"
+fi
+if [ "$1" = test ] && [ "$(id -u)" = 0 ] && ! has "${quic[1]}"; then
+  case $(candidate "${quic[1]}") in
+  "" | "(none)") ;;
+  *) echo "installing ${quic[*]}" && install "${quic[@]}" ;;
+  esac
 fi
 if [ "$1" = lab ] && ! is_new_enough "$(version "$qemu")" "$qemu_least"; then
   echo "installing $qemu"

@@ -1,7 +1,6 @@
 """Programs that look for the path's MTU themselves: probes of RFC 8899, and QUIC."""
 
 import hashlib
-import shutil
 import socket
 import subprocess
 import threading
@@ -66,10 +65,10 @@ class Path:
         return False
 
     @needs("gtlsclient")
+    @needs("gtlsserver")
     @needs("openssl")
     def test_quic(self):
         """A file of 5 MB by QUIC, from either end."""
-        server = shutil.which("gtlsserver", path="/usr/sbin:/usr/bin")
         self.where.mkdir(parents=True, exist_ok=True)
         key, certificate = self.where / "key", self.where / "certificate"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -82,7 +81,7 @@ class Path:
         for here, there, to in ((self.here, self.there, self.THERE), (self.there, self.here, self.HERE)):
             got = self.where / f"got{there}"
             got.mkdir()
-            words = [server, "-q", "-d", str(docs), to, "4433", str(key), str(certificate)]
+            words = ["gtlsserver", "-q", "-d", str(docs), to, "4433", str(key), str(certificate)]
             ear = subprocess.Popen(["ip", "netns", "exec", there, *words], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.STDOUT)
             try:
