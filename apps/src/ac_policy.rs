@@ -18,6 +18,14 @@ pub(crate) fn policy(text: &str) -> Result<Choice, String> {
     }
 }
 
+/// The same for lmd, whose other traffic cannot wait for a whole cluster.
+pub(crate) fn per_receiver(text: &str) -> Result<Choice, String> {
+    match policy(text) {
+        Ok(None | Some(Policy::PerReceiver)) => policy(text),
+        _ => Err("give off or per-receiver".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +35,8 @@ mod tests {
         assert_eq!(policy("off"), Ok(None));
         assert_eq!(policy("exclusive"), Ok(Some(Policy::Exclusive)));
         assert_eq!(policy("per-receiver"), Ok(Some(Policy::PerReceiver)));
+        assert_eq!(per_receiver("per-receiver"), Ok(Some(Policy::PerReceiver)));
+        assert!(per_receiver("exclusive").is_err() && per_receiver("maybe").is_err());
         assert!(policy("maybe").expect_err("no policy").contains("per-receiver"));
     }
 }

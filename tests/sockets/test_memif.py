@@ -2,10 +2,71 @@
 
 import os
 import pathlib
+import re
 import time
 
+import netns
 from common import Common
-from lmd import FORWARD, MemifWire, payload, show, udp, until
+from lmd import FORWARD, MemifWire, payload, run, show, udp, until
+
+
+
+def udp_counters(namespace):
+    """The name space's UDP statistics."""
+    with netns.inside(namespace):
+        lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
+    names, values = (line.split()[1:] for line in lines if line.startswith("Udp:"))
+    return dict(zip(names, map(int, values)))
+
+
+class Admitted(MemifWire):
+    """The same with admission control: each asks the other before large datagrams go."""
+
+    far = "lm0"
+    def start_server(self, *options):
+        return super().start_server("--ac=per-receiver", *options)
+
+    def start_client(self, *options):
+        return super().start_client(*(options or ["--ac=per-receiver"]))
+
+    def admitted(self, child):
+        [line] = [line for line in child.out().splitlines() if "with a grant=" in line]
+        return tuple(int(n) for n in re.findall(r"with a grant=(\d+) ordinary=(\d+)", line)[0])
+
+    def test_datagrams_go_with_a_grant(self):
+        """All of all sizes arrive, the large ones with a grant; the kernels hear nothing of it."""
+        # lmd looks up its address ten times a second.
+        time.sleep(0.3)
+        self.exchange(rounds=2)
+        ends = [udp(self.here, self.HERE), udp(self.there, self.THERE)]
+        for sender, receiver in (ends, ends[::-1]):
+            for i in range(20):
+                sender.sendto(payload(64_000, i), receiver.getsockname())
+                self.receive(receiver, 1)
+        code, said = run(self.here, "ping", "-c", "3", "-i", "0.2", "-W", "2", self.THERE)
+        self.assertEqual(code, 0, said)
+        for namespace in (self.here, self.there):
+            self.nothing_reassembled(namespace)
+            self.assertEqual(udp_counters(namespace)["NoPorts"], 0, "control messages for the kernel")
+        self.counted()
+        for child in (self.server, self.client):
+            granted, ordinary = self.admitted(child)
+            self.assertGreater(granted, 40, child)
+            counted = self.tally(child)
+            self.assertEqual(counted.get("datagrams to the wire, without leave", 0), 0, counted)
+            self.assertEqual(granted + ordinary, counted["datagrams to the wire, cut by LM"], child)
+
+    def test_another_that_has_none(self):
+        """A peer without --ac gets its datagrams all the same, after half a second."""
+        self.client.stop()
+        self.client = self.start_client("--ac=off")
+        self.settled()
+        ends = [udp(self.here, self.HERE), udp(self.there, self.THERE)]
+        for i in range(30):
+            ends[0].sendto(payload(64_000, i), ends[1].getsockname())
+            self.receive(ends[1], 1)
+        self.counted()
+        self.assertGreater(self.tally(self.server).get("datagrams to the wire, without leave", 0), 0, self.server)
 
 
 class Memif(Common, MemifWire):

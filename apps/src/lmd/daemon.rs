@@ -5,14 +5,16 @@
 //! right. It sleeps only after a turn that found nothing, as `--rx-mode` says, and for 2 ms at most where the
 //! device cannot interrupt.
 
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lm_engine::Receiver;
-use lm_node::config::Identity;
+use lm_landing::SlotLayout;
+use lm_node::config::{AdmissionConfig, Identity};
 use lm_node::port::Client;
-use lm_node::receive_mode::{Idler, LONGEST, Sleeper};
+use lm_node::receive_mode::{BRIEF, Idler, LONGEST, Sleeper};
 use lm_node::{Arrival, Link, NodePort, PortConfig};
 use lm_proto::wire::Mac;
 use lm_tap::{Routes, Tap};
@@ -46,6 +48,8 @@ const LINGER: Duration = Duration::from_millis(20);
 pub(crate) struct Daemon {
     port: NodePort,
     config: PortConfig,
+    /// What is asked for, also while the interface has no address.
+    admission: Option<AdmissionConfig>,
     link: Option<Link>,
     tap: Tap,
     routes: Routes,
@@ -76,6 +80,7 @@ impl Daemon {
         let mut daemon = Self {
             port,
             config,
+            admission: options.admission(),
             link,
             tap,
             routes,
@@ -95,6 +100,7 @@ impl Daemon {
         daemon.set_carrier(daemon.is_up());
         daemon.see_to_ipv6();
         daemon.see_to_routes();
+        daemon.see_to_admission()?;
         Ok(daemon)
     }
 
@@ -117,6 +123,8 @@ impl Daemon {
                 port.sent.forward
             ));
         }
+        let admission = self.link.as_ref().and_then(|link| link.outlet.admission.as_ref());
+        lines.extend(admission.into_iter().flat_map(|admission| admission.view().lines));
         let device = port.device;
         let losses = [
             ("the device had no room", device.missed + device.rx_nombuf),
@@ -170,13 +178,7 @@ impl Daemon {
     fn look_after(&mut self, eal: &Eal) -> Result<(), String> {
         let mut up = self.is_up();
         if !up && Client::of(&self.port.landing.info().driver, &self.arguments()) == Some(Client::Copying) {
-            self.set_carrier(false);
-            self.wireward.drain(&self.tap, &mut self.tally);
-            self.port.link = self.link.take();
-            self.port.stop().map_err(|e| e.to_string())?;
-            let identity = Identity::default();
-            self.port.start(eal, &self.config, &identity, signals::is_ending).map_err(|e| e.to_string())?;
-            self.link = self.port.link.take();
+            self.restart(eal)?;
             up = self.is_up();
         }
         if up != self.carrier {
@@ -187,8 +189,39 @@ impl Daemon {
         }
         self.see_to_ipv6();
         self.see_to_routes();
+        self.see_to_admission()?;
         let ns = self.ns();
         self.kernelward.expire(ns, &mut self.tally);
+        Ok(())
+    }
+
+    /// Stops the port and starts it again.
+    fn restart(&mut self, eal: &Eal) -> Result<(), String> {
+        self.set_carrier(false);
+        self.wireward.drain(&self.tap, &mut self.tally);
+        self.port.link = self.link.take();
+        self.port.stop().map_err(|e| e.to_string())?;
+        let identity = Identity::default();
+        self.port.start(eal, &self.config, &identity, signals::is_ending).map_err(|e| e.to_string())?;
+        self.link = self.port.link.take();
+        Ok(())
+    }
+
+    /// A node of a cluster is known by its address, which is the interface's first one. When that changes,
+    /// it is a new node.
+    fn see_to_admission(&mut self) -> Result<(), String> {
+        let (Some(admission), Some(link)) = (&self.admission, &mut self.link) else { return Ok(()) };
+        self.port.look_at_link();
+        let address = self.tap.interface().ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        if address.is_unspecified() || address.to_bits() == self.config.flow.src {
+            return Ok(());
+        }
+        self.config.flow.src = address.to_bits();
+        self.config.admission = Some(admission.clone());
+        // Grants decide how slots are laid.
+        self.config.layout = self.config.layout.filter(|layout| *layout != SlotLayout::Separate);
+        let made = self.port.admission(&self.config, &Identity::default());
+        link.admit(address, made.map_err(|e| e.to_string())?);
         Ok(())
     }
 
@@ -235,7 +268,7 @@ impl Daemon {
         kernelward.flush(tap, tally);
         link.receivers.iter_mut().filter_map(Receiver::take_tagged).for_each(|from| wireward.heard_tag(from));
         if *carrier {
-            found + wireward.turn(tap, &mut link.outlet.sender, now, tally)
+            found + wireward.turn(tap, &mut link.outlet, now, tally)
         } else {
             wireward.clear(tally);
             found
@@ -260,12 +293,17 @@ impl Daemon {
             }
             return None;
         }
-        let busy = self.carrier && (self.wireward.is_waiting() || self.link.as_mut().is_some_and(is_busy));
+        let busy = self.carrier
+            && (self.wireward.is_waiting()
+                || self.wireward.is_deferring()
+                || self.link.as_mut().is_some_and(is_busy));
         if busy {
             return None;
         }
         let interrupts = self.link.as_ref().is_some_and(|link| !link.interrupts.is_empty());
         let most = if interrupts { LONGEST } else { self.sleep };
+        // Control messages have their times.
+        let most = if self.config.admission.is_some() { most.min(BRIEF) } else { most };
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
@@ -285,6 +323,7 @@ impl Daemon {
     pub(crate) fn close(mut self) {
         self.wireward.clear(&mut self.tally);
         let Some(mut link) = self.link.take() else { return };
+        link.release_grants();
         link.outlet.sender.flush();
         thread::sleep(LINGER);
         // Drivers release sent mbufs when they are called to send, even if nothing is sent.

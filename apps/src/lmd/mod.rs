@@ -7,7 +7,8 @@
 //! - [`setup`]: the port and the interface are opened, and nothing is changed before both are there;
 //! - [`daemon`]: the loop between the two;
 //! - [`kernelward`]: what came from the wire, to the kernel, where [`joiner`] joins TCP's segments;
-//!   [`wireward`]: what the kernel sends, to the wire, where [`cutter`] cuts long TCP;
+//!   [`wireward`]: what the kernel sends, to the wire, where [`cutter`] cuts long TCP and [`deferred`]
+//!   has what waits for leave;
 //! - [`tally`]: what was done, and what was lost and why; [`status`]: how it is shown to others; [`notify`]:
 //!   what systemd is told.
 //!
@@ -17,6 +18,7 @@
 mod configuration;
 mod cutter;
 mod daemon;
+mod deferred;
 mod joiner;
 mod kernelward;
 mod notify;

@@ -3,12 +3,15 @@
 //! [`super::begin`] calls [`Options::of`] before EAL starts. [`super::configuration`] adds the options of the
 //! file of `--config` to the command line before that. Values that do not fit are refused in one line.
 
+use std::time::Duration;
+
 use clap::Parser;
 use lm_landing::SlotLayout;
-use lm_node::config::PortConfig;
+use lm_node::config::{AdmissionConfig, PortConfig};
 use lm_node::receive_mode::Idler;
 use lm_proto::wire::{Flow, Mac};
 
+use crate::ac_policy;
 use crate::landing_options::{LandingOptions, Mode};
 use crate::parse;
 use crate::start::{self, NoOptions};
@@ -65,6 +68,10 @@ pub(crate) struct Options {
     /// Queues, memory and wire
     #[command(flatten)]
     pub(crate) landing: LandingOptions,
+    /// Admission control between nodes of LM's: off, or per-receiver: a receiver is asked before large
+    /// datagrams go to it. All nodes need the same
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ac_policy::per_receiver)]
+    pub(crate) ac: ac_policy::Choice,
     /// How frames land: overlapping, where all large datagrams are LM's; or separate
     #[arg(long, value_name = "LAYOUT", value_parser = parse::layout, default_value = "separate")]
     pub(crate) slots: SlotLayout,
@@ -119,6 +126,11 @@ impl Options {
         config.layout = Some(self.slots);
         config.only_fragmented = true;
         config
+    }
+
+    /// Admission control, if it is on.
+    pub(crate) fn admission(&self) -> Option<AdmissionConfig> {
+        self.ac.map(|policy| AdmissionConfig { policy, drain: None, flush_gap: Duration::ZERO })
     }
 
     /// What the loop does that finds nothing.
@@ -177,6 +189,7 @@ mod tests {
             ("--burst=129", "129"),
             ("--tso=yes", "yes"),
             ("--gro=maybe", "maybe"),
+            ("--ac=exclusive", "exclusive"),
             ("--take-over=a/b", "a/b"),
             ("--take-over=", "\"\""),
             ("--give-back=sixteen--letters", "sixteen--letters"),

@@ -38,13 +38,15 @@ pub(crate) struct Tally {
     pub(crate) never: u64,
     /// Frames that were dropped because the link was down.
     pub(crate) no_link: u64,
+    /// Datagrams that went to a node of LM's which gave no leave in time (`--ac`).
+    pub(crate) without_leave: u64,
     /// TCP SYNs whose maximum segment size was lowered.
     pub(crate) clamped: u64,
 }
 
 impl Tally {
     /// All counters, with their names.
-    pub(crate) fn fields(&self) -> [(&'static str, u64); 17] {
+    pub(crate) fn fields(&self) -> [(&'static str, u64); 18] {
         [
             ("datagrams from the wire, whole", self.whole),
             ("other packets from the wire, whole", self.other_whole),
@@ -62,6 +64,7 @@ impl Tally {
             ("senders told so", self.told),
             ("lost: cannot be sent on this wire", self.never),
             ("lost: the link is down", self.no_link),
+            ("datagrams to the wire, without leave", self.without_leave),
             ("SYNs clamped", self.clamped),
         ]
     }

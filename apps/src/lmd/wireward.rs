@@ -15,6 +15,7 @@ use lm_crossing::too_big::{Rate, answer};
 use lm_crossing::view::Ipv4View;
 use lm_crossing::virtio::{self, Header};
 use lm_engine::{SendBuffer, Sender, WouldBlock};
+use lm_node::Outlet;
 use lm_node::config::PortConfig;
 use lm_proto::alf::Ends;
 use lm_proto::order::{Mark, Order, Stations};
@@ -24,6 +25,7 @@ use rte::mempool::{Mempool, PoolError};
 use rte::{Eal, Mbuf};
 
 use super::cutter::{Cut, Cutter, HEADERS};
+use super::deferred::Deferred;
 use super::tally::Tally;
 
 /// mbufs of each kind at least.
@@ -72,6 +74,8 @@ pub(crate) struct Wireward {
     stations: Stations,
     /// In which order fragments go to everybody, if that is fixed.
     order: Option<Order>,
+    /// What waits for its receiver's leave.
+    deferred: Deferred<SendBuffer>,
 }
 
 /// mbufs of each kind.
@@ -112,6 +116,7 @@ impl Wireward {
             mac,
             stations: Stations::default(),
             order: config.order,
+            deferred: Deferred::default(),
         })
     }
 
@@ -124,7 +129,12 @@ impl Wireward {
 
     /// Whether something waits for room on the wire.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.held.is_some()
+        !self.waiting.is_empty() || self.held.is_some() || self.deferred.is_full()
+    }
+
+    /// Whether something waits for its receiver's leave.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.deferred.len() > 0
     }
 
     /// Whether the interface is down, as far as is known: nothing can be read from it.
@@ -161,21 +171,23 @@ impl Wireward {
     /// Drops what waits.
     pub(crate) fn clear(&mut self, tally: &mut Tally) {
         tally.no_link += self.waiting.len() as u64 + u64::from(self.held.is_some());
+        tally.no_link += self.deferred.clear() as u64;
         self.waiting.clear();
         self.held = None;
     }
 
     /// Reads what the kernel sends and brings it to the wire, as far as there is room. Returns how many
     /// frames were read.
-    pub(crate) fn turn(&mut self, tap: &Tap, sender: &mut Sender, now: u64, tally: &mut Tally) -> usize {
+    pub(crate) fn turn(&mut self, tap: &Tap, outlet: &mut Outlet, now: u64, tally: &mut Tally) -> usize {
         self.pairing.expire(now);
         tally.pieces_lost = self.pairing.lost();
-        if !self.flush(sender) {
+        tally.without_leave = self.deferred.without();
+        if !self.flush(outlet, now) {
             return 0;
         }
         if let Some((header, mut frame)) = self.held.take() {
-            self.take(header, &mut frame, tap, sender, now, tally);
-            self.flush(sender);
+            self.take(header, &mut frame, tap, &mut outlet.sender, now, tally);
+            self.flush(outlet, now);
         }
         let mut read = std::mem::take(&mut self.read);
         let (mut n, mut bytes) = (0, 0);
@@ -185,22 +197,29 @@ impl Wireward {
             let Ok(Some(len)) = frame else { break };
             (n, bytes) = (n + 1, bytes + len);
             let Some(header) = Header::parse(&read[..len]) else { continue };
-            self.take(header, &mut read[virtio::LEN..len], tap, sender, now, tally);
-            self.flush(sender);
+            self.take(header, &mut read[virtio::LEN..len], tap, &mut outlet.sender, now, tally);
+            self.flush(outlet, now);
         }
         self.read = read;
         n
     }
 
     /// Brings what waits to the wire. Returns whether all of it went.
-    fn flush(&mut self, sender: &mut Sender) -> bool {
+    fn flush(&mut self, outlet: &mut Outlet, now: u64) -> bool {
+        while let Some((buffer, ends)) = self.deferred.next(now, |ends| outlet.leave(ends)) {
+            if let Err(WouldBlock(buffer)) = self.send(buffer, &ends, outlet) {
+                self.deferred.put_back(buffer, ends, now);
+                return false;
+            }
+        }
         while let Some(waiting) = self.waiting.pop_front() {
             let back = match waiting {
-                Waiting::Frame(frame) => sender.send_frame(frame).err().map(Waiting::Frame),
+                Waiting::Frame(frame) => outlet.sender.send_frame(frame).err().map(Waiting::Frame),
                 Waiting::Datagram(buffer, ends) => {
-                    let suits = || self.stations.order(ends.dst_mac, ends.flow.dst);
-                    sender.set_order(self.order.unwrap_or_else(suits));
-                    sender.send(buffer, &ends).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
+                    let asks = outlet.admission.is_some() && self.suits(&ends) == Order::Reverse;
+                    let leave = |ends| if asks { outlet.leave(ends) } else { Some(ends) };
+                    let Some((buffer, to)) = self.deferred.ask(buffer, ends, now, leave) else { continue };
+                    self.send(buffer, &to, outlet).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
                 }
             };
             if let Some(back) = back {
@@ -209,6 +228,21 @@ impl Wireward {
             }
         }
         true
+    }
+
+    /// The order of fragments that suits a station: reverse, if it is a node of LM's.
+    fn suits(&self, ends: &Ends) -> Order {
+        self.stations.order(ends.dst_mac, ends.flow.dst)
+    }
+
+    fn send(
+        &self,
+        buffer: SendBuffer,
+        ends: &Ends,
+        outlet: &mut Outlet,
+    ) -> Result<(), WouldBlock<SendBuffer>> {
+        outlet.sender.set_order(self.order.unwrap_or_else(|| self.suits(ends)));
+        outlet.send(buffer, ends)
     }
 
     /// Decides what becomes of a frame.

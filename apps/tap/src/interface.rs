@@ -65,6 +65,13 @@ impl Interface {
         self.ask(libc::SIOCSIFHWADDR, self.request.with(&value)).map(drop)
     }
 
+    /// Its first IPv4 address. `None`: it has none.
+    pub fn ipv4(&self) -> Option<std::net::Ipv4Addr> {
+        let value = self.ask(libc::SIOCGIFADDR, self.request).ok()?.value;
+        // Behind the family and the port of `struct sockaddr_in`.
+        Some(std::net::Ipv4Addr::from([value[4], value[5], value[6], value[7]]))
+    }
+
     /// Its MTU.
     ///
     /// # Errors

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lm_engine::{Message, Receiver};
+use lm_landing::SlotLayout;
 use lm_proto::alf::Ends;
 use lm_proto::wire::Flow;
 use rte::Mbuf;
 use rte::port::{PortId, RxInterrupt};
 
 use self::raw::source;
+use crate::admission::Admission;
 use crate::admission::frames::control_payload;
 use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
@@ -146,26 +148,42 @@ impl Link {
 
     /// Polls each landing queue once, as [`Link::receive`] does, for somebody who is the node's whole network
     /// stack, such as a kernel: all that came is given out, in order, ARP too, and nothing is answered here.
-    /// A queue of ordinary frames and admission control are not looked at. Returns how many frames came.
+    /// A queue of ordinary frames is not looked at, and what belongs to admission control is not given out.
+    /// Returns how many frames came, and what admission control had to do.
     #[inline]
     pub fn exchange(&mut self, burst: usize, mut each: impl FnMut(Arrival)) -> usize {
         let mut frames = 0;
-        for receiver in &mut self.receivers {
+        let outlet = &mut self.outlet;
+        for (queue, receiver) in self.receivers.iter_mut().enumerate() {
             let arrived = &mut self.arrived;
             frames += receiver.receive(burst, |message| arrived.push(message));
             let mut taken = 0;
-            for message in arrived.drain(..) {
+            for mut message in arrived.drain(..) {
                 while taken < message.strangers_before()
                     && let Some(frame) = receiver.next_stranger()
                 {
-                    each(Arrival::Frame(frame));
+                    if !outlet.take_control(queue, frame.data()) {
+                        each(Arrival::Frame(frame));
+                    }
                     taken += 1;
+                }
+                if let Some(admission) = &mut outlet.admission {
+                    if message.flow().dst_port == ac::PORT {
+                        admission.received(message.contiguous());
+                        continue;
+                    }
+                    admission.heard(queue, message.flow().src);
                 }
                 each(Arrival::Message(message));
             }
             while let Some(frame) = receiver.next_stranger() {
-                each(Arrival::Frame(frame));
+                if !outlet.take_control(queue, frame.data()) {
+                    each(Arrival::Frame(frame));
+                }
             }
+        }
+        if outlet.admission.is_some() {
+            frames += outlet.admission_turn(Instant::now(), &mut self.receivers);
         }
         self.outlet.sender.flush();
         self.show();
@@ -209,6 +227,18 @@ impl Link {
                 break;
             }
         }
+    }
+
+    /// The node has another address, and is a new node for admission control. It blocks as
+    /// [`Link::release_grants`] does.
+    pub fn admit(&mut self, address: std::net::Ipv4Addr, admission: Option<Box<Admission>>) {
+        self.release_grants();
+        // Nobody is admitted.
+        if self.outlet.admission.is_some() {
+            self.receivers.iter_mut().for_each(|receiver| receiver.set_layout(SlotLayout::Separate));
+        }
+        self.outlet.set_address(address.to_bits());
+        self.outlet.admission = admission;
     }
 
     /// What the receivers, the sender, ARP and the ordinary queue have counted since the start.

@@ -253,7 +253,10 @@ impl NodePort {
     }
 
     /// Admission control, if the configuration has it. Nobody is admitted at first, so slots are separate.
-    fn admission(
+    ///
+    /// # Errors
+    /// Its settings contradict each other: the node has no address, for example.
+    pub fn admission(
         &self,
         config: &PortConfig,
         identity: &Identity,

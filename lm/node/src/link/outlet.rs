@@ -14,9 +14,9 @@ use lm_proto::order::Order;
 use lm_proto::wire::{Arp, BROADCAST, Flow, Mac};
 use rte::port::MacAddr;
 
-use super::raw::{send_bytes, send_question};
+use super::raw::{send_bytes, send_question, source};
 use super::way::Way;
-use crate::admission::frames::{control_flow, flush_frame};
+use crate::admission::frames::{control_flow, control_payload, flush_frame};
 use crate::admission::pace::{AT_ONCE, Pace};
 use crate::admission::{Admission, May};
 use crate::arp::{Resolver, Route};
@@ -43,6 +43,8 @@ pub struct Outlet {
     pub(super) asking: bool,
     /// How many flush frames may go at a time.
     pace: Pace,
+    /// MAC addresses that a network stack beyond this node knows: the kernel that lmd works for.
+    stations: Vec<(u32, Mac)>,
 }
 
 /// Where a received datagram was sent on from.
@@ -54,6 +56,8 @@ pub enum SentFrom {
     Copy,
 }
 
+/// MAC addresses that are kept of [`Outlet::leave`] and of control messages.
+const STATIONS: usize = 64;
 /// How long a route is used before the neighbours are asked for it again.
 const FRESH: Duration = Duration::from_millis(50);
 
@@ -79,6 +83,7 @@ impl Outlet {
             admission,
             asking: false,
             pace,
+            stations: Vec::new(),
         }
     }
 
@@ -146,7 +151,42 @@ impl Outlet {
         }
     }
 
-    /// Sends a datagram to where [`Outlet::ends`] said.
+    /// Where a datagram goes whose MAC address somebody else has found out, by admission control. `None`:
+    /// nowhere yet; try again after the next poll.
+    pub fn leave(&mut self, ends: Ends) -> Option<Ends> {
+        self.told(ends.flow.dst, ends.dst_mac);
+        self.admitted(ends)
+    }
+
+    /// Somebody else has found out a MAC address.
+    fn told(&mut self, address: u32, mac: Mac) {
+        if let Some(known) = self.stations.iter_mut().find(|(of, _)| *of == address) {
+            known.1 = mac;
+            return;
+        }
+        if self.stations.len() == STATIONS {
+            self.stations.remove(0);
+        }
+        self.stations.push((address, mac));
+    }
+
+    /// Takes a frame of this landing queue if it is a control message or a flush frame. Returns whether it
+    /// was one.
+    pub(super) fn take_control(&mut self, queue: usize, frame: &[u8]) -> bool {
+        let Some(admission) = &mut self.admission else { return false };
+        let from = source(frame);
+        let Some(payload) = control_payload(frame) else {
+            from.iter().for_each(|from| admission.heard(queue, *from));
+            return false;
+        };
+        admission.received(payload);
+        if let Some(from) = from.filter(|_| !payload.is_empty()) {
+            self.told(from, std::array::from_fn(|i| frame[6 + i]));
+        }
+        true
+    }
+
+    /// Sends a datagram to where [`Outlet::ends`] or [`Outlet::leave`] said.
     ///
     /// # Errors
     /// [`WouldBlock`] with the buffer: the transmit queue is full.
@@ -215,6 +255,11 @@ impl Outlet {
         self.ours
     }
 
+    /// The node has another address.
+    pub(super) fn set_address(&mut self, address: u32) {
+        self.ours.src = address;
+    }
+
     /// Whether the link has come up.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
@@ -236,6 +281,9 @@ impl Outlet {
         let fresh = |&(address, _, _, until): &(u32, Mac, Order, Instant)| address == flow.dst && now < until;
         if let Some((_, dst_mac, order, _)) = self.route.filter(fresh) {
             return Some((Ends { src_mac, dst_mac, flow }, order));
+        }
+        if let Some((_, dst_mac)) = self.stations.iter().find(|(of, _)| *of == flow.dst) {
+            return Some((Ends { src_mac, dst_mac: *dst_mac, flow }, Order::Reverse));
         }
         if !self.is_up() {
             return None;
