@@ -17,7 +17,7 @@ ROOT = HERE.parents[1]
 E2E = ROOT / "tests/e2e"
 # The system's, whichever runs this: the guest has its libraries.
 PYTHON = "/usr/bin/python3"
-PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool")
+PROGRAMS = (PYTHON, "/sbin/ip", "/sbin/tc", "/sbin/ethtool", "/usr/bin/setpriv")
 APPLETS = ("sh", "mount", "umount", "mkdir", "chmod", "poweroff", "insmod", "cat", "ls", "dmesg", "sysctl",
            "ping", "sleep")
 # EAL loads everything that lies in its drivers' directory, and aborts if one of them is there twice: just

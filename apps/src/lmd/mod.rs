@@ -94,17 +94,18 @@ fn serve(eal_args: &[String], options: &Options, taken: Option<&mut Taken>) -> R
     start::show(&eal);
     status::offer(&eal);
     let opened = setup::port(&eal, options).and_then(|port| setup::keep(tap, port, options));
-    let opened = opened.map_err(|why| {
+    let mut opened = opened.map_err(|why| {
         let told = logging::complaints();
         if told.is_empty() { why } else { format!("{why}: {told}") }
     })?;
     taken.map_or(Ok(()), Taken::serve)?;
     logging::release();
-    opened.said.iter().for_each(|line| say!("{line}"));
+    let said = std::mem::take(&mut opened.said);
     let supervisor = Supervisor::of_environment();
     let mut daemon = Daemon::new(&eal, opened, options)?;
     // What is left to do needs rights over the interface and its routes alone.
     rights::keep_only(&[rights::NET_ADMIN]).map_err(|e| format!("capabilities cannot be given up: {e}"))?;
+    said.iter().for_each(|line| say!("{line}"));
     supervisor.ready(&format!("{} is there", options.interface));
     let ended = daemon.run(&eal);
     supervisor.stopping();

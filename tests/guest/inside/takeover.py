@@ -16,6 +16,9 @@ SIZES = (100, 1472, 8000, 64_000)
 GROUP = "01:00:5e:01:02:03"
 JOINED = "239.1.2.3"
 STATE = pathlib.Path("/run/lmd")
+CAP_NET_ADMIN = 12
+# No more than the service's unit allows (CapabilityBoundingSet).
+FEW = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw,+sys_admin,+ipc_lock,+setpcap")
 
 
 def show(*words):
@@ -73,13 +76,13 @@ class Card:
 
 
 class Lmd:
-    def __init__(self, guest, name, *words):
+    def __init__(self, guest, name, *words, before=()):
         self.out = WORK / f"{name}.out"
         WORK.mkdir(parents=True, exist_ok=True)
         note(name)
         legacy = guest.eal()
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen(["lmd", "-l", "0", "-m", "64", "--no-telemetry", "--file-prefix=lmd", *legacy,
+            self.process = subprocess.Popen([*before, "lmd", "-l", "0", "-m", "64", "--no-telemetry", "--file-prefix=lmd", *legacy,
                                              *words], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         self.guest = guest
 
@@ -192,7 +195,14 @@ def and_give_back(guest):
                 check(route in got or "fe80" in json.dumps(route), table, route, "is not among", got)
         exchange(guest, peer)
 
-    lmd = Lmd(guest, "lmd1", "--take-over", card.name).ready()
+    lmd = Lmd(guest, "lmd1", "--take-over", card.name, before=FEW).ready()
+
+    def kept():
+        tasks = pathlib.Path(f"/proc/{lmd.process.pid}/task").glob("*/status")
+        lines = [line for task in tasks for line in task.read_text().splitlines()]
+        return {int(line.split()[1], 16) for line in lines if line.startswith(("CapPrm", "CapEff"))}
+
+    guest.until(lambda: kept() == {1 << CAP_NET_ADMIN}, "capabilities are kept:", lmd)
     taken(lmd)
     check(JOINED in json.dumps(show("maddr", "show", "dev", "lm0")), "the group is not joined:", lmd)
     code, _, err = ended("--give-back", card.name)
