@@ -47,7 +47,8 @@ impl Joiner {
             {
                 open.frames.push(frame);
                 self.waiting += 1;
-                if open.run.is_over() || open.frames.len() >= SEGMENTS {
+                let is_full = open.frames.len() >= SEGMENTS || self.waiting >= WAITING;
+                if open.run.is_over() || is_full {
                     self.close(i, &mut give);
                 }
                 return Ok(());
