@@ -36,7 +36,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_(log|openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
     "rte_lcore_(id|count|index|to_socket_id|to_cpu_id|has_role|is_enabled|cpuset)",
     "rte_(get_main_lcore|get_next_lcore|socket_id|socket_count|socket_id_by_idx)",
-    "rte_(thread_register|thread_unregister|gettid|sys_gettid)",
+    "rte_(thread_register|thread_unregister|thread_is_intr|gettid|sys_gettid)",
     "rte_(rdtsc|rdtsc_precise|get_tsc_hz|get_tsc_cycles|delay_us_block|delay_us_callback_register)",
     "rte_dev_(name|bus|bus_info|driver|numa_node|devargs|dma_map|dma_unmap|probe|remove|is_probed)",
     "rte_(driver_name|bus_name|bus_find_by_name)",

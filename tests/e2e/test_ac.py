@@ -205,7 +205,7 @@ class Admission(Pair):
         server, client = self.pair(("--ac=per-receiver", ), ("--ac=per-receiver", "--tx-interval=100"),
                                    count=count)
         self.ask(server, "show ac", r"opened=([1-9]\d*)")
-        # The lease is 100 ms. (A sender that dies takes net_memif of DPDK 22.11 with it, now and then.)
+        # The lease is 100 ms.
         while client.running() and not int(self.ask(server, "show ac", r"expired=(\d+)")):
             client.signal(signal.SIGSTOP)
             time.sleep(0.3)

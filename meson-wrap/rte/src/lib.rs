@@ -42,6 +42,8 @@ pub mod memzone;
 pub mod port;
 pub mod tcp;
 pub mod telemetry;
+#[cfg(feature = "unmap")]
+mod unmap;
 
 /// The raw bindings, for applications that call DPDK themselves.
 pub use dpdk_sys as sys;

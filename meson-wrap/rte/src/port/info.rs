@@ -90,6 +90,17 @@ unsafe fn copy(name: *const c_char) -> String {
     unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }
 
+/// The name of a port's driver. `None`: there is no such port.
+pub(super) fn driver_of(id: PortId) -> Option<String> {
+    let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
+    // SAFETY: any port number can be asked for; DPDK fills the structure of a valid one, and the names of
+    // drivers are static.
+    unsafe {
+        let told = dpdk_sys::rte_eth_dev_info_get(id.0, info.as_mut_ptr()) == 0;
+        told.then(|| copy(info.assume_init_ref().driver_name))
+    }
+}
+
 /// The `RTE_ETH_RX_OFFLOAD_*` that are in force on a port, whoever has configured it: the port's and, where
 /// the driver tells of them, those of a queue that is set up. A port that there is not, or that is not
 /// configured, has none.

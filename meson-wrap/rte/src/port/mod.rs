@@ -13,6 +13,7 @@ mod interrupt;
 mod queue;
 mod started;
 mod status;
+mod turn;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
@@ -24,6 +25,7 @@ pub use self::interrupt::{InterruptError, RxInterrupt, wait, wait_for};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::started::{is_rx_started, is_tx_started, rx_pool_of};
 pub use self::status::{Link, MacAddr, PortError, PortStats, is_up, mac_of};
+pub use self::turn::let_turns_end;
 use crate::eal::settle_interrupts;
 use crate::mempool::PoolRef;
 use crate::{Eal, Errno};

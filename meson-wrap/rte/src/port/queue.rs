@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use dpdk_sys::{rte_eth_fp_ops, rte_ethdev_qdata, rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
 
+use super::turn::Turns;
 use super::{PortId, Shared, State};
 use crate::{Burst, Eal, Errno};
 
@@ -48,6 +49,7 @@ unsafe fn callback(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
 pub struct RxQueue {
     ops: *const rte_eth_fp_ops,
     queue: u16,
+    turns: Option<Arc<Turns>>,
     shared: Arc<Shared>,
     _not_sync: PhantomData<Cell<()>>,
 }
@@ -57,7 +59,7 @@ unsafe impl Send for RxQueue {}
 
 impl RxQueue {
     pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
-        Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
+        Self { ops: fast_ops(shared.id), queue, turns: Turns::of(shared.id), shared, _not_sync: PhantomData }
     }
 
     /// A queue of a port that the application has opened itself.
@@ -86,6 +88,14 @@ impl RxQueue {
     /// written to the front of `out`. The caller owns them and frees them.
     #[inline]
     pub fn burst(&mut self, out: &mut [*mut rte_mbuf]) -> usize {
+        match &self.turns {
+            None => self.poll(out),
+            Some(turns) => turns.during(|| self.poll(out)),
+        }
+    }
+
+    #[inline]
+    fn poll(&self, out: &mut [*mut rte_mbuf]) -> usize {
         let room = out.len().min(usize::from(u16::MAX)) as u16;
         // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
         // change; this is the queue's only user; `out` has `room` places.
@@ -153,6 +163,7 @@ pub enum TxDescriptor {
 pub struct TxQueue {
     ops: *const rte_eth_fp_ops,
     queue: u16,
+    turns: Option<Arc<Turns>>,
     shared: Arc<Shared>,
     _not_sync: PhantomData<Cell<()>>,
 }
@@ -162,7 +173,7 @@ unsafe impl Send for TxQueue {}
 
 impl TxQueue {
     pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
-        Self { ops: fast_ops(shared.id), queue, shared, _not_sync: PhantomData }
+        Self { ops: fast_ops(shared.id), queue, turns: Turns::of(shared.id), shared, _not_sync: PhantomData }
     }
 
     /// A queue of a port that the application has opened itself.
@@ -196,6 +207,18 @@ impl TxQueue {
     /// one of the pools belongs to one thread, this is that thread.
     #[inline]
     pub unsafe fn burst(&mut self, packets: &mut [*mut rte_mbuf]) -> usize {
+        match &self.turns {
+            // SAFETY: the caller's promise.
+            None => unsafe { self.transmit(packets) },
+            // SAFETY: the caller's promise.
+            Some(turns) => turns.during(|| unsafe { self.transmit(packets) }),
+        }
+    }
+
+    /// # Safety
+    /// That of [`Self::burst`].
+    #[inline]
+    unsafe fn transmit(&self, packets: &mut [*mut rte_mbuf]) -> usize {
         let mut n = packets.len().min(usize::from(u16::MAX)) as u16;
         // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
         // change; this is the queue's only user; the packets are the caller's promise.
