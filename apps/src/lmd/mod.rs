@@ -31,7 +31,7 @@ mod wireward;
 
 use std::process::ExitCode;
 
-use lm_tap::rights;
+use lm_tap::{Tap, rights};
 
 use self::configuration::Invocation;
 use self::daemon::Daemon;
@@ -67,18 +67,21 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     }
     if check {
         start::check(&eal_args)?;
-        card.iter().try_for_each(|card| take_over::check(card, &options))?;
+        card.iter().try_for_each(|card| take_over::check(card, &eal_args, &options))?;
         say!("{}: what lmd is told is right, as far as can be seen before EAL starts", options.interface);
         return Ok(());
     }
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let flaws = start::look(&eal_args, None)?;
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
+    card.iter().try_for_each(|card| take_over::check(card, &eal_args, &options))?;
+    // What cannot be had without rights is found missing before a card is touched.
+    let tap = setup::tap(&options)?;
     let mut taken = match &card {
         Some(card) => Some(Taken::begin(card, &mut eal_args, &mut options)?),
         None => None,
     };
-    let ended = serve(&eal_args, &options, taken.as_mut());
+    let ended = serve(tap, &eal_args, &options, taken.as_mut());
     let ended = ended.and_then(|()| flaws.into_result());
     match taken {
         Some(taken) => Err(taken.give_back(ended)),
@@ -87,9 +90,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
 }
 
 /// Opens the port and the interface, and moves frames until a signal comes. Nothing of EAL is left then.
-fn serve(eal_args: &[String], options: &Options, taken: Option<&mut Taken>) -> Result<(), Failure> {
-    // What cannot be had without rights is found missing before EAL touches a card.
-    let tap = setup::tap(options)?;
+fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Taken>) -> Result<(), Failure> {
     let eal = start::eal(NAME, eal_args)?;
     start::show(&eal);
     status::offer(&eal);

@@ -60,7 +60,13 @@ fn look(card: &str, options: &Options) -> Result<Saved, String> {
 }
 
 /// Whether the card can be taken, as far as can be seen.
-pub(crate) fn check(card: &str, options: &Options) -> Result<(), String> {
+pub(crate) fn check(card: &str, eal: &[String], options: &Options) -> Result<(), String> {
+    let names_device = |word: &&String| {
+        word.starts_with("-a") || ["--allow", "--vdev", "--no-pci"].iter().any(|one| word.starts_with(one))
+    };
+    if let Some(word) = eal.iter().skip(1).find(names_device) {
+        return Err(format!("--take-over={card} says which device lmd has: leave out {word}"));
+    }
     // One that is taken already can be gone on with.
     if Store::of_environment().read(card)?.is_none() {
         look(card, options)?;
@@ -90,16 +96,7 @@ impl Taken {
     /// Takes the card, or goes on with it if an lmd had it that was killed. Options get what follows from the
     /// card, and EAL its name.
     pub(crate) fn begin(card: &str, eal: &mut Vec<String>, options: &mut Options) -> Result<Self, String> {
-        let names_device = |word: &&String| {
-            word.starts_with("-a")
-                || ["--allow", "--vdev", "--no-pci"].iter().any(|one| word.starts_with(one))
-        };
-        if let Some(word) = eal.iter().skip(1).find(names_device) {
-            return Err(format!("--take-over={card} says which device lmd has: leave out {word}"));
-        }
         let store = Store::of_environment();
-        // What is refused leaves no file.
-        check(card, options)?;
         let lock = store.lock(card)?;
         let mut system = System::default();
         let kept = kept(card, &store, &mut system, options)?;

@@ -170,6 +170,14 @@ def and_give_back(guest):
     check(code == 0 and not err and to in out and "10.99.0.0/16" in out, out, err)
     check(card.interface(card.name) == before and card.driver() == card.kernel and not file.exists(), "dry-run changes")
 
+    cards.load("veth")
+    ip("link", "add", "lm0", "type", "veth", "peer", "name", "lm1")
+    index = show("link", "show", card.name)[0]["ifindex"]
+    code, out, err = ended("-m", "64", "--take-over", card.name)
+    check(code == 2 and "no TAP" in err and not file.exists(), "lm0 is another's:", code, out, err)
+    check(show("link", "show", card.name)[0]["ifindex"] == index, "the card was touched")
+    ip("link", "del", "lm0")
+
     def as_before(when):
         check(card.driver() == card.kernel, f"{when}: {card.driver()} has the card")
         after = card.interface(card.name)
