@@ -74,7 +74,9 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     logging::begin(eal_args.iter().any(|arg| arg.starts_with("--log-level")));
     let flaws = start::look(&eal_args, None)?;
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
-    card.iter().try_for_each(|card| take_over::check(card, &eal_args, &options))?;
+    card.iter().try_for_each(|card| {
+        take_over::check(card, &eal_args, &options).and_then(|()| take_over::is_free(card))
+    })?;
     // What cannot be had without rights is found missing before a card is touched.
     let tap = setup::tap(&options)?;
     let mut taken = match &card {

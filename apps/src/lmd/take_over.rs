@@ -74,6 +74,16 @@ pub(crate) fn check(card: &str, eal: &[String], options: &Options) -> Result<(),
     Ok(())
 }
 
+/// Whether no lmd has the card that runs.
+pub(crate) fn is_free(card: &str) -> Result<(), String> {
+    let store = Store::of_environment();
+    // Without its file nobody has it, and the lock's file is not made.
+    if store.read(card)?.is_some() {
+        drop(store.lock(card)?);
+    }
+    Ok(())
+}
+
 /// Says what would be done, and does nothing.
 pub(crate) fn print_plan(card: &str, options: &Options) -> Result<(), String> {
     let store = Store::of_environment();
