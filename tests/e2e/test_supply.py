@@ -63,8 +63,8 @@ class Supply(unittest.TestCase):
         self.assertEqual({one for one in ours if one[0] != "dpdk"}, cargo)
         self.assertEqual(len(ours), len(cargo) + 1, "libdpdk")
         own = {
-            "ac", "lm-apps", "lm-crossing", "lm-engine", "lm-landing", "lm-node", "lm-proto", "lm-tap",
-            "pmd-e1000", "rte", "dpdk-sys", "dpdk"
+            "ac", "lm-apps", "lm-crossing", "lm-engine", "lm-landing", "lm-node", "lm-proto",
+            "lm-takeover", "lm-tap", "pmd-e1000", "rte", "dpdk-sys", "dpdk"
         }
         for one in self.bom["components"]:
             self.assertEqual("hashes" in one, one["name"] not in own, one["name"])
