@@ -10,7 +10,7 @@ FUZZ_SEED ?= 1
 export PROPTEST_RNG_SEED ?= 1
 
 # What `make test` consists of, in this order. tests/README.md says what each is.
-TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz bench-short measure-short matrix-short
+TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz bench-short measure-short matrix-short packages-short
 
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
 .PHONY: c install uninstall packages
@@ -88,6 +88,10 @@ uninstall: ## Take it away again, from the same PREFIX
 
 packages: ## Debian packages (target/packages), built, installed, used and removed in a Debian 13 of its own
 	@tests/scripts/packages.sh
+
+# What of it is in `make test`: five minutes at most.
+packages-short: setup
+	@tests/scripts/packages.sh --if-possible --quick source build install
 
 miri: ## lm's core and the protocol of returning slots under Miri, if there is a toolchain with it: five minutes at most
 	@tests/scripts/miri.sh
