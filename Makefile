@@ -10,7 +10,7 @@ FUZZ_SEED ?= 1
 export PROPTEST_RNG_SEED ?= 1
 
 # What `make test` consists of, in this order. tests/README.md says what each is.
-TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e lab fuzz bench-short measure-short matrix-short packages-short
+TEST_STEPS := setup-test hugepages lint pure unit c miri model e2e sockets lab fuzz bench-short measure-short matrix-short packages-short
 
 .PHONY: $(TEST_STEPS:%=step-%) begin-steps book
 .PHONY: c install uninstall packages
@@ -102,7 +102,7 @@ vdev: setup ## The engine on virtual devices of one process
 e2e: build setup-test hugepages ## net_pcap, net_memif, net_tap: lm-testpmd against tshark, itself and the kernel
 	@tests/scripts/e2e.sh
 
-sockets: build setup-test ## Programs with sockets through lmd, in name spaces
+sockets: build setup-test hugepages ## Programs with sockets through lmd, in name spaces
 	@tests/scripts/sockets.sh
 
 lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FULL=1, ICOUNT=1
