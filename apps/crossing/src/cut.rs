@@ -5,6 +5,7 @@
 //! so.
 
 use lm_proto::checksum::header;
+use lm_proto::layout::full_payload;
 
 use crate::view::{Ipv4View, MORE, put16};
 
@@ -26,7 +27,7 @@ pub fn cut(frame: &[u8], ip: &Ipv4View, mtu: usize, id: u16, mut each: impl FnMu
     let mut at = 0;
     while at < payload.len() {
         let headers = if at == 0 { &first } else { &later };
-        let room = mtu.saturating_sub(headers.len() - ip.at) & !7;
+        let room = full_payload(mtu, headers.len() - ip.at);
         let rest = payload.len() - at;
         // The last one may fill what is left up to a multiple of eight.
         let fits = rest <= mtu.saturating_sub(headers.len() - ip.at);
@@ -118,7 +119,7 @@ mod tests {
             for len in [1, 7, 8, 555, 556, 557, 1480, 1481, 8192, 20_008, 65_515] {
                 let all = fragments(&ipv4(PLAIN, &pattern(len)), mtu, 77);
                 assert_eq!(received(&all, mtu), Some((77, pattern(len))), "{mtu} {len}");
-                let stride = (mtu - 20) & !7;
+                let stride = full_payload(mtu, 20);
                 let full = all.iter().filter(|frame| frame.len() == 34 + stride).count();
                 assert!(all.len() <= full + 2, "{mtu} {len}: no more fragments than needed");
             }

@@ -55,10 +55,16 @@ impl std::fmt::Display for BadMtu {
 
 impl std::error::Error for BadMtu {}
 
-/// IP payload of a full fragment at this MTU, bytes: a multiple of 8, as offsets are told in units of 8 (RFC
-/// 791). For those who have no [`Geometry`], as their MTU need not be one that datagrams are sent at.
+/// IP payload of a full fragment at this MTU behind an IP header of this length, bytes: a multiple of 8,
+/// because RFC 791 counts offsets in units of 8.
+pub const fn full_payload(mtu: usize, header: usize) -> usize {
+    mtu.saturating_sub(header) & !7
+}
+
+/// The same behind a header without options. For those who have no [`Geometry`], as their MTU need not be one
+/// that datagrams are sent at.
 pub const fn stride(mtu: u16) -> u16 {
-    mtu.saturating_sub(IPV4 as u16) & !7
+    full_payload(mtu as usize, IPV4) as u16
 }
 
 impl Geometry {

@@ -34,6 +34,7 @@ mod ending;
 mod errno;
 pub mod frag;
 pub mod hugefiles;
+mod interrupts;
 pub mod lcore;
 pub mod log;
 pub mod mbuf;

@@ -26,7 +26,7 @@ pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::started::{is_rx_started, is_tx_started, rx_pool_of};
 pub use self::status::{Link, MacAddr, PortError, PortStats, is_up, mac_of};
 pub use self::turn::let_turns_end;
-use crate::eal::settle_interrupts;
+use crate::interrupts::settle_interrupts;
 use crate::mempool::PoolRef;
 use crate::{Eal, Errno};
 
