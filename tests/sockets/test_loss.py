@@ -1,7 +1,8 @@
 """Frames are lost before lmd: every datagram whose frames all came is delivered, and there is no silence.
 
-The other end of a veth is an ordinary kernel, at whose egress nftables drops frames by chance. A packet socket at
-lmd's end counts the frames of each datagram that came.
+The other end of a veth is an ordinary kernel, at whose egress nftables leads frames away by chance. (If it dropped
+them, that kernel would notice, and keep the rest of the datagram.) A packet socket at lmd's end counts the frames of
+each datagram that came.
 """
 
 import collections
@@ -10,9 +11,10 @@ import socket
 import struct
 import threading
 import time
+import unittest
 
 import netns
-from lmd import VethWire, is_good, payload, run, udp
+from lmd import VethWire, Wire, is_good, payload, run, udp
 from test_programs import needs
 
 SIZE, FRAMES = 64_000, 44
@@ -24,7 +26,9 @@ LOST = (0, 100, 1000)
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 
 
-class Loss(VethWire):
+class Lossy:
+    """Counts what comes to `here`, and what is delivered there."""
+
     def packets(self):
         """A packet socket at lmd's end of the wire."""
         with netns.inside(self.here):
@@ -38,7 +42,7 @@ class Loss(VethWire):
         """Sends, and returns the datagrams whose frames all came, those that were delivered, the longest silence in
         seconds, and the frames that never came."""
         rule = 'add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; ' \
-               f"add rule netdev t c ip protocol udp numgen random mod 100000 < {max(1, in_100_000)} counter drop"
+               f"add rule netdev t c ip protocol udp numgen random mod 100000 < {max(1, in_100_000)} fwd to \"lo\""
         run(self.there, "nft", "delete", "table", "netdev", "t")
         code, said = run(self.there, "nft", rule)
         self.assertEqual(code, 0, said)
@@ -89,16 +93,23 @@ class Loss(VethWire):
         silence = max(later - earlier for earlier, later in zip(marks, marks[1:]))
         return sent, whole, len(times), silence, sent * FRAMES - sum(came.values())
 
+    def figures(self):
+        """Of each share of lost frames, printed."""
+        figures = [self.lossy(in_100_000) for in_100_000 in LOST]
+        for in_100_000, (sent, whole, delivered, silence, lost) in zip(LOST, figures):
+            print(f"    {in_100_000 / 1000:g} % of frames lost before it ({lost} of {sent * FRAMES}): of {sent} datagrams "
+                  f"{whole} came whole, {delivered} were delivered ({100 * delivered / max(1, whole):.1f} %), longest "
+                  f"silence {silence:.2f} s")
+        return figures
+
+
+class Loss(Lossy, VethWire):
     @needs("nft")
     def test_whole_datagrams_are_delivered(self):
         # The first datagram asks for addresses.
         self.exchange(sizes=(100,))
-        figures = [self.lossy(in_100_000) for in_100_000 in LOST]
+        figures = self.figures()
         told = self.counted()
-        for in_100_000, (sent, whole, delivered, silence, lost) in zip(LOST, figures):
-            print(f"    {in_100_000 / 1000:g} % of frames lost before lmd ({lost} of {sent * FRAMES}): of {sent} datagrams "
-                  f"{whole} came whole, {delivered} were delivered ({100 * delivered / max(1, whole):.1f} %), longest "
-                  f"silence {silence:.2f} s")
         for in_100_000, (_, whole, delivered, silence, lost) in zip(LOST, figures):
             # On a busy machine the veth loses frames, too.
             self.assertTrue(lost or not in_100_000, "nothing was lost")
@@ -107,3 +118,18 @@ class Loss(VethWire):
                 self.assertGreaterEqual(delivered, 0.98 * whole, told)
             self.assertLess(silence, 1, told)
         self.nothing_reassembled(self.here)
+
+
+class Linux(Lossy, Wire):
+    """The same without lmd, to compare with: nothing but the contents is asked for."""
+
+    @needs("nft")
+    @unittest.skipUnless("LM_LOSS_SECONDS" in os.environ, "LM_LOSS_SECONDS is not set")
+    def test_linux_itself(self):
+        netns.ip("link", "add", "v0", "netns", self.here, "type", "veth", "peer", "name", "v1", "netns", self.there)
+        for namespace, name, address in ((self.here, "v0", self.HERE), (self.there, "v1", self.THERE)):
+            run(namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx", "off", "rx", "off")
+            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
+            netns.ip("-n", namespace, "link", "set", name, "up")
+        self.exchange(sizes=(100,))
+        self.figures()
