@@ -36,7 +36,10 @@ impl Random {
 
 /// A packet that the kernel might send: its headers, and a part of a stream.
 struct Long {
-    tags: usize,
+    /// The types of its tags, the outer one first.
+    tags: Vec<u16>,
+    /// Bytes of IPv4's options, and of TCP's.
+    ip_options: usize,
     options: usize,
     port: u8,
     sequence: u32,
@@ -48,14 +51,17 @@ struct Long {
 impl Long {
     fn frame(&self, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
-        // The outer one of two tags is a provider's.
-        frame.extend([0x88, 0xa8, 0, 6, 0x81, 0, 0, 5].iter().skip(8 - 4 * self.tags));
+        for (i, tag) in self.tags.iter().enumerate() {
+            frame.extend(tag.to_be_bytes());
+            frame.extend([0, 5 + i as u8]);
+        }
         frame.extend([8, 0]);
-        let len = 40 + self.options + payload.len();
-        frame.extend([0x45, 2]);
+        let len = 40 + self.ip_options + self.options + payload.len();
+        frame.extend([0x45 + (self.ip_options / 4) as u8, 2]);
         frame.extend((len as u16).to_be_bytes());
         frame.extend(self.id.to_be_bytes());
         frame.extend([if self.dont { 0x40 } else { 0 }, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        frame.extend(vec![1; self.ip_options]);
         frame.extend([0, self.port, 0x1f, 0x90]);
         frame.extend(self.sequence.to_be_bytes());
         frame.extend([0, 0, 0, 7, ((5 + self.options / 4) << 4) as u8, self.flags, 1, 0, 0, 0, 0, 0]);
@@ -96,13 +102,14 @@ fn cut(cutter: &mut Cutter, frames: &Mempool, frame: Vec<u8>, mss: u16, mtu: u16
 /// Segments are what the headers of the long packet say, each with its own numbers and good checksums.
 fn check(long: &Long, whole: &[u8], segments: &[Vec<u8>], mss: u16, mtu: u16) {
     let (tcp, start) = places(whole);
-    let room = usize::from(mtu) - (start - 14 - 4 * long.tags);
+    let room = usize::from(mtu) - (start - 14 - 4 * long.tags.len());
     let each = room.min(mss.into());
     let parts: Vec<_> = whole[start..].chunks(each).collect();
     assert_eq!(segments.len(), parts.len());
     for (i, (segment, part)) in segments.iter().zip(&parts).enumerate() {
         assert_eq!(&segment[start..], *part, "{i}");
         assert!(verify(segment), "{i}");
+        assert_eq!(segment[..14 + 4 * long.tags.len()], whole[..14 + 4 * long.tags.len()], "tags");
         let ip = Ipv4View::of(segment).expect("IPv4");
         assert_eq!((ip.id, ip.dont), (long.id.wrapping_add(i as u16), long.dont));
         let sequence = long.sequence.wrapping_add((i * each) as u32);
@@ -155,14 +162,16 @@ fn streams_are_cut_and_joined() {
     let mut joined = 0;
     for round in 0..400 {
         let mtu = [576, 1500, 1500, 9000][random.below(4)];
-        let tags = if random.below(8) == 0 { 1 + random.below(2) } else { 0 };
+        let n = if random.below(8) == 0 { 1 + random.below(2) } else { 0 };
+        let tags: Vec<_> = (0..n).map(|_| [0x8100, 0x88a8][random.below(2)]).collect();
         let dont = random.below(3) > 0;
         let mut wire: Vec<Vec<Vec<u8>>> = Vec::new();
         let mut sent = BTreeMap::new();
         for port in 1..=1 + random.below(10) as u8 {
             let options = [0, 12, 40][random.below(3)];
             let mut long = Long {
-                tags,
+                tags: tags.clone(),
+                ip_options: 0,
                 options,
                 port,
                 sequence: random.next() as u32,
@@ -204,7 +213,7 @@ fn streams_are_cut_and_joined() {
                     frame[start] ^= 1;
                 }
                 let back = joiner.take(mbuf(&frames, &frame), |p, h| kernel.take(&p, &h)).is_err();
-                assert_eq!(back, tags > 0, "tagged frames pass");
+                assert_eq!(back, n > 0, "tagged frames pass");
                 left -= 1;
                 if left == 0 {
                     joiner.flush(|packet, header| kernel.take(&packet, &header));
@@ -216,7 +225,7 @@ fn streams_are_cut_and_joined() {
         joiner.flush(|packet, header| kernel.take(&packet, &header));
         assert_eq!(frames.in_use(), 0);
         joined += kernel.joined;
-        if tags > 0 {
+        if n > 0 {
             continue;
         }
         assert_eq!(kernel.dropped, broken.len(), "round {round}");
@@ -233,14 +242,38 @@ fn streams_are_cut_and_joined() {
         }
     }
     assert!(joined > 1000, "{joined} packets were joined");
+    shapes(&mut cutter, &frames);
     short(&mut cutter, &frames);
     drop((cutter, joiner, frames));
     eal.cleanup().map_err(|(_, e)| e).expect("everything is back");
 }
 
+fn plain(tags: Vec<u16>, ip_options: usize, options: usize) -> Long {
+    Long { tags, ip_options, options, port: 1, sequence: 1, flags: 0x10, dont: true, id: 1 }
+}
+
+/// Whatever tags and options lmd knows, the packet is cut.
+fn shapes(cutter: &mut Cutter, frames: &Mempool) {
+    let one = [0x8100, 0x88a8];
+    let two = one.iter().flat_map(|&outer| one.map(|inner| vec![outer, inner]));
+    for tags in [vec![]].into_iter().chain(one.map(|tag| vec![tag])).chain(two) {
+        for (ip_options, options) in (0..=40).step_by(4).flat_map(|ip| [(ip, 0), (ip, 12), (ip, 40)]) {
+            for len in [1, 1400, 1401, 20_000] {
+                let long = plain(tags.clone(), ip_options, options);
+                let whole = long.frame(&vec![7; len]);
+                for mss in [100, 1400] {
+                    let cut = cut(cutter, frames, whole.clone(), mss, 1500);
+                    check(&long, &whole, &cut, mss, 1500);
+                }
+            }
+        }
+    }
+    assert_eq!(frames.in_use(), 0);
+}
+
 /// When mbufs are short nothing is cut, and nothing is lost.
 fn short(cutter: &mut Cutter, frames: &Mempool) {
-    let long = Long { tags: 0, options: 12, port: 1, sequence: 1, flags: 0x10, dont: true, id: 1 };
+    let long = plain(Vec::new(), 0, 12);
     let frame = long.frame(&vec![7; 50_000]);
     let ip = Ipv4View::of(&frame).expect("IPv4");
     let mut taken = Vec::new();

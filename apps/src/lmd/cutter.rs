@@ -4,16 +4,22 @@
 //! for each segment, and it is summed on the way. DPDK's library puts headers in front of each segment. It
 //! computes no checksum, and it says in each header that the window was reduced (CWR): `update_tcp_header` in
 //! its `gso_common.h` clears only FIN and PSH. Both are completed here.
+//! So are VLAN tags: DPDK sees types that each of its releases reads as lmd does ([`readable`]).
+
+use std::ops::Range;
 
 use lm_crossing::segment::Plan;
 use lm_crossing::view::Ipv4View;
 use lm_proto::checksum::copy_sum;
+use lm_proto::wire::VLAN;
 use rte::mempool::{Mempool, PoolError};
 use rte::tcp::Segmenter;
 use rte::{Eal, Mbuf};
 
 /// Segments that are made at once. A packet of more is cut in parts.
 const MOST: usize = 128;
+/// Where the type of a frame is, which is that of its outer tag if there are tags.
+const TYPE: Range<usize> = 12..14;
 /// The longest headers: Ethernet with two tags, IPv4, TCP.
 pub(crate) const HEADERS: u16 = 14 + 8 + 60 + 60;
 
@@ -67,8 +73,9 @@ impl Cutter {
         if !frames.alloc_many(n as u16, &mut self.made) {
             return Cut::Short;
         }
-        let cut = self.fill(frame, &mut plan, n);
-        let done = cut.and_then(|(rest, packet)| self.segment(packet, &plan).map(|()| Cut::Done(rest)));
+        let cut = self.fill((frame, ip), &mut plan, n);
+        let done =
+            cut.and_then(|(rest, packet)| self.segment(packet, frame, &plan).map(|()| Cut::Done(rest)));
         self.made.clear();
         self.sums.clear();
         let done = done.unwrap_or_else(|failed| failed);
@@ -80,7 +87,12 @@ impl Cutter {
     }
 
     /// Makes one packet of mbufs with a segment's payload each, the headers in the first one.
-    fn fill(&mut self, frame: &[u8], plan: &mut Plan, n: usize) -> Result<(Option<Vec<u8>>, Mbuf), Cut> {
+    fn fill(
+        &mut self,
+        (frame, ip): (&[u8], &Ipv4View),
+        plan: &mut Plan,
+        n: usize,
+    ) -> Result<(Option<Vec<u8>>, Mbuf), Cut> {
         let headers = frame.get(..plan.headers).ok_or(Cut::Never)?;
         let parts = frame[plan.headers..plan.end].chunks(plan.payload).take(n);
         for (i, (mbuf, part)) in self.made.iter_mut().zip(parts).enumerate() {
@@ -92,6 +104,7 @@ impl Cutter {
         }
         let first = self.made.first_mut().and_then(Mbuf::data_mut).ok_or(Cut::Never)?;
         let rest = plan.split(frame, first, n);
+        first[TYPE].copy_from_slice(&readable(frame, ip));
         let mut packet = self.made.pop().ok_or(Cut::Never)?;
         while let Some(mut front) = self.made.pop() {
             front.chain(packet).map_err(|_| Cut::Never)?;
@@ -101,7 +114,7 @@ impl Cutter {
     }
 
     /// Cuts the packet, and completes the segments' headers.
-    fn segment(&mut self, mut packet: Mbuf, plan: &Plan) -> Result<(), Cut> {
+    fn segment(&mut self, mut packet: Mbuf, frame: &[u8], plan: &Plan) -> Result<(), Cut> {
         let cut = self.segmenter.cut(&mut packet, plan.payload as u16, &mut self.segments);
         match cut.map_err(rte::Errno::number) {
             Ok(0) => self.segments.push(packet),
@@ -112,9 +125,21 @@ impl Cutter {
         for (i, (segment, &(sum, len))) in self.segments.iter_mut().zip(&self.sums).enumerate() {
             let headers =
                 segment.data_mut().and_then(|data| data.get_mut(..plan.headers)).ok_or(Cut::Never)?;
+            headers[TYPE].copy_from_slice(&frame[TYPE]);
             plan.complete(headers, sum, len, i == 0);
         }
         Ok(())
+    }
+}
+
+/// The type of a frame's outer tag, or of its packet if it has no tag, for which DPDK finds the packet where
+/// it is. `rte_net_get_ptype` of 22.11 looks for two tags behind 0x88a8, and for one behind 0x8100. It does
+/// not look at the type of a second tag.
+fn readable(frame: &[u8], ip: &Ipv4View) -> [u8; 2] {
+    match (ip.at - 14) / VLAN {
+        0 => [frame[12], frame[13]],
+        1 => [0x81, 0],
+        _ => [0x88, 0xa8],
     }
 }
 
