@@ -144,7 +144,7 @@ impl Segmenter {
 /// Joins frames that are segments of TCP over IPv4: what follows one another in a connection becomes one
 /// packet, whose headers are the first one's, but for IPv4's length. Returns `false`, and changes nothing
 /// that anybody could see, unless each frame is such a segment, in one mbuf that is the only one that shows
-/// it, without anything behind the packet, and there are no more than [`MOST`].
+/// it, without anything behind the packet, and there are one to [`MOST`] of them.
 ///
 /// DPDK's library compares addresses, ports, acknowledgements, TCP's options, DF and, without DF,
 /// identifications. It does not compare types of service, times to live, IPv4's options and windows
@@ -152,7 +152,8 @@ impl Segmenter {
 /// segment with another flag than ACK, or without payload, is not joined and comes out in front of all others
 /// (`rte_gro_reassemble_burst`). So the caller chooses which frames are joined.
 pub fn join(frames: &mut Vec<Mbuf>) -> bool {
-    if frames.len() > MOST || !frames.iter_mut().all(is_joinable) {
+    // For none, `rte_gro_reassemble_burst` has an array without elements, which C does not define.
+    if frames.is_empty() || frames.len() > MOST || !frames.iter_mut().all(is_joinable) {
         return false;
     }
     let (n, param) = (frames.len() as u16, param(frames.len() as u16));

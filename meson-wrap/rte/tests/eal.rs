@@ -394,7 +394,8 @@ fn segments(eal: &Eal) {
     assert_eq!(frames[1].data(), bytes(5000, 100));
     assert!(!join(&mut frames), "one has several mbufs");
     let mut padded = vec![mbuf(&[bytes(0, 1), vec![0]].concat())];
-    assert!(!join(&mut padded) && join(&mut Vec::new()));
+    assert!(!join(&mut padded) && !join(&mut Vec::new()), "none are joined");
+    assert!(direct.alloc_many(0, &mut made), "none are there, in a pool without a cache");
     let mut many: Vec<_> = (0..50).map(|i| mbuf(&bytes(i, 1))).collect();
     many.extend((50..100).map(|i| mbuf(&bytes(i, 1))));
     assert!(join(&mut many));

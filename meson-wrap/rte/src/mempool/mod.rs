@@ -108,6 +108,10 @@ impl Mempool {
     /// Adds `n` empty mbufs to a list. If there are not as many left, it adds none and returns `false`.
     #[must_use]
     pub fn alloc_many(&self, n: u16, to: &mut Vec<Mbuf>) -> bool {
+        // A pool without a cache cannot tell "none, as asked" from "none left".
+        if n == 0 {
+            return true;
+        }
         to.reserve(n.into());
         let free = to.spare_capacity_mut().as_mut_ptr().cast();
         // SAFETY: as in `alloc`. There is room for `n` pointers, which is what mbufs are (`Mbuf`); DPDK
