@@ -14,6 +14,19 @@ const PATIENCE: u64 = 500_000_000;
 /// Nanoseconds for which a receiver that gave no leave is not asked.
 const SILENCE: u64 = 2_000_000_000;
 
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Where the receiver wants it, or where everybody sends to.
+    pub(crate) to: Ends,
+    /// Where everybody sends to.
+    ends: Ends,
+    /// Whether the receiver has given leave.
+    has_leave: bool,
+    /// Since when the datagram has waited.
+    since: u64,
+}
+
 /// Datagrams that wait, the oldest first.
 #[derive(Debug)]
 pub(crate) struct Deferred<T> {
@@ -54,26 +67,26 @@ impl<T> Deferred<T> {
     }
 
     /// A datagram that is to be sent. It is given back with where it goes, or else it waits. `may` asks for
-    /// leave.
+    /// leave. Tell [`Self::went`] when it went.
     pub(crate) fn ask(
         &mut self,
         datagram: T,
         ends: Ends,
         now: u64,
         may: impl FnOnce(Ends) -> Option<Ends>,
-    ) -> Option<(T, Ends)> {
+    ) -> Option<(T, Way)> {
         let dst = ends.flow.dst;
         let first = self.waiting.iter().all(|(_, other, _)| other.flow.dst != dst);
-        let to = if first { self.unasked(ends, now).or_else(|| may(ends)) } else { None };
-        if let Some(to) = to {
-            return Some((datagram, to));
+        if let Some(way) = if first { self.way(ends, now, now, may) } else { None } {
+            return Some((datagram, way));
         }
         self.waiting.push_back((datagram, ends, now));
         None
     }
 
-    /// The next one that may go by now, and where to.
-    pub(crate) fn next(&mut self, now: u64, mut may: impl FnMut(Ends) -> Option<Ends>) -> Option<(T, Ends)> {
+    /// The next one that may go by now, and where to. Tell [`Self::went`] when it went, or else
+    /// [`Self::put_back`].
+    pub(crate) fn next(&mut self, now: u64, mut may: impl FnMut(Ends) -> Option<Ends>) -> Option<(T, Way)> {
         let mut held: Vec<u32> = Vec::new();
         for at in 0..self.waiting.len() {
             let (_, ends, since) = &self.waiting[at];
@@ -81,30 +94,41 @@ impl<T> Deferred<T> {
             if held.contains(&ends.flow.dst) {
                 continue;
             }
-            let mut to = self.unasked(ends, now).or_else(|| may(ends));
-            if to.is_none() && now.saturating_sub(since) >= PATIENCE {
+            let mut way = self.way(ends, since, now, &mut may);
+            if way.is_none() && now.saturating_sub(since) >= PATIENCE {
                 self.silent.push((ends.flow.dst, now + SILENCE));
-                to = self.unasked(ends, now);
+                way = self.way(ends, since, now, &mut may);
             }
-            match to {
-                Some(to) => return self.waiting.remove(at).map(|(datagram, ..)| (datagram, to)),
+            match way {
+                Some(way) => return self.waiting.remove(at).map(|(datagram, ..)| (datagram, way)),
                 None => held.push(ends.flow.dst),
             }
         }
         None
     }
 
-    /// One that may go found no room on the wire.
-    pub(crate) fn put_back(&mut self, datagram: T, ends: Ends, now: u64) {
-        self.waiting.push_front((datagram, ends, now));
+    /// One that went this way is on the wire.
+    pub(crate) fn went(&mut self, way: &Way) {
+        self.without += u64::from(!way.has_leave);
     }
 
-    /// Where a datagram goes whose receiver is not asked at present.
-    fn unasked(&mut self, ends: Ends, now: u64) -> Option<Ends> {
+    /// One that [`Self::next`] gave found no room on the wire. It is the next one, and has waited as long as before.
+    pub(crate) fn put_back(&mut self, datagram: T, way: &Way) {
+        self.waiting.push_front((datagram, way.ends, way.since));
+    }
+
+    /// Where a datagram goes now: without leave, if its receiver is not asked at present.
+    fn way(
+        &mut self,
+        ends: Ends,
+        since: u64,
+        now: u64,
+        may: impl FnOnce(Ends) -> Option<Ends>,
+    ) -> Option<Way> {
         self.silent.retain(|(_, until)| now < *until);
-        let silent = self.silent.iter().any(|(dst, _)| *dst == ends.flow.dst);
-        self.without += u64::from(silent);
-        silent.then_some(ends)
+        let has_leave = self.silent.iter().all(|(dst, _)| *dst != ends.flow.dst);
+        let to = if has_leave { may(ends)? } else { ends };
+        Some(Way { to, ends, has_leave, since })
     }
 }
 
@@ -117,36 +141,94 @@ mod tests {
         Ends { src_mac: [2; 6], dst_mac: [4; 6], flow: Flow { src: 1, dst, src_port: 1, dst_port: 2 } }
     }
 
+    /// What went, and where to.
+    fn sent(all: &mut Deferred<char>, given: Option<(char, Way)>) -> Option<(char, Ends)> {
+        given.map(|(datagram, way)| {
+            all.went(&way);
+            (datagram, way.to)
+        })
+    }
+
+    fn ask(
+        all: &mut Deferred<char>,
+        datagram: char,
+        dst: u32,
+        now: u64,
+        gives: bool,
+    ) -> Option<(char, Ends)> {
+        let given = all.ask(datagram, to(dst), now, |ends| gives.then_some(ends));
+        sent(all, given)
+    }
+
+    fn next(all: &mut Deferred<char>, now: u64, gives: impl Fn(u32) -> bool) -> Option<(char, Ends)> {
+        let given = all.next(now, |ends| gives(ends.flow.dst).then_some(ends));
+        sent(all, given)
+    }
+
     #[test]
     fn one_receiver_holds_up_no_other() {
-        let mut all = Deferred::default();
-        assert!(all.ask('a', to(7), 0, |_| None).is_none());
-        assert!(all.ask('b', to(7), 0, Some).is_none(), "it stays behind the first");
-        assert_eq!(all.ask('c', to(8), 0, Some), Some(('c', to(8))));
-        assert!(all.ask('d', to(9), 0, |_| None).is_none());
+        let all = &mut Deferred::default();
+        assert_eq!(ask(all, 'a', 7, 0, false), None);
+        assert_eq!(ask(all, 'b', 7, 0, true), None, "it stays behind the first");
+        assert_eq!(ask(all, 'c', 8, 0, true), Some(('c', to(8))));
+        assert_eq!(ask(all, 'd', 9, 0, false), None);
         let mut asked = Vec::new();
         let none = all.next(1, |ends| {
             asked.push(ends.flow.dst);
             None
         });
         assert_eq!((none, asked), (None, vec![7, 9]));
-        let only_nine = |ends: Ends| (ends.flow.dst == 9).then_some(ends);
-        assert_eq!(all.next(1, only_nine), Some(('d', to(9))));
-        assert_eq!(all.next(1, Some), Some(('a', to(7))));
-        all.put_back('a', to(7), 1);
-        assert_eq!([all.next(1, Some), all.next(1, Some)], [Some(('a', to(7))), Some(('b', to(7)))]);
+        assert_eq!(next(all, 1, |dst| dst == 9), Some(('d', to(9))));
+        let (a, way) = all.next(1, Some).expect("leave");
+        all.put_back(a, &way);
+        let both = [next(all, 1, |_| true), next(all, 1, |_| true)];
+        assert_eq!(both, [Some(('a', to(7))), Some(('b', to(7)))]);
         assert_eq!((all.len(), all.without()), (0, 0));
     }
 
     #[test]
     fn who_gives_no_leave_is_sent_to_without_it_for_a_while() {
-        let mut all = Deferred::default();
-        assert!(all.ask('a', to(7), 0, |_| None).is_none());
-        assert_eq!(all.next(PATIENCE - 1, |_| None), None);
-        assert_eq!(all.next(PATIENCE, |_| None), Some(('a', to(7))));
-        assert_eq!(all.ask('b', to(7), PATIENCE + SILENCE - 1, |_| None), Some(('b', to(7))));
+        let all = &mut Deferred::default();
+        assert_eq!(ask(all, 'a', 7, 0, false), None);
+        assert_eq!(next(all, PATIENCE - 1, |_| false), None);
+        assert_eq!(next(all, PATIENCE, |_| false), Some(('a', to(7))));
+        assert_eq!(ask(all, 'b', 7, PATIENCE + SILENCE - 1, false), Some(('b', to(7))));
         assert_eq!(all.without(), 2);
-        assert!(all.ask('c', to(7), PATIENCE + SILENCE, |_| None).is_none(), "it is asked again");
+        assert_eq!(ask(all, 'c', 7, PATIENCE + SILENCE, false), None, "it is asked again");
+    }
+
+    #[test]
+    fn what_found_no_room_is_counted_when_it_went() {
+        let all = &mut Deferred::default();
+        assert_eq!(ask(all, 'a', 7, 0, false), None);
+        for _ in 0..3 {
+            let (a, way) = all.next(PATIENCE, |_| None).expect("it waited long enough");
+            all.put_back(a, &way);
+        }
+        assert_eq!(next(all, PATIENCE, |_| false), Some(('a', to(7))));
+        assert_eq!(all.without(), 1);
+        for _ in 0..3 {
+            assert!(all.ask('b', to(7), PATIENCE, |_| None).is_some(), "it is not asked");
+        }
+        assert_eq!(all.without(), 1, "there was no room for the second");
+        assert_eq!(ask(all, 'b', 7, PATIENCE, false), Some(('b', to(7))));
+        assert_eq!(all.without(), 2);
+    }
+
+    #[test]
+    fn no_room_changes_neither_its_time_nor_its_address() {
+        let all = &mut Deferred::default();
+        assert_eq!(ask(all, 'a', 7, 0, false), None);
+        let landing = Ends { dst_mac: [6; 6], ..to(7) };
+        let (a, way) = all.next(PATIENCE - 1, |_| Some(landing)).expect("leave");
+        assert_eq!(way.to, landing);
+        all.put_back(a, &way);
+        // The leave is over before there is room.
+        assert_eq!(
+            next(all, PATIENCE, |_| false),
+            Some(('a', to(7))),
+            "a landing queue is for who has leave"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use rte::mempool::{Mempool, PoolError};
 use rte::{Eal, Mbuf};
 
 use super::cutter::{Cut, Cutter, HEADERS};
-use super::deferred::Deferred;
+use super::deferred::{Deferred, Way};
 use super::tally::Tally;
 
 /// mbufs of each kind at least.
@@ -206,9 +206,9 @@ impl Wireward {
 
     /// Brings what waits to the wire. Returns whether all of it went.
     fn flush(&mut self, outlet: &mut Outlet, now: u64) -> bool {
-        while let Some((buffer, ends)) = self.deferred.next(now, |ends| outlet.leave(ends)) {
-            if let Err(WouldBlock(buffer)) = self.send(buffer, &ends, outlet) {
-                self.deferred.put_back(buffer, ends, now);
+        while let Some((buffer, way)) = self.deferred.next(now, |ends| outlet.leave(ends)) {
+            if let Err(WouldBlock(buffer)) = self.send(buffer, &way, outlet) {
+                self.deferred.put_back(buffer, &way);
                 return false;
             }
         }
@@ -218,8 +218,8 @@ impl Wireward {
                 Waiting::Datagram(buffer, ends) => {
                     let asks = outlet.admission.is_some() && self.suits(&ends) == Order::Reverse;
                     let leave = |ends| if asks { outlet.leave(ends) } else { Some(ends) };
-                    let Some((buffer, to)) = self.deferred.ask(buffer, ends, now, leave) else { continue };
-                    self.send(buffer, &to, outlet).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
+                    let Some((buffer, way)) = self.deferred.ask(buffer, ends, now, leave) else { continue };
+                    self.send(buffer, &way, outlet).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
                 }
             };
             if let Some(back) = back {
@@ -236,13 +236,13 @@ impl Wireward {
     }
 
     fn send(
-        &self,
+        &mut self,
         buffer: SendBuffer,
-        ends: &Ends,
+        way: &Way,
         outlet: &mut Outlet,
     ) -> Result<(), WouldBlock<SendBuffer>> {
-        outlet.sender.set_order(self.order.unwrap_or_else(|| self.suits(ends)));
-        outlet.send(buffer, ends)
+        outlet.sender.set_order(self.order.unwrap_or_else(|| self.suits(&way.to)));
+        outlet.send(buffer, &way.to).map(|()| self.deferred.went(way))
     }
 
     /// Decides what becomes of a frame.
