@@ -69,6 +69,25 @@ class Admitted(MemifWire):
         self.assertGreater(self.tally(self.server).get("datagrams to the wire, without leave", 0), 0, self.server)
 
 
+    def test_who_waits_holds_up_nothing_else(self):
+        """More datagrams than may wait for leave: a ping behind them does not."""
+        self.client.stop()
+        self.client = self.start_client("--ac=off")
+        self.settled()
+        code, said = run(self.here, "ping", "-c", "1", "-W", "2", self.THERE)
+        self.assertEqual(code, 0, said)
+        ends = [udp(self.here, self.HERE), udp(self.there, self.THERE)]
+        for i in range(18):
+            ends[0].sendto(payload(64_000, i), ends[1].getsockname())
+        code, said = run(self.here, "ping", "-c", "1", "-W", "2", self.THERE)
+        self.assertEqual(code, 0, said)
+        self.assertLess(float(re.search(r"time=([\d.]+)", said)[1]), 250, said)
+        got = [data for data, _ in self.receive(ends[1], 18)]
+        self.assertEqual(got, [payload(64_000, i) for i in range(18)])
+        self.counted()
+        self.assertEqual(self.tally(self.server)["datagrams to the wire, without leave"], 18, self.server)
+
+
 class Memif(Common, MemifWire):
     far = "lm0"
 

@@ -2,12 +2,14 @@
 //!
 //! Who waits holds up the datagrams to the same receiver, and nothing else. A receiver that gives no leave in
 //! time is sent to without it, as without `--ac`, and is asked again later: it may have no admission control.
+//! If too many wait, the oldest goes without leave. Leave is for the landing queue, and who has none does not
+//! send there, so this breaks no promise to those who have it.
 
 use std::collections::VecDeque;
 
 use lm_proto::alf::Ends;
 
-/// Datagrams that wait at most. Then nothing is read from the kernel.
+/// Datagrams that wait at most. One more sends the oldest on its way.
 const MOST: usize = 16;
 /// Nanoseconds that a datagram waits at most: more than a lease, which another sender may have.
 const PATIENCE: u64 = 500_000_000;
@@ -49,9 +51,9 @@ impl<T> Deferred<T> {
         self.waiting.len()
     }
 
-    /// Whether no more may wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() >= MOST
+    /// Whether more wait than may. Then [`Self::next`] gives the oldest, whoever has given leave.
+    pub(crate) fn is_over(&self) -> bool {
+        self.len() > MOST
     }
 
     /// How many went without leave.
@@ -95,6 +97,9 @@ impl<T> Deferred<T> {
                 continue;
             }
             let mut way = self.way(ends, since, now, &mut may);
+            if way.is_none() && self.is_over() {
+                way = Some(Way { to: ends, ends, has_leave: false, since });
+            }
             if way.is_none() && now.saturating_sub(since) >= PATIENCE {
                 self.silent.push((ends.flow.dst, now + SILENCE));
                 way = self.way(ends, since, now, &mut may);
@@ -112,7 +117,8 @@ impl<T> Deferred<T> {
         self.without += u64::from(!way.has_leave);
     }
 
-    /// One that [`Self::next`] gave found no room on the wire. It is the next one, and has waited as long as before.
+    /// One that [`Self::next`] gave found no room on the wire. It has waited as long as before, and is the
+    /// next one.
     pub(crate) fn put_back(&mut self, datagram: T, way: &Way) {
         self.waiting.push_front((datagram, way.ends, way.since));
     }
@@ -232,13 +238,23 @@ mod tests {
     }
 
     #[test]
-    fn how_many_wait_is_bounded_by_who_asks() {
-        let mut all = Deferred::default();
-        for n in 0..MOST {
-            assert!(!all.is_full());
-            assert!(all.ask(n, to(n as u32), 0, |_| None).is_none());
+    fn one_too_many_sends_the_oldest_without_leave() {
+        let all = &mut Deferred::default();
+        for n in 0..MOST as u32 {
+            assert_eq!(ask(all, 'a', n / 2, 0, false), None);
         }
-        assert!(all.is_full());
-        assert_eq!((all.clear(), all.len()), (MOST, 0));
+        assert!(!all.is_over());
+        assert_eq!(next(all, 1, |_| false), None, "there is room for all");
+        assert_eq!(ask(all, 'b', 99, 1, false), None);
+        assert!(all.is_over());
+        // There was no room on the wire: it is still the one that goes.
+        let (a, way) = all.next(1, |_| None).expect("the oldest");
+        all.put_back(a, &way);
+        assert_eq!(next(all, 1, |_| false), Some(('a', to(0))));
+        assert_eq!((all.is_over(), all.without()), (false, 1));
+        assert_eq!(next(all, 1, |_| false), None);
+        // It was busy, not silent: it is still asked, and who gives leave gets its datagram with it.
+        assert_eq!(next(all, 1, |dst| dst == 0), Some(('a', to(0))));
+        assert_eq!((all.without(), all.clear(), all.len()), (1, MOST - 1, 0));
     }
 }

@@ -129,7 +129,7 @@ impl Wireward {
 
     /// Whether something waits for room on the wire.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.held.is_some() || self.deferred.is_full()
+        !self.waiting.is_empty() || self.held.is_some()
     }
 
     /// Whether something waits for its receiver's leave.
@@ -204,13 +204,21 @@ impl Wireward {
         n
     }
 
-    /// Brings what waits to the wire. Returns whether all of it went.
-    fn flush(&mut self, outlet: &mut Outlet, now: u64) -> bool {
+    /// Brings the datagrams that may go by now to the wire. Returns whether there was room for them.
+    fn flush_deferred(&mut self, outlet: &mut Outlet, now: u64) -> bool {
         while let Some((buffer, way)) = self.deferred.next(now, |ends| outlet.leave(ends)) {
             if let Err(WouldBlock(buffer)) = self.send(buffer, &way, outlet) {
                 self.deferred.put_back(buffer, &way);
                 return false;
             }
+        }
+        true
+    }
+
+    /// Brings what waits for room to the wire. Returns whether all of it went, or waits for leave now.
+    fn flush(&mut self, outlet: &mut Outlet, now: u64) -> bool {
+        if !self.flush_deferred(outlet, now) {
+            return false;
         }
         while let Some(waiting) = self.waiting.pop_front() {
             let back = match waiting {
@@ -218,7 +226,12 @@ impl Wireward {
                 Waiting::Datagram(buffer, ends) => {
                     let asks = outlet.admission.is_some() && self.suits(&ends) == Order::Reverse;
                     let leave = |ends| if asks { outlet.leave(ends) } else { Some(ends) };
-                    let Some((buffer, way)) = self.deferred.ask(buffer, ends, now, leave) else { continue };
+                    let Some((buffer, way)) = self.deferred.ask(buffer, ends, now, leave) else {
+                        if self.deferred.is_over() && !self.flush_deferred(outlet, now) {
+                            return false;
+                        }
+                        continue;
+                    };
                     self.send(buffer, &way, outlet).err().map(|WouldBlock(b)| Waiting::Datagram(b, ends))
                 }
             };
