@@ -5,7 +5,7 @@ import socket
 import netns
 import wire
 from common import Common
-from lmd import FORWARD, VethWire, payload, udp
+from lmd import FORWARD, VethWire, payload, run, show, udp, until
 
 PACKET_OUTGOING = 4
 
@@ -48,3 +48,35 @@ class Veth(Common, VethWire):
                         self.receive(ear, 1)
                     else:
                         self.assertRaises(TimeoutError, ear.recv, 70_000)
+
+    def test_routes_by_others_are_left(self):
+        """lm0's routes get their MTU; others of the same prefix and metric stay, whichever came first."""
+        netns.ip("-n", self.here, "link", "add", "w0", "type", "veth", "peer", "name", "w1")
+        for name in ("w0", "w1"):
+            netns.ip("-n", self.here, "link", "set", name, "up")
+        for net, order in (("10.6.0", ("w0", "lm0")), ("10.8.0", ("lm0", "w0"))):
+            for name in order:
+                netns.ip("-n", self.here, "addr", "add", f"{net}.{2 if name == 'w0' else 3}/24", "dev", name)
+                if name == "lm0":
+                    self.assertTrue(until(lambda: "lock" in show(self.here, "route", "show", f"{net}.0/24", "dev", "lm0")))
+        for gateway, name in (("10.6.0.9", "w0"), ("10.6.0.8", "lm0"), ("10.8.0.9", "w0")):
+            netns.ip("-n", self.here, "route", "append", "default", "via", gateway, "dev", name)
+        for words in ("10.6.0.0/24", "10.8.0.0/24", "default"):
+            def right():
+                ours = show(self.here, "-4", "route", "show", words, "dev", "lm0").splitlines()
+                return len(ours) == 1 and "mtu" in ours[0]
+
+            self.assertTrue(until(right), f"{show(self.here, 'route')}; {self.said()}")
+            theirs = show(self.here, "-4", "route", "show", words, "dev", "w0").splitlines()
+            self.assertEqual((len(theirs), "mtu" in str(theirs)), (2 if words == "default" else 1, False), theirs)
+        # The kernel removes its own by itself, also those that lmd has touched.
+        for name in ("lm0", "w0"):
+            netns.ip("-n", self.here, "addr", "flush", "dev", name)
+        self.assertEqual(show(self.here, "-4", "route", "show", "10.6.0.0/24"), "")
+
+    def test_routes_that_have_gone_stay_away(self):
+        """A route that was removed before lmd had heard of it is not made again."""
+        batch = "".join(f"route {word} 10.7.{i}.0/24 dev lm0\n" for i in range(100) for word in ("add", "del"))
+        code, said = run(self.here, "sh", "-c", f"printf '{batch}' | ip -batch -".replace("\n", "\\n"))
+        self.assertEqual(code, 0, said)
+        self.assertTrue(until(lambda: "10.7." not in show(self.here, "route")), show(self.here, "route"))

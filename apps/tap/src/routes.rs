@@ -7,18 +7,22 @@
 //! it cannot receive longer packets. A route that already has an `mtu` keeps it, unless the route goes
 //! through a gateway and the `mtu` is above the wire's.
 //!
-//! The kernel reports each route that is added, by netlink (rtnetlink(7)).
+//! The kernel reports each route that is added, by netlink (rtnetlink(7)). A request that replaces a route
+//! would replace the first of its prefix and metric, whichever interface that is by. So the better route is
+//! added behind those that are there, and then the old one is removed.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::Rtnetlink;
 use crate::netlink::{attributes, message, messages, push};
+use crate::rtnetlink::NLM_F_BESIDE;
 
 const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
-const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_DUMP: u16 = 0x300;
 const RTMGRP_IPV4_ROUTE: u32 = 0x40;
 /// Bytes of `struct rtmsg`.
@@ -52,9 +56,19 @@ struct Rule {
 /// The routes of an interface.
 pub struct Routes {
     socket: OwnedFd,
+    changes: Rtnetlink,
     rule: Rule,
     sequence: u32,
     buffer: Vec<u8>,
+}
+
+/// A route that is not right.
+#[derive(Debug, PartialEq, Eq)]
+struct Wrong {
+    /// As it should be.
+    better: Vec<u8>,
+    /// What removes it. Of two that differ in metrics it is the one with these.
+    removal: Vec<u8>,
 }
 
 impl Routes {
@@ -87,7 +101,8 @@ impl Routes {
             return Err(io::Error::last_os_error());
         }
         let rule = Rule { interface, wire };
-        let mut routes = Self { socket, rule, sequence: 0, buffer: vec![0; 1 << 16] };
+        let mut routes =
+            Self { socket, changes: Rtnetlink::open()?, rule, sequence: 0, buffer: vec![0; 1 << 16] };
         routes.ask()?;
         Ok(routes)
     }
@@ -133,13 +148,24 @@ impl Routes {
             for message in messages(&buffer[..len.min(buffer.len())]) {
                 if message.kind == NLMSG_ERROR {
                     refused = refused.and(error_of(message.body));
-                } else if let Some(better) = self.rule.better(message.kind, message.body) {
+                } else if let Some(wrong) = self.rule.wrong(message.kind, message.body) {
                     n += 1;
-                    let sent = self.send(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_REPLACE, &better);
-                    refused = refused.and(sent);
+                    refused = refused.and(self.put_right(&wrong));
                 }
             }
             self.buffer = buffer;
+        }
+    }
+
+    fn put_right(&mut self, wrong: &Wrong) -> io::Result<()> {
+        let is_new = match self.changes.change(RTM_NEWROUTE, NLM_F_BESIDE, &wrong.better) {
+            Err(e) if e.raw_os_error() == Some(libc::EEXIST) => false,
+            other => other.map(|()| true)?,
+        };
+        match self.changes.change(RTM_DELROUTE, 0, &wrong.removal) {
+            // It has gone since the kernel told of it, so there is nothing to be better than.
+            Err(e) if is_absent(&e) && is_new => gone(self.changes.change(RTM_DELROUTE, 0, &wrong.better)),
+            other => gone(other),
         }
     }
 }
@@ -151,19 +177,26 @@ impl AsFd for Routes {
     }
 }
 
-/// The error in a message that tells of one. A route that has gone meanwhile needs nothing any more.
+/// The error in a message that tells of one.
 fn error_of(body: &[u8]) -> io::Result<()> {
-    let errno = body.first_chunk().map_or(0, |b| -i32::from_ne_bytes(*b));
-    if matches!(errno, 0 | libc::ENOENT | libc::ESRCH) {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(errno))
+    match body.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b).wrapping_neg()) {
+        0 => Ok(()),
+        errno => gone(Err(io::Error::from_raw_os_error(errno))),
     }
 }
 
+fn is_absent(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+/// A route that has gone meanwhile needs nothing any more.
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|e| if is_absent(&e) { Ok(()) } else { Err(e) })
+}
+
 impl Rule {
-    /// The route that a message tells of as it should be. `None`: it is right, or none of ours.
-    fn better(self, kind: u16, body: &[u8]) -> Option<Vec<u8>> {
+    /// The route that a message tells of. `None`: it is right, or none of ours.
+    fn wrong(self, kind: u16, body: &[u8]) -> Option<Wrong> {
         let (route, rest) = body.split_at_checked(RTMSG)?;
         let is_ours = kind == RTM_NEWROUTE
             && i32::from(route[0]) == libc::AF_INET
@@ -180,13 +213,14 @@ impl Rule {
             found.and_then(|(_, value)| value.first_chunk()).map(|b| u32::from_ne_bytes(*b))
         };
         let is_direct = find(RTA_GATEWAY).is_none() && find(RTA_VIA).is_none();
-        let (mtu, locked) = match (is_direct, metric(RTAX_MTU).filter(|mtu| *mtu > 0)) {
+        let (has_mtu, has_locked) = (metric(RTAX_MTU).unwrap_or(0), metric(RTAX_LOCK).unwrap_or(0));
+        let (mtu, locked) = match (is_direct, Some(has_mtu).filter(|mtu| *mtu > 0)) {
             (true, None) => (ON_LINK, 1 << RTAX_MTU),
             (false, None) => (self.wire, 0),
             (false, Some(mtu)) if mtu > self.wire => (self.wire, 0),
             _ => return None,
         };
-        let locked = locked | metric(RTAX_LOCK).unwrap_or(0);
+        let locked = locked | has_locked;
         let mut better = route.to_vec();
         let flags = u32::from_ne_bytes([route[8], route[9], route[10], route[11]]) & RTNH_F_ONLINK;
         better[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -198,6 +232,12 @@ impl Rule {
                 push(&mut better, kind, value);
             }
         }
+        let mut removal = better.clone();
+        // What is not set is zero.
+        let mut nested = Vec::new();
+        push(&mut nested, RTAX_MTU, &has_mtu.to_ne_bytes());
+        push(&mut nested, RTAX_LOCK, &has_locked.to_ne_bytes());
+        push(&mut removal, RTA_METRICS, &nested);
         let mut nested = Vec::new();
         for (kind, value) in attributes(metrics).filter(|(kind, _)| !matches!(*kind, RTAX_LOCK | RTAX_MTU)) {
             push(&mut nested, kind, value);
@@ -207,7 +247,7 @@ impl Rule {
             push(&mut nested, RTAX_LOCK, &locked.to_ne_bytes());
         }
         push(&mut better, RTA_METRICS, &nested);
-        Some(better)
+        Some(Wrong { better, removal })
     }
 }
 
@@ -236,9 +276,9 @@ mod tests {
 
     /// The metrics of a route as it should be. `None`: it is right.
     fn better(body: &[u8]) -> Option<Vec<(u16, u32)>> {
-        let better = RULE.better(RTM_NEWROUTE, body)?;
+        let better = RULE.wrong(RTM_NEWROUTE, body)?.better;
         assert_eq!(better[8..12], [0; 4], "no state is set");
-        assert_eq!(RULE.better(RTM_NEWROUTE, &better), None, "once is enough");
+        assert_eq!(RULE.wrong(RTM_NEWROUTE, &better), None, "once is enough");
         assert!(attributes(&better[RTMSG..]).any(|a| a == (RTA_DST, &[10, 0, 0, 0][..])));
         assert!(!attributes(&better[RTMSG..]).any(|(kind, _)| kind == RTA_CACHEINFO));
         let nested = attributes(&better[RTMSG..]).find(|(kind, _)| *kind == RTA_METRICS)?.1;
@@ -271,19 +311,35 @@ mod tests {
         for (at, value) in [(0, 10), (4, TABLE_LOCAL), (7, 2), (7, 5)] {
             let mut body = route(7, &[], &[]);
             body[at] = value;
-            assert_eq!(RULE.better(RTM_NEWROUTE, &body), None, "{at}: {value}");
+            assert_eq!(RULE.wrong(RTM_NEWROUTE, &body), None, "{at}: {value}");
         }
         let body = route(7, &[], &[]);
-        assert_eq!(RULE.better(RTM_NEWROUTE + 1, &body), None);
+        assert_eq!(RULE.wrong(RTM_NEWROUTE + 1, &body), None);
         for len in 0..28 {
-            assert_eq!(RULE.better(RTM_NEWROUTE, &body[..len]), None, "{len}");
+            assert_eq!(RULE.wrong(RTM_NEWROUTE, &body[..len]), None, "{len}");
         }
     }
 
     #[test]
     fn a_next_hop_with_a_number_is_said_once() {
-        let better = RULE.better(RTM_NEWROUTE, &route(7, &[(RTA_NH_ID, &[1, 0, 0, 0])], &[]));
-        let better = better.expect("locked");
+        let better = RULE.wrong(RTM_NEWROUTE, &route(7, &[(RTA_NH_ID, &[1, 0, 0, 0])], &[]));
+        let Wrong { better, .. } = better.expect("locked");
         assert!(!attributes(&better[RTMSG..]).any(|(kind, _)| kind == RTA_OIF));
+    }
+
+    #[test]
+    fn the_old_one_is_told_from_the_better_one() {
+        for (has, mtu) in [(vec![], 0_u32), (vec![(RTAX_MTU, 9000), (RTAX_WINDOW, 9)], 9000)] {
+            let Wrong { better, removal } =
+                RULE.wrong(RTM_NEWROUTE, &route(7, &[GATEWAY], &has)).expect("wrong");
+            let split = |body: &[u8]| -> (Vec<(u16, Vec<u8>)>, Vec<(u16, Vec<u8>)>) {
+                let all = attributes(&body[RTMSG..]).map(|(kind, value)| (kind, value.to_vec()));
+                all.partition(|(kind, _)| *kind == RTA_METRICS)
+            };
+            let (metrics, rest) = split(&removal);
+            assert_eq!((rest, &removal[..RTMSG]), (split(&better).1, &better[..RTMSG]), "the same route");
+            let metrics: Vec<_> = attributes(&metrics[0].1).collect();
+            assert_eq!(metrics, [(RTAX_MTU, &mtu.to_ne_bytes()[..]), (RTAX_LOCK, &[0; 4])]);
+        }
     }
 }

@@ -15,6 +15,8 @@ const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 /// A request that replaces what is there, or makes it.
 pub const NLM_F_SET: u16 = 0x100 | 0x400;
+/// A request that makes a route behind those of the same prefix and metric, which may be by other interfaces.
+pub const NLM_F_BESIDE: u16 = 0x400 | 0x800;
 /// How long the kernel may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The kernel's answers come in lots of at most this size.
