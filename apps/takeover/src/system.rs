@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use lm_tap::rtnetlink::NLM_F_SET;
+use lm_tap::rtnetlink::{NLM_F_BESIDE, NLM_F_SET};
 use lm_tap::{Interface, Rtnetlink};
 use rustix::net::sockopt::set_ip_add_membership_with_ifindex;
 
@@ -230,7 +230,12 @@ impl World for System {
             Step::Route(name, route) => {
                 let since = Instant::now();
                 loop {
-                    let told = tell(RTM_NEWROUTE, NLM_F_SET, name, &|index| route.body(index));
+                    // One that replaces would replace another interface's of the same prefix and metric.
+                    let told = tell(RTM_NEWROUTE, NLM_F_BESIDE, name, &|index| route.body(index));
+                    let told = match told {
+                        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+                        other => other,
+                    };
                     // Its source may be an address that is still looked for on the link.
                     if told.is_ok() || !route.is_ipv6() || since.elapsed() > PROBING {
                         return told.map_err(text);
@@ -282,6 +287,73 @@ mod tests {
         system.make(&Step::Await(CARD.to_owned(), "eth0".to_owned())).expect("it is there");
         let why = system.make(&Step::Load("no-such-driver-lm".to_owned())).expect_err("there is none");
         assert!(why.contains("modprobe") && !why.contains('\n'), "{why}");
+    }
+
+    fn ip(words: &str) -> String {
+        let done = Command::new("ip").args(words.split_whitespace()).output().expect("ip runs");
+        assert!(done.status.success(), "{words}: {}", one_line(&done.stderr));
+        String::from_utf8(done.stdout).expect("text")
+    }
+
+    /// Runs a test of this file in a network name space of its own, with the interfaces la, lb and lc. Returns
+    /// whether it is there by now.
+    fn is_alone(test: &str) -> bool {
+        const ALONE: &str = "LM_TEST_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            for name in ["la", "lb", "lc"] {
+                ip(&format!("link add {name} type veth peer name {name}1"));
+                ip(&format!("link set {name} up"));
+                ip(&format!("link set {name}1 up"));
+            }
+            return true;
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net"]).arg(std::env::current_exe().expect("a path"));
+        command.args(["--exact", "--nocapture", &format!("system::tests::{test}")]).env(ALONE, "");
+        let done = command.output().expect("unshare runs");
+        let said =
+            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        false
+    }
+
+    /// What is to be moved from an interface.
+    fn facts(name: &str) -> facts::Facts {
+        facts::Facts::read(Path::new("/sys"), name).expect("answers")
+    }
+
+    #[test]
+    fn routes_of_other_interfaces_stay() {
+        if !is_alone("routes_of_other_interfaces_stay") {
+            return;
+        }
+        for (name, host) in [("la", 1), ("lb", 2), ("lc", 3)] {
+            ip(&format!("addr add 10.1.0.{host}/24 dev {name}"));
+            ip(&format!("-6 addr add fd01::{host}/64 dev {name} nodad"));
+        }
+        for name in ["lb", "la"] {
+            ip(&format!("route append default via 10.1.0.9 dev {name} metric 100"));
+            ip(&format!("route append 10.2.0.0/24 dev {name} proto static"));
+            ip(&format!("-6 route append fd02::/64 dev {name} proto static"));
+        }
+        let all = || ip("-4 route") + &ip("-6 route");
+        let of =
+            |name: &str| ip(&format!("-4 route show dev {name}")) + &ip(&format!("-6 route show dev {name}"));
+        let (before, theirs, mut system) = (all(), of("lb"), System::default());
+        let routes = facts("la").routes;
+        assert!(routes.len() >= 3, "{routes:?}");
+        for _ in 0..2 {
+            for route in &routes {
+                system.make(&Step::Route("lc".to_owned(), route.clone())).expect("made");
+            }
+            assert_eq!(of("lb"), theirs, "another's");
+        }
+        assert!(["default", "10.2.0.0", "fd02::"].iter().all(|to| of("lc").contains(to)), "{}", all());
+        for route in &routes {
+            system.make(&Step::NoRoute("lc".to_owned(), route.clone())).expect("removed");
+            system.make(&Step::NoRoute("lc".to_owned(), route.clone())).expect("gone");
+        }
+        assert_eq!(all(), before);
     }
 
     #[test]
