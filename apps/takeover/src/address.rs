@@ -26,6 +26,8 @@ const IFA_F_TEMPORARY: u32 = 1;
 const IFA_F_OURS: u32 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400;
 /// It is not looked for on the link whether somebody else has the address.
 const IFA_F_NODAD: u32 = 0x02;
+/// Its network gets no route.
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 /// Of a lifetime.
 const FOREVER: u32 = u32::MAX;
 /// The longest name of an interface, and of a label.
@@ -80,6 +82,16 @@ impl Address {
     fn flags(&self) -> u32 {
         let long = self.attribute(IFA_FLAGS).and_then(|value| value.first_chunk());
         long.map_or(self.0[2].into(), |value| u32::from_ne_bytes(*value))
+    }
+
+    /// AF_INET or AF_INET6.
+    pub fn family(&self) -> u8 {
+        self.0[0]
+    }
+
+    /// Whether the kernel makes no route to its network: whoever gave the address has made one.
+    pub fn is_without_route(&self) -> bool {
+        self.flags() & IFA_F_NOPREFIXROUTE != 0
     }
 
     /// The address itself.
@@ -225,7 +237,7 @@ pub(crate) mod tests {
         let address = v4([10, 0, 0, 1], "eth0:1", [FOREVER; 2]);
         let moved = Address(address.labelled("eth0", "lm0").body(9));
         assert_eq!(moved.interface(), 9);
-        assert_eq!(moved.flags(), 0x200);
+        assert_eq!((moved.flags(), moved.is_without_route()), (0x200, true));
         assert_eq!(moved.0[2], 0);
         assert_eq!(moved.attribute(IFA_LABEL), Some(&b"lm0:1\0"[..]));
         assert_eq!(address.labelled("eth0", "a-long-name-lm").attribute(IFA_LABEL), None, "too long");

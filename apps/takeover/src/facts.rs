@@ -83,7 +83,9 @@ impl Facts {
         let mut defaults = Vec::new();
         for body in dump(RTM_GETROUTE).map_err(failed)? {
             defaults.extend(Route::default_of(&body, index));
-            facts.routes.extend(Route::of(body, index));
+            let family = body.first().copied().unwrap_or_default();
+            let by_programs = facts.addresses.iter().any(|a| a.family() == family && a.is_without_route());
+            facts.routes.extend(Route::of(body, index, by_programs));
         }
         let ours = |family: &u8| {
             let mut all = defaults.iter().filter(|(of, _)| of == family);

@@ -28,8 +28,11 @@ const RTA_UID: u16 = 25;
 const RTA_NH_ID: u16 = 30;
 const TABLE_MAIN: u32 = 254;
 const RTN_UNICAST: u8 = 1;
-/// Who made it: an ICMP redirect, or the kernel when it was given an address.
-const MADE_BY_KERNEL: [u8; 2] = [1, 2];
+const TABLE_LOCAL: u32 = 255;
+/// Who made it: an ICMP redirect.
+const REDIRECT: u8 = 1;
+/// The kernel, when it was given an address; or a program that does so in its place.
+const KERNEL: u8 = 2;
 /// "The gateway is on this link whatever the routes say": of a route's flags the only one that may be set.
 const RTNH_F_ONLINK: u32 = 4;
 /// It is a copy for one destination.
@@ -65,20 +68,23 @@ impl TryFrom<Written> for Route {
 
     fn try_from(written: Written) -> Result<Self, String> {
         let body = hex::bytes(&written.netlink).ok_or_else(|| format!("{}: no bytes", written.text))?;
-        Self::of(body, written.interface).ok_or_else(|| format!("{}: no such route", written.text))
+        Self::of(body, written.interface, true).ok_or_else(|| format!("{}: no such route", written.text))
     }
 }
 
 impl Route {
     /// The route by this interface that a message tells of. `None`: it is by others, or one that the kernel
-    /// makes itself when the interface gets its addresses.
-    pub fn of(body: Vec<u8>, interface: u32) -> Option<Self> {
+    /// makes itself when the interface gets its addresses. With `by_programs`, programs make those to links
+    /// in its place.
+    pub fn of(body: Vec<u8>, interface: u32, by_programs: bool) -> Option<Self> {
         if !matches!(body.first()?, 2 | 10) || body.len() < RTMSG {
             return None;
         }
         let flags = u32::from_ne_bytes([body[8], body[9], body[10], body[11]]);
-        let own = MADE_BY_KERNEL.contains(&body[5]) || flags & RTM_F_CLONED != 0;
+        let (made_by, kind) = (body[5], body[7]);
         let this = Self { body, interface };
+        let to_link = by_programs && kind == RTN_UNICAST && this.table() != TABLE_LOCAL;
+        let own = made_by == REDIRECT || made_by == KERNEL && !to_link || flags & RTM_F_CLONED != 0;
         (!own && this.hops().any(|hop| hop == interface)).then_some(this)
     }
 
@@ -88,6 +94,10 @@ impl Route {
 
     fn number(&self, wanted: u16) -> Option<u32> {
         self.attribute(wanted)?.first_chunk().map(|value| u32::from_ne_bytes(*value))
+    }
+
+    fn table(&self) -> u32 {
+        self.number(RTA_TABLE).unwrap_or(self.body[4].into())
     }
 
     /// The interfaces that it goes by.
@@ -103,8 +113,7 @@ impl Route {
         if !matches!(body.first()?, 2 | 10) || body.len() < RTMSG {
             return None;
         }
-        let table = this.number(RTA_TABLE).unwrap_or(body[4].into());
-        let is_default = body[1] == 0 && body[7] == RTN_UNICAST && table == TABLE_MAIN;
+        let is_default = body[1] == 0 && body[7] == RTN_UNICAST && this.table() == TABLE_MAIN;
         (is_default && this.hops().count() > 0).then(|| (body[0], this.hops().all(|hop| hop == interface)))
     }
 
@@ -253,7 +262,7 @@ pub(crate) mod tests {
         gateway.iter().for_each(|gateway| push(&mut body, RTA_GATEWAY, gateway));
         push(&mut body, RTA_PRIORITY, &100_u32.to_ne_bytes());
         push(&mut body, RTA_METRICS, &[8, 0, 2, 0, 220, 5, 0, 0]);
-        Route::of(body, 7).expect("a route")
+        Route::of(body, 7, false).expect("a route")
     }
 
     #[test]
@@ -287,8 +296,8 @@ pub(crate) mod tests {
         let mut body = vec![2, 0, 0, 0, 254, 3, 0, RTN_UNICAST, 0, 0, 0, 0];
         push(&mut body, RTA_MULTIPATH, &hops);
         assert_eq!(Route::default_of(&body, 7), Some((2, false)));
-        assert_eq!(Route::of(body.clone(), 9), None);
-        let moved = Route { body: Route::of(body, 7).expect("a route").body(9), interface: 9 };
+        assert_eq!(Route::of(body.clone(), 9, false), None);
+        let moved = Route { body: Route::of(body, 7, false).expect("a route").body(9), interface: 9 };
         assert_eq!(moved.hops().collect::<Vec<_>>(), [9, 8]);
         let value = moved.attribute(RTA_MULTIPATH).expect("hops");
         assert!(next_hops(value).all(|(head, _, rest)| head[2..] == [4, 3] && rest.len() == 8));
@@ -304,10 +313,23 @@ pub(crate) mod tests {
         for (at, value) in [(5, 2), (5, 1), (9, 2), (0, 5)] {
             let mut body = body.clone();
             body[at] = value;
-            assert_eq!(Route::of(body, 7), None, "{at}: {value}");
+            assert_eq!(Route::of(body, 7, false), None, "{at}: {value}");
+        }
+        for (programs, at, value, kept) in
+            [(true, 7, 1, true), (true, 7, 2, false), (true, 5, 1, false), (false, 7, 1, false)]
+        {
+            let mut body = body.clone();
+            (body[5], body[at]) = (2, value);
+            let found = Route::of(body.clone(), 7, programs);
+            assert_eq!(found.is_some(), kept, "{programs}, {at}: {value}");
+            let text = found.map(|route| serde_json::to_string(&route).expect("text"));
+            text.iter().for_each(|text| assert!(serde_json::from_str::<Route>(text).is_ok(), "{text}"));
+            let mut local = vec![2, 32, 0, 0, 255, 2, 0, RTN_UNICAST, 0, 0, 0, 0];
+            push(&mut local, RTA_OIF, &7_u32.to_ne_bytes());
+            assert_eq!(Route::of(local, 7, programs), None, "of the table of local addresses");
         }
         for len in 0..RTMSG {
-            assert_eq!(Route::of(body[..len].to_vec(), 7), None);
+            assert_eq!(Route::of(body[..len].to_vec(), 7, false), None);
             assert_eq!(Route::default_of(&body[..len], 7), None);
         }
     }
@@ -319,7 +341,7 @@ pub(crate) mod tests {
         let mut info = [0; 28];
         info[8..12].copy_from_slice(&12_345_i32.to_ne_bytes());
         push(&mut body, RTA_CACHEINFO, &info);
-        let route = Route::of(body, 7).expect("a route");
+        let route = Route::of(body, 7, false).expect("a route");
         let told = Route { body: route.body(9), interface: 9 };
         assert_eq!(told.number(RTA_EXPIRES), Some(124));
         assert_eq!(route.after(100).and_then(|r| r.lifetime()), Some(24));

@@ -357,6 +357,32 @@ mod tests {
     }
 
     #[test]
+    fn routes_that_programs_make_in_the_kernels_place_are_moved() {
+        if !is_alone("routes_that_programs_make_in_the_kernels_place_are_moved") {
+            return;
+        }
+        let moved = || -> Vec<String> { facts("la").routes.iter().map(ToString::to_string).collect() };
+        ip("addr add 10.2.0.1/24 dev la");
+        assert_eq!(moved(), Vec::<String>::new(), "the kernel makes them again");
+        // As NetworkManager does.
+        ip("addr add 10.1.0.1/24 dev la noprefixroute");
+        ip("route add 10.1.0.0/24 dev la proto kernel scope link src 10.1.0.1 metric 100");
+        ip("route add default via 10.1.0.9 dev la metric 100");
+        assert!(moved().contains(&"10.1.0.0/24 src 10.1.0.1 metric 100 proto 2".to_owned()), "{:?}", moved());
+        let (had, mut system) = (facts("la"), System::default());
+        let all = || ip("route show dev lc");
+        for address in &had.addresses {
+            let address = address.labelled("la", "lc");
+            system.make(&Step::Address("lc".to_owned(), address)).expect("given");
+        }
+        let (direct, indirect): (Vec<_>, Vec<_>) = had.routes.iter().partition(|r| !r.is_indirect());
+        for route in direct.into_iter().chain(indirect) {
+            system.make(&Step::Route("lc".to_owned(), route.clone())).expect("made");
+        }
+        assert_eq!(all().replace("dev lc ", ""), ip("route show dev la").replace("dev la ", ""));
+    }
+
+    #[test]
     fn what_is_not_there_needs_no_removal() {
         let mut system = System::default();
         let none = || "lm-none".to_owned();

@@ -45,6 +45,11 @@ class Card:
                       ("addr", "add", "198.18.7.1/24", "label", f"{self.name}:1", "dev", self.name, "metric", "50"),
                       ("addr", "add", "198.18.8.1/24", "dev", self.name, "valid_lft", "5000", "preferred_lft", "4000"),
                       ("-6", "addr", "add", "fd77::2/64", "dev", self.name, "nodad"),
+                      # As NetworkManager does, which makes the kernel's routes itself.
+                      ("addr", "add", "198.18.9.1/24", "dev", self.name, "noprefixroute"),
+                      ("route", "add", "198.18.9.0/24", "dev", self.name, "proto", "kernel", "scope", "link", "src",
+                       "198.18.9.1", "metric", "100"),
+                      ("route", "add", "10.97.0.0/16", "via", "198.18.9.9", "metric", "100"),
                       ("route", "add", "10.99.0.0/16", "via", A, "metric", "77", "mtu", "1400", "proto", "static"),
                       ("route", "add", "10.98.0.0/16", "via", A, "src", "198.18.7.1", "table", "100"),
                       ("route", "add", "239.0.0.0/8", "dev", self.name),
