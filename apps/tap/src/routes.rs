@@ -332,9 +332,9 @@ mod tests {
         for (has, mtu) in [(vec![], 0_u32), (vec![(RTAX_MTU, 9000), (RTAX_WINDOW, 9)], 9000)] {
             let Wrong { better, removal } =
                 RULE.wrong(RTM_NEWROUTE, &route(7, &[GATEWAY], &has)).expect("wrong");
-            let split = |body: &[u8]| -> (Vec<(u16, Vec<u8>)>, Vec<(u16, Vec<u8>)>) {
+            let split = |body: &[u8]| {
                 let all = attributes(&body[RTMSG..]).map(|(kind, value)| (kind, value.to_vec()));
-                all.partition(|(kind, _)| *kind == RTA_METRICS)
+                all.partition::<Vec<_>, _>(|(kind, _)| *kind == RTA_METRICS)
             };
             let (metrics, rest) = split(&removal);
             assert_eq!((rest, &removal[..RTMSG]), (split(&better).1, &better[..RTMSG]), "the same route");
