@@ -295,7 +295,7 @@ mod tests {
         String::from_utf8(done.stdout).expect("text")
     }
 
-    /// Runs a test of this file in a network name space of its own, with the interfaces la, lb and lc. Returns
+    /// Runs a test of this file in a network namespace of its own, with the interfaces la, lb and lc. Returns
     /// whether it is there by now.
     fn is_alone(test: &str) -> bool {
         const ALONE: &str = "LM_TEST_ALONE";
