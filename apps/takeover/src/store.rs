@@ -100,10 +100,18 @@ impl Store {
     /// Writes down what a card was like: all of it or nothing.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or is longer than one that is read.
     pub fn write(&self, saved: &Saved) -> Result<(), String> {
         let (path, part) = (self.file(&saved.card), self.0.join(format!("{}.part", saved.card)));
         let text = serde_json::to_string_pretty(saved).map_err(|e| format!("{}: {e}", path.display()))?;
+        if text.len() as u64 > LONGEST {
+            return Err(format!(
+                "{}: it would have {} bytes, and at most {LONGEST} are read: {} has too many routes",
+                path.display(),
+                text.len(),
+                saved.card
+            ));
+        }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let written = options.open(&part).and_then(|mut file| {
@@ -149,6 +157,19 @@ mod tests {
         drop(lock);
         store.remove("eth1").expect("removed");
         store.remove("eth1").expect("gone already");
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_read_is_not_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::at(folder.path());
+        let of = |len| Saved { overridden: Some("x".repeat(len)), ..saved() };
+        let most = LONGEST as usize - serde_json::to_string_pretty(&of(0)).expect("text").len();
+        store.write(&of(most)).expect("written");
+        assert_eq!(store.read("eth0"), Ok(Some(of(most))));
+        let why = store.write(&of(most + 1)).expect_err("too long");
+        assert!(why.contains("4194305") && !why.contains('\n'), "{why}");
+        assert_eq!(store.read("eth0"), Ok(Some(of(most))), "the old one is left");
     }
 
     #[test]
