@@ -53,12 +53,12 @@ impl Saved {
         steps
     }
 
-    /// Gives all that the card had to the other interface.
+    /// Gives all that the card had to the other interface, apart from the MAC address: lmd sets that before,
+    /// and may have been told of another one.
     pub fn interface(&self) -> Vec<Move> {
         let name = || self.tap.clone();
         let down = if self.tap_was_up { Vec::new() } else { vec![Step::Up(name(), false)] };
-        let mut moves =
-            vec![only(Step::Mac(name(), self.mac)), Move { step: Step::Up(name(), true), undo: down }];
+        let mut moves = vec![Move { step: Step::Up(name(), true), undo: down }];
         for address in &self.addresses {
             let address = address.labelled(&self.card, &self.tap).at_once();
             let undo = vec![Step::NoAddress(name(), address.clone())];
