@@ -68,6 +68,9 @@ pub(crate) struct Options {
     /// Queues, memory and wire
     #[command(flatten)]
     pub(crate) landing: LandingOptions,
+    /// Whether the command line has an MTU
+    #[arg(skip)]
+    pub(crate) has_mtu: bool,
     /// Admission control between nodes of LM's: off, or per-receiver: a receiver is asked before large
     /// datagrams go to it. All nodes need the same
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ac_policy::per_receiver)]
@@ -95,7 +98,8 @@ pub(crate) enum Switch {
 impl Options {
     /// Parses what stands behind `--`.
     pub(crate) fn of(args: &[String]) -> Result<Self, NoOptions> {
-        let options: Self = start::parse("lmd", args)?;
+        let mut options: Self = start::parse("lmd", args)?;
+        options.has_mtu = args.iter().any(|word| word == "--mtu" || word.starts_with("--mtu="));
         let bad = |why: String| NoOptions::Wrong(why);
         options.landing.check().map_err(bad)?;
         let burst = options.landing.burst;
@@ -116,6 +120,14 @@ impl Options {
             return Err(bad(format!("{name} is of no use without --take-over")));
         }
         Ok(options)
+    }
+
+    /// Takes MAC address and MTU of a card where the command line has none.
+    pub(crate) fn complete(&mut self, mac: Mac, mtu: u32) {
+        self.mac = self.mac.or(Some(mac));
+        if let Some(mtu) = u16::try_from(mtu).ok().filter(|_| !self.has_mtu) {
+            self.landing.mtu = mtu;
+        }
     }
 
     /// What the node is told of its port.
@@ -167,6 +179,18 @@ mod tests {
         );
         assert_eq!(o.landing.order, PeerOrder(None));
         assert!(o.config().only_fragmented && o.config().interrupts);
+    }
+
+    #[test]
+    fn what_is_said_is_not_taken_from_the_card() {
+        for (line, mtu) in [("", 9000), ("--mtu=1500", 1500), ("--mtu 1500", 1500), ("--mtu=2000", 2000)] {
+            let mut o = options(line).expect(line);
+            o.complete([2, 0, 0, 0, 0, 1], 9000);
+            assert_eq!((o.landing.mtu, o.mac), (mtu, Some([2, 0, 0, 0, 0, 1])), "{line}");
+        }
+        let mut o = options("--mac=02:00:00:00:00:02").expect("a MAC address");
+        o.complete([2, 0, 0, 0, 0, 1], 1500);
+        assert_eq!(o.mac, Some([2, 0, 0, 0, 0, 2]));
     }
 
     #[test]

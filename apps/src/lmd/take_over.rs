@@ -34,8 +34,6 @@ use crate::start::{self, Failure};
 
 /// Where this program is.
 const ITSELF: &str = "/proc/self/exe";
-/// The standard MTU, which options have by default.
-const MTU: u16 = 1500;
 
 /// A card of ours, and how it is given back.
 pub(crate) struct Taken {
@@ -122,10 +120,7 @@ impl Taken {
 
     fn tell(&self, eal: &mut Vec<String>, options: &mut Options) {
         eal.extend(["-a".to_owned(), self.saved.device.clone()]);
-        options.mac = options.mac.or(Some(self.saved.mac));
-        if options.landing.mtu == MTU {
-            options.landing.mtu = u16::try_from(self.saved.mtu).unwrap_or(MTU);
-        }
+        options.complete(self.saved.mac, self.saved.mtu);
     }
 
     /// Gives the interface what the card had.
