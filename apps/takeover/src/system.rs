@@ -27,8 +27,9 @@ const ABSENT: [i32; 4] = [2, 3, 99, 19];
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long udev may take to rename it.
 const NAMING: Duration = Duration::from_secs(3);
-/// How long IPv6 may take to find out that nobody else has an address.
-const PROBING: Duration = Duration::from_secs(3);
+/// How long IPv6 may take to find out that nobody else has an address: for all routes together. A card's link
+/// comes up after some seconds, and lmd's service has 30 s to end.
+const PROBING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 /// It is there where udev runs.
 const UDEV: &str = "/run/udev/control";
@@ -39,6 +40,8 @@ pub struct System {
     sys: PathBuf,
     /// Groups that are joined as long as this lives.
     joined: Vec<UdpSocket>,
+    /// When a route had to wait first.
+    probing: Option<Instant>,
 }
 
 impl Default for System {
@@ -50,7 +53,7 @@ impl Default for System {
 impl System {
     /// With sysfs in this folder.
     pub fn at(sys: impl Into<PathBuf>) -> Self {
-        Self { sys: sys.into(), joined: Vec::new() }
+        Self { sys: sys.into(), joined: Vec::new(), probing: None }
     }
 
     /// The folder of sysfs.
@@ -228,7 +231,6 @@ impl World for System {
                 gone(tell(RTM_DELADDR, 0, name, &|index| address.removal(index)))
             }
             Step::Route(name, route) => {
-                let since = Instant::now();
                 loop {
                     // One that replaces would replace another interface's of the same prefix and metric.
                     let told = tell(RTM_NEWROUTE, NLM_F_BESIDE, name, &|index| route.body(index));
@@ -237,7 +239,10 @@ impl World for System {
                         other => other,
                     };
                     // Its source may be an address that is still looked for on the link.
-                    if told.is_ok() || !route.is_ipv6() || since.elapsed() > PROBING {
+                    if told.is_ok() || !route.is_ipv6() {
+                        return told.map_err(text);
+                    }
+                    if self.probing.get_or_insert_with(Instant::now).elapsed() > PROBING {
                         return told.map_err(text);
                     }
                     thread::sleep(PAUSE);
