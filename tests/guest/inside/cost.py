@@ -17,9 +17,10 @@ PROGRAM = "/usr/bin/lm-cost"
 SIZES = (7168, 65507)
 # Virtual time is reproducible: rounds differ by a few instructions.
 ROUNDS = 7
-# LM against a loop that receives and frees: the goal is 1.3. On igb, LM keeps and compares the identification
-# that the card reports of each frame.
-MOST = {"e1000": 1.5, "igb": 1.6}
+# LM against a loop that receives and frees: the goal is 1.3. The loop costs 943 instructions on e1000 with DPDK
+# 22.11 and 918 with 24.11, and LM the same with both. On igb, LM also keeps and compares the identification that
+# the card reports of each frame.
+MOST = 1.6
 # What is sent to be received comes from the first card; the receiver, and Linux, have the second.
 PEER, ADDRESS = "198.18.0.1", "198.18.0.2"
 NOBODY = "02:00:00:00:00:99"
@@ -105,8 +106,7 @@ def table(guest):
         # measured. (LM's pool is cheaper than the stock one, so a datagram of many fragments may cost it less
         # than the bare loop.)
         check(0 < 0.9 * bare <= lm < checked < kernel and 10 * lm <= kernel, size, figures)
-        most = MOST[guest.scenario.cards[0]]
-        check(lm <= most * bare, f"LM costs more than {most} times a bare loop at {size} bytes:", figures)
+        check(lm <= MOST * bare, f"LM costs more than {MOST} times a bare loop at {size} bytes:", figures)
         for name in ("bare", "lm") if guest.full else ():
             check(figures[f"{name} {size} burst 32"] < figures[f"{name} {size} burst 1"], name, size, figures)
         send = {
