@@ -78,11 +78,12 @@ crates() {
 
 # Two archives, this tree's and that of the crates: the same commit gives the same bytes.
 source_package() {
-  local made time
+  local made='' time
   time=$(git log -1 --format=%ct)
   rm -rf "$out/source" && mkdir -p "$out/source"
   # With what is not committed, of the files that git knows.
-  made=$(git stash create)
+  # Where nothing is changed, the folder may be one that cannot be written to.
+  git diff --quiet HEAD || made=$(git stash create)
   git archive --prefix="lm-$version/" "${made:-HEAD}" | gzip -9n >"$out/source/lm_$version.orig.tar.gz"
   python3 -B meson-wrap/debian/vendor.py "$out/source/vendor"
   tar -C "$out/source" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -c vendor |
