@@ -15,7 +15,7 @@ quic=(ngtcp2-client ngtcp2-server)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)
-matrix=(debootstrap)
+matrix=(debootstrap xz-utils)
 # The first QEMU that has the 82576.
 qemu=qemu-system-x86 qemu_least=1:8
 case "${1:-}" in

@@ -78,6 +78,7 @@ crates() {
 
 # Two archives, this tree's and that of the crates: the same commit gives the same bytes.
 source_package() {
+  tests/scripts/install.sh matrix
   local made='' time
   time=$(git log -1 --format=%ct)
   rm -rf "$out/source" && mkdir -p "$out/source"
