@@ -17,6 +17,7 @@
 //! * [`mbuf`]: an owned packet, and the burst of packets that queues take and give.
 //! * [`frag`]: DPDK's own IPv4 fragmentation and reassembly, which LM is compared with.
 //! * [`tcp`]: DPDK's own segmentation of long TCP, and its joining of segments.
+//! * [`barrier`]: a memory barrier between two threads for which only one of them pays.
 //! * [`telemetry`]: registers commands for `dpdk-telemetry.py`.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
 //!   before they are back.
@@ -29,6 +30,7 @@
 //! These remain `unsafe` to call: adopting an EAL that other code initialised, raw mbufs, external buffers,
 //! and setting up a queue with a pool that belongs to one thread.
 
+pub mod barrier;
 pub mod eal;
 mod ending;
 mod errno;

@@ -7,15 +7,15 @@
 //! [`TxQueue`](super::TxQueue) begin and end. [`let_turns_end`] waits for those that have begun. A program
 //! calls it before it unmaps, by an own munmap(2) (`crate::unmap`).
 //!
-//! A turn costs two stores, because the waiting side alone pays for the barrier (membarrier(2)).
+//! A turn costs two stores, because the waiting side alone pays for the [barrier].
 
-use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::PortId;
 use super::info::driver_of;
-use crate::Errno;
+use crate::barrier;
 
 /// The turns of one queue: an odd number while a burst is under way.
 #[derive(Debug, Default)]
@@ -33,7 +33,14 @@ impl Turns {
     /// has no membarrier(2).
     pub(super) fn of(id: PortId) -> Option<Arc<Self>> {
         let unmaps = driver_of(id)? == "net_memif";
-        (unmaps && membarrier(REGISTER_PRIVATE_EXPEDITED)).then(Self::new)
+        if !unmaps {
+            return None;
+        }
+        if let Err(e) = barrier::register() {
+            log::debug!("bursts of net_memif are no turns, as membarrier(2) cannot be registered: {e}");
+            return None;
+        }
+        Some(Self::new())
     }
 
     fn new() -> Arc<Self> {
@@ -49,7 +56,7 @@ impl Turns {
     pub(super) fn during<T>(&self, burst: impl FnOnce() -> T) -> T {
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before.wrapping_add(1), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
+        barrier::light();
         let result = burst();
         self.0.store(before.wrapping_add(2), Ordering::Release);
         result
@@ -80,7 +87,8 @@ pub fn let_turns_end() {
 /// Whether all turns that had begun have ended.
 fn wait_for_all() -> bool {
     // From here on, either this thread sees the turn of a burst, or the burst sees what this thread did.
-    if !membarrier(PRIVATE_EXPEDITED) {
+    if let Err(e) = barrier::heavy() {
+        log::debug!("no burst of net_memif is waited for, as membarrier(2) fails: {e}");
         return false;
     }
     let turns: Vec<_> = {
@@ -95,19 +103,6 @@ fn wait_for_all() -> bool {
     ended
 }
 
-// From linux/membarrier.h.
-const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
-const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-
-fn membarrier(command: libc::c_int) -> bool {
-    // SAFETY: membarrier(2) takes three integers and touches no memory.
-    let done = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } == 0;
-    if !done {
-        log::debug!("membarrier({command}): {}", Errno::last());
-    }
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
@@ -116,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_turn_under_way_is_waited_for_and_the_next_one_is_not() {
-        assert!(membarrier(REGISTER_PRIVATE_EXPEDITED));
+        barrier::register().unwrap();
         let turns = Turns::new();
         assert!(wait_for_all(), "none is under way");
         let (begun, over) = (AtomicBool::new(false), AtomicBool::new(false));

@@ -1,8 +1,8 @@
 //! What the protocol takes from the machine, as the model checker has it.
 //!
 //! membarrier(2) is a full barrier in the thread that calls it and, at some point of the call, in every
-//! other: `heavy` and `light` of `lm/landing/src/platform.rs` say why a fence where the other thread has
-//! [`light`] is what it gives.
+//! other: `meson-wrap/rte/src/barrier.rs` says why a fence where the other thread has [`light`] is what it
+//! gives.
 
 use std::cell::Cell;
 
