@@ -10,7 +10,7 @@ use dpdk_sys::{rte_eth_conf, rte_eth_desc_lim, rte_eth_dev_info, rte_eth_rxq_inf
 
 use super::status::{MacAddr, PortError};
 use super::{Port, PortId, RxConf, TxConf};
-use crate::Eal;
+use crate::{Eal, Errno};
 
 /// How many descriptors a ring may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +90,20 @@ unsafe fn copy(name: *const c_char) -> String {
     unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }
 
-/// The name of a port's driver. `None`: there is no such port.
-pub(super) fn driver_of(id: PortId) -> Option<String> {
+/// What DPDK tells of a port, if there is such a port.
+fn raw_info(id: PortId) -> Result<rte_eth_dev_info, Errno> {
     let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
-    // SAFETY: any port number can be asked for; DPDK fills the structure of a valid one, and the names of
-    // drivers are static.
-    unsafe {
-        let told = dpdk_sys::rte_eth_dev_info_get(id.0, info.as_mut_ptr()) == 0;
-        told.then(|| copy(info.assume_init_ref().driver_name))
-    }
+    // SAFETY: any port number can be asked for; DPDK fills the structure of a valid one.
+    Errno::check(unsafe { dpdk_sys::rte_eth_dev_info_get(id.0, info.as_mut_ptr()) })?;
+    // SAFETY: zeroes are a value of the structure, and DPDK has filled it.
+    Ok(unsafe { info.assume_init() })
+}
+
+/// The name of a port's driver. `None`: there is no such port, or its driver has no name.
+pub(super) fn driver_of(id: PortId) -> Option<String> {
+    let name = raw_info(id).ok()?.driver_name;
+    // SAFETY: a driver's name is null or a string that lives as long as the driver.
+    (!name.is_null()).then(|| unsafe { copy(name) })
 }
 
 /// The `RTE_ETH_RX_OFFLOAD_*` that are in force on a port, whoever has configured it: the port's and, where
@@ -124,12 +129,7 @@ pub fn rx_offloads_of(_eal: &Eal, id: PortId, queue: Option<u16>) -> u64 {
 
 impl Port {
     pub(super) fn raw_info(&self) -> Result<rte_eth_dev_info, PortError> {
-        let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
-        // SAFETY: the port is valid and ours; DPDK fills the structure.
-        let ret = unsafe { dpdk_sys::rte_eth_dev_info_get(self.id().0, info.as_mut_ptr()) };
-        self.check("be asked what it is", ret)?;
-        // SAFETY: zeroes are a value of the structure, and DPDK has filled it.
-        Ok(unsafe { info.assume_init() })
+        raw_info(self.id()).map_err(|errno| PortError { port: self.id(), what: "be asked what it is", errno })
     }
 
     /// The properties and capabilities of this port.

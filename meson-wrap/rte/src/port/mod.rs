@@ -74,13 +74,7 @@ pub fn name_of(_eal: &Eal, id: PortId) -> Option<String> {
 
 /// The driver of a port, such as `net_e1000_igb`; `None`: there is no such port.
 pub fn driver_of(_eal: &Eal, id: PortId) -> Option<String> {
-    // SAFETY: EAL is initialised. Zeroes are a value of this plain structure; DPDK fills it for a valid port
-    // and says so. A driver's name is a string that lives as long as the driver.
-    unsafe {
-        let mut info: dpdk_sys::rte_eth_dev_info = std::mem::zeroed();
-        let ok = dpdk_sys::rte_eth_dev_info_get(id.0, &raw mut info) == 0 && !info.driver_name.is_null();
-        ok.then(|| std::ffi::CStr::from_ptr(info.driver_name).to_string_lossy().into_owned())
-    }
+    info::driver_of(id)
 }
 
 /// An Ethernet port.
