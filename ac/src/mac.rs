@@ -18,8 +18,8 @@ pub(crate) const MAC: usize = 16;
 /// The key that all nodes of a cluster share, 32 bytes.
 ///
 /// With a key, every message is signed, and a message without a valid signature is dropped before its fields
-/// are read. Without a key the protocol is open: whoever can send a frame can get a grant, end one, or list
-/// an address.
+/// are read. Without a key the protocol is open: any host that can send a frame to a node can get a grant,
+/// end the grant of another node, or put an address on the list of the nodes that land.
 ///
 /// The bytes are overwritten when the key is dropped. So are the copies that a signature was made with.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]

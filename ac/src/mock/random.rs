@@ -1,9 +1,9 @@
 //! [`Random`]: random numbers that are the same for the same seed.
 //!
-//! [`Cluster`](super::Cluster) and its driver use them for losses, delays and choices. They are not for keys:
-//! whoever sees some of them can compute the others.
+//! [`Cluster`](super::Cluster) and its driver use them for losses, delays and choices. They must not become
+//! keys, because the generator's state can be computed from its numbers.
 
-/// xorshift64*: enough for losses and delays, not for keys.
+/// The generator xorshift64*, whose whole state is 64 bits.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 

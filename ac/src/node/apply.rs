@@ -147,15 +147,16 @@ impl Node {
         }
     }
 
-    /// Notes one more message without an answer. The time to wait for it is twice that of the one before.
+    /// Counts one more message without an answer, and sets the time of its repetition. The first wait is
+    /// `retry`, and each further one is twice as long as the one before, up to 16 times `retry`.
     fn back_off(&mut self, at: usize, now: Instant) {
         let a = &mut self.applicants[at];
         a.timer = now + self.config.retry * (1 << a.tries.min(4));
         a.tries = a.tries.saturating_add(1);
     }
 
-    /// The lease counts from the `LM_REQ` that was answered: the receiver cannot have granted before it was
-    /// sent, however late its answer comes.
+    /// Takes the lease of an `LM_ACQ_OK`. The lease counts from the moment at which the answered `LM_REQ` was
+    /// sent. The receiver cannot have granted before that moment, however late its answer comes.
     fn take_lease(&mut self, at: usize, ok: &Message, now: Instant) {
         let a = &mut self.applicants[at];
         let Some(sent) = a.sent_at(ok.echo_sequence) else { return };

@@ -47,7 +47,7 @@ impl Applicant {
         }
     }
 
-    /// Begins a request, and forgets the one before.
+    /// Begins the request with this number, which has no tries, no sendings and no grant yet.
     pub(super) fn begin(&mut self, request: u64) {
         self.request = request;
         self.tries = 0;
