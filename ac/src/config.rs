@@ -12,6 +12,13 @@ use crate::mac::Key;
 use crate::machine::Policy;
 use crate::wire::{HardwareAddress, NodeId, is_one_station};
 
+/// The most landing queues of a node.
+const MOST_QUEUES: u8 = 64;
+/// The most nodes that a node can keep a record of.
+const MOST_NODES: usize = 1 << 16;
+/// The longest lease: messages carry it in 32 bits, in microseconds.
+const LONGEST_LEASE: Duration = Duration::from_micros(u32::MAX as u64);
+
 /// Settings of a node. The policy, the times and the key are the cluster's: the same on every node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -116,25 +123,42 @@ impl Config {
         if self.node == NodeId::ALL {
             return Err(ConfigError::Node);
         }
-        if self.queues == 0 || self.queues > 64 || (self.policy == Policy::Exclusive && self.queues != 1) {
-            return Err(ConfigError::Queues);
+        let (queues, policy) = (self.queues, self.policy);
+        if queues == 0 || queues > MOST_QUEUES || (policy == Policy::Exclusive && queues != 1) {
+            return Err(ConfigError::Queues { queues, policy });
         }
-        let told = self.landing.len();
-        if told != 0 && (told != usize::from(self.queues) || !self.landing.iter().all(is_one_station)) {
-            return Err(ConfigError::Landing);
+        let addresses = self.landing.len();
+        if addresses != 0 && addresses != usize::from(queues) {
+            return Err(ConfigError::Landing { addresses, queues });
         }
-        if self.policy == Policy::Exclusive && !self.announce {
+        if let Some(&group) = self.landing.iter().find(|address| !is_one_station(address)) {
+            return Err(ConfigError::Station(group));
+        }
+        if policy == Policy::Exclusive && !self.announce {
             return Err(ConfigError::Announce);
         }
-        if self.nodes == 0 || self.nodes > 1 << 16 || self.tries == 0 || self.retry.is_zero() {
-            return Err(ConfigError::Bounds);
+        if self.nodes == 0 || self.nodes > MOST_NODES {
+            return Err(ConfigError::Nodes(self.nodes));
         }
-        let fits = self.lease.as_micros() <= u128::from(u32::MAX);
-        if !fits || self.usable(self.granted()) <= self.retry {
-            return Err(ConfigError::Lease);
+        if self.tries == 0 {
+            return Err(ConfigError::Tries);
         }
-        if self.hold < self.lease || self.announce_every.is_zero() {
-            return Err(ConfigError::Lease);
+        if self.retry.is_zero() {
+            return Err(ConfigError::Retry);
+        }
+        let (lease, guard, flight, hold) = (self.lease, self.guard, self.flight, self.hold);
+        if lease.as_micros() > LONGEST_LEASE.as_micros() {
+            return Err(ConfigError::LongLease(lease));
+        }
+        let (drift_ppm, retry, usable) = (self.drift_ppm, self.retry, self.usable(self.granted()));
+        if usable <= retry {
+            return Err(ConfigError::ShortLease { lease, guard, flight, drift_ppm, usable, retry });
+        }
+        if hold < lease {
+            return Err(ConfigError::Hold { hold, lease });
+        }
+        if self.announce_every.is_zero() {
+            return Err(ConfigError::AnnounceEvery);
         }
         Ok(())
     }
@@ -166,39 +190,164 @@ pub enum ConfigError {
     /// The node's number stands for all nodes.
     Node,
     /// No landing queue, more than 64, or more than one under `Exclusive`.
-    Queues,
-    /// Hardware addresses that are not one for each landing queue, or not one station's.
-    Landing,
+    Queues {
+        /// [`Config::queues`].
+        queues: u8,
+        /// [`Config::policy`].
+        policy: Policy,
+    },
+    /// Hardware addresses, but not one for each landing queue.
+    Landing {
+        /// How many [`Config::landing`] has.
+        addresses: usize,
+        /// [`Config::queues`].
+        queues: u8,
+    },
+    /// A landing queue's hardware address that is a group's, or zero.
+    Station(HardwareAddress),
     /// `Exclusive` without announcements.
     Announce,
-    /// A table, a repetition or a number of tries that is zero or too large.
-    Bounds,
-    /// The lease leaves nothing to use, does not fit its field, or is longer than the hold; or announcements
-    /// without pause.
-    Lease,
+    /// [`Config::nodes`] is 0 or too large.
+    Nodes(usize),
+    /// [`Config::tries`] is 0.
+    Tries,
+    /// [`Config::retry`] is 0.
+    Retry,
+    /// [`Config::lease`] does not fit the field of a message that it is sent in.
+    LongLease(Duration),
+    /// The lease does not leave more than one retry to use.
+    ShortLease {
+        /// [`Config::lease`].
+        lease: Duration,
+        /// [`Config::guard`].
+        guard: Duration,
+        /// [`Config::flight`].
+        flight: Duration,
+        /// [`Config::drift_ppm`].
+        drift_ppm: u32,
+        /// What these leave of the lease: [`Config::usable`].
+        usable: Duration,
+        /// [`Config::retry`].
+        retry: Duration,
+    },
+    /// The hold is shorter than the lease.
+    Hold {
+        /// [`Config::hold`].
+        hold: Duration,
+        /// [`Config::lease`].
+        lease: Duration,
+    },
+    /// [`Config::announce_every`] is 0.
+    AnnounceEvery,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Node => "node number 0 stands for all nodes; give this node another number",
-            Self::Queues => {
-                "a node needs 1 to 64 landing queues, and exactly one of them under the exclusive policy"
+        match *self {
+            Self::Node => {
+                let NodeId(all) = NodeId::ALL;
+                write!(f, "node number {all} stands for all nodes; give this node another number")
             }
-            Self::Landing => {
-                "each landing queue needs a hardware address of one station, not of a group; give one for \
-                 each queue, or none"
+            Self::Queues { queues, policy: Policy::Exclusive } => {
+                write!(f, "{queues} landing queues, but the exclusive policy needs exactly 1; set 1")
             }
-            Self::Announce => "the exclusive policy does not work without announcements; switch them on",
-            Self::Bounds => {
-                "the most nodes must be 1 to 65536, and the tries and the retry interval more than 0"
+            Self::Queues { queues, policy: Policy::PerReceiver } => {
+                write!(f, "{queues} landing queues, but a node has 1 to {MOST_QUEUES}; set a number of these")
             }
-            Self::Lease => {
-                "the lease must be longer than guard, drift, flight and one retry together, and no longer \
-                 than the hold or 71 minutes; announcements need an interval of more than 0"
+            Self::Landing { addresses, queues } => write!(
+                f,
+                "{addresses} hardware addresses for {queues} landing queues; give one for each queue, or none"
+            ),
+            Self::Station([a, b, c, d, e, g]) => write!(
+                f,
+                "a landing queue has the hardware address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, \
+                 which is not one station's; give it one that is neither zero nor a group's"
+            ),
+            Self::Announce => {
+                f.write_str("the exclusive policy does not work without announcements; switch them on")
             }
-        })
+            Self::Nodes(nodes) => {
+                write!(
+                    f,
+                    "a record of {nodes} nodes, but it may have 1 to {MOST_NODES}; set a number of these"
+                )
+            }
+            Self::Tries => f.write_str("0 tries, but each message is sent at least once; set 1 or more"),
+            Self::Retry => {
+                f.write_str("a retry interval of 0 leaves no time for an answer; set a longer one")
+            }
+            Self::LongLease(lease) => {
+                write!(f, "a lease of {lease:?} does not fit a message; set {LONGEST_LEASE:?} at most")
+            }
+            Self::ShortLease { lease, guard, flight, drift_ppm, usable, retry } => write!(
+                f,
+                "a lease of {lease:?} leaves {usable:?} to use (guard {guard:?}, flight {flight:?}, drift \
+                 {drift_ppm} ppm), which is not more than one retry ({retry:?}); set a longer lease"
+            ),
+            Self::Hold { hold, lease } => write!(
+                f,
+                "a hold of {hold:?} is shorter than the lease, {lease:?}; set a longer hold or a shorter \
+                 lease"
+            ),
+            Self::AnnounceEvery => {
+                f.write_str("0 between two announcements, so they would have no pause; set a longer time")
+            }
+        }
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What is said of a node's default settings once `change` has been made to them.
+    fn told(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::new(NodeId(7), 1, Policy::PerReceiver);
+        change(&mut config);
+        config.check().expect_err("a setting is wrong").to_string()
+    }
+
+    #[test]
+    fn the_largest_settings_are_taken() {
+        let config = Config {
+            queues: 64,
+            landing: vec![[2, 0, 0, 0, 0, 1]; 64],
+            nodes: 65_536,
+            lease: Duration::from_micros(u64::from(u32::MAX)),
+            hold: Duration::from_micros(u64::from(u32::MAX)),
+            ..Config::new(NodeId(7), 1, Policy::PerReceiver)
+        };
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_its_value() {
+        let (one, group) = ([2, 0, 0, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 0xab]);
+        let long = Duration::from_micros(u64::from(u32::MAX) + 1);
+        for (said, values) in [
+            (told(|c| c.node = NodeId::ALL), &["node number 0"][..]),
+            (told(|c| c.queues = 0), &["0 landing queues", "1 to 64"]),
+            (told(|c| c.queues = 65), &["65 landing queues", "1 to 64"]),
+            (told(|c| (c.policy, c.queues) = (Policy::Exclusive, 2)), &["2 landing queues", "exactly 1"]),
+            (told(|c| c.landing = vec![one; 2]), &["2 hardware addresses", "1 landing queues"]),
+            (told(|c| c.landing = vec![group]), &["33:33:00:00:00:ab"]),
+            (told(|c| (c.policy, c.announce) = (Policy::Exclusive, false)), &["announcements"]),
+            (told(|c| c.nodes = 0), &["0 nodes", "1 to 65536"]),
+            (told(|c| c.nodes = 65_537), &["65537 nodes", "1 to 65536"]),
+            (told(|c| c.tries = 0), &["0 tries"]),
+            (told(|c| c.retry = Duration::ZERO), &["retry interval of 0"]),
+            (told(|c| (c.lease, c.hold) = (long, long)), &["4294.967296s", "4294.967295s"]),
+            (told(|c| c.lease = c.guard), &["5ms leaves 0ns", "guard 5ms", "200 ppm", "(1ms)"]),
+            (told(|c| c.lease = 2 * SECOND), &["hold of 1s", "lease, 2s"]),
+            (told(|c| c.announce_every = Duration::ZERO), &["0 between two announcements"]),
+        ] {
+            for value in values {
+                assert!(said.contains(value), "no {value:?}: {said}");
+            }
+        }
+    }
+}

@@ -89,8 +89,12 @@ fn landing_addresses_are_one_a_queue_and_no_groups() {
     let (one, group) = ([2, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]);
     assert_eq!(check(2, &[]), Ok(()));
     assert_eq!(check(1, &[one]), Ok(()));
-    for (queues, landing) in [(2, &[one][..]), (1, &[group]), (1, &[[0; 6]]), (1, &[one, one])] {
-        assert_eq!(check(queues, landing), Err(ConfigError::Landing));
+    for (queues, landing) in [(2, &[one][..]), (1, &[one, one])] {
+        let addresses = landing.len();
+        assert_eq!(check(queues, landing), Err(ConfigError::Landing { addresses, queues }));
+    }
+    for address in [group, [0; 6]] {
+        assert_eq!(check(1, &[address]), Err(ConfigError::Station(address)));
     }
 }
 
