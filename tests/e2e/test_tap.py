@@ -13,6 +13,7 @@ import unittest
 import netns
 import sizes
 import wire
+from linux import SO_RCVBUFFORCE
 from netns import inside, ip
 from testpmd import Case, Failed
 
@@ -20,7 +21,6 @@ KERNEL, LM = "198.18.0.1", "198.18.0.2"
 KERNEL_PORT, LM_PORT = 7000, 9000
 SEED = 5
 OURS = (f"--tx-ip={LM},{KERNEL}", f"--tx-udp={LM_PORT},{KERNEL_PORT}", f"--seed={SEED}")
-SO_RCVBUFFORCE = 33
 
 
 def can_have_name_spaces():

@@ -7,12 +7,9 @@ import socket
 import threading
 
 import netns
-from lmd import MAX_PAYLOAD, RCVBUFFORCE, SIZES, payload, run, udp, until
-
-IP_MTU_DISCOVER, IP_MTU, IP_RECVERR = 10, 14, 11
-WANT, DONT, DO, PROBE = 1, 0, 2, 3
-MSG_ERRQUEUE = 0x2000
-IP_RECVTTL, IP_RECVTOS = 12, 13
+from linux import (DO, DONT, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTOS, IP_RECVTTL, MSG_ERRQUEUE, PROBE, SO_RCVBUFFORCE,
+                   WANT)
+from lmd import MAX_PAYLOAD, SIZES, payload, run, udp, until
 
 
 class Common:
@@ -191,7 +188,7 @@ class Common:
     def test_who_does_not_read_harms_nobody_else(self):
         """A program that does not read fills its own buffer; another one's datagrams arrive meanwhile."""
         with udp(self.there, self.THERE) as mouth, udp(self.here, self.HERE) as deaf, udp(self.here, self.HERE) as ear:
-            deaf.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 200_000)
+            deaf.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 200_000)
             for i in range(50):
                 mouth.sendto(payload(64_000, i), deaf.getsockname())
             for i in range(20):

@@ -11,6 +11,7 @@ import time
 import unittest
 
 import netns
+from linux import IP_MTU_DISCOVER, SO_RCVBUFFORCE
 from testpmd import NO_HUGE, ROOT, Case, Failed, Testpmd, prefix
 
 BINARY = pathlib.Path(os.environ.get("LM_LMD") or ROOT / "target/release/lmd")
@@ -18,7 +19,6 @@ MAX_PAYLOAD = 65_507
 # Around each border: a frame, what Linux gives in one piece, the longest datagram.
 SIZES = (0, 1, 16, 100, 1471, 1472, 1473, 1480, 2952, 2953, 8000, 20_000, 64_000, 65_491, 65_492, 65_493, 65_500,
          65_506, MAX_PAYLOAD)
-RCVBUFFORCE = 33
 
 
 class Lmd(Testpmd):
@@ -86,7 +86,7 @@ def udp(namespace, address="", port=0, options=()):
     """A socket in a name space, with room for what a test sends at once."""
     with netns.inside(namespace):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 16 << 20)
+    made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
     made.settimeout(2)
     for level, name, value in options:
         made.setsockopt(level, name, value)
@@ -131,7 +131,7 @@ class Wire(Case):
 
     def exchange(self, sizes=SIZES, rounds=1, mtu_discover=None):
         """Sends datagrams of all sizes both ways, and looks at each."""
-        options = [(socket.IPPROTO_IP, 10, mtu_discover)] if mtu_discover is not None else []
+        options = [(socket.IPPROTO_IP, IP_MTU_DISCOVER, mtu_discover)] if mtu_discover is not None else []
         ends = [udp(self.here, self.HERE, options=options), udp(self.there, self.THERE, options=options)]
         with contextlib.ExitStack() as stack:
             for end in ends:

@@ -14,6 +14,7 @@ import time
 import unittest
 
 import netns
+from linux import SO_RCVBUFFORCE
 from lmd import VethWire, Wire, is_good, payload, run, udp
 from test_programs import needs
 
@@ -33,7 +34,7 @@ class Lossy:
         """A packet socket at lmd's end of the wire."""
         with netns.inside(self.here):
             made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-        made.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
         made.settimeout(0.5)
         made.bind(("v0", 0x0800))
         return made

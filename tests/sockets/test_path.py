@@ -6,10 +6,10 @@ import subprocess
 import threading
 
 import netns
+from linux import IP_MTU_DISCOVER, PROBE
 from lmd import MAX_PAYLOAD, MemifWire, VethWire, payload, run, udp, until
 from test_programs import needs
 
-IP_MTU_DISCOVER, PROBE = 10, 3
 # The most that a datagram of one frame carries.
 WIRE = 1472
 
