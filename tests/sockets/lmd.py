@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -233,6 +234,11 @@ class VethWire(Wire):
         netns.ip("-n", self.here, "route", "add", "224.0.0.0/4", "dev", "lm0")
         if not until(lambda: is_settled(self.here)):
             raise Failed(f"lm0: {show(self.here, 'addr')} {show(self.here, 'route')}; {self.said()}")
+
+
+def needs(program):
+    """Skips a test on a machine without this program."""
+    return unittest.skipUnless(shutil.which(program), f"there is no {program}")
 
 
 def skip_unless_root():

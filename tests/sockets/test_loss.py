@@ -15,8 +15,7 @@ import unittest
 
 import netns
 from linux import SO_RCVBUFFORCE
-from lmd import VethWire, Wire, is_good, payload, run, udp
-from test_programs import needs
+from lmd import VethWire, Wire, is_good, needs, payload, run, udp
 
 SIZE, FRAMES = 64_000, 44
 # 100 Mb/s.

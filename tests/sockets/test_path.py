@@ -7,8 +7,7 @@ import threading
 
 import netns
 from linux import IP_MTU_DISCOVER, PROBE
-from lmd import MAX_PAYLOAD, MemifWire, VethWire, payload, run, udp, until
-from test_programs import needs
+from lmd import MAX_PAYLOAD, MemifWire, VethWire, needs, payload, run, udp, until
 
 # The most that a datagram of one frame carries.
 WIRE = 1472

@@ -1,15 +1,9 @@
 """Ordinary programs, unmodified."""
 
 import json
-import shutil
 import subprocess
-import unittest
 
-from lmd import MemifWire, run
-
-
-def needs(program):
-    return unittest.skipUnless(shutil.which(program), f"there is no {program}")
+from lmd import MemifWire, needs, run
 
 
 class Programs(MemifWire):

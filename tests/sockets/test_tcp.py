@@ -11,8 +11,7 @@ import threading
 import time
 
 import netns
-from lmd import MemifWire, VethWire, is_settled, run, until
-from test_programs import needs
+from lmd import MemifWire, VethWire, is_settled, needs, run, until
 
 # What lmd calls them.
 CUT, JOINED = "long TCP to the wire, in segments", "long TCP from the wire, of segments"
