@@ -95,6 +95,19 @@ def udp(namespace, address="", port=0, options=()):
     return made
 
 
+def veth(*ends, offloads=False):
+    """A veth between two ends: a name space, a name, and an address or None. Without offloads the kernel sends what a
+    wire would carry."""
+    (space, name, _), (peer_space, peer_name, _) = ends
+    netns.ip("link", "add", name, "netns", space, "type", "veth", "peer", "name", peer_name, "netns", peer_space)
+    for space, name, address in ends:
+        if not offloads:
+            run(space, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx", "off", "rx", "off")
+        if address:
+            netns.ip("-n", space, "addr", "add", f"{address}/24", "dev", name)
+        netns.ip("-n", space, "link", "set", name, "up")
+
+
 class Wire(Case):
     """Two name spaces, `here` and `there`, and addresses in them. `here` has an lmd."""
 
@@ -186,10 +199,7 @@ class MemifWire(Wire):
     def behind(self):
         """A name space that `there` routes to, by a veth, and its address."""
         behind = self.space("c")
-        netns.ip("link", "add", "w0", "netns", self.there, "type", "veth", "peer", "name", "w1", "netns", behind)
-        for namespace, name, address in ((self.there, "w0", "10.90.0.1"), (behind, "w1", "10.90.0.2")):
-            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
-            netns.ip("-n", namespace, "link", "set", name, "up")
+        veth((self.there, "w0", "10.90.0.1"), (behind, "w1", "10.90.0.2"), offloads=True)
         with netns.inside(self.there):
             # This thread is in the name space, and /proc/sys is its own.
             pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -223,11 +233,7 @@ class VethWire(Wire):
 
     def setUp(self):
         super().setUp()
-        netns.ip("link", "add", "v0", "netns", self.here, "type", "veth", "peer", "name", "v1", "netns", self.there)
-        for namespace, name in ((self.here, "v0"), (self.there, "v1")):
-            run(namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx", "off", "rx", "off")
-            netns.ip("-n", namespace, "link", "set", name, "up")
-        netns.ip("-n", self.there, "addr", "add", f"{self.THERE}/24", "dev", "v1")
+        veth((self.here, "v0", None), (self.there, "v1", self.THERE))
         netns.ip("-n", self.there, "route", "add", "224.0.0.0/4", "dev", "v1")
         self.daemon = self.lmd("lmd", self.here, ["--vdev=net_pcap0,iface=v0"], core=core(0)).ready()
         netns.ip("-n", self.here, "addr", "add", f"{self.HERE}/24", "dev", "lm0")

@@ -15,7 +15,7 @@ import unittest
 
 import netns
 from linux import SO_RCVBUFFORCE
-from lmd import VethWire, Wire, is_good, needs, payload, run, udp
+from lmd import VethWire, Wire, is_good, needs, payload, run, udp, veth
 
 SIZE, FRAMES = 64_000, 44
 # 100 Mb/s.
@@ -126,10 +126,6 @@ class Linux(Lossy, Wire):
     @needs("nft")
     @unittest.skipUnless("LM_LOSS_SECONDS" in os.environ, "LM_LOSS_SECONDS is not set")
     def test_linux_itself(self):
-        netns.ip("link", "add", "v0", "netns", self.here, "type", "veth", "peer", "name", "v1", "netns", self.there)
-        for namespace, name, address in ((self.here, "v0", self.HERE), (self.there, "v1", self.THERE)):
-            run(namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx", "off", "rx", "off")
-            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
-            netns.ip("-n", namespace, "link", "set", name, "up")
+        veth((self.here, "v0", self.HERE), (self.there, "v1", self.THERE))
         self.exchange(sizes=(100,))
         self.figures()

@@ -11,7 +11,7 @@ import threading
 import time
 
 import netns
-from lmd import MemifWire, VethWire, is_settled, needs, run, until
+from lmd import MemifWire, VethWire, is_settled, needs, run, until, veth
 
 # What lmd calls them.
 CUT, JOINED = "long TCP to the wire, in segments", "long TCP from the wire, of segments"
@@ -196,11 +196,7 @@ class Speed(MemifWire):
     @needs("iperf3")
     def test_speed(self):
         """Mb/s both ways through two lmd, long packets on and off, one after the other; and a veth without offloads."""
-        netns.ip("link", "add", "w0", "netns", self.here, "type", "veth", "peer", "name", "w1", "netns", self.there)
-        for namespace, name, address in ((self.here, "w0", "10.90.0.1"), (self.there, "w1", "10.90.0.2")):
-            run(namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off", "tx", "off", "rx", "off")
-            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", name)
-            netns.ip("-n", namespace, "link", "set", name, "up")
+        veth((self.here, "w0", "10.90.0.1"), (self.there, "w1", "10.90.0.2"))
         rates, trips = {}, {}
         for _ in range(2):
             for switch in ("on", "off"):
