@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -172,6 +173,27 @@ class Wire(Case):
     def nothing_reassembled(self, namespace):
         """The kernel has put no fragments together."""
         self.assertEqual(netns.ip_counters(namespace)["ReasmReqds"], 0, f"fragments in {namespace}")
+
+    def iperf3(self, server, address, client, *words):
+        """A run of iperf3 from one name space to another: the sums that it gives at the end."""
+        ear = subprocess.Popen(["ip", "netns", "exec", server, "iperf3", "-s", "-1", "--forceflush"],
+                               stdout=subprocess.PIPE, text=True)
+        try:
+            # It listens when it has printed two lines.
+            ear.stdout.readline()
+            ear.stdout.readline()
+            code, said = run(client, "iperf3", "-c", address, "-J", *words)
+            self.assertEqual(code, 0, f"{said}; {self.said()}")
+            return json.JSONDecoder().raw_decode(said)[0]["end"]
+        finally:
+            ear.kill()
+            ear.wait()
+            ear.stdout.close()
+
+    def rate(self, server, address, client, seconds=2):
+        """TCP from one name space to another, in Mb/s."""
+        end = self.iperf3(server, address, client, "-t", str(seconds))
+        return end["sum_received"]["bits_per_second"] / 1e6
 
     def tally(self, child):
         """What one that has ended counted."""

@@ -1,6 +1,5 @@
 """Ordinary programs, unmodified."""
 
-import json
 import subprocess
 
 from lmd import MemifWire, needs, run
@@ -13,20 +12,9 @@ class Programs(MemifWire):
     def test_iperf3(self):
         """UDP of 64,000 bytes both ways, and TCP both ways."""
         for words in (("-u", "-l", "64000", "-b", "50M"), ("-u", "-l", "64000", "-b", "50M", "-R"), (), ("-R",)):
-            server = subprocess.Popen(["ip", "netns", "exec", self.there, "iperf3", "-s", "-1", "--forceflush"],
-                                      stdout=subprocess.PIPE, text=True)
-            try:
-                server.stdout.readline()
-                server.stdout.readline()
-                code, said = run(self.here, "iperf3", "-c", self.THERE, "-t", "1", "-J", *words)
-                self.assertEqual(code, 0, f"{said}; {self.said()}")
-                end = json.JSONDecoder().raw_decode(said)[0]["end"]
-                total = end["sum"] if "-u" in words else end["sum_received"]
-                self.assertGreater(total["bytes"], 1 << 20, said)
-            finally:
-                server.kill()
-                server.wait()
-                server.stdout.close()
+            end = self.iperf3(self.there, self.THERE, self.here, "-t", "1", *words)
+            total = end["sum"] if "-u" in words else end["sum_received"]
+            self.assertGreater(total["bytes"], 1 << 20, end)
         self.nothing_reassembled(self.here)
         self.nothing_reassembled(self.there)
 

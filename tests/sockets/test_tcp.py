@@ -1,12 +1,10 @@
 """TCP with and without long packets on lm0: what crosses, how fast, and what lmd counts."""
 
 import hashlib
-import json
 import pathlib
 import random
 import socket
 import statistics
-import subprocess
 import threading
 import time
 
@@ -15,22 +13,6 @@ from lmd import MemifWire, VethWire, is_settled, needs, run, until, veth
 
 # What lmd calls them.
 CUT, JOINED = "long TCP to the wire, in segments", "long TCP from the wire, of segments"
-
-
-def bits(server, address, client, seconds=2, words=()):
-    """What iperf3 sends from one name space to another, in Mb/s, and how often it sent something again."""
-    ear = subprocess.Popen(["ip", "netns", "exec", server, "iperf3", "-s", "-1", "--forceflush"], stdout=subprocess.PIPE,
-                           text=True)
-    try:
-        ear.stdout.readline()
-        ear.stdout.readline()
-        code, said = run(client, "iperf3", "-c", address, "-t", str(seconds), "-J", *words)
-        end = json.JSONDecoder().raw_decode(said)[0]["end"] if code == 0 else said
-        return end["sum_received"]["bits_per_second"] / 1e6, end["sum_sent"].get("retransmits", 0)
-    finally:
-        ear.kill()
-        ear.wait()
-        ear.stdout.close()
 
 
 def round_trips(server, address, client, n=300):
@@ -203,13 +185,13 @@ class Speed(MemifWire):
                 self.restart(f"--tso={switch}", f"--gro={switch}")
                 for way, (server, address, client) in {"to": (self.there, self.THERE, self.here),
                                                        "from": (self.here, self.HERE, self.there)}.items():
-                    rates.setdefault((switch, way), []).append(bits(server, address, client)[0])
+                    rates.setdefault((switch, way), []).append(self.rate(server, address, client))
                 trips.setdefault(switch, []).append(round_trips(self.there, self.THERE, self.here))
                 counted = self.ended()
                 for name in (CUT, JOINED):
                     self.assertEqual(counted.get(name, 0) > 0, switch == "on", counted)
                 self.assertFalse([name for name in counted if name.startswith("lost")], counted)
-            rates.setdefault(("veth", "to"), []).append(bits(self.there, "10.90.0.2", self.here)[0])
+            rates.setdefault(("veth", "to"), []).append(self.rate(self.there, "10.90.0.2", self.here))
         for (which, way), all_of in rates.items():
             print(f"  TCP, {which}, {way} the server: {' '.join(f'{rate:.0f}' for rate in all_of)} Mb/s")
         for which, all_of in trips.items():
@@ -245,6 +227,6 @@ class VethSpeed(VethWire):
             self.assertTrue(until(lambda: is_settled(self.here)), self.said())
             for way, (server, address, client) in {"out of lm0": (self.there, self.THERE, self.here),
                                                    "into lm0": (self.here, self.HERE, self.there)}.items():
-                rates.setdefault((switch, way), []).append(bits(server, address, client, 1)[0])
+                rates.setdefault((switch, way), []).append(self.rate(server, address, client, 1))
         for (which, way), all_of in rates.items():
             print(f"  TCP over net_pcap, {which}, {way}: {' '.join(f'{rate:.0f}' for rate in all_of)} Mb/s")
