@@ -6,6 +6,7 @@ each datagram that came.
 """
 
 import collections
+import contextlib
 import os
 import socket
 import struct
@@ -38,16 +39,26 @@ class Lossy:
         made.bind(("v0", 0x0800))
         return made
 
+    def nft(self, rule):
+        code, said = run(self.there, "nft", rule)
+        self.assertEqual(code, 0, said)
+
+    @contextlib.contextmanager
+    def losing(self, in_100_000):
+        """Meanwhile this share of the frames is led away, if it is any."""
+        if not in_100_000:
+            yield
+            return
+        self.nft('add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; '
+                 f'add rule netdev t c ip protocol udp numgen random mod 100000 < {in_100_000} fwd to "lo"')
+        try:
+            yield
+        finally:
+            self.nft("delete table netdev t")
+
     def lossy(self, in_100_000):
         """Sends, and returns the datagrams whose frames all came, those that were delivered, the longest silence in
         seconds, and the frames that never came."""
-        rule = 'add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; ' \
-               f"add rule netdev t c ip protocol udp numgen random mod 100000 < {max(1, in_100_000)} fwd to \"lo\""
-        run(self.there, "nft", "delete", "table", "netdev", "t")
-        code, said = run(self.there, "nft", rule)
-        self.assertEqual(code, 0, said)
-        if not in_100_000:
-            run(self.there, "nft", "flush", "chain", "netdev", "t", "c")
         came, sending, times, wrong = collections.Counter(), [True], [], []
 
         def count(sock):
@@ -71,7 +82,8 @@ class Lossy:
                 if len(data) != SIZE or not is_good(data):
                     wrong.append(data)
 
-        with self.packets() as seen, udp(self.here, self.HERE) as ear, udp(self.there, self.THERE) as mouth:
+        with self.losing(in_100_000), self.packets() as seen, udp(self.here, self.HERE) as ear, \
+                udp(self.there, self.THERE) as mouth:
             threads = [threading.Thread(target=count, args=(seen,)), threading.Thread(target=hear, args=(ear,))]
             for thread in threads:
                 thread.start()
@@ -91,7 +103,7 @@ class Lossy:
         self.assertLessEqual(len(times), whole, "more were delivered than came")
         marks = [began, *times, ended]
         silence = max(later - earlier for earlier, later in zip(marks, marks[1:]))
-        return sent, whole, len(times), silence, sent * FRAMES - sum(came.values())
+        return sent, whole, len(times), silence, sent * FRAMES - came.total()
 
     def figures(self):
         """Of each share of lost frames, printed."""
