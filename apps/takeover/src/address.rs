@@ -8,12 +8,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lm_tap::netlink::{attributes, push};
+use lm_tap::numbers::IFADDRMSG;
 use serde::{Deserialize, Serialize};
 
 use crate::hex;
 
-/// Bytes of `struct ifaddrmsg`.
-const IFADDRMSG: usize = 8;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;

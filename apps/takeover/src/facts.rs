@@ -6,14 +6,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
+use lm_tap::numbers::{IFADDRMSG, RTM_GETADDR, RTM_GETROUTE, RTMSG};
 use lm_tap::{Interface, Rtnetlink};
 
 use crate::{Address, Route};
 
-const RTM_GETADDR: u16 = 22;
-const RTM_GETROUTE: u16 = 26;
-/// Bytes of `struct ifaddrmsg` and `struct rtmsg`.
-const BODIES: [usize; 2] = [8, 12];
 /// Where the kernel lists groups.
 const PROC: &str = "/proc/net";
 
@@ -176,7 +173,7 @@ fn is_first_namespace() -> bool {
 }
 
 fn dump(kind: u16) -> std::io::Result<Vec<Vec<u8>>> {
-    let len = BODIES[usize::from(kind == RTM_GETROUTE)];
+    let len = if kind == RTM_GETROUTE { RTMSG } else { IFADDRMSG };
     Ok(Rtnetlink::open()?.dump(kind, &vec![0; len])?.into_iter().map(|(_, body)| body).collect())
 }
 

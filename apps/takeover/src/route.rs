@@ -4,37 +4,21 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lm_tap::netlink::{attributes, push};
+use lm_tap::numbers::{
+    RTA_CACHEINFO, RTA_DST, RTA_EXPIRES, RTA_GATEWAY, RTA_IIF, RTA_METRICS, RTA_MULTIPATH, RTA_NH_ID,
+    RTA_OIF, RTA_PREFSRC, RTA_PRIORITY, RTA_TABLE, RTA_UID, RTA_VIA, RTMSG, RTN_UNICAST, RTNH_F_ONLINK,
+    TABLE_LOCAL, TABLE_MAIN,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::hex;
 
-/// Bytes of `struct rtmsg`.
-const RTMSG: usize = 12;
 /// Bytes of `struct rtnexthop`.
 const RTNH: usize = 8;
-const RTA_DST: u16 = 1;
-const RTA_IIF: u16 = 3;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-const RTA_PRIORITY: u16 = 6;
-const RTA_PREFSRC: u16 = 7;
-const RTA_METRICS: u16 = 8;
-const RTA_MULTIPATH: u16 = 9;
-const RTA_CACHEINFO: u16 = 12;
-const RTA_TABLE: u16 = 15;
-const RTA_VIA: u16 = 18;
-const RTA_EXPIRES: u16 = 23;
-const RTA_UID: u16 = 25;
-const RTA_NH_ID: u16 = 30;
-const TABLE_MAIN: u32 = 254;
-const RTN_UNICAST: u8 = 1;
-const TABLE_LOCAL: u32 = 255;
 /// Who made it: an ICMP redirect.
 const REDIRECT: u8 = 1;
 /// The kernel, when it was given an address; or a program that does so in its place.
 const KERNEL: u8 = 2;
-/// "The gateway is on this link whatever the routes say": of a route's flags the only one that may be set.
-const RTNH_F_ONLINK: u32 = 4;
 /// It is a copy for one destination.
 const RTM_F_CLONED: u32 = 0x200;
 /// Of a second (`USER_HZ`).
@@ -83,7 +67,7 @@ impl Route {
         let flags = u32::from_ne_bytes([body[8], body[9], body[10], body[11]]);
         let (made_by, kind) = (body[5], body[7]);
         let this = Self { body, interface };
-        let to_link = by_programs && kind == RTN_UNICAST && this.table() != TABLE_LOCAL;
+        let to_link = by_programs && kind == RTN_UNICAST && this.table() != u32::from(TABLE_LOCAL);
         let own = made_by == REDIRECT || made_by == KERNEL && !to_link || flags & RTM_F_CLONED != 0;
         (!own && this.hops().any(|hop| hop == interface)).then_some(this)
     }
@@ -113,7 +97,7 @@ impl Route {
         if !matches!(body.first()?, 2 | 10) || body.len() < RTMSG {
             return None;
         }
-        let is_default = body[1] == 0 && body[7] == RTN_UNICAST && this.table() == TABLE_MAIN;
+        let is_default = body[1] == 0 && body[7] == RTN_UNICAST && this.table() == u32::from(TABLE_MAIN);
         (is_default && this.hops().count() > 0).then(|| (body[0], this.hops().all(|hop| hop == interface)))
     }
 
@@ -240,7 +224,7 @@ impl fmt::Display for Route {
         if let Some(metric) = self.number(RTA_PRIORITY) {
             write!(f, " metric {metric}")?;
         }
-        if let Some(table) = self.number(RTA_TABLE).filter(|table| *table != TABLE_MAIN) {
+        if let Some(table) = self.number(RTA_TABLE).filter(|table| *table != u32::from(TABLE_MAIN)) {
             write!(f, " table {table}")?;
         }
         write!(f, " proto {}", self.body[5])
@@ -257,7 +241,7 @@ pub(crate) mod tests {
         if !everywhere {
             push(&mut body, RTA_DST, &[10, 1, 2, 0]);
         }
-        push(&mut body, RTA_TABLE, &TABLE_MAIN.to_ne_bytes());
+        push(&mut body, RTA_TABLE, &u32::from(TABLE_MAIN).to_ne_bytes());
         push(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
         gateway.iter().for_each(|gateway| push(&mut body, RTA_GATEWAY, gateway));
         push(&mut body, RTA_PRIORITY, &100_u32.to_ne_bytes());

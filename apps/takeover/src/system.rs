@@ -10,19 +10,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use lm_tap::rtnetlink::{NLM_F_BESIDE, NLM_F_SET};
+use lm_tap::absence::gone;
+use lm_tap::numbers::{NLM_F_BESIDE, NLM_F_SET, RTM_DELADDR, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWROUTE};
 use lm_tap::{Interface, Rtnetlink};
 use rustix::net::sockopt::set_ip_add_membership_with_ifindex;
 
 use crate::facts::{self, device_of, link};
 use crate::{Address, Step, World};
 
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
-/// What the kernel says of what is not there: ENOENT, ESRCH, EADDRNOTAVAIL, ENODEV.
-const ABSENT: [i32; 4] = [2, 3, 99, 19];
 /// How long a driver may take to make its interface.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long udev may take to rename it.
@@ -178,19 +173,11 @@ fn on(name: &str) -> Result<Interface, String> {
 }
 
 fn index(name: &str) -> io::Result<u32> {
-    Interface::new(name)?.index().ok_or_else(|| io::Error::from_raw_os_error(19))
+    Interface::new(name)?.index().ok_or_else(|| io::Error::from(rustix::io::Errno::NODEV))
 }
 
 fn one_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().replace('\n', " ")
-}
-
-/// What was removed may be gone already.
-fn gone(result: io::Result<()>) -> Result<(), String> {
-    match result {
-        Err(e) if e.raw_os_error().is_some_and(|errno| ABSENT.contains(&errno)) => Ok(()),
-        other => other.map_err(|e| e.to_string()),
-    }
 }
 
 impl World for System {
@@ -223,12 +210,12 @@ impl World for System {
                 interface.set_mtu(*mtu).map_err(text)
             }
             Step::Up(name, true) => on(name)?.set_up().map_err(text),
-            Step::Up(name, false) => gone(on(name)?.set_down()),
+            Step::Up(name, false) => gone(on(name)?.set_down()).map_err(text),
             Step::Address(name, address) => {
                 tell(RTM_NEWADDR, NLM_F_SET, name, &|index| address.body(index)).map_err(text)
             }
             Step::NoAddress(name, address) => {
-                gone(tell(RTM_DELADDR, 0, name, &|index| address.removal(index)))
+                gone(tell(RTM_DELADDR, 0, name, &|index| address.removal(index))).map_err(text)
             }
             Step::Route(name, route) => {
                 loop {
@@ -248,12 +235,14 @@ impl World for System {
                     thread::sleep(PAUSE);
                 }
             }
-            Step::NoRoute(name, route) => gone(tell(RTM_DELROUTE, 0, name, &|index| route.removal(index))),
+            Step::NoRoute(name, route) => {
+                gone(tell(RTM_DELROUTE, 0, name, &|index| route.removal(index))).map_err(text)
+            }
             Step::Group(name, mac) => match on(name)?.add_group(*mac) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
                 other => other.map_err(text),
             },
-            Step::NoGroup(name, mac) => gone(on(name)?.remove_group(*mac)),
+            Step::NoGroup(name, mac) => gone(on(name)?.remove_group(*mac)).map_err(text),
             Step::Join(name, group) => self.join(name, *group).map_err(text),
         }
     }

@@ -12,35 +12,20 @@
 //! added behind those that are there, and then the old one is removed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::Rtnetlink;
-use crate::netlink::{attributes, message, messages, push};
-use crate::rtnetlink::NLM_F_BESIDE;
+use crate::absence::{gone, is_absent};
+use crate::netlink::{attributes, messages, push};
+use crate::numbers::{
+    NLM_F_BESIDE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ERROR, RTA_CACHEINFO, RTA_GATEWAY, RTA_METRICS,
+    RTA_MULTIPATH, RTA_NH_ID, RTA_OIF, RTA_VIA, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, RTMGRP_IPV4_ROUTE,
+    RTMSG, RTN_UNICAST, RTNH_F_ONLINK, TABLE_LOCAL,
+};
+use crate::socket::{LONGEST, Socket, error_of};
 
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
-const RTM_GETROUTE: u16 = 26;
-const NLMSG_ERROR: u16 = 2;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_DUMP: u16 = 0x300;
-const RTMGRP_IPV4_ROUTE: u32 = 0x40;
-/// Bytes of `struct rtmsg`.
-const RTMSG: usize = 12;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-const RTA_METRICS: u16 = 8;
-const RTA_MULTIPATH: u16 = 9;
-const RTA_CACHEINFO: u16 = 12;
-const RTA_VIA: u16 = 18;
-const RTA_NH_ID: u16 = 30;
 const RTAX_LOCK: u16 = 1;
 const RTAX_MTU: u16 = 2;
-/// The table of local addresses, which is the kernel's own.
-const TABLE_LOCAL: u8 = 255;
-const RTN_UNICAST: u8 = 1;
-/// "The gateway is on this link whatever the routes say": of a route's flags the only one that may be set.
-const RTNH_F_ONLINK: u32 = 4;
 
 /// The MTU of routes to what is on the link: the most that Linux allows (`IP_MAX_MTU`, less one unit of
 /// fragments).
@@ -55,10 +40,9 @@ struct Rule {
 
 /// The routes of an interface.
 pub struct Routes {
-    socket: OwnedFd,
+    socket: Socket,
     changes: Rtnetlink,
     rule: Rule,
-    sequence: u32,
     buffer: Vec<u8>,
 }
 
@@ -78,31 +62,9 @@ impl Routes {
     /// # Errors
     /// What the kernel says.
     pub fn open(interface: u32, wire: u32) -> io::Result<Self> {
-        // SAFETY: takes no pointer; the result is checked.
-        let fd = unsafe {
-            let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-            libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: it was just opened, and nobody else has it.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: zeroes are a value of this plain structure.
-        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-        address.nl_groups = RTMGRP_IPV4_ROUTE;
-        // SAFETY: the address lives through the call, and its length is the structure's.
-        let bound = unsafe {
-            let len = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-            libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len)
-        };
-        if bound < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let socket = Socket::that_hears(RTMGRP_IPV4_ROUTE)?;
         let rule = Rule { interface, wire };
-        let mut routes =
-            Self { socket, changes: Rtnetlink::open()?, rule, sequence: 0, buffer: vec![0; 1 << 16] };
+        let mut routes = Self { socket, changes: Rtnetlink::open()?, rule, buffer: vec![0; LONGEST] };
         routes.ask()?;
         Ok(routes)
     }
@@ -111,15 +73,7 @@ impl Routes {
     fn ask(&mut self) -> io::Result<()> {
         let mut body = [0; RTMSG];
         body[0] = libc::AF_INET as u8;
-        self.send(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, &body)
-    }
-
-    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let bytes = message(kind, flags, self.sequence, body);
-        // SAFETY: the bytes live through the call, and are as many as is said.
-        let n = unsafe { libc::send(self.socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
-        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        self.socket.send(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, &body)
     }
 
     /// Takes what the kernel told since, and puts those routes right that are not. Returns how many. It does
@@ -131,23 +85,22 @@ impl Routes {
         let (mut n, mut refused) = (0, Ok(()));
         loop {
             let mut buffer = std::mem::take(&mut self.buffer);
-            // SAFETY: the buffer lives through the call, and has as many bytes as is said.
-            let len =
-                unsafe { libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-            let Ok(len) = usize::try_from(len) else {
-                self.buffer = buffer;
-                let e = io::Error::last_os_error();
-                match e.raw_os_error() {
-                    Some(libc::EAGAIN | libc::EINTR) => return refused.map(|()| n),
-                    // Some of what it told is lost: all is asked for anew.
-                    Some(libc::ENOBUFS) => self.ask()?,
-                    _ => return Err(e),
+            let told = match self.socket.receive(&mut buffer) {
+                Ok(told) => told,
+                Err(e) => {
+                    self.buffer = buffer;
+                    match e.raw_os_error() {
+                        Some(libc::EAGAIN) => return refused.map(|()| n),
+                        // Some of what it told is lost: all is asked for anew.
+                        Some(libc::ENOBUFS) => self.ask()?,
+                        _ => return Err(e),
+                    }
+                    continue;
                 }
-                continue;
             };
-            for message in messages(&buffer[..len.min(buffer.len())]) {
+            for message in messages(told) {
                 if message.kind == NLMSG_ERROR {
-                    refused = refused.and(error_of(message.body));
+                    refused = refused.and(gone(error_of(message.body)));
                 } else if let Some(wrong) = self.rule.wrong(message.kind, message.body) {
                     n += 1;
                     refused = refused.and(self.put_right(&wrong));
@@ -175,23 +128,6 @@ impl AsFd for Routes {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The error in a message that tells of one.
-fn error_of(body: &[u8]) -> io::Result<()> {
-    match body.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b).wrapping_neg()) {
-        0 => Ok(()),
-        errno => gone(Err(io::Error::from_raw_os_error(errno))),
-    }
-}
-
-fn is_absent(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
-}
-
-/// A route that has gone meanwhile needs nothing any more.
-fn gone(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|e| if is_absent(&e) { Ok(()) } else { Err(e) })
 }
 
 impl Rule {
@@ -254,9 +190,9 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::RTA_DST;
 
     const RULE: Rule = Rule { interface: 7, wire: 1500 };
-    const RTA_DST: u16 = 1;
     const RTAX_WINDOW: u16 = 3;
 
     /// A route to 10.0.0.0/24 with these attributes and metrics.
