@@ -120,17 +120,17 @@ impl Taken {
 
     fn tell(&self, eal: &mut Vec<String>, options: &mut Options) {
         eal.extend(["-a".to_owned(), self.saved.device.clone()]);
-        options.complete(self.saved.mac, self.saved.mtu);
+        options.complete(self.saved.settings.mac, self.saved.settings.mtu);
     }
 
     /// Gives the interface what the card had.
     pub(crate) fn serve(&mut self) -> Result<(), String> {
         run::take(&mut self.system, &self.saved.interface())?;
-        let Saved { card, device, driver, to, tap, addresses, routes, .. } = &self.saved;
+        let Saved { card, device, driver, to, tap, settings, .. } = &self.saved;
         say!(
             "{card}: {device} was taken from {driver} and given to {to}; {tap} has its {} addresses and {} routes",
-            addresses.len(),
-            routes.len()
+            settings.addresses.len(),
+            settings.routes.len()
         );
         Ok(())
     }

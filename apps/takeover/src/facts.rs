@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use lm_tap::numbers::{IFADDRMSG, RTM_GETADDR, RTM_GETROUTE, RTMSG};
 use lm_tap::{Interface, Rtnetlink};
 
-use crate::{Address, Route};
+use crate::{Address, Route, Settings};
 
 /// Where the kernel lists groups.
 const PROC: &str = "/proc/net";
@@ -45,20 +45,8 @@ pub struct Facts {
     pub first_namespace: bool,
     /// Families of which this interface has all default routes.
     pub only_default: Vec<u8>,
-    /// Its MAC address.
-    pub mac: [u8; 6],
-    /// Its MTU.
-    pub mtu: u32,
-    /// Whether it is up.
-    pub up: bool,
-    /// Its addresses.
-    pub addresses: Vec<Address>,
-    /// Its routes.
-    pub routes: Vec<Route>,
-    /// Groups that somebody had it receive.
-    pub groups: Vec<[u8; 6]>,
-    /// Groups that programs have joined.
-    pub joins: Vec<IpAddr>,
+    /// What the interface has that can be moved.
+    pub settings: Settings,
 }
 
 impl Facts {
@@ -73,16 +61,17 @@ impl Facts {
         let Some(index) = facts.index else { return Ok(facts) };
         facts.read_device(sys);
         facts.first_namespace = is_first_namespace();
-        facts.mac = interface.mac().unwrap_or_default();
-        facts.mtu = interface.mtu().map_err(failed)?;
-        facts.up = interface.flags().map_err(failed)? & UP != 0;
-        facts.addresses = addresses(index).map_err(failed)?;
+        facts.settings.mac = interface.mac().unwrap_or_default();
+        facts.settings.mtu = interface.mtu().map_err(failed)?;
+        facts.settings.up = interface.flags().map_err(failed)? & UP != 0;
+        facts.settings.addresses = addresses(index).map_err(failed)?;
         let mut defaults = Vec::new();
         for body in dump(RTM_GETROUTE).map_err(failed)? {
             defaults.extend(Route::default_of(&body, index));
             let family = body.first().copied().unwrap_or_default();
-            let by_programs = facts.addresses.iter().any(|a| a.family() == family && a.is_without_route());
-            facts.routes.extend(Route::of(body, index, by_programs));
+            let by_programs =
+                facts.settings.addresses.iter().any(|a| a.family() == family && a.is_without_route());
+            facts.settings.routes.extend(Route::of(body, index, by_programs));
         }
         let ours = |family: &u8| {
             let mut all = defaults.iter().filter(|(of, _)| of == family);
@@ -90,9 +79,9 @@ impl Facts {
         };
         facts.only_default = [2, 10].into_iter().filter(ours).collect();
         let list = |file: &str| fs::read_to_string(format!("{PROC}/{file}")).unwrap_or_default();
-        facts.groups = groups(&list("dev_mcast"), name);
-        facts.joins = joins(&list("igmp"), name);
-        facts.joins.extend(joins6(&list("igmp6"), name));
+        facts.settings.groups = groups(&list("dev_mcast"), name);
+        facts.settings.joins = joins(&list("igmp"), name);
+        facts.settings.joins.extend(joins6(&list("igmp6"), name));
         Ok(facts)
     }
 
@@ -133,8 +122,8 @@ impl Facts {
     }
 }
 
-/// IFF_UP.
-const UP: i32 = 1;
+/// The flag of an interface that is up (`IFF_UP`).
+pub(crate) const UP: i32 = 1;
 
 /// Where sysfs has a PCI device.
 pub(crate) fn device_of(sys: &Path, place: &str) -> PathBuf {

@@ -4,6 +4,7 @@
 //! It knows nothing of LM or of DPDK.
 //!
 //! - [`facts`] reads what the system says of a card, and [`refusal`] says why it is not to be moved.
+//! - [`settings`] are what an interface has that can be moved.
 //! - [`saved`] is what has to be put back. It is written down before anything is changed ([`store`]).
 //! - [`plan`] makes a list of moves of it, each with what undoes it. Undoing is right whether or not the move
 //!   was made, so that giving back after a crash is the same as giving back.
@@ -19,6 +20,7 @@ pub mod refusal;
 pub mod route;
 pub mod run;
 pub mod saved;
+pub mod settings;
 mod step;
 pub mod store;
 pub mod system;
@@ -30,6 +32,7 @@ pub use address::Address;
 pub use route::Route;
 pub use run::World;
 pub use saved::Saved;
+pub use settings::Settings;
 pub use step::Step;
 
 /// A MAC address as people write it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::run::{self, World};
 use crate::saved::tests::saved;
-use crate::{Address, Route, Saved, Step};
+use crate::{Address, Route, Saved, Settings, Step};
 
 const DEVICE: &str = "0000:01:00.0";
 /// What the card has by itself.
@@ -40,13 +40,14 @@ fn text(address: &Address) -> String {
 impl Machine {
     /// With the card as `saved` says.
     fn new(saved: &Saved) -> Self {
+        let had = &saved.settings;
         let card = Interface {
-            mac: saved.mac,
-            mtu: saved.mtu,
-            up: saved.up,
-            addresses: saved.addresses.iter().map(text).collect(),
-            routes: saved.routes.iter().map(Route::to_string).collect(),
-            groups: saved.groups.iter().copied().collect(),
+            mac: had.mac,
+            mtu: had.mtu,
+            up: had.up,
+            addresses: had.addresses.iter().map(text).collect(),
+            routes: had.routes.iter().map(Route::to_string).collect(),
+            groups: had.groups.iter().copied().collect(),
         };
         let tap = Interface { up: saved.tap_was_up, ..Interface::default() };
         Self {
@@ -160,11 +161,13 @@ fn cards() -> Vec<Saved> {
     for (up, tap_was_up, overridden) in
         [(true, false, None), (true, true, Some("igb".to_owned())), (false, false, None)]
     {
-        let routes = if up { saved().routes } else { Vec::new() };
-        all.push(Saved { tap_was_up, overridden, up, routes, ..saved() });
+        let routes = if up { saved().settings.routes } else { Vec::new() };
+        let settings = Settings { up, routes, ..saved().settings };
+        all.push(Saved { tap_was_up, overridden, settings, ..saved() });
     }
-    let bare = Saved { addresses: vec![], routes: vec![], groups: vec![], joins: vec![], ..saved() };
-    all.push(bare);
+    let Settings { mac, mtu, up, .. } = saved().settings;
+    let settings = Settings { mac, mtu, up, ..Settings::default() };
+    all.push(Saved { settings, ..saved() });
     all
 }
 
@@ -181,7 +184,7 @@ fn all_that_the_card_had_goes_to_the_other_interface_and_back() {
         assert_eq!((&tap.routes, &tap.groups), (&card.routes, &card.groups));
         assert_eq!(tap.mac, before.interfaces["lm0"].mac, "it is lmd's to say");
         assert_eq!((tap.addresses.len(), tap.up), (card.addresses.len(), true));
-        assert_eq!(machine.joined.len(), saved.joins.len());
+        assert_eq!(machine.joined.len(), saved.settings.joins.len());
         machine.end();
         assert_eq!(run::give(&mut machine, &saved.all()), Vec::<String>::new());
         assert_eq!(machine.seen(), before.seen());

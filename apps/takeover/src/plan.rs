@@ -41,15 +41,15 @@ impl Saved {
             Step::Load(self.driver.clone()),
             Step::Bind(self.device.clone(), self.driver.clone()),
             Step::Await(self.device.clone(), name()),
-            Step::Mac(name(), self.mac),
-            Step::Mtu(name(), self.mtu),
-            Step::Up(name(), self.up),
+            Step::Mac(name(), self.settings.mac),
+            Step::Mtu(name(), self.settings.mtu),
+            Step::Up(name(), self.settings.up),
         ];
-        steps.extend(self.addresses.iter().map(|address| Step::Address(name(), address.clone())));
+        steps.extend(self.settings.addresses.iter().map(|address| Step::Address(name(), address.clone())));
         // An interface that is down has no routes.
-        let routes = self.in_order().filter(|_| self.up);
+        let routes = self.in_order().filter(|_| self.settings.up);
         steps.extend(routes.map(|route| Step::Route(name(), route)));
-        steps.extend(self.groups.iter().map(|group| Step::Group(name(), *group)));
+        steps.extend(self.settings.groups.iter().map(|group| Step::Group(name(), *group)));
         steps
     }
 
@@ -59,7 +59,7 @@ impl Saved {
         let name = || self.tap.clone();
         let down = if self.tap_was_up { Vec::new() } else { vec![Step::Up(name(), false)] };
         let mut moves = vec![Move { step: Step::Up(name(), true), undo: down }];
-        for address in &self.addresses {
+        for address in &self.settings.addresses {
             let address = address.labelled(&self.card, &self.tap).at_once();
             let undo = vec![Step::NoAddress(name(), address.clone())];
             moves.push(Move { step: Step::Address(name(), address), undo });
@@ -68,17 +68,17 @@ impl Saved {
             let undo = vec![Step::NoRoute(name(), route.clone())];
             moves.push(Move { step: Step::Route(name(), route), undo });
         }
-        for group in &self.groups {
+        for group in &self.settings.groups {
             let undo = vec![Step::NoGroup(name(), *group)];
             moves.push(Move { step: Step::Group(name(), *group), undo });
         }
-        moves.extend(self.joins.iter().map(|group| only(Step::Join(name(), *group))));
+        moves.extend(self.settings.joins.iter().map(|group| only(Step::Join(name(), *group))));
         moves
     }
 
     /// The routes, those to a link before those that need them.
     fn in_order(&self) -> impl Iterator<Item = crate::Route> {
-        let mut routes = self.routes.clone();
+        let mut routes = self.settings.routes.clone();
         routes.sort_by_key(crate::Route::is_indirect);
         routes.into_iter()
     }

@@ -52,13 +52,7 @@ impl Facts {
             driver,
             overridden: self.overridden,
             to: to.to_owned(),
-            mac: self.mac,
-            mtu: self.mtu,
-            up: self.up,
-            addresses: self.addresses,
-            routes: self.routes,
-            groups: self.groups,
-            joins: self.joins,
+            settings: self.settings,
             at: wish.now,
         })
     }
@@ -101,8 +95,8 @@ impl Facts {
                 families.join(" and ")
             ));
         }
-        if !MTUS.contains(&self.mtu) {
-            why.push(format!("its MTU of {} is not in {}..={}", self.mtu, MTUS.start(), MTUS.end()));
+        if !MTUS.contains(&self.settings.mtu) {
+            why.push(format!("its MTU of {} is not in {}..={}", self.settings.mtu, MTUS.start(), MTUS.end()));
         }
         let to = self.reasons_of_device(&mut why, is_known);
         (why, to)
@@ -172,6 +166,7 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Settings;
 
     fn good() -> Facts {
         Facts {
@@ -184,7 +179,7 @@ mod tests {
             vfio: true,
             uio: true,
             first_namespace: true,
-            mtu: 1500,
+            settings: Settings { mtu: 1500, ..Settings::default() },
             ..Facts::default()
         }
     }
@@ -212,7 +207,7 @@ mod tests {
             (Facts { uppers: vec!["eth0.7".to_owned(), "eth0.8".to_owned()], ..good() }, "eth0.7, eth0.8"),
             (Facts { first_namespace: false, ..good() }, "name space"),
             (Facts { only_default: vec![2, 10], ..good() }, "IPv4 and IPv6"),
-            (Facts { mtu: 65_536, ..good() }, "65536"),
+            (Facts { settings: Settings { mtu: 65_536, ..Settings::default() }, ..good() }, "65536"),
             (Facts { device: None, ..good() }, "no PCI card"),
             (Facts { device: on("virtio", "virtio0"), ..good() }, "virtio0 on the bus virtio"),
             (Facts { driver: text("ixgbe"), ..good() }, "ixgbe"),

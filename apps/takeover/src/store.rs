@@ -88,9 +88,8 @@ impl Store {
         };
         let mut text = String::new();
         Self::told(&path, file.take(LONGEST).read_to_string(&mut text))?;
-        let saved: Result<Saved, _> = serde_json::from_str(&text);
-        let saved =
-            saved.map_err(|e| format!("{}: it says not what is to be given back: {e}", path.display()))?;
+        let saved = Saved::of_text(&text)
+            .map_err(|e| format!("{}: it says not what is to be given back: {e}", path.display()))?;
         if saved.version != VERSION || saved.card != card {
             return Err(format!("{}: it is of {}, version {}", path.display(), saved.card, saved.version));
         }

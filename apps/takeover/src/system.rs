@@ -15,7 +15,7 @@ use lm_tap::numbers::{NLM_F_BESIDE, NLM_F_SET, RTM_DELADDR, RTM_DELROUTE, RTM_NE
 use lm_tap::{Interface, Rtnetlink};
 use rustix::net::sockopt::set_ip_add_membership_with_ifindex;
 
-use crate::facts::{self, device_of, link};
+use crate::facts::{self, UP, device_of, link};
 use crate::{Address, Step, World};
 
 /// How long a driver may take to make its interface.
@@ -75,7 +75,7 @@ impl System {
 
     /// Whether an interface is up.
     pub fn is_up(name: &str) -> bool {
-        Interface::new(name).and_then(|interface| interface.flags()).is_ok_and(|flags| flags & 1 != 0)
+        Interface::new(name).and_then(|interface| interface.flags()).is_ok_and(|flags| flags & UP != 0)
     }
 
     fn driver_folder(&self, driver: &str) -> PathBuf {
@@ -334,7 +334,7 @@ mod tests {
         let of =
             |name: &str| ip(&format!("-4 route show dev {name}")) + &ip(&format!("-6 route show dev {name}"));
         let (before, theirs, mut system) = (all(), of("lb"), System::default());
-        let routes = facts("la").routes;
+        let routes = facts("la").settings.routes;
         assert!(routes.len() >= 3, "{routes:?}");
         for _ in 0..2 {
             for route in &routes {
@@ -355,7 +355,8 @@ mod tests {
         if !is_alone("routes_that_programs_make_in_the_kernels_place_are_moved") {
             return;
         }
-        let moved = || -> Vec<String> { facts("la").routes.iter().map(ToString::to_string).collect() };
+        let moved =
+            || -> Vec<String> { facts("la").settings.routes.iter().map(ToString::to_string).collect() };
         ip("addr add 10.2.0.1/24 dev la");
         assert_eq!(moved(), Vec::<String>::new(), "the kernel makes them again");
         // As NetworkManager does.
@@ -365,11 +366,11 @@ mod tests {
         assert!(moved().contains(&"10.1.0.0/24 src 10.1.0.1 metric 100 proto 2".to_owned()), "{:?}", moved());
         let (had, mut system) = (facts("la"), System::default());
         let all = || ip("route show dev lc");
-        for address in &had.addresses {
+        for address in &had.settings.addresses {
             let address = address.labelled("la", "lc");
             system.make(&Step::Address("lc".to_owned(), address)).expect("given");
         }
-        let (direct, indirect): (Vec<_>, Vec<_>) = had.routes.iter().partition(|r| !r.is_indirect());
+        let (direct, indirect): (Vec<_>, Vec<_>) = had.settings.routes.iter().partition(|r| !r.is_indirect());
         for route in direct.into_iter().chain(indirect) {
             system.make(&Step::Route("lc".to_owned(), route.clone())).expect("made");
         }
@@ -380,7 +381,7 @@ mod tests {
     fn what_is_not_there_needs_no_removal() {
         let mut system = System::default();
         let none = || "lm-none".to_owned();
-        let address = crate::saved::tests::saved().addresses[0].clone();
+        let address = crate::saved::tests::saved().settings.addresses[0].clone();
         system.make(&Step::NoAddress(none(), address.clone())).expect("gone");
         system.make(&Step::NoGroup(none(), [1, 0, 0x5e, 0, 0, 9])).expect("gone");
         system.make(&Step::Up(none(), false)).expect("gone");
