@@ -15,12 +15,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use lm_takeover::Saved;
 use lm_takeover::facts::Facts;
+use lm_takeover::plan::Move;
 use lm_takeover::refusal::Wish;
 use lm_takeover::run;
 use lm_takeover::store::{Lock, Store};
 use lm_takeover::system::System;
-use lm_takeover::{Saved, World as _};
 use lm_tap::files;
 use pmd_e1000::cards;
 use rustix::io::Errno;
@@ -97,7 +98,12 @@ pub(crate) fn print_plan(card: &str, options: &Options) -> Result<(), String> {
 fn print(saved: &Saved) {
     let moves = saved.all();
     moves.iter().for_each(|one| say!("take over: {}", one.step));
-    moves.iter().rev().flat_map(|one| &one.undo).for_each(|step| say!("give back: {step}"));
+    print_undoing(&moves);
+}
+
+/// Says what giving back would do.
+fn print_undoing(moves: &[Move]) {
+    run::undoing(moves).for_each(|step| say!("give back: {step}"));
 }
 
 impl Taken {
@@ -251,8 +257,7 @@ pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
         return Ok(());
     };
     if options.dry_run {
-        let moves = saved.all();
-        moves.iter().rev().flat_map(|one| &one.undo).for_each(|step| say!("give back: {step}"));
+        print_undoing(&saved.all());
         return Ok(());
     }
     give(&store, &saved, &mut system).map_err(|why| Failure::Failed(vec![why]))?;
@@ -265,11 +270,7 @@ pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
 fn give(store: &Store, saved: &Saved, system: &mut System) -> Result<(), String> {
     let now = saved.later(System::now(), &System::addresses(&saved.tap));
     // What is over by now is taken from the other interface all the same.
-    for step in saved.interface().iter().rev().flat_map(|one| &one.undo) {
-        if let Err(why) = system.make(step) {
-            log::debug!("{step}: {why}");
-        }
-    }
+    run::give(system, &saved.interface()).iter().for_each(|left| log::debug!("{left}"));
     let left = run::give(system, &now.all());
     if !left.is_empty() {
         return Err(format!(

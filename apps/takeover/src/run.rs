@@ -36,6 +36,10 @@ pub fn take(world: &mut impl World, moves: &[Move]) -> Result<(), String> {
 /// Undoes moves, from the last to the first, whether they were made or not. Returns what could not be undone
 /// and why: the rest is undone all the same.
 pub fn give(world: &mut impl World, moves: &[Move]) -> Vec<String> {
-    let steps = moves.iter().rev().flat_map(|one| &one.undo);
-    steps.filter_map(|step| world.make(step).err().map(|why| format!("{step}: {why}"))).collect()
+    undoing(moves).filter_map(|step| world.make(step).err().map(|why| format!("{step}: {why}"))).collect()
+}
+
+/// The steps that [`give`] makes, in its order.
+pub fn undoing(moves: &[Move]) -> impl Iterator<Item = &Step> {
+    moves.iter().rev().flat_map(|one| &one.undo)
 }
