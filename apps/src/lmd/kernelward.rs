@@ -111,14 +111,7 @@ impl Kernelward {
         if message.pieces().len() >= PARTS {
             message.contiguous();
         }
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        parts[0] = IoSlice::new(&headers);
-        let mut n = 1;
-        for (part, piece) in parts[1..].iter_mut().zip(message.pieces()) {
-            *part = IoSlice::new(piece);
-            n += 1;
-        }
-        if write(tap, &parts[..n], tally) {
+        if write_pieces(&headers, message.pieces(), tap, tally).is_some() {
             tally.whole += 1;
         }
     }
@@ -189,20 +182,30 @@ impl Kernelward {
     }
 }
 
+/// Writes a frame that is a header and the pieces behind it. Returns how many parts those were, or `None` if
+/// the frame is dropped. There are fewer pieces than [`PARTS`].
+fn write_pieces<'a>(
+    header: &'a [u8],
+    pieces: impl Iterator<Item = &'a [u8]>,
+    tap: &Tap,
+    tally: &mut Tally,
+) -> Option<usize> {
+    let mut parts = [IoSlice::new(&[]); PARTS];
+    parts[0] = IoSlice::new(header);
+    let mut n = 1;
+    for (part, piece) in parts[1..].iter_mut().zip(pieces) {
+        *part = IoSlice::new(piece);
+        n += 1;
+    }
+    write(tap, &parts[..n], tally).then_some(n)
+}
+
 /// Writes a frame of TCP, or a packet that segments were joined to.
 fn packet_of_tcp(packet: &Mbuf, header: &Header, tap: &Tap, tally: &mut Tally) {
     let header = header.bytes();
-    let mut parts = [IoSlice::new(&[]); PARTS];
-    parts[0] = IoSlice::new(&header);
-    let mut n = 1;
-    for (part, segment) in parts[1..].iter_mut().zip(packet.segments()) {
-        *part = IoSlice::new(segment);
-        n += 1;
-    }
-    let several = n > 2;
-    if write(tap, &parts[..n], tally) {
-        tally.frames += u64::from(!several);
-        tally.joined += u64::from(several);
+    if let Some(n) = write_pieces(&header, packet.segments(), tap, tally) {
+        tally.frames += u64::from(n <= 2);
+        tally.joined += u64::from(n > 2);
     }
 }
 
