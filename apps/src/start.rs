@@ -39,8 +39,8 @@ impl From<String> for Failure {
 /// The exit code of a program that could not begin.
 const REFUSED: u8 = 2;
 
-/// Runs a program. The exit code is 0 if the program did what it should, else that of the [`Failure`]. If
-/// standard output could not be written, it is 1 at least.
+/// Runs a program, and returns its exit code. The code is 0 if the program did what it should, else that of
+/// the [`Failure`]. If the program's standard output could not be written, the code is not 0.
 pub(crate) fn run(program: &'static str, begin: fn(&[String]) -> Result<(), Failure>) -> ExitCode {
     console::set_program(program);
     console::begin();

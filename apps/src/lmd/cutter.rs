@@ -1,10 +1,14 @@
 //! [`Cutter`]: cuts long TCP packets of the kernel into segments for the wire, by DPDK's `rte_gso`.
 //!
 //! [`super::wireward`] calls it. The payload is copied once, from where the frame was read to, into an mbuf
-//! for each segment, and it is summed on the way. DPDK's library puts headers in front of each segment. It
-//! computes no checksum, and it says in each header that the window was reduced (CWR): `update_tcp_header` in
-//! its `gso_common.h` clears only FIN and PSH. Both are completed here.
-//! So are VLAN tags: DPDK sees types that each of its releases reads as lmd does ([`readable`]).
+//! for each segment, and it is summed on the way. DPDK's library puts headers in front of each segment. These
+//! headers are completed here, in three ways:
+//!
+//! - The library computes no checksum. The checksums are written here.
+//! - The library copies the flag that says that the window was reduced (CWR) to each header, because
+//!   `update_tcp_header` in its `gso_common.h` clears only FIN and PSH. Only the first segment keeps it.
+//! - Releases of DPDK read the types of VLAN tags differently. So the library gets a frame with an outer type
+//!   that each release reads as lmd does ([`readable`]). Afterwards, the frame's own type is written back.
 
 use std::ops::Range;
 

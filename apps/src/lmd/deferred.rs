@@ -51,7 +51,8 @@ impl<T> Deferred<T> {
         self.waiting.len()
     }
 
-    /// Whether more wait than may. Then [`Self::next`] gives the oldest, whoever has given leave.
+    /// Whether more than [`MOST`] datagrams wait. Then [`Self::next`] gives the oldest one, whether or not
+    /// its receiver has given leave.
     pub(crate) fn is_over(&self) -> bool {
         self.len() > MOST
     }
@@ -253,7 +254,8 @@ mod tests {
         assert_eq!(next(all, 1, |_| false), Some(('a', to(0))));
         assert_eq!((all.is_over(), all.without()), (false, 1));
         assert_eq!(next(all, 1, |_| false), None);
-        // It was busy, not silent: it is still asked, and who gives leave gets its datagram with it.
+        // Receiver 0 was sent to because too many datagrams waited, not because it gave no leave in time. So
+        // it is still asked, and its next datagram goes with the leave that it gives now.
         assert_eq!(next(all, 1, |dst| dst == 0), Some(('a', to(0))));
         assert_eq!((all.without(), all.clear(), all.len()), (1, MOST - 1, 0));
     }
