@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import unittest.mock
@@ -171,6 +172,33 @@ class Refused(Wire):
                                   env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done)
             self.assertIn("v0.json", done.stderr)
+
+    def test_giving_back_waits_for_a_word(self):
+        """Who waits to give a card back says if nobody told it to. Who tells holds signals until it has."""
+        store = self.where / "told"
+        store.mkdir()
+        environment = {**os.environ, "RUNTIME_DIRECTORY": str(store)}
+        for known in (False, True):
+            if known:
+                shutil.copy(ROOT / "apps/takeover/testdata/eth0.json", store)
+            done = subprocess.run([str(BINARY), "--give-back=eth0", "--when-told"], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=20, env=environment)
+            self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (known, "", known), done)
+            self.assertEqual("lmd --give-back eth0" in done.stderr, known, done)
+
+        def signalled():
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        # As lmd executes itself, with a signal that came just before; and without.
+        script = 'sleep 0.2 >/dev/null 2>&1 & exec "$0" --give-back=eth0 --tell=$! --code=3'
+        for before, code in ((signalled, -signal.SIGTERM), (None, 3)):
+            end, pipe = os.pipe()
+            done = subprocess.run(["sh", "-c", script, str(BINARY)], stdin=pipe, preexec_fn=before, capture_output=True,
+                                  text=True, timeout=20, env=environment)
+            os.close(pipe)
+            with open(end, "rb") as told:
+                self.assertEqual((done.returncode, done.stderr, told.read()), (code, "", b"g"))
 
     def test_status_finds_a_service(self):
         """A service has a folder of its own in /run: `lmd status` finds it from any environment."""

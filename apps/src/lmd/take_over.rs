@@ -2,12 +2,13 @@
 //!
 //! When lmd ends, it has no rights left to give the card back. So it starts itself a second time when it
 //! takes the card, with all rights: that one waits for a byte through a pipe, and then gives the card back.
-//! If lmd is killed, the pipe ends, and the other one ends too: the next start goes on with the card, and
-//! `lmd --give-back` gives it back.
+//! If lmd is killed, the pipe ends. Then the other one says in one line that the card is not given back, and
+//! ends too: the next start goes on with the card, and `lmd --give-back` gives it back.
 //!
 //! A driver takes a card only when no process has it open, and DPDK closes some files at the end of the
 //! process only. So lmd executes itself once more at its end, which closes them. What is executed tells the
-//! waiting one, waits for it, and ends with the exit code of the run.
+//! waiting one, waits for it, and ends with the exit code of the run. Signals wait from before lmd executes
+//! itself until the other one is told, since nobody would tell it if they ended lmd.
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -22,7 +23,7 @@ use lm_takeover::refusal::Wish;
 use lm_takeover::run;
 use lm_takeover::store::{Lock, Store};
 use lm_takeover::system::System;
-use lm_tap::files;
+use lm_tap::{files, held};
 use pmd_e1000::cards;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -160,6 +161,9 @@ impl Taken {
         let mut command = Command::new(ITSELF);
         command.arg0(NAME).args(["--give-back", &saved.card]);
         command.args([format!("--tell={}", helper.id()), format!("--code={code}")]);
+        if let Err(e) = held::hold() {
+            return failed(e.to_string());
+        }
         failed(command.stdin(pipe).exec().to_string())
     }
 }
@@ -200,6 +204,10 @@ fn tell(helper: i32, code: u8) -> Result<(), Failure> {
     let failed =
         |e: Errno| Failure::Failed(vec![format!("a card is not given back: {e}; lmd --give-back does it")]);
     rustix::io::write(rustix::stdio::stdin(), b"g").map_err(failed)?;
+    // The other one gives the card back now, whatever becomes of this process.
+    if let Err(e) = held::release() {
+        log::debug!("signals wait until the card is given back: {e}");
+    }
     let (_, status) = waitpid(Pid::from_raw(helper), WaitOptions::empty())
         .map_err(failed)?
         .ok_or_else(|| failed(Errno::CHILD))?;
@@ -241,7 +249,13 @@ pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
         return tell(helper, options.code);
     }
     if options.when_told && !is_told() {
-        return Ok(());
+        return match store.read(card)? {
+            None => Ok(()),
+            Some(_) => Err(Failure::Failed(vec![format!(
+                "lmd has ended and has not given {card} back: start lmd again, which goes on with it, or give it \
+                 back (lmd --give-back {card})"
+            )])),
+        };
     }
     let mut system = System::default();
     let lock = if store.read(card)?.is_some() && !options.dry_run { Some(store.lock(card)?) } else { None };

@@ -8,16 +8,18 @@
 //!   addresses and routes and changes them. Both use a `socket`, the messages of [`netlink`], and the
 //!   [`numbers`] of both.
 //! - [`absence`] tells errors that say that something is not there from others.
-//! - [`files`] has open files closed when another program is executed.
+//! - [`files`] has open files closed when another program is executed, and [`held`] has signals wait
+//!   meanwhile.
 //! - [`rights`] gives up capabilities in all threads.
 //! - `request` has the structures for ioctl(2).
 //!
 //! `unsafe` is used only for system calls: ioctl(2), with structures of the layouts in netdevice(7) and in
 //! the kernel's `if_tun.h`, a socket of netlink(7), capset(2) in a signal's
-//! handler, and fcntl(2).
+//! handler, sigprocmask(2), and fcntl(2).
 
 pub mod absence;
 pub mod files;
+pub mod held;
 pub mod interface;
 pub mod netlink;
 pub mod numbers;

@@ -225,9 +225,20 @@ def and_give_back(guest):
     check(lmd.end(signal.SIGTERM) == 0, "no clean end:", lmd)
     as_before("after a clean end")
 
+    # A second signal comes when lmd has executed itself at its end.
+    lmd = Lmd(guest, "twice", "--take-over", card.name).ready()
+    lmd.process.send_signal(signal.SIGTERM)
+    line = pathlib.Path(f"/proc/{lmd.process.pid}/cmdline")
+    while b"--tell" not in line.read_bytes():
+        check(lmd.process.poll() is None, "lmd ended:", lmd)
+    check(lmd.end(signal.SIGTERM) in (0, -signal.SIGTERM), lmd)
+    guest.until(lambda: not file.exists(), "the card is not given back:", lmd, seconds=30)
+    as_before("after two signals")
+
     lmd = Lmd(guest, "lmd2", "--take-over", card.name).ready()
     check(lmd.end(signal.SIGKILL) == -signal.SIGKILL, lmd)
     check(card.driver() == to and file.exists(), "it is not as the killed one left it")
+    guest.until(lambda: f"lmd --give-back {card.name}" in str(lmd), "nobody says what is to be done:", lmd)
     lmd = Lmd(guest, "lmd3", f"--take-over={card.name}").ready()
     taken(lmd)
     lmd.end(signal.SIGKILL)
