@@ -18,16 +18,17 @@ const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
-/// Made by the kernel itself for privacy (IPv6).
+/// The flag of an IPv6 address that the kernel has made itself, for privacy.
 const IFA_F_TEMPORARY: u32 = 1;
 /// The flags that a program may set: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN. All
-/// others say how things stand.
+/// others tell the address's state.
 const IFA_F_OURS: u32 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400;
-/// It is not looked for on the link whether somebody else has the address.
+/// The flag of an address that is used at once: the kernel does not ask on the link whether another machine
+/// has it (duplicate address detection).
 const IFA_F_NODAD: u32 = 0x02;
-/// Its network gets no route.
+/// The flag of an address to whose network the kernel makes no route.
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
-/// Of a lifetime.
+/// The lifetime of an address that is valid for ever.
 const FOREVER: u32 = u32::MAX;
 /// The longest name of an interface, and of a label.
 const LABEL: usize = 15;
@@ -37,7 +38,8 @@ const LABEL: usize = 15;
 #[serde(try_from = "Written", into = "Written")]
 pub struct Address(Vec<u8>);
 
-/// How it is written down: for people, and as it is.
+/// An address in a card's file: its text for people, and the kernel's message, in hexadecimal, which is
+/// read.
 #[derive(Serialize, Deserialize)]
 struct Written {
     text: String,
@@ -60,16 +62,16 @@ impl TryFrom<Written> for Address {
 }
 
 impl Address {
-    /// The address that a message tells of. `None`: none that can be carried to another interface.
+    /// The address that the body of a message tells of. `None`: there is none, or it is a temporary one,
+    /// which the kernel makes by itself.
     pub fn of(body: Vec<u8>) -> Option<Self> {
         let this = Self(body);
         let is_known = matches!(this.0.first()?, 2 | 10) && this.0.len() >= IFADDRMSG;
-        // The kernel makes temporary ones of its own there.
         let is_temporary = is_known && this.0[0] == 10 && this.flags() & IFA_F_TEMPORARY != 0;
         (is_known && !is_temporary && this.ip().is_some()).then_some(this)
     }
 
-    /// The number of its interface.
+    /// The number of the interface that has the address.
     pub fn interface(&self) -> u32 {
         u32::from_ne_bytes([self.0[4], self.0[5], self.0[6], self.0[7]])
     }
@@ -83,17 +85,18 @@ impl Address {
         long.map_or(self.0[2].into(), |value| u32::from_ne_bytes(*value))
     }
 
-    /// AF_INET or AF_INET6.
+    /// The family of the address: the number of AF_INET or AF_INET6.
     pub fn family(&self) -> u8 {
         self.0[0]
     }
 
-    /// Whether the kernel makes no route to its network: whoever gave the address has made one.
+    /// Whether the kernel makes no route to the address's network (`noprefixroute`). Then the program that
+    /// gave the address makes it.
     pub fn is_without_route(&self) -> bool {
         self.flags() & IFA_F_NOPREFIXROUTE != 0
     }
 
-    /// The address itself.
+    /// The IP address, without the length of its prefix.
     pub fn ip(&self) -> Option<IpAddr> {
         let value = self.attribute(IFA_LOCAL).or_else(|| self.attribute(IFA_ADDRESS))?;
         match self.0[0] {
@@ -102,19 +105,19 @@ impl Address {
         }
     }
 
-    /// What tells it from others: the address, and the length of its prefix.
+    /// What tells the address from the others of an interface: the IP address, and the length of its prefix.
     fn key(&self) -> (Option<IpAddr>, u8) {
         (self.ip(), self.0[1])
     }
 
-    /// How long it is preferred and valid, in seconds.
+    /// The seconds for which the address is preferred, and those for which it is valid.
     fn lifetimes(&self) -> [u32; 2] {
         let value = self.attribute(IFA_CACHEINFO).unwrap_or_default();
         let at = |i: usize| value.get(i..i + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
         [at(0).unwrap_or(FOREVER), at(4).unwrap_or(FOREVER)]
     }
 
-    /// The same, with another value of one attribute. `None` removes it.
+    /// The same address with another value of one attribute. `None` removes the attribute.
     fn with(&self, wanted: u16, value: Option<&[u8]>) -> Self {
         let mut body = self.0[..IFADDRMSG].to_vec();
         for (kind, value) in attributes(&self.0[IFADDRMSG..]).filter(|(kind, _)| *kind != wanted) {
@@ -126,7 +129,7 @@ impl Address {
         Self(body)
     }
 
-    /// The same after so many seconds. `None`: its lifetime is over.
+    /// The same address so many seconds later. `None`: its lifetime is over.
     pub fn after(&self, seconds: u32) -> Option<Self> {
         let [preferred, valid] = self.lifetimes().map(|time| match time {
             FOREVER => FOREVER,
@@ -142,15 +145,16 @@ impl Address {
         self.with(IFA_CACHEINFO, Some(&value))
     }
 
-    /// The same with the lifetimes of that one of these which is the same address: somebody may have renewed
-    /// its lease.
+    /// The same address with the lifetimes that it has among `by`, where a DHCP client may have renewed it.
+    /// `None`: it is not among them.
     pub fn renewed(&self, by: &[Self]) -> Option<Self> {
         let found = by.iter().find(|other| other.key() == self.key())?;
         let [preferred, valid] = found.lifetimes();
         Some(self.living(preferred, valid))
     }
 
-    /// The same on an interface of another name: labels begin with that.
+    /// The same address for an interface of another name. A label begins with the name of its interface, so
+    /// it is changed, too. A label that does not, or that would be too long, is left out.
     pub fn labelled(&self, from: &str, to: &str) -> Self {
         let label = self.attribute(IFA_LABEL).map(|value| String::from_utf8_lossy(value).into_owned());
         let Some(label) = label else { return self.clone() };
@@ -159,12 +163,13 @@ impl Address {
         self.with(IFA_LABEL, rest.as_ref().map(String::as_bytes))
     }
 
-    /// The same, at once: whether somebody else has it is not looked for.
+    /// The same address, to be used at once: the kernel does not ask on the link whether another machine has
+    /// it.
     pub fn at_once(&self) -> Self {
         self.with(IFA_FLAGS, Some(&(self.flags() | IFA_F_NODAD).to_ne_bytes()))
     }
 
-    /// The message that gives it to an interface.
+    /// The body of the message that gives the address to the interface with this number.
     pub fn body(&self, interface: u32) -> Vec<u8> {
         let flags = self.flags() & IFA_F_OURS;
         let mut body = self.with(IFA_FLAGS, Some(&flags.to_ne_bytes())).0;
@@ -173,7 +178,7 @@ impl Address {
         body
     }
 
-    /// The message that takes it from an interface.
+    /// The body of the message that takes the address from the interface with this number.
     pub fn removal(&self, interface: u32) -> Vec<u8> {
         let mut body = self.0[..IFADDRMSG].to_vec();
         body[2] = 0;

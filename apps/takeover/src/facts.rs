@@ -11,46 +11,46 @@ use lm_tap::{Interface, Rtnetlink};
 
 use crate::{Address, Route, Settings};
 
-/// Where the kernel lists groups.
+/// The folder in which the kernel lists multicast groups.
 const PROC: &str = "/proc/net";
 
-/// What the system says.
+/// What the system says of an interface and of its card. [`Facts::read`] asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The interface's name.
     pub name: String,
-    /// Its number. `None`: there is no such interface.
+    /// The interface's number. `None`: there is no such interface.
     pub index: Option<u32>,
-    /// The bus of its device, and the place on it. `None`: it has no device.
+    /// The bus of the interface's device, and the device's place on it. `None`: the interface has no device.
     pub device: Option<(String, String)>,
-    /// Maker and model of a PCI device.
+    /// The numbers of the maker and of the model of a PCI device.
     pub id: Option<(u16, u16)>,
     /// The device's driver.
     pub driver: Option<String>,
-    /// The driver that only may have the device.
+    /// The only driver that may have the device (`driver_override`). `None`: any driver may that knows it.
     pub overridden: Option<String>,
-    /// The bridge or bond that it belongs to.
+    /// The bridge or bond that the interface belongs to.
     pub master: Option<String>,
-    /// The interfaces on top of it, such as VLANs.
+    /// The interfaces on top of this one, such as VLANs.
     pub uppers: Vec<String>,
     /// How many virtual functions the card is cut into.
     pub functions: u32,
     /// The devices that share its IOMMU group, with their drivers. `None`: there is no IOMMU.
     pub group: Option<Vec<(String, String)>>,
-    /// Whether the kernel has vfio-pci and uio_pci_generic, or can load them.
+    /// Whether the kernel has the driver vfio-pci, or can load it.
     pub vfio: bool,
-    /// See `vfio`.
+    /// Whether the kernel has the driver uio_pci_generic, or can load it.
     pub uio: bool,
-    /// Whether this is the name space that cards come back to.
+    /// Whether the interface is in the machine's first network name space, to which cards come back.
     pub first_namespace: bool,
-    /// Families of which this interface has all default routes.
+    /// The families (the numbers of AF_INET and AF_INET6) whose default routes all go by this interface.
     pub only_default: Vec<u8>,
     /// What the interface has that can be moved.
     pub settings: Settings,
 }
 
 impl Facts {
-    /// Looks at the interface of this name.
+    /// Looks at the interface of this name. `sys` is the folder of sysfs.
     ///
     /// # Errors
     /// The kernel does not answer.
@@ -85,7 +85,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What is below `/sys`.
+    /// Reads what sysfs says of the interface and of its device.
     fn read_device(&mut self, sys: &Path) {
         let class = sys.join("class/net").join(&self.name);
         self.master = link(&class.join("master"));
@@ -130,7 +130,7 @@ pub(crate) fn device_of(sys: &Path, place: &str) -> PathBuf {
     sys.join("bus/pci/devices").join(place)
 }
 
-/// The driver that only may have a device.
+/// The only driver that may have a device (`driver_override`). `None`: any driver may that knows it.
 fn overridden(device: &Path) -> Option<String> {
     let text = fs::read_to_string(device.join("driver_override")).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty() && text != "(null)")
@@ -153,7 +153,8 @@ fn has_driver(sys: &Path, driver: &str) -> bool {
     modules.iter().any(|list| list.contains(&format!("/{driver}.ko")))
 }
 
-/// Whether this program sees the network that the machine began with. Where it may not look it is taken to.
+/// Whether this program sees the network name space that the machine began with. If the program may not
+/// look, the answer is yes.
 fn is_first_namespace() -> bool {
     match (fs::read_link("/proc/1/ns/net"), fs::read_link("/proc/self/ns/net")) {
         (Ok(first), Ok(ours)) => first == ours,
@@ -161,6 +162,7 @@ fn is_first_namespace() -> bool {
     }
 }
 
+/// The bodies of all messages that answer a request of this kind, of addresses or of routes.
 fn dump(kind: u16) -> std::io::Result<Vec<Vec<u8>>> {
     let len = if kind == RTM_GETROUTE { RTMSG } else { IFADDRMSG };
     Ok(Rtnetlink::open()?.dump(kind, &vec![0; len])?.into_iter().map(|(_, body)| body).collect())
@@ -172,7 +174,8 @@ pub(crate) fn addresses(index: u32) -> std::io::Result<Vec<Address>> {
     Ok(all.filter(|address| address.interface() == index).collect())
 }
 
-/// The groups that somebody had an interface receive for good, out of `/proc/net/dev_mcast`.
+/// The MAC addresses of groups that somebody had an interface receive (`ip maddr`), out of
+/// `/proc/net/dev_mcast`.
 fn groups(text: &str, name: &str) -> Vec<[u8; 6]> {
     let one = |line: &str| {
         let mut words = line.split_whitespace();
@@ -202,11 +205,11 @@ fn joins(text: &str, name: &str) -> Vec<IpAddr> {
     found
 }
 
-/// The group that each interface is in by itself.
+/// The group of all machines on a link (224.0.0.1), which each interface is in by itself.
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
-/// The same for IPv6, out of `/proc/net/igmp6`: a line for each group. Those that come with an address are
-/// left out.
+/// The IPv6 groups that programs have joined on an interface, out of `/proc/net/igmp6`: a line for each
+/// group. Groups that the kernel joins itself, for the interface or for an address, are left out.
 fn joins6(text: &str, name: &str) -> Vec<IpAddr> {
     let one = |line: &str| {
         let mut words = line.split_whitespace();

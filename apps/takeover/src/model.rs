@@ -1,4 +1,15 @@
-//! A machine that is obviously right, and the plan on it, with a fault at each step.
+//! A model of a machine, and tests that run whole plans in it.
+//!
+//! The model is a [`World`], as [`crate::system`] is. It is so simple that it is obviously right: drivers,
+//! addresses, routes and groups are sets. It is compiled for tests only, and only the tests below use it.
+//!
+//! A step fails in the model where the kernel would refuse it. A card has one driver at most. A driver takes
+//! the card only if it is loaded and `driver_override` allows it. An interface that is down has no routes. A
+//! route through a gateway needs an address. With the kernel's driver the card's interface disappears.
+//!
+//! The tests let each step of taking and of giving back fail, and kill lmd before each step. They show that
+//! the card and the other interface are afterwards as they were before, for each kind of card that a plan
+//! tells apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +18,7 @@ use crate::saved::tests::saved;
 use crate::{Address, Route, Saved, Settings, Step};
 
 const DEVICE: &str = "0000:01:00.0";
-/// What the card has by itself.
+/// The MAC address that the card has by itself.
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 7];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +34,12 @@ struct Interface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Machine {
     drivers: BTreeSet<String>,
-    /// Which driver the card has, and which one only may have it.
+    /// The driver that has the card, and the only one that may have it (`driver_override`).
     driver: Option<String>,
     only: Option<String>,
     interfaces: BTreeMap<String, Interface>,
     joined: BTreeSet<String>,
-    /// Steps until one fails; and until all fail, as after a kill.
+    /// How many steps there are until one fails, and until all fail, as after a kill.
     fails_in: usize,
     dies_in: usize,
 }
@@ -38,7 +49,7 @@ fn text(address: &Address) -> String {
 }
 
 impl Machine {
-    /// With the card as `saved` says.
+    /// A machine whose card is as `saved` says.
     fn new(saved: &Saved) -> Self {
         let had = &saved.settings;
         let card = Interface {

@@ -14,12 +14,14 @@ pub struct Move {
     pub undo: Vec<Step>,
 }
 
+/// A move that nothing has to undo.
 fn only(step: Step) -> Move {
     Move { step, undo: Vec::new() }
 }
 
 impl Saved {
-    /// Takes the card from the kernel. With the driver goes its interface, and all that this had.
+    /// The moves that take the card from the kernel's driver. With the driver the card's interface
+    /// disappears, and all that the interface had.
     pub fn card(&self) -> Vec<Move> {
         let device = || self.device.clone();
         let overridden = Step::Override(device(), self.overridden.clone());
@@ -34,7 +36,7 @@ impl Saved {
         ]
     }
 
-    /// The card as it was, when no other driver has it.
+    /// The steps that make the card and its interface as they were, as soon as no other driver has the card.
     fn restored(&self) -> Vec<Step> {
         let name = || self.card.clone();
         let mut steps = vec![
@@ -53,8 +55,8 @@ impl Saved {
         steps
     }
 
-    /// Gives all that the card had to the other interface, apart from the MAC address: lmd sets that before,
-    /// and may have been told of another one.
+    /// The moves that give the other interface all that the card's had, apart from the MAC address. lmd sets
+    /// that before, and the user may have chosen another one.
     pub fn interface(&self) -> Vec<Move> {
         let name = || self.tap.clone();
         let down = if self.tap_was_up { Vec::new() } else { vec![Step::Up(name(), false)] };
@@ -76,14 +78,14 @@ impl Saved {
         moves
     }
 
-    /// The routes, those to a link before those that need them.
+    /// The routes, those to a link before those through a gateway on it.
     fn in_order(&self) -> impl Iterator<Item = crate::Route> {
         let mut routes = self.settings.routes.clone();
         routes.sort_by_key(crate::Route::is_indirect);
         routes.into_iter()
     }
 
-    /// The whole of it.
+    /// All moves: those of [`Saved::card`], and then those of [`Saved::interface`].
     pub fn all(&self) -> Vec<Move> {
         [self.card(), self.interface()].concat()
     }

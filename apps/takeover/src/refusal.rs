@@ -8,21 +8,21 @@ use crate::saved::{Saved, VERSION};
 
 /// The kernel's drivers of the cards that DPDK's e1000 drivers know.
 const DRIVERS: [&str; 5] = ["e1000", "e1000e", "igb", "igbvf", "igc"];
-/// DPDK's word for "may use it through the IOMMU".
+/// The driver by which DPDK uses a card through the IOMMU.
 const VFIO: &str = "vfio-pci";
-/// The same without an IOMMU.
+/// The driver by which DPDK uses a card without an IOMMU.
 const UIO: &str = "uio_pci_generic";
 /// Drivers of devices that do not stand in the way of others of their IOMMU group.
 const HARMLESS: [&str; 4] = [VFIO, "pcieport", "pci-stub", "shpchp"];
-/// MTUs that lmd takes.
+/// The MTUs that lmd accepts.
 const MTUS: std::ops::RangeInclusive<u32> = 576..=9216;
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
-    /// The interface that is to take the card's place.
+    /// lmd's interface, which is to take the place of the card's.
     pub tap: &'a str,
-    /// Whether that one is up.
+    /// Whether lmd's interface is up.
     pub tap_is_up: bool,
     /// Whether the machine's only default route may be moved.
     pub force: bool,
@@ -31,7 +31,7 @@ pub struct Wish<'a> {
 }
 
 impl Facts {
-    /// What the card is to be given back as.
+    /// Looks whether the card may be moved. Returns what it has to be given back as.
     ///
     /// # Errors
     /// Why it is not to be moved: all reasons, in one line.
@@ -140,7 +140,7 @@ impl Facts {
         self.new_driver(why)
     }
 
-    /// Which driver it would go to.
+    /// The driver that the card would go to. What prevents that is added to `why`.
     fn new_driver(&self, why: &mut Vec<String>) -> Option<&'static str> {
         let Some(group) = &self.group else {
             if !self.uio {

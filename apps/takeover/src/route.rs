@@ -1,4 +1,13 @@
 //! [`Route`]: a route by an interface, as the kernel tells of it (`RTM_NEWROUTE`, rtnetlink(7)).
+//!
+//! [`crate::facts`] reads routes, and learns here which of them are to be moved. [`crate::plan`] has them
+//! made by another interface and removed from it. [`crate::saved`] has their lifetimes go on.
+//!
+//! A route keeps the kernel's own message, so attributes that are not known here are not lost. When it is
+//! made again, the number of the interface is replaced. What only tells the route's state is left out.
+//!
+//! A message may have any length. One that is shorter than a route's header is no route, and an attribute
+//! with a wrong length ends the list of attributes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,13 +24,14 @@ use crate::hex;
 
 /// Bytes of `struct rtnexthop`.
 const RTNH: usize = 8;
-/// Who made it: an ICMP redirect.
+/// The origin of a route that an ICMP redirect has made (`RTPROT_REDIRECT`).
 const REDIRECT: u8 = 1;
-/// The kernel, when it was given an address; or a program that does so in its place.
+/// The origin of a route that the kernel has made for an address, or a program in the kernel's place
+/// (`RTPROT_KERNEL`).
 const KERNEL: u8 = 2;
-/// It is a copy for one destination.
+/// The flag of a route that the kernel has copied for one destination.
 const RTM_F_CLONED: u32 = 0x200;
-/// Of a second (`USER_HZ`).
+/// The kernel's ticks in a second (`USER_HZ`), in which it tells lifetimes.
 const TICKS: u32 = 100;
 
 /// A route. It holds the body of the kernel's message.
@@ -33,7 +43,7 @@ pub struct Route {
     interface: u32,
 }
 
-/// How it is written down: for people, and as it is.
+/// A route in a card's file: its text for people, and the kernel's message, in hexadecimal, which is read.
 #[derive(Serialize, Deserialize)]
 struct Written {
     text: String,
@@ -57,9 +67,9 @@ impl TryFrom<Written> for Route {
 }
 
 impl Route {
-    /// The route by this interface that a message tells of. `None`: it is by others, or one that the kernel
-    /// makes itself when the interface gets its addresses. With `by_programs`, programs make those to links
-    /// in its place.
+    /// The route by this interface that the body of a message tells of. `None`: the route does not go by this
+    /// interface, or the kernel makes it again by itself, as it does with routes to the networks of
+    /// addresses. With `by_programs`, programs have made those in the kernel's place, so they are taken.
     pub fn of(body: Vec<u8>, interface: u32, by_programs: bool) -> Option<Self> {
         if !matches!(body.first()?, 2 | 10) || body.len() < RTMSG {
             return None;
@@ -84,14 +94,14 @@ impl Route {
         self.number(RTA_TABLE).unwrap_or(self.body[4].into())
     }
 
-    /// The interfaces that it goes by.
+    /// The numbers of the interfaces that the route goes by.
     fn hops(&self) -> impl Iterator<Item = u32> {
         let several = next_hops(self.attribute(RTA_MULTIPATH).unwrap_or_default()).map(|(_, hop, _)| hop);
         self.number(RTA_OIF).into_iter().chain(several)
     }
 
-    /// Whether it leads to everywhere, in the table that is looked at for all packets: the family, and
-    /// whether it goes by this interface alone.
+    /// The family of the default route that the body of a message tells of, and whether the route goes by
+    /// this interface alone. `None`: it is no default route, or is not in the main table.
     pub fn default_of(body: &[u8], interface: u32) -> Option<(u8, bool)> {
         let this = Self { body: body.to_vec(), interface };
         if !matches!(body.first()?, 2 | 10) || body.len() < RTMSG {
@@ -101,17 +111,18 @@ impl Route {
         (is_default && this.hops().count() > 0).then(|| (body[0], this.hops().all(|hop| hop == interface)))
     }
 
-    /// Whether it is of IPv6.
+    /// Whether the route is one of IPv6.
     pub fn is_ipv6(&self) -> bool {
         self.body[0] == 10
     }
 
-    /// Whether it needs another route, to its gateway.
+    /// Whether the route goes through a gateway or has several next hops. Such a route needs another one, to
+    /// the gateway.
     pub fn is_indirect(&self) -> bool {
         [RTA_GATEWAY, RTA_VIA, RTA_MULTIPATH].iter().any(|kind| self.attribute(*kind).is_some())
     }
 
-    /// The same after so many seconds. `None`: its lifetime is over.
+    /// The same route so many seconds later. `None`: its lifetime is over.
     pub fn after(&self, seconds: u32) -> Option<Self> {
         let left = self.lifetime().map(|left| left.saturating_sub(seconds));
         match left {
@@ -125,7 +136,7 @@ impl Route {
         }
     }
 
-    /// Seconds that it is valid (IPv6). `None`: for ever.
+    /// The seconds that the route is still valid (IPv6). `None`: it is valid for ever.
     fn lifetime(&self) -> Option<u32> {
         let told = self.attribute(RTA_CACHEINFO).and_then(|value| value.get(8..12)?.try_into().ok());
         let ticks = told.map(i32::from_ne_bytes).filter(|ticks| *ticks != 0 && self.body[0] == 10);
@@ -141,16 +152,19 @@ impl Route {
         body
     }
 
-    /// The message that makes it by an interface instead of the one that it was by.
+    /// The body of the message that makes the route by the interface with this number, instead of the one
+    /// that it was by.
     pub fn body(&self, interface: u32) -> Vec<u8> {
         self.told(interface, &[])
     }
 
-    /// The message that removes it from an interface. Somebody may have given it another MTU meanwhile.
+    /// The body of the message that removes the route from the interface with this number. It names no
+    /// metrics, because somebody may have given the route another MTU meanwhile.
     pub fn removal(&self, interface: u32) -> Vec<u8> {
         self.told(interface, &[RTA_METRICS, RTA_EXPIRES])
     }
 
+    /// The body of a message about the route by this interface, without the attributes in `besides`.
     fn told(&self, interface: u32, besides: &[u16]) -> Vec<u8> {
         let mut body = self.body[..RTMSG].to_vec();
         let flags = u32::from_ne_bytes([body[8], body[9], body[10], body[11]]) & RTNH_F_ONLINK;
@@ -187,7 +201,8 @@ impl Route {
     }
 }
 
-/// The hops of a route that has several: the head, the interface, and what is behind the head.
+/// The next hops of a route that has several. For each: the first four bytes of its head, the number of its
+/// interface, and its attributes.
 fn next_hops(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], u32, &[u8])> {
     std::iter::from_fn(move || {
         let head = *bytes.first_chunk::<4>()?;

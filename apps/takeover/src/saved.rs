@@ -19,22 +19,22 @@ pub struct Saved {
     pub version: u32,
     /// The card's interface.
     pub card: String,
-    /// The interface that takes its place.
+    /// lmd's interface, which takes the place of the card's.
     pub tap: String,
-    /// Whether that one was up before.
+    /// Whether lmd's interface was up before.
     pub tap_was_up: bool,
     /// The card's place on the PCI bus.
     pub device: String,
-    /// The kernel's driver that had it.
+    /// The kernel's driver that had the card.
     pub driver: String,
-    /// The driver that only was to have it.
+    /// The only driver that was allowed to have the card (`driver_override`). `None`: any was.
     pub overridden: Option<String>,
     /// The driver that DPDK works with.
     pub to: String,
     /// What the card's interface had.
     #[serde(flatten)]
     pub settings: Settings,
-    /// When this was so: seconds since the machine's start.
+    /// When the card was as this says: seconds since the machine's start.
     pub at: u64,
 }
 
@@ -57,8 +57,8 @@ impl Saved {
         }
     }
 
-    /// The same at a later moment: lifetimes went on. `taken` are the addresses that the other interface has
-    /// now, of which some may have been renewed.
+    /// What has to be given back at a later moment: lifetimes went on. `taken` are the addresses that lmd's
+    /// interface has now, of which some may have been renewed.
     pub fn later(&self, now: u64, taken: &[Address]) -> Self {
         let seconds = u32::try_from(now.saturating_sub(self.at)).unwrap_or(u32::MAX);
         let addresses = self.settings.addresses.iter();

@@ -1,7 +1,7 @@
 //! [`Settings`]: what an interface has that another one can take over, and get back.
 //!
-//! [`crate::facts`] reads the settings of a card's interface, [`crate::saved`] keeps them, and [`crate::plan`]
-//! makes the moves from them.
+//! [`crate::facts`] reads the settings of a card's interface, [`crate::saved`] keeps them, and
+//! [`crate::plan`] makes the moves from them.
 
 use std::net::IpAddr;
 

@@ -13,13 +13,13 @@ use crate::{Address, Route, mac_text};
 pub enum Step {
     /// The kernel has this driver.
     Load(String),
-    /// Only this driver may have the device; `None`: any that knows it.
+    /// Only this driver may have the device (`driver_override`). `None`: any driver may that knows it.
     Override(String, Option<String>),
-    /// This driver lets the device go, if it has it.
+    /// This driver no longer has the device.
     Unbind(String, String),
-    /// The driver takes the device.
+    /// This driver has the device.
     Bind(String, String),
-    /// The kernel has made the interface of the device, and it has this name.
+    /// The kernel has made the device's interface, and the interface has this name.
     Await(String, String),
     /// The interface has this MAC address.
     Mac(String, [u8; 6]),
@@ -29,15 +29,15 @@ pub enum Step {
     Up(String, bool),
     /// The interface has this address.
     Address(String, Address),
-    /// The interface no longer has it.
+    /// The interface no longer has this address.
     NoAddress(String, Address),
     /// The interface has this route.
     Route(String, Route),
-    /// The interface no longer has it.
+    /// The interface no longer has this route.
     NoRoute(String, Route),
     /// The interface receives the frames to this group.
     Group(String, [u8; 6]),
-    /// It no longer has to.
+    /// The interface no longer has to receive the frames to this group.
     NoGroup(String, [u8; 6]),
     /// The interface is a member of this group, as long as this program runs.
     Join(String, IpAddr),

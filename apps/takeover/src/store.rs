@@ -14,25 +14,25 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::saved::{Saved, VERSION};
 
-/// Where it is, unless the environment says.
+/// The folder, unless the environment names one.
 const FOLDER: &str = "/run/lmd";
 /// The variable of systemd's `RuntimeDirectory`.
 const VARIABLE: &str = "RUNTIME_DIRECTORY";
-/// The longest file.
+/// The longest file that is read or written, in bytes.
 const LONGEST: u64 = 4 << 20;
 
 /// A folder of files, two for each card: what it was like, and a lock.
 #[derive(Clone, Debug)]
 pub struct Store(PathBuf);
 
-/// Whoever has this has the card.
+/// The lock of a card. As long as a process has it, no other process takes the card or gives it back.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Store {
-    /// The one that the environment names, else the usual one.
+    /// The folder that the environment names, else `/run/lmd`.
     pub fn of_environment() -> Self {
         let named = std::env::var(VARIABLE).ok();
         // It may be a list.
@@ -40,7 +40,7 @@ impl Store {
         Self(first.unwrap_or(FOLDER).into())
     }
 
-    /// This folder.
+    /// A store in this folder.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
@@ -121,7 +121,7 @@ impl Store {
         Self::told(&path, fs::rename(&part, &path).and_then(|()| File::open(&self.0)?.sync_all()))
     }
 
-    /// The card was given back.
+    /// Removes the file of a card that was given back.
     ///
     /// # Errors
     /// The file cannot be removed.

@@ -20,22 +20,23 @@ use crate::{Address, Step, World};
 
 /// How long a driver may take to make its interface.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long udev may take to rename it.
+/// How long udev may take to rename a new interface.
 const NAMING: Duration = Duration::from_secs(3);
 /// How long IPv6 may take to find out that nobody else has an address: for all routes together. A card's link
 /// comes up after some seconds, and lmd's service has 30 s to end.
 const PROBING: Duration = Duration::from_secs(10);
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// It is there where udev runs.
+/// A file that is there while udev runs.
 const UDEV: &str = "/run/udev/control";
 
-/// The machine.
+/// The machine that this program runs on.
 pub struct System {
     /// The folder of sysfs.
     sys: PathBuf,
     /// Groups that are joined as long as this lives.
     joined: Vec<UdpSocket>,
-    /// When a route had to wait first.
+    /// When a route had to wait for the first time.
     probing: Option<Instant>,
 }
 
@@ -46,7 +47,7 @@ impl Default for System {
 }
 
 impl System {
-    /// With sysfs in this folder.
+    /// The machine, with sysfs in this folder.
     pub fn at(sys: impl Into<PathBuf>) -> Self {
         Self { sys: sys.into(), joined: Vec::new(), probing: None }
     }
@@ -122,7 +123,8 @@ impl System {
         if self.driver(device).as_deref() == Some(driver) { Ok(()) } else { bound }
     }
 
-    /// Waits for the interface of a device, and for its name.
+    /// Waits until a device has an interface of this name. If udev does not give it the name in time, or does
+    /// not run, it is renamed here.
     fn wait(&self, device: &str, name: &str) -> Result<(), String> {
         let folder = device_of(&self.sys, device).join("net");
         let names = || {

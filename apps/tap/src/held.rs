@@ -1,4 +1,5 @@
-//! [`hold`] and [`release`]: signals that end a process wait, also while the process executes another program.
+//! [`hold`] and [`release`]: signals that end a process wait, also while the process executes another
+//! program.
 //!
 //! lmd holds signals before it executes itself at its end, and releases them when the process that gives the
 //! card back has been told to. Without that, a signal in between would end lmd, and the card would stay with
