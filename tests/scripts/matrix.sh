@@ -13,6 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/mirror.sh
+. tests/scripts/suite.sh
 tree=$PWD
 mkdir -p target
 lenient=
@@ -70,20 +71,9 @@ inside() {
 
 make_root() {
   [ -e "$root/lm-root-is-whole" ] && return
-  local from
-  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
-  unshare --mount --propagation private true 2>/dev/null || impossible "this machine allows no mount name space"
-  from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
-  [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
-  tests/scripts/install.sh matrix
-  mkdir -p "$cache"
-  rm -rf --one-file-system "$root"
-  debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" "$from" >"$cache/$suite.log" 2>&1 ||
-    impossible "debootstrap failed, see $cache/$suite.log: $(tail -n 1 "$cache/$suite.log")"
-  # A mirror may be behind: sid's list of packages is good for a week.
-  echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99lm-matrix"
-  # This machine may reach the world through a proxy of its own, which signs with its own certificate.
-  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
+  must_have_space "$cache" 4096
+  base_of "$suite" "$cache/base-$suite"
+  a_copy_of "$cache/base-$suite" "$root"
   touch "$root/lm-root-is-whole"
 }
 

@@ -3,18 +3,21 @@
 #   STEP  crates: `cargo package` of the whole workspace, each built from its archive.
 #         source: a Debian source package, with the crates that it needs, in target/packages.
 #         build: packages of it, in a Debian 13 of its own that has no network, and what lintian says.
-#         install: those in another, which has nothing else: lm-testpmd pings itself, cc finds liblm, manuals
+#         install: those in another, the smallest: lm-testpmd pings itself, cc finds liblm, manuals
 #         are there. Removed again: nothing is left.
 #         All of them unless told.
-#   PACKAGES_CACHE   where the two systems are kept (target/packages).
+#   PACKAGES_CACHE   where those systems are kept (target/packages).
+#   MATRIX_CACHE     where what debootstrap makes is kept (target/matrix), as for matrix.sh.
 # --if-possible: a machine on which no suite can be installed says so and passes.
 # --quick: the compiler does not optimise, which takes a third of the time. Everything else is the same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/scripts/mirror.sh
+. tests/scripts/suite.sh
 tree=$PWD suite=trixie
 out=$tree/target/packages
 cache=${PACKAGES_CACHE:-$out}
+base=${MATRIX_CACHE:-$tree/target/matrix}/base-$suite
 version=$(sed -n '1s/.*(\(.*\)-.*).*/\1/p' meson-wrap/debian/changelog)
 debian=$(sed -n '1s/.*(\(.*\)).*/\1/p' meson-wrap/debian/changelog)
 lenient='' how=()
@@ -46,25 +49,15 @@ in_root() {
       PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' _ "$root" "$@"
 }
 
-# The smallest Debian 13, and one that has what builds packages, its compiler from the archive of security
-# updates.
+# A Debian 13 that has what builds packages, its compiler from the archive of security updates.
 make_roots() {
   local from
+  [ -e "$cache/is-whole" ] || must_have_space "$cache" 4096
+  base_of "$suite" "$base"
   [ -e "$cache/is-whole" ] && return
-  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
-  unshare --mount --pid --fork true 2>/dev/null || impossible "this machine allows no name spaces"
+  a_copy_of "$base" "$cache/build"
   from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
-  [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
-  tests/scripts/install.sh matrix
-  mkdir -p "$cache"
-  rm -rf --one-file-system "$cache/base" "$cache/build"
-  debootstrap --variant=minbase --include=ca-certificates "$suite" "$cache/base" "$from" >"$cache/debootstrap.log" 2>&1 ||
-    impossible "debootstrap failed, see $cache/debootstrap.log: $(tail -n 1 "$cache/debootstrap.log")"
-  # This machine may reach the world through a proxy of its own, which signs with its own certificate.
-  cp /etc/ssl/certs/ca-certificates.crt "$cache/base/etc/ssl/certs/" 2>/dev/null || true
-  cp -a "$cache/base" "$cache/build"
   echo "deb ${from%/}-security $suite-security main" >"$cache/build/etc/apt/sources.list.d/security.list"
-  cp -L /etc/resolv.conf "$cache/build/etc/resolv.conf"
   in_root "$cache/build" bash -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends build-essential \
     debhelper fakeroot libclang-dev libdpdk-dev lintian pkgconf python3 rustc-web cargo-web' >"$cache/build.log" 2>&1 ||
     impossible "what builds packages cannot be installed, see $cache/build.log: $(tail -n 1 "$cache/build.log")"
@@ -78,8 +71,9 @@ crates() {
 
 # Two archives, this tree's and that of the crates: the same commit gives the same bytes.
 source_package() {
-  tests/scripts/install.sh matrix
   local made='' time
+  command -v xz >/dev/null || [ "$(id -u)" = 0 ] || impossible "not root, and xz (xz-utils) is not installed"
+  command -v xz >/dev/null || tests/scripts/install.sh matrix
   time=$(git log -1 --format=%ct)
   rm -rf "$out/source" && mkdir -p "$out/source"
   # With what is not committed, of the files that git knows.
@@ -117,9 +111,7 @@ build() {
 install_and_remove() {
   local root=$cache/clean
   compgen -G "$out/lm-tools_${debian}_*.deb" >/dev/null || fail "nothing is built in $out: packages.sh build"
-  rm -rf --one-file-system "$root"
-  cp -a "$cache/base" "$root"
-  cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+  a_copy_of "$base" "$root"
   mkdir "$root/packages"
   cp "$out"/*_"${debian}"_*.deb tests/scripts/packages-inside.sh meson-wrap/liblm/examples/{hello,echo}.c "$root/packages/"
   rm -f "$root"/packages/*-dbgsym_*
