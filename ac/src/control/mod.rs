@@ -226,7 +226,7 @@ pub struct Control {
     node: Node,
     inputs: Receiver<Input>,
     /// The sending end of `inputs`. Lanes and callers get clones of it.
-    door: Sender<Input>,
+    input_sender: Sender<Input>,
     lanes: Vec<Sender<Order>>,
     callers: Vec<Sender<Answer>>,
     /// Who asked for which destination, and when.
@@ -238,12 +238,12 @@ pub struct Control {
 impl Control {
     /// A pump that drives this node.
     pub fn new(node: Node) -> Self {
-        let (door, inputs) = bounded(CHANNEL);
+        let (input_sender, inputs) = bounded(CHANNEL);
         let asked = Vec::with_capacity(node.config().nodes + 1);
         Self {
             node,
             inputs,
-            door,
+            input_sender,
             lanes: Vec::new(),
             callers: Vec::new(),
             asked,
@@ -256,14 +256,14 @@ impl Control {
     pub fn lane(&mut self) -> Lane {
         let (to, orders) = bounded(CHANNEL);
         self.lanes.push(to);
-        Lane { inputs: self.door.clone(), orders, lost: self.lost.clone() }
+        Lane { inputs: self.input_sender.clone(), orders, lost: self.lost.clone() }
     }
 
     /// An end for an application thread.
     pub fn caller(&mut self) -> Caller {
         let (to, events) = bounded(CHANNEL);
         self.callers.push(to);
-        Caller { inputs: self.door.clone(), events, number: self.callers.len() - 1 }
+        Caller { inputs: self.input_sender.clone(), events, number: self.callers.len() - 1 }
     }
 
     /// Does the work that there is at `now`, at most 256 inputs, and returns how many things were done.
