@@ -148,7 +148,7 @@ impl Digest {
         self.sum = self.sum.wrapping_add(piece.sum);
     }
 
-    /// The sum of all pieces so far, for [`udp`] and [`udp_ok`].
+    /// The sum of all pieces so far, for [`udp()`] and [`udp_ok`].
     #[inline]
     pub const fn sum(&self) -> u64 {
         self.sum

@@ -1,8 +1,9 @@
 //! Parses frames whose headers are known to be intact.
 //!
-//! The [`HEADERS`] bytes in front of a payload, and the payload's first 8 bytes, are copied once into a
-//! [`Head`] before they are parsed. On a card they may be overwritten at any moment, the 8 bytes by a frame
-//! that is a little longer than its slot. The bytes behind them cannot be overwritten, and are read in place.
+//! A card may overwrite the headers of a frame at any moment. A frame that is a few bytes longer than a
+//! stride also overwrites the first of the 8 bytes behind them. So the [`HEADERS`] bytes and these 8 are
+//! copied once into a [`Head`], and parsed there. No frame reaches the bytes behind them, which are read in
+//! place.
 
 use crate::checksum;
 use crate::frame::{FRONT, HEAD, Head, Received, Slot};
@@ -13,14 +14,15 @@ use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};
 
-/// Bytes of the longest headers: Ethernet, a VLAN tag, IPv4 with all its options.
+/// Bytes of the longest headers: Ethernet, a VLAN tag, and 60 bytes of IPv4 with all options.
 const LONGEST: usize = ETHERNET + VLAN + 60;
 /// Ethernet type of a VLAN tag.
 const TYPE_VLAN: u16 = 0x8100;
-/// The VLAN number in a tag; 0 says that the tag carries a priority alone.
+/// The bits of a VLAN tag that have the number of the VLAN. The number 0 says that the tag names no VLAN and
+/// carries a priority alone (IEEE 802.1Q).
 const VLAN_ID: u16 = 0x0fff;
 
-/// The same as words.
+/// The headers in a head, as words.
 pub(crate) fn raw_headers(head: &Head) -> RawHeaders {
     let mut bytes = [0; RAW_HEADERS];
     bytes.copy_from_slice(&head[HEADERS - RAW_HEADERS..HEADERS]);
@@ -38,9 +40,10 @@ pub(crate) struct Packet {
     pub(crate) ip: Ipv4,
     /// Type of service; its last two bits are those of explicit congestion notification (RFC 3168).
     pub(crate) tos: u8,
-    /// Bytes from the frame's [`Frame::at`] to its IP payload: a VLAN tag and IP options.
+    /// Bytes from the frame's [`at`](crate::frame::Frame::at) to its IP payload: as many as the VLAN tag and
+    /// the IP options have.
     pub(crate) skew: usize,
-    /// The bytes at the frame's [`Frame::at`], as they were when its header was read.
+    /// The bytes at the frame's [`at`](crate::frame::Frame::at), as they were when its header was read.
     pub(crate) front: [u8; FRONT],
 }
 
@@ -51,24 +54,24 @@ impl Packet {
         Key { src, dst, id, protocol }
     }
 
-    /// Where its bytes belong.
+    /// Where its payload belongs in the datagram.
     pub(crate) fn shape(&self) -> Shape {
         Shape { offset: self.ip.offset as usize, more: self.ip.more, len: self.ip.payload_len.into() }
     }
 
-    /// What its header says besides whose it is.
+    /// The type of service and the time to live.
     pub(crate) fn service(&self) -> Service {
         Service { tos: self.tos, ttl: self.ip.ttl }
     }
 
-    /// The mark of explicit congestion notification.
+    /// The mark of explicit congestion notification, 0 to 3.
     pub(crate) fn ecn(&self) -> u8 {
         self.tos & 3
     }
 
-    /// Whether this header can be that of the fragment at `offset` of the datagram `key`, with `len` bytes of
-    /// IP payload and `more` to come, that landed in its place: with no option and no tag in front of its
-    /// payload.
+    /// Whether this is the header of the fragment at `offset` of the datagram `key`, which has `len` bytes of
+    /// IP payload and the flag `more`, and landed in its place. A fragment with IP options or a VLAN tag did
+    /// not, because its payload begins further behind.
     pub(crate) fn is_piece(&self, key: &Key, offset: usize, len: usize, more: bool) -> bool {
         let Ipv4 { offset: at, payload_len, more: others, .. } = self.ip;
         self.skew == 0
@@ -76,19 +79,20 @@ impl Packet {
             && (at as usize, usize::from(payload_len), others) == (offset, len, more)
     }
 
-    /// Whether it can be a fragment of a datagram that lands, cut by this stride.
+    /// Whether it can be a fragment of a datagram that lands: one that was cut by this stride, without
+    /// options and without a VLAN tag.
     pub(crate) fn can_land(&self, stride: usize) -> bool {
         let len = usize::from(self.ip.payload_len);
         let cut = if self.ip.more { len == stride } else { len <= stride };
         self.skew == 0 && cut && (self.ip.offset as usize).is_multiple_of(stride)
     }
 
-    /// The UDP header of a fragment that lands.
+    /// The UDP header of a first fragment that lands.
     pub(crate) fn udp(&self) -> Option<Udp> {
         Udp::parse(&self.front)
     }
 
-    /// The IP payload where it landed.
+    /// The IP payload, where it landed.
     pub(crate) fn payload<'m, M: SlotMemory>(
         &self,
         frame: Received<&'m M::Slots>,
@@ -97,8 +101,8 @@ impl Packet {
         memory.bytes(frame.slots, frame.at + self.skew, self.ip.payload_len.into())
     }
 
-    /// The IP payload of a frame in an overlapping slot, the first bytes of which may be another frame's by
-    /// now: those are taken from where they were kept, and all of it is put together in `room`.
+    /// The IP payload of a frame in an overlapping slot, put together in `room`. Another frame may have
+    /// overwritten its first bytes meanwhile, so these are taken from [`Packet::front`].
     pub(crate) fn mended<'a, M: SlotMemory>(
         &self,
         frame: Received<&M::Slots>,
@@ -113,7 +117,7 @@ impl Packet {
         room.get(self.skew..self.skew + len).unwrap_or_default()
     }
 
-    /// The UDP header of a datagram in one frame, and what is behind it in the IP payload.
+    /// The UDP header of a datagram in one frame, and the IP payload behind it.
     pub(crate) fn split_udp<'a, M: SlotMemory>(
         &self,
         frame: Received<&'a M::Slots>,
@@ -141,13 +145,13 @@ pub(crate) enum Kind {
     Bad,
     /// A datagram in one frame.
     Single(Packet),
-    /// A fragment of one.
+    /// A fragment of a datagram.
     Fragment(Packet),
 }
 
-/// What a frame with these intact bytes in front of its payload is.
+/// What the frame is whose intact beginning `head` has.
 pub(crate) fn classify<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> Kind {
-    // Nearly always all headers are in the head.
+    // Nearly always all headers are in the head, and nothing has to be read from the memory.
     if raw_headers(head).are_plain() && usize::from(frame.len) >= HEAD {
         return classify_bytes(head, frame.len.into());
     }
@@ -155,7 +159,7 @@ pub(crate) fn classify<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, m
     classify_bytes(&bytes[..n], frame.len.into())
 }
 
-/// What a frame of `len` bytes is that begins with these, all its headers among them.
+/// What a frame of `len` bytes is. `frame` is its beginning, with all its headers, and no longer than `len`.
 pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
     let start = if is_priority_tagged(frame) { ETHERNET + VLAN } else { ETHERNET };
     if frame.len() < start || be16(frame, start - 2) != wire::TYPE_IPV4 {
@@ -175,8 +179,8 @@ pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
     }
 }
 
-/// Where the UDP packet ends in a frame of `len` bytes that begins with these, all its headers among them;
-/// `None` if it holds none.
+/// Where the IPv4 packet with UDP ends in a frame of `len` bytes. `None`: the frame has none. `frame` is its
+/// beginning, with all its headers, and no longer than `len`.
 pub fn packet_end(frame: &[u8], len: usize) -> Option<usize> {
     match classify_bytes(frame, len) {
         Kind::Single(packet) | Kind::Fragment(packet) => {
@@ -186,18 +190,19 @@ pub fn packet_end(frame: &[u8], len: usize) -> Option<usize> {
     }
 }
 
-/// Whether a frame has a VLAN tag that names no VLAN: such a frame is of the same network as one without.
+/// Whether a frame has a VLAN tag that names no VLAN. Such a frame is of the same network as one without a
+/// tag.
 fn is_priority_tagged(frame: &[u8]) -> bool {
     frame.len() >= ETHERNET + VLAN && be16(frame, 12) == TYPE_VLAN && be16(frame, 14) & VLAN_ID == 0
 }
 
-/// Whether a frame is of a kind that makes sense here: IPv4 with a good checksum, IPv6, ARP.
+/// Whether a frame is of a kind that makes sense here: IPv4 with a good checksum, IPv6, or ARP.
 pub(crate) fn is_known<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> bool {
     let (bytes, n) = beginning(head, frame, memory);
     wire::is_known(&bytes[..n], frame.len.into())
 }
 
-/// The bytes that a frame begins with, and how many: as many as headers can have.
+/// The bytes that a frame begins with, and how many of them it has. They are as many as headers can have.
 fn beginning<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M) -> ([u8; LONGEST], usize) {
     let mut bytes = [0; LONGEST];
     bytes[..HEAD].copy_from_slice(head);
@@ -206,7 +211,7 @@ fn beginning<M: SlotMemory>(head: &Head, frame: Received<&M::Slots>, memory: &M)
     (bytes, LONGEST.min(frame.len.into()))
 }
 
-/// What is left of the header of a frame when the one below has reached it.
+/// What is left of the headers of a frame after the frame below has reached them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remains {
     head: Head,
@@ -219,7 +224,7 @@ const SOURCE: usize = ETHERNET + 12;
 const DESTINATION: usize = ETHERNET + 16;
 
 impl Remains {
-    /// `gone` bytes at the start of this head are another frame's.
+    /// The remains in this head, whose first `gone` bytes are another frame's.
     pub(crate) fn new(head: Head, gone: usize) -> Self {
         Self { head, gone: gone.min(HEADERS) }
     }
@@ -230,8 +235,9 @@ impl Remains {
         (self.gone <= SOURCE).then(|| (field(SOURCE), field(DESTINATION)))
     }
 
-    /// What is left says it all: the IPv4 header of a fragment without options. (An Ethernet type that is
-    /// gone was IPv4's if a header with a good checksum stands behind it.)
+    /// The packet, if its whole IPv4 header is left, and has no options. The Ethernet type may be gone: it
+    /// was IPv4's if a header with a good checksum stands behind it. `available` is a bound of the packet's
+    /// length.
     pub(crate) fn packet(&self, available: usize) -> Option<Packet> {
         let ip = Ipv4::parse(&self.head[ETHERNET..HEADERS], available).ok()?;
         let plain =
@@ -240,8 +246,9 @@ impl Remains {
         plain.then_some(Packet { ip, tos: self.head[ETHERNET + 1], skew: 0, front })
     }
 
-    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with
-    /// `more` to come, of any datagram: in a header without options, that is good if all of it is left.
+    /// Whether nothing that is left contradicts that this was the fragment at `offset` of some UDP datagram,
+    /// with `len` bytes of IP payload, the flag `more`, and no options. A header that is left as a whole has
+    /// to be good, too.
     pub(crate) fn may_be_at(&self, offset: u32, len: u16, more: bool) -> bool {
         let mut wanted = [0; IPV4];
         let (src, dst, id) = (0, 0, 0);
@@ -258,8 +265,8 @@ impl Remains {
         };
         ip.emit(&mut wanted);
         let here = &self.head[ETHERNET..HEADERS];
-        // Version and length, total length, flags (but for the one that forbids to cut it) and offset,
-        // protocol.
+        // Version and header length, total length, flags and offset, protocol. The flag "don't fragment" may
+        // be set or not.
         let fields = [(0, 0xff), (2, 0xff), (3, 0xff), (6, 0xbf), (7, 0xff), (9, 0xff)];
         let agrees =
             |&(at, mask): &(usize, u8)| ETHERNET + at < self.gone || (here[at] ^ wanted[at]) & mask == 0;
@@ -267,10 +274,13 @@ impl Remains {
             && (self.gone > ETHERNET || Ipv4::parse(here, HEADERS + usize::from(len)).is_ok())
     }
 
-    /// Whether nothing that is left says that this was not the fragment at `offset`, of `len` bytes and with
-    /// `more` to come, of the datagram that `packet` is a fragment of. Service, lifetime and flags are taken
-    /// to be the same, as one sender's are: its checksum says more about the identification then than about a
-    /// mark that was set on the way.
+    /// Whether nothing that is left contradicts that this was the fragment at `offset`, with `len` bytes of
+    /// IP payload and the flag `more`, of the same datagram as `packet`.
+    ///
+    /// All other fields are taken to be those of `packet`, as one sender writes them, and the flag "don't
+    /// fragment" to be clear. So a header checksum that is left tells whether the identification was the
+    /// same, also where the identification itself is gone. A fragment that a router marked on its way
+    /// contradicts then, although it is of this datagram.
     pub(crate) fn may_be_of(&self, packet: &Packet, offset: u32, len: u16, more: bool) -> bool {
         let mut ip = [0; IPV4];
         Ipv4 { offset, more, payload_len: len, header_len: IPV4 as u8, ..packet.ip }.emit(&mut ip);

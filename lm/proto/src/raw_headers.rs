@@ -1,7 +1,7 @@
 //! [`RawHeaders`]: the headers in front of a payload, read once as three words.
 //!
-//! The matcher uses them to see what a frame may be, before it parses anything. They may be partly
-//! overwritten, so they are only a reason to look again, and no proof.
+//! The matcher uses them to see what a frame may be, before it parses anything. The frame below may have
+//! overwritten a part of them. So what they say is a reason to look again, and no proof.
 
 use crate::checksum;
 use crate::reassembler::Key;
@@ -36,13 +36,14 @@ impl RawHeaders {
         Self(words)
     }
 
-    /// The same from the bytes.
+    /// The words of these bytes.
     pub fn of(bytes: [u8; RAW_HEADERS]) -> Self {
         let (words, _) = bytes.as_chunks::<8>();
         Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
-    /// Whether they may be a first fragment's: IPv4 without options, UDP, offset 0.
+    /// Whether they may be the headers of a first fragment, or of a datagram in one frame: IPv4 without
+    /// options, UDP, offset 0.
     #[inline]
     pub fn look_first(self) -> bool {
         const MASK: u64 = (0xff << 40) | (wire16(0x1fff) << 16);
@@ -50,14 +51,14 @@ impl RawHeaders {
         (a >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4) && b & MASK == (PROTO_UDP as u64) << 40
     }
 
-    /// Whether they say that there is more to come.
+    /// Whether the flag "more fragments" is set.
     #[inline]
     pub fn have_more(self) -> bool {
         self.0[1] & (wire16(MORE) << 16) != 0
     }
 
-    /// Bytes of packet by headers that [look like a first fragment's](Self::look_first), if they are a good
-    /// header of a packet that is no fragment.
+    /// The total length in headers that [look like a first fragment's](Self::look_first), if their checksum
+    /// is good and the packet is no fragment. The caller has to compare the length with the frame's.
     #[inline]
     pub fn whole(self) -> Option<usize> {
         let total = ((self.0[0] >> 48) as u16).swap_bytes();
@@ -72,21 +73,21 @@ impl RawHeaders {
         checksum::is_all_ones((a >> 32) + low(b) + (b >> 32) + low(c) + (c >> 32))
     }
 
-    /// Whether they may be those of IPv4 without options.
+    /// Whether they may be the headers of an IPv4 packet without options.
     #[inline]
     pub fn are_plain(self) -> bool {
         (self.0[0] >> 16) & 0xff_ffff == (0x45 << 16) | wire16(TYPE_IPV4)
     }
 
-    /// Whether they may be those of a fragment in the midst of a datagram: IPv4 without options, UDP, neither
-    /// first nor last, a packet of `total` bytes.
+    /// Whether they may be the headers of a fragment in the midst of a datagram, neither the first nor the
+    /// last: IPv4 without options, UDP, a packet of `total` bytes.
     #[inline]
     pub fn look_middle(self, total: usize) -> bool {
         let [a, b, _] = self.0;
         self.look_behind() && b & (wire16(MORE) << 16) != 0 && a >> 48 == wire16(total as u16)
     }
 
-    /// Whether they may be those of a fragment that is not the first: IPv4 without options, UDP.
+    /// Whether they may be the headers of a fragment that is not the first: IPv4 without options, UDP.
     #[inline]
     pub fn look_behind(self) -> bool {
         let [a, b, _] = self.0;
@@ -95,9 +96,9 @@ impl RawHeaders {
             && b & (wire16(0x1fff) << 16) != 0
     }
 
-    /// The fragment that they are, if they are a good header without options of a fragment of a UDP datagram
-    /// in a frame with so many bytes behind its headers: whose it is, where it belongs, and what else it
-    /// says.
+    /// The fragment of a UDP datagram whose headers these are: its datagram, its place in that, and the rest
+    /// of what its header says. `None`: the headers are others, or have options, or are not good. `available`
+    /// is the number of bytes that the frame has behind its headers.
     #[inline]
     pub(crate) fn fragment(self, available: usize) -> Option<(Key, Shape, Service)> {
         let [a, b, c] = self.0;
@@ -119,8 +120,8 @@ impl RawHeaders {
         good.then_some((key, Shape { offset, more, len }, self.service()))
     }
 
-    /// Whether headers that [look like a first fragment's](Self::look_first) are a good header of `total`
-    /// bytes of packet, with more to come or without.
+    /// Whether headers that [look like a first fragment's](Self::look_first) have a good checksum, the total
+    /// length `total`, and the flag "more fragments" if `more`, and no other flag.
     #[inline]
     pub fn are_first(self, total: usize, more: bool) -> bool {
         let [a, b, _] = self.0;
@@ -129,18 +130,19 @@ impl RawHeaders {
             && self.is_summed()
     }
 
-    /// Whether these are the headers of another datagram but say the same, with a good checksum, if `other`
-    /// has one.
+    /// Whether these headers differ from `other` in nothing but the identification and the checksum, and the
+    /// checksum here is as good as the one there.
     #[inline]
     pub fn are_alike(self, other: Self) -> bool {
-        // Identification and checksum are a datagram's own, but not their sum.
+        // A header's words add up to the same sum whatever its identification is, because the checksum sees
+        // to that. All other words are equal, so the sum of identification and checksum is equal, too.
         const OWN: u64 = 0xffff | (0xffff << 48);
         let sum = |word: u64| {
             let sum = (word & 0xffff) as u32 + (word >> 48) as u32;
             (sum as u16).wrapping_add((sum >> 16) as u16)
         };
         let ([a, b, c], [d, e, f]) = (self.0, other.0);
-        // No array comparison: that is a call.
+        // The words are compared one by one, because a comparison of arrays is compiled to a call.
         (a ^ d) | ((b ^ e) & !OWN) | (c ^ f) == 0 && sum(b) == sum(e)
     }
 
@@ -155,31 +157,31 @@ impl RawHeaders {
         ip
     }
 
-    /// Identification.
+    /// The identification.
     #[inline]
     pub fn id(self) -> u16 {
         (self.0[1] as u16).swap_bytes()
     }
 
-    /// Type of service and lifetime.
+    /// The type of service and the time to live.
     #[inline]
     pub fn service(self) -> Service {
         Service { tos: (self.0[0] >> 40) as u8, ttl: self.ttl() }
     }
 
-    /// Lifetime.
+    /// The time to live.
     #[inline]
     pub fn ttl(self) -> u8 {
         (self.0[1] >> 32) as u8
     }
 
-    /// Source address.
+    /// The source address.
     #[inline]
     pub fn src(self) -> u32 {
         (self.0[2] as u32).swap_bytes()
     }
 
-    /// Destination address.
+    /// The destination address.
     #[inline]
     pub fn dst(self) -> u32 {
         ((self.0[2] >> 32) as u32).swap_bytes()
@@ -231,7 +233,7 @@ mod tests {
             rest[24..26].copy_from_slice(&sum.to_be_bytes());
             let same = words(&rest) == words(&headers(&template, TYPE_IPV4));
             let good = checksum::header(&bytes[14..34]) == 0;
-            // Of the two zeroes that a checksum can be, only one is like the other's.
+            // A checksum of zero can be written in two ways, and `are_alike` takes only one of them.
             prop_assert!(!alike || (same && good));
             let zero = |b: &[u8; HEADERS]| b[24] == b[25] && (b[24] == 0 || b[24] == 0xff);
             prop_assert!(alike || !same || !good || zero(&bytes) || zero(&rest));
@@ -242,7 +244,7 @@ mod tests {
                 prop_assert_eq!((w.src(), w.dst(), w.id()), (ip.src, ip.dst, ip.id));
             }
             if w.look_first() {
-                // The parser asks for no more than that the packet fits.
+                // Of the length, the parser also asks that it is a header's at least, and fits the frame.
                 let whole = parsed.ok().filter(Ipv4::is_whole).map(|ip| usize::from(ip.payload_len) + IPV4);
                 prop_assert!(w.whole() == whole || w.whole().is_some_and(|n| !(IPV4..=1500).contains(&n)));
             }

@@ -1,8 +1,8 @@
 //! Headers on the wire: Ethernet II, IPv4 (RFC 791), UDP (RFC 768), ARP (RFC 826).
 //!
-//! Parsing never trusts a length from the wire: every returned value was checked against the available
-//! bytes. All integers are in host order once parsed; addresses are `u32`s with the first octet on top, as
-//! `std::net::Ipv4Addr::to_bits` has them.
+//! Parsing trusts no length of an IPv4 header: it is checked against the available bytes. The length in a UDP
+//! header is returned as it is. All integers are in host order once parsed. Addresses are `u32`s with the
+//! first octet on top, as `std::net::Ipv4Addr::to_bits` has them.
 
 use crate::checksum::ones;
 
@@ -10,7 +10,7 @@ use crate::checksum::ones;
 pub const ETHERNET: usize = 14;
 /// Bytes of an IPv4 header without options, the only one that LM sends and that can land.
 pub const IPV4: usize = 20;
-/// IPv6 header.
+/// Bytes of an IPv6 header without extensions.
 pub const IPV6: usize = 40;
 /// Bytes of a UDP header.
 pub const UDP: usize = 8;
@@ -22,7 +22,7 @@ pub const MIN_FRAME: usize = 60;
 pub const VLAN: usize = 4;
 /// Bytes of a frame check sequence, which some drivers leave behind a frame.
 pub const FCS: usize = 4;
-/// The largest IPv4 payload: 65,535 less a header.
+/// The largest IPv4 payload: 65,535 bytes less a header without options.
 pub const MAX_IP_PAYLOAD: usize = 65_535 - IPV4;
 /// The largest UDP payload over IPv4.
 pub const MAX_PAYLOAD: usize = MAX_IP_PAYLOAD - UDP;
@@ -56,7 +56,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Of these addresses, source first, and a UDP header's ports.
+    /// The flow of a datagram with these addresses, source first, and this UDP header.
     #[inline]
     pub fn of([src, dst]: [u32; 2], udp: &Udp) -> Self {
         Self { src, dst, src_port: udp.src_port, dst_port: udp.dst_port }
@@ -74,7 +74,7 @@ impl Flow {
     }
 }
 
-/// Big-endian 16 bits at `at`; the caller has checked the length.
+/// The big-endian 16 bits at `at`. The caller has checked the length.
 #[inline]
 pub(crate) fn be16(b: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([b[at], b[at + 1]])
@@ -99,7 +99,7 @@ pub enum NotIpv4 {
     Length,
 }
 
-/// What an IPv4 header says (RFC 791), checked.
+/// The fields of an IPv4 header (RFC 791). What [`Ipv4::parse`] returns was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4 {
     /// Source address.
@@ -123,8 +123,8 @@ pub struct Ipv4 {
 }
 
 impl Ipv4 {
-    /// Parses and checks the header at the start of `b` against the `available` bytes of packet that are
-    /// there (header included). `b` has to hold the whole header.
+    /// Parses the header at the start of `b`, and checks it. `b` has to hold the whole header. `available` is
+    /// how many bytes of the packet are there, header included.
     #[inline]
     pub fn parse(b: &[u8], available: usize) -> Result<Self, NotIpv4> {
         if b.len() < IPV4 || available < IPV4 {
@@ -166,7 +166,8 @@ impl Ipv4 {
         })
     }
 
-    /// Writes a header of 20 bytes, its checksum included. `header_len` is not asked.
+    /// Writes a header of 20 bytes with its checksum. `header_len` is ignored. The type of service is 0, and
+    /// the flag "don't fragment" is clear.
     pub fn emit(&self, b: &mut [u8; IPV4]) {
         b[0] = 0x45;
         b[1] = 0;
@@ -183,18 +184,19 @@ impl Ipv4 {
         b[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 
-    /// Neither fragmented nor part of a fragmented datagram.
+    /// Whether this packet is a datagram of its own, and no fragment.
     pub fn is_whole(&self) -> bool {
         !self.more && self.offset == 0
     }
 }
 
-/// How a packet is cut, as two words of its header: its length; where it belongs, and whether more follows.
+/// The two words of a header that differ between the fragments of a datagram: the total length, and the flags
+/// with the offset.
 fn cut(offset: u32, more: bool, payload_len: u16) -> [u16; 2] {
     [payload_len + IPV4 as u16, (offset / 8) as u16 | if more { MORE } else { 0 }]
 }
 
-/// The headers of one datagram's fragments: what they have in common is written and summed once.
+/// The headers of one datagram's fragments. What they have in common is written and summed once.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragments {
     header: [u8; IPV4],
@@ -202,7 +204,7 @@ pub struct Fragments {
 }
 
 impl Fragments {
-    /// Those of fragments that differ from `ip` in nothing but their place and length.
+    /// The headers of fragments that differ from `ip` in nothing but their place and length.
     pub fn new(ip: &Ipv4) -> Self {
         let mut header = [0; IPV4];
         Ipv4 { more: false, offset: 0, payload_len: 0, ..*ip }.emit(&mut header);
@@ -211,7 +213,7 @@ impl Fragments {
         Self { header, sum: !ones::header(&header) }
     }
 
-    /// What [`Ipv4::emit`] writes.
+    /// The header of the fragment with this place and length, as [`Ipv4::emit`] writes it.
     #[inline]
     pub fn header(&self, offset: u32, more: bool, payload_len: u16) -> [u8; IPV4] {
         let [total, place] = cut(offset, more, payload_len);
@@ -221,8 +223,8 @@ impl Fragments {
         self.sealed(b, [total, place])
     }
 
-    /// The header of a datagram that is not cut, with an identification of its own: these were made with one
-    /// of 0.
+    /// The header of a datagram in one packet, with this identification. `self` was made of a header with the
+    /// identification 0, because `sum` counts the identification that is in `header`.
     #[inline]
     pub(crate) fn of_datagram(&self, id: u16, payload_len: u16) -> [u8; IPV4] {
         let [total, _] = cut(0, false, payload_len);
@@ -232,7 +234,8 @@ impl Fragments {
         self.sealed(b, [total, id])
     }
 
-    /// A header with its checksum, whose words these are that do not count in the sum.
+    /// Completes a header with its checksum. The two words are those that differ from `header`, in which they
+    /// are 0 and so do not count in `sum`.
     #[inline]
     fn sealed(&self, mut b: [u8; IPV4], [one, other]: [u16; 2]) -> [u8; IPV4] {
         let sum = u32::from(self.sum) + u32::from(one) + u32::from(other);
@@ -243,7 +246,7 @@ impl Fragments {
     }
 }
 
-/// What a UDP header says (RFC 768). The length is what the wire claims: check it before use.
+/// The fields of a UDP header (RFC 768). The length is what the wire claims: check it before use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udp {
     /// Source port.
@@ -252,7 +255,7 @@ pub struct Udp {
     pub dst_port: u16,
     /// Header and payload, bytes.
     pub len: u16,
-    /// The checksum field as it stands; 0: the sender computed none.
+    /// The checksum field as it is on the wire. 0: the sender computed none.
     pub checksum: u16,
 }
 
@@ -264,7 +267,7 @@ impl Udp {
         Some(Self { src_port: be16(b, 0), dst_port: be16(b, 2), len: be16(b, 4), checksum: be16(b, 6) })
     }
 
-    /// The same of a little-endian word.
+    /// The header whose 8 bytes are this little-endian word.
     #[inline]
     pub fn of_word(word: u64) -> Self {
         let field = |shift: u32| ((word >> shift) as u16).swap_bytes();
@@ -290,17 +293,19 @@ pub fn ethernet(b: &mut [u8; ETHERNET], dst: Mac, src: Mac, ether_type: u16) {
     b[12..14].copy_from_slice(&ether_type.to_be_bytes());
 }
 
-/// Whether fragments with these ECN marks, one bit for each mark, must not become one packet: some say that
-/// the sender knows nothing of congestion marks, and another has one (RFC 3168, section 5.3).
+/// Whether fragments with these ECN marks, one bit for each of the four marks, must not become one packet.
+/// That is so if one says that its sender does not take part (not-ECT), and another has met congestion (CE):
+/// RFC 3168, section 5.3.
 pub(crate) fn marks_clash(marks: u8) -> bool {
     const NOT_ECT: u8 = 1;
     const CE: u8 = 1 << 3;
     marks & NOT_ECT != 0 && marks & CE != 0
 }
 
-/// Whether a frame makes sense by itself: IPv4 with a good checksum, ARP, or IPv6 of a length that fits. The
-/// end of a payload that lies where a header was hardly ever does. `frame` has its headers at least, `len`
-/// bytes in all.
+/// Whether a frame makes sense by itself: IPv4 with a good header, ARP, or IPv6 of a length that fits. If the
+/// end of another frame's payload has overwritten the headers, it hardly ever does.
+///
+/// The frame has `len` bytes. `frame` is its beginning, with all its headers, and no longer than `len`.
 pub fn is_known(frame: &[u8], len: usize) -> bool {
     let Some(packet) = frame.get(ETHERNET..) else { return false };
     let available = len.saturating_sub(ETHERNET);
@@ -342,7 +347,7 @@ impl Arp {
     /// Operation: that address is at.
     pub const REPLY: u16 = 2;
 
-    /// Parses a whole frame; `None` if it isn't ARP for IPv4 over Ethernet.
+    /// Parses a frame. `None`: it is not ARP for IPv4 over Ethernet.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let b = frame.first_chunk::<{ Self::FRAME }>()?;
         if be16(b, 12) != TYPE_ARP || b[14..20] != [0, 1, 8, 0, 6, 4] {
