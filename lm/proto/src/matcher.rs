@@ -95,7 +95,7 @@ pub struct Matcher<B, S> {
     reached: bool,
     /// What the next datagram is likely to be, after one that a tag proved.
     template: Option<Template>,
-    /// How many frames have arrived since the last look.
+    /// Whether frames have arrived that no look has examined yet.
     fresh: bool,
     /// How many runs have begun.
     begun: u64,

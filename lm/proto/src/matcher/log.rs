@@ -1,8 +1,9 @@
 //! [`Log`]: the frames that were received and not handed back, oldest first.
 //!
 //! Its end is the *run*: frames that may become one datagram. The frames before the run *wait*, and the log
-//! knows since when. The known headers are kept beside the frames. Each entry has the token of its slot. Code
-//! that takes a frame out of the log gets the token with it.
+//! knows since when. Headers that are known to be intact are kept beside the frames. A token has the slot of
+//! one frame, or the slots of several frames in a row. Code that takes a frame out of the log gets the token
+//! of its slot with it.
 
 use std::ops::{Index, Range};
 
@@ -12,7 +13,7 @@ use crate::packet::Packet;
 use crate::reassembler::Key;
 use crate::slot_memory::SlotMemory;
 
-/// A moment: frames received until then, and the time in nanoseconds.
+/// A moment: the number of frames received until then, and the time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) frames: u64,
@@ -22,24 +23,25 @@ pub(crate) struct Moment {
 /// Frames in the order of their arrival.
 pub(crate) struct Log<S> {
     frames: Vec<Frame>,
-    /// The tokens of their slots, oldest first, each with the index of the first frame that it is of: it is
-    /// of all up to the next token's first. That of the newest has the slots of folded frames, too.
+    /// The tokens of their slots, oldest first. Each stands beside the index of the first frame whose slot it
+    /// has, and also has the slots of all frames up to the next token's first. The newest token has the slots
+    /// of folded frames, too.
     slots: Vec<(u32, S)>,
-    /// Room for the tokens that stay when others are taken out; empty between two times.
+    /// Room for [`Log::take_out`], for the tokens that stay. It is empty between two calls.
     kept: Vec<(u32, S)>,
-    /// What the card says of each frame, and behind that of the folded ones; empty if nobody listens.
+    /// What the card says of each frame, and then of each folded frame. Empty if words are not kept.
     words: Vec<u32>,
     keeps_words: bool,
     /// Since when the frames before the run wait, one for each.
     since: Vec<Moment>,
-    /// Headers that are known to be intact, by index, ascending.
+    /// Headers that are known to be intact, each with the index of its frame, in ascending order.
     seen: Vec<(u32, Packet)>,
-    /// How many of these are of the datagrams that fall into each bucket: whether there is another of the
-    /// same one can nearly always be told without a search.
+    /// How many of these headers are of datagrams that fall into each bucket. So it can nearly always be told
+    /// without a search that no other header of a datagram is known.
     buckets: Vec<u16>,
 }
 
-/// Buckets of datagrams: a few for each frame that waits.
+/// Buckets of datagrams: about four for each of the [`WINDOW`](super::Matcher::WINDOW) frames that wait.
 const BUCKETS: usize = 1024;
 
 fn bucket(key: &Key) -> usize {
@@ -56,7 +58,7 @@ impl<S> Index<usize> for Log<S> {
 }
 
 impl<S: Slots> Log<S> {
-    /// One that keeps what the card says of each frame, or not.
+    /// An empty log, which keeps what the card says of each frame if `keeps_words`.
     pub(crate) fn new(keeps_words: bool) -> Self {
         let mut this = Self {
             frames: Vec::with_capacity(2048),
@@ -72,7 +74,7 @@ impl<S: Slots> Log<S> {
         this
     }
 
-    /// One without room, to stand in for another for a moment.
+    /// A log without room, which stands in for another while that is taken out of the matcher.
     pub(crate) fn empty() -> Self {
         Self {
             frames: Vec::new(),
@@ -96,13 +98,13 @@ impl<S: Slots> Log<S> {
         self.frames.is_empty()
     }
 
-    /// Where the run begins.
+    /// The index at which the run begins.
     #[inline]
     pub(crate) fn run(&self) -> usize {
         self.since.len()
     }
 
-    /// Whether there is a frame of the run.
+    /// Whether the run has a frame.
     #[inline]
     pub(crate) fn has_run(&self) -> bool {
         self.frames.len() > self.since.len()
@@ -118,25 +120,25 @@ impl<S: Slots> Log<S> {
         self.frames.first_mut()
     }
 
-    /// Lends the token of a log that has one, for [`Log::lower`] to put it back, or another in its place.
+    /// Takes the token out of a log that has one alone. [`Log::lower`] puts it back, or another in its place.
     #[inline]
     pub(crate) fn lift(&mut self) -> Option<S> {
         self.slots.pop().map(|(_, slots)| slots)
     }
 
-    /// The log's one token.
+    /// Gives the log of one frame, whose token was [lifted](Log::lift), a token again.
     #[inline]
     pub(crate) fn lower(&mut self, slots: S) {
         self.slots.push((0, slots));
     }
 
-    /// The token of the newest frame's slot.
+    /// The token that has the newest frame's slot.
     #[inline]
     pub(crate) fn newest_slots_mut(&mut self) -> Option<&mut S> {
         self.slots.last_mut().map(|(_, slots)| slots)
     }
 
-    /// Behind the token that the slot of frame `index` is in.
+    /// The place behind the token that has the slot of frame `index`.
     #[inline]
     fn place(&self, index: usize) -> usize {
         match self.slots.last() {
@@ -145,19 +147,20 @@ impl<S: Slots> Log<S> {
         }
     }
 
-    /// The token that the slot of frame `index` is in.
+    /// The token that has the slot of frame `index`.
     #[inline]
     fn slots_of(&self, index: usize) -> &S {
         &self.slots[self.place(index) - 1].1
     }
 
-    /// Whether one token has the slots of both frames, and so of all between them: they lie side by side.
+    /// Whether one token has the slots of both frames. Then it has the slots of all frames between them, too,
+    /// and they lie side by side.
     #[inline]
     pub(crate) fn is_one_token(&self, one: usize, other: usize) -> bool {
         self.place(one) == self.place(other)
     }
 
-    /// A frame, and the token that its slot is in.
+    /// A frame, and the token that has its slot.
     pub(crate) fn received(&self, index: usize) -> Received<&S> {
         let word = self.word(index).unwrap_or_default();
         Received { frame: self.frames[index], slots: self.slots_of(index), word }
@@ -171,20 +174,20 @@ impl<S: Slots> Log<S> {
         self.push_heard(frame, slots);
     }
 
-    /// A frame whose word is here already.
+    /// Adds a frame whose word was added before.
     #[inline]
     pub(crate) fn push_heard(&mut self, frame: Frame, slots: S) {
         self.slots.push((self.frames.len() as u32, slots));
         self.frames.push(frame);
     }
 
-    /// Words are kept from now on: the log is empty.
+    /// Keeps words from now on. The log has to be empty.
     pub(crate) fn keep_words(&mut self) {
         self.keeps_words = true;
         self.words.reserve(4096);
     }
 
-    /// Nobody listens any more.
+    /// Keeps no words from now on, and forgets those that it has.
     pub(crate) fn drop_words(&mut self) {
         self.keeps_words = false;
         self.words.clear();
@@ -195,26 +198,26 @@ impl<S: Slots> Log<S> {
         self.keeps_words
     }
 
-    /// What the card says of a frame, if that is kept.
+    /// What the card says of a frame, if words are kept.
     #[inline]
     pub(crate) fn word(&self, index: usize) -> Option<u32> {
         self.words.get(index).copied()
     }
 
-    /// What the card says of the frames from `first` on, with the folded ones; none if nobody listens.
+    /// What the card says of the frames from `first` on, and of the folded ones. Empty if words are not kept.
     #[inline]
     pub(crate) fn words_from(&self, first: usize) -> &[u32] {
         self.words.get(first..).unwrap_or_default()
     }
 
-    /// The same of the run's frames, if somebody listens.
+    /// What the card says of the run's frames, and of the folded ones. `None`: words are not kept.
     #[inline]
     pub(crate) fn run_words(&self) -> Option<&[u32]> {
         self.keeps_words.then(|| self.words_from(self.run()))
     }
 
-    /// The same of all, for those that are folded to be added, and taken out again. To be used only while
-    /// words are kept.
+    /// All words, so that the caller can add those of frames that it folds, and take words out with frames.
+    /// Only to be used while words are kept.
     #[inline(always)]
     pub(crate) fn words_mut(&mut self) -> &mut Vec<u32> {
         &mut self.words
@@ -229,12 +232,13 @@ impl<S: Slots> Log<S> {
         }
     }
 
-    /// Sees to it that a token begins with frame `index`, if there is one: where it is among the tokens.
+    /// Splits a token, if it has to, so that a token begins with frame `index`. Returns the place of that
+    /// token. Without a frame of this index that is the end.
     fn cut(&mut self, index: usize) -> usize {
         if index >= self.frames.len() {
             return self.slots.len();
         }
-        // Nearly always: the newest frame's, which is alone.
+        // Nearly always it is the newest token, which begins there already.
         if let Some(&(first, _)) = self.slots.last()
             && first as usize == index
         {
@@ -249,7 +253,7 @@ impl<S: Slots> Log<S> {
         place
     }
 
-    /// A piece of the payload of frame `index`.
+    /// These bytes of the payload of frame `index`.
     #[inline]
     pub(crate) fn piece<'a, M: SlotMemory<Slots = S>>(
         &'a self,
@@ -260,20 +264,22 @@ impl<S: Slots> Log<S> {
         memory.bytes(self.slots_of(index), self.frames[index].at + piece.start, piece.len())
     }
 
-    /// The run begins at `index`; what comes before it waits from `moment` on, if it did not before.
+    /// Lets the run begin at `index`. The frames before it wait from `moment` on, unless they waited before.
     #[inline]
     pub(crate) fn begin_run(&mut self, index: usize, moment: Moment) {
         self.since.resize(index, moment);
     }
 
-    /// Takes `log[first..]` out; what is left of a run waits. Their tokens, oldest first.
+    /// Takes `log[first..]` out, and returns their tokens, oldest first. What is left of the run waits from
+    /// `moment` on.
     pub(crate) fn take_from(&mut self, first: usize, moment: Moment) -> impl Iterator<Item = S> {
         let place = self.cut(first);
         self.truncate(first, moment);
         self.slots.drain(place..).map(|(_, slots)| slots)
     }
 
-    /// The same if one token has the slots of all: that.
+    /// Takes `log[first..]` out if one token has the slots of these frames and no others, and returns it.
+    /// Else nothing is taken out.
     #[inline]
     pub(crate) fn take_one_from(&mut self, first: usize, moment: Moment) -> Option<S> {
         let (_, slots) = self.slots.pop_if(|(index, _)| *index as usize == first)?;
@@ -281,7 +287,7 @@ impl<S: Slots> Log<S> {
         Some(slots)
     }
 
-    /// Takes all but the tokens of `log[first..]` out.
+    /// Takes `log[first..]` out, except for the tokens.
     #[inline]
     fn truncate(&mut self, first: usize, moment: Moment) {
         self.frames.truncate(first);
@@ -303,14 +309,14 @@ impl<S: Slots> Log<S> {
         Some(Received { frame, slots, word })
     }
 
-    /// What was known of the frames from `first` on goes.
+    /// Forgets the headers of the frames from `first` on.
     fn forget_from(&mut self, first: usize) {
         while let Some((_, packet)) = self.seen.pop_if(|(i, _)| *i as usize >= first) {
             self.buckets[bucket(&packet.key())] -= 1;
         }
     }
 
-    /// Takes frames out of the middle, or from the start. Their tokens, oldest first.
+    /// Takes frames out of the middle, or from the start, and returns their tokens, oldest first.
     pub(crate) fn remove(&mut self, range: Range<usize>) -> impl Iterator<Item = S> {
         let (start, n) = (range.start, range.len());
         self.cut(range.end);
@@ -338,7 +344,8 @@ impl<S: Slots> Log<S> {
         self.slots.drain(from..to).map(|(_, slots)| slots)
     }
 
-    /// Gives each frame from index `from` on to `take`, oldest first: those whose token it gives back stay.
+    /// Gives each frame from index `from` on to `take`, oldest first, with its index and its header, if that
+    /// is known. A frame stays in the log if `take` gives its token back.
     pub(crate) fn take_out(
         &mut self,
         from: usize,
@@ -396,12 +403,13 @@ impl<S: Slots> Log<S> {
         self.since.truncate(waiting);
     }
 
-    /// How many of the oldest wait since before `moment`, by either measure.
+    /// How many of the oldest frames have waited since before `moment`, by the number of frames or by the
+    /// time.
     pub(crate) fn older_than(&self, moment: Moment) -> usize {
         self.since.partition_point(|m| m.frames < moment.frames || m.now < moment.now)
     }
 
-    /// Notes an intact header of a frame.
+    /// Notes the header of a frame, which is known to be intact. A header that was noted before stays.
     pub(crate) fn note(&mut self, index: usize, packet: Packet) {
         let at = match self.seen.last() {
             Some(&(i, _)) if i as usize >= index => {
@@ -416,14 +424,14 @@ impl<S: Slots> Log<S> {
         self.buckets[bucket(&packet.key())] += 1;
     }
 
-    /// What is known of a frame's header.
+    /// The header of a frame, if it is known to be intact.
     #[inline]
     pub(crate) fn packet(&self, index: usize) -> Option<&Packet> {
         let at = self.seen.binary_search_by_key(&(index as u32), |&(i, _)| i).ok()?;
         Some(&self.seen[at].1)
     }
 
-    /// Headers that are known to be intact, of the frames from `first` on, oldest first.
+    /// The headers that are known to be intact, of the frames from `first` on, oldest first.
     #[inline]
     pub(crate) fn seen_from(&self, first: usize) -> &[(u32, Packet)] {
         match self.seen.last() {
@@ -434,13 +442,13 @@ impl<S: Slots> Log<S> {
         }
     }
 
-    /// How many known headers may be of this datagram: not fewer than are.
+    /// How many of the known headers may be of this datagram. No more of them are.
     #[inline]
     pub(crate) fn alike(&self, key: &Key) -> usize {
         self.buckets[bucket(key)].into()
     }
 
-    /// Headers that are known to be intact: how many.
+    /// How many headers are known to be intact.
     #[inline]
     pub(crate) fn seen(&self) -> usize {
         self.seen.len()

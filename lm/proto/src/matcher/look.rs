@@ -14,38 +14,39 @@ use crate::raw_headers::RawHeaders;
 use crate::slot_memory::{Below, SlotMemory};
 use crate::wire;
 
-/// What stood in front of the newest frame's payload at the first look that could not close its run.
+/// The newest frame's headers at the first look that could not close its run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeaderSnapshot {
     head: Head,
     since: u64,
-    /// It was looked at again, and made no sense.
+    /// They did not change for a while, but make no sense. So they are looked at once more, later.
     doubted: bool,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// Frames have come since the last look.
+    /// Whether frames have come that no look has examined yet.
     #[inline]
     pub fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Nothing has come since the last look, and nothing waits for time to pass.
+    /// Whether a look would do nothing: every frame that came was examined, and none waits for time to pass.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
         let nothing = self.log.is_empty() && self.reassembler.is_empty() && self.waiting.is_empty();
         !self.fresh && self.snapshot.is_none() && nothing
     }
 
-    /// The end of a poll that found `taken` frames, or none, at `clock` nanoseconds of a clock that never
-    /// falls.
+    /// Ends a poll that found `taken` frames, which may be 0. `clock` is the time in nanoseconds, of a clock
+    /// that never goes back.
     #[inline]
     pub fn look<M: SlotMemory<Buf = B, Slots = S>>(&mut self, clock: u64, taken: usize, memory: &mut M) {
         self.now += clock.saturating_sub(self.clock).min(Self::GAP);
         self.clock = clock;
         let now = self.now;
         if self.fresh && taken >= Self::MANY && !self.config.synchronous {
-            // What is whole by now is closed by the next frame, or by the look of a poll that finds fewer.
+            // A datagram that is whole by now is closed by the next frame, or by the look of a poll that
+            // finds fewer frames.
             self.snapshot = None;
         } else if self.fresh {
             self.fresh = false;
@@ -71,7 +72,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.end_waiting(memory);
     }
 
-    /// The newest header is as it arrived.
+    /// A look on a device that writes only inside the receive call: the newest header is as it arrived.
     #[inline]
     fn look_synchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         if !self.close_alike(memory) {
@@ -82,8 +83,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The newest header may be overwritten at any moment: it is copied first, and then asked whether it was
-    /// intact.
+    /// A look on a device that writes at any time, also into the newest header. So the header is copied
+    /// first, and then the slot below is examined, to see whether the copy is intact.
     #[inline]
     fn look_asynchronous<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let newest = self.newest();
@@ -101,7 +102,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         {
             return;
         }
-        // A datagram's last fragment in front of its others, and one in its midst, wait for what comes next.
+        // The rest of the datagram is still to come if this is a fragment in its midst, or its last one,
+        // which comes first.
         let total = wire::IPV4 + self.config.geometry.stride();
         let waits = headers.look_middle(total)
             || (headers.look_behind() && self.run_len() == 1 && !self.is_behind_full());
@@ -112,27 +114,28 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Whether the card says that the newest frame has the identification in these headers, whatever has
-    /// become of them meanwhile.
+    /// Whether the card says that the newest frame has the identification in these headers. The card
+    /// read it when the frame arrived, so the answer holds whatever was overwritten since.
     #[inline]
     fn is_named(&self, headers: RawHeaders) -> bool {
         let id = headers.id();
         self.log.words_from(self.log.run()).last().is_some_and(|&word| self.card.binds(&[word], id))
     }
 
-    /// [`Self::close`], once a poll.
+    /// [`Self::close`], not inlined here, because a look calls it once a poll at most.
     #[inline(never)]
     fn close_late<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
         self.close(head, memory)
     }
 
-    /// Whether the run begins right behind a full frame that waits, as a last fragment does in forward order.
+    /// Whether the frame before the run is a full one. In forward order a last fragment, which begins a run,
+    /// comes right behind one.
     fn is_behind_full(&self) -> bool {
         let run = self.log.run();
         run > 0 && self.log[run - 1].len == self.full
     }
 
-    /// The newest frame, whose header is intact, closes nothing.
+    /// Handles the newest frame, whose header is intact, when it closes nothing.
     #[cold]
     #[inline(never)]
     pub(super) fn miss<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
@@ -144,8 +147,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.judge_run(false, memory);
     }
 
-    /// Nothing came for a while: the newest headers, if they are still what they were, are intact; if they
-    /// make no sense, that is doubted, and looked at once more.
+    /// Handles the newest frame when nothing has come for a while. Its headers are intact if they are still
+    /// what they were. If they make no sense although they did not change, they are doubted, and looked at
+    /// once more later. Returns what the next look has to know.
     #[cold]
     fn settle<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -154,7 +158,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> Option<HeaderSnapshot> {
         self.unfold();
         let newest = *self.log.last().filter(|_| self.log.has_run() && !self.gap)?;
-        // The next frame may have come just now, and be overwriting them: what was read first counts.
+        // The next frame may just be overwriting them. So the headers that were read first are the ones that
+        // count.
         if memory.head(&newest) != snapshot.head {
             return None;
         }

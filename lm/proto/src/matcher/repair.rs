@@ -3,9 +3,13 @@
 //! A repair is tried when a first fragment arrives and enough frames wait to complete its datagram, with
 //! strangers' frames in between. The last fragment is the one whose tag agrees. Of the frames between the
 //! two, those that are not full are strangers'. Full frames may also be strangers': one block of up to eight
-//! of them is searched for. A choice is accepted only if the tag's digest proves the order and the UDP
-//! checksum is correct. These are 72 bits together, however many choices were tried. Each frame is summed
-//! once, and the total work is bounded ([`super::effort`]).
+//! of them is searched for.
+//!
+//! A choice is accepted only if the tag's digest proves the order and the UDP checksum is good. For a wrong
+//! choice, the 32 bits of the digest and the 16 bits of the checksum would have to agree by accident. For a
+//! wrong last fragment, 24 more bits of its tag would have to. Where no tag has room, the identification is a
+//! digest of 16 bits, and no block is searched for. Each frame is summed once, and the total work is bounded
+//! ([`super::effort`]).
 
 use super::close::identity;
 use super::{Matcher, effort};
@@ -20,10 +24,11 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::{Identity, Tag};
 use crate::wire::{self, Flow, Udp};
 
-/// Strangers in one block that are looked for inside a datagram.
+/// The most full frames of strangers that are looked for inside a datagram. They have to lie in one block.
 const BLOCK: usize = 8;
 
-/// Frames as long as its last fragment that are tried where no tag tells which it is.
+/// The most frames that are tried as the last fragment. Where no tag has room, only the length tells which
+/// frames can be it.
 const LASTS: usize = 4;
 
 /// A datagram that may be among the frames of the log.
@@ -32,13 +37,13 @@ pub(super) struct Wanted {
     pub(super) udp: Udp,
     pub(super) identity: Identity,
     pub(super) layout: Layout,
-    /// Where its first fragment is, or would be.
+    /// The log's index of its first fragment, or the index behind the log if it was taken out.
     pub(super) z: usize,
 }
 
 impl Wanted {
-    /// The datagram, proven by its checksum and by the order that its tag tells, or its identification where
-    /// a tag has no room.
+    /// The datagram, proven by its checksum and its order. `order` is the digest in its tag. `None`: a tag
+    /// has no room, and the identification is the digest.
     pub(super) fn whole(&self, geometry: Geometry, order: Option<u32>) -> Whole {
         let (len, fragments) = (self.layout.udp_len() - wire::UDP, self.layout.fragments() as u16);
         let order = order.unwrap_or(self.identity.ip_id.into());
@@ -47,19 +52,22 @@ impl Wanted {
     }
 }
 
-/// Frames that are chosen to be a datagram, kept so that choosing needs no memory each time.
+/// Frames that are chosen to be a datagram. The matcher keeps one, so that a choice allocates no memory.
 #[derive(Default)]
 pub(super) struct Choice {
-    /// The log's indices of full frames that may be its middle, newest first, and what each sums up to.
+    /// The log's indices of full frames that may be its middle, newest first, each with the sum of its
+    /// payload.
     middle: Vec<(usize, Piece)>,
-    /// Frames that may be its last fragment, newest first, and the order that their tag tells.
+    /// The log's indices of frames that may be its last fragment, newest first, each with the digest in its
+    /// tag.
     lasts: Vec<(usize, Option<u32>)>,
     /// The log's indices of the fragments, first fragment first.
     chosen: Vec<usize>,
 }
 
 impl Choice {
-    /// The first fragment, the middle without `extra` frames behind the newest `skip`, and the last.
+    /// Chooses the first fragment, the middle frames, and the last fragment. Of the middle frames, the newest
+    /// `skip` are chosen, the next `extra` are left out, and all others are chosen.
     fn choose(&mut self, first: usize, skip: usize, extra: usize, last: usize) {
         let (newer, older) = self.middle.split_at(skip);
         let middle = newer.iter().chain(older.get(extra..).unwrap_or_default()).map(|&(i, _)| i);
@@ -69,8 +77,8 @@ impl Choice {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// The newest frame is an intact first fragment that closed nothing: finds the rest of its datagram among
-    /// the frames that wait. True: it is done with.
+    /// Finds the rest of a datagram among the frames that wait, when the newest frame is its intact first
+    /// fragment and closed nothing. Returns true if the datagram was delivered or dropped.
     pub(super) fn assemble<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         packet: &Packet,
@@ -80,7 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let mut choice = std::mem::take(&mut self.choice);
         let found = self.choose(&wanted, &mut choice, memory);
         if found {
-            // Chosen are the newest first; they are met oldest first.
+            // The newest frame is the first one in `chosen`, and `take_out` begins with the oldest.
             let mut next = choice.chosen.iter().rev().peekable();
             let oldest = next.peek().map_or(0, |&&i| i);
             self.log.take_out(oldest, |i, frame, _| {
@@ -96,6 +104,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         found
     }
 
+    /// The datagram of the newest frame, if a repair of it may be tried.
     fn wanted(&self, packet: &Packet) -> Option<Wanted> {
         let z = self.log.len() - 1;
         let newest = &self.log[z];
@@ -106,7 +115,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         (z + 1 >= wanted.layout.fragments()).then_some(wanted)
     }
 
-    /// A datagram with a checksum that is taken here, by its first fragment's headers.
+    /// The datagram with these headers of its first fragment, whose index in the log is `z`. `None`: it is in
+    /// one frame, has no checksum, claims a length that no datagram has, or is not taken here.
     pub(super) fn wanted_by(&self, packet: &Packet, udp: Udp, z: usize) -> Option<Wanted> {
         let key = packet.key();
         let len = usize::from(udp.len);
@@ -136,7 +146,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             })
     }
 
-    /// Chooses the fragments, if a choice can be proven, and delivers them.
+    /// Chooses the fragments. If a choice can be proven, the datagram is delivered, or dropped and counted,
+    /// and the result is true.
     fn choose<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
@@ -167,7 +178,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         false
     }
 
-    /// All of the full frames are the datagram's middle: they are copied and summed in one pass.
+    /// Tries the only choice, if there are just as many full frames as the middle needs. They are copied and
+    /// summed in one pass.
     fn take_all<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
@@ -196,7 +208,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         true
     }
 
-    /// Some of the full frames are strangers', in one block: each place of it is tried.
+    /// Tries each choice, if some of the full frames are strangers'. They are taken to lie in one block,
+    /// whose place is searched for.
     fn search<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         wanted: &Wanted,
@@ -207,8 +220,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) -> bool {
         let (n, stride) = (wanted.layout.fragments(), self.config.geometry.stride());
         let extra = choice.middle.len() - (n - 2);
-        // Each frame is summed, and what is chosen is copied. Each place costs a step for each fragment, and
-        // where the tag has a fragment of its own one more sum.
+        // Each frame is summed, and the chosen ones are copied. Each place costs a step for each fragment,
+        // and one more sum if the tag has a fragment of its own: then the UDP datagram ends in the middle.
         if !self.can_sum(choice.middle.len() + 2 + n)
             || !self.can_afford((n - 1) * (2 * n + effort::summing(stride)))
         {
@@ -238,8 +251,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         false
     }
 
-    /// The frames that may be its last fragment: those whose tag agrees, or, where there is no room for one,
-    /// the newest few of its length.
+    /// Finds the frames that may be the last fragment, the newest [`LASTS`] of them. They have the last
+    /// fragment's length and, where a tag has room, a tag that agrees and has a digest.
     fn find_lasts<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
@@ -262,8 +275,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         lasts.extend(agree.take(LASTS));
     }
 
-    /// Full frames between the last fragment and the first one; false: there are not as many as are wanted,
-    /// or too many.
+    /// Finds the full frames between the last fragment and the first one. Returns false if there are fewer
+    /// than the middle needs, or too many.
     fn find_middle(
         &self,
         wanted: &Wanted,
@@ -282,7 +295,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         middle
             .extend((last + 1..wanted.z).rev().filter(fits).map(|i| (i, Piece::default())).take(n + blocks));
         let found = middle.len();
-        // Where none may be skipped, the newest are taken.
+        // If none may be left out, the newest ones are taken.
         middle.truncate(if blocks == 0 { n - 2 } else { found });
         middle.len() >= n - 2 && found <= n - 2 + BLOCK
     }
@@ -293,7 +306,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         wire::marks_clash(known.fold(1 << wanted.packet.ecn(), |all, ecn| all | 1 << ecn))
     }
 
-    /// What the piece at `place` sums up to if it lies in frame `index`.
+    /// The sum of the datagram's piece `place`, if frame `index` has it.
     fn sum<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
@@ -304,7 +317,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         checksum::piece(self.log.piece(index, wanted.layout.piece(place), memory))
     }
 
-    /// Whether these frames are the middle of the datagram with these ends.
+    /// Whether these frames are proven to be the middle of the datagram with these sums of its ends.
     fn is_proven<'c, M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
@@ -325,8 +338,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 }
 
-/// Whether the order of its fragments is that of the tag, or of the identification where a tag has no room;
-/// and its sum is that of the UDP checksum.
+/// Whether the digest proves the order of the fragments, and the UDP checksum is good. `order` is the digest
+/// in the tag. `None`: a tag has no room, and the identification is the digest.
 pub(super) fn is_ordered(wanted: &Wanted, order: Option<u32>, digest: &Digest) -> bool {
     let ordered = match order {
         Some(order) => order == digest.finish(),
