@@ -1,19 +1,20 @@
 //! [`Waiting`]: datagrams whose fragments wait where they landed, and are never copied.
 //!
-//! Whoever sends fragments in the ordinary way cuts a datagram into parts of equal length, the last one
-//! perhaps shorter. So a fragment has a number, its offset by that length, and whether all are here is told
-//! by a bitmap of 128 bits. What does not fit that, for whatever reason, is none of this table's: the
-//! datagram goes on in the [`Reassembler`](super::Reassembler), which takes any fragments and copies them.
+//! A stack that sends in the ordinary way cuts a datagram into fragments of equal length, of which the last
+//! one may be shorter. So a fragment has a number, which is its offset divided by that length, and a bitmap
+//! of 128 bits tells whether all are here. A datagram that was cut in another way, or for which there is no
+//! room, goes on in the [`Reassembler`](super::Reassembler), which takes any fragments and copies them.
 //!
-//! As there, memory is constant, and a fragment costs a constant number of steps, whoever sends it:
+//! As in the reassembler, memory is constant, and a fragment costs a constant number of steps, whoever sends
+//! it:
 //!
-//! * A fixed number of datagrams may wait. A source may begin another one only if it has no more than there
-//!   are free entries: so one that sends nothing but first fragments takes half of them, a second one a
-//!   quarter, and so on, and there is nearly always an entry for somebody new. Sources are counted in buckets
+//! * A fixed number of datagrams may wait. A source may begin another one only if it has no more entries than
+//!   are free. So a source that sends nothing but first fragments gets half of the entries, a second one a
+//!   quarter, and so on, and there is nearly always an entry for a new source. Sources are counted in buckets
 //!   that a secret hash chooses.
-//! * What waits holds slots, and the memory between them can't be used again either. So a datagram waits for
-//!   a number of frames ([`Limits::window`]) and for its time, whichever is over first.
-//!   All that is held was among the newest frames, so as many slots, from the oldest one on, are the bound.
+//! * Fragments that wait hold slots, and the memory between them cannot be used again either. So a datagram
+//!   waits until its time is over, or until [`Limits::window`] frames have come, whichever is first. All
+//!   slots that are held were filled by the newest frames, and so this number bounds them.
 
 use super::chains::{Chains, Seeds};
 use super::list::Lists;
@@ -21,18 +22,18 @@ use super::{Key, Limits};
 use crate::frame::FRONT;
 use crate::service::Service;
 
-/// The most fragments of a datagram that waits: 512 bytes each, which is less than IPv4's least MTU that
-/// every host takes makes of it.
+/// The most fragments of a datagram that waits. The largest datagram has as many if a fragment has 512 bytes.
+/// At an MTU of 576, which every IPv4 host accepts (RFC 791), a fragment has 552 bytes.
 pub(crate) const PLACES: usize = u128::BITS as usize;
-/// Fragments that lie side by side in a block.
+/// How many fragments a block has room for. They have successive numbers.
 const BLOCK: usize = 8;
-/// Buckets that sources are counted in.
+/// How many buckets sources are counted in.
 const BUCKETS: usize = 1 << 12;
-/// No fragment, no block.
+/// The number that stands for no block.
 const NONE: u32 = u32::MAX;
 
-/// What an IPv4 header says of a fragment, and it is known to be good: at least one byte, in whole units of 8
-/// if `more` follow, within 65,515.
+/// Where a fragment belongs in its datagram, by an IPv4 header that was checked: it has at least one byte,
+/// whole units of 8 bytes if `more` follow, and ends within 65,515 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) offset: usize,
@@ -40,7 +41,7 @@ pub(crate) struct Shape {
     pub(crate) len: usize,
 }
 
-/// A fragment where it landed: the token of its slot, where its bytes are, and what its header says besides.
+/// A fragment where it landed: the token of its slot, the address and length of its payload, and its service.
 #[derive(Debug)]
 pub(crate) struct Piece<S> {
     pub(crate) slots: S,
@@ -52,52 +53,54 @@ pub(crate) struct Piece<S> {
 /// Where a fragment belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Nothing is there yet.
+    /// The fragment has this number, and is the first to come with it.
     New(usize),
-    /// One of the same shape is there.
+    /// The fragment has this number, and one of the same shape is there already.
     Again(usize),
-    /// It does not fit those that are there, or is not cut as they are.
+    /// The fragment was not cut as those that are there, or contradicts them.
     Odd,
 }
 
-/// A datagram that waits. What each fragment needs comes first.
+/// A datagram that waits.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// Which fragments are here.
+    /// A bit for each fragment that is here.
     here: u128,
     key: Key,
     hash: u32,
-    /// Sum of the payloads so far, without the UDP header.
+    /// The sum of the payloads so far, without the UDP header. Payloads are not summed any more once it is
+    /// known that the datagram has no checksum.
     sum: u64,
     deadline: u64,
-    /// Frames that had come before it.
+    /// The number of frames that had come when it began.
     begun: u64,
-    /// Bytes of every fragment but the last.
+    /// Bytes of every fragment but the last. It is an assumption as long as no fragment but the last is here.
     unit: u16,
     /// Bytes of the last fragment.
     last_len: u16,
-    /// The number of the last fragment; beyond all places: it is not here.
+    /// The number of the last fragment. [`OPEN`]: it is not here.
     last: u8,
-    /// Marks of explicit congestion notification that fragments had, a bit for each of the four.
+    /// The marks of explicit congestion notification that fragments had, a bit for each of the four marks.
     marks: u8,
-    /// What the header of the first fragment says, once that is here.
+    /// The service of the first fragment, once that is here.
     first: Service,
-    /// Where its source is counted.
+    /// The bucket that its source is counted in.
     bucket: u16,
     /// The first bytes of the first fragment, once that is here.
     front: [u8; FRONT],
+    /// The blocks with its fragments, by number. [`NONE`]: none of these fragments is here.
     blocks: [u32; PLACES / BLOCK],
 }
 
-/// The last fragment is not here.
+/// The value of [`Entry::last`] while the last fragment is not here.
 const OPEN: u8 = u8::MAX;
 const _: () = assert!(PLACES < OPEN as usize && PLACES.is_multiple_of(BLOCK));
 
-/// What is known of a datagram.
+/// What is known of a datagram that waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
     pub(crate) key: Key,
-    /// Sum of all its payload, without the UDP header.
+    /// The sum of all its payload, without the UDP header, if it has a checksum.
     pub(crate) sum: u64,
     /// Its UDP header, if its first fragment is here.
     pub(crate) front: [u8; FRONT],
@@ -105,11 +108,11 @@ pub(crate) struct Told {
     pub(crate) unit: usize,
     /// The number of the last fragment, if that is here.
     pub(crate) last: Option<usize>,
-    /// Bytes of IP payload, if the last fragment is here.
+    /// Bytes of its IP payload, if the last fragment is here. Else 0.
     pub(crate) len: usize,
-    /// Marks of explicit congestion notification, a bit for each.
+    /// The marks of explicit congestion notification that fragments had, a bit for each of the four marks.
     pub(crate) marks: u8,
-    /// What the header of the first fragment said, if that is here.
+    /// The service of the first fragment, if that is here.
     pub(crate) first: Service,
     here: u128,
     blocks: [u32; PLACES / BLOCK],
@@ -121,7 +124,7 @@ impl Told {
         self.here.count_ones() as u16
     }
 
-    /// What the whole datagram is given out with.
+    /// The service that the whole datagram is given out with.
     pub(crate) fn service(&self) -> Service {
         self.first.with_marks(self.marks)
     }
@@ -133,36 +136,37 @@ pub(crate) fn has_checksum(front: &[u8; FRONT]) -> bool {
     front[FRONT - 2..] != [0; 2]
 }
 
-/// Bytes of a token and its piece, at most.
+/// The most bytes of a [`Piece`] with its token.
 const PIECE: usize = 48;
 
-/// Bytes of the table for so many datagrams and frames, at most.
+/// The most bytes of a table for so many datagrams and this window.
 pub(crate) fn memory(datagrams: usize, window: u64) -> usize {
     let blocks = most_blocks(datagrams, window);
-    // Links, chains and the list of free ones beside an entry.
+    // Beside its entry, a datagram needs links, a place in the chains, and a place in the list of free
+    // entries.
     datagrams * (size_of::<Entry>() + 24) + blocks * (BLOCK * PIECE + size_of::<u32>()) + 2 * BUCKETS
 }
 
-/// Each frame that is held takes a block at most.
+/// How many blocks are enough: all blocks of all entries, or one for each frame that may be held.
 fn most_blocks(datagrams: usize, window: u64) -> usize {
     (datagrams * PLACES / BLOCK).min(usize::try_from(window).unwrap_or(usize::MAX))
 }
 
-/// Datagrams in the making, in pieces; `S` is the token of a slot.
+/// The table of datagrams that wait. `S` is the token of a slot.
 pub(crate) struct Waiting<S> {
     seeds: Seeds,
     chains: Chains,
-    /// As many as were ever needed at once.
+    /// As many entries as were ever in use at once. Those that are not in use now are in `free`.
     entries: Vec<Entry>,
     most: usize,
     free: Vec<u16>,
     by_age: Lists,
-    /// Entries of the sources of each bucket.
+    /// How many entries the sources of each bucket have.
     sources: Box<[u16]>,
     blocks: Vec<[Option<Piece<S>>; BLOCK]>,
     most_blocks: usize,
     free_blocks: Vec<u32>,
-    /// Fragments that wait.
+    /// How many fragments wait.
     frames: usize,
     timeout: u64,
     window: u64,
@@ -170,7 +174,7 @@ pub(crate) struct Waiting<S> {
 }
 
 impl<S> Waiting<S> {
-    /// Within these limits. Nothing is allocated later.
+    /// An empty table with these limits. Nothing is allocated later.
     pub(crate) fn new(limits: Limits) -> Self {
         let Limits { waiting, timeout_ns: timeout, window, .. } = limits.bounded();
         let most = if window == 0 { 0 } else { waiting };
@@ -193,18 +197,18 @@ impl<S> Waiting<S> {
         }
     }
 
-    /// Fragments that wait, each of which holds a slot.
+    /// How many fragments wait. Each of them holds a slot.
     pub(crate) fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Whether nothing waits.
+    /// Whether no datagram waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.free.len() == self.entries.len()
     }
 
-    /// Whether anything may wait here.
+    /// Whether the limits let any datagram wait.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.most > 0
@@ -226,14 +230,14 @@ impl<S> Waiting<S> {
         !self.is_empty() && self.find(key, self.hash(key)).is_some()
     }
 
-    /// Whether this one has waited too long.
+    /// Whether the time of the datagram in this entry is over.
     #[inline]
     pub(crate) fn is_over(&self, slot: usize, now: u64) -> bool {
         self.entries[slot].deadline <= now.max(self.now)
     }
 
-    /// A new entry for a key that has none; `None`: all are in use, or its source has more than its share.
-    /// `unit` is the length of fragments that is assumed until one is seen.
+    /// A new entry for a key that has none. `None`: all entries or blocks are in use, or the source has more
+    /// than its share. `unit` is the length of a fragment that is assumed if the last fragment comes first.
     pub(crate) fn begin(&mut self, key: Key, hash: u32, now: u64, frames: u64, unit: u16) -> Option<usize> {
         self.now = self.now.max(now);
         let bucket = self.seeds.hash([key.src, 0, 0]) as usize % self.sources.len();
@@ -292,14 +296,15 @@ impl<S> Waiting<S> {
         }
     }
 
-    /// Whether the payload of the next fragment of this datagram has to be summed: not if it has no checksum.
+    /// Whether the payload of the next fragment of this datagram has to be summed. It need not be if the
+    /// first fragment is here and says that the datagram has no checksum.
     #[inline]
     pub(crate) fn sums(&self, slot: usize) -> bool {
         let entry = &self.entries[slot];
         entry.here & 1 == 0 || has_checksum(&entry.front)
     }
 
-    /// The fragment with this number, be it a duplicate, came with this.
+    /// Notes the service of a fragment with this number, which may be a duplicate.
     #[inline]
     pub(crate) fn mark(&mut self, slot: usize, number: usize, service: Service) {
         let entry = &mut self.entries[slot];
@@ -315,27 +320,28 @@ impl<S> Waiting<S> {
         self.entries[slot].blocks.get(number / BLOCK).is_some_and(|&block| block != NONE) || self.has_block()
     }
 
-    /// Whether there is another block.
+    /// Whether a block is free.
     #[inline]
     fn has_block(&self) -> bool {
         !self.free_blocks.is_empty() || self.blocks.len() < self.most_blocks
     }
 
-    /// Where the bytes of this datagram begin that are here; `None`: there are none.
+    /// The offset of the first fragment of this datagram that is here. `None`: none is here.
     pub(crate) fn lowest(&self, key: &Key) -> Option<usize> {
         let entry = &self.entries[self.find(key, self.hash(key))?];
         (entry.here != 0).then(|| entry.here.trailing_zeros() as usize * usize::from(entry.unit))
     }
 
-    /// The fragment with this number.
+    /// The fragment with this number, if it is here.
     #[inline]
     pub(crate) fn piece(&self, slot: usize, number: usize) -> Option<&Piece<S>> {
         let block = *self.entries[slot].blocks.get(number / BLOCK)?;
         self.blocks.get(block as usize)?[number % BLOCK].as_ref()
     }
 
-    /// Adds a fragment to its [new](Place::New) place; true: the datagram is whole. `sum` is that of its
-    /// payload, and `front` are its first bytes if it is the first one.
+    /// Adds a fragment whose place is [new](Place::New). Returns true if the datagram is whole now. `sum` is
+    /// the sum of its payload, without the UDP header. `front` has its first bytes if it is the first
+    /// fragment.
     ///
     /// # Errors
     /// The piece: there is no room for it.
@@ -387,7 +393,8 @@ impl<S> Waiting<S> {
         Told { key, sum, front, unit, last, len, marks, first, here, blocks }
     }
 
-    /// Takes a datagram out; its pieces are to be taken, too, all of them: [`Self::next_piece`].
+    /// Takes a datagram out. The caller has to take all of its pieces, too, by [`Self::next_piece`], because
+    /// only that frees its blocks.
     #[inline]
     pub(crate) fn remove(&mut self, slot: usize) -> Told {
         let Entry { hash, bucket, here, .. } = self.entries[slot];
@@ -399,7 +406,7 @@ impl<S> Waiting<S> {
         self.told(slot)
     }
 
-    /// The next piece of a datagram that was taken out, in its order, and its number.
+    /// The next piece of a datagram that was taken out, and its number. The pieces come in order.
     #[inline]
     pub(crate) fn next_piece(&mut self, told: &mut Told) -> Option<(usize, Piece<S>)> {
         if told.here == 0 {
@@ -415,7 +422,8 @@ impl<S> Waiting<S> {
         piece.map(|piece| (number, piece))
     }
 
-    /// The datagram that has waited longest, if it has waited too long; and whether its time is over.
+    /// The datagram that has waited longest, if it has waited too long, and whether its time is over. If that
+    /// is not over, too many frames have come.
     #[inline]
     pub(crate) fn overdue(&mut self, now: u64, frames: u64) -> Option<(usize, bool)> {
         if self.is_empty() {
@@ -425,7 +433,8 @@ impl<S> Waiting<S> {
         let slot = self.by_age.first(0)?;
         let entry = &self.entries[slot];
         let late = entry.deadline <= self.now;
-        // Where frames are counted anew, what had begun before has waited long enough, too.
+        // The difference wraps if the count of frames began anew. Then the datagram has waited long enough,
+        // too.
         (late || frames.wrapping_sub(entry.begun) >= self.window).then_some((slot, late))
     }
 
