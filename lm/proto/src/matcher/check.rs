@@ -1,8 +1,9 @@
-//! The check of a datagram all of whose headers are intact, wherever its bytes lie: is it whole, is it ours,
-//! and what does the policy take as proof?
+//! Checks a datagram all of whose headers are intact, wherever its bytes lie: whether it is whole, whether it
+//! is taken here, and what the policy takes as proof.
 //!
-//! Called for datagrams in one frame (`single`, `standalone`), and for those whose fragments wait (`keep`) or
-//! were reassembled. Every length that the wire told is checked here before it is used.
+//! `single` and `standalone` call it for datagrams in one frame, `keep` for datagrams whose fragments wait,
+//! and `standalone` for reassembled ones. The UDP length, which the wire claims, is checked here before it is
+//! used.
 
 use super::Matcher;
 use super::proof::digest_of;
@@ -17,9 +18,13 @@ use crate::tag::{self, Identity};
 use crate::wire::{self, Flow, Udp};
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// The datagram all of whose headers were seen, in one frame unless the caller knows better, and what the
-    /// policy takes as proof of it; `None`: not one that is taken here. `payload` is its UDP header, and what
-    /// is behind that in the IP payload, tag and all.
+    /// Checks a datagram all of whose headers were seen. `payload` is its UDP header, and all of the IP
+    /// payload behind that, with a tag if there is one. The result says what the policy takes as proof. It
+    /// counts one fragment: a caller that knows of more sets their number. `None`: the datagram is not taken
+    /// here.
+    ///
+    /// # Errors
+    /// Why the datagram is dropped.
     pub(super) fn check_udp(
         &self,
         key: &Key,
@@ -29,7 +34,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.check_datagram([key.src, key.dst], key.id, &udp, behind)
     }
 
-    /// The same by addresses and identification, and `behind` the UDP header.
+    /// [`Self::check_udp`] by the addresses, the identification, and the bytes `behind` the UDP header.
     #[inline]
     pub(super) fn check_datagram(
         &self,
@@ -50,9 +55,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.check_wherever(addresses, ip_id, udp, wire::UDP + behind.len(), tag, sum)
     }
 
-    /// The same of a datagram of so many bytes of IP payload, wherever they are: `tag` tells what is at this
-    /// place of them, if it is there, and `sum` what the payload sums up to, with the digest of its pieces if
-    /// that is wanted and can be had.
+    /// [`Self::check_udp`] of a datagram with `total` bytes of IP payload, wherever they are. `tag` returns
+    /// the bytes of a tag at a place of the IP payload, if they are there. `sum` returns the sum of the UDP
+    /// payload, and the digest of its pieces if it is asked for and can be had.
     #[inline]
     pub(super) fn check_wherever(
         &self,
@@ -72,11 +77,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return Ok(None);
         }
         let layout = Layout::of_udp(geometry, len);
-        // What is not LM's is somebody else's padding; the headers say whose datagram it is.
+        // Other bytes at the place of a tag are another stack's padding. Here they contradict nothing,
+        // because all headers are known.
         let bytes = layout.tag().and_then(tag).filter(|bytes| tag::is_tag(*bytes));
         let mut carried = None;
         if udp.checksum != 0 {
-            // Who sends an LM's datagram on needs the digest, which costs little more than the sum.
+            // A program that sends a datagram of LM's on needs its digest, which costs little more than the
+            // sum.
             let ordered = layout.fragments() > 1 && (bytes.is_some() || layout.tag().is_none());
             let (sum, digest) = sum(&layout, ordered);
             if !checksum::udp_ok(&flow, udp, sum) {

@@ -1,13 +1,13 @@
-//! *Folds* full frames that continue the run: instead of an entry in the log for each, their number is kept,
-//! and the newest entry of the log has their slots. Usually nothing more is needed. [`Matcher::unfold`] makes
-//! the entries.
+//! *Folds* full frames that continue the run: they get no entries in the log. Their number is kept, and the
+//! newest token of the log has their slots. Most runs are closed by that. [`Matcher::unfold`] makes the
+//! entries if they are needed after all.
 
 use super::{Matcher, NOWHERE};
 use crate::frame::{Frame, Frames, Slot, Slots};
 use crate::slot_memory::SlotMemory;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// Takes full frames, each right below the one before.
+    /// Takes the next frames as long as they are full, and each lies right below the one before.
     #[inline]
     pub(super) fn push_expected<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
@@ -36,8 +36,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// `n` full frames from `at` downwards go on with the run, and the newest token takes no more: they have
-    /// one of their own.
+    /// Folds `n` full frames from `at` downwards, which continue the run, when the newest token cannot take
+    /// their slots. The first of them gets an entry with their token. Their words were added before.
     #[cold]
     pub(super) fn fold_apart(&mut self, slots: S, n: usize, at: usize) {
         self.unfold();
@@ -46,7 +46,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.go_below(at, n);
     }
 
-    /// `n` frames were received, in place from `at` downwards.
+    /// Notes that `n` frames were received, in place from `at` downwards.
     #[inline]
     pub(super) fn go_below(&mut self, at: usize, n: usize) {
         self.fresh |= n > 0;
@@ -54,7 +54,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.below = at.checked_sub(n * self.config.geometry.stride()).unwrap_or(NOWHERE);
     }
 
-    /// A full frame in place at `at`.
+    /// The entry of a full frame in place at `at`.
     #[inline]
     pub(super) fn full_at(&self, at: usize) -> Frame {
         Frame { at, len: self.full, slot: Slot::Overlapping, bounce: 0 }
@@ -68,13 +68,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// Frames of the run.
+    /// How many frames the run has.
     #[inline]
     pub(super) fn run_len(&self) -> usize {
         self.log.len() - self.log.run() + self.folded
     }
 
-    /// The newest frame; there is one.
+    /// The newest frame. The caller knows that there is one.
     #[inline]
     pub(super) fn newest(&self) -> Frame {
         let newest = &self.log[self.log.len() - 1];

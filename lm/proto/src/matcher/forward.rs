@@ -1,16 +1,17 @@
 //! Datagrams whose fragments came in forward order, as kernels send them, into overlapping slots.
 //!
-//! Each fragment overwrites only the header of the fragment before it, so all payloads survive, one above the
-//! other. They are copied into order if something proves the order. Two cases:
+//! Each fragment overwrites only the header of the fragment before it. So all payloads survive, one above the
+//! other, the first one on top. They are copied into order if something proves the order. There are two
+//! cases:
 //!
-//! - the last fragment's header is intact ([`Matcher::forward`]): every other header that is known has to
-//!   agree, and all have to be known; of two or three fragments one may be missing, if what is left of it
-//!   does not contradict;
-//! - the last fragment's header is gone, overwritten by the next datagram's first fragment
-//!   ([`Matcher::find_forward`]): of two or three fragments, whose lengths allow one order only. The header
-//!   of the one before the last says who sent it.
+//! - The last fragment's header is intact ([`Matcher::forward`]). Then all other headers have to be known,
+//!   and have to agree. One may be unknown if there are two or three fragments whose lengths allow only one
+//!   order, and if what is left of it does not contradict.
+//! - The next datagram's first fragment has overwritten the last fragment's header
+//!   ([`Matcher::find_forward`]). Then there have to be two or three fragments whose lengths allow only one
+//!   order. The header of the fragment before the last tells who sent them.
 //!
-//! In both cases the UDP checksum has to be there and good.
+//! In both cases the datagram has to have a UDP checksum, which has to be good.
 
 use super::Matcher;
 use crate::carried::Carried;
@@ -23,12 +24,12 @@ use crate::policy::{Whole, WholeBy};
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, Flow, HEADERS, Udp};
 
-/// Fragments of a datagram whose order is proven by their lengths.
+/// How many fragments a datagram may have whose order their lengths prove.
 const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// The newest frame is an intact last fragment: are the frames before it the rest, in forward order?
-    /// True: they were, and are done with.
+    /// Looks for a datagram in forward order, when the newest frame is its last fragment and has an intact
+    /// header. Returns true if the frames before it are the rest, and were delivered or dropped with it.
     pub(super) fn forward<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         last: &Packet,
@@ -44,6 +45,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         done
     }
 
+    /// [`Self::forward`], with `room` for the last fragment's payload.
     fn forward_in<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         last: &Packet,
@@ -110,8 +112,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         true
     }
 
-    /// The frame that the run begins with has lost its header: was it the last fragment of what came before
-    /// it?
+    /// Delivers a datagram in forward order, if one ends with the frame that the run begins with. The header
+    /// of that frame is lost.
     pub(super) fn find_forward<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         let last = self.log.run();
         if last == 0
@@ -136,7 +138,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The datagram that `log[first..=last]` are in forward order, if they can be proven to be one.
+    /// The datagram of which `log[first..=last]` are the fragments, in forward order, if that can be proven.
     fn forward_of<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         first: usize,
@@ -152,13 +154,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             && len > (n - 1) * stride
             && layout.fragments() == n
             && layout.ends_with(self.log[last].len.into())
-            // What is there else is a tag, so that this is a fragment of LM's.
+            // Anything else may be a tag. Then the datagram is one of LM's, which LM does not send in forward
+            // order.
             && self.is_padded_with_zeroes(&layout, last, memory);
         if !fits || !self.is_order_forced(n, last) {
             return None;
         }
-        // The fragment before the last names the source: its header is intact where the last one does not
-        // reach it.
+        // The fragment before the last names the source. Its header is intact as far as the last one, which
+        // may be short, does not reach it.
         let place = (n - 2) * stride;
         let known = self.log.packet(last - 1).copied();
         let left = if known.is_none() { self.remains(last - 1, memory) } else { None };
@@ -205,8 +208,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Some((Whole { flow, len, fragments: n as u16, by, carried }, buf))
     }
 
-    /// The UDP header at the start of `log[first]`, if it makes a datagram with a checksum out of `end`
-    /// bytes.
+    /// The UDP header at the start of `log[first]`, if it is that of a datagram of `end` bytes with a
+    /// checksum.
     fn udp_of_first<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         first: usize,
@@ -217,18 +220,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         (usize::from(udp.len) == end && udp.checksum != 0).then_some(udp)
     }
 
-    /// Whether a frame is a full one that landed.
+    /// Whether a frame is a full one in an overlapping slot.
     fn is_full(&self, index: usize) -> bool {
         self.log[index].len == self.full && self.log[index].slot == Slot::Overlapping
     }
 
-    /// Whether a frame landed right below the one before it in the log.
+    /// Whether a frame landed right below the one that is before it in the log.
     fn follows(&self, index: usize) -> bool {
         self.log[index].slot == Slot::Overlapping
             && self.config.touches(&self.log[index], &self.log[index - 1])
     }
 
-    /// What is left of a frame's header behind the one that landed below it.
+    /// What is left of a frame's headers after the next frame landed below it. `None`: that is not known, as
+    /// the next frame in the log lies elsewhere, or there is none.
     fn remains<M: SlotMemory<Buf = B, Slots = S>>(&self, index: usize, memory: &M) -> Option<Remains> {
         let frame = &self.log[index];
         if frame.bounce == 0 && (index + 1 >= self.log.len() || !self.follows(index + 1)) {

@@ -1,8 +1,9 @@
-//! Slots were laid anew in the midst of a datagram of LM's.
+//! Puts a datagram of LM's together if the layout of the slots changed in its midst.
 //!
-//! One part of it came to separate slots, and so waits there or is in the reassembler; the other lies in
-//! overlapping ones, with one header left, and perhaps with shorter frames of others in between. That header
-//! says where they all belong, which is a guess until checksum and digest agree.
+//! One part of such a datagram came to separate slots. It waits there, or is in the reassembler. The other
+//! part lies in overlapping slots of the log, and only one of its headers is left. Shorter frames of
+//! strangers may lie in between. The header that is left tells where all frames of that part belong. This is
+//! a guess until the checksum and the digest agree.
 
 use super::repair::{Wanted, is_ordered};
 use super::{Matcher, effort};
@@ -17,13 +18,14 @@ use crate::slot_memory::SlotMemory;
 use crate::tag::Tag;
 use crate::wire::{self, Udp};
 
-/// Frames of the log, and where they belong in a datagram, the oldest first.
+/// Frames of the log that belong to a datagram, oldest first: the log's index and the number of the fragment.
 type Part = Vec<(usize, usize)>;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// `frame`, which is in the log no more, is the intact first fragment of a datagram: if slots were laid
-    /// anew while it arrived, one part of it waits in separate slots or is in the reassembler, and the other
-    /// is in the log. True: it was put together, or given up and counted.
+    /// Tries to put the datagram together of which `frame` is the intact first fragment. `frame` is in the
+    /// log no more. If the layout of the slots changed while the datagram arrived, one part of it waits in
+    /// separate slots or is in the reassembler, and the other part is in the log. Returns true if the
+    /// datagram was delivered, or given up and counted.
     #[cold]
     #[inline(never)]
     pub(super) fn rejoin<M: SlotMemory<Buf = B, Slots = S>>(
@@ -50,7 +52,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         self.copy_waiting(&key, memory);
         if !self.reassembler.contains(&key) {
-            return false; // It was full, which is counted.
+            return false; // The reassembler refused the part that waited, and that is counted.
         }
         let trailer = self.trailer_of(&wanted, &part, memory);
         let outcome = self.add_part(frame, &wanted, &part, memory);
@@ -61,7 +63,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 let whole = wanted.whole(self.config.geometry, order);
                 let whole = Whole { fragments: a.fragments, ..whole };
                 self.count_copied(whole.len);
-                // Headers of it were overwritten: what they said is not told, as of one that landed.
+                // Some of its headers were overwritten. So, as for a datagram that landed, nobody is told
+                // what they said.
                 memory.copied(whole, a.buf, wire::UDP);
             } else {
                 memory.give(a.buf);
@@ -84,7 +87,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         true
     }
 
-    /// What stands where a tag behind the IP packet would be: the reassembler has nothing of that.
+    /// The bytes at the place of a tag that lies behind the IP packet. The reassembler does not have them, as
+    /// it keeps IP payload alone. `None`: the tag lies elsewhere, or the bytes are not known.
     fn trailer_of<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         wanted: &Wanted,
@@ -100,7 +104,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.trailer.filter(|(key, _)| *key == wanted.packet.key()).map(|(_, trailer)| trailer)
     }
 
-    /// The part first, then the frame, as long as that leaves something to be desired.
+    /// Gives the part to the reassembler, fragment by fragment, and then the frame. It stops when the
+    /// datagram is whole, or was dropped, and returns that outcome.
     fn add_part<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<&S>,
@@ -129,13 +134,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Outcome::Pending
     }
 
-    /// Frames of the log that can be the part of `wanted` that is missing elsewhere.
+    /// The frames of the log that can be the part of `wanted` that did not come to separate slots.
     fn part(&mut self, frame: &Frame, wanted: &Wanted) -> Option<Part> {
         let (stride, n, key) =
             (self.config.geometry.stride(), wanted.layout.fragments(), wanted.packet.key());
         let part: Part = if frame.slot == Slot::Overlapping {
-            // It came to overlapping slots, the newest of all. What is here is the end of it; the rest came
-            // before this one, in turn, and what can be none of it is a stranger's.
+            // The first fragment came to an overlapping slot, so the slots were separate before. The end of
+            // the datagram came to those, from fragment `missing` on. The fragments between came to
+            // overlapping slots before the first one. A frame that can be none of them is a stranger's.
             let lowest = self.reassembler.lowest(&key).or_else(|| self.waiting.lowest(&key));
             let missing = lowest? / stride;
             if !self.can_afford(effort::looking(self.log.len())) {
@@ -154,7 +160,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             part.reverse();
             if part.len() + 1 == missing { part } else { return None }
         } else {
-            // It came to a separate one: the last that came to an overlapping one still has its header.
+            // The first fragment came to a separate slot, so the slots were overlapping before. Of the frames
+            // that came to those, the newest one still has its header.
             let &(newest, header) = self.log.seen_from(0).iter().rfind(|(_, h)| h.key() == key)?;
             let (newest, position) = (newest as usize, header.ip.offset as usize / stride);
             let count = n.checked_sub(position)?;
@@ -170,9 +177,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 }
 
-/// Whether this IP payload, put together by guess, is the datagram: its UDP checksum is good, and its tag, or
-/// its identification where a tag has no room, proves the order. If so, the order that the tag tells.
-/// `trailer`: what stands behind the IP packet.
+/// Proves that this IP payload, which was put together by guess, is the datagram: its UDP checksum is good,
+/// and the digest in its tag, or its identification where a tag has no room, proves the order. Returns the
+/// digest in the tag, if it has one. `None`: it is not proven. `trailer` are the bytes behind the IP packet.
 fn prove(wanted: &Wanted, payload: &[u8], trailer: Option<[u8; TAG]>) -> Option<Option<u32>> {
     let layout = &wanted.layout;
     if payload.len() < layout.ip_len().min(layout.udp_len()) {
