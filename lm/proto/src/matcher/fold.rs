@@ -1,5 +1,5 @@
 //! *Folds* full frames that continue the run: they get no entries in the log. Their number is kept, and the
-//! newest token of the log has their slots. Most runs are closed by that. [`Matcher::unfold`] makes the
+//! newest token of the log has their slots. Most runs close without entries. [`Matcher::unfold`] makes the
 //! entries if they are needed after all.
 
 use super::{Matcher, NOWHERE};

@@ -30,7 +30,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.fresh
     }
 
-    /// Whether a look would do nothing: every frame that came was examined, and none waits for time to pass.
+    /// Whether a look has nothing to do: every frame that came was examined, and none waits for time to pass.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
         let nothing = self.log.is_empty() && self.reassembler.is_empty() && self.waiting.is_empty();

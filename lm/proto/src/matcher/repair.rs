@@ -8,8 +8,8 @@
 //! A choice is accepted only if the tag's digest proves the order and the UDP checksum is good. For a wrong
 //! choice, the 32 bits of the digest and the 16 bits of the checksum would have to agree by accident. For a
 //! wrong last fragment, 24 more bits of its tag would have to. Where no tag has room, the identification is a
-//! digest of 16 bits, and no block is searched for. Each frame is summed once, and the total work is bounded
-//! ([`super::effort`]).
+//! digest of 16 bits, and no block is searched for. Each last fragment that is tried costs about one sum over
+//! the frames, and the total work is bounded ([`super::effort`]).
 
 use super::close::identity;
 use super::{Matcher, effort};
@@ -27,8 +27,8 @@ use crate::wire::{self, Flow, Udp};
 /// The most full frames of strangers that are looked for inside a datagram. They have to lie in one block.
 const BLOCK: usize = 8;
 
-/// The most frames that are tried as the last fragment. Where no tag has room, only the length tells which
-/// frames can be it.
+/// The most frames that are tried as the last fragment. Where no tag has room, every frame of the right
+/// length may be it.
 const LASTS: usize = 4;
 
 /// A datagram that may be among the frames of the log.

@@ -1,4 +1,4 @@
-//! [`Waiting`]: datagrams whose fragments wait where they landed, and are never copied.
+//! [`Waiting`]: datagrams whose fragments wait where they landed, to be given out without a copy.
 //!
 //! A stack that sends in the ordinary way cuts a datagram into fragments of equal length, of which the last
 //! one may be shorter. So a fragment has a number, which is its offset divided by that length, and a bitmap
