@@ -165,7 +165,7 @@ pub(crate) fn classify_bytes(frame: &[u8], len: usize) -> Kind {
     if frame.len() < start || be16(frame, start - 2) != wire::TYPE_IPV4 {
         return Kind::Stranger;
     }
-    match Ipv4::parse(&frame[start..], len - start) {
+    match Ipv4::parse(&frame[start..], len.saturating_sub(start)) {
         Err(_) => Kind::Bad,
         Ok(ip) if ip.protocol != wire::PROTO_UDP => Kind::Stranger,
         Ok(ip) => {

@@ -312,7 +312,7 @@ pub fn is_known(frame: &[u8], len: usize) -> bool {
     match ether_type(frame) {
         Some(TYPE_IPV4) => Ipv4::parse(packet, available).is_ok(),
         Some(TYPE_IPV6) => {
-            packet.len() >= IPV6 && packet[0] >> 4 == 6 && usize::from(be16(packet, 4)) <= available - IPV6
+            packet.len() >= IPV6 && packet[0] >> 4 == 6 && IPV6 + usize::from(be16(packet, 4)) <= available
         }
         _ => Arp::parse(frame).is_some(),
     }
@@ -428,6 +428,24 @@ mod tests {
                         "{offset} {more} {payload_len}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_shorter_than_its_headers_say_is_not_known() {
+        let mut v4 = [0; ETHERNET + IPV4];
+        v4[12..14].copy_from_slice(&TYPE_IPV4.to_be_bytes());
+        let ip = Ipv4 { more: false, offset: 0, payload_len: 0, ..header() };
+        ip.emit((&mut v4[ETHERNET..]).try_into().unwrap());
+        let mut v6 = [0; ETHERNET + IPV6];
+        v6[12..14].copy_from_slice(&TYPE_IPV6.to_be_bytes());
+        v6[ETHERNET] = 6 << 4;
+        for frame in [&v4[..], &v6[..]] {
+            assert!(is_known(frame, frame.len()));
+            for len in 0..frame.len() {
+                assert!(!is_known(frame, len), "{len}");
+                assert_eq!(crate::packet::packet_end(frame, len), None, "{len}");
             }
         }
     }
