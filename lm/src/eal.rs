@@ -16,10 +16,10 @@ pub struct Eal {
 }
 
 impl Eal {
-    /// What an application does before it calls `rte_eal_init` itself, so that there is a place for LM's
-    /// mempool handler whatever plug-ins EAL loads. [`Eal::init`] does it.
+    /// Reserves a place for LM's mempool handler, which plug-ins that EAL loads could take otherwise. An
+    /// application calls it before it calls `rte_eal_init` itself. [`Eal::init`] calls it, too.
     pub fn prepare() {
-        // If there is no place for it, the first pool says so.
+        // If DPDK's table has no place left, creating the first pool reports it.
         let _ = lm_landing::pool::register();
     }
 

@@ -12,11 +12,11 @@
 //! - *Sequence numbers* are compared for equality only, but for the window of 64, which no run of the model
 //!   gets near (it is checked). So the numbers that something still names become 1, 2, 3 … in their order,
 //!   and the window says of each whether it was seen.
-//! - *Frames* of those that hold a grant are on their way now, as they are when the next act begins, whatever
-//!   it is.
+//! - *Frames* of holders of grants are on their way now. Every act begins by sending them, so each act that
+//!   follows would have them on their way, too.
 //! - *Time* counts from now. A moment that has come and that is only ever compared with the present is now.
-//! - *Nodes* change names, under `PerReceiver`, where names decide nothing, if that makes the same requests
-//!   of the requests.
+//! - *Nodes* are renamed under `PerReceiver`, where names decide nothing. Only those renamings are used that
+//!   map the set of requests to itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,7 +35,7 @@ const NOW: Instant = Instant::from_nanos(1 << 40);
 const WINDOW: u64 = 64;
 
 impl World {
-    /// The one of all worlds that behave as this one does.
+    /// The world that stands for all worlds that behave as this one does.
     pub fn canonical(&self) -> Self {
         let mut world = self.clone();
         // As every act begins.
@@ -65,9 +65,9 @@ impl World {
         }
     }
 
-    /// What a canonical world is but for faults that cost nothing but themselves: a hash, the losses and
-    /// duplicates that are left, and whether nothing was lost so far. More of each is a world that can do
-    /// more, or is judged more strictly.
+    /// A canonical world in two parts: a hash of everything but the faults that cost nothing but themselves,
+    /// and these faults: the losses and duplicates that are left, and whether nothing was lost so far. A
+    /// world with more of them can do more, or is judged more strictly.
     pub fn form(&self) -> (u64, [u8; 3]) {
         let mut world = self.clone();
         let left = [world.faults.losses, world.faults.duplicates, world.unharmed.into()];
@@ -120,8 +120,8 @@ impl World {
         }
     }
 
-    /// A nonce is as good as another that is as good: 1 if it is the one that its maker wants to see, else 2,
-    /// or nothing where it is sent back in vain.
+    /// The message with its nonces made equal where they behave alike: 1 for the nonce that its maker waits
+    /// for. Any other is 2 if it asks for a proof, and 0 if it is sent back in vain.
     fn without_nonces(&self, m: Message) -> Message {
         let wants = |who: NodeId, of: NodeId, nonce: u64| {
             nonce != 0 && self.nodes[index(who)].as_ref().is_some_and(|n| n.nonce(of) == nonce)

@@ -16,17 +16,17 @@ impl Node {
         self.config.secret.nonce([self.config.incarnation, from.0, self.peers.proofs(from)])
     }
 
-    /// A message of a life of `from` that is not proven: it is asked to prove it, but not for each of many
-    /// messages.
+    /// Asks `from` to prove its life, after a message of a life that is not proven. If many such messages
+    /// come, it asks at most twice per `retry`.
     pub(super) fn challenge(&mut self, from: NodeId, now: Instant) {
         if self.peers.may_exchange(from, now, now + self.config.retry / 2) {
             self.send_challenge(from, true, 0);
         }
     }
 
-    /// Sends the nonce of `to` back, if there is one, and asks it to prove its life if `ask`. What this node
-    /// knows of it goes along: who has begun anew under a number that an earlier life used learns it from
-    /// that.
+    /// Sends `to` its nonce back as `response`, if there is one, and asks it to prove its life if `ask`. The
+    /// message also tells what this node knows of `to`. If `to` has begun anew under a number that an earlier
+    /// life of its used, it learns that from it.
     pub(super) fn send_challenge(&mut self, to: NodeId, ask: bool, response: u64) {
         let (echo_incarnation, echo_sequence) = self.peers.known(to);
         self.send(Message {
@@ -43,7 +43,8 @@ impl Node {
         let (from, wanted, response) = (message.from, message.size, message.request);
         let proves = response != 0 && response == self.nonce(from);
         if wanted == 0 && !proves {
-            // What it answers is answered, or was never asked.
+            // The nonce that was sent back was used before, or this node never sent it. And the sender asks
+            // nothing.
             return Err(self.refuse(Refusal::Seen));
         }
         let mut anew = false;
@@ -66,7 +67,8 @@ impl Node {
             self.peers.use_up(from);
         }
         let names_us = fresh && message.echo_incarnation == self.config.incarnation;
-        // The sender has seen more of this life than there is: it was somebody's before.
+        // The sender has seen a later message of this incarnation than this life has sent. So an earlier life
+        // had the same number.
         let beyond = names_us && message.echo_sequence > self.sequence;
         let used = beyond && now >= self.renumber_at;
         if used {
@@ -80,7 +82,8 @@ impl Node {
         if wanted != 0 {
             self.send_challenge(from, !known, wanted);
         }
-        // What was sent is sent again, but not for each of many: what overtakes the proof is challenged, too.
+        // The sender refused what this node sent before the proof. So that is sent again, but at most twice
+        // per `retry`, because messages that overtake the proof are challenged, too.
         let again = fresh && wanted != 0 && self.peers.may_exchange(from, now, now + self.config.retry / 2);
         if used {
             // From the end: one that becomes idle leaves its place to the last.
@@ -97,11 +100,12 @@ impl Node {
         if fresh {
             return Ok(());
         }
-        // It was answered, for whoever asks may have to know, but nothing of it is believed.
+        // The challenge was answered, because its sender may need the answer. But nothing in it is believed.
         Err(self.refuse(if known { Refusal::Seen } else { Refusal::Unproven }))
     }
 
-    /// Whoever asks for a proof has not taken what was sent to all, either.
+    /// Sends this node's announcement again to a node that asked for a proof. Such a node has refused the
+    /// broadcast, too.
     fn announce_again(&mut self, message: &Message, now: Instant) {
         let lands = |l: &super::Landing| matches!(l.state, State::Granted | State::Draining);
         if let Some(at) = self.landings.iter().position(|l| lands(l) && l.holder != message.from) {

@@ -155,9 +155,10 @@ impl Run {
         }
     }
 
-    /// Completes the headers of a packet of this many bytes, link header included, that several segments of
-    /// the run were joined to. Returns what the kernel is told: the checksum is still to be completed, which
-    /// it need not be, since every segment's was verified; and how long the segments were.
+    /// Completes the headers of a packet of `len` bytes, link header included, that several segments of the
+    /// run were joined to. The result tells the kernel how long the segments were, and that the checksum
+    /// field has only the sum of the pseudo header. The kernel then does not verify the checksum, because
+    /// that of each segment was verified here.
     pub fn complete(&self, headers: &mut [u8], len: usize) -> Option<Header> {
         let (front, tcp) = headers.get_mut(..self.headers)?.split_at_mut(TCP);
         let ip = &mut front[IP..];

@@ -1,9 +1,9 @@
 //! [`Deferred`]: datagrams that wait for leave of their receiver, with `--ac`.
 //!
-//! Who waits holds up the datagrams to the same receiver, and nothing else. A receiver that gives no leave in
-//! time is sent to without it, as without `--ac`, and is asked again later: it may have no admission control.
-//! If too many wait, the oldest goes without leave. Leave is for the landing queue, and who has none does not
-//! send there, so this breaks no promise to those who have it.
+//! A datagram that waits holds up later datagrams to the same receiver, and no others. If a receiver gives no
+//! leave in time, its datagrams are sent without leave, as without `--ac`: it may have no admission control.
+//! It is asked again later. If too many datagrams wait, the oldest is sent without leave. Leave is for the
+//! landing queue, and a datagram without leave is not sent there. So no node that has leave is disturbed.
 
 use std::collections::VecDeque;
 
@@ -69,8 +69,8 @@ impl<T> Deferred<T> {
         n
     }
 
-    /// A datagram that is to be sent. It is given back with where it goes, or else it waits. `may` asks for
-    /// leave. Tell [`Self::went`] when it went.
+    /// Takes a datagram that is to be sent, and asks for leave by `may`. If the datagram may go now, it is
+    /// returned with where it goes, and the caller tells [`Self::went`] when it went. Otherwise it waits.
     pub(crate) fn ask(
         &mut self,
         datagram: T,

@@ -1,8 +1,9 @@
 //! `lmd status`: what a running lmd has counted, by DPDK's telemetry.
 //!
-//! The running one answers the command `/lm/lmd`, whose keys are the names of its report in letters and
-//! underscores. Whoever asks it connects to the socket in EAL's folder for its file prefix. That is in
-//! `/var/run`, or in the folder that systemd made for the service.
+//! A running lmd registers the telemetry command `/lm/lmd`. Its answer has the counters of lmd's report,
+//! under their names in small letters and underscores. `lmd status` connects to the telemetry socket in the
+//! folder that EAL keeps for lmd's file prefix: in `/var/run`, or in the folder that systemd made for the
+//! service.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,12 +53,12 @@ fn key(name: &str) -> String {
     words.collect::<Vec<_>>().join("_").to_lowercase()
 }
 
-/// Prints what the lmd shows that was started with these words: its file prefix is looked at.
+/// Prints the counters of the running lmd that has the file prefix in these words of the command line.
 pub(crate) fn print(args: &[String]) -> Result<(), String> {
     let Invocation { words, .. } = Invocation::of(args)?;
     let prefix = prefix(&words)?;
     let shown = folders().into_iter().map(|folder| counters(&folder, &prefix));
-    // The first one that answers, or else why the first one does not.
+    // The answer of the first lmd that answers. If none does, the error of the first folder.
     let shown = shown.reduce(|first, next| first.or_else(|why| next.map_err(|_| why)));
     for (name, n) in shown.unwrap_or_else(|| Ok(Map::new()))? {
         say!("{n:>12} {}", name.replace('_', " "));
@@ -65,7 +66,7 @@ pub(crate) fn print(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// What an lmd has counted that has this folder and this file prefix.
+/// The counters of the lmd whose files EAL keeps in this folder, under this file prefix.
 fn counters(folder: &Path, prefix: &str) -> Result<Map<String, Json>, String> {
     let path = folder.join("dpdk").join(prefix).join("dpdk_telemetry.v2");
     let answer = ask(&path).map_err(|e| {
@@ -76,7 +77,7 @@ fn counters(folder: &Path, prefix: &str) -> Result<Map<String, Json>, String> {
     shown.cloned().ok_or_else(|| format!("{} belongs to another program than lmd", path.display()))
 }
 
-/// EAL's file prefix in these words. Words that say nothing of it are wrong.
+/// EAL's file prefix in these words of a command line. Without the option it is `rte`.
 fn prefix(words: &[String]) -> Result<String, String> {
     let mut words = words.iter().skip(1).take_while(|word| *word != "--");
     let mut prefix = "rte".to_owned();

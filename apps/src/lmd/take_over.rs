@@ -199,7 +199,8 @@ fn take(card: &str, store: &Store, system: &mut System, options: &Options) -> Re
     Ok(saved)
 }
 
-/// What is executed at the end of a run: tells who waits, and ends when that one has.
+/// Ends a run, in the process that lmd executed at its end: tells the waiting process to give the card back,
+/// and ends when that process has ended.
 fn tell(helper: i32, code: u8) -> Result<(), Failure> {
     let failed =
         |e: Errno| Failure::Failed(vec![format!("a card is not given back: {e}; lmd --give-back does it")]);
@@ -211,7 +212,7 @@ fn tell(helper: i32, code: u8) -> Result<(), Failure> {
     let (_, status) = waitpid(Pid::from_raw(helper), WaitOptions::empty())
         .map_err(failed)?
         .ok_or_else(|| failed(Errno::CHILD))?;
-    // It has said what is wrong.
+    // The other process has printed what went wrong.
     let code = if status.exit_status() == Some(0) { code } else { code.max(1) };
     std::process::exit(code.into());
 }

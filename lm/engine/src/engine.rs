@@ -41,22 +41,24 @@ pub struct Engine {
     copies: SendPool,
     strangers: Strangers,
     clock: Clock,
-    /// The clock when it was read last, and looks since then.
+    /// The time when the clock was read last, and the number of looks since then.
     read: (u64, u32),
     /// A frame that came in two slots.
     long: Vec<u8>,
-    /// What the matcher counted as delivered and nobody got: its slots or its buffer do not hold it. That
-    /// would be a defect of this program's, which shows as frames that are lost.
+    /// Datagrams that the matcher counted as delivered, but that nobody got because their slots or their
+    /// buffer did not hold them. That would be an error in LM. Their frames are counted as lost.
     lost: Counters,
-    /// What was copied together of messages in pieces, and how much of that is counted no more.
+    /// Messages in pieces that were copied together, and how much of that was counted before the counters
+    /// were cleared.
     joined: Arc<JoinedCount>,
     forgotten: (u64, u64),
-    /// How often the pool had no slot by the last look, and whether that had become more often.
+    /// How often the pool had been without a slot at the last look, and whether that number had grown since
+    /// the look before.
     starved: (u64, bool),
 }
 
-/// Bursts in a row for which the clock is not read: reading it costs as much as a frame, and what waits does
-/// so for longer.
+/// The most bursts in a row for which the clock is not read. Reading it costs as much as a frame, and frames
+/// wait for much longer than so many bursts take.
 const UNTIMED: u32 = 15;
 
 struct Strangers {
@@ -103,7 +105,7 @@ impl Engine {
         }
         let copies = SendPool::create(eal, config.buffers(), COPY, pool.config().socket)
             .map_err(ReceiverError::Buffers)?;
-        // What waits holds slots, of which there is a bound.
+        // Datagrams that wait hold slots. So they wait for no more frames than the pool has slots for.
         let window = config.limits.window.min(pool.room_to_wait() as u64);
         let limits = Limits { window, ..config.limits };
         Ok(Self {
@@ -156,7 +158,8 @@ impl Engine {
         }
     }
 
-    /// The pool has no slot to post. It grows by the next poll; if that did not help, what waits gives way.
+    /// Handles a pool that had no slot to post. It grows at the next poll. If it had none at the look before
+    /// either, frames that wait give up their slots.
     #[cold]
     #[inline(never)]
     fn relieve(&mut self, starved: u64, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
@@ -209,7 +212,8 @@ impl Engine {
         self.matcher.pending()
     }
 
-    /// Whether some of them may be settled by a poll, though nothing else comes: no long pause now.
+    /// Whether a poll may settle some of them although no frame comes. Then the caller must not pause for
+    /// long.
     pub fn wants_polls(&self) -> bool {
         self.matcher.unsettled() > 0
     }
@@ -288,7 +292,7 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
             if packet_end(&engine.long, len).is_none_or(|end| end > split) {
                 return Err(parts);
             }
-            // It is no part of the packet: a frame check sequence, or another trailer.
+            // The second part is not of the packet: it is a frame check sequence, or another trailer.
             engine.long.truncate(split);
         }
         let slots = parts.map(|part| part.slot.slots);
@@ -304,13 +308,13 @@ struct PoolMemory<'a, F> {
     copies: &'a mut SendPool,
     strangers: &'a mut Strangers,
     lost: &'a mut Counters,
-    /// What the datagram that is given out next came with, if that is known.
+    /// The type of service and the time to live of the datagram that is given out next, if they are known.
     service: Option<Service>,
     deliver: &'a mut F,
 }
 
 impl<F> PoolMemory<'_, F> {
-    /// The slots of a datagram cannot be held; then they may not be lost, either.
+    /// Gives back the slots of a datagram that cannot be held, and counts its frames as lost.
     #[cold]
     #[inline(never)]
     fn lose(&mut self, whole: &Whole, slots: LandedSlots) {
@@ -321,7 +325,7 @@ impl<F> PoolMemory<'_, F> {
 }
 
 impl<F: FnMut(Message)> PoolMemory<'_, F> {
-    /// Gives a message out, with what it came with.
+    /// Gives a message to the closure, with its service and the number of strangers that came before it.
     #[inline]
     fn give(&mut self, message: Message) {
         (self.deliver)(message.came(self.strangers.frames.len(), self.service.take()));
@@ -420,7 +424,8 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
         let n = to.len().min(HEAD);
         to[..n].copy_from_slice(&head[..n]);
         if frame.bounce != 0 {
-            // What came behind may have been bounced, too, since.
+            // A later frame may have come to the same bounce slot since the head was read. So the bytes
+            // behind the head are copied from their place in the region.
             let (at, len) = (frame.at + (HEAD - HEADERS), to.len() - n);
             let behind = self.bytes(frame.slots, at, len);
             if behind.len() != len {

@@ -146,7 +146,7 @@ impl Payload {
             Storage::Copied(buffer) => buffer.bytes().get(self.at..).and_then(|rest| rest.get(..self.len)),
             Storage::Joined(bytes) => Some(&bytes[..]),
         };
-        // They are there: it was looked when this was made.
+        // The bytes are there: that was checked when this value was made.
         Some(bytes.unwrap_or_default())
     }
 
@@ -184,7 +184,7 @@ impl Payload {
             Storage::Pieces(_) => None,
             Storage::Copied(buffer) => buffer.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..len)),
         };
-        // They are there: it was looked when this was made.
+        // The bytes are there: that was checked when this value was made.
         bytes.unwrap_or_default()
     }
 
@@ -198,8 +198,8 @@ impl Payload {
     /// tailroom, because the bytes around belong to others. The memory goes back when the mbuf is freed.
     ///
     /// # Errors
-    /// The payload, if the pool is empty or the bytes are not contiguous for devices: where they lie in
-    /// several pieces, or were copied together from some.
+    /// The payload, if the pool is empty, or if devices cannot read the bytes as one buffer. That is so if
+    /// they lie in several pieces, were copied together from several, or cross a break.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
         let mut packets = Vec::with_capacity(1);
         let len = self.len;
@@ -209,10 +209,10 @@ impl Payload {
     }
 }
 
-// SAFETY: landed memory stays where it is and unwritten while held; a buffer's bytes lie in a memzone and
-// this is their only owner, who gives mutable access to nobody once it was given away. The IOVA is what DPDK
-// told of the very address. What is in several pieces shows none of them, and no byte of that, or of what was
-// joined, has an address.
+// SAFETY: landed memory does not move, and nobody writes it while it is held. The bytes of a buffer lie in a
+// memzone, and this value is their only owner; nobody can change them once it was given away. The address for
+// devices is what DPDK told of that very byte. A payload in several pieces shows no bytes, and neither it nor
+// a joined one has an address for devices.
 unsafe impl Contiguous for Payload {
     fn payload(&self) -> &[u8] {
         self.as_slice().unwrap_or_default()

@@ -55,11 +55,12 @@ pub struct Landed {
 /// IPv4 header, UDP, and some payload.
 pub const SNAPSHOT: usize = 128;
 
-/// Bytes of a frame that may lie beyond its overlapping slot: over the UDP header, which is spent, of what
-/// landed above.
+/// How many bytes a frame may be longer than its overlapping slot. They overwrite the first bytes of the
+/// payload above, where a delivered datagram has its UDP header, which nobody needs any more.
 const BEYOND: usize = UDP;
 
-/// Bytes of a frame that another one can reach: Ethernet and IPv4 headers, and the first 8 behind them.
+/// Bytes at the start of a frame that the frame in the slot below can overwrite: the Ethernet and IPv4
+/// headers, and the first 8 bytes behind them.
 pub const HEAD: usize = HEADERS + BEYOND;
 
 /// The address of the pool's handler, which is looked up only once.
@@ -79,12 +80,14 @@ pub struct LandingPool {
     number: u32,
     /// How many bytes of payload a separate slot has room for. It may be more than a stride.
     separate_room: usize,
-    /// Payload address of the slot that was received last, of a device that writes at any time: the frame
-    /// below it may be under way. All others have been received since a later one was.
+    /// Payload address of the slot that was received last, on a device that writes at any time: the frame in
+    /// the slot below may be under way. Behind every other received slot another one was received.
     newest: usize,
     joined: Arc<JoinedCount>,
-    /// The queue that it feeds, while the port thinks that somebody polls it: the port is not stopped, which
-    /// would use the pool from the port's thread, before the pool is back, or gone. The last to go.
+    /// The queue that the pool feeds, once [`LandingQueue::into_pool`](crate::LandingQueue::into_pool) has
+    /// left it here. The port does not stop while somebody has the queue, because stopping uses the pool from
+    /// the port's thread. It stops when the pool is back with the port, or dropped. This is the last field,
+    /// so it is dropped last.
     pub(crate) lease: Option<RxQueue>,
 }
 
@@ -436,12 +439,14 @@ impl LandingPool {
                 let_go(counted.segment, counted.counts);
             }
         } else if landing.has_idle() {
-            // The cursor goes there. If it were given back now, it would be asked for again soon.
+            // An added segment is unused, and the cursor will enter it. If it were given back now, another
+            // one would soon be asked for.
             return;
         }
         let room = self.config.max_region.saturating_sub(self.region);
         let step = self.config.region.min(room / CHUNK * CHUNK);
-        // What is mapped twice has one distance between its addresses, in every segment.
+        // In a region that is mapped twice, the two addresses of a slot are equally far apart in every
+        // segment. So an added segment is as long as the first one.
         let least = if self.config.kind == RegionKind::Mirrored { self.config.region } else { 4 * CHUNK };
         if step < least || !worth {
             return;

@@ -107,9 +107,10 @@ impl<'a> Burst<'a> {
         self.rest.next().copied()
     }
 
-    /// Fetches what will be read of the datagrams that end with every `n`th frame from the one at `first` on:
-    /// the first bytes of the message there, and the `tail`th byte of the payload that comes next. A driver
-    /// fetches the frame's start; all that is read of the headers lies in one of the two lines.
+    /// Fetches into the cache what will be read of the datagrams that end with every `n`th frame from the one
+    /// at index `first` on. These are the first bytes of the message in that frame, and byte `tail` of the
+    /// payload in the frame behind it, with which the next datagram begins. The driver fetches the start of
+    /// each frame itself, and all headers that are read lie in that line or in the message's.
     #[inline]
     pub fn fetch_every(&self, first: usize, n: usize, tail: usize) {
         let mut rest = self.rest.as_slice().get(first..).unwrap_or_default();
@@ -124,8 +125,8 @@ impl<'a> Burst<'a> {
         }
     }
 
-    /// The same if it is not known where datagrams end. A datagram ends at a frame that is not full, which
-    /// came first.
+    /// [`Burst::fetch_every`] if it is not known which frames end datagrams. The first frame of each datagram
+    /// is the one that is not full, so the frame before it ends another datagram.
     #[inline]
     pub fn fetch_ends(&self, full: u16) {
         let mbufs = self.rest.as_slice();
@@ -198,10 +199,10 @@ impl Frames for Burst<'_> {
         }
         self.rest = self.rest.as_slice().get(n..).unwrap_or_default().iter();
         self.counted = (counted - n, at.wrapping_sub(n * self.stride));
-        // SAFETY: these frames were received, the first of them in an overlapping slot of this pool that is
-        // none of the bounce slots, with its payload at `at`, and each of the others a stride below the one
-        // before: `count_contiguous` looked. So theirs are such slots, too. They were not taken before, and
-        // are not in the burst any more.
+        // SAFETY: `count_contiguous` has checked that the first of these frames is in an overlapping slot of
+        // this pool and in no bounce slot, with its payload at `at`, and that each of the others lies a
+        // stride below the one before. So the others are in such slots, too. All of them were received, were
+        // not taken before, and are not in the burst any more.
         Some(unsafe { LandedSlots::overlapping(self.pool, at, n, self.stride) })
     }
 
@@ -250,9 +251,10 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut i
     unsafe { pool.recycle(mbufs) };
 }
 
-/// How many of `mbufs`, from the first on, have one segment, their buffers at `buf` and each one `stride`
-/// below the one before, and lengths as [`Burst::count_contiguous`] says. Where a slot of the region is
-/// expected there is no bounce slot, and no separate one a stride below an overlapping one.
+/// How many of `mbufs`, from the first on, have one segment and the lengths that [`Burst::count_contiguous`]
+/// says, and lie one `stride` below the one before, the first with its buffer at `buf`. No bounce slot has an
+/// address at which a slot of the region is expected, and no separate slot lies a stride below an overlapping
+/// one. So the addresses tell that all are overlapping slots of the region.
 ///
 /// # Safety
 /// Valid mbufs, nobody else's.

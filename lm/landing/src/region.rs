@@ -118,8 +118,8 @@ impl Share for Arc<Segment> {
     }
 }
 
-/// Bytes at the start of an overlapping slot that the frame in the slot below may reach, whenever that comes:
-/// its own UDP header, so that no message begins before them.
+/// Bytes at the start of an overlapping slot that the frame in the slot below may overwrite at any time. A
+/// landed datagram has its UDP header there, so no message begins before their end.
 pub(crate) const FRONT: usize = UDP;
 
 /// Slots of a delivered datagram. Dropping it, on any thread, gives them back to their region, which lives as

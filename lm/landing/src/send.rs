@@ -306,7 +306,7 @@ impl Drop for SendSlot {
 ///
 /// # Safety
 /// `payload` stays where it is and doesn't change until the value is dropped, also when the value itself
-/// moves; `iova` tells true for DMA.
+/// moves. The addresses that `iova` returns are right for DMA.
 pub unsafe trait Contiguous: Send + 'static {
     /// The bytes.
     fn payload(&self) -> &[u8];
@@ -326,7 +326,8 @@ struct Shown<T> {
 unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
     let shown = opaque.cast::<Shown<T>>();
     // SAFETY: `show` put this here, in a box or in the room of `home`, and DPDK calls this once for it. The
-    // home is taken out before the value is dropped, and goes last, with the room that the value lies in.
+    // mbuf `home` is taken out before the value is dropped, and is freed last, because the value lies in its
+    // room.
     unsafe {
         match (*shown).home.take() {
             Some(home) => {
@@ -347,8 +348,9 @@ impl<T> Shown<T> {
             let room = room.as_mut_ptr();
             let place = room.wrapping_add(room.align_offset(align_of::<Self>())).cast::<Self>();
             self.home = Some(home);
-            // SAFETY: the mbuf's own room, from here on so many bytes that it holds one at any alignment;
-            // nobody else uses it until the mbuf, which is in there, is freed.
+            // SAFETY: `place` is aligned and inside the mbuf's own room, to which the space for that was
+            // appended. Nobody else uses this room until the mbuf is freed, and the value that is written
+            // here owns the mbuf.
             return unsafe {
                 place.write(self);
                 NonNull::new_unchecked(place)

@@ -65,7 +65,8 @@ pub struct Blocks {
     len: usize,
     /// The pieces whose sums are known, a bit for each.
     known: u128,
-    /// Their sums, as far as they are needed: a send buffer moves about, and a small one has none.
+    /// The sums of these pieces, as far as they are needed. They are in a vector, because a send buffer is
+    /// often moved, and a small one has none.
     sums: Sums,
 }
 

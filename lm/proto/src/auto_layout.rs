@@ -55,8 +55,8 @@ pub struct AutoLayout {
     credit: u32,
     /// Datagrams that landed since the last trouble.
     clean: u64,
-    /// Something landed since slots overlap, or was in doubt. Before that one run is forgiven that may have
-    /// been on its way when the layout changed.
+    /// Whether a datagram has landed, or a run was in doubt, since slots overlap. Before that one unproven
+    /// run is forgiven, because it may have been on its way when the layout changed.
     settled: bool,
 }
 
@@ -133,7 +133,7 @@ impl AutoLayout {
         }
     }
 
-    /// A frame of nobody's that sends as LM does came to a separate slot.
+    /// Reports a frame in a separate slot that LM does not send.
     pub fn stranger(&mut self) {
         self.coming = None;
         self.seen = 0;

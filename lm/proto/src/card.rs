@@ -35,7 +35,7 @@ pub enum State {
     /// The device has none.
     #[default]
     Absent,
-    /// They are compared with what is known otherwise: so many agreed in a row.
+    /// They are compared with what software found. So many agreed in a row.
     Compared(u16),
     /// They are believed.
     InUse,
@@ -46,7 +46,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether it can still be that they are believed some time.
+    /// Whether they are believed, or may be believed later.
     fn is_open(self) -> bool {
         matches!(self, Self::Compared(_) | Self::InUse)
     }
@@ -82,7 +82,7 @@ pub struct Card {
     variant: Variant,
     /// How often no variant was left.
     misfits: u8,
-    /// Whether it sums what is behind the IP packet, too; `None`: nothing was there yet that tells.
+    /// Whether the card's sums include the bytes behind the IP packet. `None`: no frame has shown that yet.
     trailers: Option<bool>,
     /// Datagrams proven by a sum of the card's since the last one that was compared.
     unchecked: u32,
@@ -91,12 +91,12 @@ pub struct Card {
 impl Card {
     /// Identifications of different datagrams in a row that agree before they are believed.
     pub const ENOUGH_IDS: u16 = 16;
-    /// Identifications in a row that disagree before it is given up: more than there are frames that can have
-    /// come between a start and the register that is written behind it.
+    /// Identifications in a row that disagree before they are given up. More than the frames that can come
+    /// between a start and the write to the card's register behind it, which all disagree.
     pub const MISFIT_IDS: u16 = 512;
     /// Datagrams in a row whose sums agree before they are believed.
     pub const ENOUGH_SUMS: u16 = 8;
-    /// How often no variant may be left before it is given up.
+    /// How often no variant may be left before the sums are given up.
     pub const MISFITS: u8 = 16;
     /// One datagram of so many is compared while sums are in use.
     pub const SAMPLE: u32 = 1024;
@@ -152,9 +152,10 @@ impl Card {
         self.ids == State::InUse && self.sums == State::InUse
     }
 
-    /// A fragment has this word, and its intact header this identification.
+    /// Compares a card's word of a fragment with the identification in the fragment's intact header.
     pub(crate) fn hear(&mut self, word: u32, id: u16) {
-        // One of 0 is what a card says that says nothing.
+        // A card that reports nothing reports 0. So a datagram whose identification is 0 says nothing about
+        // it.
         if id == 0 || !self.ids.is_open() {
             return;
         }
@@ -198,9 +199,9 @@ impl Card {
         self.ids == State::InUse && id != 0 && are_all(words, id)
     }
 
-    /// What the sums in the words of `frames` come to: of all IP payload and what is behind it. One's
-    /// complement, little-endian. `ethernet` is what the Ethernet header of one sums up to, which a card that
-    /// sums whole frames has counted; its IP header counts nothing, as it is good.
+    /// The sum of the IP payloads of the frames with these words, and of what is behind them in the frames.
+    /// One's complement, little-endian. `ethernet` is the sum of one Ethernet header, which is subtracted for
+    /// each frame if the card sums whole frames. The sum of a good IP header is zero.
     #[inline(always)]
     fn total(&self, words: &[u32], variant: Variant, ethernet: u64) -> u64 {
         let mut raw = fold_host(words.iter().map(|&word| u64::from(word >> 16)).sum());
@@ -228,7 +229,8 @@ impl Card {
         self.trailers
     }
 
-    /// What it counts of bytes behind the IP packet that sum up to this; `None`: that is not known yet.
+    /// What the card's sums include of bytes behind the IP packet, if these bytes have the sum `sum`. `None`:
+    /// it is not known yet whether they are included.
     #[inline]
     pub(crate) fn of_trailer(&self, sum: u64) -> Option<u64> {
         if is_same(sum, 0) { Some(0) } else { self.trailers.map(|counts| if counts { sum } else { 0 }) }
@@ -238,7 +240,7 @@ impl Card {
     #[inline]
     pub(crate) fn is_comparing(&self) -> bool {
         match self.sums {
-            // Those in the ring may have been written before the register was.
+            // Frames that were in the ring may have been written before the card was told to report.
             State::Compared(_) => self.words == Words::Frame || self.ids == State::InUse,
             State::InUse => self.is_due(),
             _ => false,
@@ -257,14 +259,14 @@ impl Card {
         self.unchecked >= Self::SAMPLE
     }
 
-    /// So many datagrams were proven, perhaps by its sums.
+    /// Notes that so many datagrams were proven, perhaps by the card's sums.
     #[inline(always)]
     pub(crate) fn proved(&mut self, datagrams: usize) {
         self.unchecked = self.unchecked.saturating_add(datagrams as u32);
     }
 
-    /// The IP payload in the frames with these words sums up to `inside`, as it was computed, and what is
-    /// behind the IP packets to `outside`.
+    /// Compares the sums in the words of a datagram's frames with computed ones: `inside` is the sum of the
+    /// IP payload, and `outside` that of the bytes behind the IP packets.
     pub(crate) fn compare(&mut self, words: &[u32], ethernet: u64, (inside, outside): (u64, u64)) {
         let telling = !is_same(outside, 0);
         let this = *self;

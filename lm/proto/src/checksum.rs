@@ -56,8 +56,9 @@ const fn constants(first: u64) -> Columns {
 /// What `S`, `H`, `BS` and `BH` count for.
 const FULL: [Columns; 4] = [constants(0), constants(8), constants(16), constants(24)];
 
-/// The same with a last row behind that is not full. It would have `S` and `H` added to `BS` and `BH` once
-/// more, so they count for both instead. The columns of that row count for the same.
+/// The constants of a piece whose last row is not full. With that row, `S` and `H` would be added to `BS` and
+/// `BH` once more. Instead, the constants of `S` and `H` contain those of `BS` and `BH`. The words of that
+/// row have the same constants as `S` and `H`.
 const PART: [Columns; 4] = {
     let [mut s, mut h, bs, bh] = FULL;
     let mut i = 0;
@@ -69,7 +70,7 @@ const PART: [Columns; 4] = {
     [s, h, bs, bh]
 };
 
-/// Both, to be chosen by an index: of two constants the compiler would load all and blend them.
+/// Both, in an array. If there were two constants to choose from, the compiler would load all and blend them.
 static K: [[Columns; 4]; 2] = [FULL, PART];
 
 /// Bytes of two rows.
@@ -200,7 +201,8 @@ impl<L: Level> Accumulators<L> {
         self.bh = level.add(self.bh, self.h);
     }
 
-    /// Two rows. Of single ones the compiler would take four at a time, and each that is left over alone.
+    /// Adds two rows. If rows were added one by one, the compiler would take four at a time, and handle each
+    /// that is left over alone.
     #[inline(always)]
     fn add_pair(&mut self, level: L, pair: &[u8; PAIR]) {
         let (rows, _) = pair.as_chunks::<ROW>();
@@ -208,9 +210,9 @@ impl<L: Level> Accumulators<L> {
         self.add(level, &rows[1]);
     }
 
-    /// Ends a piece of `len` bytes with the bytes of its last row, if that is not full. They are few most
-    /// often (8 at MTU 1500), and all is linear: so they meet their constants one by one, while the vectors
-    /// are busy with the rows.
+    /// Ends a piece of `len` bytes, with the bytes of its last row if that is not full. These are few most
+    /// often (8 at MTU 1500). Sum and digest are linear, so each of these words is multiplied by its
+    /// constants alone, while the vector units are busy with the rows.
     #[inline(always)]
     fn finish(self, level: L, tail: &[u8], len: usize) -> Piece {
         let [s, h, bs, bh] = &K[usize::from(!tail.is_empty())];

@@ -122,9 +122,10 @@ pub trait Frames {
     /// The next frame, which is not taken.
     fn peek(&self) -> Next;
 
-    /// How many of the next frames are *plain*, in place in overlapping slots, and lie one `stride` below the
-    /// other, the first with its payload at `at`, and are of these lengths: `ahead` frames of `full` bytes
-    /// and one of `last`, and then again and again `behind` full ones and one of `last`. They are not taken.
+    /// How many of the next frames continue a stream. They are *plain*, in place in overlapping slots, each
+    /// one `stride` below the one before, the first with its payload at `at`. Their lengths are `ahead` times
+    /// `full` and then `last`, and after that, again and again, `behind` times `full` and then `last`. They
+    /// are not taken.
     fn count_contiguous(
         &mut self,
         at: usize,

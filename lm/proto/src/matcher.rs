@@ -122,7 +122,7 @@ pub struct Matcher<B, S> {
     separate: Option<u64>,
     /// The source of the newest datagram that a tag of LM's agreed with, until it is taken.
     tagged: Cell<Option<u32>>,
-    /// Nanoseconds in which somebody looked.
+    /// The matcher's own time in nanoseconds. Of the time between two looks, at most [`Self::GAP`] counts.
     now: u64,
     /// The caller's clock at the last look.
     clock: u64,
@@ -314,7 +314,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         self.split = true;
         if !self.gap && !self.config.reaches(frame, newest) && self.log.packet(self.log.len() - 1).is_none() {
-            // Its header is intact for good, and this is the last time that anybody asks what it ends.
+            // No frame can reach this header any more. Nobody looks at it again, so it is examined now.
             let head = memory.head(newest);
             if !self.close(&head, memory) {
                 self.miss(&head, memory);
@@ -388,7 +388,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let end = frame.at + frame.payload_len();
         if frame.at < at && end > at {
             if above.bounce != 0 {
-                // Its headers are safe, and so is its payload if that was copied here behind this frame.
+                // The headers are safe in the bounce slot. So is the payload, if it was copied to its place
+                // after this frame was written.
                 let head = memory.head(&above);
                 if self.log.piece(self.log.len() - 1, 0..FRONT, memory) == packet::front(&head) {
                     return;
@@ -400,10 +401,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
             let known = self.log.packet(self.log.len() - 1).copied();
             let Some(above) = self.log.pop() else { return };
-            // It had reached the headers of the frame above it.
+            // The frame that is dropped has overwritten the headers of the frame above it.
             self.open_gap();
             match known {
-                // What is gone of it was kept with its header.
+                // The bytes of it that were overwritten were kept with its header.
                 Some(packet) if end <= at + FRONT => {
                     self.reached = true;
                     self.reassemble(above.by_ref(), &packet, memory);
@@ -415,8 +416,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The newest frame bounced, and its first bytes are nowhere but in this head, now that another frame has
-    /// overwritten its payload's.
+    /// Examines the newest frame, which bounced. Another frame has overwritten the first bytes of its
+    /// payload, so that they are nowhere but in this head.
     #[cold]
     fn examine_overwritten<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) {
         let known = self.log.packet(self.log.len() - 1).is_some();
@@ -461,8 +462,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.below = NOWHERE;
     }
 
-    /// The run did not close and another begins: look at what is known of it, the newest frame's headers if
-    /// they are intact, then let it wait.
+    /// Ends a run that did not close, because another one begins. The newest frame is examined if its headers
+    /// are `intact`, and then the run waits.
     #[cold]
     #[inline(never)]
     fn wait<M: SlotMemory<Buf = B, Slots = S>>(&mut self, intact: Option<&Head>, memory: &mut M) {

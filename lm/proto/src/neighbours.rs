@@ -216,7 +216,8 @@ impl Neighbours {
         self.fixed.get(&address).copied().or_else(|| Some(known()?.mac))
     }
 
-    /// Something is sent to this address: what is known of it. If that is nothing, or old, it is asked for.
+    /// Returns what is known of an address to which something is sent. If nothing is known of it, or what is
+    /// known is old, the address is asked for.
     pub fn resolve(&mut self, address: u32, now: Duration) -> Resolution {
         if let Some(&mac) = self.fixed.get(&address) {
             return Resolution::Known(mac);
@@ -227,7 +228,7 @@ impl Neighbours {
         if let Some(stranger) = self.strangers.remove(&address)
             && let Some((address, stranger)) = self.admit_peer(address, stranger, now)
         {
-            // Peers that are in use have no place for it: it keeps the one that it had.
+            // All places of peers are in use, so it remains a stranger.
             self.strangers.insert(address, stranger);
         }
         if let Some(known) = self.peers.get_mut(&address).or_else(|| self.strangers.get_mut(&address)) {
@@ -284,7 +285,7 @@ impl Neighbours {
     fn learn(&mut self, arp: &Arp, lm: bool, now: Duration) {
         let (address, mac) = (arp.sender, arp.sender_mac);
         let for_us = arp.target == self.address;
-        // What it says of itself now counts.
+        // The mark in this packet, or its absence, is newer than a tag, and counts from now on.
         self.tagged.retain(|&tagged| tagged != address);
         if let Some(&fixed) = self.fixed.get(&address) {
             self.counters.claims += u64::from(fixed != mac);

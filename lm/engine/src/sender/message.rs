@@ -48,7 +48,8 @@ impl Plan {
         Self { geometry, layout: Layout::of_udp(geometry, len + UDP), len, most }
     }
 
-    /// Where piece `i` lies in the payload. A fragment of padding and tag has none, beyond the payload's end.
+    /// The bytes of piece `i` in the payload. A fragment that carries only padding and the tag has none: its
+    /// range is empty, and at the payload's end.
     fn place(&self, i: usize) -> Range<usize> {
         let (piece, start) = (self.layout.piece(i), i * self.geometry.stride());
         let from = (start + piece.start - UDP).min(self.len);
@@ -60,7 +61,7 @@ impl Plan {
         HEADERS + self.layout.fragment_len(i)
     }
 
-    /// Where what comes behind the payload begins in frame `i`.
+    /// Where padding or the tag begins in frame `i`, behind the bytes of the payload.
     fn behind(&self, i: usize) -> usize {
         (HEADERS + self.layout.piece(i).end).min(self.frame_len(i))
     }
@@ -120,8 +121,8 @@ impl Sender {
     /// The same for any payload in DPDK's memory.
     ///
     /// # Errors
-    /// As for [`Sender::send_message`]. One that is longer than any datagram's is never sent, from nowhere:
-    /// [`Unsent::NotFromHere`], as one that lies in several pieces.
+    /// As for [`Sender::send_message`]. [`Unsent::NotFromHere`] also for a payload that is longer than any
+    /// datagram's, or that lies in several pieces.
     pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), Unsent<Payload>> {
         if payload.len() > MAX_PAYLOAD {
             return Err(Unsent::NotFromHere(payload));
@@ -150,7 +151,8 @@ impl Sender {
         frame.map(|frame| self.stage_one(frame, payload.len())).is_some()
     }
 
-    /// The same of one that makes several, or has to be shown, of a queue that has room for it.
+    /// Sends a payload that makes several frames, or has to be shown. The caller has checked that the queue
+    /// has room.
     fn send_carried(
         &mut self,
         payload: Payload,

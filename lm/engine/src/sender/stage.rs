@@ -8,9 +8,9 @@ use lm_proto::order::Order;
 use super::Sender;
 
 impl Sender {
-    /// Whether so few mbufs are in flight that there may be more. They are counted, which means a look at the
-    /// cache of every lcore that DPDK could have, only when those that were free the last time may all be in
-    /// flight.
+    /// Whether another mbuf may be in flight. Counting those in flight means a look at the cache of every
+    /// lcore that DPDK could have. So they are counted only when all that were free at the last count may be
+    /// in flight.
     pub(super) fn has_room(&mut self) -> bool {
         let Some(max) = self.config.in_flight else { return true };
         if self.room == 0 {
@@ -107,8 +107,8 @@ impl Sender {
         }
     }
 
-    /// Asks the driver for what it has sent. Those that cannot be asked free it whenever they are to send
-    /// something, if only nothing.
+    /// Has the driver free what it has sent. A driver that has no function for that does so when it is called
+    /// to send, even if it is given nothing.
     pub(super) fn reclaim(&mut self) {
         if self.tx.done_cleanup(0).is_err() {
             self.tx.send(&mut Burst::<1>::new());

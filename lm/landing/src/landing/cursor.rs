@@ -18,8 +18,8 @@ pub(crate) fn separate_pitch(room: usize) -> usize {
     (room + 2 * 64).next_multiple_of(64)
 }
 
-/// The highest address up to this one at which a payload has its headers, and the first bytes of its own, in
-/// one cache line: a fragment that is not summed touches no other.
+/// The highest address up to `at` that lies 40 bytes behind the start of a cache line. A payload there shares
+/// the line with its headers, so a fragment that is not summed touches no other line.
 fn in_one_line(at: usize) -> usize {
     const WITHIN: usize = (HEADERS + 6).next_multiple_of(8);
     at.wrapping_sub(WITHIN) / 64 * 64 + WITHIN
@@ -31,7 +31,7 @@ impl Landing {
         separate_pitch(self.room)
     }
 
-    /// Lays the next slots so.
+    /// Sets the layout of the slots that are issued next.
     pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
         self.sentinel.alone(self.last, self.slots);
         if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
@@ -59,7 +59,8 @@ impl Landing {
         }
         // SAFETY: once ready, the current chunk's counts.
         if self.ready && unsafe { (*self.counts).issued } == 0 {
-            // The cursor came here for a slot of the other size.
+            // The cursor has entered this chunk for a slot of the other layout, and has issued none. The
+            // first slot of this layout may have to lie lower.
             self.last = self.last.min(self.highest(next) + self.pitch);
         }
     }
@@ -88,7 +89,8 @@ impl Landing {
         if bounced || (at != above.wrapping_sub(self.stride) && !self.is_mirrored_below(at, above)) {
             self.sentinel.alone(above, self.slots);
         }
-        // A slot that starts right below a break leaves the next one across it, too.
+        // A slot that reaches more than one pitch beyond the break is followed by another one that crosses
+        // it. So the next slot has to be looked at, too.
         self.floor = if end > extent.hi + self.pitch { at } else { lowest };
         self.delta = extent.delta;
         if end <= extent.hi {
@@ -199,12 +201,13 @@ impl Landing {
         true
     }
 
-    /// Adds a segment. The cursor goes there when it finds no free chunk before.
+    /// Adds a segment. The cursor enters it when no chunk that comes before it is free.
     pub(crate) fn grow(&mut self, segment: Arc<Segment>) {
         self.spans.push(Span::of(&segment));
         self.segments.push(CountedSegment::new(segment));
         self.stats.grown += 1;
-        // The counts moved with the vector, not their boxes: the pointer holds.
+        // The vector may have moved. The counts are in boxes, which do not move, so the pointer to them stays
+        // valid.
     }
 
     /// Whether there is a segment that nobody uses.

@@ -51,8 +51,8 @@ impl Landing {
         fits.then(|| self.bounces.base + index * self.bounce_len + HEADROOM)
     }
 
-    /// What is known of the slot below one of the newest that were handed over; slots are the same for as
-    /// many as `window` that are issued behind them.
+    /// What is known of the slot below the one at `at`, which has to be among the `window` slots that were
+    /// issued last.
     #[inline]
     pub(crate) fn below(&self, at: usize, window: u64) -> Below {
         let Some(segment) = self.segment_of(at) else { return Below::Unknown };

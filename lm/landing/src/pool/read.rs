@@ -15,10 +15,10 @@ use crate::shared::copy_words;
 use crate::slots::LandedSlots;
 
 impl LandingPool {
-    /// `len` bytes of payload at `at`, inside these slots; `None` if they are not, or if a device may be
-    /// writing them. An overlapping slot ends 8 bytes inside the one above: a frame that is longer
-    /// than its slot does. So the first bytes of the slot that was received last are not to be had while a
-    /// frame below may be under way; `front` and `head` copy them.
+    /// `len` bytes of payload at `at`. `None`: they are not inside these slots, or a device may be writing
+    /// them. An overlapping slot ends 8 bytes inside the one above, because a frame may be that much longer
+    /// than a full one. So the first 8 bytes of the slot that was received last cannot be had while the frame
+    /// below may be under way; `front` and `head` copy them.
     #[inline]
     pub fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> Option<&'a [u8]> {
         let (lowest, overlapping) = (slots.lowest(), slots.is_overlapping());
@@ -31,13 +31,13 @@ impl LandingPool {
             return None;
         }
         debug_assert!(self.landing().covers(at, len), "a slot lies in the region");
-        // SAFETY: inside slots of this pool, which issues none that is not in its region, with as much room.
-        // The region lives as long as the pool, and is initialised (DPDK and the kernel give zeroes). A
-        // device has filled these slots, and they are not given out again while the token has them. Devices
-        // fill slots in the order in which they are issued: so those above are filled, too, or are given out
-        // no more before these. Of the slots below only the next one's frame reaches these, by `BEYOND` bytes
-        // at most. It is received, or nothing is asked of what it reaches. Who copies a bounced payload into
-        // place has the pool for itself.
+        // SAFETY: the bytes are inside slots of this pool, which issues only slots that lie in its region,
+        // with as much room. The region lives as long as the pool, and is initialised (DPDK and the kernel
+        // give zeroes). A device has filled these slots, and they are not given out again while the token has
+        // them. Devices fill slots in the order in which they are issued. So the slots above these are
+        // filled, too, or are not given out again before these are. Of the slots below, only the next one's
+        // frame reaches these, by `BEYOND` bytes at most. That frame was received, or the bytes that it
+        // reaches are not asked for. Code that copies a bounced payload into place has the pool for itself.
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
 
@@ -70,7 +70,7 @@ impl LandingPool {
         Some(std::array::from_fn(|i| u64::from_le(unsafe { ptr::read_volatile(words.add(i)) })))
     }
 
-    /// The same from any address.
+    /// [`Self::raw_headers`] byte by byte, for a payload at any address or in a bounce slot.
     #[cold]
     #[inline(never)]
     fn raw_headers_bytewise(&self, at: usize, bounce: u16) -> Option<[u64; 3]> {
@@ -120,17 +120,17 @@ impl LandingPool {
         self.copy_frame(at, HEAD as u16, bounce, &mut head).map(|_| head)
     }
 
-    /// What is known of the slot below that of one of the newest frames. What was read *before* of that
-    /// frame's headers, and of the first bytes of its payload, was intact if this says that nothing has come
-    /// there.
+    /// What is known of the slot below that of one of the newest frames. If no frame has come to that slot,
+    /// then what was read *before* this call of the frame's headers, and of the first bytes of its payload,
+    /// was intact.
     #[inline]
     pub fn below(&self, at: usize, bounce: u16) -> Below {
         // In a bounce slot nothing reaches it.
         if bounce != 0 { Below::Untouched } else { self.landing().below(at, u64::from(self.size())) }
     }
 
-    /// Copies the first bytes of a frame of `len` bytes, as they are now, as many as `into` has room for: how
-    /// many. `None` if the frame is neither in the region nor in a bounce slot.
+    /// Copies the first bytes of a frame of `len` bytes, as they are now, as many as `into` has room for.
+    /// Returns how many these are. `None`: the frame is neither in the region nor in a bounce slot.
     ///
     /// A device may be writing them: then the copy is of bytes that never were there at one time.
     pub fn copy_frame(&self, at: usize, len: u16, bounce: u16, into: &mut [u8]) -> Option<usize> {
@@ -141,8 +141,9 @@ impl LandingPool {
         Some(n)
     }
 
-    /// Copies what is at `start` now, as much as `into` has room for; false, and nothing is copied, if that
-    /// is not all in the region or in bounce slots. As [`LandingPool::copy_frame`] otherwise.
+    /// Copies the bytes at `start`, as they are now, until `into` is full. Returns `false`, and copies
+    /// nothing, if some of them are neither in the region nor in bounce slots. A device may be writing them,
+    /// as for [`LandingPool::copy_frame`].
     pub fn copy_part(&self, start: usize, into: &mut [u8]) -> bool {
         let landing = self.landing();
         let fits = landing.covers(start, into.len()) || landing.bounces.covers(start, into.len());

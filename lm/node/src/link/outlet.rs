@@ -35,7 +35,7 @@ pub struct Outlet {
     route: Option<(u32, Mac, Order, Instant)>,
     /// From which address LM's tag came last, if no ARP came since.
     tagged: Option<u32>,
-    /// When it was asked last whether neighbours are to be asked.
+    /// When the table of neighbours was last asked which of them are to be asked.
     asked: Option<Instant>,
     /// Admission control. `None`: it is off.
     pub admission: Option<Box<Admission>>,
@@ -340,7 +340,8 @@ impl Outlet {
     /// Learns from a frame that is not LM's, and answers it if it is ARP.
     pub(super) fn hear(&mut self, frame: &[u8], now: Instant) {
         if Arp::parse(frame).is_some() {
-            // Who is what may have changed.
+            // A station may have another address now, or may have become or ceased to be a node of LM's. So
+            // the last route and tag no longer count.
             (self.route, self.tagged) = (None, None);
         }
         if let Some(answer) = self.resolver.hear(frame, now)

@@ -11,9 +11,9 @@ pub(super) fn source(frame: &[u8]) -> Option<u32> {
     lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
 }
 
-/// Sends a question of ARP's before datagrams that wait, since a stream would never let it pass. It does not
-/// go while another urgent frame waits: the question would be late, and silence would be taken for an answer.
-/// Returns whether it goes.
+/// Sends an ARP question before datagrams that wait, because a stream of them would never let it pass. It is
+/// not sent while another urgent frame waits. It would be late then, and the neighbour would seem to be
+/// silent. Returns whether it was sent.
 pub(super) fn send_question(sender: &mut Sender, frame: &[u8]) -> bool {
     sender.urgent() == 0 && sender.frame(frame).is_some_and(|frame| sender.send_frame_urgent(frame).is_ok())
 }

@@ -150,7 +150,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 self.deliver(&whole, &layout, z, memory);
                 true
             }
-            // A stranger as long as the last fragment may have come behind that.
+            // The frame that was taken for the last fragment may be a stranger's of the same length, right
+            // behind it. So a repair is tried before the datagram is dropped.
             Err(Doubt::Certain(reason)) => {
                 if !self.assemble(&packet, memory) {
                     self.note_drop(reason, n);
@@ -265,8 +266,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.can_afford(self.sum_of(n))
     }
 
-    /// The datagram of `n` fragments that was summed is delivered. Where tags are proof a sum is more than
-    /// ten good frames may cost, so that it has to be earned in any case.
+    /// Gives back the work for the sum of a delivered datagram of `n` fragments. Where tags are proof, a sum
+    /// costs more than ten good frames may, so there it has to be earned in any case.
     pub(super) fn sum_was_good(&mut self, n: usize) {
         if !self.config.require.tags {
             self.effort.refund(self.sum_of(n));

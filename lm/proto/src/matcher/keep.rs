@@ -171,7 +171,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
-    /// The same by its entry. Each fragment is copied. If one is refused, the others are not needed.
+    /// [`Self::copy_waiting`] for the datagram in this entry. Each fragment is copied. If one is refused, the
+    /// others are not needed.
     #[cold]
     #[inline(never)]
     fn copy_out_of<M: SlotMemory<Buf = B, Slots = S>>(&mut self, slot: usize, memory: &mut M) {
@@ -191,12 +192,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
             memory.release(piece.slots);
         }
-        // Duplicates had marks, too.
+        // Duplicates are not copied, but their marks count.
         self.reassembler.mark(&told.key, told.marks);
     }
 
-    /// Ends what has waited too long. A datagram whose time is over is given up. One that has waited for too
-    /// many frames is copied, so that its slots come back.
+    /// Ends the wait of datagrams that have waited too long. A datagram whose time is over is given up. One
+    /// that has waited for too many frames is copied, so that its slots come back.
     #[inline]
     pub(super) fn end_waiting<M: SlotMemory<Buf = B, Slots = S>>(&mut self, memory: &mut M) {
         while let Some((slot, late)) = self.waiting.overdue(self.now, self.counters.frames) {

@@ -64,9 +64,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.reassembler.contains(key) || self.waiting.contains(key)
     }
 
-    /// Whether the newest frame of the run, of whose datagram there is a part elsewhere, waits for the first
-    /// fragment: the frames above it have lost their headers, and may be of the same datagram
-    /// ([`super::rejoin`]).
+    /// Whether the newest frame of the run has to wait for the first fragment of its datagram, of which there
+    /// is a part elsewhere. The frames above this one have lost their headers, and may be of the same
+    /// datagram ([`super::rejoin`]).
     fn crosses(&self, packet: &Packet) -> bool {
         let headless = self.log.seen_from(self.log.run()).len() + 1 < self.log.len() - self.log.run();
         self.was_separate() && packet.ip.more && packet.ip.offset != 0 && headless
@@ -95,7 +95,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.log.alike(key) > 0 && self.knows(0, |_, other| other.key() == *key)
     }
 
-    /// Whether `wanted` finds one among the known headers, newest first, but for the newest `skip`.
+    /// Whether `wanted` holds for one of the known headers. They are tried from the newest on, without the
+    /// newest `skip`.
     fn knows(&mut self, skip: usize, wanted: impl Fn(usize, &Packet) -> bool) -> bool {
         if !self.can_afford(1) {
             return false;
@@ -290,8 +291,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory.copied(whole, buf, 0);
     }
 
-    /// Whether a frame's header shows that its datagram does not land: its first fragment came before it; or
-    /// this is the first one, and another one that has been seen does not lie where it would have to.
+    /// Whether a frame's header shows that its datagram does not land. That is so if the first fragment came
+    /// before this one. It is also so if this is the first fragment, and another fragment that has been seen
+    /// does not lie where it would have landed.
     fn is_out_of_order(&mut self, z: usize, packet: &Packet) -> bool {
         let (run, stride, key) = (self.log.run(), self.config.geometry.stride(), packet.key());
         let in_place = |i: usize, other: &Packet| {
@@ -361,7 +363,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) {
         self.copy_waiting(&packet.key(), memory);
         self.scratch.fill(memory);
-        // What landed above the newest frame of a device that writes at any time is known to be written.
+        // The frame below may have overwritten the first bytes of the payload. A device that writes at any
+        // time may do so even now. They were kept with the header.
         let reached = frame.slot != Slot::Separate && (self.reached || !self.config.synchronous);
         let data = if reached {
             packet.mended(frame, &mut self.room, memory)

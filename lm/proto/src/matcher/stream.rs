@@ -43,8 +43,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// `None`: the last fragment reaches the headers above it, so that a stream of these needs a look at
-    /// each; or it would take more than the tag and the words to prove one.
+    /// A template for more datagrams like `whole`. `None`: the last fragment reaches the headers above it, so
+    /// that each datagram has to be looked at; or the tag and the card's words are not enough to prove one.
     pub(super) fn new(
         geometry: Geometry,
         headers: RawHeaders,
@@ -65,8 +65,9 @@ impl Template {
         (usize::from(len) <= geometry.stride() && card.is_settled() && simple).then_some(this)
     }
 
-    /// The datagram, if it is another one of these: its frames are as many and as long, of `first` to the one
-    /// whose payload is at `lowest`, and have these words, if the card is heard.
+    /// The datagram in the frames from `first` to the one whose payload is at `lowest`, if it is like the
+    /// template's and proven. The caller has checked the number of frames and their lengths. `words` are what
+    /// the card says of these frames, if words are kept.
     #[inline(always)]
     fn alike<M: SlotMemory>(
         &self,
@@ -116,16 +117,16 @@ impl Template {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
-    /// A run is under way, in place, nothing waits, nothing is known of its headers, and it may become a
-    /// datagram like the one before.
+    /// Whether a run is under way that may become a datagram like the one before: it lies in place, nothing
+    /// waits, and none of its headers is known.
     #[inline(always)]
     pub(super) fn is_stream(&self) -> bool {
         let alone = self.log.len() == 1 && self.log.run() == 0 && self.log.seen() == 0;
         alone && self.template.is_some() && !self.split && !self.gap
     }
 
-    /// Where datagrams end if the stream goes on: how many frames come before the next end, how many lie
-    /// between that and the one after it, and where a last fragment's payload has its tag.
+    /// Where datagrams end if the stream goes on: how many frames come before the next end, every how many
+    /// frames another end follows, and where the payload of a last fragment has its tag.
     #[inline(always)]
     pub fn expected_ends(&self) -> Option<(usize, usize, usize)> {
         let template = self.template.as_ref()?;
@@ -133,8 +134,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         Some((n.saturating_sub(self.run_len() + 1), n, template.tag))
     }
 
-    /// Takes frames as long as they make datagrams like the one before; the first one that does not go on so,
-    /// if there are more.
+    /// Takes frames as long as they make datagrams like the one before. Returns the first frame that does
+    /// not, if there is one.
     #[inline(always)]
     pub(super) fn stream<F: Frames<Slots = S>, M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
