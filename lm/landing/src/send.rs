@@ -320,19 +320,19 @@ struct Shown<T> {
     info: rte_mbuf_ext_shared_info,
     value: T,
     /// The mbuf in whose room this lies; `None`: it is a box.
-    home: Option<Mbuf>,
+    record_mbuf: Option<Mbuf>,
 }
 
 unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
     let shown = opaque.cast::<Shown<T>>();
-    // SAFETY: `show` put this here, in a box or in the room of `home`, and DPDK calls this once for it. The
-    // mbuf `home` is taken out before the value is dropped, and is freed last, because the value lies in its
-    // room.
+    // SAFETY: `show` put this here, in a box or in the room of `record_mbuf`, and DPDK calls this once for
+    // it. That mbuf is taken out before the value is dropped, and is freed last, because the value lies in
+    // its room.
     unsafe {
-        match (*shown).home.take() {
-            Some(home) => {
+        match (*shown).record_mbuf.take() {
+            Some(mbuf) => {
                 ptr::drop_in_place(&raw mut (*shown).value);
-                drop(home);
+                drop(mbuf);
             }
             None => drop(Box::from_raw(shown)),
         }
@@ -340,14 +340,14 @@ unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
 }
 
 impl<T> Shown<T> {
-    /// Puts this in the room of `home`, if it fits there; else in a box, and `home` is freed.
-    fn settle(mut self, home: Option<Mbuf>) -> NonNull<Self> {
-        if let Some(mut home) = home
-            && let Some(room) = home.append((size_of::<Self>() + align_of::<Self>()) as u16)
+    /// Puts this in the room of `mbuf`, if it fits there. Otherwise it goes in a box, and `mbuf` is freed.
+    fn settle(mut self, mbuf: Option<Mbuf>) -> NonNull<Self> {
+        if let Some(mut mbuf) = mbuf
+            && let Some(room) = mbuf.append((size_of::<Self>() + align_of::<Self>()) as u16)
         {
             let room = room.as_mut_ptr();
             let place = room.wrapping_add(room.align_offset(align_of::<Self>())).cast::<Self>();
-            self.home = Some(home);
+            self.record_mbuf = Some(mbuf);
             // SAFETY: `place` is aligned and inside the mbuf's own room, to which the space for that was
             // appended. Nobody else uses this room until the mbuf is freed, and the value that is written
             // here owns the mbuf.
@@ -387,11 +387,11 @@ pub fn show<T: Contiguous>(
     let start = packets.len();
     let iova = |offset, len| value.iova(offset, len);
     let Some(parts) = cut.of(parts, value.payload().len(), iova) else { return Err(value) };
-    let home = match record {
+    let record_mbuf = match record {
         Record::Allocated => None,
         Record::InPool => match pool.alloc() {
             None => return Err(value),
-            home => home,
+            mbuf => mbuf,
         },
     };
     if !pool.alloc_many(parts.len() as u16, packets) {
@@ -399,7 +399,7 @@ pub fn show<T: Contiguous>(
     }
     // SAFETY: plain data for which zeroes are a value.
     let info = unsafe { std::mem::zeroed() };
-    let shown = Shown { info, value, home: None }.settle(home).as_ptr();
+    let shown = Shown { info, value, record_mbuf: None }.settle(record_mbuf).as_ptr();
     // SAFETY: `shown` was just made, and nobody else has it.
     let (info, base) = unsafe {
         let info = NonNull::new_unchecked(&raw mut (*shown).info);

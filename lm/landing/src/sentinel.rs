@@ -18,7 +18,7 @@ use lm_proto::slot_memory::Below;
 
 /// How many slots without a slot below them are remembered. Such slots are at the region's end, above a
 /// bounce slot, above a chunk in use, and where the layout changes. A ring has a few of them.
-const LONE: usize = 64;
+const GAPS: usize = 64;
 
 /// The word of the marks, and the slots without a slot below them.
 pub(crate) struct Sentinel {
@@ -27,7 +27,7 @@ pub(crate) struct Sentinel {
     /// The distance from a slot's payload to its middle.
     middle: usize,
     /// The payload address of such a slot, and its number in the order in which slots were issued.
-    lone: [(usize, u64); LONE],
+    above_gaps: [(usize, u64); GAPS],
     next: usize,
 }
 
@@ -35,7 +35,7 @@ impl Sentinel {
     /// Marks for slots of this stride. `marks`: whether slots are marked at all.
     pub(crate) fn new(stride: usize, marks: bool) -> Self {
         let word = if marks { RandomState::new().build_hasher().finish() | 1 } else { 0 };
-        Self { word, middle: (stride / 2) & !7, lone: [(0, 0); LONE], next: 0 }
+        Self { word, middle: (stride / 2) & !7, above_gaps: [(0, 0); GAPS], next: 0 }
     }
 
     /// Marks `n` overlapping slots that were just issued. Each lies `stride` below the one before, and the
@@ -58,9 +58,9 @@ impl Sentinel {
     }
 
     /// Notes that there is no slot right below the one at `at`, which was the `cut`th to be issued.
-    pub(crate) fn alone(&mut self, at: usize, cut: u64) {
-        self.lone[self.next] = (at, cut);
-        self.next = (self.next + 1) % LONE;
+    pub(crate) fn note_gap_below(&mut self, at: usize, cut: u64) {
+        self.above_gaps[self.next] = (at, cut);
+        self.next = (self.next + 1) % GAPS;
     }
 
     /// The address of the mark of the slot below.
@@ -71,10 +71,10 @@ impl Sentinel {
     /// What the `word` at the address of [`Sentinel::below`] tells. It was read after the headers of a slot
     /// that was issued after the `oldest`th one. `newest`: no slot was issued after it.
     pub(crate) fn tell(&self, at: usize, oldest: u64, word: Option<u64>, newest: bool) -> Below {
-        let is_alone = || self.lone.iter().any(|&(lone, cut)| lone == at && cut >= oldest);
+        let is_above_gap = || self.above_gaps.iter().any(|&(above, cut)| above == at && cut >= oldest);
         if self.word == 0 {
             Below::Unknown
-        } else if newest || word == Some(self.word) || is_alone() {
+        } else if newest || word == Some(self.word) || is_above_gap() {
             Below::Untouched
         } else {
             Below::Touched
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_slot_is_remembered_until_its_address_may_be_anothers() {
+    fn a_slot_above_a_gap_is_remembered_until_its_address_may_be_anothers() {
         let mut sentinel = Sentinel::new(1480, true);
-        sentinel.alone(8192, 700);
+        sentinel.note_gap_below(8192, 700);
         assert_eq!(sentinel.tell(8192, 200, None, false), Below::Untouched);
         assert_eq!(sentinel.tell(8200, 200, None, false), Below::Touched);
         assert_eq!(sentinel.tell(8192, 701, None, false), Below::Touched, "it was cut again since");

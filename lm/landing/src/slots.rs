@@ -25,9 +25,9 @@ pub struct LandedSlots {
 }
 
 /// The first bit of the distance.
-const STRIDE: u32 = 32;
+const DISTANCE_SHIFT: u32 = 32;
 /// The first bit of the number of slots.
-const COUNT: u32 = 48;
+const COUNT_SHIFT: u32 = 48;
 
 impl LandedSlots {
     /// `n` overlapping slots, the highest at `top`.
@@ -37,7 +37,7 @@ impl LandedSlots {
     /// device has filled each of them. Nothing else has them, and they are not given back.
     #[inline]
     pub(crate) unsafe fn overlapping(pool: u32, top: usize, n: usize, stride: usize) -> Self {
-        let packed = u64::from(pool) | (stride as u64) << STRIDE | (n as u64) << COUNT;
+        let packed = u64::from(pool) | (stride as u64) << DISTANCE_SHIFT | (n as u64) << COUNT_SHIFT;
         Self { lowest: top - (n - 1) * stride, packed }
     }
 
@@ -47,13 +47,13 @@ impl LandedSlots {
     /// As for [`LandedSlots::overlapping`].
     #[inline]
     pub(crate) unsafe fn separate(pool: u32, at: usize) -> Self {
-        Self { lowest: at, packed: u64::from(pool) | 1 << COUNT }
+        Self { lowest: at, packed: u64::from(pool) | 1 << COUNT_SHIFT }
     }
 
     /// The number of slots.
     #[inline]
     pub fn count(&self) -> usize {
-        (self.packed >> COUNT) as usize
+        (self.packed >> COUNT_SHIFT) as usize
     }
 
     /// The address of the payload in the lowest slot, which was filled last.
@@ -65,13 +65,13 @@ impl LandedSlots {
     /// Consumes the token. Returns the address of the payload in the lowest slot, and the number of slots.
     #[inline]
     pub(crate) fn into_parts(self) -> (usize, u32) {
-        (self.lowest, (self.packed >> COUNT) as u32)
+        (self.lowest, (self.packed >> COUNT_SHIFT) as u32)
     }
 
     /// The distance from one slot to the next below it, in bytes.
     #[inline]
     fn stride(&self) -> usize {
-        usize::from((self.packed >> STRIDE) as u16)
+        usize::from((self.packed >> DISTANCE_SHIFT) as u16)
     }
 
     /// Whether the slots belong to the pool with this number.
@@ -100,9 +100,9 @@ impl LandedSlots {
     /// `below`, as it was.
     #[inline]
     pub(crate) fn join(&mut self, below: Self, lap: usize) -> Result<(), Self> {
-        let counted = below.packed >> COUNT << COUNT;
+        let counted = below.packed >> COUNT_SHIFT << COUNT_SHIFT;
         // Pool and stride.
-        let alike = (self.packed ^ below.packed) << (u64::BITS - COUNT) == 0 && self.is_overlapping();
+        let alike = (self.packed ^ below.packed) << (u64::BITS - COUNT_SHIFT) == 0 && self.is_overlapping();
         let touch = below.lowest.wrapping_add(below.span()) == self.lowest.wrapping_add(lap);
         match self.packed.checked_add(counted).filter(|_| alike && touch) {
             Some(packed) => {
@@ -119,8 +119,8 @@ impl Slots for LandedSlots {
     fn split_behind(&mut self, n: usize) -> Option<Self> {
         let behind = self.count().checked_sub(n).filter(|&behind| behind > 0 && n > 0)?;
         // Both are fewer than there were.
-        let below = Self { lowest: self.lowest, packed: self.packed - ((n as u64) << COUNT) };
-        self.packed -= (behind as u64) << COUNT;
+        let below = Self { lowest: self.lowest, packed: self.packed - ((n as u64) << COUNT_SHIFT) };
+        self.packed -= (behind as u64) << COUNT_SHIFT;
         self.lowest += below.span();
         Some(below)
     }

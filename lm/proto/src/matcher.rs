@@ -39,6 +39,7 @@ use crate::reassembler::{Key, Reassembler};
 use crate::slot_memory::SlotMemory;
 
 mod auto;
+mod card_proof;
 mod check;
 mod close;
 mod config;
@@ -52,7 +53,6 @@ mod look;
 mod proof;
 mod rejoin;
 mod repair;
-mod said;
 mod scratch;
 mod shed;
 mod single;

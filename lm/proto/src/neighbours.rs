@@ -326,7 +326,7 @@ impl Neighbours {
             return 0;
         }
         self.looked = now;
-        self.judge(now);
+        self.expire(now);
         let mut sent = 0;
         let mut next = None;
         for (_, _, address) in self.due_questions(now) {
@@ -358,8 +358,8 @@ impl Neighbours {
         self.due
     }
 
-    /// What time has decided: entries that are forgotten, questions that nobody answered.
-    fn judge(&mut self, now: Duration) {
+    /// Does what time has decided: forgets entries that are old, and settles questions that nobody answered.
+    fn expire(&mut self, now: Duration) {
         let fresh = |touched: Duration| now.saturating_sub(touched) < FORGET;
         self.asked.retain(|_, asked| fresh(asked.used));
         for asked in self.asked.values_mut() {
@@ -368,7 +368,7 @@ impl Neighbours {
         let (mut gone, mut moved) = (Vec::new(), Vec::new());
         for (part, are_peers) in [(&mut self.peers, true), (&mut self.strangers, false)] {
             part.retain(|&address, known| {
-                let verdict = known.judge(now);
+                let verdict = known.settle_unanswered(now);
                 match verdict {
                     Verdict::Moved { old } if are_peers => moved.push((address, old, known.mac)),
                     Verdict::Gone if now.saturating_sub(known.touched) <= IN_USE => gone.push(address),

@@ -33,7 +33,7 @@ impl Landing {
 
     /// Sets the layout of the slots that are issued next.
     pub(crate) fn set_layout(&mut self, layout: SlotLayout) {
-        self.sentinel.alone(self.last, self.slots);
+        self.sentinel.note_gap_below(self.last, self.slots);
         if layout == SlotLayout::Overlapping && self.layout == SlotLayout::Separate {
             // The headers above must survive the first payload below them.
             self.last -= HEADERS.next_multiple_of(8);
@@ -87,7 +87,7 @@ impl Landing {
         }
         let bounced = end > extent.hi;
         if bounced || (at != above.wrapping_sub(self.stride) && !self.is_mirrored_below(at, above)) {
-            self.sentinel.alone(above, self.slots);
+            self.sentinel.note_gap_below(above, self.slots);
         }
         // A slot that reaches more than one pitch beyond the break is followed by another one that crosses
         // it. So the next slot has to be looked at, too.

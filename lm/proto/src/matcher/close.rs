@@ -3,8 +3,8 @@
 //!
 //! This is tried only if the newest header is known to be intact.
 
+use super::card_proof::ethernet;
 use super::proof::{Doubt, First, TagState};
-use super::said::ethernet;
 use super::stream::Template;
 use super::{Matcher, effort};
 use crate::carried::Carried;

@@ -41,7 +41,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[cold]
     pub(super) fn fold_apart(&mut self, slots: S, n: usize, at: usize) {
         self.unfold();
-        self.log.push_heard(self.full_at(at), slots);
+        self.log.push_after_word(self.full_at(at), slots);
         self.folded = n - 1;
         self.go_below(at, n);
     }

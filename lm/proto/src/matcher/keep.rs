@@ -13,7 +13,7 @@ use crate::frame::{FRONT, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::Whole;
-use crate::reassembler::waiting::{Piece, Place, Shape, Told, has_checksum};
+use crate::reassembler::waiting::{Piece, Place, Shape, WaitingInfo, has_checksum};
 use crate::reassembler::{Fragment, Key, Outcome, Reassembler};
 use crate::service::Service;
 use crate::slot_memory::SlotMemory;
@@ -176,16 +176,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[cold]
     #[inline(never)]
     fn copy_out_of<M: SlotMemory<Buf = B, Slots = S>>(&mut self, slot: usize, memory: &mut M) {
-        let mut told = self.waiting.remove(slot);
+        let mut info = self.waiting.remove(slot);
         let mut refused = false;
-        while let Some((number, piece)) = self.waiting.next_piece(&mut told) {
+        while let Some((number, piece)) = self.waiting.next_piece(&mut info) {
             if !refused {
                 self.scratch.fill(memory);
                 let data = memory.bytes(&piece.slots, piece.at, piece.len.into());
-                let (offset, more) = ((number * told.unit) as u32, told.last != Some(number));
-                let service = if number == 0 { told.first } else { piece.service };
+                let (offset, more) = ((number * info.unit) as u32, info.last != Some(number));
+                let service = if number == 0 { info.first } else { piece.service };
                 let fragment = Fragment { offset, more, service, data };
-                let outcome = self.reassembler.insert(self.now, told.key, fragment, &mut self.scratch);
+                let outcome = self.reassembler.insert(self.now, info.key, fragment, &mut self.scratch);
                 self.scratch.empty(memory);
                 refused = matches!(outcome, Outcome::Dropped(_));
                 self.obey(outcome, memory);
@@ -193,7 +193,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             memory.release(piece.slots);
         }
         // Duplicates are not copied, but their marks count.
-        self.reassembler.mark(&told.key, told.marks);
+        self.reassembler.mark(&info.key, info.marks);
     }
 
     /// Ends the wait of datagrams that have waited too long. A datagram whose time is over is given up. One
@@ -242,29 +242,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) {
         self.counters.drop_one(reason);
-        let mut told = self.waiting.remove(slot);
-        while let Some((_, piece)) = self.waiting.next_piece(&mut told) {
+        let mut info = self.waiting.remove(slot);
+        while let Some((_, piece)) = self.waiting.next_piece(&mut info) {
             memory.release(piece.slots);
         }
     }
 
     /// Delivers or drops a datagram whose fragments are all there.
     fn finish<M: SlotMemory<Buf = B, Slots = S>>(&mut self, slot: usize, memory: &mut M) {
-        let told = self.waiting.told(slot);
-        match self.check_waiting(slot, &told, memory) {
+        let info = self.waiting.info(slot);
+        match self.check_waiting(slot, &info, memory) {
             Ok(whole) => {
                 if self.reverse {
-                    self.note_reverse(self.could_land_waiting(slot, &told, memory));
+                    self.note_reverse(self.could_land_waiting(slot, &info, memory));
                 }
-                let mut told = self.waiting.remove(slot);
-                let (whole, len) = (Whole { fragments: told.fragments(), ..whole }, whole.len);
+                let mut info = self.waiting.remove(slot);
+                let (whole, len) = (Whole { fragments: info.fragments(), ..whole }, whole.len);
                 self.counters.datagrams += 1;
                 self.counters.bytes += len as u64;
                 self.counters.pieces += 1;
-                let (waiting, end, service) = (&mut self.waiting, wire::UDP + len, told.service());
+                let (waiting, end, service) = (&mut self.waiting, wire::UDP + len, info.service());
                 let pieces = std::iter::from_fn(|| {
-                    let (number, Piece { slots, at, len, .. }) = waiting.next_piece(&mut told)?;
-                    let start = number * told.unit;
+                    let (number, Piece { slots, at, len, .. }) = waiting.next_piece(&mut info)?;
+                    let start = number * info.unit;
                     let skip = wire::UDP.saturating_sub(start);
                     let beyond = (start + usize::from(len)).min(end).saturating_sub(start);
                     Some((slots, at + skip, beyond.saturating_sub(skip)))
@@ -280,42 +280,42 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn check_waiting<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         slot: usize,
-        told: &Told,
+        info: &WaitingInfo,
         memory: &M,
     ) -> Result<Whole, Reason> {
-        if wire::marks_clash(told.marks) {
+        if wire::marks_clash(info.marks) {
             return Err(Reason::Ecn);
         }
-        let udp = Udp::parse(&told.front).ok_or(Reason::BadUdpLength)?;
+        let udp = Udp::parse(&info.front).ok_or(Reason::BadUdpLength)?;
         // What lies behind the UDP datagram was summed with it.
         let sum = |layout: &Layout, _| {
             let len = layout.udp_len();
-            let sum = if len == told.len {
-                told.sum
+            let sum = if len == info.len {
+                info.sum
             } else {
-                self.sum_waiting(slot, told, len - wire::UDP, memory)
+                self.sum_waiting(slot, info, len - wire::UDP, memory)
             };
             (sum, None)
         };
-        let tag = |at: usize| match self.bytes_waiting((slot, told), at, TAG, memory) {
+        let tag = |at: usize| match self.bytes_waiting((slot, info), at, TAG, memory) {
             Some(bytes) => bytes.first_chunk::<TAG>().copied(),
-            None => self.tag_waiting(slot, told, at, memory),
+            None => self.tag_waiting(slot, info, at, memory),
         };
-        let Key { src, dst, id, .. } = told.key;
-        self.check_wherever([src, dst], id, &udp, told.len, tag, sum)?.ok_or(Reason::NotOurs)
+        let Key { src, dst, id, .. } = info.key;
+        self.check_wherever([src, dst], id, &udp, info.len, tag, sum)?.ok_or(Reason::NotOurs)
     }
 
     /// Bytes of the IP payload of a datagram that waits, if they are there and lie in one fragment.
     fn bytes_waiting<'m, M: SlotMemory<Buf = B, Slots = S>>(
         &'m self,
-        (slot, told): (usize, &Told),
+        (slot, info): (usize, &WaitingInfo),
         at: usize,
         len: usize,
         memory: &'m M,
     ) -> Option<&'m [u8]> {
-        let number = at / told.unit.max(1);
+        let number = at / info.unit.max(1);
         let piece = self.waiting.piece(slot, number)?;
-        let from = at - number * told.unit;
+        let from = at - number * info.unit;
         (from + len <= piece.len.into()).then(|| memory.bytes(&piece.slots, piece.at + from, len))
     }
 
@@ -325,13 +325,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn tag_waiting<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         slot: usize,
-        told: &Told,
+        info: &WaitingInfo,
         at: usize,
         memory: &M,
     ) -> Option<[u8; TAG]> {
         let mut tag = [0; TAG];
         for (at, to) in (at..).zip(&mut tag) {
-            *to = *self.bytes_waiting((slot, told), at, 1, memory)?.first()?;
+            *to = *self.bytes_waiting((slot, info), at, 1, memory)?.first()?;
         }
         Some(tag)
     }
@@ -341,11 +341,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn could_land_waiting<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         slot: usize,
-        told: &Told,
+        info: &WaitingInfo,
         memory: &M,
     ) -> bool {
-        let bytes = |at: usize, len: usize| self.bytes_waiting((slot, told), at, len, memory);
-        Udp::parse(&told.front).is_some_and(|udp| self.could_land(&told.key, &udp, bytes))
+        let bytes = |at: usize, len: usize| self.bytes_waiting((slot, info), at, len, memory);
+        Udp::parse(&info.front).is_some_and(|udp| self.could_land(&info.key, &udp, bytes))
     }
 
     /// The sum of the first `len` bytes of payload behind the UDP header.
@@ -353,14 +353,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn sum_waiting<M: SlotMemory<Buf = B, Slots = S>>(
         &self,
         slot: usize,
-        told: &Told,
+        info: &WaitingInfo,
         len: usize,
         memory: &M,
     ) -> u64 {
         let (end, mut sum) = (wire::UDP + len, 0);
-        for number in 0..told.fragments().into() {
+        for number in 0..info.fragments().into() {
             let Some(piece) = self.waiting.piece(slot, number) else { continue };
-            let start = number * told.unit;
+            let start = number * info.unit;
             let skip = wire::UDP.saturating_sub(start);
             let beyond = usize::from(piece.len).min(end.saturating_sub(start));
             let bytes = memory.bytes(&piece.slots, piece.at + skip, beyond.saturating_sub(skip));

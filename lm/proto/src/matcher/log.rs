@@ -120,15 +120,16 @@ impl<S: Slots> Log<S> {
         self.frames.first_mut()
     }
 
-    /// Takes the token out of a log that has one alone. [`Log::lower`] puts it back, or another in its place.
+    /// Takes the token out of a log that has only one. [`Log::put_token`] puts it back, or another one in its
+    /// place.
     #[inline]
-    pub(crate) fn lift(&mut self) -> Option<S> {
+    pub(crate) fn take_token(&mut self) -> Option<S> {
         self.slots.pop().map(|(_, slots)| slots)
     }
 
-    /// Gives the log of one frame, whose token was [lifted](Log::lift), a token again.
+    /// Gives a token to the log of one frame whose token was [taken](Log::take_token).
     #[inline]
-    pub(crate) fn lower(&mut self, slots: S) {
+    pub(crate) fn put_token(&mut self, slots: S) {
         self.slots.push((0, slots));
     }
 
@@ -171,12 +172,12 @@ impl<S: Slots> Log<S> {
         if self.keeps_words {
             self.words.push(word);
         }
-        self.push_heard(frame, slots);
+        self.push_after_word(frame, slots);
     }
 
     /// Adds a frame whose word was added before.
     #[inline]
-    pub(crate) fn push_heard(&mut self, frame: Frame, slots: S) {
+    pub(crate) fn push_after_word(&mut self, frame: Frame, slots: S) {
         self.slots.push((self.frames.len() as u32, slots));
         self.frames.push(frame);
     }

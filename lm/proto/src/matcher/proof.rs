@@ -10,8 +10,8 @@
 //! 5. *checksum*: the UDP checksum is good, and the tag agrees and proves the order. Without a tag all
 //!    headers must be known, because a sum of 16 bits does not distinguish senders.
 //!
-//! What the card reports of the frames (`said`) can contradict as a header can, and can replace the pass over
-//! the payload.
+//! What the card reports of the frames (`card_proof`) can contradict as a header can, and can replace the
+//! pass over the payload.
 
 use super::Matcher;
 use crate::carried::Carried;

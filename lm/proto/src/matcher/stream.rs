@@ -155,14 +155,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         // Borrowed apart, as a burst may be one frame, and a template is more than that to copy.
         let Self { log, folded, begun, counters, template, card, .. } = self;
         // The token is taken out of the log meanwhile, so that it stays in registers.
-        let (Some(template), Some(mut run)) = (template, log.lift()) else { return frames.next() };
+        let (Some(template), Some(mut run)) = (template, log.take_token()) else { return frames.next() };
         let (heard, had) = (log.keeps_words(), 1 + *folded);
         if heard {
             frames.append_words(taken, log.words_mut());
         }
         if let Some(more) = frames.take_counted(ahead.min(taken)) {
             if let Err(more) = memory.join(&mut run, more) {
-                log.lower(run);
+                log.put_token(run);
                 log.words_mut().truncate(had + ahead.min(taken));
                 self.fold_apart(more, ahead.min(taken), under);
                 return frames.next();
@@ -183,7 +183,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             end += n;
             whole += 1;
         }
-        log.lower(run);
+        log.put_token(run);
         let of_runs = if alike { taken } else { end };
         let word = log.word(had.saturating_add(end)).unwrap_or_default();
         if heard {

@@ -100,7 +100,7 @@ impl Known {
         Self { mac, lm: Some(lm), touched, confirmed, question: None, claim: None, quiet: Duration::ZERO }
     }
 
-    /// When the owner has to be asked, or [`Known::judge`] has to be called.
+    /// When the owner has to be asked, or [`Known::settle_unanswered`] has to be called.
     pub(super) fn due(&self) -> Option<Duration> {
         self.question.map(|question| question.due)
     }
@@ -146,7 +146,7 @@ impl Known {
     }
 
     /// Decides what follows if the owner has not answered enough questions.
-    pub(super) fn judge(&mut self, now: Duration) -> Verdict {
+    pub(super) fn settle_unanswered(&mut self, now: Duration) -> Verdict {
         if self.question.is_none_or(|question| question.tries < TRIES || now < question.due) {
             return Verdict::Stays;
         }

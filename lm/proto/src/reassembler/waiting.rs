@@ -98,7 +98,7 @@ const _: () = assert!(PLACES < OPEN as usize && PLACES.is_multiple_of(BLOCK));
 
 /// What is known of a datagram that waits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct WaitingInfo {
     pub(crate) key: Key,
     /// The sum of all its payload, without the UDP header, if it has a checksum.
     pub(crate) sum: u64,
@@ -118,7 +118,7 @@ pub(crate) struct Told {
     blocks: [u32; PLACES / BLOCK],
 }
 
-impl Told {
+impl WaitingInfo {
     /// How many fragments are here.
     pub(crate) fn fragments(&self) -> u16 {
         self.here.count_ones() as u16
@@ -384,39 +384,39 @@ impl<S> Waiting<S> {
 
     /// What is known of a datagram that waits.
     #[inline]
-    pub(crate) fn told(&self, slot: usize) -> Told {
+    pub(crate) fn info(&self, slot: usize) -> WaitingInfo {
         let Entry { here, key, sum, unit, last, last_len, marks, first, front, blocks, .. } =
             self.entries[slot];
         let unit = usize::from(unit);
         let last = Some(usize::from(last)).filter(|_| last != OPEN);
         let len = last.map_or(0, |last| last * unit + usize::from(last_len));
-        Told { key, sum, front, unit, last, len, marks, first, here, blocks }
+        WaitingInfo { key, sum, front, unit, last, len, marks, first, here, blocks }
     }
 
     /// Takes a datagram out. The caller has to take all of its pieces, too, by [`Self::next_piece`], because
     /// only that frees its blocks.
     #[inline]
-    pub(crate) fn remove(&mut self, slot: usize) -> Told {
+    pub(crate) fn remove(&mut self, slot: usize) -> WaitingInfo {
         let Entry { hash, bucket, here, .. } = self.entries[slot];
         self.frames -= here.count_ones() as usize;
         self.chains.remove(hash, slot);
         self.by_age.remove(slot);
         self.sources[usize::from(bucket)] -= 1;
         self.free.push(slot as u16);
-        self.told(slot)
+        self.info(slot)
     }
 
     /// The next piece of a datagram that was taken out, and its number. The pieces come in order.
     #[inline]
-    pub(crate) fn next_piece(&mut self, told: &mut Told) -> Option<(usize, Piece<S>)> {
-        if told.here == 0 {
+    pub(crate) fn next_piece(&mut self, info: &mut WaitingInfo) -> Option<(usize, Piece<S>)> {
+        if info.here == 0 {
             return None;
         }
-        let number = told.here.trailing_zeros() as usize;
-        told.here &= told.here - 1;
-        let block = told.blocks[number / BLOCK];
+        let number = info.here.trailing_zeros() as usize;
+        info.here &= info.here - 1;
+        let block = info.blocks[number / BLOCK];
         let piece = self.blocks[block as usize][number % BLOCK].take();
-        if told.here >> (number / BLOCK * BLOCK) & ((1 << BLOCK) - 1) == 0 {
+        if info.here >> (number / BLOCK * BLOCK) & ((1 << BLOCK) - 1) == 0 {
             self.free_blocks.push(block);
         }
         piece.map(|piece| (number, piece))
