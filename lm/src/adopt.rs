@@ -23,9 +23,9 @@ use pmd_e1000::port::{make_pool, pool_plan};
 use pmd_e1000::timestamps::{Timestamps, check_timestamps};
 use rte::port::{PortId, RxQueue};
 
-use crate::adopted_port::NotReady;
 use crate::config::Config;
 use crate::eal::Eal;
+use crate::not_ready::NotReady;
 
 /// The memory that a queue of the application's port is going to land in.
 ///

@@ -66,12 +66,13 @@ mod adopt;
 mod adopted_port;
 mod config;
 mod eal;
+mod not_ready;
 mod outbound;
 mod port;
 
 pub use ac::{Key, Policy};
 pub use adopt::{AdoptError, AdoptedQueue, Landing};
-pub use adopted_port::{AdoptedPort, NotReady};
+pub use adopted_port::AdoptedPort;
 pub use config::Config;
 pub use eal::Eal;
 pub use lm_engine::{Message, SendBuffer};
@@ -81,6 +82,7 @@ pub use lm_proto::alf::ChecksumMode;
 pub use lm_proto::counters::{Counters, Reason};
 pub use lm_proto::order::{Mark, Order};
 pub use lm_proto::policy::{Require, WholeBy};
+pub use not_ready::NotReady;
 pub use outbound::{Outbound, SendError, Sent};
 pub use port::{PollError, Port, PortError, Stopper};
 /// Owners for DPDK itself: mbufs, pools, lcores.

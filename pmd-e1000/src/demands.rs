@@ -6,6 +6,7 @@
 
 use std::{error, fmt, fs};
 
+use lm_proto::wire;
 use rte::Release;
 use rte::port::PortInfo;
 
@@ -14,11 +15,11 @@ use crate::device::{driver_of, keys_of};
 use crate::quirks::Quirk;
 
 /// Bytes of an Ethernet header.
-const ETHERNET: u32 = 14;
+const ETHERNET: u32 = wire::ETHERNET as u32;
 /// Bytes of a frame check sequence.
-const FCS: u32 = 4;
+const FCS: u32 = wire::FCS as u32;
 /// Bytes that a slot has beyond an IP packet: for an Ethernet header, a check sequence and a VLAN tag.
-const SLOT: u32 = ETHERNET + FCS + 4;
+const SLOT: u32 = ETHERNET + FCS + wire::VLAN as u32;
 /// The fewest mbufs that net_memif posts at a time, once its ring is full.
 const LOT: u32 = 32;
 

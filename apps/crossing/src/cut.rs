@@ -6,6 +6,7 @@
 
 use lm_proto::checksum::header;
 use lm_proto::layout::full_payload;
+use lm_proto::wire::IPV4;
 
 use crate::view::{Ipv4View, MORE, put16};
 
@@ -21,8 +22,8 @@ const COPIED: u8 = 0x80;
 pub fn cut(frame: &[u8], ip: &Ipv4View, mtu: usize, id: u16, mut each: impl FnMut(&[u8], &[u8])) -> bool {
     let payload = &frame[ip.payload..ip.end];
     let first = frame[..ip.payload].to_vec();
-    let mut later = first[..ip.at + 20].to_vec();
-    copied_options(&frame[ip.at + 20..ip.payload], &mut later);
+    let mut later = first[..ip.at + IPV4].to_vec();
+    copied_options(&frame[ip.at + IPV4..ip.payload], &mut later);
     later[ip.at] = 0x40 | ((later.len() - ip.at) / 4) as u8;
     let mut at = 0;
     while at < payload.len() {

@@ -4,7 +4,7 @@
 //! accepted.
 
 use lm_proto::service::Service;
-use lm_proto::wire::{Flow, PROTO_UDP, UDP, Udp};
+use lm_proto::wire::{ETHERNET, Flow, IPV4, PROTO_UDP, UDP, Udp};
 
 use crate::view::{Ipv4View, packet};
 use crate::virtio::{Header, Segments};
@@ -76,7 +76,8 @@ pub fn outward(frame: &[u8], header: &Header, wire: Wire) -> Out {
 /// A whole UDP datagram as LM sends it. `None`: it is none, or it has IP options or a VLAN tag, for which
 /// LM's headers have no place.
 pub fn datagram(frame: &[u8], ip: &Ipv4View) -> Option<Out> {
-    let plain = ip.at == 14 && ip.payload == ip.at + 20 && ip.protocol == PROTO_UDP && !ip.is_fragment();
+    let plain =
+        ip.at == ETHERNET && ip.payload == ip.at + IPV4 && ip.protocol == PROTO_UDP && !ip.is_fragment();
     let udp = Udp::parse(frame.get(ip.payload..ip.end)?).filter(|_| plain)?;
     if usize::from(udp.len) != ip.end - ip.payload {
         return None;

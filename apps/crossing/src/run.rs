@@ -5,7 +5,7 @@
 //! last one may be shorter or be pushed. DPDK's library, which joins them, compares less.
 
 use lm_proto::checksum::header;
-use lm_proto::wire::ETHERNET;
+use lm_proto::wire::{ETHERNET, IPV4};
 
 use crate::segment::{FIELD, FLAGS, complemented, headers, pseudo};
 use crate::view::{Ipv4View, be16, put16};
@@ -13,7 +13,7 @@ use crate::virtio::{Header, Segments};
 
 /// Where IPv4's and TCP's headers are: there are no tags and no IPv4 options in a run.
 const IP: usize = ETHERNET;
-const TCP: usize = IP + 20;
+const TCP: usize = IP + IPV4;
 /// The longest headers: TCP's has 60 bytes at most.
 const LONGEST: usize = TCP + 60;
 /// The longest packet.

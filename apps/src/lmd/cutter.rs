@@ -15,7 +15,7 @@ use std::ops::Range;
 use lm_crossing::segment::Plan;
 use lm_crossing::view::Ipv4View;
 use lm_proto::checksum::copy_sum;
-use lm_proto::wire::VLAN;
+use lm_proto::wire::{ETHERNET, VLAN};
 use rte::mempool::{Mempool, PoolError};
 use rte::tcp::Segmenter;
 use rte::{Eal, Mbuf};
@@ -24,8 +24,8 @@ use rte::{Eal, Mbuf};
 const MOST: usize = 128;
 /// Where the type of a frame is, which is that of its outer tag if there are tags.
 const TYPE: Range<usize> = 12..14;
-/// The longest headers: Ethernet with two tags, IPv4, TCP.
-pub(crate) const HEADERS: u16 = 14 + 8 + 60 + 60;
+/// The longest headers: Ethernet with two tags, and IPv4 and TCP with 60 bytes each, options included.
+pub(crate) const MOST_HEADERS: u16 = (ETHERNET + 2 * VLAN + 60 + 60) as u16;
 
 /// What became of a long packet.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Cutter {
     /// Makes a cutter with two pools of its own, of so many mbufs each, on this NUMA node: one for headers,
     /// and one for mbufs that refer to payloads.
     pub(crate) fn new(eal: &Eal, mbufs: u32, socket: Option<u32>) -> Result<Self, PoolError> {
-        let heads = Mempool::pktmbuf(eal, "lmd_tcp_heads", mbufs, 128, 0, 128 + HEADERS, socket)?;
+        let heads = Mempool::pktmbuf(eal, "lmd_tcp_heads", mbufs, 128, 0, 128 + MOST_HEADERS, socket)?;
         let shown = Mempool::pktmbuf(eal, "lmd_tcp_shown", mbufs, 128, 0, 0, socket)?;
         Ok(Self {
             segmenter: Segmenter::new(heads, shown),
@@ -140,7 +140,7 @@ impl Cutter {
 /// it is. `rte_net_get_ptype` of 22.11 looks for two tags behind 0x88a8, and for one behind 0x8100. It does
 /// not look at the type of a second tag.
 fn readable(frame: &[u8], ip: &Ipv4View) -> [u8; 2] {
-    match (ip.at - 14) / VLAN {
+    match (ip.at - ETHERNET) / VLAN {
         0 => [frame[12], frame[13]],
         1 => [0x81, 0],
         _ => [0x88, 0xa8],

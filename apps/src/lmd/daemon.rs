@@ -22,8 +22,8 @@ use rte::port::RxInterrupt;
 use rte::{Burst, Eal};
 
 use super::kernelward::Kernelward;
+use super::opened::Opened;
 use super::options::{Options, Switch};
-use super::setup::Opened;
 use super::status::SHOWN;
 use super::tally::Tally;
 use super::wireward::Wireward;
@@ -98,9 +98,9 @@ impl Daemon {
             looked: now,
         };
         daemon.set_carrier(daemon.is_up());
-        daemon.see_to_ipv6();
-        daemon.see_to_routes();
-        daemon.see_to_admission()?;
+        daemon.set_ipv6_mtu();
+        daemon.update_routes();
+        daemon.follow_address()?;
         Ok(daemon)
     }
 
@@ -187,9 +187,9 @@ impl Daemon {
                 self.wireward.drain(&self.tap, &mut self.tally);
             }
         }
-        self.see_to_ipv6();
-        self.see_to_routes();
-        self.see_to_admission()?;
+        self.set_ipv6_mtu();
+        self.update_routes();
+        self.follow_address()?;
         let ns = self.ns();
         self.kernelward.expire(ns, &mut self.tally);
         Ok(())
@@ -207,9 +207,9 @@ impl Daemon {
         Ok(())
     }
 
-    /// A node of a cluster is known by its address, which is the interface's first one. When that changes,
-    /// it is a new node.
-    fn see_to_admission(&mut self) -> Result<(), String> {
+    /// Admits the port anew when its address has changed. A node of a cluster is known by its address, which
+    /// is the interface's first one.
+    fn follow_address(&mut self) -> Result<(), String> {
         let (Some(admission), Some(link)) = (&self.admission, &mut self.link) else { return Ok(()) };
         self.port.look_at_link();
         let address = self.tap.interface().ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -225,14 +225,14 @@ impl Daemon {
         Ok(())
     }
 
-    fn see_to_ipv6(&mut self) {
+    fn set_ipv6_mtu(&mut self) {
         // The kernel resets it to the interface's own MTU each time that the interface is set up.
         if let Err(e) = self.tap.interface().set_ipv6_mtu(self.config.mtu.into()) {
             log::warn!("{}: IPv6's MTU cannot be set: {e}", self.tap.interface().name());
         }
     }
 
-    fn see_to_routes(&mut self) {
+    fn update_routes(&mut self) {
         if let Err(e) = self.routes.turn() {
             let name = self.tap.interface().name();
             log::warn!("{name}: a route cannot be given its MTU, so datagrams by it may be refused: {e}");
@@ -310,7 +310,7 @@ impl Daemon {
         // A new route should be right before it is used. A change of the routes ends a sleep, so after a
         // sleep that lasted its full time there is none.
         if found.is_none() || now.elapsed() < most {
-            self.see_to_routes();
+            self.update_routes();
         }
         if found == Some(0) && !interrupts {
             let quiet = now.saturating_duration_since(self.active) >= QUIET;
@@ -348,7 +348,7 @@ impl Sleeper for Daemon {
     fn files(&self) -> impl Iterator<Item = RawFd> {
         // Nothing is read from an interface that is down or whose cable is pulled, so its file would end each
         // sleep at once.
-        let tap = (self.carrier && !self.wireward.is_deaf()).then(|| self.tap.as_fd().as_raw_fd());
+        let tap = (self.carrier && !self.wireward.is_interface_down()).then(|| self.tap.as_fd().as_raw_fd());
         tap.into_iter().chain([self.routes.as_fd().as_raw_fd()])
     }
 

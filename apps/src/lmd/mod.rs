@@ -22,6 +22,7 @@ mod deferred;
 mod joiner;
 mod kernelward;
 mod notify;
+mod opened;
 mod options;
 mod setup;
 mod status;

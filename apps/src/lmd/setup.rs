@@ -5,7 +5,6 @@
 
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
-use lm_proto::wire::Mac;
 use lm_tap::tap::{CHECKSUMS, TSO4};
 use lm_tap::{Routes, Tap};
 use pmd_e1000::can_interrupt;
@@ -13,6 +12,7 @@ use rte::Eal;
 use rte::port::{MacAddr, PortId};
 
 use super::daemon::Daemon;
+use super::opened::Opened;
 use super::options::{Options, Switch};
 use crate::explain::{explain_open, explain_start};
 use crate::landing_options::Mode;
@@ -20,17 +20,6 @@ use crate::signals;
 
 /// The MTU of the interface: the largest that a TAP takes.
 const MTU: u32 = 65_521;
-
-/// A started port, and the interface that programs see.
-pub(crate) struct Opened {
-    pub(crate) port: NodePort,
-    pub(crate) config: PortConfig,
-    pub(crate) tap: Tap,
-    pub(crate) mac: Mac,
-    pub(crate) routes: Routes,
-    /// Lines about the start, for standard output.
-    pub(crate) said: Vec<String>,
-}
 
 /// Makes the interface, or attaches to one that is there. An interface that was made here does not outlive
 /// this program yet.

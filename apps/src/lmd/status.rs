@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lm_node::watch::Glance;
+use lm_node::watch::OnDemand;
 use rte::Eal;
 use rte::telemetry::{Value, register};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -21,7 +21,7 @@ use super::configuration::Invocation;
 use crate::console::say;
 
 /// What the loop shows: names and numbers.
-pub(crate) static SHOWN: Glance<Vec<(String, u64)>> = Glance::new();
+pub(crate) static SHOWN: OnDemand<Vec<(String, u64)>> = OnDemand::new();
 
 /// The word of the command line.
 pub(crate) const WORD: &str = "status";

@@ -19,12 +19,12 @@ use lm_node::Outlet;
 use lm_node::config::PortConfig;
 use lm_proto::alf::Ends;
 use lm_proto::order::{Mark, Order, Stations};
-use lm_proto::wire::{FCS, Mac, VLAN};
+use lm_proto::wire::{ETHERNET, FCS, Mac, VLAN};
 use lm_tap::Tap;
 use rte::mempool::{Mempool, PoolError};
 use rte::{Eal, Mbuf};
 
-use super::cutter::{Cut, Cutter, HEADERS};
+use super::cutter::{Cut, Cutter, MOST_HEADERS};
 use super::deferred::{Deferred, Way};
 use super::tally::Tally;
 
@@ -41,7 +41,7 @@ const BYTES: usize = 256 << 10;
 /// Frames that are dropped at once when the link goes down: the interface's queue holds 1000.
 const DRAINED: usize = 2000;
 /// The longest frame that is read: the longest packet behind its link header with two tags.
-const LONGEST: usize = virtio::LEN + 65_535 + 14 + 2 * VLAN;
+const LONGEST: usize = virtio::LEN + 65_535 + ETHERNET + 2 * VLAN;
 
 /// What waits for room on the wire.
 enum Waiting {
@@ -67,7 +67,7 @@ pub(crate) struct Wireward {
     /// Cuts long TCP.
     cutter: Cutter,
     /// The interface is down, so nothing can be read.
-    is_deaf: bool,
+    is_interface_down: bool,
     /// The interface's MAC address.
     mac: Mac,
     /// The stations that are known to be LM nodes.
@@ -112,7 +112,7 @@ impl Wireward {
             held: None,
             made: Vec::new(),
             cutter: Cutter::new(eal, mbufs, socket)?,
-            is_deaf: false,
+            is_interface_down: false,
             mac,
             stations: Stations::default(),
             order: config.order,
@@ -123,7 +123,7 @@ impl Wireward {
     /// The most memory that it takes.
     pub(crate) fn memory(config: &PortConfig) -> usize {
         // A frame's, its headers', and one that shows it.
-        let each = 3 * MBUF + usize::from(room(config.mtu)) + usize::from(128 + HEADERS);
+        let each = 3 * MBUF + usize::from(room(config.mtu)) + usize::from(128 + MOST_HEADERS);
         Pairing::MEMORY + 2 * LONGEST + mbufs(config) as usize * each
     }
 
@@ -138,8 +138,8 @@ impl Wireward {
     }
 
     /// Whether the interface is down, as far as is known: nothing can be read from it.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.is_deaf
+    pub(crate) fn is_interface_down(&self) -> bool {
+        self.is_interface_down
     }
 
     /// Learns from a frame of the wire whether its sender is an LM node.
@@ -193,7 +193,7 @@ impl Wireward {
         let (mut n, mut bytes) = (0, 0);
         while n < TURN && bytes < BYTES && !self.is_waiting() {
             let frame = tap.read(&mut read);
-            self.is_deaf = frame.is_err();
+            self.is_interface_down = frame.is_err();
             let Ok(Some(len)) = frame else { break };
             (n, bytes) = (n + 1, bytes + len);
             let Some(header) = Header::parse(&read[..len]) else { continue };

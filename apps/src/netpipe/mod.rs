@@ -24,6 +24,7 @@ mod rounds;
 mod sizes;
 mod stream;
 mod transport;
+mod window;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -12,8 +12,8 @@ use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
 
 use super::sizes;
-use super::stream::Window;
 use super::transport::{self, Kind, Settings};
+use super::window::Window;
 use crate::parse::{self, Addresses};
 use crate::port_options::PortOptions;
 use crate::start::{self, NoOptions};

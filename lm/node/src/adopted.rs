@@ -21,7 +21,7 @@ use crate::arp::Resolver;
 use crate::config::PortConfig;
 use crate::link::{Link, Outlet};
 use crate::port::{HEADER_ROOM, Pools, in_flight, send_buffers};
-use crate::watch::Board;
+use crate::watch::StatusBoard;
 
 /// Descriptors of a transmit queue unless the configuration says.
 const DESCRIPTORS: u16 = 512;
@@ -65,7 +65,7 @@ pub fn adopt(
     let mac = mac_of(eal, id).unwrap_or_default().0;
     let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst).with_order(config.order);
     let outlet = Outlet::new(sender, resolver, ours, up, None, Pace::new(config.flush_gap()));
-    let board = Board::new(eal, id, ours.src);
+    let board = StatusBoard::new(eal, id, ours.src);
     Ok(Link::new(vec![receiver], None, outlet, Vec::new(), id).seen_on(board))
 }
 

@@ -25,7 +25,7 @@ use crate::admission::frames::control_payload;
 use crate::ordinary::Ordinary;
 use crate::receive_mode::{BRIEF, LONGEST};
 use crate::tally::{PoolView, Tally};
-use crate::watch::Board;
+use crate::watch::StatusBoard;
 
 pub use self::outlet::{Outlet, SentFrom};
 
@@ -42,7 +42,7 @@ pub struct Link {
     /// The interrupts of its receive queues. Empty unless the loop may sleep.
     pub interrupts: Vec<RxInterrupt>,
     /// Where it is seen from outside.
-    pub(crate) board: Option<Arc<Board>>,
+    pub(crate) board: Option<Arc<StatusBoard>>,
     /// Messages of a poll; empty between two polls.
     arrived: Vec<Message>,
 }
@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// The same, seen from outside on this board.
-    pub(crate) fn seen_on(self, board: Arc<Board>) -> Self {
+    pub(crate) fn seen_on(self, board: Arc<StatusBoard>) -> Self {
         Self { board: Some(board), ..self }
     }
 

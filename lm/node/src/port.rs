@@ -34,7 +34,7 @@ use crate::exit::ExitPort;
 use crate::link::{Link, Outlet};
 use crate::ordinary::Ordinary;
 use crate::tally::{DeviceTally, PoolView, Tally};
-use crate::watch::Board;
+use crate::watch::StatusBoard;
 
 pub use self::client::{Client, persist};
 pub use self::failure::{OpenError, StartPortError};
@@ -219,7 +219,7 @@ impl NodePort {
             self.admission(config, identity)?,
             pace,
         );
-        let board = Board::new(eal, id, ours.src);
+        let board = StatusBoard::new(eal, id, ours.src);
         self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id).seen_on(board));
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! Shows a node through DPDK's telemetry: `dpdk-telemetry.py` shows `/lm/ports` and the other commands of
 //! [`register`].
 //!
-//! A started port has a [`Board`]. A reader sets a flag there. The port's loop checks the flag in each turn,
-//! and then publishes a [`Seen`] in its next turn. The loop takes the lock only if it is free, so it never
-//! waits for a reader, and it makes a [`Seen`] only if a reader has asked. A reader waits for at most 100 ms.
-//! If the loop does not run in that time, the reader shows the values that were published last, with their
-//! age.
+//! A started port has a [`StatusBoard`]. A reader sets a flag there. The port's loop checks the flag in each
+//! turn, and then publishes a [`Seen`] in its next turn. The loop takes the lock only if it is free, so it
+//! never waits for a reader, and it makes a [`Seen`] only if a reader has asked. A reader waits for at most
+//! 100 ms. If the loop does not run in that time, the reader shows the values that were published last, with
+//! their age.
 
-mod glance;
+mod on_demand;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,19 +19,18 @@ use rte::Eal;
 use rte::port::{MacAddr, PortId, name_of};
 use rte::telemetry::{TelemetryError, Value, register as command};
 
-pub use self::glance::Glance;
-use crate::link::Link;
+pub use self::on_demand::OnDemand;
 use crate::tally::{PoolView, Tally};
 
 /// The boards of the ports that are started.
-static BOARDS: Mutex<Vec<Weak<Board>>> = Mutex::new(Vec::new());
+static BOARDS: Mutex<Vec<Weak<StatusBoard>>> = Mutex::new(Vec::new());
 
 /// Where a port's loop puts up what is to be seen.
-pub struct Board {
+pub struct StatusBoard {
     port: PortId,
     device: String,
     address: Ipv4Addr,
-    glance: Glance<Seen>,
+    on_demand: OnDemand<Seen>,
 }
 
 /// What is seen of a port at one moment.
@@ -51,29 +50,14 @@ pub struct Seen {
     pub admission: Vec<(&'static str, u64)>,
 }
 
-impl Seen {
-    /// The link at this moment.
-    #[cold]
-    pub(crate) fn of(link: &Link) -> Self {
-        Self {
-            up: link.outlet.is_up(),
-            tally: link.tally(),
-            queues: link.receivers.iter().map(|receiver| receiver.counters()).collect(),
-            pool: link.pool(),
-            peers: link.outlet.resolver.known(),
-            admission: link.outlet.admission.as_ref().map_or_else(Vec::new, |a| a.numbers()),
-        }
-    }
-}
-
-impl Board {
+impl StatusBoard {
     /// A board for a port that is being started.
     pub(crate) fn new(eal: &Eal, port: PortId, address: u32) -> Arc<Self> {
         let board = Arc::new(Self {
             port,
             device: name_of(eal, port).unwrap_or_default(),
             address: Ipv4Addr::from_bits(address),
-            glance: Glance::new(),
+            on_demand: OnDemand::new(),
         });
         let mut boards = BOARDS.lock().unwrap_or_else(PoisonError::into_inner);
         boards.retain(|other| other.strong_count() > 0);
@@ -84,17 +68,17 @@ impl Board {
     /// Whether a reader waits.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        self.glance.is_wanted()
+        self.on_demand.is_wanted()
     }
 
     /// Puts up what is seen now.
     pub(crate) fn put(&self, seen: Seen) {
-        self.glance.put(seen);
+        self.on_demand.put(seen);
     }
 
     /// What is seen of the port now, or was last.
     fn look(&self) -> Option<Arc<Seen>> {
-        self.glance.look().map(|(_, seen)| seen)
+        self.on_demand.look().map(|(_, seen)| seen)
     }
 }
 
@@ -126,7 +110,7 @@ pub fn register(eal: &Eal) -> Result<(), TelemetryError> {
 }
 
 /// The boards of all ports that are started, by number.
-fn all() -> Vec<Arc<Board>> {
+fn all() -> Vec<Arc<StatusBoard>> {
     let boards = BOARDS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut all: Vec<_> = boards.iter().filter_map(Weak::upgrade).collect();
     all.sort_by_key(|board| board.port);
@@ -134,7 +118,7 @@ fn all() -> Vec<Arc<Board>> {
 }
 
 /// The port that the first parameter names, and as many numbers behind it as are wanted.
-fn one<const N: usize>(params: Option<&str>) -> Option<(Arc<Board>, [usize; N])> {
+fn one<const N: usize>(params: Option<&str>) -> Option<(Arc<StatusBoard>, [usize; N])> {
     let mut numbers = params?.split(',').map(|word| word.trim().parse::<usize>());
     let port = numbers.next()?.ok()?;
     let mut rest = [0; N];
@@ -146,7 +130,7 @@ fn one<const N: usize>(params: Option<&str>) -> Option<(Arc<Board>, [usize; N])>
 }
 
 /// The port that the parameter names; all, if there is no parameter.
-fn some(params: Option<&str>) -> Option<Vec<Arc<Board>>> {
+fn some(params: Option<&str>) -> Option<Vec<Arc<StatusBoard>>> {
     if params.is_none_or(str::is_empty) {
         return Some(all());
     }
@@ -162,13 +146,13 @@ fn ports() -> Value {
     Value::List(all().iter().map(|board| Value::Number(board.port.0.into())).collect())
 }
 
-fn port(board: &Board) -> Value {
+fn port(board: &StatusBoard) -> Value {
     let mut shown = vec![
         ("device".to_owned(), Value::Text(board.device.clone())),
         ("address".to_owned(), Value::Text(board.address.to_string())),
     ];
     let mut number = |name: &str, n: u64| shown.push((name.to_owned(), Value::Number(n)));
-    if let Some((at, seen)) = board.glance.look() {
+    if let Some((at, seen)) = board.on_demand.look() {
         number("age_ms", at.elapsed().as_millis() as u64);
         number("link_up", seen.up.into());
         number("queues", seen.queues.len() as u64);
@@ -187,13 +171,13 @@ fn port(board: &Board) -> Value {
     Value::Dict(shown)
 }
 
-fn queue_of(board: &Board, queue: usize) -> Option<Value> {
+fn queue_of(board: &StatusBoard, queue: usize) -> Option<Value> {
     let counters = *board.look()?.queues.get(queue)?;
     let tally = Tally { counters, ..Tally::default() };
     Some(numbers(tally.received()))
 }
 
-fn peers(boards: &[Arc<Board>]) -> Value {
+fn peers(boards: &[Arc<StatusBoard>]) -> Value {
     let mut list = Vec::new();
     for board in boards {
         let Some(seen) = board.look() else { continue };
@@ -214,7 +198,7 @@ fn peers(boards: &[Arc<Board>]) -> Value {
     Value::Dict(list)
 }
 
-fn drops(boards: &[Arc<Board>]) -> Value {
+fn drops(boards: &[Arc<StatusBoard>]) -> Value {
     let mut sum = Counters::default();
     for seen in boards.iter().filter_map(|board| board.look()) {
         Reason::ALL.iter().for_each(|&r| sum.drop_many(r, seen.tally.counters.dropped(r)));
@@ -230,12 +214,12 @@ mod tests {
 
     use super::*;
 
-    fn board(port: u16) -> Arc<Board> {
-        let board = Arc::new(Board {
+    fn board(port: u16) -> Arc<StatusBoard> {
+        let board = Arc::new(StatusBoard {
             port: PortId(port),
             device: "net_null0".to_owned(),
             address: Ipv4Addr::new(10, 1, 0, 2),
-            glance: Glance::new(),
+            on_demand: OnDemand::new(),
         });
         BOARDS.lock().expect("nobody panicked").push(Arc::downgrade(&board));
         board

@@ -3,20 +3,19 @@
 //! [`super::frag`] and [`super::bare`] call it with frames of DPDK's own mbufs. [`read_headers`] trusts no
 //! length in a frame: what does not agree is `None`. IP options and fragments are `None`, too.
 
-use lm_proto::wire::{ETHERNET, Flow, HEADERS, Ipv4, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
+use lm_proto::wire::{ETHERNET, Flow, HEADERS, IPV4, Ipv4, PROTO_UDP, TYPE_IPV4, UDP, Udp, ether_type};
 
 /// Writes the headers of a whole datagram, its Ethernet header apart, to the front of `packet`; its length is
 /// the packet's.
 pub(super) fn write_headers(packet: &mut [u8], flow: &Flow, id: u16, checksum: u16) {
     let len = packet.len();
     if let Some(to) = packet.first_chunk_mut() {
-        let (payload_len, protocol) = ((len - 20) as u16, PROTO_UDP);
+        let (header_len, payload_len, protocol) = (IPV4 as u8, (len - IPV4) as u16, PROTO_UDP);
         let (src, dst) = (flow.src, flow.dst);
-        Ipv4 { src, dst, id, protocol, ttl: 64, more: false, offset: 0, header_len: 20, payload_len }
-            .emit(to);
+        Ipv4 { src, dst, id, protocol, ttl: 64, more: false, offset: 0, header_len, payload_len }.emit(to);
     }
-    let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len: (len - 20) as u16, checksum };
-    packet[20..20 + UDP].copy_from_slice(&udp.bytes());
+    let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len: (len - IPV4) as u16, checksum };
+    packet[IPV4..IPV4 + UDP].copy_from_slice(&udp.bytes());
 }
 
 /// Reads the headers of a frame that holds (the start of) a whole datagram of `available` bytes of IP packet:
@@ -26,12 +25,12 @@ pub(super) fn read_headers(frame: &[u8], available: usize) -> Option<(Flow, Udp)
     if ether_type(frame) != Some(TYPE_IPV4) || frame.len() < HEADERS + UDP {
         return None;
     }
-    let ip = frame[ETHERNET..].first_chunk::<20>()?;
+    let ip = frame[ETHERNET..].first_chunk::<IPV4>()?;
     let udp = Udp::parse(&frame[HEADERS..])?;
     let word = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
     let address = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
     let (total, is_whole) = (usize::from(word(2)), word(6) & 0x3fff == 0);
-    let fits = total <= available && (UDP + 20..=total).contains(&(usize::from(udp.len) + 20));
+    let fits = total <= available && (UDP + IPV4..=total).contains(&(usize::from(udp.len) + IPV4));
     if ip[0] != 0x45 || ip[9] != PROTO_UDP || !is_whole || !fits {
         return None;
     }

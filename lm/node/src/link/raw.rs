@@ -4,11 +4,12 @@
 //! Nothing here waits: a frame for which there is no mbuf or no room is not sent, and the caller learns it.
 
 use lm_engine::Sender;
+use lm_proto::wire::{ETHERNET, Ipv4, TYPE_IPV4, ether_type};
 
 /// The IPv4 source address of a frame that is no datagram of LM's, if it has one.
 pub(super) fn source(frame: &[u8]) -> Option<u32> {
-    let packet = frame.get(14..).filter(|_| frame[12..14] == lm_proto::wire::TYPE_IPV4.to_be_bytes())?;
-    lm_proto::wire::Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
+    let packet = frame.get(ETHERNET..).filter(|_| ether_type(frame) == Some(TYPE_IPV4))?;
+    Ipv4::parse(packet, packet.len()).ok().map(|ip| ip.src)
 }
 
 /// Sends an ARP question before datagrams that wait, because a stream of them would never let it pass. It is

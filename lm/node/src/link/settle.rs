@@ -28,11 +28,24 @@ impl Link {
         done
     }
 
+    /// What is shown of the link at this moment.
+    #[cold]
+    fn seen(&self) -> Seen {
+        Seen {
+            up: self.outlet.is_up(),
+            tally: self.tally(),
+            queues: self.receivers.iter().map(|receiver| receiver.counters()).collect(),
+            pool: self.pool(),
+            peers: self.outlet.resolver.known(),
+            admission: self.outlet.admission.as_ref().map_or_else(Vec::new, |a| a.numbers()),
+        }
+    }
+
     /// Publishes the link's counters, if a reader has asked for them.
     #[inline]
     pub(super) fn show(&self) {
         if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {
-            board.put(Seen::of(self));
+            board.put(self.seen());
         }
     }
 }

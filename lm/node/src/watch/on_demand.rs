@@ -1,7 +1,7 @@
-//! [`Glance`]: where a loop shows something to whoever asks for it.
+//! [`OnDemand`]: where a loop shows something to whoever asks for it.
 //!
-//! A port's board ([`Board`](super::Board)) has one for DPDK's telemetry, and lmd has one for its status. The
-//! loop never waits for a reader. A reader waits for at most 100 ms, and then gets what was shown last.
+//! A port's [`StatusBoard`](super::StatusBoard) has one for DPDK's telemetry, and lmd has one for its status.
+//! The loop never waits for a reader. A reader waits for at most 100 ms, and then gets what was shown last.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -16,12 +16,12 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// What a loop shows on demand, and when it showed it last. The loop looks at one flag in each turn, and
 /// takes a lock only if nobody has it, so that it never waits for a reader.
 #[derive(Debug, Default)]
-pub struct Glance<T> {
+pub struct OnDemand<T> {
     wanted: AtomicBool,
     seen: Mutex<Option<(Instant, Arc<T>)>>,
 }
 
-impl<T> Glance<T> {
+impl<T> OnDemand<T> {
     /// Nothing is shown yet.
     pub const fn new() -> Self {
         Self { wanted: AtomicBool::new(false), seen: Mutex::new(None) }
@@ -66,16 +66,16 @@ mod tests {
 
     #[test]
     fn a_reader_sees_what_is_shown_after_it_asked() {
-        let glance = Glance::new();
-        glance.put(1);
+        let on_demand = OnDemand::new();
+        on_demand.put(1);
         thread::scope(|scope| {
-            let reader = scope.spawn(|| glance.look());
-            while !glance.is_wanted() {
+            let reader = scope.spawn(|| on_demand.look());
+            while !on_demand.is_wanted() {
                 thread::yield_now();
             }
             // The reader may have the lock at one moment, but not at each.
-            while glance.is_wanted() {
-                glance.put(2);
+            while on_demand.is_wanted() {
+                on_demand.put(2);
             }
             assert_eq!(reader.join().expect("no panic").map(|(_, shown)| *shown), Some(2));
         });
@@ -83,15 +83,15 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_is_waited_for_in_vain() {
-        let glance = Glance::new();
-        assert!(glance.look().is_none());
-        glance.put(1);
-        let (at, shown) = glance.look().expect("the last one");
+        let on_demand = OnDemand::new();
+        assert!(on_demand.look().is_none());
+        on_demand.put(1);
+        let (at, shown) = on_demand.look().expect("the last one");
         assert!(at.elapsed() >= PATIENCE && *shown == 1, "nobody shows another one");
         // A reader that has the lock does not stop the loop.
-        let held = glance.seen.lock().expect("nobody panicked");
-        glance.put(2);
+        let held = on_demand.seen.lock().expect("nobody panicked");
+        on_demand.put(2);
         drop(held);
-        assert!(glance.is_wanted(), "the next turn shows it");
+        assert!(on_demand.is_wanted(), "the next turn shows it");
     }
 }
