@@ -169,5 +169,5 @@ fn whoever_lost_the_cpu_is_not_idle() {
 fn the_paper_has_one_landing_queue_a_node() {
     let two = vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
     let why = Admission::new(Setup { landing: two, ..setup(1, Policy::Exclusive) });
-    assert!(why.is_err_and(|why| why.to_string().contains("under the exclusive policy")));
+    assert!(why.is_err_and(|why| why.to_string().contains("2 landing queues, but the exclusive policy")));
 }
