@@ -7,8 +7,8 @@
 use std::{error, fmt, fs};
 
 use lm_proto::wire;
-use rte::Release;
 use rte::port::PortInfo;
+use rte::{Eal, Release};
 
 use crate::devargs::{Devargs, MOST, Memif};
 use crate::device::{driver_of, keys_of};
@@ -71,6 +71,11 @@ pub enum Unmet {
         /// Which.
         dpdk: Release,
     },
+    /// A DPDK whose net_memif writes beyond its ring where it receives without a copy.
+    ZeroCopy {
+        /// Which.
+        dpdk: Release,
+    },
     /// A ring that the pool cannot fill.
     Pool {
         /// Descriptors of the ring.
@@ -124,6 +129,11 @@ impl fmt::Display for Unmet {
                 "net_memif of DPDK {dpdk} garbles frames that are sent in pieces: update DPDK (24.11.5 or later, \
                  25.11.1 or later)"
             ),
+            Self::ZeroCopy { dpdk } => write!(
+                f,
+                "net_memif of DPDK {dpdk} writes beyond its ring with zero-copy=yes: update DPDK (22.11.7 or \
+                 later, 24.11.5 or later, 25.11.1 or later), or leave zero-copy out"
+            ),
             Self::Pool { ring, mbufs, rxd } => {
                 write!(
                     f,
@@ -153,8 +163,20 @@ pub fn check(info: &PortInfo, args: &Devargs<'_>, wanted: &Wanted) -> Result<(),
     if let Some(driver) = driver_of(&info.driver) {
         check_keys(driver, args)?;
     }
+    check_zero_copy(&info.driver, args, Eal::release())?;
     check_sizes(&info.driver, args, wanted)?;
     check_mtu(info, args, wanted.mtu)
+}
+
+/// Checks that this DPDK's driver stays within its ring.
+///
+/// # Errors
+/// [`Unmet::ZeroCopy`].
+fn check_zero_copy(driver: &str, args: &Devargs<'_>, dpdk: Release) -> Result<(), Unmet> {
+    if driver == "net_memif" && Memif::of(args).zero_copy && Quirk::OverrunsRing.is_in(dpdk) {
+        return Err(Unmet::ZeroCopy { dpdk });
+    }
+    Ok(())
 }
 
 /// Checks that a driver of the table knows all its arguments. Drivers that are not in the table pass.
@@ -288,6 +310,22 @@ mod tests {
         assert_eq!(at("", 1500, Release(24, 11, 8)), Ok(()));
         assert!(at("", 1500, Release(24, 11, 4)).expect_err("garbles").contains("DPDK 24.11.4"));
         assert_eq!(check_landing("net_tap", &Devargs::parse("bsize=1"), 1500, Release(24, 11, 8)), Ok(()));
+    }
+
+    #[test]
+    fn zero_copy_needs_an_update_that_stays_within_its_ring() {
+        let at = |driver, args, dpdk| {
+            check_zero_copy(driver, &Devargs::parse(args), dpdk).map_err(|e| e.to_string())
+        };
+        let client = "role=client,zero-copy=yes";
+        let told = at("net_memif", client, Release(22, 11, 6)).expect_err("it overruns");
+        assert!(told.contains("DPDK 22.11.6") && told.contains("22.11.7 or later"), "{told}");
+        assert_eq!(at("net_memif", client, Release(22, 11, 7)), Ok(()));
+        for (driver, args) in
+            [("net_memif", "role=client"), ("net_memif", "role=server,zero-copy=yes"), ("net_tap", client)]
+        {
+            assert_eq!(at(driver, args, Release(22, 11, 0)), Ok(()), "{driver} {args} does not receive so");
+        }
     }
 
     #[test]

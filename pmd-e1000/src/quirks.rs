@@ -18,6 +18,9 @@ pub enum Quirk {
     /// net_memif, receiving from a peer that sends chains of buffers: the contents of the second buffer
     /// overwrite those of the first.
     GarblesChains,
+    /// net_memif, receiving with `zero-copy=yes`: the driver fills a part of its ring that goes past the
+    /// end, and writes beyond it.
+    OverrunsRing,
 }
 
 /// The quirk, the first release that has it, and the first that has it no longer.
@@ -32,6 +35,10 @@ const TABLE: &[Row] = &[
     // Mended in the stable updates of 24.11 and 25.11.
     (Quirk::GarblesChains, Release(23, 3, 0), Release(24, 11, 5)),
     (Quirk::GarblesChains, Release(25, 3, 0), Release(25, 11, 1)),
+    // Mended in 24.11, and in the stable updates of 22.11 and 23.11.
+    (Quirk::OverrunsRing, Release(0, 0, 0), Release(22, 11, 7)),
+    (Quirk::OverrunsRing, Release(23, 3, 0), Release(23, 11, 3)),
+    (Quirk::OverrunsRing, Release(24, 3, 0), Release(24, 11, 0)),
 ];
 
 impl Quirk {
@@ -75,5 +82,11 @@ mod tests {
         assert!(!garbles(Release(24, 11, 8)) && !garbles(Release(25, 11, 4)) && !garbles(Release(26, 3, 0)));
         assert!(!Quirk::SegmentsApart.is_in(Release(22, 11, 11)));
         assert!(Quirk::SegmentsApart.is_in(Release(26, 7, 0)));
+        let overruns = |update| Quirk::OverrunsRing.is_in(update);
+        assert!(overruns(Release(22, 11, 0)) && overruns(Release(22, 11, 6)) && overruns(Release(21, 11, 9)));
+        assert!(overruns(Release(23, 11, 2)) && overruns(Release(24, 7, 0)));
+        assert!(
+            !overruns(Release(22, 11, 7)) && !overruns(Release(23, 11, 3)) && !overruns(Release(24, 11, 0))
+        );
     }
 }
