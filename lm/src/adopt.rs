@@ -16,12 +16,12 @@ use lm_proto::counters::Counters;
 use lm_proto::layout::{BadMtu, Geometry};
 use lm_proto::reassembler::Limits;
 use pmd_e1000::PortSetup;
-use pmd_e1000::demands::posted;
+use pmd_e1000::demands::{Unmet, Wanted, check, check_landing, check_region, posted};
 use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::{Refused, arguments, traits_of};
 use pmd_e1000::port::{make_pool, pool_plan};
 use pmd_e1000::timestamps::{Timestamps, check_timestamps};
-use rte::port::{PortId, RxQueue};
+use rte::port::{PortId, RxQueue, info_of};
 
 use crate::config::Config;
 use crate::eal::Eal;
@@ -49,8 +49,8 @@ impl Landing {
     /// examines it. Its slots do not overlap, and a datagram of more than one frame comes in pieces.
     ///
     /// # Errors
-    /// [`AdoptError`]: nothing can land on this device, its port stamps frames, the MTU is out of range, or
-    /// there is too little memory.
+    /// [`AdoptError`]: nothing can land on this device or with its arguments, its port stamps frames, the MTU
+    /// is out of range, or there is too little memory.
     pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
         let id = PortId(port);
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
@@ -59,6 +59,7 @@ impl Landing {
         let traits = traits_of(&driver, &arguments).map_err(AdoptError::Device)?;
         let geometry = Geometry::new(config.node.mtu).map_err(AdoptError::Mtu)?;
         let args = Devargs::parse(&arguments);
+        let info = info_of(eal.as_rte(), id).map_err(AdoptError::Info)?;
         let setup = PortSetup {
             rxd: config.node.rxd,
             mtu: config.node.mtu,
@@ -68,8 +69,13 @@ impl Landing {
             max_region: PortSetup::default().max_region.max(config.node.region),
             ..PortSetup::default()
         };
+        let PortSetup { mtu, rxd, spare_mbufs, .. } = setup;
+        let unmet = |e| AdoptError::Unmet(id, e);
+        check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(unmet)?;
+        check_landing(&driver, &args, mtu, rte::Eal::release()).map_err(unmet)?;
+        check_region(setup.region, setup.max_region).map_err(unmet)?;
         let name = format!("landing_{port}_{}", POOLS.fetch_add(1, Ordering::Relaxed));
-        let plan = pool_plan(id, None, &traits, &setup, posted(&driver, &args, setup.rxd));
+        let plan = pool_plan(id, None, &traits, &setup, posted(&driver, &args, rxd));
         let pool = make_pool(eal.as_rte(), id, &PoolConfig { name, ..plan }).map_err(AdoptError::Memory)?;
         let limits = Limits { datagrams: config.node.reassembly.into(), ..Limits::default() };
         let require = config.node.require;
@@ -162,6 +168,11 @@ pub enum AdoptError {
     NoPort(u16),
     /// The device does not honour posted buffers.
     Device(Refused),
+    /// DPDK gives no information about the port.
+    Info(rte::port::PortError),
+    /// The arguments of the device and the configuration contradict each other, or this DPDK's driver has a
+    /// fault with them.
+    Unmet(PortId, Unmet),
     /// Frames begin with a time stamp.
     Timestamps(Timestamps),
     /// The MTU is out of range.
@@ -186,6 +197,8 @@ impl fmt::Display for AdoptError {
                 )
             }
             Self::Device(e) => e.fmt(f),
+            Self::Info(e) => e.fmt(f),
+            Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
             Self::Timestamps(e) => e.fmt(f),
             Self::Mtu(e) => e.fmt(f),
             Self::Memory(e) => e.fmt(f),
@@ -201,6 +214,8 @@ impl error::Error for AdoptError {
         match self {
             Self::NoPort(_) => None,
             Self::Device(e) => Some(e),
+            Self::Info(e) => Some(e),
+            Self::Unmet(_, e) => Some(e),
             Self::Timestamps(e) => Some(e),
             Self::Mtu(e) => Some(e),
             Self::Memory(e) => Some(e),

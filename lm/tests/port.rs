@@ -5,7 +5,8 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use lm::{Config, Eal, PollError, Port, PortError, SendError, Sent, SlotLayout};
+use lm::{AdoptError, Config, Eal, Landing, PollError, Port, PortError, SendError, Sent, SlotLayout, rte};
+use pmd_e1000::quirks::Quirk;
 
 type Failed = Box<dyn Error>;
 
@@ -39,6 +40,31 @@ fn refusals(eal: &Eal) -> Result<(), Failed> {
             Port::open(eal, "net_memif0", Config::new(*A.ip()).mtu(mtu)).err().ok_or("no such MTU")?;
         ensure(error.to_string().contains("576") && error.source().is_some(), &error.to_string())?;
     }
+    Ok(())
+}
+
+/// A port that the application opens itself is refused for its device's arguments as one of `lm` is.
+fn refusals_to_adopt(eal: &Eal) -> Result<(), Failed> {
+    let create = |port, mtu| Landing::create(eal, port, &Config::new(*A.ip()).mtu(mtu));
+    // net_memif2 has bsize=1024, net_memif3 has bsize=1514.
+    for (port, mtu, least) in [(2, 1500, 1514), (2, 1011, 1025), (3, 1501, 1515), (0, 9000, 9014)] {
+        let error = create(port, mtu).err().ok_or("its buffers are too short")?;
+        let text = error.to_string();
+        ensure(matches!(error, AdoptError::Unmet(..)) && error.source().is_some(), &text)?;
+        let says = [format!("port {port}: net_memif's buffers of "), format!("bsize={least} or more")];
+        ensure(says.iter().all(|word| text.contains(word)), &text)?;
+    }
+    let unmet = create(3, 1500).err();
+    let taken_in_advance = Quirk::TakesInAdvance.is_in(rte::Eal::release());
+    ensure(matches!(unmet, Some(AdoptError::Unmet(..))) == taken_in_advance, "as long as a slot")?;
+    for region in [(1 << 36) + 1, usize::MAX] {
+        let error = Landing::create(eal, 0, &Config::new(*A.ip()).region(region)).err().ok_or("too large")?;
+        let text = error.to_string();
+        ensure(matches!(error, AdoptError::Unmet(..)) && text.contains(&region.to_string()), &text)?;
+    }
+    create(2, 1000)?;
+    create(3, 1400)?;
+    create(0, 1500)?;
     Ok(())
 }
 
@@ -164,15 +190,20 @@ fn run() -> Result<(), Failed> {
     let vdev = |i: usize, role: &str| {
         format!("--vdev=net_memif{i},role={role},id=0,rsize=9,socket-abstract=no,socket={}", socket.display())
     };
+    let short = |i: usize, bsize: usize| format!("--vdev=net_memif{i},role=client,id={i},bsize={bsize}");
     let args = ["port", "-l", "0", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--log-level=4"]
         .map(str::to_owned)
         .into_iter()
         .chain([format!("--file-prefix=lmp{}", std::process::id()), vdev(0, "server"), vdev(1, "client")])
+        .chain([short(2, 1024), short(3, 1514)])
         .chain(["--", "mine"].map(str::to_owned));
     let eal = Eal::init(args)?;
-    ensure(eal.args() == ["mine"] && eal.devices() == ["net_memif0", "net_memif1"], "what EAL did not take")?;
+    let devices: Vec<_> = (0..4).map(|i| format!("net_memif{i}")).collect();
+    ensure(eal.args() == ["mine"] && eal.devices() == devices, "what EAL did not take")?;
     println!("test refusals");
     refusals(&eal)?;
+    println!("test refusals to adopt");
+    refusals_to_adopt(&eal)?;
     // Nothing that the few datagrams of this test say of their sender is waited for.
     let config = |of: SocketAddrV4| Config::new(*of.ip()).udp_port(of.port()).slots(SlotLayout::Overlapping);
     let mut a = Port::open(&eal, "net_memif0", config(A))?;
@@ -205,7 +236,7 @@ fn run() -> Result<(), Failed> {
     ensure(lm_landing::orphans() == 0, "a region is left")?;
     let owed = lm_landing::owed_by_devices();
     ensure(owed.slots == 0, "devices have slots that nobody waits for")?;
-    println!("6 passed, 0 failed");
+    println!("8 passed, 0 failed");
     Ok(())
 }
 

@@ -23,6 +23,10 @@ const SLOT: u32 = ETHERNET + FCS + wire::VLAN as u32;
 /// The fewest mbufs that net_memif posts at a time, once its ring is full.
 const LOT: u32 = 32;
 
+/// The largest landing region in bytes. Computations use up to four times its length, because it may be
+/// mapped twice and grow to twice as much.
+pub const MOST_REGION: usize = 1 << 36;
+
 /// The settings of a port that its device has to allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -85,6 +89,11 @@ pub enum Unmet {
         /// Descriptors asked for that would do.
         rxd: u32,
     },
+    /// A landing region of more than [`MOST_REGION`] bytes, or one that may grow to more than twice as many.
+    Region {
+        /// Bytes asked for.
+        bytes: usize,
+    },
     /// A longer MTU than the device takes.
     Mtu {
         /// The driver, or the interface behind it.
@@ -145,6 +154,13 @@ impl fmt::Display for Unmet {
                     Some(rsize) if rsize > 0 => write!(f, ", or a shorter ring (rsize={rsize})"),
                     _ => Ok(()),
                 }
+            }
+            Self::Region { bytes } => {
+                write!(
+                    f,
+                    "a landing region of {bytes} bytes is too large: ask for {MOST_REGION} or less, to grow \
+                     to twice as many at most"
+                )
             }
             Self::Mtu { device, mtu, most } => {
                 write!(f, "{device} takes no MTU of {mtu}: {most} is the most")
@@ -233,6 +249,17 @@ pub fn check_landing(driver: &str, args: &Devargs<'_>, mtu: u16, dpdk: Release) 
     } else {
         Err(Unmet::Slot { bsize, mtu })
     }
+}
+
+/// Checks that a port's landing region, and what it may grow to, are not too large to compute with.
+///
+/// # Errors
+/// [`Unmet::Region`].
+pub fn check_region(region: usize, max_region: usize) -> Result<(), Unmet> {
+    if region > MOST_REGION || max_region > 2 * MOST_REGION {
+        return Err(Unmet::Region { bytes: region.max(max_region) });
+    }
+    Ok(())
 }
 
 /// How many mbufs a device keeps posted if its port was set up with this many descriptors.

@@ -13,9 +13,10 @@ mod setup;
 mod start;
 
 pub use self::error::PortError;
-pub use self::plan::{MOST_REGION, pool_plan, told_mtu};
+pub use self::plan::{pool_plan, told_mtu};
 pub use self::setup::PortSetup;
 pub use self::start::Queues;
+pub use crate::demands::MOST_REGION;
 pub use crate::queue_slot::make_pool;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use rte::port::{MacAddr, MqMode, Port, PortConfig, PortId, PortInfo, RxConf, Sto
 
 use self::plan::{LEAST_MTU, choose, warn_if_separate};
 use crate::card_words::CardWords;
-use crate::demands::{Wanted, check, check_landing, posted};
+use crate::demands::{Wanted, check, check_landing, check_region, posted};
 use crate::devargs::Devargs;
 use crate::device::arguments;
 use crate::interrupt::{Wake, wake};
@@ -95,9 +96,7 @@ impl LandingPort {
         let unmet = |e| PortError::Unmet(id, e);
         check(&info, &args, &Wanted { mtu, rxd, spare_mbufs }).map_err(unmet)?;
         check_landing(&info.driver, &args, mtu, Eal::release()).map_err(unmet)?;
-        if setup.region > MOST_REGION || setup.max_region > 2 * MOST_REGION {
-            return Err(PortError::Region(id, setup.region.max(setup.max_region)));
-        }
+        check_region(setup.region, setup.max_region).map_err(unmet)?;
         let verdict = policy.settle();
         warn_if_separate(id, &info.driver, &verdict, setup.layout);
         if setup.mtu > info.max_mtu || setup.mtu < LEAST_MTU {

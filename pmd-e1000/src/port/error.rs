@@ -9,7 +9,6 @@ use lm_landing::pool::LandingError;
 use rte::mempool::PoolError;
 use rte::port::{ConfigureError, OpenError, PortId, QueueError};
 
-use super::MOST_REGION;
 use super::plan::LEAST_MTU;
 use crate::demands::Unmet;
 use crate::device::Refused;
@@ -28,8 +27,6 @@ pub enum PortError {
     Refused(Refused),
     /// The arguments of its device and the setup contradict each other.
     Unmet(PortId, Unmet),
-    /// The landing region is larger than [`MOST_REGION`] bytes, or may grow to more than twice as many.
-    Region(PortId, usize),
     /// The driver refused to set this MTU.
     SetMtu(u16, rte::port::PortError),
     /// The MTU is out of the device's range.
@@ -75,13 +72,6 @@ impl fmt::Display for PortError {
             Self::Info(e) => e.fmt(f),
             Self::Refused(e) => e.fmt(f),
             Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
-            Self::Region(port, region) => {
-                write!(
-                    f,
-                    "port {port}: a landing region of {region} bytes is too large: ask for {MOST_REGION} or \
-                     less, to grow to twice as many at most"
-                )
-            }
             Self::SetMtu(mtu, e) => write!(f, "{e} to {mtu}: choose an MTU that the device takes"),
             Self::Mtu { port, mtu, max } => {
                 write!(f, "port {port} cannot have an MTU of {mtu}: choose {LEAST_MTU} to {max}")
@@ -114,7 +104,7 @@ impl error::Error for PortError {
             Self::Configure(e) => Some(e),
             Self::Queue(e) => Some(e),
             Self::Timestamps(e) => Some(e),
-            Self::Region(..) | Self::Mtu { .. } | Self::NoInterrupt { .. } | Self::Out(_) => None,
+            Self::Mtu { .. } | Self::NoInterrupt { .. } | Self::Out(_) => None,
         }
     }
 }

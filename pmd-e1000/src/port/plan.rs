@@ -24,10 +24,6 @@ pub fn told_mtu(info: &PortInfo, mtu: u16) -> Option<u16> {
 /// Ethernet header and check sequence.
 const FRAMING: usize = ETHERNET + FCS;
 
-/// The largest landing region in bytes. Computations use up to four times its length, because it may be
-/// mapped twice and grow to twice as much.
-pub const MOST_REGION: usize = 1 << 36;
-
 /// The smallest MTU that IPv4 allows.
 pub(super) const LEAST_MTU: u16 = 68;
 

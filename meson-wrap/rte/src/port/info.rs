@@ -8,9 +8,9 @@ use std::mem::MaybeUninit;
 
 use dpdk_sys::{rte_eth_conf, rte_eth_desc_lim, rte_eth_dev_info, rte_eth_rxq_info};
 
-use super::status::{MacAddr, PortError};
+use super::status::{MacAddr, PortError, check, mac};
 use super::{Port, PortId, RxConf, TxConf};
-use crate::{Eal, Errno};
+use crate::Eal;
 
 /// How many descriptors a ring may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,10 +91,11 @@ unsafe fn copy(name: *const c_char) -> String {
 }
 
 /// What DPDK tells of a port, if there is such a port.
-fn raw_info(id: PortId) -> Result<rte_eth_dev_info, Errno> {
+fn raw_info(id: PortId) -> Result<rte_eth_dev_info, PortError> {
     let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
     // SAFETY: any port number can be asked for; DPDK fills the structure of a valid one.
-    Errno::check(unsafe { dpdk_sys::rte_eth_dev_info_get(id.0, info.as_mut_ptr()) })?;
+    let ret = unsafe { dpdk_sys::rte_eth_dev_info_get(id.0, info.as_mut_ptr()) };
+    check(id, "be asked what it is", ret)?;
     // SAFETY: zeroes are a value of the structure, and DPDK has filled it.
     Ok(unsafe { info.assume_init() })
 }
@@ -127,9 +128,70 @@ pub fn rx_offloads_of(_eal: &Eal, id: PortId, queue: Option<u16>) -> u64 {
     port | own
 }
 
+/// The properties and capabilities of a port, whether it is open here or not.
+///
+/// # Errors
+/// [`PortError`]: there is no such port, or its driver does not say.
+pub fn info_of(_eal: &Eal, id: PortId) -> Result<PortInfo, PortError> {
+    let info = raw_info(id)?;
+    // SAFETY: the device of a valid port lives as long as the port; its names and its bus are static or
+    // live as long as the device.
+    let (driver, device, bus) = unsafe {
+        let driver = copy(info.driver_name);
+        if info.device.is_null() {
+            (driver, String::new(), String::new())
+        } else {
+            let bus = dpdk_sys::rte_dev_bus(info.device);
+            let bus = if bus.is_null() { String::new() } else { copy(dpdk_sys::rte_bus_name(bus)) };
+            (driver, copy(dpdk_sys::rte_dev_name(info.device)), bus)
+        }
+    };
+    // SAFETY: any port number can be asked for.
+    let socket = unsafe { dpdk_sys::rte_eth_dev_socket_id(id.0) };
+    let (rx, tx) = (info.default_rxconf, info.default_txconf);
+    Ok(PortInfo {
+        driver,
+        device,
+        bus,
+        mac: mac(id)?,
+        socket: u32::try_from(socket).ok(),
+        max_rx_queues: info.max_rx_queues,
+        max_tx_queues: info.max_tx_queues,
+        max_mac_addrs: info.max_mac_addrs,
+        max_vmdq_pools: info.max_vmdq_pools,
+        min_mtu: info.min_mtu,
+        max_mtu: info.max_mtu,
+        min_rx_bufsize: info.min_rx_bufsize,
+        max_rx_pktlen: info.max_rx_pktlen,
+        rx_desc: info.rx_desc_lim.into(),
+        tx_desc: info.tx_desc_lim.into(),
+        rx_offload_capa: info.rx_offload_capa,
+        tx_offload_capa: info.tx_offload_capa,
+        rx_queue_offload_capa: info.rx_queue_offload_capa,
+        tx_queue_offload_capa: info.tx_queue_offload_capa,
+        rss_capa: info.flow_type_rss_offloads,
+        default_rx: RxConf {
+            free_thresh: Some(rx.rx_free_thresh),
+            pthresh: Some(rx.rx_thresh.pthresh),
+            hthresh: Some(rx.rx_thresh.hthresh),
+            wthresh: Some(rx.rx_thresh.wthresh),
+            drop: Some(rx.rx_drop_en != 0),
+            offloads: rx.offloads,
+        },
+        default_tx: TxConf {
+            rs_thresh: Some(tx.tx_rs_thresh),
+            free_thresh: Some(tx.tx_free_thresh),
+            pthresh: Some(tx.tx_thresh.pthresh),
+            hthresh: Some(tx.tx_thresh.hthresh),
+            wthresh: Some(tx.tx_thresh.wthresh),
+            offloads: tx.offloads,
+        },
+    })
+}
+
 impl Port {
     pub(super) fn raw_info(&self) -> Result<rte_eth_dev_info, PortError> {
-        raw_info(self.id()).map_err(|errno| PortError { port: self.id(), what: "be asked what it is", errno })
+        raw_info(self.id())
     }
 
     /// The properties and capabilities of this port.
@@ -137,59 +199,6 @@ impl Port {
     /// # Errors
     /// [`PortError`].
     pub fn info(&self) -> Result<PortInfo, PortError> {
-        let info = self.raw_info()?;
-        // SAFETY: the device of a valid port lives as long as the port; its names and its bus are static or
-        // live as long as the device.
-        let (driver, device, bus) = unsafe {
-            let driver = copy(info.driver_name);
-            if info.device.is_null() {
-                (driver, String::new(), String::new())
-            } else {
-                let bus = dpdk_sys::rte_dev_bus(info.device);
-                let bus = if bus.is_null() { String::new() } else { copy(dpdk_sys::rte_bus_name(bus)) };
-                (driver, copy(dpdk_sys::rte_dev_name(info.device)), bus)
-            }
-        };
-        // SAFETY: any port number can be asked for.
-        let socket = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id().0) };
-        let (rx, tx) = (info.default_rxconf, info.default_txconf);
-        Ok(PortInfo {
-            driver,
-            device,
-            bus,
-            mac: self.mac()?,
-            socket: u32::try_from(socket).ok(),
-            max_rx_queues: info.max_rx_queues,
-            max_tx_queues: info.max_tx_queues,
-            max_mac_addrs: info.max_mac_addrs,
-            max_vmdq_pools: info.max_vmdq_pools,
-            min_mtu: info.min_mtu,
-            max_mtu: info.max_mtu,
-            min_rx_bufsize: info.min_rx_bufsize,
-            max_rx_pktlen: info.max_rx_pktlen,
-            rx_desc: info.rx_desc_lim.into(),
-            tx_desc: info.tx_desc_lim.into(),
-            rx_offload_capa: info.rx_offload_capa,
-            tx_offload_capa: info.tx_offload_capa,
-            rx_queue_offload_capa: info.rx_queue_offload_capa,
-            tx_queue_offload_capa: info.tx_queue_offload_capa,
-            rss_capa: info.flow_type_rss_offloads,
-            default_rx: RxConf {
-                free_thresh: Some(rx.rx_free_thresh),
-                pthresh: Some(rx.rx_thresh.pthresh),
-                hthresh: Some(rx.rx_thresh.hthresh),
-                wthresh: Some(rx.rx_thresh.wthresh),
-                drop: Some(rx.rx_drop_en != 0),
-                offloads: rx.offloads,
-            },
-            default_tx: TxConf {
-                rs_thresh: Some(tx.tx_rs_thresh),
-                free_thresh: Some(tx.tx_free_thresh),
-                pthresh: Some(tx.tx_thresh.pthresh),
-                hthresh: Some(tx.tx_thresh.hthresh),
-                wthresh: Some(tx.tx_thresh.wthresh),
-                offloads: tx.offloads,
-            },
-        })
+        info_of(self.eal(), self.id())
     }
 }

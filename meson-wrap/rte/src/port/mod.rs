@@ -20,7 +20,7 @@ use std::{error, fmt};
 
 pub use self::config::{ConfigureError, MqMode, PortConfig, QueueError, RxConf, TxConf};
 pub use self::flow::{FlowError, FlowRule};
-pub use self::info::{DescLimits, PortInfo, rx_offloads_of};
+pub use self::info::{DescLimits, PortInfo, info_of, rx_offloads_of};
 pub use self::interrupt::{InterruptError, RxInterrupt, wait, wait_for};
 pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::started::{is_rx_started, is_tx_started, rx_pool_of};

@@ -57,13 +57,24 @@ pub struct PortStats {
     pub rx_nombuf: u64,
 }
 
+/// Turns a return value into an error that says what a port could not do.
+pub(super) fn check(port: PortId, what: &'static str, ret: i32) -> Result<(), PortError> {
+    Errno::check(ret).map_err(|errno| PortError { port, what, errno })
+}
+
+/// The first MAC address of a port.
+pub(super) fn mac(id: PortId) -> Result<MacAddr, PortError> {
+    let mut mac = rte_ether_addr { addr_bytes: [0; 6] };
+    // SAFETY: DPDK checks the number and fills the structure.
+    let ret = unsafe { dpdk_sys::rte_eth_macaddr_get(id.0, &raw mut mac) };
+    check(id, "tell its MAC address", ret)?;
+    Ok(MacAddr(mac.addr_bytes))
+}
+
 /// The first MAC address of a port, whether it is open here or not. `None`: there is no such port, or its
 /// driver does not report one.
 pub fn mac_of(_eal: &Eal, id: PortId) -> Option<MacAddr> {
-    let mut mac = rte_ether_addr { addr_bytes: [0; 6] };
-    // SAFETY: EAL is initialised; DPDK checks the number and fills the structure.
-    let ret = unsafe { dpdk_sys::rte_eth_macaddr_get(id.0, &raw mut mac) };
-    (ret == 0).then_some(MacAddr(mac.addr_bytes))
+    mac(id).ok()
 }
 
 /// Whether the link of a port is up, whether it is open here or not. A port that does not report it counts as
@@ -80,7 +91,7 @@ pub fn is_up(_eal: &Eal, id: PortId) -> bool {
 impl Port {
     /// Turns a return value into an error that says what the port could not do.
     pub(super) fn check(&self, what: &'static str, ret: i32) -> Result<(), PortError> {
-        Errno::check(ret).map_err(|errno| PortError { port: self.id(), what, errno })
+        check(self.id(), what, ret)
     }
 
     /// The state of the link now. It does not wait until the link is up.
@@ -107,11 +118,7 @@ impl Port {
     /// # Errors
     /// [`PortError`].
     pub fn mac(&self) -> Result<MacAddr, PortError> {
-        let mut mac = rte_ether_addr { addr_bytes: [0; 6] };
-        // SAFETY: the port is valid and ours; DPDK fills the structure.
-        let ret = unsafe { dpdk_sys::rte_eth_macaddr_get(self.id().0, &raw mut mac) };
-        self.check("tell its MAC address", ret)?;
-        Ok(MacAddr(mac.addr_bytes))
+        mac(self.id())
     }
 
     /// Accepts one more unicast address; with VMDq, frames to it go to `pool` (else 0).
