@@ -126,8 +126,8 @@ class Build(unittest.TestCase):
         self.refuses("stddef.h", "apt install libclang-dev", hide=headers)
 
 
-class Install(unittest.TestCase):
-    """install.sh, with commands of ours in front of the machine's."""
+class Commands(unittest.TestCase):
+    """Scripts, with commands of ours in front of the machine's."""
 
     def setUp(self):
         self.where = pathlib.Path(tempfile.mkdtemp(prefix="lm-e2e-install-"))
@@ -137,6 +137,55 @@ class Install(unittest.TestCase):
         path = self.where / name
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
+
+
+class Mirror(Commands):
+    """mirror.sh: where apt has Debian from."""
+
+    OTHERS = ("bookworm-security|oldstable-security|main|http://security/", "nodistro||main|http://other/", "|||http://flat/",
+              "bookworm|oldstable|contrib|http://contrib/")
+
+    def mirror_of(self, release, *targets, lists=True, user=0):
+        """What it finds among these and OTHERS, and how often the lists were fetched. `lists`: they are there before."""
+        fetched, asked = self.where / "fetched", self.where / "asked"
+        for path in (fetched, asked):
+            path.unlink(missing_ok=True)
+        if lists:
+            fetched.touch()
+        told = "\n".join((*self.OTHERS, *targets))
+        self.command("id", f"echo {user}")
+        self.command("apt-get", f"""case $1 in
+            update) echo once >>'{asked}'; touch '{fetched}' ;;
+            *) [ ! -e '{fetched}' ] || echo '{told}' ;;
+            esac""")
+        done = subprocess.run(["/bin/bash", "-euo", "pipefail", "-c", '. tests/scripts/mirror.sh; mirror_of "$1"', "_", release],
+                              cwd=ROOT, capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "PATH": f"{self.where}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.strip(), asked.read_text().count("once") if asked.exists() else 0
+
+    def test_the_mirror_of_the_release(self):
+        ours = "bookworm|oldstable|main|http://ours/debian/"
+        self.assertEqual(self.mirror_of("bookworm", ours), ("http://ours/debian/", 0))
+        self.assertEqual(self.mirror_of("bookworm", "sid|unstable|main|http://sid/", ours), ("http://ours/debian/", 0))
+        # More than a pipe holds.
+        self.assertEqual(self.mirror_of("bookworm", ours, *[ours] * 3000), ("http://ours/debian/", 0))
+
+    def test_lists_that_were_removed_are_fetched_once(self):
+        ours = "bookworm|oldstable|main|http://ours/debian/"
+        self.assertEqual(self.mirror_of("bookworm", ours, lists=False), ("http://ours/debian/", 1))
+        self.assertEqual(self.mirror_of("bookworm", lists=False), ("", 1))
+        self.assertEqual(self.mirror_of("bookworm", ours, lists=False, user=1000), ("", 0))
+
+    def test_sid_has_the_code_name_of_the_next_release(self):
+        for target in ("sid|unstable|main|http://sid/", "sid||main|http://sid/", "|unstable|main|http://sid/"):
+            for release in ("forky", ""):
+                with self.subTest(target=target, release=release):
+                    self.assertEqual(self.mirror_of(release, target), ("http://sid/", 0))
+
+
+class Install(Commands):
+    """install.sh."""
 
     def run_it(self, what, path=None):
         done = subprocess.run(["/bin/bash", ROOT / "tests/scripts/install.sh", what], capture_output=True, text=True,
