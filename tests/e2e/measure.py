@@ -185,7 +185,7 @@ def machine(results):
 
 def occasion():
     """Of what was just measured: when it ended is there already."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["git", "-c", "safe.directory=*", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {"commit": done.stdout.strip() or "unknown", "load": round(os.getloadavg()[0], 1)}
 
 

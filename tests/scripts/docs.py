@@ -27,8 +27,9 @@ HISTORY = ("CHANGELOG.md",)
 
 
 def files(pattern):
-    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
-                           cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    # The tree may belong to somebody else: root by su, a folder that a container has from its host.
+    names = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard",
+                            pattern], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     return [name for name in names if (ROOT / name).exists()]
 
 
