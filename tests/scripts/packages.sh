@@ -130,8 +130,14 @@ for one in "${steps[@]}"; do
   case $one in
   crates) crates ;;
   source) source_package ;;
-  build) make_roots && build ;;
-  install) make_roots && install_and_remove ;;
+  build)
+    make_roots
+    build
+    ;;
+  install)
+    make_roots
+    install_and_remove
+    ;;
   *) echo "packages.sh: no step $one; there are crates, source, build and install" >&2; exit 2 ;;
   esac
   echo "packages: $one: $((SECONDS - began)) s"
