@@ -70,8 +70,9 @@ inside() {
 }
 
 make_root() {
-  [ -e "$root/lm-root-is-whole" ] && return
+  must_have_rights
   must_have_space "$cache" 4096
+  [ -e "$root/lm-root-is-whole" ] && return
   base_of "$suite" "$cache/base-$suite"
   a_copy_of "$cache/base-$suite" "$root"
   touch "$root/lm-root-is-whole"

@@ -55,9 +55,13 @@ in_root() {
 # A Debian 13 that has what builds packages, its compiler from the archive of security updates.
 make_roots() {
   local from
-  [ -e "$cache/is-whole" ] || must_have_space "$cache" 4096
+  must_have_rights
+  must_have_space "$cache" 4096
+  # Where the base was before it was the matrix's, too.
+  [ ! -e "$cache/base/etc/debian_version" ] || rm -rf --one-file-system "$cache/base"
   base_of "$suite" "$base"
-  [ -e "$cache/is-whole" ] && return
+  [ -e "$cache/is-whole" ] && [ -e "$cache/build/usr/bin/dpkg-buildpackage" ] && return
+  rm -f "$cache/is-whole"
   a_copy_of "$base" "$cache/build"
   from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
   echo "deb ${from%/}-security $suite-security main" >"$cache/build/etc/apt/sources.list.d/security.list"
@@ -75,6 +79,7 @@ crates() {
 # Two archives, this tree's and that of the crates: the same commit gives the same bytes.
 source_package() {
   local made='' time
+  must_have_space "$out" 1024
   command -v xz >/dev/null || [ "$(id -u)" = 0 ] || impossible "not root, and xz (xz-utils) is not installed"
   command -v xz >/dev/null || tests/scripts/install.sh matrix
   time=$(git log -1 --format=%ct)

@@ -1,10 +1,17 @@
 # suite.sh: for other scripts to read: another Debian suite in a folder, for those that run something in it.
 # A script that reads it has a function `impossible REASON`, which ends it. mirror.sh is read before.
 
-# must_have_space FOLDER MIB: a full disk would show as an error of whatever wrote last.
+# must_have_rights: what debootstrap, mount and chroot need, also where all is there from the last time.
+must_have_rights() {
+  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
+  unshare --mount --pid --fork --propagation private true 2>/dev/null || impossible "this machine allows no name spaces"
+}
+
+# must_have_space FOLDER MIB: a full disk would show as an error of whatever wrote last. What is built in a
+# suite takes space as well, so this is asked each time.
 must_have_space() {
   local free
-  mkdir -p "$1"
+  mkdir -p "$1" || impossible "$1 cannot be made"
   free=$(($(df --output=avail -k "$1" | tail -n 1) / 1024))
   ((free >= $2)) || impossible "$1 has $free MiB free, and this takes $2 MiB"
 }
@@ -14,12 +21,11 @@ must_have_space() {
 base_of() {
   local suite=$1 base=$2 from log=$2.log
   [ -e "$base/lm-base-is-whole" ] && return
-  [ "$(id -u)" = 0 ] || impossible "not root, which debootstrap and chroot need"
-  unshare --mount --pid --fork --propagation private true 2>/dev/null || impossible "this machine allows no name spaces"
+  must_have_rights
+  must_have_space "${base%/*}" 1024
   from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
   [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
   tests/scripts/install.sh matrix
-  mkdir -p "${base%/*}"
   rm -rf --one-file-system "$base"
   debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$base" "$from" >"$log" 2>&1 ||
     impossible "debootstrap failed, see $log: $(tail -n 1 "$log")"
