@@ -15,12 +15,20 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLATFORM = "x86_64-unknown-linux-gnu"
 BUILT = ("lm-apps", "liblm")
+# The exit code if the crates cannot be had, which is so without a network.
+NOT_HAD = 3
 # What a manifest says of files that are not there.
 TARGETS = re.compile(r"\[\[?(lib|bin|example|test|bench)\]?\]")
 
 
-def run(*words):
-    return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+def run(*words, code=1):
+    """What a command prints. If it fails, this program ends with that code and the last line that it said."""
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or "nothing was said").splitlines()[-1].strip()
+        print(f"vendor.py: {' '.join(words[:2])} failed: {last}", file=sys.stderr)
+        sys.exit(code)
+    return done.stdout
 
 
 def needed():
@@ -63,7 +71,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit("vendor.py: say the folder to make")
     folder = pathlib.Path(sys.argv[1])
-    run("cargo", "vendor", "--locked", "--versioned-dirs", str(folder.resolve()))
+    run("cargo", "vendor", "--locked", "--versioned-dirs", str(folder.resolve()), code=NOT_HAD)
     whole, of = needed(), 0
     for crate in sorted(folder.iterdir()):
         of += 1

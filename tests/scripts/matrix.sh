@@ -83,7 +83,8 @@ release() { inside 'apt-cache policy libdpdk-dev' | sed -n 's/ *Candidate: \([0-
 
 check_release() {
   local table=meson-wrap/dpdk-sys/supported.txt has
-  inside 'apt-get update -qq' || impossible "its apt-get update failed"
+  # With old lists, what is missing could not be fetched. Somebody who asks for the suite may lack nothing.
+  inside "apt-get update -qq ${lenient:+-o APT::Update::Error-Mode=any}" || impossible "its apt-get update failed"
   has=$(release)
   if [ -z "$has" ] || ! grep -q "^${has//./\\.}[. ]" "$table"; then
     echo "matrix $suite: not run: its DPDK is ${has:-missing}; $table has $(grep -v '^#' "$table" | cut -d' ' -f1 | xargs)"

@@ -1,5 +1,6 @@
-# packages-inside.sh: run by packages.sh in a Debian that has nothing of LM: installs the packages beside it,
-# uses them, and removes them. The files of the system are those that it had before, then.
+# packages-inside.sh: run by packages.sh in a Debian that has nothing of LM, and new lists of packages: installs
+# the packages beside it, uses them, and removes them. The files of the system are those that it had before,
+# then.
 set -euo pipefail
 cd /packages
 fail() { echo "packages-inside.sh: $*" >&2; exit 1; }
@@ -27,7 +28,6 @@ take_out() {
   diff /tmp/before /tmp/after >&2 || fail "that is left, or gone, after $* were removed"
 }
 tools=()
-quietly apt-get update
 put_in lm-tools lmd liblm0
 
 echo "lm-testpmd pings itself over net_memif, with the drivers that its package names"

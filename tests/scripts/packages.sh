@@ -78,17 +78,22 @@ crates() {
 
 # Two archives, this tree's and that of the crates: the same commit gives the same bytes.
 source_package() {
-  local made='' time
+  local made='' time code=0
   must_have_space "$out" 1024
   command -v xz >/dev/null || [ "$(id -u)" = 0 ] || impossible "not root, and xz (xz-utils) is not installed"
-  command -v xz >/dev/null || tests/scripts/install.sh matrix
+  command -v xz >/dev/null || tests/scripts/install.sh matrix || impossible "xz (xz-utils) cannot be installed"
   time=$(git log -1 --format=%ct)
   rm -rf "$out/source" && mkdir -p "$out/source"
   # With what is not committed, of the files that git knows.
   # Where nothing is changed, the folder may be one that cannot be written to.
   git diff --quiet HEAD || made=$(git stash create)
   git archive --prefix="lm-$version/" "${made:-HEAD}" | gzip -9n >"$out/source/lm_$version.orig.tar.gz"
-  python3 -B meson-wrap/debian/vendor.py "$out/source/vendor"
+  python3 -B meson-wrap/debian/vendor.py "$out/source/vendor" || code=$?
+  case $code in
+  0) ;;
+  3) impossible "the crates of Cargo.lock cannot be had" ;;
+  *) fail "the crates of Cargo.lock are not put together" ;;
+  esac
   tar -C "$out/source" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -c vendor |
     xz -T0 -3 >"$out/source/lm_$version.orig-vendor.tar.xz"
   rm -rf "$out/source/vendor"
@@ -123,6 +128,9 @@ install_and_remove() {
   mkdir "$root/packages"
   cp "$out"/*_"${debian}"_*.deb tests/scripts/packages-inside.sh meson-wrap/liblm/examples/{hello,echo}.c "$root/packages/"
   rm -f "$root"/packages/*-dbgsym_*
+  # Without the option old lists would do, but what they name could not be fetched.
+  in_root "$root" apt-get update -qq -o APT::Update::Error-Mode=any ||
+    impossible "Debian's lists of packages cannot be fetched"
   in_root "$root" bash /packages/packages-inside.sh || fail "the packages, installed, do not do what they should"
   rm -rf --one-file-system "$root"
   echo "install: used and removed, and nothing is left"

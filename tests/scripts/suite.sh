@@ -25,7 +25,7 @@ base_of() {
   must_have_space "${base%/*}" 1024
   from=$(mirror_of "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")")
   [ -n "$from" ] || impossible "apt knows no mirror of Debian's main suite here"
-  tests/scripts/install.sh matrix
+  tests/scripts/install.sh matrix || impossible "debootstrap cannot be installed"
   rm -rf --one-file-system "$base"
   debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$base" "$from" >"$log" 2>&1 ||
     impossible "debootstrap failed, see $log: $(tail -n 1 "$log")"
