@@ -80,6 +80,19 @@ class Build(unittest.TestCase):
             with self.subTest(version=version):
                 self.refuses(f"DPDK {version} in ", "22.11.7 (Debian 12", PKG_CONFIG_PATH=self.stand_in(version))
 
+    @unittest.skipIf(shutil.which("dpkg") is None, "no dpkg, by which matrix.sh compares")
+    def test_the_matrix_runs_what_the_build_takes(self):
+        taken = 0
+        for version in ("22.11.6", "22.11.7", "22.11.10", "24.1.9", "24.11", "24.11.2", "24.11.5", "24.11.10", "24.111.5",
+                        "25.11.0", "25.11.1", "26.07.0", "124.11.8", "nonsense", "9"):
+            with self.subTest(version=version):
+                _, told, _ = self.run_it(PKG_CONFIG_PATH=self.stand_in(version))
+                runs = subprocess.run(["/bin/bash", "-c", '. tests/scripts/supported.sh; is_supported "$1"', "_", version],
+                                      cwd=ROOT, capture_output=True, text=True, timeout=60)
+                self.assertEqual(runs.returncode, 1 if "is not supported" in told else 0, told + runs.stderr)
+                taken += runs.returncode == 0
+        self.assertGreater(taken, 0)
+
     def test_a_description_that_needs_what_is_not_there(self):
         folder = pathlib.Path(self.stand_in("22.11.96"))
         with (folder / "libdpdk.pc").open("a") as file:
