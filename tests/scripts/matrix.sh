@@ -4,10 +4,11 @@
 # their own.
 #   SUITE  trixie, sid or another that the mirror has. Where its DPDK is not in
 #          meson-wrap/dpdk-sys/supported.txt: "not run".
-#   STEP   build unit vdev demo e2e lab clang two-commands; the first five unless told.
+#   STEP   build unit vdev demo e2e lab c clang two-commands; the first five unless told.
+#          c: `make c`, liblm's examples among them.
 #          clang: compiles with it, and runs the unit tests of what stands next to DPDK.
-#          two-commands: README's `make demo` and `make test`, with nothing but what debootstrap puts there,
-#          Rust neither. That is worth something on a suite that nothing was installed into before.
+#          two-commands: README's `make demo` and `make test`, in a copy of what debootstrap puts there and
+#          nothing else, Rust neither. The copy, SUITE-bare, is kept if they fail.
 #   MATRIX_CACHE   where suites are kept (target/matrix).
 # --if-possible: a machine on which no suite can be installed says so and passes.
 set -euo pipefail
@@ -97,6 +98,16 @@ check_release() {
   fi
 }
 
+# As on a machine that was installed a moment ago.
+two_commands() {
+  local root=$root-bare bare=yes
+  must_have_space "$cache" 14336
+  base_of "$suite" "$cache/base-$suite"
+  a_copy_of "$cache/base-$suite" "$root"
+  inside 'make demo && make test'
+  rm -rf --one-file-system "$root"
+}
+
 step() {
   case $1 in
   build) inside 'make build' ;;
@@ -105,13 +116,14 @@ step() {
   demo) inside 'make demo' ;;
   e2e) inside 'make e2e' ;;
   lab) inside 'make lab' ;;
+  c) inside 'make c' ;;
   clang)
     inside 'apt-get install -y -qq --no-install-recommends clang >/dev/null
       CC=clang CARGO_TARGET_DIR=/lm/target/clang cargo test --locked -p dpdk-sys -p rte -p pmd-e1000'
     ;;
-  two-commands) bare=yes inside 'make demo && make test' ;;
+  two-commands) two_commands ;;
   *)
-    echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab, clang and two-commands" >&2
+    echo "matrix.sh: no step $1; there are build, unit, vdev, demo, e2e, lab, c, clang and two-commands" >&2
     exit 2
     ;;
   esac
