@@ -51,7 +51,7 @@ apt() {
 
 updated=
 update() {
-  [ -n "$updated" ] || apt update
+  [ -n "$updated" ] || apt update || return
   updated=yes
 }
 
@@ -112,8 +112,8 @@ check_compiler() {
   how="$how: install it with rustup"
   if [ "$(id -u)" != 0 ]; then echo "$how, or run this once as root, for Debian may have it" >&2; exit 1; fi
   update
-  debian_has_rust || { with_suite security -security && debian_has_rust; } 2>/dev/null ||
-    { echo "$how; Debian's here is older" >&2; exit 1; }
+  debian_has_rust || { with_suite security -security && debian_has_rust; } ||
+    { echo "$how; Debian's here is older, or its archive of security updates cannot be reached" >&2; exit 1; }
   echo "installing ${rust[*]}${have:+ in place of rustc $have}"
   install "${rust[@]}"
   hash -r
@@ -142,8 +142,10 @@ if [ "$1" = test ] && dpkg-query -S "$(readlink -f "$(command -v rustc)")" >/dev
     read -r command packages <<<"$tool"
     cargo "$command" --version >/dev/null 2>&1 && continue
     # They come from where the compiler came from, which may be the archive of security updates.
-    wants_one_of "$packages" || { with_suite security -security && wants_one_of "$packages"; } 2>/dev/null ||
-      { echo "install.sh: cargo $command is needed, and Debian's here is older than $least" >&2; exit 1; }
+    wants_one_of "$packages" || { with_suite security -security && wants_one_of "$packages"; } || {
+      echo "install.sh: cargo $command is needed, and Debian's here is older than $least, or its archive of security updates cannot be reached" >&2
+      exit 1
+    }
   done
 fi
 for p in "${want[@]}"; do
