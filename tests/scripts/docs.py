@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """docs.py: what can be seen of the documents without reading them. No line is longer than 100 characters
 (code is exempt, and so are tables that a test reads row by row), no comment in Rust is wider than 110, files
-that documents name exist, the book's table of contents has each page, and README names the releases of DPDK
-that the build takes.
+that documents name exist, the book's table of contents has each page, README names the releases of DPDK that
+the build takes, and the Debian packages are built with one of them.
 """
 
 import pathlib
@@ -22,6 +22,7 @@ GENERATED = "docs/results/"
 READ_BY_TESTS = ("docs/strangers.md", "docs/proof.md")
 FOLDERS = ("ac", "apps", "docs", "lm", "meson-wrap", "pmd-e1000", "tests")
 NAMED = re.compile(r"`((?:%s)/[\w./-]+)`" % "|".join(FOLDERS))
+CONTROL = "meson-wrap/debian/control"
 # What was, is told of in the changelog.
 HISTORY = ("CHANGELOG.md",)
 
@@ -61,6 +62,8 @@ def complaints():
                     yield f"{name}: there is no {path}"
     if releases() not in " ".join((ROOT / "README.md").read_text().split()):
         yield f"README.md: it does not say which releases of DPDK the build takes: {releases()}"
+    if f"libdpdk-dev (>= {packaged()})," not in (ROOT / CONTROL).read_text():
+        yield f"{CONTROL}: the packages are Debian 13's, whose DPDK is supported from {packaged()} on"
     summary = (ROOT / "docs/SUMMARY.md").read_text()
     for name in every:
         page = name.removeprefix("docs/")
@@ -68,12 +71,20 @@ def complaints():
             yield f"docs/SUMMARY.md: {page} is not in it"
 
 
+def rows():
+    """The releases of DPDK in the table, and where they come from."""
+    text = (ROOT / "meson-wrap/dpdk-sys/supported.txt").read_text()
+    return [line.split(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+
+
 def releases():
-    """The releases of DPDK in the table, as README has to name them."""
-    rows = (line.split(" ", 1)
-            for line in (ROOT / "meson-wrap/dpdk-sys/supported.txt").read_text().splitlines()
-            if not line.startswith("#"))
-    return ", ".join(f"{release} ({place.split(' (')[0]})" for release, place in rows)
+    """The releases as README has to name them."""
+    return ", ".join(f"{release} ({place.split(' (')[0]})" for release, place in rows())
+
+
+def packaged():
+    """The release that packages are built with."""
+    return next((release for release, place in rows() if "(trixie)" in place), None)
 
 
 def main():
