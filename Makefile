@@ -109,7 +109,7 @@ lab: setup-lab ## e1000, e1000e and igb in emulated machines; SCENARIO=name, FUL
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost
 	@tests/scripts/lab.sh $(if $(FULL),--full) $(if $(ICOUNT),--icount) $(SCENARIO)
 
-matrix: setup ## The tests on another Debian suite's DPDK: SUITE=trixie or sid; STEPS="build unit vdev demo e2e lab"
+matrix: setup ## The tests on another Debian suite's DPDK: SUITE=trixie or sid; STEPS="build unit vdev demo e2e lab c"
 	@tests/scripts/matrix.sh "$(SUITE)" $(STEPS)
 
 # What of it is in `make test`: ten minutes at most.
