@@ -197,6 +197,14 @@ class Mirror(Commands):
                     self.assertEqual(self.mirror_of(release, target), ("http://sid/", 0))
 
 
+    def test_a_system_without_apt(self):
+        for name in ("id", "awk"):
+            (self.where / name).symlink_to(shutil.which(name))
+        done = subprocess.run(["/bin/bash", "-euo", "pipefail", "-c", ". tests/scripts/mirror.sh; mirror_of bookworm"],
+                              cwd=ROOT, capture_output=True, text=True, timeout=60, env={"PATH": str(self.where)})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+
 class Install(Commands):
     """install.sh."""
 

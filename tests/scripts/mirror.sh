@@ -16,6 +16,7 @@ mirror_in_lists() {
 # then root has them fetched.
 mirror_of() {
   local found
+  command -v apt-get >/dev/null || return 0
   found=$(mirror_in_lists "$1")
   if [ -z "$found" ] && [ "$(id -u)" = 0 ]; then
     apt-get update -qq >/dev/null 2>&1 || true
