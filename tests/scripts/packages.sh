@@ -129,8 +129,10 @@ install_and_remove() {
   cp "$out"/*_"${debian}"_*.deb tests/scripts/packages-inside.sh meson-wrap/liblm/examples/{hello,echo}.c "$root/packages/"
   rm -f "$root"/packages/*-dbgsym_*
   # Without the option old lists would do, but what they name could not be fetched.
-  in_root "$root" apt-get update -qq -o APT::Update::Error-Mode=any ||
+  in_root "$root" apt-get update -qq -o APT::Update::Error-Mode=any || {
+    rm -rf --one-file-system "$root"
     impossible "Debian's lists of packages cannot be fetched"
+  }
   in_root "$root" bash /packages/packages-inside.sh || fail "the packages, installed, do not do what they should"
   rm -rf --one-file-system "$root"
   echo "install: used and removed, and nothing is left"
