@@ -119,6 +119,9 @@ impl Config {
     /// config.nodes = 0;
     /// println!("{}", config.check().unwrap_err());
     /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting that is wrong, with its value and its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.node == NodeId::ALL {
             return Err(ConfigError::Node);

@@ -250,6 +250,10 @@ impl Message {
     ///
     /// Bytes beyond the message are refused: a message is the whole UDP payload. Ethernet's padding lies
     /// behind the UDP datagram and is the caller's to take off (by the UDP length).
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the bytes are not a message of this version, or the MAC is missing, wrong, or not
+    /// expected.
     pub fn decode(bytes: &[u8], key: Option<&Key>) -> Result<Self, DecodeError> {
         let (head, rest) = bytes.split_first_chunk::<8>().ok_or(DecodeError::Length)?;
         let [m0, m1, version, kind, flags, reason, priority, queue] = *head;

@@ -249,7 +249,7 @@ impl fmt::Display for PortError {
                  0000:01:00.0"
             ),
             Self::NoDevice { device, known } => {
-                write!(f, "EAL has no device {device}: there are {}", known.join(", "))
+                write!(f, "EAL has no device {device}: name one that it has: {}", known.join(", "))
             }
             Self::Open(e) => e.fmt(f),
             Self::Start(e) => e.fmt(f),

@@ -87,6 +87,9 @@ pub struct Cluster {
 
 impl Cluster {
     /// `nodes` nodes with these settings, whose clocks run up to half of the allowed drift fast or slow.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: [`Config::check`] refuses the settings.
     pub fn new(config: &Config, nodes: usize, wire: Wire, seed: u64) -> Result<Self, ConfigError> {
         let mut random = Random::new(seed);
         let half = i64::from(config.drift_ppm / 2);

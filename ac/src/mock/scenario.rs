@@ -34,7 +34,10 @@ const ACTS: usize = 300;
 /// Acts that bringing it to rest may take: more is a loop.
 const REST: usize = 20_000;
 
-/// Runs the scenario that `input` describes: grants given, or what went wrong.
+/// Runs the scenario that `input` describes. Returns the number of grants that were given.
+///
+/// # Errors
+/// What went wrong, in a sentence.
 pub fn run(input: &[u8]) -> Result<usize, String> {
     let mut tape = Tape(input);
     let keyed = tape.next().is_multiple_of(2);

@@ -71,6 +71,9 @@ pub struct World {
 impl World {
     /// `nodes` nodes of these settings (numbered from 1), rested, and requests (from, to, priority) to be
     /// made in any order.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: [`Config::check`] refuses the settings.
     pub fn new(
         config: &Config,
         nodes: usize,

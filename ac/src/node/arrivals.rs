@@ -60,6 +60,10 @@ impl core::error::Error for HandleError {
 
 impl Node {
     /// Takes in the UDP payload of a frame that came to [`crate::PORT`].
+    ///
+    /// # Errors
+    /// [`HandleError`] says why the message was not taken. [`HandleError::Backlog`]: fetch events, and call
+    /// this again with the same frame.
     pub fn handle(&mut self, frame: &[u8], now: Instant) -> Result<(), HandleError> {
         let most = EVENTS_OF_ONE + self.landings.len() + self.applicants.len();
         if self.events.len() + most > super::room(&self.config) {

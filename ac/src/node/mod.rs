@@ -96,6 +96,9 @@ const EVENTS_OF_ONE: usize = 4;
 impl Node {
     /// A node that has just started. It rests for one lease before it grants, because a grant of its last
     /// life may still be in use.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: [`Config::check`] refuses the settings.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let room = config.nodes;
@@ -123,6 +126,9 @@ impl Node {
     ///
     /// `priority` is 0 … 7, and 7 goes first; `Exclusive` ignores it. A grant is good for any number of
     /// datagrams until it is released.
+    ///
+    /// # Errors
+    /// [`RequestError`]: `to` is not a destination, a request to it is in progress, or there are too many.
     pub fn request(
         &mut self,
         to: NodeId,

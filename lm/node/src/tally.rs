@@ -13,6 +13,7 @@ use rte::port::PortStats;
 
 /// Everything that was counted on a port, or on several.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// Counted by the receivers.
     pub counters: Counters,

@@ -122,6 +122,7 @@ impl Reason {
 
 /// What a receiver counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// Datagrams delivered.
     pub datagrams: u64,

@@ -82,6 +82,9 @@ impl Geometry {
     /// assert_eq!(Geometry::new(1500).map(Geometry::stride), Ok(1480));
     /// assert!(Geometry::new(500).unwrap_err().to_string().contains("576"));
     /// ```
+    ///
+    /// # Errors
+    /// [`BadMtu`]: the MTU is not in 576 to 9216.
     pub fn new(mtu: u16) -> Result<Self, BadMtu> {
         if !(Self::MIN_MTU..=Self::MAX_MTU).contains(&mtu) {
             return Err(BadMtu(mtu));

@@ -211,9 +211,19 @@ mod tests {
     proptest! {
         /// The words say what the parser says, whatever the bytes are.
         #[test]
-        fn as_the_parser(src: u32, dst: u32, id: u16, ttl: u8, more: bool, offset in 0_u32..3, protocol in 16_u8..19,
-                         damage in proptest::option::of((0_usize..HEADERS, 1_u8..)), payload_len in 1479_u16..1482) {
-            let ip = Ipv4 { src, dst, id, protocol, ttl, more, offset: offset * 8, header_len: 20, payload_len };
+        fn as_the_parser(
+            src: u32,
+            dst: u32,
+            id: u16,
+            ttl: u8,
+            more: bool,
+            offset in 0_u32..3,
+            protocol in 16_u8..19,
+            damage in proptest::option::of((0_usize..HEADERS, 1_u8..)),
+            payload_len in 1479_u16..1482,
+        ) {
+            let (header_len, offset) = (20, offset * 8);
+            let ip = Ipv4 { src, dst, id, protocol, ttl, more, offset, header_len, payload_len };
             let mut bytes = headers(&ip, TYPE_IPV4);
             if let Some((at, bits)) = damage {
                 bytes[at] ^= bits;
@@ -224,7 +234,7 @@ mod tests {
             let parsed = Ipv4::parse(&all[ETHERNET..], all.len() - ETHERNET);
             prop_assert_eq!(&w.ip()[..], &bytes[ETHERNET..]);
             // Two good headers are alike if and only if they differ in the identification at most.
-            let template = Ipv4 { src, dst, id: id.wrapping_mul(7), protocol, ttl, more, offset: offset * 8, header_len: 20, payload_len };
+            let template = Ipv4 { id: id.wrapping_mul(7), ..ip };
             let alike = w.are_alike(words(&headers(&template, TYPE_IPV4)));
             let mut rest = bytes;
             rest[18..20].copy_from_slice(&template.id.to_be_bytes());
@@ -239,7 +249,8 @@ mod tests {
             prop_assert!(alike || !same || !good || zero(&bytes) || zero(&rest));
             let kind = u16::from_be_bytes([bytes[12], bytes[13]]);
             if let Ok(ip) = parsed {
-                let first = kind == TYPE_IPV4 && ip.header_len == 20 && ip.protocol == PROTO_UDP && ip.offset == 0;
+                let is_udp = kind == TYPE_IPV4 && ip.header_len == 20 && ip.protocol == PROTO_UDP;
+                let first = is_udp && ip.offset == 0;
                 prop_assert_eq!(w.look_first(), first);
                 prop_assert_eq!((w.src(), w.dst(), w.id()), (ip.src, ip.dst, ip.id));
             }
@@ -248,7 +259,8 @@ mod tests {
                 let whole = parsed.ok().filter(Ipv4::is_whole).map(|ip| usize::from(ip.payload_len) + IPV4);
                 prop_assert!(w.whole() == whole || w.whole().is_some_and(|n| !(IPV4..=1500).contains(&n)));
             }
-            prop_assert!(!(w.look_first() && w.are_first(1500, false)) || parsed.is_ok_and(|ip| ip.is_whole() && ip.payload_len == 1480));
+            let is_full = parsed.is_ok_and(|ip| ip.is_whole() && ip.payload_len == 1480);
+            prop_assert!(!(w.look_first() && w.are_first(1500, false)) || is_full);
             if w.look_first() && w.are_first(1500, true) {
                 let ip = parsed.expect("a good header");
                 prop_assert!(ip.more && ip.offset == 0 && ip.payload_len == 1480 && ip.protocol == PROTO_UDP);

@@ -125,6 +125,9 @@ pub struct Ipv4 {
 impl Ipv4 {
     /// Parses the header at the start of `b`, and checks it. `b` has to hold the whole header. `available` is
     /// how many bytes of the packet are there, header included.
+    ///
+    /// # Errors
+    /// [`NotIpv4`]: the header is too short, of another version, inconsistent, or its checksum is wrong.
     #[inline]
     pub fn parse(b: &[u8], available: usize) -> Result<Self, NotIpv4> {
         if b.len() < IPV4 || available < IPV4 {

@@ -182,7 +182,12 @@ pub struct TelemetryError {
 
 impl fmt::Display for TelemetryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DPDK's telemetry does not take the command {}: {}", self.command, self.errno)
+        let advice = match self.errno.number() {
+            libc::EINVAL => "begin it with / and keep it and its help short",
+            libc::ENOENT | libc::ENOMEM => "its table is full, so register fewer commands",
+            _ => "do without it, or without --no-telemetry",
+        };
+        write!(f, "DPDK's telemetry does not take the command {}: {}; {advice}", self.command, self.errno)
     }
 }
 

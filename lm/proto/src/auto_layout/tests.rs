@@ -198,7 +198,9 @@ fn tell(events: &[(u8, bool)]) -> Told {
 
 proptest! {
     #[test]
-    fn it_is_what_the_list_of_all_events_says(events in prop::collection::vec((0_u8..=9, 1_usize..400), 0..60)) {
+    fn it_is_what_the_list_of_all_events_says(
+        events in prop::collection::vec((0_u8..=9, 1_usize..400), 0..60),
+    ) {
         let mut auto = AutoLayout::new(Slot::Separate);
         let mut list = Vec::new();
         for (what, times) in events {

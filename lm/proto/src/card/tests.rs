@@ -88,7 +88,10 @@ fn told(pieces: &[Vec<u8>], variant: u8) -> Vec<u32> {
 proptest! {
     #[test]
     fn each_variant_is_found_and_then_right(
-        datagrams in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 32..64), 2..6), 40),
+        datagrams in prop::collection::vec(
+            prop::collection::vec(prop::collection::vec(any::<u8>(), 32..64), 2..6),
+            40,
+        ),
         variant in 0_u8..4, frames: bool, trailers: bool,
     ) {
         let words = if frames { Words::Frame } else { Words::Packet };

@@ -125,7 +125,14 @@ proptest! {
     }
 
     #[test]
-    fn pieces_add_up_and_udp_verifies(seed: u64, len in 0..=if cfg!(miri) { 1500 } else { 30_000_usize }, stride in 1..=1149_usize, src: u32, dst: u32, ports: [u16; 2]) {
+    fn pieces_add_up_and_udp_verifies(
+        seed: u64,
+        len in 0..=if cfg!(miri) { 1500 } else { 30_000_usize },
+        stride in 1..=1149_usize,
+        src: u32,
+        dst: u32,
+        ports: [u16; 2],
+    ) {
         let payload = noise(seed, len);
         let flow = Flow { src, dst, src_port: ports[0], dst_port: ports[1] };
         let (first, rest) = payload.split_at(len.min(stride * 8 - 8));
@@ -137,7 +144,8 @@ proptest! {
         let checksum = udp(&flow, udp_len, digest.sum());
         let mut header = Udp { src_port: ports[0], dst_port: ports[1], len: udp_len, checksum };
         prop_assert!(checksum != 0 && udp_ok(&flow, &header, digest.sum()));
-        let mut datagram = [&src.to_be_bytes()[..], &dst.to_be_bytes(), &[0, 17], &udp_len.to_be_bytes()].concat();
+        let mut datagram =
+            [&src.to_be_bytes()[..], &dst.to_be_bytes(), &[0, 17], &udp_len.to_be_bytes()].concat();
         datagram.extend(header.bytes());
         datagram.extend(&payload);
         prop_assert_eq!(by_pairs(&datagram), 0xffff);

@@ -118,7 +118,10 @@ struct Running<'a> {
 }
 
 impl Case {
-    /// Runs it: what was delivered, or what went wrong.
+    /// Runs it. Returns what was delivered.
+    ///
+    /// # Errors
+    /// What went wrong, in a sentence.
     pub fn run(&self) -> Result<Outcome, String> {
         let len = SLOTS * (usize::from(self.geometry.mtu()).max(1980) + 102).next_multiple_of(8);
         let mut mock = Mock::new(self.geometry, len.next_multiple_of(4096), self.mirrored);

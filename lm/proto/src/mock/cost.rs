@@ -96,7 +96,10 @@ impl Bounds {
     }
 }
 
-/// Plays a recipe, over and over, and measures; `enough`: frames at least.
+/// Plays a recipe again and again, for at least `enough` frames, and measures what it costs.
+///
+/// # Errors
+/// What went wrong, in a sentence: the mock found a rule broken.
 pub fn measure(recipe: &Recipe, setup: &Setup, enough: u64) -> Result<Cost, String> {
     let Setup { geometry, require, synchronous, burst, slot } = *setup;
     let mut mock =
@@ -193,8 +196,11 @@ pub struct Found {
 }
 
 /// Looks for the stream that is nearest to a bound, or beyond it: changes the worst that it has, and begins
-/// anew when that does not help for a while. `each` is told of every one that is worse than all before; it
-/// ends the search with false.
+/// anew when that does not help for a while. `each` is told of every one that is worse than all before.
+/// The search ends when `goes_on` returns `false`.
+///
+/// # Errors
+/// As for [`measure`], with the stream that did it.
 pub fn search(
     random: &mut Random,
     mut goes_on: impl FnMut() -> bool,
@@ -224,8 +230,10 @@ pub fn search(
     Ok(())
 }
 
-/// Each known attack, in each of some setups: what it costs. The first that exceeds a bound is an error
-/// unless `all`.
+/// Measures what each known attack costs, in each of some setups.
+///
+/// # Errors
+/// As for [`measure`]. Unless `all`, an attack that exceeds a bound is an error, too.
 pub fn known(all: bool) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
     let mut errors = Vec::new();

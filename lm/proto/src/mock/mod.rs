@@ -331,8 +331,10 @@ impl Mock {
         }
     }
 
-    /// Time passes until nothing waits any more; then everything has to be back. The ledger, if it is not
-    /// even, or what was done that must not be done.
+    /// Lets time pass until nothing waits any more. Then everything has to be back.
+    ///
+    /// # Errors
+    /// What is not back, or what was done that must not be done.
     pub fn finish(&mut self, matcher: &mut MockMatcher, now: &mut u64) -> Result<(), String> {
         self.receive(matcher, 32, 0, now);
         for _ in 0..8 {

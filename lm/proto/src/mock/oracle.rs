@@ -106,6 +106,9 @@ impl Wire {
     }
 
     /// Judges all that was delivered, and the strangers' frames that were handed out.
+    ///
+    /// # Errors
+    /// The first thing that must not have been delivered or handed out.
     pub fn judge(
         &self,
         delivered: &[Delivered],

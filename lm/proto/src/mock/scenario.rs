@@ -34,13 +34,19 @@ impl Tape<'_> {
 /// Frames of a scenario at most: it is bounded in time.
 const FRAMES: usize = 400;
 
-/// Runs the scenario that `input` describes: datagrams delivered, or what went wrong.
+/// Runs the scenario that `input` describes. Returns the number of datagrams that were delivered.
+///
+/// # Errors
+/// What went wrong, in a sentence.
 pub fn run(input: &[u8]) -> Result<usize, String> {
     let outcome = case(input)?.run()?;
     Ok(outcome.tally.sent.saturating_sub(1))
 }
 
 /// The case that `input` describes.
+///
+/// # Errors
+/// None: every input describes a case. The MTUs above are all in range.
 pub fn case(input: &[u8]) -> Result<Case, String> {
     let mut tape = Tape(input);
     let geometry = match tape.next() % 4 {

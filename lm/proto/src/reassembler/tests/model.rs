@@ -306,7 +306,8 @@ proptest! {
             }
             let offset = s.unit * 8 + u32::from(s.len == 7);
             let data: Vec<u8> = (0..s.len).map(|i| byte(s.key.id, offset as usize + i, s.version)).collect();
-            let fragment = Fragment { offset, more: s.more, service: Service { tos: s.ecn, ttl: 9 }, data: &data };
+            let service = Service { tos: s.ecn, ttl: 9 };
+            let fragment = Fragment { offset, more: s.more, service, data: &data };
             prop_assert_eq!(bench.insert_marked(now, s.key, fragment), model.insert(now, s.key, &fragment));
             prop_assert_eq!(bench.r.len(), model.datagrams.len());
             prop_assert_eq!(bench.pool.out, model.datagrams.iter().filter(|d| !d.tombstone).count());
