@@ -6,14 +6,15 @@
 //! specifies it.
 //!
 //! # The modules in order
-//! [`wire`] encodes the seven messages, which share one layout, and signs them with a [`Key`]. `list` is the
-//! list LM_RECV_ADDR with the paper's flags. [`machine`] is the state machine: one table has all transitions
-//! of both roles and both policies. `peers` stores the incarnation of every other node, and which of its
-//! messages were seen. `waiting` is the fair queue of `PerReceiver`. [`Node`] joins them; its documentation
-//! says in which order to call `handle`, `request`, `release`, `poll_transmit`, `poll_timeout` and
-//! `poll_event`. [`Config`] has the times on which safety depends. An [`Event`] tells the caller what
-//! happened. [`Counters`] says why messages were dropped. [`control`] is a loop that drives a node, with
-//! channels to data lcores.
+//! `time` has the [`Instant`] that every call gets. [`wire`] encodes the seven messages, which share one
+//! layout, and `mac` signs them with a [`Key`]. `list` is the list LM_RECV_ADDR with the paper's flags.
+//! [`machine`] is the state machine: one table has all transitions of both roles and both policies. `peers`
+//! stores the incarnation of every other node, and which of its messages were seen. `waiting` is the fair
+//! queue of `PerReceiver`. `node` joins them in [`Node`]; its documentation says in which order to call
+//! `handle`, `request`, `release`, `poll_transmit`, `poll_timeout` and `poll_event`. `config` has the
+//! [`Config`], with the times on which safety depends. An [`Event`], in `event`, tells the caller what
+//! happened. [`Counters`], in `counters`, say why messages were dropped. [`control`] is a loop that drives a
+//! node, with channels to data lcores.
 //!
 //! The feature `mock` adds a small world for the model checker and the fuzz harness, and a cluster in
 //! virtual time.

@@ -40,8 +40,10 @@
 //!
 //! [`Stopper`] ends a loop from another thread. The library installs no signal handler.
 //!
-//! [`Landing`] and [`AdoptedQueue`] are for an application that has its own EAL, its own port and its own
-//! loop. [`AdoptedPort`] sends, too, and answers ARP.
+//! [`Landing`] and [`AdoptedQueue`], in the module `adopt`, are for an application that has its own EAL, its
+//! own port and its own loop. [`AdoptedPort`], in `adopted_port`, sends, too, and answers ARP. [`NotReady`]
+//! says what is missing before it can. `outbound` has what both kinds of ports share: [`Outbound`], and the
+//! queue of messages that wait.
 //!
 //! # Several queues
 //!

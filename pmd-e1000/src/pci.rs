@@ -1,5 +1,8 @@
 //! A PCI function as Linux's sysfs shows it, and where its configuration space keeps the relaxed-ordering
 //! bit.
+//!
+//! `order` clears and restores the bit with it, and `overlap` asks it for the ids of a card. It trusts
+//! nothing in the configuration space: a chain of capabilities that is broken or does not end is an error.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,8 @@
 //! [`QueueSlot`]: the place of a landing queue in its port. It has the queue's pool while the queue is not in
 //! use.
+//!
+//! [`LandingPort`](crate::LandingPort) has one for each landing queue. A pool goes back only to the place
+//! that it came from, which its name decides.
 
 use rte::Eal;
 use rte::port::PortId;

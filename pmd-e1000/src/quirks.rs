@@ -1,5 +1,8 @@
 //! Faults of drivers in some releases of DPDK, as one table. It is used when the program runs, because the
 //! library may be another update than at build time.
+//!
+//! `demands` asks it when a port is checked, and `lm-node` and lm-netpipe ask for the room that headers
+//! need. A row says in which releases the fault is, from one to another.
 
 use rte::Release;
 

@@ -1,5 +1,10 @@
-//! Mocks to test on: a world of a few nodes where anything that may happen can be made to, step by step, for
-//! the model checker and the fuzz harness; and a cluster of many in virtual time, for figures.
+//! Mocks to test on: a world of a few nodes in which each step can be chosen, and a cluster of many nodes in
+//! virtual time.
+//!
+//! The model checker (`ac/tests/model.rs`) makes all steps of a [`World`], and the fuzz harness makes those
+//! that a [`scenario`] says. `ac/tests/cluster.rs` measures on a [`Cluster`]. Both run the same [`Node`]s as
+//! programs do. A world says at once when two nodes may send to one landing queue. The same input always
+//! gives the same run.
 
 mod attacker;
 mod canonical;

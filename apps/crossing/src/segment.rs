@@ -1,5 +1,9 @@
 //! TCP over IPv4 in segments: [`Plan`] says how a long packet is cut, and completes the headers of what it
 //! was cut into. [`verify`] checks the checksums of a segment from the wire.
+//!
+//! lmd calls the first for long packets of TCP from the kernel, and the second for segments before it joins
+//! them. A packet that is not plain TCP over IPv4, or whose lengths do not fit, has no plan and is not
+//! verified. Headers are completed with right lengths and checksums.
 
 use lm_proto::checksum::{header, sum};
 

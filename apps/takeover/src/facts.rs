@@ -1,6 +1,9 @@
 //! [`Facts`]: what the system says of a network interface and of the card behind it.
 //!
 //! The folder of sysfs is an argument, so that tests can have their own.
+//!
+//! lmd reads them before it takes a card, and asks [`Facts::to_save`] what has to be put back.
+//! Nothing is changed by reading.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

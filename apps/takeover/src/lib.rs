@@ -7,9 +7,12 @@
 //! - [`settings`] are what an interface has that can be moved.
 //! - [`saved`] is what has to be put back. It is written down before anything is changed ([`store`]).
 //! - [`plan`] makes a list of moves of it, each with what undoes it. Undoing is right whether or not the move
-//!   was made, so that giving back after a crash is the same as giving back.
-//! - [`run`] makes moves, and undoes them, in a [`World`]. [`system`] is the real one.
-//! - [`address`] and [`route`] are the kernel's own messages, so that nothing of them is lost.
+//!   was made, so that giving back after a crash is the same as giving back. What a move and its undoing
+//!   consist of are the steps in `step`.
+//! - [`run`] makes moves, and undoes them, in a [`World`]. [`system`] is the real one. `model`, in tests
+//!   only, is one that is obviously right.
+//! - [`address`] and [`route`] are the kernel's own messages, so that nothing of them is lost. `hex` writes
+//!   them as text into the file.
 #![forbid(unsafe_code)]
 
 pub mod address;

@@ -9,7 +9,8 @@
 //! A [`Receiver`] is a receive queue together with its engine. The program polls it, and it calls a closure
 //! with each datagram that has become whole. The module [`engine`] does the work in between: the matcher
 //! looks at the frames of a burst, datagrams that did not land whole are repaired in buffers of the engine,
-//! and frames that are not LM's go to a queue for strangers.
+//! and frames that are not LM's go to a queue for strangers. Of a frame that came in two slots, [`intact`]
+//! says whether the second part is still as it was received.
 //!
 //! A [`Message`], in the module `message`, is a delivered datagram. It holds the memory that it landed in
 //! until it is dropped. Any thread may use it. The module `unchanged` keeps the checksum and digest with
@@ -30,6 +31,11 @@
 //!
 //! Receivers and senders belong to the thread that polls them, and can be moved to another one. Memory comes
 //! back from any thread.
+//!
+//! # What does not compile
+//!
+//! The module `misuse` has no code. Its examples are programs that the compiler must refuse, each beside one
+//! that it takes.
 
 #![deny(unsafe_code)]
 

@@ -1,5 +1,8 @@
 //! [`Unchanged`]: a payload, with the checksum and digest that it arrived with, until the payload may have
 //! been changed.
+//!
+//! A [`Message`](crate::Message) contains one, and the sender asks it when the message is sent on. Checksum
+//! and digest never belong to other bytes than those that arrived.
 
 use lm_landing::Payload;
 use lm_proto::carried::Carried;

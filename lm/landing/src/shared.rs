@@ -1,5 +1,8 @@
 //! Copies bytes out of memory that a device or another process may be writing, by volatile words. Such memory
 //! is never borrowed as `&[u8]`.
+//!
+//! [`LandingPool`](crate::LandingPool) copies headers and frames with it. Each word is read once, so a copy
+//! has no word that was never in memory. It may have words of different moments.
 
 use std::ptr;
 

@@ -13,8 +13,10 @@
 //! [`wire`] has the headers of Ethernet, IPv4, UDP and ARP. [`layout`] says how a payload is cut, and where
 //! the holes, the guard and the end tag are. [`tag`] is the end tag, by which a receiver recognises the last
 //! fragment. [`checksum`] is the UDP checksum and the order digest, computed in one pass, with or without a
-//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes. [`carried`] is
-//! the checksum and digest that a datagram arrived with, which are used when the datagram is sent on.
+//! copy. [`alf`] writes a payload into a buffer with holes, and the headers into the holes. [`stencil`] does
+//! so for datagrams of one frame, whose headers differ little. [`carried`] is the checksum and digest that a
+//! datagram arrived with, which are used when the datagram is sent on. [`service`] is the type of service and
+//! the time to live that it arrived with.
 //!
 //! # Frames where they landed
 //!
@@ -35,6 +37,8 @@
 //! [`neighbours`] has the hardware addresses of peers, fixed or learnt by ARP, and knows which of them are
 //! nodes of LM's. [`order`] says in which order those and others get fragments. [`counters`] has a name for
 //! everything that can go wrong.
+//!
+//! The feature `mock` adds a landing region without a card, for tests, fuzzing and benchmarks.
 #![forbid(unsafe_code)]
 
 pub mod alf;

@@ -1,5 +1,8 @@
-//! [`Service`]: what an IPv4 header says besides whose datagram it is: the type of service, with the mark of
-//! congestion (RFC 2474, RFC 3168), and the time to live.
+//! [`Service`]: the type of service of a datagram, with the mark of congestion (RFC 2474, RFC 3168), and its
+//! time to live.
+//!
+//! The matcher takes it from the first fragment, and adds the marks of the others. A message has it, and lmd
+//! writes it into the frame that it gives to the kernel.
 
 use crate::checksum::header;
 use crate::wire::{ETHERNET, HEADERS};

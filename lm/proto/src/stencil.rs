@@ -2,6 +2,9 @@
 //! them have in common is written and summed once.
 //!
 //! [`Seal`](crate::alf::Seal) does the same for a datagram of any number of frames.
+//!
+//! The sender of `lm-engine` keeps one for the ends that it sent to last. The frames are byte for byte those
+//! that [`Seal`](crate::alf::Seal) would make.
 
 use crate::alf::Ends;
 use crate::layout::{Geometry, TAG};

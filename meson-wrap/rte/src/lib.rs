@@ -5,7 +5,8 @@
 //! these rules by ownership. The modules in order of use:
 //!
 //! * [`eal`]: [`Eal`] is the environment, one in a process. Every other owner holds a clone of it, so its
-//!   clean-up comes last by construction, or is refused.
+//!   clean-up comes last by construction, or is refused. `ending` handles the case that DPDK ends the process
+//!   meanwhile.
 //! * [`hugefiles`]: the hugepage files that EAL leaves behind, and the process that made them.
 //! * [`log`]: turns DPDK's log into records of the `log` crate, and adds DPDK's error messages to an
 //!   [`EalError`].
@@ -20,12 +21,15 @@
 //! * [`barrier`]: a memory barrier between two threads for which only one of them pays.
 //! * [`telemetry`]: registers commands for `dpdk-telemetry.py`.
 //! * [`port`]: Ethernet ports. A started port hands its queues out, one owner each, and cannot be stopped
-//!   before they are back.
+//!   before they are back. `interrupts` waits for DPDK's interrupt thread, which may still use a port that is
+//!   closed. `unmap`, with the feature of that name, keeps net_memif from unmapping memory that a burst still
+//!   uses.
 //!
 //! The order at the end of a program is: join lcores, drop queues, stop and close ports, then drop pools,
 //! memzones and EAL. If values are dropped in another order, each owner keeps what it needs alive.
 //!
-//! Errors say what happened, with which values, and what to do. [`Errno`] is DPDK's number and text.
+//! Errors say what happened, with which values, and what to do. [`Errno`], in `errno`, is DPDK's number and
+//! text.
 //!
 //! These remain `unsafe` to call: adopting an EAL that other code initialised, raw mbufs, external buffers,
 //! and setting up a queue with a pool that belongs to one thread.

@@ -1,5 +1,7 @@
 //! [`SenderError`]: why a sender cannot be made. [`WouldBlock`]: a buffer that could not be sent now.
 //! [`Unsent`]: a message that could not be sent now, or can never be sent from where it lies.
+//!
+//! [`Sender`](super::Sender) returns them. What could not be sent comes back in the error, unchanged.
 
 use std::fmt;
 

@@ -1,5 +1,8 @@
 //! Frames of payloads that already lie in memory: each is copied behind its headers, or sent from where it
 //! lies.
+//!
+//! `lm-node` calls it for messages that are sent on. All frames of a datagram are made before the first is
+//! sent. So a datagram is sent whole, or comes back unchanged in an [`Unsent`].
 
 use std::ops::Range;
 

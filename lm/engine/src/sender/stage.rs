@@ -1,5 +1,9 @@
 //! Puts frames into the transmit queue. Frames for which it has no space wait in order, and urgent frames go
 //! before the next datagram.
+//!
+//! The other modules of the sender stage a datagram when [`Sender::is_clear`] says that the one before is
+//! gone. Nothing here blocks, and what the queue does not take stays until the next [`Sender::flush`]. The
+//! frames of a datagram stay together.
 
 use rte::{Burst, Mbuf};
 

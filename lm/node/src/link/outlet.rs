@@ -1,5 +1,8 @@
 //! [`Outlet`]: the way out of a port: where datagrams go to, in which order, by whose leave, and what ARP
 //! says to whom.
+//!
+//! A [`Link`](super::Link) has one. It is given to the closure that handles a message, and to the programs
+//! between two polls. Nothing here blocks. What cannot be sent comes back, or is counted.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

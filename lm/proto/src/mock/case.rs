@@ -1,5 +1,9 @@
 //! A case: frames, what happens between them, and how the queue is polled. It runs on a mock and is judged by
 //! the oracle.
+//!
+//! [`super::grammar`], [`super::scenario`] and [`super::live`] make cases, and tests and the fuzz harness
+//! run them. [`Case::run`] fails if something was delivered that must not be, if something is missing that
+//! has to be delivered, if the counters do not add up, or if a slot is not back at the end.
 
 use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};

@@ -1,5 +1,8 @@
-//! Cases out of numbers: what senders of every kind send, what happens to it on the way, and what others send
-//! between.
+//! Makes cases from numbers: what senders of every kind send, what happens to it on the way, and what others
+//! send between.
+//!
+//! The fuzz harness runs [`generate`] with one number after the other. The same number always makes the same
+//! case, so that a failure can be repeated by its number.
 
 mod disturb;
 mod stack;

@@ -4,6 +4,16 @@
 //! it writes a frame into the next slot, whatever that overwrites. [`Mock::receive`] is the driver and the
 //! engine: it gives what arrived to a matcher in bursts. Nothing may be handed back twice or forgotten:
 //! [`Mock::finish`] says whether the ledger is even.
+//!
+//! The parts of the mock: `slots` has its tokens, `slot_memory` is the mock as the matcher sees it, `flight`
+//! is a frame that is being written, [`card`] is what a card reports of a frame, and `meter` counts the
+//! matcher's work.
+//!
+//! What is played on it: [`frames`] makes frames as senders put them on the wire, and [`hostile`] makes
+//! those of an attacker. A [`case`] is a list of frames with what happens between them, and [`oracle`]
+//! judges what was delivered. [`grammar`] makes cases from numbers, with [`random`], and [`scenario`] from
+//! bytes. [`live`] has cases in which everything has to be delivered. [`cost`] looks for the streams that
+//! cost most.
 
 pub mod card;
 pub mod case;

@@ -1,5 +1,9 @@
-//! [`Stations`]: which stations of a wire are nodes of LM's, for whoever only looks on while another answers
-//! ARP, such as a kernel.
+//! [`Stations`]: which stations of a wire are nodes of LM's, for a program that only reads ARP frames while
+//! another one answers them, such as a kernel.
+//!
+//! lmd has one: it tells it each ARP frame from the wire, and asks it before it sends a datagram. Its memory
+//! is bounded. A group gets the first fragment first, and so does a station whose ARP frames have no mark. A
+//! station of which nothing was heard gets the last fragment first.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -5,6 +5,12 @@
 //! [`take_rx`](Port::take_rx) and [`take_tx`](Port::take_tx) hand the queues out, one owner each, who may
 //! take them to another lcore → they come back when they are dropped → [`stop`](Port::stop) → configure
 //! again, start again, or [`close`](Port::close).
+//!
+//! The modules in this order: `info` is what the driver reports of a port before it is configured. `config`
+//! configures it and sets its queues up. `status` has its link, its addresses and its counters. `queue` has
+//! the owners of queues, with the burst functions. `turn` lets DPDK's interrupt thread wait for the end of a
+//! burst. `interrupt` lets a thread sleep until a queue has frames. `flow` has rules that direct frames to a
+//! queue. `started` reads how a queue was set up that belongs to an application.
 
 mod config;
 mod flow;
