@@ -66,7 +66,7 @@ pub fn adopt(
     let resolver = Resolver::new(id, mac, ours.src, config.peer_mac, ours.dst).with_order(config.order);
     let outlet = Outlet::new(sender, resolver, ours, up, None, Pace::new(config.flush_gap()));
     let board = StatusBoard::new(eal, id, ours.src);
-    Ok(Link::new(vec![receiver], None, outlet, Vec::new(), id).seen_on(board))
+    Ok(Link::new(vec![receiver], None, outlet, Vec::new(), id).shown_on(board))
 }
 
 /// Why there is no link over the application's queues.

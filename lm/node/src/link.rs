@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// The same, seen from outside on this board.
-    pub(crate) fn seen_on(self, board: Arc<StatusBoard>) -> Self {
+    pub(crate) fn shown_on(self, board: Arc<StatusBoard>) -> Self {
         Self { board: Some(board), ..self }
     }
 

@@ -220,7 +220,7 @@ impl NodePort {
             pace,
         );
         let board = StatusBoard::new(eal, id, ours.src);
-        self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id).seen_on(board));
+        self.link = Some(Link::new(receivers, ordinary, outlet, interrupts, id).shown_on(board));
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 //! [`register`].
 //!
 //! A started port has a [`StatusBoard`]. A reader sets a flag there. The port's loop checks the flag in each
-//! turn, and then publishes a [`Seen`] in its next turn. The loop takes the lock only if it is free, so it
-//! never waits for a reader, and it makes a [`Seen`] only if a reader has asked. A reader waits for at most
+//! turn, and then publishes a [`Status`] in its next turn. The loop takes the lock only if it is free, so it
+//! never waits for a reader, and it makes a [`Status`] only if a reader has asked. A reader waits for at most
 //! 100 ms. If the loop does not run in that time, the reader shows the values that were published last, with
 //! their age.
 
@@ -30,12 +30,12 @@ pub struct StatusBoard {
     port: PortId,
     device: String,
     address: Ipv4Addr,
-    on_demand: OnDemand<Seen>,
+    on_demand: OnDemand<Status>,
 }
 
 /// What is seen of a port at one moment.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct Status {
     /// Whether its link has come up.
     pub up: bool,
     /// What was counted since the start. What the device lost is not in it: `/ethdev/stats` has that.
@@ -72,12 +72,12 @@ impl StatusBoard {
     }
 
     /// Puts up what is seen now.
-    pub(crate) fn put(&self, seen: Seen) {
+    pub(crate) fn put(&self, seen: Status) {
         self.on_demand.put(seen);
     }
 
     /// What is seen of the port now, or was last.
-    fn look(&self) -> Option<Arc<Seen>> {
+    fn look(&self) -> Option<Arc<Status>> {
         self.on_demand.look().map(|(_, seen)| seen)
     }
 }
@@ -225,13 +225,13 @@ mod tests {
         board
     }
 
-    fn seen(datagrams: u64) -> Seen {
+    fn seen(datagrams: u64) -> Status {
         let mut tally = Tally::default();
         tally.counters.datagrams = datagrams;
         tally.counters.drop_one(Reason::BadTag);
         let queues = vec![tally.counters];
         let peers = vec![(0x0a01_0001, [2, 0, 0, 0, 0, 1], "asked")];
-        Seen { up: true, tally, queues, pool: None, peers, admission: Vec::new() }
+        Status { up: true, tally, queues, pool: None, peers, admission: Vec::new() }
     }
 
     #[test]

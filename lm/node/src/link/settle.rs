@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::Link;
-use crate::watch::Seen;
+use crate::watch::Status;
 
 impl Link {
     /// The second half of [`Link::receive`], after a [`Link::take`] that found this many `frames`. Admission
@@ -28,10 +28,10 @@ impl Link {
         done
     }
 
-    /// What is shown of the link at this moment.
+    /// The status of the link at this moment.
     #[cold]
-    fn seen(&self) -> Seen {
-        Seen {
+    fn status(&self) -> Status {
+        Status {
             up: self.outlet.is_up(),
             tally: self.tally(),
             queues: self.receivers.iter().map(|receiver| receiver.counters()).collect(),
@@ -45,7 +45,7 @@ impl Link {
     #[inline]
     pub(super) fn show(&self) {
         if let Some(board) = self.board.as_ref().filter(|board| board.is_wanted()) {
-            board.put(self.seen());
+            board.put(self.status());
         }
     }
 }
