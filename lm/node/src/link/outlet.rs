@@ -42,7 +42,7 @@ pub struct Outlet {
     asked: Option<Instant>,
     /// Admission control. `None`: it is off.
     pub admission: Option<Box<Admission>>,
-    /// Whether admission control was asked for leave since [`Link::ends`] last looked.
+    /// Whether admission control was asked for leave since [`Link::ends`](super::Link::ends) looked last.
     pub(super) asking: bool,
     /// How many flush frames may go at a time.
     pace: Pace,
