@@ -2,7 +2,7 @@
 //! virtual time.
 //!
 //! The model checker (`ac/tests/model.rs`) makes all steps of a [`World`], and the fuzz harness makes those
-//! that a [`scenario`] says. `ac/tests/cluster.rs` measures on a [`Cluster`]. Both run the same [`Node`]s as
+//! that a [`scenario`] says. `ac/tests/cluster.rs` measures on a [`Cluster`]. Both run the same nodes as
 //! programs do. A world says at once when two nodes may send to one landing queue. The same input always
 //! gives the same run.
 
