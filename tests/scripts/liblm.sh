@@ -45,7 +45,11 @@ flags() { pkg-config "$@"; }
   cc "${strict[@]}" "$here/tests/misuse.c" -o "$work/bin/misuse" -pthread $(flags --cflags --libs lm)
   cc "${strict[@]}" -fsanitize=address,undefined -fno-sanitize-recover=undefined "$here/tests/misuse.c" \
     -o "$work/bin/misuse-asan" -pthread $(flags --cflags --libs lm)
-  printf '#include <lm.h>\nint main() { lm_config c = lm_config_default(); return c.mtu != 1500; }\n' >"$work/header.cpp"
+  # Twice, as two headers of a program may include it.
+  printf '#include <lm.h>\n#include <lm.h>\nint main(void) { lm_config c = lm_config_default(); return c.mtu != 1500; }\n' >"$work/header.c"
+  cc "${strict[@]}" "$work/header.c" -o "$work/bin/header-c" $(flags --cflags --libs lm)
+  "$work/bin/header-c"
+  printf '#include <lm.h>\n#include <lm.h>\nint main() { lm_config c = lm_config_default(); return c.mtu != 1500; }\n' >"$work/header.cpp"
   c++ -std=c++11 -Wall -Wextra -Werror "$work/header.cpp" -o "$work/bin/header" $(flags --cflags --libs lm)
   "$work/bin/header"
 }

@@ -400,8 +400,6 @@ int lm_arm(lm_t *lm,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* LM_H */
-
 /* A configuration that fits most nodes; set at least `address`. */
 static inline lm_config lm_config_default(void)
 {
@@ -409,3 +407,5 @@ static inline lm_config lm_config_default(void)
     lm_config_init(&config, sizeof(config), sizeof(lm_message));
     return config;
 }
+
+#endif
