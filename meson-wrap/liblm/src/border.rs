@@ -15,8 +15,9 @@ pub(crate) struct Failure {
     pub(crate) text: String,
 }
 
-/// The failure with this number and line.
+/// The failure with this number and line. A number that C would not see as an error becomes EIO.
 pub(crate) fn failure(errno: c_int, text: impl Display) -> Failure {
+    let errno = if errno > 0 { errno } else { libc::EIO };
     Failure { errno, text: text.to_string() }
 }
 
@@ -86,7 +87,8 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
 /// The line of the last failure, if `code` is 0 or its number; else what errno's numbers mean. It is valid
 /// until the thread's next call of the library.
 pub(crate) fn text_of(code: c_int) -> *const c_char {
-    let errno = code.checked_neg().unwrap_or(0);
+    // A number that is no error of anybody's has a text, too.
+    let errno = code.wrapping_neg();
     let kept = LAST.try_with(|last| {
         let last = last.try_borrow().ok()?;
         let (number, line) = (last.0, last.1.as_ref()?);
@@ -97,5 +99,34 @@ pub(crate) fn text_of(code: c_int) -> *const c_char {
         None if code >= 0 => c"no error".as_ptr(),
         // SAFETY: takes a number; the text is static, or the thread's own.
         None => unsafe { libc::strerror(errno) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    fn told(code: c_int) -> String {
+        // SAFETY: a NUL-terminated line, valid until this thread's next call.
+        unsafe { CStr::from_ptr(text_of(code)) }.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_failure_is_always_a_negative_number() {
+        for errno in [0, -1, c_int::MIN] {
+            assert_eq!(call(|| Err(failure(errno, "who knows"))), -libc::EIO, "{errno}");
+            assert_eq!(told(-libc::EIO), "who knows");
+        }
+    }
+
+    #[test]
+    fn every_number_has_a_text() {
+        assert_eq!(call(|| Ok(3)), 3);
+        for code in [c_int::MIN, c_int::MAX, -5000, -1, 0, 1] {
+            assert!(!told(code).is_empty(), "{code}");
+        }
+        assert!(told(-5000).contains("5000") && told(c_int::MIN).contains("2147483648"));
     }
 }

@@ -70,13 +70,22 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
         // SAFETY: the caller's promise; EAL sees to it that this works once.
         let taken = unsafe { sys::rte_eal_init(argc, argv) };
         if taken < 0 {
-            let errno = Errno::last();
+            // Read before anything else of DPDK's is called.
+            let errno = Errno::last().or_eio();
+            // Without its primary process EAL fails to attach, and leaves rte_errno at 0.
+            if RteEal::is_secondary() {
+                return Err(secondary());
+            }
             return Err(failure(
-                errno.number().max(1),
+                errno.number(),
                 format_args!("EAL cannot be initialised: {errno}; its log says why"),
             ));
         }
-        // A secondary process is refused here as by lm_open, before it has a handle.
+        if RteEal::is_secondary() {
+            // SAFETY: it was just initialised, and a program that is told of an error does not use it.
+            drop(unsafe { RteEal::take_over() });
+            return Err(secondary());
+        }
         initialised()?;
         Ok(taken)
     })
@@ -109,15 +118,19 @@ pub(crate) fn initialised() -> Result<Eal, Failure> {
         ));
     }
     if RteEal::is_secondary() {
-        return Err(failure(
-            libc::ENOTSUP,
-            "this is a secondary process of a multi-process application, whose mempool handlers belong to \
-             the primary one: open it there, or start without --proc-type=secondary",
-        ));
+        return Err(secondary());
     }
     logger::join();
     // SAFETY: EAL is initialised, by a primary process; lm.h says that it is cleaned up last.
     Ok(unsafe { Eal::adopt() })
+}
+
+fn secondary() -> Failure {
+    failure(
+        libc::ENOTSUP,
+        "this is a secondary process of a multi-process application, whose mempool handlers belong to the \
+         primary one: open it there, or start without --proc-type=secondary",
+    )
 }
 
 /// Opens the port of a device as a node: prepares it for landing and starts it. `device` is its name in EAL,

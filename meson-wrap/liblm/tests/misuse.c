@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -49,6 +51,29 @@ static lm_message arrive(size_t len)
 	return arrived(server, client, len);
 }
 
+/* Does what needs an EAL of its own, or none, in a copy of this process. */
+static void in_a_child(void (*what)(void))
+{
+	int status;
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		failed = 0;
+		what();
+		_exit(failed != 0);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* EAL itself says only "failed" if there is no primary process. */
+static void secondary(void)
+{
+	char prefix[64];
+	snprintf(prefix, sizeof(prefix), "--file-prefix=lmnone%ld", (long)getpid());
+	char *argv[] = { "x", "--proc-type=secondary", "--no-huge", "-m", "64", prefix, NULL };
+	EXPECT(lm_init(6, argv), -ENOTSUP, "secondary process");
+}
+
 static void before_eal(void)
 {
 	lm_config config = config_of("10.1.0.2", 7000);
@@ -60,6 +85,7 @@ static void before_eal(void)
 	char *none[] = { NULL };
 	EXPECT(lm_init(0, none), -EINVAL, "argc is 0");
 	EXPECT(lm_init(1, none), -EINVAL, "NULL");
+	in_a_child(secondary);
 }
 
 static void configs(void)

@@ -117,9 +117,8 @@ impl Eal {
             unsafe { dpdk_sys::rte_eal_init(argc as i32, argv.as_mut_ptr()) }
         });
         if taken < 0 {
-            let errno = Errno::last();
-            // SAFETY: reads a constant of EAL's configuration, which is there, initialised or not.
-            let error = if unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_SECONDARY {
+            let errno = Errno::last().or_eio();
+            let error = if Self::is_secondary() {
                 EalError::Secondary
             } else {
                 hugefiles::remove(&hugefiles::ours());

@@ -24,6 +24,12 @@ impl Errno {
         Self(value.saturating_abs())
     }
 
+    /// EIO if it is 0: a function of DPDK's has failed and did not say why.
+    #[must_use]
+    pub fn or_eio(self) -> Self {
+        if self.0 == 0 { Self(libc::EIO) } else { self }
+    }
+
     /// The number itself, positive (one of `libc::E*`, or above 1000 for DPDK's own).
     pub fn number(self) -> i32 {
         self.0
