@@ -49,6 +49,10 @@ flags() { pkg-config "$@"; }
   printf '#include <lm.h>\n#include <lm.h>\nint main(void) { lm_config c = lm_config_default(); return c.mtu != 1500; }\n' >"$work/header.c"
   cc "${strict[@]}" "$work/header.c" -o "$work/bin/header-c" $(flags --cflags --libs lm)
   "$work/bin/header-c"
+  # A library that refuses leaves no garbage in the configuration.
+  printf '#define lm_config_init refuse\n#include <lm.h>\nint refuse(lm_config *c, size_t n, size_t m) { (void)c, (void)n, (void)m; return -22; }\nint main(void) { lm_config c = lm_config_default(); return c.size != 0 || c.mtu != 0 || c.key != 0; }\n' >"$work/refused.c"
+  cc "${strict[@]}" -ftrivial-auto-var-init=pattern "$work/refused.c" -o "$work/bin/refused" $(flags --cflags lm)
+  "$work/bin/refused"
   printf '#include <lm.h>\n#include <lm.h>\nint main() { lm_config c = lm_config_default(); return c.mtu != 1500; }\n' >"$work/header.cpp"
   c++ -std=c++11 -Wall -Wextra -Werror "$work/header.cpp" -o "$work/bin/header" $(flags --cflags --libs lm)
   "$work/bin/header"

@@ -132,7 +132,8 @@ extern "C" {
 // Fills a configuration with defaults. Programs call lm_config_default(), which calls this. `size` is
 // sizeof(lm_config), and `message_size` is sizeof(lm_message).
 //
-// Threads: any. Returns 0, or -EINVAL.
+// Threads: any. Returns 0. -EINVAL: `config` is NULL, or no version of lm.h has structures of these sizes;
+// nothing is written then.
 //
 // The caller promises:
 // `config` is NULL or has room for `size` bytes.
@@ -400,10 +401,15 @@ int lm_arm(lm_t *lm,
 }  // extern "C"
 #endif  // __cplusplus
 
-/* A configuration that fits most nodes; set at least `address`. */
+/* A configuration that fits most nodes; set at least `address`. It is all zeroes, which lm_open() refuses, if the
+ * library knows no structures of these sizes. */
 static inline lm_config lm_config_default(void)
 {
-    lm_config config;
+#ifdef __cplusplus
+    lm_config config = lm_config();
+#else
+    lm_config config = { 0 };
+#endif
     lm_config_init(&config, sizeof(config), sizeof(lm_message));
     return config;
 }

@@ -1,6 +1,7 @@
 //! LM for C: the functions of `lm.h` over the crate `lm`.
 //!
 //! * `types`: the structures that C and Rust share. Those that may grow contain their own size.
+//! * `versions`: reads and writes those, as older and newer programs have them.
 //! * `border`: wraps every call. It catches panics, and keeps the text of the last failure.
 //! * `slots`: messages that the C program holds. A message is an index and a generation, so that using a
 //!   message after its release is an error.
@@ -25,6 +26,7 @@ mod receiving;
 mod sending;
 mod slots;
 mod types;
+mod versions;
 mod watching;
 
 pub use handle::lm_t;

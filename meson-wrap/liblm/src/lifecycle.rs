@@ -13,8 +13,9 @@ use lm::{AdoptError, Eal, Landing, Port, PortError};
 use crate::border::{Failure, call, call_ptr, failure, invalid, null, text_of};
 use crate::handle::{Inner, Way, lm_t};
 use crate::logger;
-use crate::options::{Options, check_sizes, defaults, parse, text};
+use crate::options::{Options, defaults, parse, text};
 use crate::types::{lm_address, lm_config};
+use crate::versions::{self, check_sizes};
 
 /// Handles that are open in this process: EAL must outlive them.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -22,7 +23,8 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// Fills a configuration with defaults. Programs call lm_config_default(), which calls this. `size` is
 /// sizeof(lm_config), and `message_size` is sizeof(lm_message).
 ///
-/// Threads: any. Returns 0, or -EINVAL.
+/// Threads: any. Returns 0. -EINVAL: `config` is NULL, or no version of lm.h has structures of these sizes;
+/// nothing is written then.
 ///
 /// # Safety
 /// `config` is NULL or has room for `size` bytes.
@@ -33,11 +35,8 @@ pub unsafe extern "C" fn lm_config_init(config: *mut lm_config, size: usize, mes
             return Err(null("config"));
         }
         check_sizes(size, message_size)?;
-        // SAFETY: the caller's promise. What a later version has behind ours is zero.
-        unsafe {
-            config.cast::<u8>().write_bytes(0, size);
-            config.write(defaults(size, message_size));
-        }
+        // SAFETY: the caller's promise.
+        unsafe { versions::write(config.cast(), size, &defaults(size, message_size)) };
         Ok(0)
     })
 }

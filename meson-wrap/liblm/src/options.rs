@@ -1,8 +1,7 @@
 //! Checks an `lm_config`, and makes an `lm::Config` of it.
 //!
 //! [`crate::lifecycle`] calls it for `lm_config_init`, `lm_open` and `lm_adopt`. Every field that has a range
-//! is checked, and an error names the field and its value. A program that was compiled with a later header
-//! works as long as the fields that this library does not know are zero.
+//! is checked, and an error names the field and its value.
 
 use std::ffi::{CStr, c_char};
 use std::net::Ipv4Addr;
@@ -10,15 +9,10 @@ use std::str::FromStr;
 
 use lm::{ChecksumMode, Config, Key, Policy, Require};
 
-use crate::border::{Failure, failure, invalid, null};
-use crate::types::{lm_config, lm_message, lm_proof};
+use crate::border::{Failure, invalid, null};
+use crate::types::{lm_config, lm_proof};
+use crate::versions::{self, check_sizes};
 
-/// Bytes of the first version of `lm_config`.
-const FIRST_CONFIG: usize = size_of::<lm_config>();
-/// Bytes of the first version of `lm_message`.
-pub(crate) const FIRST_MESSAGE: usize = size_of::<lm_message>();
-/// The longest `lm_message` that a later program may have.
-const LONGEST_MESSAGE: usize = 4096;
 /// The longest text of an address.
 const LONGEST_TEXT: usize = 64;
 
@@ -49,23 +43,6 @@ pub(crate) fn defaults(size: usize, message_size: usize) -> lm_config {
         admission: 0,
         key: std::ptr::null(),
     }
-}
-
-/// Refuses lengths of the two structures that no version of the header has.
-pub(crate) fn check_sizes(size: usize, message_size: usize) -> Result<(), Failure> {
-    if size < FIRST_CONFIG {
-        return Err(invalid(format_args!(
-            "no version of lm_config has only {size} bytes ({FIRST_CONFIG} or more): fill it in by \
-             lm_config_default()"
-        )));
-    }
-    if !(FIRST_MESSAGE..=LONGEST_MESSAGE).contains(&message_size) || !message_size.is_multiple_of(8) {
-        return Err(invalid(format_args!(
-            "no version of lm_message has {message_size} bytes ({FIRST_MESSAGE} to {LONGEST_MESSAGE}, a \
-             multiple of 8): fill the config in by lm_config_default()"
-        )));
-    }
-    Ok(())
 }
 
 /// Reads a string of the C program, of at most 64 bytes.
@@ -99,18 +76,8 @@ impl Options {
         // SAFETY: the first bytes of every version are its lengths.
         let (size, message_size) = unsafe { ((*config).size as usize, (*config).message_size as usize) };
         check_sizes(size, message_size)?;
-        // SAFETY: so many bytes are there. Fields of a later version, which lie behind ours, must be zero.
-        let later =
-            unsafe { std::slice::from_raw_parts(config.cast::<u8>().add(FIRST_CONFIG), size - FIRST_CONFIG) };
-        if later.iter().any(|&byte| byte != 0) {
-            return Err(failure(
-                libc::E2BIG,
-                "config sets a field that this liblm is too old to know: leave it zero, or install a newer \
-                 liblm",
-            ));
-        }
-        // SAFETY: as above.
-        let c = unsafe { config.read() };
+        // SAFETY: so many bytes are there; any bytes are numbers and pointers.
+        let c = unsafe { versions::read(config.cast(), size, defaults(size, message_size)) }?;
         // SAFETY: the caller's promise.
         let text = unsafe { text(c.address, "config.address") }?;
         let address = Ipv4Addr::from_str(text).map_err(|_| {

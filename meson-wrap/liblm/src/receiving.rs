@@ -16,6 +16,7 @@ use crate::border::{Failure, call, call_ptr, failure, invalid, null};
 use crate::handle::{Inner, Way, gone, lm_t, stale};
 use crate::slots::Slots;
 use crate::types::{lm_address, lm_message, lm_proof};
+use crate::versions::{self, FIRST_MESSAGE};
 
 /// Polls once, and returns at most `n` messages. It also sends messages that wait, and answers ARP. It does
 /// not wait: 0 means that no message is whole yet. Messages that do not fit in `messages` come with the next
@@ -76,16 +77,9 @@ impl Out {
     #[inline]
     fn write(&mut self, described: lm_message, (slot, generation): (u32, u32)) {
         let described = lm_message { owner: self.lm, slot, generation, ..described };
-        // SAFETY: the array has room for so many messages, each of as many bytes as its program said, and
-        // not fewer than ours. They need not be aligned as ours are.
-        unsafe {
-            let to = self.to.add(self.n * self.size);
-            to.cast::<lm_message>().write_unaligned(described);
-            let more = self.size - size_of::<lm_message>();
-            if more > 0 {
-                to.add(size_of::<lm_message>()).write_bytes(0, more);
-            }
-        }
+        // SAFETY: the array has room for so many messages, each of as many bytes as its program said. They
+        // need not be aligned as ours are.
+        unsafe { versions::write(self.to.add(self.n * self.size), self.size, &described) };
         self.n += 1;
     }
 }
@@ -166,8 +160,13 @@ pub(crate) unsafe fn read(message: *const lm_message) -> Result<lm_message, Fail
     if message.is_null() {
         return Err(null("message"));
     }
-    // SAFETY: the caller's promise. An array's messages may be longer than ours.
-    let message = unsafe { message.read_unaligned() };
+    // SAFETY: the caller's promise. All versions have these bytes, and an array's messages may have any
+    // alignment. Zeroes are a value of the structure.
+    let message: lm_message = unsafe {
+        let mut known: lm_message = std::mem::zeroed();
+        ptr::copy_nonoverlapping(message.cast::<u8>(), (&raw mut known).cast::<u8>(), FIRST_MESSAGE);
+        known
+    };
     if message.owner.is_null() { Err(stale()) } else { Ok(message) }
 }
 

@@ -94,6 +94,11 @@ static void configs(void)
 	EXPECT(lm_config_init(NULL, sizeof(c), sizeof(lm_message)), -EINVAL, "config is NULL");
 	EXPECT(lm_config_init(&c, 8, sizeof(lm_message)), -EINVAL, "8 bytes");
 	EXPECT(lm_config_init(&c, sizeof(c), 8), -EINVAL, "8 bytes");
+	EXPECT(lm_config_init(&c, sizeof(c) - 8, sizeof(lm_message)), -EINVAL, "48 bytes");
+	EXPECT(lm_config_init(&c, sizeof(c) + 1, sizeof(lm_message)), -EINVAL, "57 bytes");
+	EXPECT(lm_config_init(&c, 4104, sizeof(lm_message)), -EINVAL, "4104 bytes");
+	EXPECT(lm_config_init(&c, (size_t)1 << 40, sizeof(lm_message)), -EINVAL, "1099511627776 bytes");
+	EXPECT(lm_config_init(&c, sizeof(c), SIZE_MAX), -EINVAL, "18446744073709551615 bytes");
 	REFUSED(lm_open(NULL, &good), "device is NULL");
 	REFUSED(lm_open("net_memif7", NULL), "config is NULL");
 	REFUSED(lm_open("net_memif7", &good), "EAL has no device net_memif7");
@@ -107,6 +112,8 @@ static void configs(void)
 		REFUSED(lm_adopt(0, 0, &c), says);      \
 	} while (0)
 	WRONG(size, 0, "0 bytes");
+	WRONG(size, 57, "57 bytes");
+	WRONG(size, UINT32_MAX, "4294967295 bytes");
 	WRONG(message_size, 1, "1 bytes");
 	WRONG(message_size, 100000, "100000 bytes");
 	WRONG(address, NULL, "config.address is NULL");
@@ -140,6 +147,10 @@ static void configs(void)
 	} newer = { good, 1 };
 	newer.config.size = sizeof(newer);
 	REFUSED(lm_open("net_memif0", &newer.config), "too old");
+	newer.later = 0;
+	REFUSED(lm_open("net_memif7", &newer.config), "EAL has no device net_memif7");
+	EXPECT(lm_config_init(&newer.config, sizeof(newer), sizeof(lm_message)), 0, "");
+	CHECK(newer.config.size == sizeof(newer) && newer.config.mtu == 1500 && newer.later == 0);
 }
 
 static void nulls(void)
