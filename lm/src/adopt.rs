@@ -16,6 +16,7 @@ use lm_proto::counters::Counters;
 use lm_proto::layout::{BadMtu, Geometry};
 use lm_proto::reassembler::Limits;
 use pmd_e1000::PortSetup;
+use pmd_e1000::claim::{Claim, Claimed, Part, not_whole};
 use pmd_e1000::demands::{Unmet, Wanted, check, check_landing, check_region, posted};
 use pmd_e1000::devargs::Devargs;
 use pmd_e1000::device::{Refused, arguments, traits_of};
@@ -39,6 +40,8 @@ pub struct Landing {
     receiver: ReceiverConfig,
     /// Slots are laid by what arrives.
     auto: bool,
+    /// What is reserved of the port.
+    claims: Vec<Claim>,
 }
 
 impl Landing {
@@ -49,11 +52,13 @@ impl Landing {
     /// examines it. Its slots do not overlap, and a datagram of more than one frame comes in pieces.
     ///
     /// # Errors
-    /// [`AdoptError`]: nothing can land on this device or with its arguments, its port stamps frames, the MTU
-    /// is out of range, or there is too little memory.
+    /// [`AdoptError`]: nothing can land on this device or with its arguments,
+    /// [`Port::open`](crate::Port::open) has it, its port stamps frames, the MTU is out of range, or there is
+    /// too little memory.
     pub fn create(eal: &Eal, port: u16, config: &Config) -> Result<Self, AdoptError> {
         let id = PortId(port);
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
+        not_whole(id).map_err(AdoptError::Claimed)?;
         check_timestamps(eal.as_rte(), id, None).map_err(AdoptError::Timestamps)?;
         let arguments = arguments(id);
         let traits = traits_of(&driver, &arguments).map_err(AdoptError::Device)?;
@@ -81,7 +86,28 @@ impl Landing {
         let require = config.node.require;
         let receiver = ReceiverConfig { geometry, require, limits, ..ReceiverConfig::default() };
         let auto = config.node.layout.is_none();
-        Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver, auto })
+        let claims = Vec::new();
+        Ok(Self { eal: eal.clone(), port: id, pool, traits, receiver, auto, claims })
+    }
+
+    /// Reserves the two queues that [`Landing::adopt_port`] is going to take, so that nobody else can adopt
+    /// them meanwhile. Without this, they are reserved when they are adopted.
+    ///
+    /// # Errors
+    /// [`AdoptError::Claimed`]: one of them is adopted or reserved already.
+    pub fn reserve(&mut self, queue: u16, tx_queue: u16) -> Result<(), AdoptError> {
+        self.claims = self.claim(&[Part::Rx(queue), Part::Tx(tx_queue)])?;
+        Ok(())
+    }
+
+    /// Claims these parts of the port, some of which may be reserved.
+    pub(crate) fn claim(&mut self, parts: &[Part]) -> Result<Vec<Claim>, AdoptError> {
+        let mut reserved = std::mem::take(&mut self.claims);
+        let claim = |&part: &Part| match reserved.iter().position(|claim| claim.part() == part) {
+            Some(i) => Ok(reserved.swap_remove(i)),
+            None => Claim::new(self.port, part).map_err(AdoptError::Claimed),
+        };
+        parts.iter().map(claim).collect()
     }
 
     /// The mempool to give to `rte_eth_rx_queue_setup`. It lives as long as this value, and then as long as
@@ -117,11 +143,13 @@ impl Landing {
     /// polls the queue. The thread that polls the result is also the one that stops and closes the port.
     ///
     /// # Errors
-    /// [`AdoptError::Timestamps`]: the queue puts a time stamp in front of each frame. (Nor may
-    /// `rte_eth_timesync_enable` be called later: frames would then count as damaged.)
+    /// [`AdoptError::Claimed`]: the queue is adopted already, or the port was opened by
+    /// [`Port::open`](crate::Port::open). [`AdoptError::Timestamps`]: the queue puts a time stamp in front of
+    /// each frame. (Nor may `rte_eth_timesync_enable` be called later: frames would then count as damaged.)
     /// [`AdoptError::Receiver`]: there is no memory for the buffers that datagrams are put together in.
     #[allow(unsafe_code)]
-    pub unsafe fn adopt(self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
+    pub unsafe fn adopt(mut self, queue: u16) -> Result<AdoptedQueue, AdoptError> {
+        let claims = self.claim(&[Part::Rx(queue)])?;
         self.check_timestamps(queue)?;
         let (eal, receiver, auto) = (self.eal.clone(), self.receiver.clone(), self.auto);
         // SAFETY: the caller's promise.
@@ -130,16 +158,18 @@ impl Landing {
         if auto {
             receiver.set_auto();
         }
-        Ok(AdoptedQueue { receiver })
+        Ok(AdoptedQueue { receiver, _claims: claims })
     }
 }
 
 /// Numbers the pools of this process, since no two may have the same name.
-static POOLS: AtomicU32 = AtomicU32::new(0);
+pub(crate) static POOLS: AtomicU32 = AtomicU32::new(0);
 
 /// A queue of the application's port that gives messages. It belongs to the thread that polls it.
 pub struct AdoptedQueue {
     receiver: Receiver,
+    // Dropped when nobody polls the queue any more.
+    _claims: Vec<Claim>,
 }
 
 impl AdoptedQueue {
@@ -166,6 +196,8 @@ impl AdoptedQueue {
 pub enum AdoptError {
     /// DPDK has no port of this number.
     NoPort(u16),
+    /// The port or the queue has an owner in this process.
+    Claimed(Claimed),
     /// The device does not honour posted buffers.
     Device(Refused),
     /// DPDK gives no information about the port.
@@ -196,6 +228,7 @@ impl fmt::Display for AdoptError {
                     "DPDK has no port {port}: give EAL a device (--vdev, -a) before -- in its arguments"
                 )
             }
+            Self::Claimed(e) => e.fmt(f),
             Self::Device(e) => e.fmt(f),
             Self::Info(e) => e.fmt(f),
             Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
@@ -213,6 +246,7 @@ impl error::Error for AdoptError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::NoPort(_) => None,
+            Self::Claimed(e) => Some(e),
             Self::Device(e) => Some(e),
             Self::Info(e) => Some(e),
             Self::Unmet(_, e) => Some(e),

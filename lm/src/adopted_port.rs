@@ -13,9 +13,10 @@ use lm_engine::Message;
 use lm_node::Link;
 use lm_node::adopted::adopt;
 use lm_node::tally::Tally;
+use pmd_e1000::claim::{Claim, Part};
 use rte::port::{PortId, TxQueue, is_rx_started, is_tx_started, is_up, rx_pool_of};
 
-use crate::adopt::{AdoptError, Landing};
+use crate::adopt::{AdoptError, Landing, POOLS};
 use crate::config::Config;
 use crate::eal::Eal;
 use crate::not_ready::NotReady;
@@ -35,6 +36,8 @@ pub struct AdoptedPort {
     eal: Eal,
     id: PortId,
     ignored: u64,
+    // Dropped when nobody uses the queues any more.
+    _claims: Vec<Claim>,
 }
 
 impl Landing {
@@ -68,33 +71,36 @@ impl Landing {
     /// As for [`Landing::adopt`]. As long as the result lives, only its thread sends on `tx_queue`.
     ///
     /// # Errors
-    /// [`AdoptError`]: [`Landing::check`] finds something, or memory is short.
+    /// [`AdoptError`]: [`Landing::check`] finds something, one of the queues is adopted already, or memory is
+    /// short.
     #[allow(unsafe_code)]
     pub unsafe fn adopt_port(
-        self,
+        mut self,
         queue: u16,
         tx_queue: u16,
         config: Config,
     ) -> Result<AdoptedPort, AdoptError> {
         self.check(queue, tx_queue, &config).map_err(AdoptError::Queue)?;
         self.check_timestamps(queue)?;
+        let claims = self.claim(&[Part::Rx(queue), Part::Tx(tx_queue)])?;
         let (eal, id) = self.parts();
         let eal = eal.clone();
         let up = Arc::new(AtomicBool::new(false));
         // SAFETY: the caller's promise.
         let (landing, tx) = unsafe { (self.into_queue(queue), TxQueue::adopt(eal.as_rte(), id, tx_queue)) };
-        let name = format!("{id}_q{queue}");
+        // A pool outlives the node as long as a device has mbufs of it, so the queue's number is not enough.
+        let name = format!("a{}", POOLS.fetch_add(1, Ordering::Relaxed));
         let link = adopt(eal.as_rte(), &name, landing, tx, &config.node, Arc::clone(&up));
         let link = link.map_err(AdoptError::Link)?;
         let (outbox, ahead) = (Outbox::default(), Ahead::new());
-        Ok(AdoptedPort { link, config, outbox, ahead, up, eal, id, ignored: 0 })
+        Ok(AdoptedPort { link, config, outbox, ahead, up, eal, id, ignored: 0, _claims: claims })
     }
 }
 
 impl AdoptedPort {
     /// Polls once, as [`Port::poll`](crate::Port::poll) does. Returns how much was found.
     pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> usize {
-        let Self { link, config, outbox, ahead, up, eal, id, ignored } = self;
+        let Self { link, config, outbox, ahead, up, eal, id, ignored, .. } = self;
         let now = Instant::now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
@@ -105,7 +111,7 @@ impl AdoptedPort {
     /// Polls once, as [`Port::poll_ahead`](crate::Port::poll_ahead) does. Returns how much was found.
     #[inline]
     pub fn poll_ahead(&mut self, each: impl FnMut(Message)) -> usize {
-        let Self { link, config, outbox, ahead, up, eal, id, ignored } = self;
+        let Self { link, config, outbox, ahead, up, eal, id, ignored, .. } = self;
         let now = Instant::now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);

@@ -86,6 +86,7 @@ pub use lm_proto::order::{Mark, Order};
 pub use lm_proto::policy::{Require, WholeBy};
 pub use not_ready::NotReady;
 pub use outbound::{Outbound, SendError, Sent};
+pub use pmd_e1000::claim::Claimed;
 pub use port::{PollError, Port, PortError, Stopper};
 /// Owners for DPDK itself: mbufs, pools, lcores.
 pub use rte;

@@ -68,6 +68,24 @@ fn refusals_to_adopt(eal: &Eal) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A queue is adopted by one, and not at all from a port that is open.
+fn one_owner(eal: &Eal) -> Result<(), Failed> {
+    let landing = || Landing::create(eal, 0, &Config::new(*A.ip()));
+    let (mut first, mut second) = (landing()?, landing()?);
+    first.reserve(0, 0)?;
+    first.reserve(0, 0)?;
+    for (rx, tx) in [(0, 0), (0, 1), (1, 0)] {
+        let refused = second.reserve(rx, tx).err().ok_or("it has an owner")?;
+        ensure(refused.to_string().contains("queue 0 of port 0 is adopted already"), &refused.to_string())?;
+    }
+    second.reserve(1, 1)?;
+    let refused = Port::open(eal, "net_memif0", Config::new(*A.ip())).err().ok_or("it has an owner")?;
+    ensure(refused.to_string().contains("of port 0 is adopted already"), &refused.to_string())?;
+    drop(first);
+    second.reserve(0, 0)?;
+    Ok(())
+}
+
 /// Messages of every kind of length arrive as they were sent, with their addresses, and are counted.
 fn messages(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
     for len in [0, 1, 1472, 1473, 7168, 65_507] {
@@ -204,11 +222,15 @@ fn run() -> Result<(), Failed> {
     refusals(&eal)?;
     println!("test refusals to adopt");
     refusals_to_adopt(&eal)?;
+    println!("test queues that have an owner");
+    one_owner(&eal)?;
     // Nothing that the few datagrams of this test say of their sender is waited for.
     let config = |of: SocketAddrV4| Config::new(*of.ip()).udp_port(of.port()).slots(SlotLayout::Overlapping);
     let mut a = Port::open(&eal, "net_memif0", config(A))?;
     let mut b = Port::open(&eal, "net_memif1", config(B))?;
     ensure((a.address(), b.address()) == (A, B), "addresses")?;
+    let refused = Landing::create(&eal, 1, &config(B)).err().ok_or("it is open")?;
+    ensure(matches!(refused, AdoptError::Claimed(_)), &refused.to_string())?;
     println!("test messages of every kind of length");
     messages(&mut a, &mut b)?;
     println!("test messages that are answered behind the poll");
@@ -236,7 +258,7 @@ fn run() -> Result<(), Failed> {
     ensure(lm_landing::orphans() == 0, "a region is left")?;
     let owed = lm_landing::owed_by_devices();
     ensure(owed.slots == 0, "devices have slots that nobody waits for")?;
-    println!("8 passed, 0 failed");
+    println!("9 passed, 0 failed");
     Ok(())
 }
 

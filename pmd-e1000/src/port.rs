@@ -24,10 +24,11 @@ use std::sync::Arc;
 use dpdk_sys::{RTE_ETH_RX_OFFLOAD_VLAN_STRIP, RTE_ETH_TX_OFFLOAD_MULTI_SEGS};
 use rte::Eal;
 use rte::mempool::Mempool;
-use rte::port::{MacAddr, MqMode, Port, PortConfig, PortId, PortInfo, RxConf, StopError, TxConf};
+use rte::port::{MacAddr, MqMode, OpenError, Port, PortConfig, PortId, PortInfo, RxConf, StopError, TxConf};
 
 use self::plan::{LEAST_MTU, choose, warn_if_separate};
 use crate::card_words::CardWords;
+use crate::claim::{Claim, Part};
 use crate::demands::{Wanted, check, check_landing, check_region, posted};
 use crate::devargs::Devargs;
 use crate::device::arguments;
@@ -61,6 +62,7 @@ pub struct LandingPort {
     /// What came of it at the last start.
     words_why: String,
     ordinary: Option<Mempool>,
+    _claim: Claim,
 }
 
 /// mbufs of the ordinary queue beyond its descriptors.
@@ -86,6 +88,11 @@ impl LandingPort {
         setup: &PortSetup,
         macs: &[MacAddr],
     ) -> Result<Self, PortError> {
+        // The claim comes first: a `Port` that is dropped closes the port, whoever has started it.
+        let claim = Claim::new(id, Part::Whole).map_err(|e| match e.has {
+            Part::Whole => PortError::Open(OpenError::AlreadyOpen(id)),
+            Part::Rx(_) | Part::Tx(_) => PortError::Claimed(e),
+        })?;
         let port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(PortError::Info)?;
         let args = arguments(id);
@@ -149,6 +156,7 @@ impl LandingPort {
             card_words,
             words_why: "the port was not started yet".to_owned(),
             ordinary,
+            _claim: claim,
         };
         this.set_up()?;
         Ok(this)

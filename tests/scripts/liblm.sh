@@ -41,6 +41,7 @@ flags() { pkg-config "$@"; }
   done
   cc -std=gnu11 -Wall -Werror -O1 "$here/examples/adopt.c" -o "$work/bin/adopt" $(flags --cflags --libs lm libdpdk)
   cc -std=gnu11 -Wall -Werror -O1 -g "$here/tests/mbufs.c" -o "$work/bin/mbufs" $(flags --cflags --libs lm libdpdk)
+  cc -std=gnu11 -Wall -Werror -O1 -g "$here/tests/adopted.c" -o "$work/bin/adopted" $(flags --cflags --libs lm libdpdk)
   cc "${strict[@]}" "$here/tests/sleep.c" -o "$work/bin/sleep" $(flags --cflags --libs lm)
   cc "${strict[@]}" "$here/tests/misuse.c" -o "$work/bin/misuse" -pthread $(flags --cflags --libs lm)
   cc "${strict[@]}" -fsanitize=address,undefined -fno-sanitize-recover=undefined "$here/tests/misuse.c" \
@@ -135,6 +136,10 @@ echo "hello and adopt answer 100 pings each"
 echo "mbufs"
 both mbufs "$work/bin/mbufs"
 grep -q '0 of [0-9]* checks failed' "$run/mbufs.out" || fail "mbufs"
+
+echo "adopted queues"
+both adopted "$work/bin/adopted"
+grep -q '0 of [0-9]* checks failed' "$run/adopted.out" || fail "adopted"
 
 if [ -w /dev/net/tun ] && unshare --net true 2>/dev/null; then
   echo "sleep, and be woken"

@@ -163,6 +163,7 @@ int lm_cleanup(void);
 // this function does not wait for the link.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+// EBUSY: the device is open already, or lm_adopt() has a queue of it.
 //
 // The caller promises:
 // `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
@@ -177,6 +178,7 @@ lm_t *lm_open(const char *device,
 // port.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+// EBUSY: lm_open() has the port, or another handle has the queue.
 //
 // The caller promises:
 // `config` is NULL or was filled in by lm_config_default().

@@ -12,6 +12,7 @@ use std::time::Duration;
 use lm::{AdoptedPort, Config, Landing, Outbound, Port, SendBuffer, Tally};
 
 use crate::border::{Failure, failure, null};
+use crate::numbers::number;
 use crate::slots::{Free, Slots};
 
 /// An open node. It belongs to the thread that opened it, until lm_detach().
@@ -101,6 +102,7 @@ impl Inner {
     fn adopt_now(&mut self) -> Result<(), Failure> {
         let Way::Ready(ready) = &self.way else { return Ok(()) };
         let (landing, queue, config) = &**ready;
+        // What can be mended leaves the handle as it is.
         landing.check(*queue, *queue, config).map_err(|e| failure(libc::ENOTCONN, e))?;
         let Way::Ready(ready) = std::mem::replace(&mut self.way, Way::Gone) else { return Ok(()) };
         let (landing, queue, config) = *ready;
@@ -108,7 +110,8 @@ impl Inner {
         // give the queue this pool, where a driver does not tell, to poll it by nothing else, and to close
         // the handle before it stops the port.
         let adopted = unsafe { landing.adopt_port(queue, queue, config) };
-        self.way = Way::Adopted(Box::new(adopted.map_err(|e| failure(libc::ENOMEM, e))?));
+        let adopted = adopted.map_err(|e| failure(number(&e, libc::ENOMEM), e))?;
+        self.way = Way::Adopted(Box::new(adopted));
         Ok(())
     }
 

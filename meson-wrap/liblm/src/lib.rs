@@ -2,7 +2,8 @@
 //!
 //! * `types`: the structures that C and Rust share. Those that may grow contain their own size.
 //! * `versions`: reads and writes those, as older and newer programs have them.
-//! * `border`: wraps every call. It catches panics, and keeps the text of the last failure.
+//! * `border`: wraps every call. It catches panics, and keeps the text of the last failure. `numbers` has the
+//!   numbers of errors of the crates below.
 //! * `slots`: messages that the C program holds. A message is an index and a generation, so that using a
 //!   message after its release is an error.
 //! * `handle`: `lm_t`, which belongs to one thread at a time.
@@ -21,6 +22,7 @@ mod border;
 mod handle;
 mod lifecycle;
 mod logger;
+mod numbers;
 mod options;
 mod receiving;
 mod sending;

@@ -8,11 +8,12 @@ use std::ffi::{c_char, c_int};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lm::rte::{Eal as RteEal, Errno, sys};
-use lm::{AdoptError, Eal, Landing, Port, PortError};
+use lm::{Eal, Landing, Port};
 
 use crate::border::{Failure, call, call_ptr, failure, invalid, null, text_of};
 use crate::handle::{Inner, Way, lm_t};
 use crate::logger;
+use crate::numbers::number;
 use crate::options::{Options, defaults, parse, text};
 use crate::types::{lm_address, lm_config};
 use crate::versions::{self, check_sizes};
@@ -137,6 +138,7 @@ fn secondary() -> Failure {
 /// this function does not wait for the link.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+/// EBUSY: the device is open already, or lm_adopt() has a queue of it.
 ///
 /// # Safety
 /// `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
@@ -147,17 +149,10 @@ pub unsafe extern "C" fn lm_open(device: *const c_char, config: *const lm_config
         let (device, options) = unsafe { (text(device, "device")?, Options::read(config)?) };
         let eal = initialised()?;
         let queues = options.config.queues();
-        let port = Port::open(&eal, device, options.config).map_err(|e| failure(number(&e), e))?;
+        let port = Port::open(&eal, device, options.config).map_err(|e| failure(number(&e, libc::EIO), e))?;
         let most = queues * (options.burst + 64);
         Ok(opened(Inner::new(Way::Own(Box::new(port)), options.message_size, most)))
     })
-}
-
-fn number(e: &PortError) -> c_int {
-    match e {
-        PortError::NoDevice { .. } => libc::ENODEV,
-        _ => libc::EIO,
-    }
 }
 
 fn opened(inner: Inner) -> *mut lm_t {
@@ -173,6 +168,7 @@ fn opened(inner: Inner) -> *mut lm_t {
 /// port.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
+/// EBUSY: lm_open() has the port, or another handle has the queue.
 ///
 /// # Safety
 /// `config` is NULL or was filled in by lm_config_default().
@@ -195,15 +191,11 @@ pub unsafe extern "C" fn lm_adopt(port: u16, queue: u16, config: *const lm_confi
             )));
         }
         let eal = initialised()?;
-        let landing = Landing::create(&eal, port, &options.config);
-        let landing = landing.map_err(|e| {
-            let errno = match e {
-                AdoptError::NoPort(_) => libc::ENODEV,
-                AdoptError::Memory(_) | AdoptError::Receiver(_) => libc::ENOMEM,
-                _ => libc::EIO,
-            };
-            failure(errno, e)
-        })?;
+        let landing = Landing::create(&eal, port, &options.config).and_then(|mut landing| {
+            landing.reserve(queue, queue)?;
+            Ok(landing)
+        });
+        let landing = landing.map_err(|e| failure(number(&e, libc::ENOMEM), e))?;
         let ready = Way::Ready(Box::new((landing, queue, options.config)));
         Ok(opened(Inner::new(ready, options.message_size, options.burst + 64)))
     })

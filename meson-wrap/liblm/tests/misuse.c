@@ -1,42 +1,12 @@
 /* misuse.c: each misuse that lm(3) lists gives its error and changes nothing. Two net_memif nodes in one
  * process, as in echo.c. With an argument behind "--", that many random calls follow: the fuzz. */
-#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check.h"
-
-static void expect_at(int line, int got, int want, const char *says)
-{
-	const char *text = got < 0 ? lm_strerror(got) : "";
-	checks++;
-	if (got == want && strstr(text, says) != NULL)
-		return;
-	failed++;
-	fprintf(stderr, "line %d: %d (%s), not %d with \"%s\"\n", line, got, text, want, says);
-}
-#define EXPECT(call, want, says) expect_at(__LINE__, (call), (want), (says))
-
-static void refused_at(int line, const void *got, const char *says)
-{
-	checks++;
-	if (got == NULL && strstr(lm_strerror(0), says) != NULL)
-		return;
-	failed++;
-	fprintf(stderr, "line %d: %p (%s), not NULL with \"%s\"\n", line, got, lm_strerror(0), says);
-}
-#define REFUSED(call, says) refused_at(__LINE__, (call), (says))
-
-static lm_config config_of(const char *address, uint16_t port)
-{
-	lm_config config = lm_config_default();
-	config.address = address;
-	config.port = port;
-	return config;
-}
+#include "expect.h"
 
 static lm_t *server, *client;
 static lm_address to;
@@ -151,6 +121,17 @@ static void configs(void)
 	REFUSED(lm_open("net_memif7", &newer.config), "EAL has no device net_memif7");
 	EXPECT(lm_config_init(&newer.config, sizeof(newer), sizeof(lm_message)), 0, "");
 	CHECK(newer.config.size == sizeof(newer) && newer.config.mtu == 1500 && newer.later == 0);
+}
+
+/* Ports that lm_open has. */
+static void owned(void)
+{
+	lm_config config = config_of("10.1.0.9", 7000);
+	REFUSED_AS(lm_open("net_memif0", &config), -EBUSY, "port 0 is open already");
+	for (uint16_t queue = 0; queue < 2; queue++) {
+		REFUSED_AS(lm_adopt(0, queue, &config), -EBUSY, "port 0 was opened by lm_open");
+		REFUSED_AS(lm_adopt(1, queue, &config), -EBUSY, "port 1 was opened by lm_open");
+	}
 }
 
 static void nulls(void)
@@ -373,6 +354,7 @@ int main(int argc, char **argv)
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
 	server = node("net_memif0", "10.1.0.2", 7000, 0);
 	client = node("net_memif1", "10.1.0.1", 0, 0);
+	owned();
 	nulls();
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
 	twice();

@@ -10,6 +10,7 @@ use rte::mempool::PoolError;
 use rte::port::{ConfigureError, OpenError, PortId, QueueError};
 
 use super::plan::LEAST_MTU;
+use crate::claim::Claimed;
 use crate::demands::Unmet;
 use crate::device::Refused;
 use crate::steer::SteerError;
@@ -21,6 +22,8 @@ use crate::timestamps::Timestamps;
 pub enum PortError {
     /// There is no such port, or somebody else has it.
     Open(OpenError),
+    /// A queue of it is adopted.
+    Claimed(Claimed),
     /// DPDK gives no information about it.
     Info(rte::port::PortError),
     /// Nothing can land on its device.
@@ -69,6 +72,7 @@ impl fmt::Display for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(e) => e.fmt(f),
+            Self::Claimed(e) => e.fmt(f),
             Self::Info(e) => e.fmt(f),
             Self::Refused(e) => e.fmt(f),
             Self::Unmet(port, e) => write!(f, "port {port}: {e}"),
@@ -95,6 +99,7 @@ impl error::Error for PortError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Open(e) => Some(e),
+            Self::Claimed(e) => Some(e),
             Self::Refused(e) => Some(e),
             Self::Unmet(_, e) => Some(e),
             Self::Info(e) | Self::SetMtu(_, e) | Self::Reset(e) => Some(e),
