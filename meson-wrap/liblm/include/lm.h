@@ -142,10 +142,13 @@ int lm_config_init(lm_config *config,
                    size_t message_size);
 
 // Initialises EAL, for a program that does not call rte_eal_init() itself. The arguments are those of
-// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these.
+// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these. Before
+// EAL loads its plug-ins, this function takes a place for LM in DPDK's table of mempool handlers.
 //
 // Threads: one, once in a process; it becomes the main lcore. Errors: those of rte_eal_init(), such as
-// -EALREADY. -EINVAL: an argument is wrong. -ENOTSUP: it would be a secondary process.
+// -EALREADY. -EINVAL: an argument is wrong. From DPDK 25.11 on EAL itself ends the process then, with code
+// 234, as all releases do for --help. -ENOTSUP: it would be a secondary process. -ENOSPC: the plug-ins left
+// no place in the table for ring_mp_mc, the handler of DPDK's own pools: load fewer mempool drivers (-d).
 //
 // The caller promises:
 // `argv` is NULL or has `argc` NUL-terminated strings, which live as long as the process.
@@ -163,7 +166,8 @@ int lm_cleanup(void);
 // this function does not wait for the link.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
-// EBUSY: the device is open already, or lm_adopt() has a queue of it.
+// EBUSY: the device is open already, or lm_adopt() has a queue of it. ENOSPC: DPDK's table of mempool
+// handlers was full before LM's or ring_mp_mc had a place in it; lm_init() gives LM's the first place.
 //
 // The caller promises:
 // `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
@@ -178,7 +182,7 @@ lm_t *lm_open(const char *device,
 // port.
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
-// EBUSY: lm_open() has the port, or another handle has the queue.
+// EBUSY: lm_open() has the port, or another handle has the queue. ENOSPC as for lm_open().
 //
 // The caller promises:
 // `config` is NULL or was filled in by lm_config_default().

@@ -43,10 +43,13 @@ pub unsafe extern "C" fn lm_config_init(config: *mut lm_config, size: usize, mes
 }
 
 /// Initialises EAL, for a program that does not call rte_eal_init() itself. The arguments are those of
-/// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these.
+/// rte_eal_init(). Returns how many of them EAL took; the program's own arguments begin behind these. Before
+/// EAL loads its plug-ins, this function takes a place for LM in DPDK's table of mempool handlers.
 ///
 /// Threads: one, once in a process; it becomes the main lcore. Errors: those of rte_eal_init(), such as
-/// -EALREADY. -EINVAL: an argument is wrong. -ENOTSUP: it would be a secondary process.
+/// -EALREADY. -EINVAL: an argument is wrong. From DPDK 25.11 on EAL itself ends the process then, with code
+/// 234, as all releases do for --help. -ENOTSUP: it would be a secondary process. -ENOSPC: the plug-ins left
+/// no place in the table for ring_mp_mc, the handler of DPDK's own pools: load fewer mempool drivers (-d).
 ///
 /// # Safety
 /// `argv` is NULL or has `argc` NUL-terminated strings, which live as long as the process.
@@ -86,7 +89,11 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
             drop(unsafe { RteEal::take_over() });
             return Err(secondary());
         }
-        initialised()?;
+        if let Err(e) = initialised()?.as_rte().check_handlers() {
+            // SAFETY: as above.
+            drop(unsafe { RteEal::take_over() });
+            return Err(failure(libc::ENOSPC, e));
+        }
         Ok(taken)
     })
 }
@@ -125,6 +132,13 @@ pub(crate) fn initialised() -> Result<Eal, Failure> {
     Ok(unsafe { Eal::adopt() })
 }
 
+/// EAL, if a node can be opened with it.
+fn ready() -> Result<Eal, Failure> {
+    let eal = initialised()?;
+    eal.as_rte().check_handlers().map_err(|e| failure(libc::ENOSPC, e))?;
+    Ok(eal)
+}
+
 fn secondary() -> Failure {
     failure(
         libc::ENOTSUP,
@@ -138,7 +152,8 @@ fn secondary() -> Failure {
 /// this function does not wait for the link.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
-/// EBUSY: the device is open already, or lm_adopt() has a queue of it.
+/// EBUSY: the device is open already, or lm_adopt() has a queue of it. ENOSPC: DPDK's table of mempool
+/// handlers was full before LM's or ring_mp_mc had a place in it; lm_init() gives LM's the first place.
 ///
 /// # Safety
 /// `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
@@ -147,7 +162,7 @@ pub unsafe extern "C" fn lm_open(device: *const c_char, config: *const lm_config
     call_ptr(|| {
         // SAFETY: the caller's promises.
         let (device, options) = unsafe { (text(device, "device")?, Options::read(config)?) };
-        let eal = initialised()?;
+        let eal = ready()?;
         let queues = options.config.queues();
         let port = Port::open(&eal, device, options.config).map_err(|e| failure(number(&e, libc::EIO), e))?;
         let most = queues * (options.burst + 64);
@@ -168,7 +183,7 @@ fn opened(inner: Inner) -> *mut lm_t {
 /// port.
 ///
 /// Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
-/// EBUSY: lm_open() has the port, or another handle has the queue.
+/// EBUSY: lm_open() has the port, or another handle has the queue. ENOSPC as for lm_open().
 ///
 /// # Safety
 /// `config` is NULL or was filled in by lm_config_default().
@@ -190,7 +205,7 @@ pub unsafe extern "C" fn lm_adopt(port: u16, queue: u16, config: *const lm_confi
                 sys::RTE_MAX_QUEUES_PER_PORT
             )));
         }
-        let eal = initialised()?;
+        let eal = ready()?;
         let landing = Landing::create(&eal, port, &options.config).and_then(|mut landing| {
             landing.reserve(queue, queue)?;
             Ok(landing)

@@ -1,6 +1,7 @@
 /* adopted.c: two nodes on queues that the program sets up itself, as in examples/adopt.c. A queue has one owner,
  * and what refuses a second one leaves the first as it was. */
 #include <rte_ethdev.h>
+#include <rte_mempool.h>
 
 #include "expect.h"
 
@@ -42,8 +43,74 @@ static void talk(lm_t *a, lm_t *b)
 	}
 }
 
+static int no_alloc(struct rte_mempool *mp)
+{
+	(void)mp;
+	return -ENOSYS;
+}
+static int no_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
+{
+	(void)mp, (void)objects, (void)n;
+	return -ENOBUFS;
+}
+static int no_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
+{
+	(void)mp, (void)objects, (void)n;
+	return -ENOENT;
+}
+static unsigned int no_count(const struct rte_mempool *mp)
+{
+	(void)mp;
+	return 0;
+}
+
+/* Takes all places that are left in DPDK's table of mempool handlers. */
+static void fill(void)
+{
+	struct rte_mempool_ops filler = { .alloc = no_alloc, .enqueue = no_enqueue,
+					  .dequeue = no_dequeue, .get_count = no_count };
+	int last = 0;
+	for (int i = 0; i < 100 && last >= 0; i++) {
+		snprintf(filler.name, sizeof(filler.name), "filler%d", i);
+		last = rte_mempool_register_ops(&filler);
+	}
+	CHECK(last == -ENOSPC);
+}
+
+static char prefix[64];
+static char *alone[] = { "x", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry", "-l", "0", prefix,
+			 "--vdev=net_null0", NULL };
+
+static void no_stock_handler(void)
+{
+	fill();
+	EXPECT(lm_init(10, alone), -ENOSPC, "ring_mp_mc");
+}
+
+static void no_stock_handler_in_its_own_eal(void)
+{
+	lm_config config = config_of("10.1.0.9", 7000);
+	fill();
+	CHECK(rte_eal_init(10, alone) > 0);
+	REFUSED_AS(lm_open("net_null0", &config), -ENOSPC, "ring_mp_mc");
+	REFUSED_AS(lm_adopt(0, 0, &config), -ENOSPC, "ring_mp_mc");
+}
+
+static void no_place_for_lm(void)
+{
+	lm_config config = config_of("10.1.0.9", 7000);
+	CHECK(rte_eal_init(10, alone) > 0);
+	fill();
+	REFUSED_AS(lm_adopt(0, 0, &config), -ENOSPC, "table of mempool handlers is full");
+	REFUSED_AS(lm_open("net_null0", &config), -ENOSPC, "table of mempool handlers is full");
+}
+
 int main(int argc, char **argv)
 {
+	snprintf(prefix, sizeof(prefix), "--file-prefix=lmfull%ld", (long)getpid());
+	in_a_child(no_stock_handler);
+	in_a_child(no_stock_handler_in_its_own_eal);
+	in_a_child(no_place_for_lm);
 	if (lm_init(argc, argv) < 0) {
 		fprintf(stderr, "%s\n", lm_strerror(0));
 		return 1;

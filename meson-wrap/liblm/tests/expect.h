@@ -1,5 +1,7 @@
 /* expect.h: calls that must fail, with the number and the words that they must fail with. */
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -37,4 +39,18 @@ static inline lm_config config_of(const char *address, uint16_t port)
 	config.address = address;
 	config.port = port;
 	return config;
+}
+
+/* Does what needs an EAL of its own, or none, in a copy of this process. */
+static inline void in_a_child(void (*what)(void))
+{
+	int status;
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		failed = 0;
+		what();
+		_exit(failed != 0);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }

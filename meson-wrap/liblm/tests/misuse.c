@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "expect.h"
 
@@ -19,20 +17,6 @@ static lm_message arrive(size_t len)
 	if (sent < 0)
 		fprintf(stderr, "%s\n", lm_strerror(sent));
 	return arrived(server, client, len);
-}
-
-/* Does what needs an EAL of its own, or none, in a copy of this process. */
-static void in_a_child(void (*what)(void))
-{
-	int status;
-	fflush(NULL);
-	pid_t child = fork();
-	if (child == 0) {
-		failed = 0;
-		what();
-		_exit(failed != 0);
-	}
-	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
 /* EAL itself says only "failed" if there is no primary process. */

@@ -132,10 +132,7 @@ impl Eal {
         if unsafe { dpdk_sys::rte_eal_process_type() } != dpdk_sys::RTE_PROC_PRIMARY {
             return Err(EalError::Secondary);
         }
-        let handlers = handler_names();
-        if !handlers.iter().any(|name| name == STOCK) {
-            return Err(EalError::Handlers { registered: handlers });
-        }
+        eal.check_handlers()?;
         // argv[taken] is the program's name again, where `--` was.
         let rest = argv[..argc].iter().skip(taken as usize + 1).map(|&arg| {
             // SAFETY: the first `argc` pointers are the strings from above, in EAL's order.
@@ -162,6 +159,19 @@ impl Eal {
     pub unsafe fn take_over() -> Self {
         TAKEN.store(true, Ordering::Release);
         Self(Arc::new(Environment { owned: true }))
+    }
+
+    /// Looks whether DPDK has the handler of its stock pools. [`Eal::init`] does so; an application that has
+    /// initialised EAL itself may have plug-ins that left no place for it.
+    ///
+    /// # Errors
+    /// [`EalError::Handlers`], with what is in the table.
+    pub fn check_handlers(&self) -> Result<(), EalError> {
+        let registered = handler_names();
+        if registered.iter().any(|name| name == STOCK) {
+            return Ok(());
+        }
+        Err(EalError::Handlers { registered })
     }
 
     /// Whether EAL is initialised in this process, no matter by whom. After a clean-up the answer means

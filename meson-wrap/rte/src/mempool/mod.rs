@@ -238,6 +238,11 @@ impl fmt::Display for PoolError {
             libc::EEXIST => "choose another name",
             libc::ENOMEM => "give EAL more memory (-m, or more hugepages) or ask for fewer mbufs",
             libc::ENAMETOOLONG => "choose a shorter name",
+            // It also says so of memzones, of which there are 2560.
+            libc::ENOSPC => {
+                "DPDK's table of mempool handlers is full: load fewer mempool drivers (-d with the folder or \
+                 the drivers that are wanted)"
+            }
             _ => "check name, number, cache and sizes",
         };
         let Self { name, n, errno } = self;
