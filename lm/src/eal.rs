@@ -3,9 +3,14 @@
 //! Every program makes one first, and [`Port::open`](crate::Port::open) takes it. It is `rte::Eal` with the
 //! application's own arguments beside it.
 
+use std::io::Write;
+
 use rte::EalError;
 use rte::lcore::{self, Join, LaunchError};
 use rte::telemetry::TelemetryError;
+
+/// The exit code where DPDK ends the process because of its arguments.
+const REFUSED: u8 = 2;
 
 /// DPDK's environment: memory, lcores, devices. There is one in a process, and everything that is made with
 /// it keeps it alive.
@@ -28,11 +33,22 @@ impl Eal {
     ///
     /// It works once in a process. The calling thread becomes the main lcore and is pinned to it.
     ///
+    /// DPDK ends the process on `--help`, and from 25.11 on also for an option that it does not take. In the
+    /// second case one line on stderr says what is wrong, and the exit code is 2. A program that wants
+    /// something else calls [`rte::Eal::init_or`].
+    ///
     /// # Errors
     /// [`EalError`]: the command line or the machine does not allow it. Its text says what to do.
     pub fn init(args: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, EalError> {
         Self::prepare();
-        let (inner, rest) = rte::Eal::init(args)?;
+        let args: Vec<String> = args.into_iter().map(Into::into).collect();
+        let program = args.first().map_or("lm", |path| path.rsplit('/').next().unwrap_or(path)).to_owned();
+        let ended = move |e: EalError| {
+            // The process ends anyway, whether anybody can read the line or not.
+            let _ = writeln!(std::io::stderr(), "{program}: {e}");
+            REFUSED
+        };
+        let (inner, rest) = rte::Eal::init_or(args, ended)?;
         Ok(Self { inner, rest })
     }
 

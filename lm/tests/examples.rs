@@ -52,6 +52,25 @@ fn joined(name: &str, more: &[&str]) -> String {
     said(&output)
 }
 
+/// DPDK ends the process for a wrong option from 25.11 on. A plug-in that does so stands in for that.
+#[test]
+fn one_line_and_code_2_if_eal_ends_the_process() {
+    // EAL takes no plug-in out of a folder that all can write to.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (source, plug_in) = (folder.join("end.c"), folder.join("end.so"));
+    let end = "#include <stdlib.h>\n__attribute__((constructor)) static void end(void) { exit(234); }\n";
+    fs::write(&source, end).expect("a temporary file");
+    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let built = Command::new(cc).args(["-shared", "-fPIC", "-o"]).arg(&plug_in).arg(&source).status();
+    assert!(built.expect("a C compiler").success());
+    let output = example("hello").arg("-d").arg(&plug_in).output().expect("it is built");
+    fs::remove_file(&source).and_then(|()| fs::remove_file(&plug_in)).expect("they are there");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let ours = told.lines().filter(|line| line.starts_with("hello: ")).collect::<Vec<_>>();
+    assert!(ours.len() == 1 && ours[0].contains("EAL rejects its arguments"), "{told}");
+}
+
 #[test]
 fn echo_gets_every_message_back() {
     let text = joined("echo", &["-l", "0"]);

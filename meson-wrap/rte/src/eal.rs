@@ -409,6 +409,9 @@ impl fmt::Display for EalError {
                  load fewer mempool drivers: -d with the folder or the drivers that are wanted",
                 registered.join(", ")
             ),
+            Self::Arguments { log } if log.is_empty() => {
+                f.write_str("EAL rejects its arguments; check what stands before \"--\"")
+            }
             Self::Arguments { log } => {
                 write!(f, "EAL rejects its arguments: {log}; check what stands before \"--\"")
             }
