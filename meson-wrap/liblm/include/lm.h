@@ -211,7 +211,8 @@ int lm_detach(lm_t *lm);
 // Stops and closes a port that lm_open() opened, or gives an adopted queue back. Messages that wait to be
 // sent are dropped. The device has 100 ms to take the last frames. The handle must not be used afterwards.
 //
-// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open.
+// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open. -EIO:
+// the device cannot be stopped; the handle is closed all the same.
 //
 // The caller promises:
 // `lm` is NULL or open.
@@ -244,8 +245,9 @@ int lm_parse(const char *from, lm_address *address);
 // kept long makes the landing region grow.
 //
 // Threads: the handle's. Returns how many messages it filled in. -ENOTCONN: the adopted port is not
-// started, or not set up with lm_mempool(). -ENOBUFS: the program holds some 65536 messages: release some.
-// -EIO: the node is broken: close it.
+// started, or not set up with lm_mempool(): call again when it is. -ENOBUFS: the program holds some 65536
+// messages: release some. -ENOMEM (there is too little memory to adopt the queue), -ENOTSUP (its frames
+// begin with a time stamp), -EIO (the node is broken): close the handle.
 //
 // The caller promises:
 // `lm` is NULL or open; `messages` is NULL or has room for `n`.
@@ -301,7 +303,8 @@ struct rte_mbuf *lm_mbuf(lm_message *message,
 // Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
 // for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
 // counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
-// messages wait; nothing was taken. -EMSGSIZE: the message is too long.
+// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO
+// as for lm_poll().
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.
@@ -315,7 +318,8 @@ int lm_send(lm_t *lm,
 //
 // Threads: that of `lm`, if it has the message. Returns 0 or 1 as lm_send() does. Then the message is taken,
 // and its memory is released when it was sent. -EAGAIN: 256 messages wait. -ESTALE: the message was released
-// or sent before. After an error the message is still the caller's.
+// or sent before. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO as for lm_poll(). After an error the message is still
+// the caller's.
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid, and may be a part of the message; `message` as for
@@ -327,7 +331,8 @@ int lm_forward(lm_t *lm,
 // Gives an empty send buffer, so that a payload can be written where it is sent from. The program writes at
 // buffer->data, lm_advance() goes on to the next block, and lm_commit() sends the message.
 //
-// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again.
+// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again. -ENOTCONN,
+// -ENOMEM, -ENOTSUP, -EIO as for lm_poll().
 //
 // The caller promises:
 // `lm` is NULL or open; `buffer` is NULL or valid.
@@ -348,7 +353,8 @@ int lm_advance(lm_sendbuf *buffer,
 // Sends what was written to a buffer, without a copy.
 //
 // Threads: the handle's. Returns 0 or 1 as lm_send() does. Then the buffer is taken. -EAGAIN: 256 messages
-// wait. After an error the buffer is still the caller's.
+// wait. -ESTALE: the buffer was sent or discarded before. -EIO as for lm_poll(). After an error the buffer
+// is still the caller's.
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid; `buffer` as for lm_advance().

@@ -55,6 +55,18 @@ pub(crate) enum Way {
     Gone,
 }
 
+impl Way {
+    /// What messages are sent through, once the queue is adopted.
+    #[inline]
+    pub(crate) fn outbound(&mut self) -> Result<Outbound<'_>, Failure> {
+        match self {
+            Self::Own(port) => port.outbound().ok_or_else(gone),
+            Self::Adopted(port) => Ok(port.outbound()),
+            Self::Ready(_) | Self::Gone => Err(gone()),
+        }
+    }
+}
+
 impl Inner {
     pub(crate) fn new(way: Way, message_size: usize, most: usize) -> Self {
         Self {
@@ -74,11 +86,7 @@ impl Inner {
     #[inline]
     pub(crate) fn outbound(&mut self) -> Result<Outbound<'_>, Failure> {
         self.adopt()?;
-        match &mut self.way {
-            Way::Own(port) => port.outbound().ok_or_else(gone),
-            Way::Adopted(port) => Ok(port.outbound()),
-            Way::Ready(_) | Way::Gone => Err(gone()),
-        }
+        self.way.outbound()
     }
 
     /// The same, for messages of the last poll.

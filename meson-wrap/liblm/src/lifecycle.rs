@@ -250,7 +250,8 @@ pub unsafe extern "C" fn lm_detach(lm: *mut lm_t) -> c_int {
 /// Stops and closes a port that lm_open() opened, or gives an adopted queue back. Messages that wait to be
 /// sent are dropped. The device has 100 ms to take the last frames. The handle must not be used afterwards.
 ///
-/// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open.
+/// Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open. -EIO:
+/// the device cannot be stopped; the handle is closed all the same.
 ///
 /// # Safety
 /// `lm` is NULL or open.

@@ -30,8 +30,9 @@ use crate::versions::{self, FIRST_MESSAGE};
 /// kept long makes the landing region grow.
 ///
 /// Threads: the handle's. Returns how many messages it filled in. -ENOTCONN: the adopted port is not
-/// started, or not set up with lm_mempool(). -ENOBUFS: the program holds some 65536 messages: release some.
-/// -EIO: the node is broken: close it.
+/// started, or not set up with lm_mempool(): call again when it is. -ENOBUFS: the program holds some 65536
+/// messages: release some. -ENOMEM (there is too little memory to adopt the queue), -ENOTSUP (its frames
+/// begin with a time stamp), -EIO (the node is broken): close the handle.
 ///
 /// # Safety
 /// `lm` is NULL or open; `messages` is NULL or has room for `n`.

@@ -9,7 +9,7 @@ use std::ptr;
 use lm::{SendError, Sent};
 
 use crate::border::{Failure, call, failure, invalid, null};
-use crate::handle::{lm_t, stale};
+use crate::handle::{Inner, lm_t, stale};
 use crate::receiving::{forget, read};
 use crate::types::{lm_address, lm_message, lm_sendbuf};
 
@@ -42,7 +42,8 @@ fn number(sent: Sent) -> c_int {
 /// Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
 /// for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
 /// counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
-/// messages wait; nothing was taken. -EMSGSIZE: the message is too long.
+/// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO
+/// as for lm_poll().
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.
@@ -82,7 +83,8 @@ pub unsafe extern "C" fn lm_send(
 ///
 /// Threads: that of `lm`, if it has the message. Returns 0 or 1 as lm_send() does. Then the message is taken,
 /// and its memory is released when it was sent. -EAGAIN: 256 messages wait. -ESTALE: the message was released
-/// or sent before. After an error the message is still the caller's.
+/// or sent before. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO as for lm_poll(). After an error the message is still
+/// the caller's.
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid, and may be a part of the message; `message` as for
@@ -123,7 +125,8 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
 /// Gives an empty send buffer, so that a payload can be written where it is sent from. The program writes at
 /// buffer->data, lm_advance() goes on to the next block, and lm_commit() sends the message.
 ///
-/// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again.
+/// Threads: the handle's. Returns 0. -EAGAIN: all buffers are in flight: poll, and ask again. -ENOTCONN,
+/// -ENOMEM, -ENOTSUP, -EIO as for lm_poll().
 ///
 /// # Safety
 /// `lm` is NULL or open; `buffer` is NULL or valid.
@@ -148,7 +151,7 @@ pub unsafe extern "C" fn lm_buffer(lm: *mut lm_t, buffer: *mut lm_sendbuf) -> c_
 }
 
 /// Fills in where the next bytes go.
-fn look(inner: &mut crate::handle::Inner, told: &mut lm_sendbuf) -> Result<(), Failure> {
+fn look(inner: &mut Inner, told: &mut lm_sendbuf) -> Result<(), Failure> {
     let held = inner.buffers.get(told.slot, told.generation).ok_or_else(used)?;
     told.len = held.len();
     let room = held.room();
@@ -221,7 +224,8 @@ pub unsafe extern "C" fn lm_advance(buffer: *mut lm_sendbuf, n: usize) -> c_int 
 /// Sends what was written to a buffer, without a copy.
 ///
 /// Threads: the handle's. Returns 0 or 1 as lm_send() does. Then the buffer is taken. -EAGAIN: 256 messages
-/// wait. After an error the buffer is still the caller's.
+/// wait. -ESTALE: the buffer was sent or discarded before. -EIO as for lm_poll(). After an error the buffer
+/// is still the caller's.
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid; `buffer` as for lm_advance().
@@ -235,14 +239,17 @@ pub unsafe extern "C" fn lm_commit(lm: *mut lm_t, to: *const lm_address, buffer:
         }
         handle.owned(|_, inner| {
             inner.adopt()?;
-            let taken = inner.buffers.take(told.slot, told.generation).ok_or_else(used)?;
-            match inner.outbound()?.try_send_buffer(taken, to) {
+            let Inner { way, buffers, .. } = inner;
+            // The way out is looked at first: without one the buffer stays the caller's.
+            let mut out = way.outbound()?;
+            let taken = buffers.take(told.slot, told.generation).ok_or_else(used)?;
+            match out.try_send_buffer(taken, to) {
                 Ok(sent) => {
                     empty(told);
                     Ok(number(sent))
                 }
                 Err(back) => {
-                    inner.buffers.refill(told.slot, told.generation, back);
+                    buffers.refill(told.slot, told.generation, back);
                     Err(full())
                 }
             }
