@@ -303,8 +303,8 @@ struct rte_mbuf *lm_mbuf(lm_message *message,
 // Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
 // for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
 // counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
-// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO
-// as for lm_poll().
+// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -EINVAL: to->ip is 0, or
+// to->reserved is not. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO as for lm_poll().
 //
 // The caller promises:
 // `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.

@@ -16,13 +16,24 @@ use crate::types::{lm_address, lm_message, lm_sendbuf};
 /// The longest payload.
 const LONGEST: usize = 65_507;
 
-/// Reads the address to send to.
+/// Reads the address to send to. Port 0 is an address: a node that receives on all ports sends from it.
 ///
 /// # Safety
 /// `to` is NULL or valid.
 unsafe fn address(to: *const lm_address) -> Result<std::net::SocketAddrV4, Failure> {
+    if to.is_null() {
+        return Err(null("to"));
+    }
     // SAFETY: the caller's promise. It may be a part of an unaligned message.
-    if to.is_null() { Err(null("to")) } else { Ok(unsafe { to.read_unaligned() }.socket()) }
+    let to = unsafe { to.read_unaligned() };
+    if to.ip == 0 {
+        return Err(invalid("to.ip is 0: give the address of a node or a group"));
+    }
+    if to.reserved != 0 {
+        let reserved = to.reserved;
+        return Err(invalid(format_args!("to.reserved is {reserved}: set it to 0, as lm_parse() does")));
+    }
+    Ok(to.socket())
 }
 
 #[cold]
@@ -42,8 +53,8 @@ fn number(sent: Sent) -> c_int {
 /// Threads: the handle's. Returns 0: the message is in the transmit queue. 1: it waits for room in the queue,
 /// for the peer's hardware address, or for admission; later polls send it, and after 2 s it is dropped and
 /// counted. In both cases the caller may use its memory again. -EAGAIN: all buffers are in flight, or 256
-/// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO
-/// as for lm_poll().
+/// messages wait; nothing was taken. -EMSGSIZE: the message is too long. -EINVAL: to->ip is 0, or
+/// to->reserved is not. -ENOTCONN, -ENOMEM, -ENOTSUP, -EIO as for lm_poll().
 ///
 /// # Safety
 /// `lm` is NULL or open; `to` is NULL or valid; `data` has `len` bytes, or `len` is 0.

@@ -1,5 +1,6 @@
 /* misuse.c: each misuse that lm(3) lists gives its error and changes nothing. Two net_memif nodes in one
  * process, as in echo.c. With an argument behind "--", that many random calls follow: the fuzz. */
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -56,6 +57,7 @@ static void configs(void)
 	REFUSED(lm_open(NULL, &good), "device is NULL");
 	REFUSED(lm_open("net_memif7", NULL), "config is NULL");
 	REFUSED(lm_open("net_memif7", &good), "EAL has no device net_memif7");
+	REFUSED(lm_adopt(0, 0, NULL), "config is NULL");
 	REFUSED(lm_adopt(77, 0, &good), "no port 77");
 	REFUSED(lm_adopt(0, 65535, &good), "queue is 65535");
 #define WRONG(field, value, says)                       \
@@ -122,6 +124,7 @@ static void nulls(void)
 {
 	lm_message m = arrive(10);
 	lm_sendbuf b;
+	lm_counter all[1];
 	struct iovec pieces[1];
 	EXPECT(lm_poll(NULL, &m, 1), -EINVAL, "lm is NULL");
 	EXPECT(lm_poll(server, NULL, 1), -EINVAL, "messages is NULL");
@@ -138,7 +141,22 @@ static void nulls(void)
 	EXPECT(lm_buffer(NULL, &b), -EINVAL, "lm is NULL");
 	EXPECT(lm_buffer(client, NULL), -EINVAL, "buffer is NULL");
 	EXPECT(lm_advance(NULL, 1), -EINVAL, "buffer is NULL");
+	EXPECT(lm_buffer(client, &b), 0, "");
+	EXPECT(lm_commit(NULL, &to, &b), -EINVAL, "lm is NULL");
+	EXPECT(lm_commit(client, NULL, &b), -EINVAL, "to is NULL");
 	EXPECT(lm_commit(client, &to, NULL), -EINVAL, "buffer is NULL");
+	for (int i = 0; i < 2; i++) {
+		lm_address wrong = to;
+		if (i == 0)
+			wrong.ip = 0;
+		else
+			wrong.reserved = 1;
+		const char *says = i == 0 ? "to.ip is 0" : "to.reserved is 1";
+		EXPECT(lm_send(client, &wrong, "x", 1), -EINVAL, says);
+		EXPECT(lm_forward(server, &wrong, &m), -EINVAL, says);
+		EXPECT(lm_commit(client, &wrong, &b), -EINVAL, says);
+	}
+	EXPECT(lm_discard(&b), 0, "");
 	EXPECT(lm_discard(NULL), -EINVAL, "buffer is NULL");
 	EXPECT(lm_release(NULL), -EINVAL, "message is NULL");
 	EXPECT(lm_pieces(NULL, pieces, 1), -EINVAL, "message is NULL");
@@ -146,13 +164,16 @@ static void nulls(void)
 	EXPECT(lm_pieces(&m, pieces, -1), -EINVAL, "n is -1");
 	EXPECT(lm_contiguous(NULL), -EINVAL, "message is NULL");
 	REFUSED(lm_mbuf(&m, NULL), "pool is NULL");
+	REFUSED(lm_mbuf(NULL, (void *)all), "message is NULL");
 	REFUSED(lm_mempool(NULL), "lm is NULL");
 	REFUSED(lm_mempool(server), "lm_adopt");
 	EXPECT(lm_counters(NULL, NULL, 0), -EINVAL, "lm is NULL");
 	EXPECT(lm_counters(server, NULL, 1), -EINVAL, "counters is NULL");
 	EXPECT(lm_counters(server, NULL, -1), -EINVAL, "counters is NULL");
+	EXPECT(lm_counters(server, all, -1), -EINVAL, "n is -1");
 	EXPECT(lm_get_fd(NULL), -EINVAL, "lm is NULL");
 	EXPECT(lm_get_fd(server), -ENOTSUP, "config.interrupts");
+	EXPECT(lm_arm(NULL, 1), -EINVAL, "lm is NULL");
 	EXPECT(lm_arm(server, 1), -ENOTSUP, "config.interrupts");
 	EXPECT(lm_arm(server, 2), -EINVAL, "on is 2");
 	EXPECT(lm_detach(NULL), -EINVAL, "lm is NULL");
@@ -179,6 +200,8 @@ static void twice(void)
 	EXPECT(lm_release(&copy2), -ESTALE, "before");
 	EXPECT(lm_pieces(&copy, pieces, 1), -ESTALE, "before");
 	EXPECT(lm_contiguous(&copy), -ESTALE, "before");
+	/* The pool is not looked at. */
+	REFUSED_AS(lm_mbuf(&copy, (void *)pieces), -ESTALE, "before");
 	EXPECT(lm_forward(server, &copy.from, &copy), -ESTALE, "before");
 	copy = next;
 	copy.slot = UINT32_MAX;
@@ -207,6 +230,8 @@ static void twice(void)
 	EXPECT(lm_commit(client, &to, &other), -ESTALE, "before");
 }
 
+static lm_sendbuf mine;
+
 static void *elsewhere(void *message)
 {
 	lm_message m;
@@ -217,6 +242,10 @@ static void *elsewhere(void *message)
 	EXPECT(lm_send(server, &to, "x", 1), -EPERM, "another thread");
 	EXPECT(lm_forward(server, &to, message), -EPERM, "another thread");
 	EXPECT(lm_buffer(server, &b), -EPERM, "another thread");
+	EXPECT(lm_advance(&mine, 1), -EPERM, "another thread");
+	EXPECT(lm_commit(server, &to, &mine), -EPERM, "another thread");
+	EXPECT(lm_discard(&mine), -EPERM, "another thread");
+	REFUSED_AS(lm_mempool(server), -EPERM, "another thread");
 	EXPECT(lm_counters(server, NULL, 0), -EPERM, "another thread");
 	EXPECT(lm_get_fd(server), -EPERM, "another thread");
 	EXPECT(lm_arm(server, 1), -EPERM, "another thread");
@@ -240,14 +269,72 @@ static void threads(void)
 {
 	pthread_t thread;
 	lm_message m = arrive(3000), copy = m;
+	EXPECT(lm_buffer(server, &mine), 0, "");
 	pthread_create(&thread, NULL, elsewhere, &m);
 	pthread_join(thread, NULL);
+	EXPECT((int)mine.len, 0, "");
+	EXPECT(lm_discard(&mine), 0, "");
 	EXPECT(lm_release(&copy), -ESTALE, "before");
 	EXPECT((int)counter(server, "held"), 0, "");
 	EXPECT(lm_detach(server), 0, "");
 	pthread_create(&thread, NULL, taker, NULL);
 	pthread_join(thread, NULL);
 	EXPECT(lm_counters(server, NULL, 0) > 50, 1, "");
+}
+
+/* 256 messages wait at most, here for a peer that there is not. What is refused then stays the caller's. */
+static void full(void)
+{
+	static lm_message held[300];
+	lm_address nobody;
+	lm_sendbuf b;
+	int waiting = 0, refused = 0, n = 0;
+	EXPECT(lm_parse("10.1.0.77:7000", &nobody), 0, "");
+	for (int i = 0; i < 300; i++)
+		held[i] = arrive(10);
+	EXPECT(lm_buffer(server, &b), 0, "");
+	memcpy(b.data, "last", 4);
+	EXPECT(lm_advance(&b, 4), 0, "");
+	for (int i = 0; i < 300; i++) {
+		int sent = lm_send(server, &nobody, "x", 1);
+		waiting += sent == 1;
+		refused += sent == -EAGAIN;
+	}
+	CHECK(waiting > 0 && refused > 0 && waiting + refused == 300);
+	while (n < 299 && lm_forward(server, &nobody, &held[n]) == 1)
+		n++;
+	EXPECT(waiting + n, 256, "");
+	EXPECT(lm_forward(server, &nobody, &held[n]), -EAGAIN, "256 messages wait");
+	EXPECT(lm_commit(server, &nobody, &b), -EAGAIN, "256 messages wait");
+	EXPECT((int)counter(server, "held"), 300 - n, "");
+	EXPECT(lm_pieces(&held[n], NULL, 0), 1, "");
+	EXPECT((int)b.len, 4, "");
+	/* They can still go to others. */
+	EXPECT(lm_commit(server, &held[n].from, &b), 0, "");
+	EXPECT(lm_forward(server, &held[n].from, &held[n]), 0, "");
+	for (n++; n < 300; n++)
+		EXPECT(lm_release(&held[n]), 0, "");
+	/* Without an answer they go to the broadcast address, and are another's there. */
+	for (time_t until = time(NULL) + 10; counter(client, "ignored") < 256 && time(NULL) < until;) {
+		lm_message m;
+		if (lm_poll(client, &m, 1) == 1)
+			lm_release(&m);
+		if (lm_poll(server, &m, 1) == 1)
+			lm_release(&m);
+	}
+	EXPECT((int)counter(client, "ignored"), 256, "");
+}
+
+static void texts(void)
+{
+	static const int codes[] = { INT_MIN, -5000, -1, 0, 1, INT_MAX };
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		CHECK(lm_strerror(codes[i]) != NULL && lm_strerror(codes[i])[0] != '\0');
+	CHECK(strcmp(lm_strerror(1), "no error") == 0);
+	CHECK(strstr(lm_strerror(-5000), "5000") != NULL);
+	EXPECT(lm_release(NULL), -EINVAL, "message is NULL");
+	CHECK(strcmp(lm_strerror(0), "message is NULL") == 0 && strcmp(lm_strerror(-EINVAL), "message is NULL") == 0);
+	CHECK(strstr(lm_strerror(-EBUSY), "NULL") == NULL);
 }
 
 static uint64_t state = 1;
@@ -324,6 +411,7 @@ static void fuzz(long calls)
 
 int main(int argc, char **argv)
 {
+	texts();
 	before_eal();
 	int taken = lm_init(argc, argv);
 	if (taken < 0) {
@@ -343,6 +431,7 @@ int main(int argc, char **argv)
 	EXPECT(lm_parse("10.1.0.2:7000", &to), 0, "");
 	twice();
 	threads();
+	full();
 	fuzz(calls);
 	for (time_t until = time(NULL) + 1; time(NULL) < until;) {
 		lm_message m;
