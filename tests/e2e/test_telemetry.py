@@ -97,6 +97,7 @@ class Telemetry(Ends):
         self.assertEqual(set(drops.values()), {0})
         self.assertEqual(len(drops), len(self.ask(self.echo, "/lm/drops,0")))
         self.assertFalse(self.ask(self.echo, "/lm/ac,0"), "it is off")
+        self.assertEqual(list(self.ask(self.echo, "/lm/ac")), ["0"])
         for wrong in ("/lm/port", "/lm/port,1", "/lm/port,x", "/lm/port,0,0", "/lm/queue,0", "/lm/queue,0,1"):
             self.assertIsNone(self.ask(self.echo, wrong), wrong)
 
@@ -148,7 +149,8 @@ class Admission(Ends):
         other = self.wait(self.echo, "/lm/ac,0", lambda shown: shown.get("received", 0) > 0)
         self.assertEqual(set(other), set(before))
         self.assertIsNone(self.ask(self.ping, "/lm/ac,1"))
-        self.assertIsNone(self.ask(self.ping, "/lm/ac"))
+        self.assertEqual({port: set(shown) for port, shown in self.ask(self.ping, "/lm/ac").items()},
+                         {"0": set(before)})
 
 
 if __name__ == "__main__":

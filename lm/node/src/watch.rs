@@ -100,9 +100,12 @@ pub fn register(eal: &Eal) -> Result<(), TelemetryError> {
     command(eal, c"/lm/peers", c"Hardware addresses of peers. Parameter: port, or none for all", |params| {
         Some(peers(&some(params)?))
     })?;
-    command(eal, c"/lm/ac", c"Admission control. Parameter: port", |params| {
+    command(eal, c"/lm/ac", c"Admission control. Parameter: port, or none for all", |params| {
+        if params.is_none_or(str::is_empty) {
+            return Some(admissions(&all()));
+        }
         let (board, []) = one(params)?;
-        Some(numbers(board.look()?.admission.iter().copied()))
+        Some(admission(&*board.look()?))
     })?;
     command(eal, c"/lm/drops", c"Drops by reason. Parameter: port, or none for all", |params| {
         Some(drops(&some(params)?))
@@ -198,6 +201,16 @@ fn peers(boards: &[Arc<StatusBoard>]) -> Value {
     Value::Dict(list)
 }
 
+fn admission(seen: &Status) -> Value {
+    numbers(seen.admission.iter().copied())
+}
+
+/// The numbers of several ports, by the port's number.
+fn admissions(boards: &[Arc<StatusBoard>]) -> Value {
+    let of = |board: &Arc<StatusBoard>| Some((board.port.to_string(), admission(&*board.look()?)));
+    Value::Dict(boards.iter().filter_map(of).collect())
+}
+
 fn drops(boards: &[Arc<StatusBoard>]) -> Value {
     let mut sum = Counters::default();
     for seen in boards.iter().filter_map(|board| board.look()) {
@@ -231,7 +244,7 @@ mod tests {
         tally.counters.drop_one(Reason::BadTag);
         let queues = vec![tally.counters];
         let peers = vec![(0x0a01_0001, [2, 0, 0, 0, 0, 1], "asked")];
-        Status { up: true, tally, queues, pool: None, peers, admission: Vec::new() }
+        Status { up: true, tally, queues, pool: None, peers, admission: vec![("granted", 3)] }
     }
 
     #[test]
@@ -274,6 +287,12 @@ mod tests {
         assert_eq!(peers.len(), 1);
         let Value::Dict(dropped) = drops(&[Arc::clone(&board)]) else { panic!("a dictionary") };
         assert!(dropped.contains(&("bad_tag".to_owned(), Value::Number(1))));
+        let Value::Dict(by_port) = admissions(&[Arc::clone(&board)]) else { panic!("a dictionary") };
+        let [(port, Value::Dict(ac))] = &by_port[..] else { panic!("one port, with a dictionary") };
+        assert_eq!(
+            (port.as_str(), ac.as_slice()),
+            ("72", [("granted".to_owned(), Value::Number(3))].as_slice())
+        );
         drop(board);
         assert!(one::<0>(Some("72")).is_none(), "a port that is gone");
     }
