@@ -74,12 +74,15 @@ if command -v meson >/dev/null; then
   git -C "$work/origin" checkout -q -B main
   sed "s|^url = .*|url = file://$work/origin|; s|^depth = .*||" "$here/subprojects/lm.wrap" >"$work/wrapped/subprojects/lm.wrap"
   # The build of this tree serves for the clone of it.
-  printf '#!/bin/sh\ncd "%s" && exec cargo "$@"\n' "$tree" >"$work/stub/cargo" && chmod +x "$work/stub/cargo"
+  printf '#!/bin/sh\ncd "%s" && echo run >>"%s" && exec cargo "$@"\n' "$tree" "$work/stub/runs" >"$work/stub/cargo"
+  chmod +x "$work/stub/cargo"
   (
     unset PKG_CONFIG_PATH
     export CARGO="$work/stub/cargo" CARGO_TARGET_DIR="$tree/target"
-    meson setup "$work/wrapped/build" "$work/wrapped" && meson compile -C "$work/wrapped/build"
+    meson setup "$work/wrapped/build" "$work/wrapped" && meson compile -C "$work/wrapped/build" &&
+      meson compile -C "$work/wrapped/build"
   ) >"$work/wrap.log" 2>&1 || { tail -30 "$work/wrap.log" >&2; fail "Meson does not build the subproject"; }
+  (($(wc -l <"$work/stub/runs") == 2)) || fail "Meson does not ask cargo whether something has changed"
   readelf -d "$work/wrapped/build/hello" | grep -q 'liblm\.so\.0' || fail "the subproject is not what was linked"
   echo "Meson: the project by itself"
   (
