@@ -6,11 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tree=$PWD here=$PWD/meson-wrap/liblm
+fail() { echo "liblm.sh: $*" >&2; exit 1; }
+# What pkg-config prints is split at spaces.
+case $tree in *[[:space:]]*) fail "$tree: run it in a tree whose path has no spaces" ;; esac
 work=$tree/target/liblm/test
 run=$(mktemp -d /tmp/lmc-XXXXXX)
 trap 'rm -rf "$run"' EXIT
 rm -rf "$work" && mkdir -p "$work/bin"
-fail() { echo "liblm.sh: $*" >&2; exit 1; }
 
 echo "header, symbols and version script name the same functions"
 "$here/install.sh" build
