@@ -12,6 +12,9 @@ test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping et
 # Debian 12 and 13 have them, sid has not: QUIC is not tested without them. (Debian's ngtcp2-server starts a
 # server for localhost alone, port 7777.)
 quic=(ngtcp2-client ngtcp2-server)
+# The middleware under ROS 2, 5 MB in 13 s; and sockperf. The tests are for Debian 12's versions: what a suite lacks
+# under these names is not tested.
+dds=(cyclonedds-dev cyclonedds-tools libfastrtps-dev sockperf)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)
@@ -157,11 +160,19 @@ if ((${#missing[@]})); then
   update
   install "${missing[@]}"
 fi
-if [ "$1" = test ] && [ "$(id -u)" = 0 ] && ! has "${quic[1]}"; then
-  case $(candidate "${quic[1]}") in
-  "" | "(none)") ;;
-  *) echo "installing ${quic[*]}" && install "${quic[@]}" ;;
-  esac
+# Where the suite has them.
+if [ "$1" = test ] && [ "$(id -u)" = 0 ]; then
+  missing=()
+  for p in "${quic[@]}" "${dds[@]}"; do
+    case $(has "$p" || candidate "$p") in
+    "" | "(none)") ;;
+    *) missing+=("$p") ;;
+    esac
+  done
+  if ((${#missing[@]})); then
+    echo "installing ${missing[*]}"
+    install "${missing[@]}"
+  fi
 fi
 if [ "$1" = lab ] && ! is_new_enough "$(version "$qemu")" "$qemu_least"; then
   echo "installing $qemu"

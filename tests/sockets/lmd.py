@@ -257,6 +257,8 @@ class VethWire(Wire):
         super().setUp()
         veth((self.here, "v0", None), (self.there, "v1", self.THERE))
         netns.ip("-n", self.there, "route", "add", "224.0.0.0/4", "dev", "v1")
+        # Else the kernel answers for lm0's address there, too, and the other end may send past lmd.
+        netns.ip("-n", self.here, "link", "set", "v0", "arp", "off")
         self.daemon = self.lmd("lmd", self.here, ["--vdev=net_pcap0,iface=v0"], core=core(0)).ready()
         netns.ip("-n", self.here, "addr", "add", f"{self.HERE}/24", "dev", "lm0")
         netns.ip("-n", self.here, "route", "add", "224.0.0.0/4", "dev", "lm0")
