@@ -182,6 +182,7 @@ class Sent(Room):
         self.assertGreaterEqual(result.got, 0.5 * result.sent, told)
         # 1 MB takes 16 datagrams of 65,500 bytes.
         self.assertGreaterEqual(self.tally(daemon)["datagrams to the wire, cut by LM"], 16 * result.got, daemon)
+        self.assertNotIn("lost: pieces", told)
 
 
 class ToKernel(Sent, VethWire):

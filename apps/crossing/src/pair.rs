@@ -15,8 +15,9 @@ use crate::view::{Ipv4View, put16};
 pub const SEAM: usize = stride(65_520) as usize;
 /// First pieces that may wait at once. Several CPUs may each be in the midst of a datagram.
 const WAITING: usize = 16;
-/// How long a first piece waits, in ns. The kernel gives both at one go.
-const PATIENCE: u64 = 100_000_000;
+/// How long a first piece waits, in ns. The kernel gives both at one go. But the first one wakes lmd, which
+/// may take the CPU from the program that sends, and a busy machine does not give it back for a while.
+const PATIENCE: u64 = 1_000_000_000;
 
 /// What becomes of a frame.
 #[derive(Debug, PartialEq, Eq)]
