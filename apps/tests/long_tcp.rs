@@ -198,6 +198,7 @@ fn streams_are_cut_and_joined() {
             wire.push(segments);
         }
         assert_eq!(frames.in_use(), 0);
+        assert_eq!(cutter.out(), 0);
         // They arrive mixed, each connection in order, in polls of up to 100 frames; one may be broken.
         let mut kernel = Kernel::default();
         let mut broken = Vec::new();
@@ -269,6 +270,7 @@ fn shapes(cutter: &mut Cutter, frames: &Mempool) {
         }
     }
     assert_eq!(frames.in_use(), 0);
+    assert_eq!(cutter.out(), 0);
 }
 
 /// When mbufs are short nothing is cut, and nothing is lost.
@@ -290,4 +292,5 @@ fn short(cutter: &mut Cutter, frames: &Mempool) {
     assert!(kept.iter().all(|segment| verify(&bytes(segment))));
     drop(kept);
     assert_eq!(frames.in_use(), 0);
+    assert_eq!(cutter.out(), 0);
 }

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -196,7 +197,9 @@ class Wire(Case):
         return end["sum_received"]["bits_per_second"] / 1e6
 
     def tally(self, child):
-        """What one that has ended counted."""
+        """What one that has ended counted. It had all its mbufs then."""
+        mbufs = re.search(r"mbufs: (\d+) of (\d+) are back in the landing pool, (\d+) are out", child.out())
+        self.assertTrue(mbufs and mbufs[1] == mbufs[2] != "0" and mbufs[3] == "0", child)
         counted = {}
         for line in child.out().splitlines():
             number, _, name = line.strip().partition(" ")

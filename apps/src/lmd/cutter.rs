@@ -41,6 +41,8 @@ pub(crate) enum Cut {
 /// Cuts long TCP packets.
 pub(crate) struct Cutter {
     segmenter: Segmenter,
+    /// The segmenter's pools.
+    pools: [Mempool; 2],
     /// mbufs for one packet's payload, and its segments; empty between two packets.
     made: Vec<Mbuf>,
     segments: Vec<Mbuf>,
@@ -55,11 +57,17 @@ impl Cutter {
         let heads = Mempool::pktmbuf(eal, "lmd_tcp_heads", mbufs, 128, 0, 128 + MOST_HEADERS, socket)?;
         let shown = Mempool::pktmbuf(eal, "lmd_tcp_shown", mbufs, 128, 0, 0, socket)?;
         Ok(Self {
+            pools: [heads.clone(), shown.clone()],
             segmenter: Segmenter::new(heads, shown),
             made: Vec::with_capacity(MOST),
             segments: Vec::with_capacity(MOST),
             sums: Vec::with_capacity(MOST),
         })
+    }
+
+    /// How many mbufs of its pools are out.
+    pub(crate) fn out(&self) -> u32 {
+        self.pools.iter().map(Mempool::in_use).sum()
     }
 
     /// Cuts a frame, whose IPv4 header is `ip`, into segments of so many bytes of payload, or of less if the

@@ -319,19 +319,30 @@ impl Daemon {
         found
     }
 
-    /// Stops the port. The interface stays.
-    pub(crate) fn close(mut self) {
+    /// Stops and closes the port. The interface stays. Returns a line about the mbufs, which are all back
+    /// then.
+    pub(crate) fn close(mut self) -> String {
         self.wireward.clear(&mut self.tally);
-        let Some(mut link) = self.link.take() else { return };
-        link.release_grants();
-        link.outlet.sender.flush();
-        thread::sleep(LINGER);
-        // Drivers release sent mbufs when they are called to send, even if nothing is sent.
-        link.outlet.sender.queue().send(&mut Burst::<1>::new());
-        self.port.link = Some(link);
-        if let Err(e) = self.port.stop() {
-            log::warn!("{e}");
+        if let Some(mut link) = self.link.take() {
+            link.release_grants();
+            link.outlet.sender.flush();
+            thread::sleep(LINGER);
+            // Drivers release sent mbufs when they are called to send, even if nothing is sent.
+            link.outlet.sender.queue().send(&mut Burst::<1>::new());
+            self.port.link = Some(link);
         }
+        let Self { port, wireward, kernelward, .. } = self;
+        drop(kernelward);
+        let landed = port.pool_before;
+        // Some drivers release what they have posted and sent only now.
+        let back = port.close().unwrap_or_else(|e| {
+            log::warn!("{e}");
+            0
+        });
+        format!(
+            "mbufs: {back} of {landed} are back in the landing pool, {} are out to be sent",
+            wireward.out()
+        )
     }
 }
 

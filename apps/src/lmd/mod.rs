@@ -114,7 +114,7 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     let ended = daemon.run(&eal);
     supervisor.stopping();
     daemon.report().iter().for_each(|line| say!("{line}"));
-    daemon.close();
+    say!("{}", daemon.close());
     if let Err((_, e)) = eal.cleanup() {
         log::warn!("{e}");
     }

@@ -127,6 +127,11 @@ impl Wireward {
         Pairing::MEMORY + 2 * LONGEST + mbufs(config) as usize * each
     }
 
+    /// How many mbufs are not in their pools.
+    pub(crate) fn out(&self) -> u32 {
+        self.frames.in_use() + self.cutter.out()
+    }
+
     /// Whether something waits for room on the wire.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty() || self.held.is_some()
