@@ -48,7 +48,7 @@ class Image:
             self.program(path)
         self.drivers()
         self.program(str(testpmd), "/usr/bin/lm-testpmd")
-        for name in ("lm-cost", "lm-netpipe", "lm-overrun", "lmd"):
+        for name in ("lm-cost", "lm-netpipe", "lm-overrun", "lm-sockets", "lmd"):
             self.program(str(testpmd.with_name(name)), f"/usr/bin/{name}")
         shared = (HERE / "measured.py", HERE / "scenarios.py", *(E2E / f"{name}.py" for name in SHARED))
         for path in sorted([*shared, *HERE.glob("inside/*.py")]):

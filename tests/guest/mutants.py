@@ -40,6 +40,7 @@ MATCHER, STREAM = "lm/proto/src/matcher.rs", "lm/proto/src/matcher/stream.rs"
 CLOSE, PROOF = "lm/proto/src/matcher/close.rs", "lm/proto/src/matcher/proof.rs"
 PORT, ORDER, OVERLAP = "pmd-e1000/src/port.rs", "pmd-e1000/src/order.rs", "pmd-e1000/src/overlap.rs"
 START = "pmd-e1000/src/port/start.rs"
+DAEMON = "apps/src/lmd/daemon.rs"
 CARDS, RINGS, CURSOR = "pmd-e1000/src/cards.rs", "pmd-e1000/src/rings.rs", "lm/landing/src/landing/cursor.rs"
 
 MUTANTS = (
@@ -90,6 +91,10 @@ MUTANTS = (
     Mutant("pools", "frames are not steered", "steer-flood", r"the card does not steer: .*refuted",
            (("pmd-e1000/src/steer.rs", "Way::Pools(pools) => MqMode::VmdqByMac { pools, accept: RTE_ETH_VMDQ_ACCEPT_UNTAG },",
              "Way::Pools(_) => { let _ = RTE_ETH_VMDQ_ACCEPT_UNTAG; MqMode::None }"),)),
+    Mutant("lmd-carrier", "lm0's carrier does not follow the link", "lmd-link-igb", r"lm0 keeps its carrier",
+           ((DAEMON, "if up != self.carrier {", "if up && !self.carrier {"),)),
+    Mutant("lmd-yields", "lmd polls on where a program waits for the CPU", "cost-lmd-igb", r"lmd costs",
+           ((DAEMON, "if found.is_none() && vain == 1 {", "if found.is_none() && vain == u32::MAX {"),)),
 )
 
 
@@ -126,7 +131,8 @@ class Workshop:
                                    **{f"CARGO_PROFILE_RELEASE_{name}": value for name, value in how.items()}})
 
     def run(self, mutant):
-        bins = ["--bin", "lm-overrun" if mutant.scenario.startswith("overrun") else "lm-testpmd"]
+        programs = {"overrun": "lm-overrun", "lmd": "lmd", "cost-lmd": "lmd"}
+        bins = ["--bin", next((p for name, p in programs.items() if mutant.scenario.startswith(f"{name}-")), "lm-testpmd")]
         build = self.build(bins if self.built else [])
         self.built = not build.returncode
         if build.returncode:

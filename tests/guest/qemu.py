@@ -52,6 +52,8 @@ def command(scenario, kernel, initramfs, sockets, seconds, *, icount=False, full
     if scenario.vfio:
         words += ["-device", "intel-iommu,intremap=on"]
         arguments.append("intel_iommu=on")
+        if scenario.direct:
+            arguments.append("iommu=pt")
     for i, model in enumerate(scenario.cards):
         words += ["-netdev", f"hubport,id=n{i},hubid={scenario.wires[i] if scenario.wires else 1}"]
         bus = ""

@@ -28,6 +28,8 @@ class Scenario:
     cards: tuple = ("igb", "igb")
     # vfio-pci behind an emulated IOMMU (IOVA as VA), else uio_pci_generic (IOVA as PA).
     vfio: bool = False
+    # Linux's own drivers are not behind it.
+    direct: bool = False
     # LM gets the first virtual function of each card, Linux keeps the card.
     vf: bool = False
     # In reproducible virtual time, always.
@@ -102,6 +104,24 @@ def _take_over():
             "takeover.and_give_back", (model, model), vfio, programs=1)
 
 
+def _lmd():
+    for model in ("igb", "e1000"):
+        yield Scenario(
+            f"lmd-{model}", f"lmd on one {model}, Linux's own driver on the other: sockets, TCP, ping and groups both "
+            "ways, a full TAP, killed and started again: nothing is left", "lmd_life.programs", (model, model),
+            model == "igb", programs=1, seconds=480)
+        yield Scenario(
+            f"lmd-link-{model}", "the link goes down and up: lm0's carrier follows, and sockets go on",
+            "lmd_life.link", (model, model), model == "igb", asks=True, programs=1, seconds=480)
+
+
+def _lmd_cost():
+    yield Scenario(
+        "cost-lmd-igb", "instructions per datagram of all of kernel, program and lmd, received and sent, next to "
+        "Linux's own driver on the same card", "lmd_cost.table", ("igb", "igb"), True, icount=True, direct=True,
+        programs=1)
+
+
 def _guards():
     yield Scenario(
         "refused-82545em", "an 82545EM, no write of which may cross 64 KiB: overlapping slots are refused, "
@@ -165,7 +185,7 @@ def _cluster():
 
 
 # Two at a time: what takes longest does not come last.
-SCENARIOS = (*measured.rows(Scenario), *_ordinary_life(), *_cost(), *_cluster(), *_kernel(), *_take_over(), *_guards(),
+SCENARIOS = (*measured.rows(Scenario), *_ordinary_life(), *_cost(), *_cluster(), *_kernel(), *_take_over(), *_lmd(), *_lmd_cost(), *_guards(),
              *_steering(), *_lm_to_lm())
 # Run by their names only.
 NAMED = tuple(measured.named(Scenario))
