@@ -12,6 +12,7 @@ pinned() {
   [ "$(tool "$@" 2>/dev/null)" = "$says" ] && return
   echo "installing $crate $version"
   mkdir -p "$tools"
-  cargo install --locked --quiet --version "=$version" --root "$tools" "${CARGO_OPTIONS[@]}" "$crate" || return
+  # They work for seconds. To optimise them takes minutes.
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet --version "=$version" --root "$tools" "${CARGO_OPTIONS[@]}" "$crate" || return
   [ "$(tool "$@" 2>/dev/null)" = "$says" ]
 }
