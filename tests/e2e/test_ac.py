@@ -211,7 +211,7 @@ class Admission(Pair):
             time.sleep(0.3)
             client.signal(signal.SIGCONT)
             time.sleep(0.01)
-        client.fine(60)
+        client.fine(180)
         self.assertGreater(self.all_landed(server, count), 0, "it never had a grant when it was stopped")
 
 
