@@ -93,8 +93,6 @@ MUTANTS = (
              "Way::Pools(_) => { let _ = RTE_ETH_VMDQ_ACCEPT_UNTAG; MqMode::None }"),)),
     Mutant("lmd-carrier", "lm0's carrier does not follow the link", "lmd-link-igb", r"lm0 keeps its carrier",
            ((DAEMON, "if up != self.carrier {", "if up && !self.carrier {"),)),
-    Mutant("lmd-yields", "lmd polls on where a program waits for the CPU", "cost-lmd-igb", r"lmd costs",
-           ((DAEMON, "if found.is_none() && vain == 1 {", "if found.is_none() && vain == u32::MAX {"),)),
 )
 
 

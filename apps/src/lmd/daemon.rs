@@ -307,10 +307,6 @@ impl Daemon {
         let (mut idler, now) = (self.idler, self.now);
         let found = idler.sleep(self, now, most);
         self.idler = idler;
-        if found.is_none() && vain == 1 {
-            // A program that was just given something may wait for this CPU, and polling would not help it.
-            thread::yield_now();
-        }
         // A new route should be right before it is used. A change of the routes ends a sleep, so after a
         // sleep that lasted its full time there is none. A loop that polls looks at them every 100 ms.
         if found.is_some() && now.elapsed() < most {
