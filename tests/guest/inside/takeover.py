@@ -27,7 +27,7 @@ def show(*words):
 
 def lasting(entry):
     """What is said of an address or a route, without what passes."""
-    passing = ("dynamic", "flags", "dev", "ifindex", "index", "ifname", "cache", "expires")
+    passing = ("dynamic", "flags", "dev", "ifindex", "index", "ifname", "cache", "expires", "tentative")
     return {k: v for k, v in entry.items() if k not in passing}
 
 
