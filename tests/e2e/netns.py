@@ -16,7 +16,10 @@ def ip(*words):
 
 @contextlib.contextmanager
 def inside(namespace):
-    """Sockets that are made here belong to the name space."""
+    """Sockets that are made here belong to the name space; None: to that of this program."""
+    if namespace is None:
+        yield
+        return
     with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{namespace}") as target:
         if LIBC.setns(target.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
@@ -27,9 +30,9 @@ def inside(namespace):
                 raise OSError(ctypes.get_errno(), "setns back")
 
 
-def ip_counters(namespace):
-    """The name space's IP statistics."""
+def counters(kind, namespace=None):
+    """What the kernel has counted of a protocol (Ip, Udp, Tcp) in a name space."""
     with inside(namespace):
         lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
-    names, values = (line.split()[1:] for line in lines if line.startswith("Ip:"))
+    names, values = (line.split()[1:] for line in lines if line.startswith(f"{kind}:"))
     return dict(zip(names, map(int, values)))

@@ -187,7 +187,7 @@ class ToAKernel(test_tap.Tap):
             pass
         summary = self.finish(child)
         self.pools_are_level(summary)
-        counters = netns.ip_counters(self.namespace)
+        counters = netns.counters("Ip", self.namespace)
         self.assertEqual((counters["ReasmOKs"], counters["ReasmFails"]), (3, 0))
         questions = [f for f in frames if f[12:14] == b"\x08\x06"]
         self.assertGreater(len(questions), 0)

@@ -135,7 +135,7 @@ class Tap(Case):
 
     def frag_counters(self):
         """The name space's reassembly statistics."""
-        return netns.ip_counters(self.namespace)
+        return netns.counters("Ip", self.namespace)
 
 
 class LmSends(Tap):

@@ -173,7 +173,7 @@ class Wire(Case):
 
     def nothing_reassembled(self, namespace):
         """The kernel has put no fragments together."""
-        self.assertEqual(netns.ip_counters(namespace)["ReasmReqds"], 0, f"fragments in {namespace}")
+        self.assertEqual(netns.counters("Ip", namespace)["ReasmReqds"], 0, f"fragments in {namespace}")
 
     def iperf3(self, server, address, client, *words):
         """A run of iperf3 from one name space to another: the sums that it gives at the end."""

@@ -11,14 +11,6 @@ from lmd import FORWARD, MemifWire, payload, run, show, udp, until
 
 
 
-def udp_counters(namespace):
-    """The name space's UDP statistics."""
-    with netns.inside(namespace):
-        lines = pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
-    names, values = (line.split()[1:] for line in lines if line.startswith("Udp:"))
-    return dict(zip(names, map(int, values)))
-
-
 class Admitted(MemifWire):
     """The same with admission control: each asks the other before large datagrams go."""
 
@@ -47,7 +39,7 @@ class Admitted(MemifWire):
         self.assertEqual(code, 0, said)
         for namespace in (self.here, self.there):
             self.nothing_reassembled(namespace)
-            self.assertEqual(udp_counters(namespace)["NoPorts"], 0, "control messages for the kernel")
+            self.assertEqual(netns.counters("Udp", namespace)["NoPorts"], 0, "control messages for the kernel")
         self.counted()
         for child in (self.server, self.client):
             granted, ordinary = self.admitted(child)

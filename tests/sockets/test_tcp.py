@@ -44,14 +44,6 @@ def round_trips(server, address, client, n=300):
     return statistics.median(took) * 1e6
 
 
-def tcp_counters(namespace):
-    """The kernel's counters of TCP in a name space."""
-    with netns.inside(namespace):
-        lines = [line.split()[1:] for line in pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
-                 if line.startswith("Tcp:")]
-    return dict(zip(lines[0], map(int, lines[1])))
-
-
 class Streams:
     """Contents, on every wire."""
 
@@ -98,7 +90,7 @@ class Streams:
         for seed in range(1, 9):
             self.assertEqual(sums[seed], sums[-seed], f"connection {seed}; {self.said()}")
         for namespace in (self.here, self.there):
-            self.assertEqual(tcp_counters(namespace)["InCsumErrors"], 0, namespace)
+            self.assertEqual(netns.counters("Tcp", namespace)["InCsumErrors"], 0, namespace)
         child = self.children[0]
         self.assertEqual(child.stop(), 0, child)
         counted = self.tally(child)
@@ -164,8 +156,8 @@ class MemifStreams(Streams, MemifWire):
         run(self.there, "ethtool", "-K", "w0", "tso", "off", "gso", "off", "tx", "off")
         for server, at, client in ((behind, address, self.here), (self.here, self.HERE, behind)):
             self.stream(server, at, client, 5 << 20)
-        self.assertEqual(tcp_counters(behind)["InCsumErrors"], 0)
-        self.assertEqual(tcp_counters(self.here)["InCsumErrors"], 0)
+        self.assertEqual(netns.counters("Tcp", behind)["InCsumErrors"], 0)
+        self.assertEqual(netns.counters("Tcp", self.here)["InCsumErrors"], 0)
 
 
 class VethStreams(Streams, VethWire):

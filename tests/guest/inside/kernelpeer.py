@@ -10,7 +10,7 @@ import cards
 import sizes
 import wire
 from guest import A, B, PORT_A, PORT_B, check
-from netns import inside, ip, ip_counters
+from netns import counters, inside, ip
 
 SPACE = "peer"
 SO_RCVBUFFORCE = 33
@@ -70,7 +70,7 @@ class Peer:
         return s
 
     def counters(self):
-        return ip_counters(self.space)
+        return counters("Ip", self.space)
 
 
 def wanted(guest):

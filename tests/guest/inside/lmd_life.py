@@ -16,7 +16,7 @@ import cards
 import wire
 from guest import A, B, check, note
 from kernelpeer import PORT_A, SO_RCVBUFFORCE, Peer
-from netns import inside, ip
+from netns import counters, inside, ip
 from takeover import Lmd, lasting, show
 
 PORT_B, GROUP, EAR = 9100, "239.1.2.3", 7400
@@ -37,15 +37,8 @@ def free_pages():
     return int(re.search(r"HugePages_Free:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1])
 
 
-def kernel(kind):
-    """What the kernel on which lmd runs has counted of a protocol."""
-    lines = pathlib.Path("/proc/net/snmp").read_text().splitlines()
-    names, values = (line.split()[1:] for line in lines if line.startswith(f"{kind}:"))
-    return dict(zip(names, map(int, values)))
-
-
 def udp(space=None, address="", port=0):
-    with inside(space) if space else contextlib.nullcontext():
+    with inside(space):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (SO_RCVBUFFORCE, SO_SNDBUFFORCE):
         made.setsockopt(socket.SOL_SOCKET, option, 8 << 20)
@@ -130,9 +123,9 @@ class Node:
         spaces = {True: (None, B, self.peer.space), False: (self.peer.space, A, None)}
         server, address, client = spaces[to_lmd]
         data = hashlib.shake_128(str(to_lmd).encode()).digest(TCP_BYTES)
-        with inside(server) if server else contextlib.nullcontext():
+        with inside(server):
             listener = socket.create_server((address, 0))
-        with inside(client) if client else contextlib.nullcontext():
+        with inside(client):
             sock = socket.socket()
         sock.settimeout(60)
         with sock, listener:
@@ -160,7 +153,7 @@ class Node:
         """A group that is joined is heard, both ways."""
         for space, name, mouth in ((None, "lm0", self.far), (self.peer.space, self.peer.name, self.near)):
             with udp(space, GROUP, EAR) as ear:
-                with inside(space) if space else contextlib.nullcontext():
+                with inside(space):
                     index = socket.if_nametoindex(name)
                 join = socket.inet_aton(GROUP) + bytes(4) + index.to_bytes(4, "little")
                 ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, join)
@@ -212,7 +205,7 @@ class Node:
         left = [path.name for path in HUGE.iterdir()]
         check(not left, "hugepage files are left:", left)
         check(free_pages() == self.pages, f"{free_pages()} of {self.pages} hugepages are free:", self.lmd)
-        counted = kernel("Ip")["ReasmReqds"], kernel("Udp")["InCsumErrors"], kernel("Tcp")["InCsumErrors"]
+        counted = counters("Ip")["ReasmReqds"], counters("Udp")["InCsumErrors"], counters("Tcp")["InCsumErrors"]
         check(counted == (0, 0, 0), "the kernel has seen fragments, or wrong checksums:", counted, self.lmd)
         mbufs = re.search(r"mbufs: (\d+) of (\d+) are back in the landing pool, (\d+) are out", str(self.lmd))
         check(mbufs and mbufs[1] == mbufs[2] != "0" and mbufs[3] == "0", "mbufs are missing:", self.lmd)
@@ -248,12 +241,12 @@ def full(node):
     """A program that does not read fills its own buffer; what does not fit a TAP that nobody reads is counted."""
     with udp(None, B) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        before = kernel("Udp")["RcvbufErrors"]
+        before = counters("Udp")["RcvbufErrors"]
         for i in range(100):
             node.far.sendto(bytes(8000), deaf.getsockname())
             if i % 10 == 9:
                 node.exchange((64, 8000))
-        errors = kernel("Udp")["RcvbufErrors"] - before
+        errors = counters("Udp")["RcvbufErrors"] - before
     check(errors > 90, "no datagram was refused by a full socket:", errors)
     statistics = pathlib.Path("/sys/class/net/lm0/statistics/tx_dropped")
     before = int(statistics.read_text())
