@@ -1,7 +1,6 @@
 """TCP with and without long packets on lm0: what crosses, how fast, and what lmd counts."""
 
 import hashlib
-import pathlib
 import random
 import socket
 import statistics
@@ -107,24 +106,7 @@ class Streams:
     def stream(self, server, address, client, size, options=()):
         """A stream from a client to a server, whose bytes are looked at."""
         data = hashlib.shake_128(str(size).encode()).digest(size)
-        with netns.inside(server):
-            listener = socket.create_server((address, 0))
-        with netns.inside(client):
-            sock = socket.socket()
-        for option in options:
-            sock.setsockopt(*option)
-        sock.settimeout(20)
-        with sock, listener:
-            sock.connect(listener.getsockname())
-            peer, _ = listener.accept()
-            peer.settimeout(20)
-            thread = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
-            thread.start()
-            got = bytearray()
-            with peer:
-                while part := peer.recv(1 << 16):
-                    got += part
-            thread.join()
+        got = netns.carried(data, server, address, client, 20, options)
         self.assertTrue(got == data, f"{len(got)} bytes of {size}, or other ones; {self.said()}")
 
     @needs("nft")

@@ -9,14 +9,13 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import cards
 import wire
 from guest import A, B, check, note
 from kernelpeer import PORT_A, SO_RCVBUFFORCE, Peer
-from netns import counters, inside, ip
+from netns import carried, counters, inside, ip
 from takeover import Lmd, lasting, show
 
 PORT_B, GROUP, EAR = 9100, "239.1.2.3", 7400
@@ -123,22 +122,7 @@ class Node:
         spaces = {True: (None, B, self.peer.space), False: (self.peer.space, A, None)}
         server, address, client = spaces[to_lmd]
         data = hashlib.shake_128(str(to_lmd).encode()).digest(TCP_BYTES)
-        with inside(server):
-            listener = socket.create_server((address, 0))
-        with inside(client):
-            sock = socket.socket()
-        sock.settimeout(60)
-        with sock, listener:
-            sock.connect(listener.getsockname())
-            peer, _ = listener.accept()
-            peer.settimeout(60)
-            thread = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
-            thread.start()
-            got = bytearray()
-            with peer:
-                while part := peer.recv(1 << 18):
-                    got += part
-            thread.join()
+        got = carried(data, server, address, client, 60)
         check(got == data, f"{len(got)} of {TCP_BYTES} bytes came by TCP, or others:", self.lmd)
 
     def echoes(self):
