@@ -68,14 +68,6 @@ def built(program):
 class Dds(Wire):
     """Samples from one name space to another. Where frames are lost, the wire is a veth with v1 `there` and v0 `here`."""
 
-    def lose(self, in_100_000):
-        """From now on so many of 100,000 UDP frames do not arrive. They are led away, not dropped: a kernel that drops its
-        own frames notices, and keeps the rest of the datagram."""
-        rule = 'add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; ' \
-               f'add rule netdev t c ip protocol udp numgen random mod 100000 < {in_100_000} counter fwd to "lo"'
-        code, said = run(self.there, "nft", rule)
-        self.assertEqual(code, 0, said)
-
     def unseen(self):
         """How many frames did not arrive."""
         return int(re.search(r"counter packets (\d+)", run(self.there, "nft", "list", "ruleset")[1])[1])

@@ -171,6 +171,25 @@ class Wire(Case):
         until(lambda: not any(child.running() for child in self.children), 2)
         return self.said()
 
+    def busy(self):
+        """CPU that all lmd have used, in seconds."""
+        ticks = 0
+        for child in self.children:
+            # The child of `ip netns exec` and `nice` is lmd itself: they replace themselves.
+            fields = pathlib.Path(f"/proc/{child.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def lose(self, in_100_000):
+        """From now on so many of 100,000 UDP frames from `there` do not arrive. They are led away, not dropped: a kernel
+        that drops its own frames notices, and keeps the rest of the datagram."""
+        self.nft('add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; '
+                 f'add rule netdev t c ip protocol udp numgen random mod 100000 < {in_100_000} counter fwd to "lo"')
+
+    def nft(self, rule):
+        code, said = run(self.there, "nft", rule)
+        self.assertEqual(code, 0, said)
+
     def nothing_reassembled(self, namespace):
         """The kernel has put no fragments together."""
         self.assertEqual(netns.counters("Ip", namespace)["ReasmReqds"], 0, f"fragments in {namespace}")

@@ -61,15 +61,6 @@ class Cases:
             keep(f"{name}, {self.label}", {**result._asdict(), "unseen": unseen, "frames": arrived + unseen, "cpu": busy})
         return result
 
-    def busy(self):
-        """CPU that all lmd have used, in seconds."""
-        ticks = 0
-        for child in self.children:
-            # The child of `ip netns exec` and `nice` is lmd itself: they replace themselves.
-            fields = pathlib.Path(f"/proc/{child.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
     @needs("nft")
     @needs_dds("fast")
     def test_fast(self):

@@ -16,7 +16,7 @@ import unittest
 
 import netns
 from linux import SO_RCVBUFFORCE
-from lmd import VethWire, Wire, is_good, needs, payload, run, udp, veth
+from lmd import VethWire, Wire, is_good, needs, payload, udp, veth
 
 SIZE, FRAMES = 64_000, 44
 # 100 Mb/s.
@@ -39,18 +39,13 @@ class Lossy:
         made.bind(("v0", 0x0800))
         return made
 
-    def nft(self, rule):
-        code, said = run(self.there, "nft", rule)
-        self.assertEqual(code, 0, said)
-
     @contextlib.contextmanager
     def losing(self, in_100_000):
         """Meanwhile this share of the frames is led away, if it is any."""
         if not in_100_000:
             yield
             return
-        self.nft('add table netdev t; add chain netdev t c { type filter hook egress device "v1" priority 0; }; '
-                 f'add rule netdev t c ip protocol udp numgen random mod 100000 < {in_100_000} fwd to "lo"')
+        self.lose(in_100_000)
         try:
             yield
         finally:

@@ -1,7 +1,5 @@
 """Two lmd over net_memif: neither kernel sees a fragment."""
 
-import os
-import pathlib
 import re
 import time
 
@@ -119,18 +117,10 @@ class Memif(Common, MemifWire):
         """Without traffic both take little of a CPU."""
         time.sleep(0.5)
 
-        def seconds():
-            ticks = 0
-            for child in (self.server, self.client):
-                # The first child of `ip netns exec` and `nice` is lmd itself: they replace themselves.
-                fields = pathlib.Path(f"/proc/{child.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-                ticks += int(fields[11]) + int(fields[12])
-            return ticks / os.sysconf("SC_CLK_TCK")
-
         def share():
-            before, began = seconds(), time.monotonic()
+            before, began = self.busy(), time.monotonic()
             time.sleep(3)
-            return (seconds() - before) / (time.monotonic() - began) / 2
+            return (self.busy() - before) / (time.monotonic() - began) / 2
 
         # What else runs on the machine makes each wake-up dearer: the least of several.
         shares = [share()]
