@@ -161,13 +161,9 @@ pub(crate) unsafe fn read(message: *const lm_message) -> Result<lm_message, Fail
     if message.is_null() {
         return Err(null("message"));
     }
-    // SAFETY: the caller's promise. All versions have these bytes, and an array's messages may have any
-    // alignment. Zeroes are a value of the structure.
-    let message: lm_message = unsafe {
-        let mut known: lm_message = std::mem::zeroed();
-        ptr::copy_nonoverlapping(message.cast::<u8>(), (&raw mut known).cast::<u8>(), FIRST_MESSAGE);
-        known
-    };
+    // SAFETY: zeroes are a value of the structure. The caller's promise: all versions have these bytes, and
+    // any bytes are numbers and pointers.
+    let message = unsafe { versions::read(message.cast(), FIRST_MESSAGE, std::mem::zeroed::<lm_message>()) }?;
     if message.owner.is_null() { Err(stale()) } else { Ok(message) }
 }
 

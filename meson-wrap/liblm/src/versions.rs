@@ -32,13 +32,15 @@ fn check(what: &str, size: usize, first: usize) -> Result<(), Failure> {
     )))
 }
 
-/// Reads a program's structure of `size` bytes. Fields that it lacks are as in `default`.
+/// Reads a program's structure of `size` bytes, which need not be aligned. Fields that it lacks are as in
+/// `default`.
 ///
 /// # Errors
 /// E2BIG: a byte behind our structure is not zero.
 ///
 /// # Safety
 /// `from` points to `size` bytes, and any bytes are a `T`.
+#[inline]
 pub(crate) unsafe fn read<T: Copy>(from: *const u8, size: usize, default: T) -> Result<T, Failure> {
     let ours = size_of::<T>().min(size);
     // SAFETY: so many bytes are there.
