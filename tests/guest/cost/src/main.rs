@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use lm_proto::alf::ChecksumMode;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::policy::Require;
-use rte::Eal;
+use rte::{Eal, ticks};
 
 use crate::sender::Source;
 
@@ -82,12 +82,6 @@ fn spun(job: impl FnOnce() -> Result<(), Failure>) -> Result<u64, Failure> {
         black_box(i);
     }
     Ok(ticks() - begin)
-}
-
-/// The time stamp counter.
-fn ticks() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction.
-    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 struct Options {

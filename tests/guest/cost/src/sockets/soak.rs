@@ -28,7 +28,7 @@ pub(crate) struct Soak {
     each: u64,
 }
 
-/// The time stamp counter.
+/// The time stamp counter. (`rte::ticks` is the same, and this program has nothing of DPDK.)
 pub(crate) fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { core::arch::x86_64::_rdtsc() }
