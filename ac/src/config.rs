@@ -59,8 +59,8 @@ pub struct Config {
     /// posted, unless [`crate::Node::drained`] tells it sooner. At least `flight`, where `LM_ENDME` can
     /// overtake the data.
     pub drain: Duration,
-    /// How long an applicant waits for an answer before it repeats its message for the first time. Each
-    /// further wait is twice as long as the one before, up to 16 times this value.
+    /// How long an applicant waits for an answer before it repeats its message for the first time. The
+    /// applicant waits twice as long before each next repetition, up to 16 times this value.
     pub retry: Duration,
     /// How often a message is sent before the applicant gives up.
     pub tries: u8,

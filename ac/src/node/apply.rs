@@ -147,8 +147,9 @@ impl Node {
         }
     }
 
-    /// Counts one more message without an answer, and sets the time of its repetition. The first wait is
-    /// `retry`, and each further one is twice as long as the one before, up to 16 times `retry`.
+    /// Counts one more message without an answer, and sets the time of its repetition. The applicant
+    /// waits `retry` before the first repetition, and twice as long before each next one, up to 16 times
+    /// `retry`.
     fn back_off(&mut self, at: usize, now: Instant) {
         let a = &mut self.applicants[at];
         a.timer = now + self.config.retry * (1 << a.tries.min(4));

@@ -68,7 +68,7 @@ mod tests {
         window.hear(Some(2), 4, 10, 100);
         assert!(!window.is_full(5) && window.is_full(6));
         window.hear(Some(1), 6, 20, 100);
-        assert!(window.is_full(6), "what is told late opens nothing");
+        assert!(window.is_full(6), "a number that comes late opens nothing");
         window.hear(None, 6, 111, 100);
         assert!(!window.is_full(6), "given up");
         assert!(!window.is_full(9) && window.is_full(10));

@@ -1,4 +1,5 @@
-//! [`gone`]: an error that says that something is not there is none for whoever removes it.
+//! [`gone`]: the result of a removal. If the kernel says that the thing is not there, the removal has
+//! succeeded.
 //!
 //! [`crate::routes`] uses it for routes, and the crate `lm-takeover` for addresses, routes, groups and
 //! interfaces.

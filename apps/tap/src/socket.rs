@@ -26,7 +26,7 @@ impl Socket {
         let this = Self::open(0)?;
         let time = libc::timeval { tv_sec: patience.as_secs() as libc::time_t, tv_usec: 0 };
         let len = size_of::<libc::timeval>() as libc::socklen_t;
-        // SAFETY: the structure lives through the call, and its length is the one that is said.
+        // SAFETY: the structure lives through the call, and `len` is its length.
         let ret = unsafe {
             let fd = this.file.as_raw_fd();
             libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const time).cast(), len)
