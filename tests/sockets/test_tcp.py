@@ -1,6 +1,7 @@
 """TCP with and without long packets on lm0: what crosses, how fast, and what lmd counts."""
 
 import hashlib
+import pathlib
 import random
 import socket
 import statistics
