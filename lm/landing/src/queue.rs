@@ -307,7 +307,7 @@ unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Singl
 ///
 /// # Safety
 /// A valid mbuf, nobody else's.
-#[inline(always)]
+#[inline]
 unsafe fn word(mbuf: *const rte_mbuf) -> u32 {
     // SAFETY: the caller's promise; a pool's mbufs are initialised.
     unsafe { (*mbuf).hash[0] }

@@ -188,13 +188,13 @@ impl Card {
     }
 
     /// Whether all frames with these words may be of the datagram with this identification.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn allow(&self, words: &[u32], id: u16) -> bool {
         self.ids != State::InUse || id == 0 || are_all(words, id)
     }
 
     /// Whether identifications say that all frames with these words are of the datagram with this one.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn binds(&self, words: &[u32], id: u16) -> bool {
         self.ids == State::InUse && id != 0 && are_all(words, id)
     }
@@ -202,7 +202,7 @@ impl Card {
     /// The sum of the IP payloads of the frames with these words, and of what is behind them in the frames.
     /// One's complement, little-endian. `ethernet` is the sum of one Ethernet header, which is subtracted for
     /// each frame if the card sums whole frames. The sum of a good IP header is zero.
-    #[inline(always)]
+    #[inline]
     fn total(&self, words: &[u32], variant: Variant, ethernet: u64) -> u64 {
         let mut raw = fold_host(words.iter().map(|&word| u64::from(word >> 16)).sum());
         if variant & 1 != 0 {
@@ -218,7 +218,7 @@ impl Card {
     }
 
     /// The same in the variant that is in use.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn sum(&self, words: &[u32], ethernet: u64) -> Option<u64> {
         (self.sums == State::InUse).then(|| self.total(words, self.variant, ethernet))
     }
@@ -254,13 +254,13 @@ impl Card {
     }
 
     /// Whether the next datagram is one of those that are compared while sums are in use.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_due(&self) -> bool {
         self.unchecked >= Self::SAMPLE
     }
 
     /// Notes that so many datagrams were proven, perhaps by the card's sums.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn proved(&mut self, datagrams: usize) {
         self.unchecked = self.unchecked.saturating_add(datagrams as u32);
     }
@@ -318,7 +318,7 @@ impl Card {
 }
 
 /// Whether all words have this identification.
-#[inline(always)]
+#[inline]
 fn are_all(words: &[u32], id: u16) -> bool {
     words.iter().fold(0, |other, &word| other | (word as u16 ^ id)) == 0
 }

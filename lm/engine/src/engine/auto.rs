@@ -16,7 +16,7 @@ impl Engine {
     }
 
     /// The layout that slots are to get, if it has to change now.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next_layout(&mut self) -> Option<SlotLayout> {
         self.matcher.next_layout().map(|slot| match slot {
             Slot::Overlapping => SlotLayout::Overlapping,
@@ -25,7 +25,7 @@ impl Engine {
     }
 
     /// The source of a datagram that LM's tag agreed with, if there was one since this was asked last.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take_tagged(&mut self) -> Option<u32> {
         self.matcher.take_tagged()
     }

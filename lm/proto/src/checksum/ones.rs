@@ -39,7 +39,7 @@ pub(crate) fn fold_host(sum: u64) -> u16 {
 }
 
 /// A sum without a part of it, by adding the part's one's complement.
-#[inline(always)]
+#[inline]
 pub(crate) fn without(sum: u64, part: u64) -> u64 {
     sum + u64::from(!fold_host(part))
 }

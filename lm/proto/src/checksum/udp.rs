@@ -42,7 +42,7 @@ pub fn udp_moved(checksum: u16, from: &Flow, to: &Flow) -> u16 {
 
 /// Whether a datagram of `udp_len` bytes whose UDP header and payload have the sum `all` has a good checksum.
 /// The caller makes sure that it has a checksum.
-#[inline(always)]
+#[inline]
 pub(crate) fn udp_all_ok(flow: &Flow, udp_len: u16, all: u64) -> bool {
     fold_host(pseudo(flow, udp_len) + u64::from(fold(all))) == 0xffff
 }

@@ -194,7 +194,7 @@ impl<S: Slots> Log<S> {
         self.words.clear();
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn keeps_words(&self) -> bool {
         self.keeps_words
     }
@@ -219,7 +219,7 @@ impl<S: Slots> Log<S> {
 
     /// All words, so that the caller can add those of frames that it folds, and take words out with frames.
     /// Only to be used while words are kept.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn words_mut(&mut self) -> &mut Vec<u32> {
         &mut self.words
     }

@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// Whether a look has nothing to do: every frame that came was examined, and none waits for time to pass.
-    #[inline(always)]
+    #[inline]
     pub fn is_idle(&self) -> bool {
         let nothing = self.log.is_empty() && self.reassembler.is_empty() && self.waiting.is_empty();
         !self.fresh && self.snapshot.is_none() && nothing
