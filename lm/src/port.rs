@@ -56,7 +56,8 @@ impl Port {
     /// it.
     ///
     /// # Errors
-    /// [`PortError`]: there is no such device, nothing can land on it, or there is too little memory.
+    /// [`PortError`]: there is no such device, nothing can land on it, or there is too little memory. After
+    /// an error the device may be closed. DPDK has forgotten it then, and the next call does not find it.
     pub fn open(eal: &Eal, device: &str, config: Config) -> Result<Self, PortError> {
         let id = rte::port::find(eal.as_rte(), device)
             .ok_or_else(|| PortError::NoDevice { device: device.to_owned(), known: eal.devices() })?;

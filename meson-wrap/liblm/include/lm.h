@@ -167,7 +167,9 @@ int lm_cleanup(void);
 //
 // Threads: any; the handle belongs to the calling one. Returns NULL on failure; lm_strerror(0) says why.
 // EBUSY: the device is open already, or lm_adopt() has a queue of it. ENOSPC: DPDK's table of mempool
-// handlers was full before LM's or ring_mp_mc had a place in it; lm_init() gives LM's the first place.
+// handlers was full before LM's or ring_mp_mc had a place in it; lm_init() gives LM's the first place. Where
+// the device itself failed or cannot land, it may be closed, as by lm_close(). The next call does not find
+// it then.
 //
 // The caller promises:
 // `device` is NULL or NUL-terminated; `config` is NULL or was filled in by lm_config_default().
@@ -208,8 +210,9 @@ struct rte_mempool *lm_mempool(lm_t *lm);
 // `lm` is NULL or open.
 int lm_detach(lm_t *lm);
 
-// Stops and closes a port that lm_open() opened, or gives an adopted queue back. Messages that wait to be
-// sent are dropped. The device has 100 ms to take the last frames. The handle must not be used afterwards.
+// Stops and closes a port that lm_open() opened, or gives an adopted queue back. DPDK forgets a closed
+// device: lm_open() does not find it until it is attached anew. Messages that wait to be sent are dropped.
+// The device has 100 ms to take the last frames. The handle must not be used afterwards.
 //
 // Threads: the handle's. Returns 0. -EBUSY: messages or send buffers are held; the handle stays open. -EIO:
 // the device cannot be stopped; the handle is closed all the same.
