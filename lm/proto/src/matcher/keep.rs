@@ -121,12 +121,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// The entry of a fragment's datagram; `None`: it cannot wait here.
     #[inline]
     fn wait_of<M: SlotMemory<Buf = B, Slots = S>>(&mut self, key: &Key, memory: &mut M) -> Option<usize> {
+        if let Some(slot) = self.waiting.find_again(key)
+            && !self.waiting.is_over(slot, self.now)
+        {
+            debug_assert!(!self.reassembler.contains(key), "a datagram waits, or is copied");
+            return Some(slot);
+        }
         if !self.waiting.is_open() || self.reassembler.knows(key) {
             return None;
         }
         let hash = self.waiting.hash(key);
         match self.waiting.find(key, hash) {
-            Some(slot) if !self.waiting.is_over(slot, self.now) => return Some(slot),
+            Some(slot) if !self.waiting.is_over(slot, self.now) => {
+                self.waiting.expect(slot);
+                return Some(slot);
+            }
             Some(slot) => self.drop_waiting(slot, Reason::Timeout, memory),
             None => {}
         }
