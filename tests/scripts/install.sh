@@ -12,9 +12,9 @@ test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping et
 # Debian 12 and 13 have them, sid has not: QUIC is not tested without them. (Debian's ngtcp2-server starts a
 # server for localhost alone, port 7777.)
 quic=(ngtcp2-client ngtcp2-server)
-# The middleware under ROS 2, 5 MB in 13 s; and sockperf. The tests are for Debian 12's versions: what a suite lacks
-# under these names is not tested.
-dds=(cyclonedds-dev cyclonedds-tools libfastrtps-dev sockperf)
+# The middleware under ROS 2, 5 MB in 13 s (Fast DDS has another name as version 3); and sockperf. What a suite lacks
+# is not tested.
+dds=(cyclonedds-dev cyclonedds-tools libfastdds-dev libfastrtps-dev sockperf)
 # Those of the laboratory's host; what its guests need besides (python3, ip, ethtool) is copied from the host.
 lab=("${build[@]}" busybox-static ethtool)
 profile=("${test[@]}" linux-perf binutils)

@@ -16,9 +16,9 @@ from testpmd import ROOT
 
 SOURCES = pathlib.Path(__file__).resolve().parent / "dds"
 BUILT = ROOT / "target/sockets"
-# What Debian calls the packages, and a file of each. (Fast DDS 3 has other headers.)
+# What Debian calls the packages, and a file of each. Fast DDS has one name as version 3, and one as version 2.
 PACKAGES = {"cyclone": {"cyclonedds-dev": "/usr/include/dds/dds.h", "cyclonedds-tools": "/usr/bin/idlc"},
-            "fast": {"libfastrtps-dev": "/usr/include/fastrtps/Domain.h"}}
+            "fast": {"libfastdds-dev or libfastrtps-dev": "/usr/include/fastdds/dds/topic/TypeSupport.hpp"}}
 HZ, SIZE = 30, 1_000_000
 
 # A program, how reliable its samples are, and its environment.
@@ -41,12 +41,12 @@ def needs_dds(program):
 
 
 def available(package):
-    """Whether the suite has a package."""
+    """Whether the suite has a package, or one of two."""
     if not shutil.which("apt-cache"):
         return False
-    said = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True,
+    said = subprocess.run(["apt-cache", "policy", *package.split(" or ")], capture_output=True, text=True,
                           env={**os.environ, "LC_ALL": "C"}).stdout
-    return "Candidate: " in said and "Candidate: (none)" not in said
+    return any(version != "(none)" for version in re.findall(r"Candidate: (\S+)", said))
 
 
 def built(program):
@@ -60,7 +60,8 @@ def built(program):
         subprocess.run(["idlc", str(SOURCES / "sample.idl")], cwd=BUILT, check=True)
         words = ["cc", f"-I{BUILT}", f"-I{SOURCES}", str(SOURCES / "cyclone.c"), str(BUILT / "sample.c"), "-lddsc"]
     else:
-        words = ["c++", str(SOURCES / "fast.cpp"), "-lfastrtps", "-lfastcdr"]
+        library = "fastrtps" if pathlib.Path("/usr/include/fastrtps").exists() else "fastdds"
+        words = ["c++", str(SOURCES / "fast.cpp"), f"-l{library}", "-lfastcdr"]
     subprocess.run([*words, "-O2", "-Wall", "-Wextra", "-o", str(made)], check=True)
     return str(made)
 

@@ -20,40 +20,79 @@
 
 #include "payload.h"
 
+// Fast DDS 2 (Debian 12) has headers of this name, and Fast DDS 3 (Debian 13) has none.
+#if __has_include(<fastrtps/config.h>)
+#define FAST_DDS_2 1
+#else
+#define FAST_DDS_2 0
+#endif
+
 using namespace eprosima::fastdds::dds;
-using eprosima::fastrtps::rtps::InstanceHandle_t;
-using eprosima::fastrtps::rtps::SerializedPayload_t;
+#if FAST_DDS_2
+namespace rtps = eprosima::fastrtps::rtps;
+constexpr auto OK = ReturnCode_t::RETCODE_OK;
+#else
+namespace rtps = eprosima::fastdds::rtps;
+constexpr auto OK = RETCODE_OK;
+#endif
 using Bytes = std::vector<uint8_t>;
 
 namespace {
 
-// A sample as it is, without a header of CDR.
+constexpr uint32_t MOST = 4 << 20;
+
+uint32_t size_of(const void* sample)
+{
+    return static_cast<uint32_t>(static_cast<const Bytes*>(sample)->size());
+}
+
+bool write_out(const void* sample, rtps::SerializedPayload_t& payload)
+{
+    payload.length = size_of(sample);
+    memcpy(payload.data, static_cast<const Bytes*>(sample)->data(), payload.length);
+    return true;
+}
+
+bool read_in(const rtps::SerializedPayload_t& payload, void* sample)
+{
+    static_cast<Bytes*>(sample)->assign(payload.data, payload.data + payload.length);
+    return true;
+}
+
+// A sample as it is, without a header of CDR and without a key.
 struct Raw : TopicDataType {
-    explicit Raw()
+#if FAST_DDS_2
+    Raw()
     {
         setName("Raw");
-        m_typeSize = 4 << 20;
-        m_isGetKeyDefined = false;
+        m_typeSize = MOST;
     }
-    bool serialize(void* data, SerializedPayload_t* payload) override
+    bool serialize(void* sample, rtps::SerializedPayload_t* payload) override { return write_out(sample, *payload); }
+    bool deserialize(rtps::SerializedPayload_t* payload, void* sample) override { return read_in(*payload, sample); }
+    std::function<uint32_t()> getSerializedSizeProvider(void* sample) override
     {
-        auto& bytes = *static_cast<Bytes*>(data);
-        memcpy(payload->data, bytes.data(), bytes.size());
-        payload->length = static_cast<uint32_t>(bytes.size());
-        return true;
-    }
-    bool deserialize(SerializedPayload_t* payload, void* data) override
-    {
-        static_cast<Bytes*>(data)->assign(payload->data, payload->data + payload->length);
-        return true;
-    }
-    std::function<uint32_t()> getSerializedSizeProvider(void* data) override
-    {
-        return [data] { return static_cast<uint32_t>(static_cast<Bytes*>(data)->size()); };
+        return [sample] { return size_of(sample); };
     }
     void* createData() override { return new Bytes; }
-    void deleteData(void* data) override { delete static_cast<Bytes*>(data); }
-    bool getKey(void*, InstanceHandle_t*, bool) override { return false; }
+    void deleteData(void* sample) override { delete static_cast<Bytes*>(sample); }
+    bool getKey(void*, rtps::InstanceHandle_t*, bool) override { return false; }
+#else
+    Raw()
+    {
+        set_name("Raw");
+        max_serialized_type_size = MOST;
+    }
+    bool serialize(const void* sample, rtps::SerializedPayload_t& payload, DataRepresentationId_t) override
+    {
+        return write_out(sample, payload);
+    }
+    bool deserialize(rtps::SerializedPayload_t& payload, void* sample) override { return read_in(payload, sample); }
+    uint32_t calculate_serialized_size(const void* sample, DataRepresentationId_t) override { return size_of(sample); }
+    void* create_data() override { return new Bytes; }
+    void delete_data(void* sample) override { delete static_cast<Bytes*>(sample); }
+    bool compute_key(rtps::SerializedPayload_t&, rtps::InstanceHandle_t&, bool) override { return false; }
+    bool compute_key(const void*, rtps::InstanceHandle_t&, bool) override { return false; }
+#endif
 };
 
 struct Listener : DataReaderListener {
@@ -61,7 +100,7 @@ struct Listener : DataReaderListener {
     void on_data_available(DataReader* reader) override
     {
         SampleInfo info;
-        while (reader->take_next_sample(&bytes, &info) == ReturnCode_t::RETCODE_OK)
+        while (reader->take_next_sample(&bytes, &info) == OK)
             if (info.valid_data)
                 tell(bytes.data(), bytes.size());
     }
@@ -69,7 +108,7 @@ struct Listener : DataReaderListener {
 
 template <class Qos> Qos like_ros(Qos qos, bool best_effort)
 {
-    qos.endpoint().history_memory_policy = eprosima::fastrtps::rtps::PREALLOCATED_WITH_REALLOC_MEMORY_MODE;
+    qos.endpoint().history_memory_policy = rtps::PREALLOCATED_WITH_REALLOC_MEMORY_MODE;
     qos.reliability().kind = best_effort ? BEST_EFFORT_RELIABILITY_QOS : RELIABLE_RELIABILITY_QOS;
     qos.history().kind = KEEP_LAST_HISTORY_QOS;
     qos.history().depth = best_effort ? 5 : 10;
