@@ -227,8 +227,8 @@ impl<S> Waiting<S> {
         self.chains.find(hash, |slot| self.entries[slot].key == *key)
     }
 
-    /// The entry of a key, if it is that of the fragment before: those of a datagram often follow one another.
-    /// [`Self::find`] takes several times as long.
+    /// The entry of a key, if it is that of the fragment before. A datagram's fragments often follow one
+    /// another, and [`Self::find`] takes several times as long.
     #[inline]
     pub(crate) fn find_again(&self, key: &Key) -> Option<usize> {
         self.entries.get(self.recent).is_some_and(|entry| entry.key == *key).then_some(self.recent)
