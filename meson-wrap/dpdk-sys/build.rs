@@ -31,7 +31,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eal_(init|cleanup|alarm_set|process_type|iova_mode|has_hugepages|has_pci|primary_proc_alive|vfio_.*|get_.*)",
     "rte_eal_(hotplug_.*|remote_launch|wait_lcore|mp_wait_lcore|create_uio_dev|using_phys_addrs)",
     "rte_strerror",
-    "rte_intr_(instance_alloc|fd_set|type_set|callback_register)",
+    "rte_intr_(instance_(alloc|free)|fd_set|type_set|callback_(un)?register)",
     "rte_epoll_wait",
     "rte_(log|openlog_stream|log_get_stream|log_cur_msg_.*|log_set_.*level.*|log_get_.*level|log_register.*)",
     "rte_lcore_(id|count|index|to_socket_id|to_cpu_id|has_role|is_enabled|cpuset)",

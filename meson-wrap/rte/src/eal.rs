@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{error, fmt};
 
-use crate::interrupts::{park_interrupts, settle_interrupts};
+use crate::interrupts::hold_interrupts;
 use crate::mempool::handler_names;
 use crate::{Errno, ending, hugefiles, log};
 
@@ -270,8 +270,8 @@ impl Eal {
 impl Drop for Environment {
     fn drop(&mut self) {
         if self.owned {
-            settle_interrupts();
-            park_interrupts();
+            // For good: a process cleans EAL up once.
+            std::mem::forget(hold_interrupts());
             // Another process can have files of these names only when this one is gone.
             // SAFETY: reads a constant of EAL's configuration.
             let primary = unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_PRIMARY;

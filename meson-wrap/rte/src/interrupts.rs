@@ -1,47 +1,131 @@
-//! DPDK's interrupt thread: [`settle_interrupts`] waits for it, and [`park_interrupts`] stops it.
+//! DPDK's interrupt thread: [`hold_interrupts`] stops it while a port is stopped or closed, and for good when
+//! EAL is cleaned up.
 //!
-//! Ports call the first before they are stopped or closed. EAL's clean-up calls both. Each wait ends after a
-//! second, with a warning.
+//! Each wait for the thread ends after a second, with a warning.
 
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Errno;
 
-/// Waits until DPDK's interrupt thread has handled all events so far. DPDK 22.11 closes a port even while
-/// that thread works on it, for example on a net_memif port whose peer has just closed. This was seen as a
-/// crash in `rte_free`.
-pub(crate) fn settle_interrupts() {
+/// How long the thread is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// Lets DPDK's interrupt thread handle all events so far, and then nothing until the result is dropped.
+///
+/// DPDK 22.11 closes a port even while that thread works on it, for example on a net_memif port whose peer
+/// has just closed. Both then free the same memory, which was seen as a crash in `rte_free`. And
+/// `rte_eal_cleanup` wakes the thread and then frees memory that it uses, which was seen as a crash in
+/// `rte_intr_fd_get`.
+///
+/// DPDK's functions may be called meanwhile. A driver that closes waits for the thread only while that is in
+/// a callback of the driver's own.
+pub(crate) fn hold_interrupts() -> Held {
     // An event that was raised before the first call is handled before the second one ends. The third is for
     // events that this handling raised.
     for _ in 0..3 {
         on_interrupt_thread(rang);
     }
+    Held::begin()
 }
 
-/// Stops DPDK's interrupt thread for good: a callback that does not return. `rte_eal_cleanup` of 22.11 wakes
-/// that thread and then frees the memory that it uses, which was seen as a crash in `rte_intr_fd_get`. A
-/// process cleans EAL up once, so the thread is not needed again. The callback has an interrupt source of
-/// its own, because EAL would wait for an alarm's callback to return.
-pub(crate) fn park_interrupts() {
-    let parked = Arc::new(AtomicBool::new(false));
-    // SAFETY: an event counter that is ready at once, and a private instance for it; both stay for good, as
-    // does the share of the flag.
-    let ret = unsafe {
-        let fd = libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
-        let instance = dpdk_sys::rte_intr_instance_alloc(0);
-        if fd < 0 || instance.is_null() {
+/// DPDK's interrupt thread, in a callback that ends when this is dropped. Forgotten, it holds the thread for
+/// good. The callback has an interrupt source of its own, because EAL waits for an alarm's callback to
+/// return.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The source's instance. `None`: there is no source, and the thread goes on.
+    instance: Option<NonNull<dpdk_sys::rte_intr_handle>>,
+    state: Arc<State>,
+}
+
+/// What the callback and its owner share.
+#[derive(Debug)]
+struct State {
+    /// The thread is in the callback.
+    held: AtomicBool,
+    /// The callback may return.
+    over: Mutex<bool>,
+    ended: Condvar,
+    /// An event counter that is ready from the start. `None`: there is no descriptor left.
+    event: Option<OwnedFd>,
+}
+
+impl State {
+    fn over(&self) -> MutexGuard<'_, bool> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn begin() -> Self {
+        // SAFETY: makes a descriptor, or fails.
+        let fd = unsafe { libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        // SAFETY: it was just made, and nobody else has it.
+        let event = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) });
+        let state = State { held: false.into(), over: Mutex::new(false), ended: Condvar::new(), event };
+        let state = Arc::new(state);
+        // SAFETY: makes a private instance, or fails.
+        let instance = NonNull::new(unsafe { dpdk_sys::rte_intr_instance_alloc(0) });
+        let Some(at) = instance else { return Self { instance, state } };
+        let theirs = Arc::into_raw(Arc::clone(&state)).cast_mut();
+        // SAFETY: the instance and the callback's share of the state stay until the source is unregistered.
+        let ret = unsafe {
+            dpdk_sys::rte_intr_fd_set(at.as_ptr(), fd);
+            dpdk_sys::rte_intr_type_set(at.as_ptr(), dpdk_sys::RTE_INTR_HANDLE_EXT);
+            dpdk_sys::rte_intr_callback_register(at.as_ptr(), Some(stay), theirs.cast())
+        };
+        if ret == 0 {
+            wait_for(&state.held);
+            return Self { instance, state };
+        }
+        ::log::debug!("no interrupt source: {}", Errno::of_return(ret));
+        // SAFETY: nobody else got this share, nor the instance.
+        unsafe {
+            drop(Arc::from_raw(theirs));
+            dpdk_sys::rte_intr_instance_free(at.as_ptr());
+        }
+        Self { instance: None, state }
+    }
+
+    /// Unregisters the source. Returns whether EAL has forgotten it.
+    fn unregister(&self, instance: NonNull<dpdk_sys::rte_intr_handle>) -> bool {
+        let theirs = Arc::as_ptr(&self.state).cast_mut().cast();
+        let start = Instant::now();
+        loop {
+            // SAFETY: the instance was registered with this callback and this argument.
+            let ret =
+                unsafe { dpdk_sys::rte_intr_callback_unregister(instance.as_ptr(), Some(stay), theirs) };
+            // EAGAIN: the callback has not returned yet.
+            if ret != -libc::EAGAIN || start.elapsed() > PATIENCE {
+                return ret > 0;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(instance) = self.instance else { return };
+        *self.state.over() = true;
+        self.state.ended.notify_all();
+        if !self.unregister(instance) {
+            ::log::warn!("DPDK keeps an interrupt source that is not used any more");
             return;
         }
-        dpdk_sys::rte_intr_fd_set(instance, fd);
-        dpdk_sys::rte_intr_type_set(instance, dpdk_sys::RTE_INTR_HANDLE_EXT);
-        let theirs = Arc::into_raw(Arc::clone(&parked)).cast_mut();
-        dpdk_sys::rte_intr_callback_register(instance, Some(rang_and_stay), theirs.cast())
-    };
-    if ret == 0 {
-        wait_for(&parked);
+        // SAFETY: EAL has forgotten the source, so its callback neither runs nor will. The instance was made
+        // for it, and the callback's share of the state is the one that `begin` gave away.
+        unsafe {
+            dpdk_sys::rte_intr_instance_free(instance.as_ptr());
+            drop(Arc::from_raw(Arc::as_ptr(&self.state)));
+        }
     }
 }
 
@@ -63,11 +147,11 @@ fn on_interrupt_thread(callback: unsafe extern "C" fn(*mut c_void)) {
 fn wait_for(done: &AtomicBool) {
     let start = Instant::now();
     while !done.load(Ordering::Acquire) {
-        if start.elapsed() > Duration::from_secs(1) {
+        if start.elapsed() > PATIENCE {
             ::log::warn!("DPDK's interrupt thread is still busy after a second");
             return;
         }
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -76,10 +160,48 @@ unsafe extern "C" fn rang(done: *mut c_void) {
     unsafe { Arc::from_raw(done.cast::<AtomicBool>()) }.store(true, Ordering::Release);
 }
 
-unsafe extern "C" fn rang_and_stay(done: *mut c_void) {
-    // SAFETY: as above.
-    unsafe { rang(done) };
-    loop {
-        std::thread::park();
+unsafe extern "C" fn stay(state: *mut c_void) {
+    // SAFETY: `Held::begin` passes a share of its state, which it takes back only when the callback is
+    // unregistered.
+    let state = unsafe { &*state.cast::<State>() };
+    state.held.store(true, Ordering::Release);
+    let mut over = state.over();
+    while !*over {
+        over = state.ended.wait(over).unwrap_or_else(PoisonError::into_inner);
+    }
+    // The event is taken, so that the thread does not come here again.
+    let fd = state.event.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    let mut count = [0_u8; 8];
+    // SAFETY: reads at most so many bytes into them. With nothing to read it fails, which is as good.
+    unsafe { libc::read(fd, count.as_mut_ptr().cast(), count.len()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Eal;
+
+    #[test]
+    fn nothing_is_handled_while_the_thread_is_held() {
+        let prefix = format!("--file-prefix=held{}", std::process::id());
+        let eal =
+            Eal::init(["test", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry", &prefix]).unwrap();
+        for _ in 0..3 {
+            let held = hold_interrupts();
+            assert!(held.instance.is_some());
+            let done = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::into_raw(Arc::clone(&done)).cast_mut();
+            // SAFETY: EAL is initialised; the callback owns a share of `done`.
+            let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(rang), theirs.cast()) };
+            assert_eq!(ret, 0);
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!done.load(Ordering::Acquire), "it was held");
+            let state = Arc::downgrade(&held.state);
+            drop(held);
+            wait_for(&done);
+            assert!(done.load(Ordering::Acquire), "it goes on");
+            assert_eq!(state.strong_count(), 0, "EAL has forgotten the source");
+        }
+        drop(eal);
     }
 }

@@ -32,7 +32,7 @@ pub use self::queue::{RxQueue, TxDescriptor, TxQueue};
 pub use self::started::{is_rx_started, is_tx_started, rx_pool_of};
 pub use self::status::{Link, MacAddr, PortError, PortStats, is_up, mac_of};
 pub use self::turn::let_turns_end;
-use crate::interrupts::settle_interrupts;
+use crate::interrupts::hold_interrupts;
 use crate::mempool::PoolRef;
 use crate::{Eal, Errno};
 
@@ -242,7 +242,7 @@ impl Port {
         if state.started || state.queues_out() > 0 {
             return self.check(WHAT, -libc::EBUSY);
         }
-        settle_interrupts();
+        let _held = hold_interrupts();
         // SAFETY: the port is valid, stopped and ours, and no queue of it is out.
         let ret = unsafe { dpdk_sys::rte_eth_dev_reset(self.id().0) };
         if ret == -libc::ENOTSUP {
@@ -280,7 +280,7 @@ impl Shared {
 
     fn stop(&self, state: &mut State) -> Result<(), StopError> {
         if state.started {
-            settle_interrupts();
+            let _held = hold_interrupts();
             // SAFETY: the port is valid and ours, and no queue of it is out.
             let ret = unsafe { dpdk_sys::rte_eth_dev_stop(self.id.0) };
             Errno::check(ret).map_err(|errno| StopError::Refused(self.id, errno))?;
@@ -293,7 +293,7 @@ impl Shared {
         if state.closed {
             return Ok(());
         }
-        settle_interrupts();
+        let _held = hold_interrupts();
         // SAFETY: the port is valid, stopped and ours.
         let ret = unsafe { dpdk_sys::rte_eth_dev_close(self.id.0) };
         // Even when the driver complains, DPDK has released the port.
