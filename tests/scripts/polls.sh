@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # polls.sh [POLLS]: instructions of a poll that finds nothing, and of one that finds a datagram in one frame,
-# of LM and of a bare loop on the same simulated driver. Callgrind counts them; the same build counts the
-# same.
+# of LM and of a bare loop on the same simulated driver; then those of datagrams of any length that LM sends,
+# sends on and receives. Callgrind counts them; the same build counts the same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 polls=${1:-20000}
@@ -17,17 +17,22 @@ fi
 where=$(mktemp -d)
 trap 'rm -rf "$where"' EXIT
 
-# Instructions of a call of Variant::poll, VARIANT SIZE.
-count() {
+# Instructions of FUNCTION, a datagram of N: OPTION WHAT SIZE N.
+count_in() {
   local said
-  if ! said=$(valgrind --tool=callgrind --callgrind-out-file="$where/out" --toggle-collect='*Variant*poll*' \
-    "$binary" --no-huge --polls "$1,$2,$polls" 2>&1); then
+  if ! said=$(valgrind --tool=callgrind --callgrind-out-file="$where/out" --toggle-collect="$1" \
+    "$binary" --no-huge "$2" "$3,$4,$5" 2>&1); then
     printf '%s\n' "$said" >&2
     return 1
   fi
   local all
   all=$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' <<<"$said")
-  echo $(((all + polls / 2) / polls))
+  echo $(((all + $5 / 2) / $5))
+}
+
+# Instructions of a call of Variant::poll, VARIANT SIZE.
+count() {
+  count_in '*Variant*poll*' --polls "$1" "$2" "$polls"
 }
 
 bare=$(count bare 0)
@@ -39,4 +44,13 @@ for size in 64 1024; do
   tags=$(count lm $size)
   sums=$(count lm-checksum $size)
   printf '%-22s %6s %6s %14s %13s\n' "one frame, $size bytes" "$one" "$tags" "$sums" "$((tags - one)), $((sums - one))"
+done
+
+datagrams=$(((polls + 19) / 20))
+printf '\n%-22s %6s %8s %8s\n' 'datagrams, checksum' send 'send on' receive
+for size in 64 1024 1472 7168 65507; do
+  send=$(count_in '*Sends*go*' --sends send "$size" "$datagrams")
+  on=$(count_in '*Sends*go*' --sends forward "$size" "$datagrams")
+  receive=$(count_in '*Variant*poll*' --polls lm-checksum "$size" "$datagrams")
+  printf '%-22s %6s %8s %8s\n' "$size bytes" "$send" "$on" "$receive"
 done

@@ -4,7 +4,7 @@
 //! ```text
 //! receive [--seconds N | --rounds N] [--no-huge] [--cpu N] [--output FILE]
 //!         [--set NAME] [--size BYTES] [--variants A,B] [--touch] [--senders]
-//! receive --polls VARIANT,SIZE,N
+//! receive --polls VARIANT,SIZE,N | --sends FORM,SIZE,N
 //! ```
 //!
 //! A *round*: the simulated card receives as many datagrams as the ring holds (not measured), then the
@@ -20,6 +20,7 @@
 //! - [`variant`]: a variant with queue, pool and mbufs;
 //! - [`report`]: medians, table, JSON, ratios;
 //! - [`polls`]: single polls, to have their instructions counted;
+//! - [`sends`]: single datagrams that are sent, likewise;
 //! - [`senders`]: datagrams in forward order, of many senders, measured behind all that; `--senders`: alone.
 //!
 //! It is a benchmark, not a timed test: it fails only when a datagram is not delivered as it was sent.
@@ -28,6 +29,7 @@ mod ffi;
 mod polls;
 mod report;
 mod senders;
+mod sends;
 mod traffic;
 mod variant;
 
@@ -40,6 +42,7 @@ use rte::Eal;
 use crate::ffi::{Mode, Sink, cycles, gauge};
 use crate::polls::Polls;
 use crate::report::{Report, Row, Sample};
+use crate::sends::Sends;
 use crate::traffic::{Cut, Traffic, fragments};
 use crate::variant::{Failure, Kind, SETS, Set, VARIANTS, Variant};
 
@@ -64,6 +67,8 @@ struct Options {
     reads: &'static [bool],
     /// Single polls instead.
     polls: Option<Polls>,
+    /// Single datagrams that are sent instead.
+    sends: Option<Sends>,
     /// Only datagrams in forward order.
     senders: bool,
 }
@@ -84,6 +89,7 @@ fn options() -> Result<Options, Failure> {
         sizes: SIZES.to_vec(),
         reads: &[false, true],
         polls: None,
+        sends: None,
         senders: false,
     };
     let mut args = std::env::args().skip(1);
@@ -96,6 +102,7 @@ fn options() -> Result<Options, Failure> {
             "--output" => o.output = Some(value()?.into()),
             "--no-huge" => o.huge = false,
             "--polls" => o.polls = Some(Polls::parse(&value()?)?),
+            "--sends" => o.sends = Some(Sends::parse(&value()?)?),
             "--senders" => o.senders = true,
             "--touch" => o.reads = &[false],
             "--size" => {
@@ -156,7 +163,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     } else {
         args.extend(["--no-huge".into(), "-m".into(), "512".into(), "--no-shconf".into()]);
     }
+    if options.sends.is_some() {
+        args.push(sends::DEVICE.into());
+    }
     let (eal, _) = Eal::init(args)?;
+    if let Some(sends) = options.sends {
+        return sends.run(&eal);
+    }
     if let Some(polls) = options.polls {
         return polls.run(&eal);
     }

@@ -1,9 +1,10 @@
 //! `receive --polls VARIANT,SIZE,N`: N polls, each of which finds one datagram of SIZE bytes, or nothing if
 //! that is 0. Nothing is timed: `tests/scripts/polls.sh` has callgrind count what [`Variant::poll`] executes.
 
+use lm_proto::wire::MAX_PAYLOAD;
 use rte::Eal;
 
-use crate::ffi::{Mode, Sink};
+use crate::ffi::{BURST, Mode, Sink};
 use crate::traffic::Traffic;
 use crate::variant::{Failure, SETS, VARIANTS, Variant};
 
@@ -23,8 +24,7 @@ impl Polls {
         let [name, size, n] = words[..] else { return Err(wrong().into()) };
         let variant = VARIANTS.iter().position(|(known, _)| *known == name).ok_or_else(wrong)?;
         let (size, n) = (size.parse().map_err(|_| wrong())?, n.parse().map_err(|_| wrong())?);
-        // One frame's worth.
-        if size > 1430 {
+        if size > MAX_PAYLOAD {
             return Err(wrong().into());
         }
         Ok(Self { variant, size, n })
@@ -40,11 +40,13 @@ impl Polls {
             if self.size > 0 {
                 variant.dma(&traffic, false);
             }
-            variant.poll(&mut sink, &traffic);
+            // A poll takes a burst; a peer takes all.
+            let polls = if kind.delivers() { traffic.frames().div_ceil(BURST) } else { 1 };
+            (0..polls).for_each(|_| variant.poll(&mut sink, &traffic));
         }
         let want = if self.size > 0 { self.n as u64 } else { 0 };
         let (frames, datagrams) = (sink.frames, sink.datagrams);
-        if frames != want || (kind.delivers() && datagrams != want) {
+        if frames != want * traffic.frames() as u64 || (kind.delivers() && datagrams != want) {
             return Err(format!("{name}: {frames} frames and {datagrams} datagrams, not {want}").into());
         }
         variant.close()

@@ -6,7 +6,7 @@
 
 use std::ptr;
 
-use lm_engine::{AdoptedReceiver, ReceiverConfig};
+use lm_engine::{AdoptedReceiver, Message, ReceiverConfig};
 use lm_landing::device::Traits;
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::card::{State, Words};
@@ -158,6 +158,20 @@ impl Variant {
                 unsafe {
                     receiver.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
                 };
+            }
+        }
+    }
+
+    /// Takes everything that was received, of LM, and gives the messages out.
+    pub(crate) fn messages(&mut self, mut deliver: impl FnMut(Message)) {
+        let Engine::Lm(receiver) = &mut self.engine else { return };
+        let mut mbufs = [ptr::null_mut(); BURST];
+        loop {
+            let n = self.queue.receive(&mut mbufs);
+            // SAFETY: as in `run`.
+            unsafe { receiver.process(&mbufs[..n], &mut deliver) };
+            if n == 0 {
+                return;
             }
         }
     }
