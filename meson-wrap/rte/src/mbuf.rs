@@ -45,6 +45,7 @@ impl Mbuf {
     }
 
     /// The first segment's data.
+    #[inline]
     pub fn data(&self) -> &[u8] {
         // SAFETY: a valid segment of ours. Nobody changes its data while this value is borrowed (`from_raw`,
         // `attach_external`, and `data_mut` of another mbuf, which refuses what is shared).
@@ -53,6 +54,7 @@ impl Mbuf {
 
     /// The first segment's data, to change. `None` if another mbuf refers to the same data, or if they lie
     /// in a foreign buffer ([`Mbuf::attach_external`]).
+    #[inline]
     pub fn data_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: a valid segment of ours.
         let (owns, (start, len)) = unsafe { (owns_data(self.as_ptr()), window(self.as_ptr())) };
@@ -62,17 +64,31 @@ impl Mbuf {
 
     /// Lengthens the last segment's data by `len` bytes and returns these. They are not cleared. `None` if
     /// there is no room, or as for [`Mbuf::data_mut`].
+    ///
+    /// What `rte_pktmbuf_append` does, without a call.
+    #[inline]
     pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
         // A packet's length has 32 bits, which only the sum of very many segments exceeds.
-        self.pkt_len().checked_add(u32::from(len))?;
-        // SAFETY: segments of a packet of ours are valid.
-        if !unsafe { owns_data(last(self.as_ptr())) } {
-            return None;
+        let all = self.pkt_len().checked_add(u32::from(len))?;
+        let this = self.as_ptr();
+        // SAFETY: segments of a packet of ours are valid, and nobody else looks at these of their fields.
+        // From where the data end, the segment's own buffer has room for `len` bytes: that is compared. They
+        // are ours alone, and become a part of the data.
+        unsafe {
+            let last = last(this);
+            if !owns_data(last) {
+                return None;
+            }
+            let end = u32::from((*last).data_off) + u32::from((*last).data_len);
+            if end + u32::from(len) > u32::from((*last).buf_len) {
+                return None;
+            }
+            // An mbuf of a pool whose handler gives addresses may have none yet.
+            let start = NonNull::new((*last).buf_addr.cast::<u8>())?.add(end as usize);
+            (*last).data_len += len;
+            (*this).pkt_len = all;
+            Some(slice::from_raw_parts_mut(start.as_ptr(), usize::from(len)))
         }
-        // SAFETY: a valid packet of ours; DPDK checks the room.
-        let start = NonNull::new(unsafe { dpdk_sys::rte_pktmbuf_append(self.as_ptr(), len) })?;
-        // SAFETY: DPDK has just made these bytes part of the data, which are ours alone.
-        Some(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast(), usize::from(len)) })
     }
 
     /// Puts `len` bytes in front of the data and returns these. They are not cleared. `None` if there is no
@@ -112,12 +128,14 @@ impl Mbuf {
     }
 
     /// The length of all segments' data, in bytes.
+    #[inline]
     pub fn pkt_len(&self) -> u32 {
         // SAFETY: a valid mbuf of ours.
         unsafe { (*self.as_ptr()).pkt_len }
     }
 
     /// How many segments there are.
+    #[inline]
     pub fn nb_segs(&self) -> u16 {
         // SAFETY: a valid mbuf of ours.
         unsafe { (*self.as_ptr()).nb_segs }
@@ -131,17 +149,24 @@ impl Mbuf {
 
     /// Appends another packet's segments.
     ///
+    /// What `rte_pktmbuf_chain` does, without a call.
+    ///
     /// # Errors
     /// Gives `tail` back if there would be more than 65535 segments, or more bytes than 32 bits can count.
+    #[inline]
     pub fn chain(&mut self, tail: Self) -> Result<(), Self> {
-        if self.pkt_len().checked_add(tail.pkt_len()).is_none() {
-            return Err(tail);
+        let Some(len) = self.pkt_len().checked_add(tail.pkt_len()) else { return Err(tail) };
+        let Some(segments) = self.nb_segs().checked_add(tail.nb_segs()) else { return Err(tail) };
+        let (head, tail) = (self.as_ptr(), tail.into_raw().as_ptr());
+        // SAFETY: both are valid packets that we own, and not the same one, as this is borrowed mutably. The
+        // second one becomes a part of the first.
+        unsafe {
+            (*last(head)).next = tail;
+            (*head).nb_segs = segments;
+            (*head).pkt_len = len;
+            // Only the first segment has the packet's length.
+            (*tail).pkt_len = u32::from((*tail).data_len);
         }
-        // SAFETY: both are valid packets that we own, and not the same one.
-        if unsafe { dpdk_sys::rte_pktmbuf_chain(self.as_ptr(), tail.as_ptr()) } != 0 {
-            return Err(tail);
-        }
-        std::mem::forget(tail);
         Ok(())
     }
 
@@ -162,14 +187,17 @@ impl Mbuf {
         true
     }
 
-    /// Attaches a foreign buffer to a fresh mbuf of one segment, in place of its own. Then
-    /// [`Mbuf::set_window`] says what the data are.
+    /// Attaches a foreign buffer to a fresh mbuf of one segment, in place of its own. All of the buffer
+    /// becomes the data.
+    ///
+    /// What `rte_pktmbuf_attach_extbuf` does, without a call.
     ///
     /// # Safety
     /// The mbuf is fresh from its pool. `len` bytes from `ptr` (for devices: from `iova`) are valid, and hold
     /// data that nobody else changes, until `shinfo`'s callback is called, which happens on the thread that
     /// drops the last mbuf attached to it. `shinfo` is initialised, its count says how many mbufs are
     /// attached, this one included, and it lives until that callback.
+    #[inline]
     pub unsafe fn attach_external(
         &mut self,
         ptr: NonNull<u8>,
@@ -177,15 +205,18 @@ impl Mbuf {
         len: u16,
         shinfo: NonNull<rte_mbuf_ext_shared_info>,
     ) {
-        // SAFETY: the caller's promise is what rte_pktmbuf_attach_extbuf asks for.
+        let this = self.as_ptr();
+        // SAFETY: a valid mbuf of ours, and nobody else looks at these of its fields. It says of the buffer
+        // what the caller promised.
         unsafe {
-            dpdk_sys::rte_pktmbuf_attach_extbuf(
-                self.as_ptr(),
-                ptr.as_ptr().cast(),
-                iova,
-                len,
-                shinfo.as_ptr(),
-            );
+            (*this).buf_addr = ptr.as_ptr().cast();
+            (*this).buf_iova = iova;
+            (*this).buf_len = len;
+            (*this).data_off = 0;
+            (*this).data_len = len;
+            (*this).pkt_len = u32::from(len);
+            (*this).ol_flags |= dpdk_sys::RTE_MBUF_F_EXTERNAL;
+            (*this).shinfo = shinfo.as_ptr();
         }
     }
 }
@@ -195,6 +226,7 @@ impl Mbuf {
 /// # Safety
 /// A valid segment, which nobody changes meanwhile. Its count of references others may change: no reference
 /// to the whole of it is made anywhere.
+#[inline]
 unsafe fn window(segment: *const rte_mbuf) -> (*mut u8, usize) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -211,6 +243,7 @@ unsafe fn window(segment: *const rte_mbuf) -> (*mut u8, usize) {
 ///
 /// # Safety
 /// As for [`window`]; and nobody changes the data for as long as the caller says that they live.
+#[inline]
 unsafe fn bytes<'a>(segment: *const rte_mbuf) -> &'a [u8] {
     // SAFETY: `data_len` bytes from `data_off` on lie within the buffer: DPDK, drivers and `set_window` keep
     // it so. The rest is the caller's promise.
@@ -224,6 +257,7 @@ unsafe fn bytes<'a>(segment: *const rte_mbuf) -> &'a [u8] {
 ///
 /// # Safety
 /// As for [`window`].
+#[inline]
 unsafe fn owns_data(segment: *mut rte_mbuf) -> bool {
     const FOREIGN: u64 = dpdk_sys::RTE_MBUF_F_INDIRECT | dpdk_sys::RTE_MBUF_F_EXTERNAL;
     // SAFETY: the caller's promise. Other threads change the count by atomic operations only.
@@ -236,6 +270,7 @@ unsafe fn owns_data(segment: *mut rte_mbuf) -> bool {
 ///
 /// # Safety
 /// A valid packet of the caller's.
+#[inline]
 unsafe fn last(mut segment: *mut rte_mbuf) -> *mut rte_mbuf {
     // SAFETY: the caller's promise.
     unsafe {
