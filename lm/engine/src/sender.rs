@@ -18,7 +18,7 @@ pub use self::message::COPIED;
 use std::collections::VecDeque;
 
 use lm_landing::SendPool;
-use lm_landing::send::Cut;
+use lm_landing::send::Grid;
 use rte::mempool::Mempool;
 use rte::port::TxQueue;
 use rte::{Burst, Mbuf};
@@ -26,12 +26,16 @@ use rte::{Burst, Mbuf};
 use crate::buffer::SendBuffer;
 use crate::message::Message;
 use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
+use lm_proto::layout::{Geometry, HOLE, Layout};
 use lm_proto::order::Order;
 use lm_proto::stencil::Stencil;
-use lm_proto::wire::{BROADCAST, Flow};
+use lm_proto::wire::{BROADCAST, Flow, HEADERS};
 
 /// The most packets of one datagram. There are 119 fragments at MTU 576, and some more packets.
 const STAGE: usize = 128;
+
+/// The most mbufs of one datagram: two for each frame, and three more.
+const MADE: usize = 2 * STAGE;
 
 /// The most urgent frames that wait for room.
 const URGENT: usize = 32;
@@ -60,9 +64,6 @@ pub struct Sender {
     made: Vec<Mbuf>,
     /// Bytes of the longest frame of a message that is copied: an mbuf has room for it.
     copied: usize,
-    /// The parts of a datagram that are shown, and the mbufs that show them: empty between two datagrams.
-    cut: Cut,
-    shown: Vec<Mbuf>,
     /// The headers of the last datagram in one frame: the next one most often has the same ends.
     stencil: Stencil,
     /// Memory for the sums of the next buffers.
@@ -107,10 +108,8 @@ impl Sender {
             id: seed.subsec_micros() as u16,
             staged: Box::new(Burst::new()),
             urgent: VecDeque::with_capacity(URGENT),
-            made: Vec::with_capacity(STAGE),
+            made: Vec::with_capacity(MADE),
             copied: COPIED.min(room - HEADROOM),
-            cut: Cut::default(),
-            shown: Vec::with_capacity(STAGE),
             stencil: Stencil::new(&Ends { src_mac: BROADCAST, dst_mac: BROADCAST, flow: Flow::default() }),
             sums: Vec::new(),
             room: 0,
@@ -154,7 +153,7 @@ impl Sender {
         }
         let id = self.next_id();
         let layout = buffer.seal(ends, id);
-        let (geometry, len, n) = (buffer.blocks.geometry(), buffer.blocks.len(), layout.fragments());
+        let (geometry, len) = (buffer.blocks.geometry(), buffer.blocks.len());
         if let Some(frame) = buffer.slot.bytes().get(alf::frame(geometry, &layout, 0))
             && let Some(mut mbuf) = self.inline(&layout, INLINE)
         {
@@ -168,9 +167,12 @@ impl Sender {
             }
             return Ok(());
         }
-        let frames = (0..n).map(|i| alf::frame(geometry, &layout, n - 1 - i));
         let SendBuffer { slot, blocks, mode, service, carried } = buffer;
-        if let Err(slot) = slot.into_packets(frames, &mut self.cut, &self.headers, &mut self.made) {
+        let sent = match frames(geometry, &layout) {
+            Some(frames) => slot.into_packets(&frames, &self.headers, &mut self.made),
+            None => Err(slot),
+        };
+        if let Err(slot) = sent {
             self.stats.would_block += 1;
             return Err(WouldBlock(SendBuffer { slot, blocks, mode, service, carried }));
         }
@@ -265,5 +267,33 @@ impl Sender {
     /// The number of free buffers, and the number of all buffers.
     pub fn buffers(&self) -> (usize, usize) {
         (self.pool.available(), self.pool.size())
+    }
+}
+
+/// Where the frames of a sealed datagram lie in its buffer.
+fn frames(geometry: Geometry, layout: &Layout) -> Option<Grid> {
+    let n = layout.fragments();
+    let end = alf::frame(geometry, layout, n - 1).end;
+    Grid::new(n, geometry.full_frame(), geometry.stride() + HOLE, [0, HOLE - HEADERS], end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lm_proto::wire::MAX_PAYLOAD;
+
+    /// Of every length: the grid's parts are the frames.
+    #[test]
+    fn frames_lie_where_they_were_sealed() {
+        for mtu in [576, 1500, 9216] {
+            let geometry = Geometry::new(mtu).expect("valid");
+            for len in 0..=MAX_PAYLOAD {
+                let layout = Layout::new(geometry, len).expect("fits");
+                let grid = frames(geometry, &layout).expect("valid");
+                let of_grid = grid.ranges();
+                let sealed = (0..layout.fragments()).map(|i| alf::frame(geometry, &layout, i));
+                assert!(of_grid.eq(sealed), "{len} bytes, MTU {mtu}: {grid:?}");
+            }
+        }
     }
 }

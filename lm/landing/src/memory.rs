@@ -134,22 +134,20 @@ impl Memory {
     }
 
     /// The extent around an address. An address outside the memory gets an empty one.
+    #[inline]
     pub(crate) fn extent(&self, at: usize) -> Extent {
         let found = self.extents.iter().find(|e| (e.lo..e.hi).contains(&at));
         found.copied().unwrap_or(Extent { lo: at, hi: at, delta: 0 })
     }
 
-    pub(crate) fn iova(&self, at: usize) -> Option<u64> {
+    /// The address for devices of these bytes, if a device can read them as one buffer: they are contiguous
+    /// for it, and in one hugepage. (Some emulated devices lose a frame whose bytes lie in two pages that are
+    /// not neighbours behind the IOMMU: `docs/hardware.md`.)
+    #[inline]
+    pub(crate) fn sendable(&self, at: usize, len: usize) -> Option<u64> {
         let e = self.extent(at);
-        (e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
-    }
-
-    /// Whether a device can read these bytes as one buffer: they are contiguous for it, and in one hugepage.
-    /// (Some emulated devices lose a frame whose bytes lie in two pages that are not neighbours behind the
-    /// IOMMU: `docs/hardware.md`.)
-    pub(crate) fn is_sendable(&self, at: usize, len: usize) -> bool {
-        let e = self.extent(at);
-        at + len <= e.hi && at / HUGEPAGE == (at + len.max(1) - 1) / HUGEPAGE
+        let in_one = at + len <= e.hi && at / HUGEPAGE == (at + len.max(1) - 1) / HUGEPAGE;
+        (in_one && e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
     }
 }
 

@@ -3,15 +3,13 @@
 //!
 //! `lm-engine` makes a message of it, and its sender transmits it from where it lies.
 
-use std::ops::Range;
-
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
 use crate::pieces::Pieces;
 use crate::pool::LandingPool;
 use crate::region::{FRONT, HeldPiece, Hold};
-use crate::send::{Contiguous, Cut, Record, SendSlot, show};
+use crate::send::{Contiguous, SendSlot, show};
 use crate::slots::LandedSlots;
 
 /// A delivered datagram's bytes. Dropping it, on any thread, gives the memory back.
@@ -188,12 +186,6 @@ impl Payload {
         bytes.unwrap_or_default()
     }
 
-    /// Whether a device can read this part as one buffer where it lies.
-    #[inline]
-    pub fn is_readable(&self, part: Range<usize>) -> bool {
-        part.end <= self.len && self.iova(part.start, part.len()).is_some()
-    }
-
     /// The bytes as an mbuf of one segment from `pool`, without a copy. The mbuf has no headroom and no
     /// tailroom, because the bytes around belong to others. The memory goes back when the mbuf is freed.
     ///
@@ -201,11 +193,8 @@ impl Payload {
     /// The payload, if the pool is empty, or if devices cannot read the bytes as one buffer. That is so if
     /// they lie in several pieces, were copied together from several, or cross a break.
     pub fn into_mbuf(self, pool: &Mempool) -> Result<Mbuf, Self> {
-        let mut packets = Vec::with_capacity(1);
-        let len = self.len;
-        // One mbuf of the caller's pool, which may be a pool of mbufs without room.
-        show(self, std::iter::once(0..len), &mut Cut::default(), Record::Allocated, pool, &mut packets)?;
-        packets.pop().ok_or_else(|| unreachable!("show made one packet"))
+        // The pool is the caller's, and may be one of mbufs without room.
+        show(self, pool)
     }
 }
 
@@ -214,10 +203,12 @@ impl Payload {
 // devices is what DPDK told of that very byte. A payload in several pieces shows no bytes, and neither it nor
 // a joined one has an address for devices.
 unsafe impl Contiguous for Payload {
+    #[inline]
     fn payload(&self) -> &[u8] {
         self.as_slice().unwrap_or_default()
     }
 
+    #[inline]
     fn iova(&self, offset: usize, len: usize) -> Option<u64> {
         match &self.storage {
             Storage::Landed(hold) => hold.iova(self.at + offset, len),

@@ -192,7 +192,7 @@ impl Hold {
     pub fn iova(&self, at: usize, len: usize) -> Option<u64> {
         // SAFETY: the segment lives while a slot of it is held.
         let memory = unsafe { &(*self.segment).memory };
-        memory.is_sendable(at, len).then(|| memory.iova(at)).flatten()
+        memory.sendable(at, len)
     }
 }
 
@@ -243,7 +243,7 @@ impl HeldPiece {
     pub(crate) fn iova(&self, from: usize, len: usize) -> Option<u64> {
         // SAFETY: the segment lives while a slot of it is held.
         let memory = unsafe { &(*self.segment).memory };
-        memory.is_sendable(self.at + from, len).then(|| memory.iova(self.at + from)).flatten()
+        memory.sendable(self.at + from, len)
     }
 
     /// Counts that this many bytes, with this piece among them, were copied together.

@@ -2,12 +2,19 @@
 //! fragment.
 //!
 //! A sender takes a [`SendSlot`] from its [`SendPool`], fills it and makes packets from it. The slot comes
-//! back when the driver frees the last of these packets, on any thread.
+//! back when the driver frees the last of these packets, on any thread. `grid` says where in a buffer the
+//! packets' bytes lie, and `show` makes packets from memory that is no send buffer.
+
+mod grid;
+mod show;
+
+pub use self::grid::Grid;
+use self::grid::Part;
+pub use self::show::{Contiguous, Frame, NotShown, show, show_behind};
 
 use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
-use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -176,27 +183,17 @@ impl SendSlot {
         self.slot().iova + offset as u64
     }
 
-    /// Makes one packet for each of `frames`, in their order, out of mbufs from `headers`, and pushes them to
-    /// `packets`. The buffer comes back to its pool when the last of them is freed. Gives the buffer back,
-    /// and makes nothing, if there are not enough mbufs, no frames, or one that does not lie in the buffer.
-    /// `cut` is overwritten.
+    /// Makes one packet of each part of the buffer, the last part first, out of mbufs from `headers`, and
+    /// pushes them to `packets`. The buffer comes back to its pool when the last of them is freed. Gives the
+    /// buffer back, and makes nothing, if there are not enough mbufs, or if not all parts lie in the buffer.
     ///
     /// # Errors
     /// The buffer itself.
-    pub fn into_packets(
-        self,
-        frames: impl IntoIterator<Item = Range<usize>>,
-        cut: &mut Cut,
-        headers: &Mempool,
-        packets: &mut Vec<Mbuf>,
-    ) -> Result<(), Self> {
+    pub fn into_packets(self, grid: &Grid, headers: &Mempool, packets: &mut Vec<Mbuf>) -> Result<(), Self> {
         let start = packets.len();
         let slot = self.slot();
         let (base, iova, in_flight) = (slot.start, slot.iova, slot.info.0);
-        let Some(frames) = cut.of(frames, slot.len, |offset, _| Some(iova + offset as u64)) else {
-            return Err(self);
-        };
-        if !headers.alloc_many(frames.len() as u16, packets) {
+        if !grid.is_within(slot.len) || !headers.alloc_many(grid.parts(), packets) {
             return Err(self);
         }
         // The packets hold the buffer from now on; `freed` gives this share back.
@@ -209,52 +206,17 @@ impl SendSlot {
             (*f).index = this.index;
             (*f).info.free_cb = Some(freed);
             (*f).info.fcb_opaque = f.cast();
-            (*f).info.refcnt = frames.len() as u16;
+            (*f).info.refcnt = grid.parts();
             NonNull::new_unchecked(&raw mut (*f).info)
         };
-        for (mbuf, frame) in packets[start..].iter_mut().zip(frames) {
-            // SAFETY: the frame lies in the buffer (`Cut`), which is contiguous for devices and unchanged
-            // until `freed`; the count is the number of packets; the info lives as long as the slot, which
-            // the share keeps.
-            unsafe { show_part(mbuf, base, frame, info) };
+        for (mbuf, i) in packets[start..].iter_mut().zip((0..grid.parts()).rev()) {
+            let part = grid.part(i);
+            // SAFETY: the parts lie in the buffer, apart from each other (`Grid`); the buffer is contiguous
+            // for devices and unchanged until `freed`; the count is the number of packets; the info lives as
+            // long as the slot, which the share keeps.
+            unsafe { show_part(mbuf, base, iova + part.start as u64, part, info) };
         }
         Ok(())
-    }
-}
-
-/// Parts of a buffer, each of which an mbuf can show. They go up or down and have no byte in common, so that
-/// no two packets show the same one.
-///
-/// A sender keeps one and uses it again, so that no datagram allocates.
-#[derive(Default)]
-pub struct Cut(Vec<Part>);
-
-/// A part: where it begins in the buffer, how long it is, and its address for devices.
-#[derive(Clone, Copy)]
-struct Part {
-    offset: usize,
-    len: u16,
-    iova: u64,
-}
-
-impl Cut {
-    /// Parts of `within` bytes. `iova` tells the address for devices of a number of bytes at an offset.
-    /// `None`: there are no parts or more than DPDK can count, or they are not in order, or a part is not
-    /// within, is too long for an mbuf, or has no address.
-    fn of(
-        &mut self,
-        parts: impl IntoIterator<Item = Range<usize>>,
-        within: usize,
-        iova: impl Fn(usize, usize) -> Option<u64>,
-    ) -> Option<&[Part]> {
-        self.0.clear();
-        for Range { start: offset, end } in parts {
-            let len = u16::try_from(end.checked_sub(offset)?).ok().filter(|_| end <= within)?;
-            self.0.push(Part { offset, len, iova: iova(offset, len.into())? });
-        }
-        let above = |low: &Part, high: &Part| low.offset + usize::from(low.len) <= high.offset;
-        let apart = self.0.is_sorted_by(above) || self.0.is_sorted_by(|a, b| above(b, a));
-        (apart && (1..=usize::from(u16::MAX)).contains(&self.0.len())).then_some(&self.0)
     }
 }
 
@@ -262,15 +224,16 @@ impl Cut {
 ///
 /// # Safety
 /// The part lies in the buffer; and as for [`Mbuf::attach_external`].
+#[inline]
 unsafe fn show_part(
     mbuf: &mut Mbuf,
     base: NonNull<u8>,
-    part: &Part,
+    iova: u64,
+    part: Part,
     info: NonNull<rte_mbuf_ext_shared_info>,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { mbuf.attach_external(base.byte_add(part.offset), part.iova, part.len, info) };
-    assert!(mbuf.set_window(0, part.len), "an mbuf that was just attached has the buffer's length");
+    unsafe { mbuf.attach_external(base.byte_add(part.start), iova, part.len, info) };
 }
 
 impl AsRef<[u8]> for SendSlot {
@@ -302,120 +265,6 @@ impl Drop for SendSlot {
     }
 }
 
-/// Memory that lies contiguous somewhere and can be sent from where it lies.
-///
-/// # Safety
-/// `payload` stays where it is and doesn't change until the value is dropped, also when the value itself
-/// moves. The addresses that `iova` returns are right for DMA.
-pub unsafe trait Contiguous: Send + 'static {
-    /// The bytes.
-    fn payload(&self) -> &[u8];
-    /// The address for devices of `len` bytes at `offset`, if they are contiguous for them.
-    fn iova(&self, offset: usize, len: usize) -> Option<u64>;
-}
-
-/// A value whose parts packets in flight point to.
-#[repr(C)]
-struct Shown<T> {
-    info: rte_mbuf_ext_shared_info,
-    value: T,
-    /// The mbuf in whose room this lies; `None`: it is a box.
-    record_mbuf: Option<Mbuf>,
-}
-
-unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
-    let shown = opaque.cast::<Shown<T>>();
-    // SAFETY: `show` put this here, in a box or in the room of `record_mbuf`, and DPDK calls this once for
-    // it. That mbuf is taken out before the value is dropped, and is freed last, because the value lies in
-    // its room.
-    unsafe {
-        match (*shown).record_mbuf.take() {
-            Some(mbuf) => {
-                ptr::drop_in_place(&raw mut (*shown).value);
-                drop(mbuf);
-            }
-            None => drop(Box::from_raw(shown)),
-        }
-    }
-}
-
-impl<T> Shown<T> {
-    /// Puts this in the room of `mbuf`, if it fits there. Otherwise it goes in a box, and `mbuf` is freed.
-    fn settle(mut self, mbuf: Option<Mbuf>) -> NonNull<Self> {
-        if let Some(mut mbuf) = mbuf
-            && let Some(room) = mbuf.append((size_of::<Self>() + align_of::<Self>()) as u16)
-        {
-            let room = room.as_mut_ptr();
-            let place = room.wrapping_add(room.align_offset(align_of::<Self>())).cast::<Self>();
-            self.record_mbuf = Some(mbuf);
-            // SAFETY: `place` is aligned and inside the mbuf's own room, to which the space for that was
-            // appended. Nobody else uses this room until the mbuf is freed, and the value that is written
-            // here owns the mbuf.
-            return unsafe {
-                place.write(self);
-                NonNull::new_unchecked(place)
-            };
-        }
-        NonNull::from(Box::leak(Box::new(self)))
-    }
-}
-
-/// Where the record of a shown value is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Record {
-    /// In one more mbuf from the same pool, if it has 128 bytes of room. Then nothing is allocated.
-    InPool,
-    /// In memory that is allocated for it.
-    Allocated,
-}
-
-/// Points fresh mbufs from `pool` to parts of `value`, one to each, and pushes them to `packets`. The value
-/// is dropped when the last of them is freed. `cut` is overwritten.
-///
-/// # Errors
-/// The value, if there are too few mbufs, or if a part is not in the payload, is too long for an mbuf, or is
-/// not contiguous for devices.
-pub fn show<T: Contiguous>(
-    value: T,
-    parts: impl IntoIterator<Item = Range<usize>>,
-    cut: &mut Cut,
-    record: Record,
-    pool: &Mempool,
-    packets: &mut Vec<Mbuf>,
-) -> Result<(), T> {
-    let start = packets.len();
-    let iova = |offset, len| value.iova(offset, len);
-    let Some(parts) = cut.of(parts, value.payload().len(), iova) else { return Err(value) };
-    let record_mbuf = match record {
-        Record::Allocated => None,
-        Record::InPool => match pool.alloc() {
-            None => return Err(value),
-            mbuf => mbuf,
-        },
-    };
-    if !pool.alloc_many(parts.len() as u16, packets) {
-        return Err(value);
-    }
-    // SAFETY: plain data for which zeroes are a value.
-    let info = unsafe { std::mem::zeroed() };
-    let shown = Shown { info, value, record_mbuf: None }.settle(record_mbuf).as_ptr();
-    // SAFETY: `shown` was just made, and nobody else has it.
-    let (info, base) = unsafe {
-        let info = NonNull::new_unchecked(&raw mut (*shown).info);
-        (*info.as_ptr()).free_cb = Some(shown_freed::<T>);
-        (*info.as_ptr()).fcb_opaque = shown.cast();
-        (*info.as_ptr()).refcnt = parts.len() as u16;
-        (info, NonNull::from((*shown).value.payload()).cast::<u8>())
-    };
-    for (mbuf, part) in packets[start..].iter_mut().zip(parts) {
-        // SAFETY: `shown` lives until the callback. The part lies in the payload, which stays where it is,
-        // and unchanged (`Contiguous`), and has this IOVA.
-        unsafe { show_part(mbuf, base, part, info) };
-    }
-    Ok(())
-}
-
 /// There is no memory for send buffers.
 #[derive(Debug)]
 pub struct SendError {
@@ -436,37 +285,5 @@ impl fmt::Display for SendError {
 impl error::Error for SendError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         Some(&self.cause)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_within_in_order_and_apart() {
-        let mut cut = Cut::default();
-        let mut of = |parts: &[(usize, usize)]| {
-            cut.of(parts.iter().map(|&(start, end)| start..end), 100, |at, _| Some(at as u64)).is_some()
-        };
-        for good in
-            [&[(0, 100)][..], &[(0, 0)], &[(0, 10), (10, 20), (30, 100)], &[(60, 100), (20, 60), (0, 20)]]
-        {
-            assert!(of(good), "{good:?}");
-        }
-        assert!(!of(&[]) && !of(&[(0, 101)]) && !of(&[(5, 4)]));
-        for shared in [
-            &[(0, 10), (9, 20)][..],
-            &[(9, 20), (0, 10)],
-            &[(0, 10), (0, 10)],
-            &[(0, 10), (20, 30), (5, 15)],
-            &[(0, 10), (20, 30), (10, 20)],
-        ] {
-            assert!(!of(shared), "{shared:?}");
-        }
-        let many = (0..70_000).map(|i| i..i + 1);
-        assert!(cut.of(many, 1 << 17, |at, _| Some(at as u64)).is_none(), "more than can be counted");
-        let one = std::iter::once(0..10);
-        assert!(cut.of(one, 100, |_, _| None).is_none(), "what devices cannot reach");
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use lm_landing::Payload;
-use lm_landing::send::{Record, show};
+use lm_landing::send::{Frame, Grid, NotShown, show_behind};
 use lm_proto::alf::{ChecksumMode, Ends, Seal};
 use lm_proto::carried::{Carried, Claims};
 use lm_proto::checksum::{self, Digest};
@@ -33,45 +33,40 @@ use crate::message::Message;
 pub const COPIED: usize = 1514;
 
 /// The plan of how a payload is sent. All of it follows from the payload's length.
+#[derive(Clone, Copy)]
 struct Plan {
     geometry: Geometry,
     layout: Layout,
-    /// Bytes of payload.
-    len: usize,
-    /// Bytes of the longest frame that is copied.
-    most: usize,
+    /// The pieces that are shown, those of the first frames. `None`: all frames are copied.
+    shown: Option<Grid>,
+    /// Bytes of padding and tag behind the last of them, in its frame.
+    behind: usize,
 }
 
 impl Plan {
     /// The plan for so many bytes, where frames of up to `copied` bytes can be copied. Of a datagram whose
     /// payload lies in several frames only a shorter last one is.
     fn new(geometry: Geometry, len: usize, copied: usize) -> Self {
-        let several = len + UDP > geometry.stride();
-        let most = if several { copied.min(geometry.full_frame() - 1) } else { copied };
-        Self { geometry, layout: Layout::of_udp(geometry, len + UDP), len, most }
+        let (layout, stride) = (Layout::of_udp(geometry, len + UDP), geometry.stride());
+        let most = if len + UDP > stride { copied.min(geometry.full_frame() - 1) } else { copied };
+        // Nothing is shown where there is no payload. All frames in front of the last one are full.
+        let is_copied = |i| HEADERS + layout.fragment_len(i) <= most || layout.piece(i).is_empty();
+        let n = layout.fragments();
+        let shown = if is_copied(0) { 0 } else { n - usize::from(is_copied(n - 1)) };
+        let behind = match shown.checked_sub(1) {
+            Some(tail) => layout.fragment_len(tail).saturating_sub(layout.piece(tail).end),
+            None => 0,
+        };
+        Self { geometry, layout, shown: Grid::new(shown, stride, stride, [UDP, 0], len), behind }
     }
 
     /// The bytes of piece `i` in the payload. A fragment that carries only padding and the tag has none: its
     /// range is empty, and at the payload's end.
     fn place(&self, i: usize) -> Range<usize> {
         let (piece, start) = (self.layout.piece(i), i * self.geometry.stride());
-        let from = (start + piece.start - UDP).min(self.len);
-        from..(from + piece.len()).min(self.len)
-    }
-
-    /// Bytes of frame `i`.
-    fn frame_len(&self, i: usize) -> usize {
-        HEADERS + self.layout.fragment_len(i)
-    }
-
-    /// Where padding or the tag begins in frame `i`, behind the bytes of the payload.
-    fn behind(&self, i: usize) -> usize {
-        (HEADERS + self.layout.piece(i).end).min(self.frame_len(i))
-    }
-
-    /// Whether frame `i` is shown. Nothing is shown where there is no payload.
-    fn is_shown(&self, i: usize) -> bool {
-        self.frame_len(i) > self.most && !self.layout.piece(i).is_empty()
+        let len = self.layout.udp_len() - UDP;
+        let from = (start + piece.start - UDP).min(len);
+        from..(from + piece.len()).min(len)
     }
 
     /// The digest of the payload's pieces.
@@ -81,14 +76,39 @@ impl Plan {
         digest
     }
 
-    /// The frames that are shown, last first, as they are sent.
-    fn shown(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.layout.fragments()).rev().filter(|&i| self.is_shown(i))
+    /// What headers and tag say of the payload.
+    fn claims(&self, payload: &[u8], carried: Option<&(Carried, Flow)>, to: &Flow) -> Claims {
+        match carried {
+            Some((carried, from)) => {
+                Claims::carried(carried, [from, to], self.geometry, &self.layout, || self.digest(payload))
+            }
+            None => Claims::of_digest(to, &self.layout, &self.digest(payload)),
+        }
     }
 
-    /// The shown frame behind whose piece padding or a tag comes: the last one of them, if any.
-    fn tail(&self) -> Option<usize> {
-        self.shown().next().filter(|&i| self.behind(i) < self.frame_len(i))
+    /// Writes what an mbuf has of the datagram. Returns whether it had room for it.
+    fn write(&self, seal: &Seal, frame: Frame<'_>, mbuf: &mut Mbuf) -> bool {
+        match frame {
+            Frame::Front(i) => {
+                let (headers, len) = seal.headers(i);
+                mbuf.append(len as u16).map(|to| to.copy_from_slice(&headers[..len])).is_some()
+            }
+            Frame::Behind => {
+                let tail = self.shown.map_or(0, |shown| usize::from(shown.parts()) - 1);
+                mbuf.append(self.behind as u16).map(|to| seal.tail(tail, to)).is_some()
+            }
+            Frame::Whole(i, payload) => {
+                let piece = self.layout.piece(i);
+                let Some(to) = mbuf.append((HEADERS + self.layout.fragment_len(i)) as u16) else {
+                    return false;
+                };
+                let (headers, len) = seal.headers(i);
+                to[..len].copy_from_slice(&headers[..len]);
+                to[HEADERS + piece.start..HEADERS + piece.end].copy_from_slice(&payload[self.place(i)]);
+                seal.tail(i, &mut to[HEADERS + piece.end..]);
+                true
+            }
+        }
     }
 }
 
@@ -163,132 +183,49 @@ impl Sender {
         ends: &Ends,
     ) -> Result<(), Unsent<Payload>> {
         let (geometry, len) = (self.config.geometry, payload.len());
-        if payload.as_slice().is_none() {
-            return Err(Unsent::NotFromHere(payload));
-        }
+        let Some(bytes) = payload.as_slice() else { return Err(Unsent::NotFromHere(payload)) };
         let plan = Plan::new(geometry, len, self.copied);
-        if !plan.shown().all(|i| payload.is_readable(plan.place(i))) {
-            return Err(Unsent::NotFromHere(payload));
-        }
+        let (summed, id) = (self.config.checksum == ChecksumMode::Full, self.id.wrapping_add(1));
+        let seal = |payload: &[u8]| {
+            let claims = if summed { plan.claims(payload, carried, &ends.flow) } else { Claims::NONE };
+            Seal::new(geometry, plan.layout, ends, id, claims)
+        };
         let n = plan.layout.fragments();
-        if !self.headers.alloc_many(n as u16, &mut self.made) {
-            self.stats.would_block += 1;
-            return Err(Unsent::NotNow(payload));
-        }
-        let mut tail = None;
-        if plan.tail().is_some() {
-            tail = self.headers.alloc();
-            if tail.is_none() {
-                self.made.clear();
+        let (pool, made) = (&self.headers, &mut self.made);
+        let done = match &plan.shown {
+            Some(shown) => {
+                let frames = (n, plan.behind > 0);
+                show_behind(payload, shown, frames, pool, made, seal, |seal, frame, mbuf| {
+                    plan.write(seal, frame, mbuf)
+                })
+            }
+            None if pool.alloc_many(n as u16, made) => {
+                let seal = seal(bytes);
+                let mut frames = made.iter_mut().rev().enumerate();
+                self.stats.inlined += 1;
+                Ok(frames.all(|(i, mbuf)| plan.write(&seal, Frame::Whole(i, bytes), mbuf)))
+            }
+            None => Err(NotShown::NoMbufs(payload)),
+        };
+        let whole = match done {
+            Ok(whole) => whole,
+            Err(NotShown::Unreadable(payload)) => return Err(Unsent::NotFromHere(payload)),
+            Err(NotShown::NoMbufs(payload)) => {
                 self.stats.would_block += 1;
                 return Err(Unsent::NotNow(payload));
             }
-        }
-        let bytes = payload.as_slice().unwrap_or_default();
-        let mut whole = self.write(&plan, bytes, carried, tail.as_mut(), ends);
-        if plan.shown().next().is_none() {
-            self.stats.inlined += 1;
-        } else {
-            match self.chain(&plan, payload, tail) {
-                Ok(done) => whole &= done,
-                Err(payload) => {
-                    self.made.clear();
-                    self.stats.would_block += 1;
-                    return Err(Unsent::NotNow(payload));
-                }
-            }
-        }
-        let said = (0..n).rev().map(|i| plan.frame_len(i));
+        };
+        self.id = id;
+        let said = (0..n).rev().map(|i| HEADERS + plan.layout.fragment_len(i));
         if whole && self.made.iter().map(|mbuf| mbuf.pkt_len() as usize).eq(said) {
+            if plan.shown.is_some() {
+                // The mbuf that the payload's record lies in.
+                self.room = self.room.saturating_sub(1);
+            }
             self.stage(len);
         } else {
             self.give_up();
         }
         Ok(())
-    }
-
-    /// Writes the frames that are copied, and the headers of the others, into the mbufs in `made`, which are
-    /// the datagram's, last fragment first; and into `tail` what comes behind a piece that is shown. Returns
-    /// whether all of it fitted.
-    fn write(
-        &mut self,
-        plan: &Plan,
-        payload: &[u8],
-        carried: Option<&(Carried, Flow)>,
-        mut tail: Option<&mut Mbuf>,
-        ends: &Ends,
-    ) -> bool {
-        let carried = carried.filter(|_| self.config.checksum == ChecksumMode::Full);
-        let summed = self.config.checksum == ChecksumMode::Full && carried.is_none();
-        let mut digest = summed.then(Digest::new);
-        let mut whole = true;
-        for (i, frame) in self.made.iter_mut().rev().enumerate() {
-            let from = &payload[plan.place(i)];
-            if plan.is_shown(i) {
-                if let Some(digest) = &mut digest {
-                    digest.push(checksum::piece(from));
-                }
-                continue;
-            }
-            let Some(to) = frame.append(plan.frame_len(i) as u16) else {
-                whole = false;
-                continue;
-            };
-            let to = &mut to[HEADERS + plan.layout.piece(i).start..][..from.len()];
-            match &mut digest {
-                Some(digest) => digest.push(checksum::copy_piece(to, from)),
-                None => to.copy_from_slice(from),
-            }
-        }
-        let id = self.next_id();
-        let claims = match (&digest, carried) {
-            (Some(digest), _) => Claims::of_digest(&ends.flow, &plan.layout, digest),
-            (None, Some((carried, from))) => {
-                let pieces = || plan.digest(payload);
-                Claims::carried(carried, [from, &ends.flow], plan.geometry, &plan.layout, pieces)
-            }
-            (None, None) => Claims::NONE,
-        };
-        let seal = Seal::new(plan.geometry, plan.layout, ends, id, claims);
-        for (i, frame) in self.made.iter_mut().rev().enumerate() {
-            let (headers, len) = seal.headers(i);
-            let shown = plan.is_shown(i);
-            let to = if shown { frame.append(len as u16) } else { frame.data_mut() };
-            let Some(to) = to.filter(|to| to.len() >= len) else {
-                whole = false;
-                continue;
-            };
-            to[..len].copy_from_slice(&headers[..len]);
-            if !shown {
-                seal.tail(i, &mut to[plan.behind(i)..]);
-            } else if let Some(tail) = tail.as_deref_mut().filter(|_| plan.tail() == Some(i)) {
-                let to = tail.append((plan.frame_len(i) - plan.behind(i)) as u16);
-                whole &= to.map(|to| seal.tail(i, to)).is_some();
-            }
-        }
-        whole
-    }
-
-    /// Puts the pieces that are shown behind their headers in `made`, and `tail` behind its piece. Returns
-    /// whether that could be done.
-    ///
-    /// # Errors
-    /// The payload: mbufs are short.
-    fn chain(&mut self, plan: &Plan, payload: Payload, mut tail: Option<Mbuf>) -> Result<bool, Payload> {
-        let n = plan.layout.fragments();
-        let pieces = plan.shown().map(|i| plan.place(i));
-        show(payload, pieces, &mut self.cut, Record::InPool, &self.headers, &mut self.shown)?;
-        // The mbuf that the payload's record lies in.
-        self.room = self.room.saturating_sub(1);
-        let mut whole = true;
-        for (i, part) in plan.shown().zip(self.shown.drain(..)) {
-            // Chains of three are far below the limits of a chain.
-            let head = &mut self.made[n - 1 - i];
-            whole &= head.chain(part).is_ok();
-            if let Some(tail) = tail.take_if(|_| plan.tail() == Some(i)) {
-                whole &= head.chain(tail).is_ok();
-            }
-        }
-        Ok(whole)
     }
 }
