@@ -225,13 +225,8 @@ impl Blocks {
         let seal = Seal::new(self.geometry, layout, ends, id, claims);
         for i in 0..layout.fragments() {
             let frame = &mut buf[frame(self.geometry, &layout, i)];
-            let (headers, _) = seal.headers(i);
-            // Of a length that is known, so that it takes no call.
-            if i > 0 {
-                frame[..HEADERS].copy_from_slice(&headers[..HEADERS]);
-            } else {
-                frame[..headers.len()].copy_from_slice(&headers);
-            }
+            // A frame has room for its headers.
+            let _ = seal.put_front(i, frame);
             let behind = HEADERS + layout.piece(i).end;
             if behind < frame.len() {
                 seal.tail(i, &mut frame[behind..]);
@@ -271,21 +266,26 @@ impl Seal {
         &self.layout
     }
 
-    /// What comes in front of fragment `index`'s payload, and how many bytes: the first has the UDP header
-    /// too.
+    /// How many bytes come in front of fragment `index`'s payload: the first has the UDP header too.
     #[inline]
-    pub fn headers(&self, index: usize) -> ([u8; HEADERS + UDP], usize) {
-        let mut b = [0; HEADERS + UDP];
-        b[..ETHERNET].copy_from_slice(&self.ethernet);
+    pub fn front(&self, index: usize) -> usize {
+        if index == 0 { HEADERS + UDP } else { HEADERS }
+    }
+
+    /// Writes what comes in front of fragment `index`'s payload to the start of its frame. Returns whether
+    /// there was room for it.
+    #[inline]
+    pub fn put_front(&self, index: usize, frame: &mut [u8]) -> bool {
+        let Some((headers, behind)) = frame.split_first_chunk_mut::<HEADERS>() else { return false };
         let offset = (index * self.geometry.stride()) as u32;
         let more = index + 1 < self.layout.fragments();
         let ip = self.ip.header(offset, more, self.layout.ip_fragment_len(index) as u16);
-        b[ETHERNET..HEADERS].copy_from_slice(&ip);
+        headers[..ETHERNET].copy_from_slice(&self.ethernet);
+        headers[ETHERNET..].copy_from_slice(&ip);
         if index > 0 {
-            return (b, HEADERS);
+            return true;
         }
-        b[HEADERS..].copy_from_slice(&self.udp);
-        (b, HEADERS + UDP)
+        behind.first_chunk_mut().map(|udp| *udp = self.udp).is_some()
     }
 
     /// What comes behind fragment `index`'s payload: padding and, in the last one, the tag. `to` is all that

@@ -90,7 +90,9 @@ mod tests {
                     let (id, checksum) = ((len * 71) as u16, (len * 517) as u16);
                     let (headers, tag) = stencil.seal(len, id, checksum);
                     let seal = Seal::new(g, layout, &ends, id, Claims { checksum, order: None });
-                    assert_eq!((headers, headers.len()), seal.headers(0), "{len} bytes, MTU {mtu}");
+                    let mut front = [1; HEADERS + UDP];
+                    assert!(seal.front(0) == front.len() && seal.put_front(0, &mut front));
+                    assert_eq!(headers, front, "{len} bytes, MTU {mtu}");
                     let mut behind = [1; TAG];
                     assert_eq!(frame, headers.len() + len + behind.len());
                     seal.tail(0, &mut behind);

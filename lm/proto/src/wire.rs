@@ -200,9 +200,16 @@ fn cut(offset: u32, more: bool, payload_len: u16) -> [u16; 2] {
 }
 
 /// The headers of one datagram's fragments. What they have in common is written and summed once.
+///
+/// They are kept as the words by which they are written, in host order. So nothing is read again right behind
+/// small writes, for which a processor waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragments {
-    header: [u8; IPV4],
+    /// Version, length, identification, place.
+    first: u64,
+    /// Time to live, protocol, checksum, source.
+    second: u64,
+    dst: u32,
     sum: u16,
 }
 
@@ -213,38 +220,37 @@ impl Fragments {
         Ipv4 { more: false, offset: 0, payload_len: 0, ..*ip }.emit(&mut header);
         header[2..4].fill(0);
         header[10..12].fill(0);
-        Self { header, sum: !ones::header(&header) }
+        let sum = !ones::header(&header);
+        let word = |at| u64::from(be32(&header, at)) << 32 | u64::from(be32(&header, at + 4));
+        Self { first: word(0), second: word(8), dst: be32(&header, 16), sum }
     }
 
     /// The header of the fragment with this place and length, as [`Ipv4::emit`] writes it.
     #[inline]
     pub fn header(&self, offset: u32, more: bool, payload_len: u16) -> [u8; IPV4] {
         let [total, place] = cut(offset, more, payload_len);
-        let mut b = self.header;
-        b[2..4].copy_from_slice(&total.to_be_bytes());
-        b[6..8].copy_from_slice(&place.to_be_bytes());
-        self.sealed(b, [total, place])
+        self.sealed(u64::from(total) << 32 | u64::from(place), [total, place])
     }
 
     /// The header of a datagram in one packet, with this identification. `self` was made of a header with the
-    /// identification 0, because `sum` counts the identification that is in `header`.
+    /// identification 0, which `first` has and `sum` counts.
     #[inline]
     pub(crate) fn of_datagram(&self, id: u16, payload_len: u16) -> [u8; IPV4] {
         let [total, _] = cut(0, false, payload_len);
-        let mut b = self.header;
-        b[2..4].copy_from_slice(&total.to_be_bytes());
-        b[4..6].copy_from_slice(&id.to_be_bytes());
-        self.sealed(b, [total, id])
+        self.sealed(u64::from(total) << 32 | u64::from(id) << 16, [total, id])
     }
 
-    /// Completes a header with its checksum. The two words are those that differ from `header`, in which they
-    /// are 0 and so do not count in `sum`.
+    /// Completes a header: `first` has the bits of its first word that the datagram's headers do not share, and
+    /// the two words are the fields of 16 bits that `sum` does not count.
     #[inline]
-    fn sealed(&self, mut b: [u8; IPV4], [one, other]: [u16; 2]) -> [u8; IPV4] {
+    fn sealed(&self, first: u64, [one, other]: [u16; 2]) -> [u8; IPV4] {
         let sum = u32::from(self.sum) + u32::from(one) + u32::from(other);
         let sum = (sum >> 16) + (sum & 0xffff);
         let checksum = !((sum >> 16) + (sum & 0xffff)) as u16;
-        b[10..12].copy_from_slice(&checksum.to_be_bytes());
+        let mut b = [0; IPV4];
+        b[..8].copy_from_slice(&(self.first | first).to_be_bytes());
+        b[8..16].copy_from_slice(&(self.second | u64::from(checksum) << 32).to_be_bytes());
+        b[16..].copy_from_slice(&self.dst.to_be_bytes());
         b
     }
 }

@@ -89,10 +89,7 @@ impl Plan {
     /// Writes what an mbuf has of the datagram. Returns whether it had room for it.
     fn write(&self, seal: &Seal, frame: Frame<'_>, mbuf: &mut Mbuf) -> bool {
         match frame {
-            Frame::Front(i) => {
-                let (headers, len) = seal.headers(i);
-                mbuf.append(len as u16).map(|to| to.copy_from_slice(&headers[..len])).is_some()
-            }
+            Frame::Front(i) => mbuf.append(seal.front(i) as u16).is_some_and(|to| seal.put_front(i, to)),
             Frame::Behind => {
                 let tail = self.shown.map_or(0, |shown| usize::from(shown.parts()) - 1);
                 mbuf.append(self.behind as u16).map(|to| seal.tail(tail, to)).is_some()
@@ -102,11 +99,9 @@ impl Plan {
                 let Some(to) = mbuf.append((HEADERS + self.layout.fragment_len(i)) as u16) else {
                     return false;
                 };
-                let (headers, len) = seal.headers(i);
-                to[..len].copy_from_slice(&headers[..len]);
                 to[HEADERS + piece.start..HEADERS + piece.end].copy_from_slice(&payload[self.place(i)]);
                 seal.tail(i, &mut to[HEADERS + piece.end..]);
-                true
+                seal.put_front(i, to)
             }
         }
     }
