@@ -11,7 +11,7 @@ use bytes::BufMut;
 use bytes::buf::UninitSlice;
 use lm_landing::SendSlot;
 
-use lm_proto::alf::{self, Blocks, ChecksumMode, Ends, Sums};
+use lm_proto::alf::{self, Blocks, ChecksumMode, Ends};
 use lm_proto::carried::{Carried, Claims};
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::service::Service;
@@ -33,14 +33,8 @@ pub struct SendBuffer {
 }
 
 impl SendBuffer {
-    pub(crate) fn new(slot: SendSlot, geometry: Geometry, sums: Sums, mode: ChecksumMode) -> Self {
-        Self {
-            slot,
-            blocks: Blocks::reusing(geometry, sums),
-            mode,
-            service: Service::default(),
-            carried: None,
-        }
+    pub(crate) fn new(slot: SendSlot, geometry: Geometry, mode: ChecksumMode) -> Self {
+        Self { slot, blocks: Blocks::new(geometry), mode, service: Service::default(), carried: None }
     }
 
     /// Copies a message in, together with the checksum and digest that it came with.

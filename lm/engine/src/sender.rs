@@ -25,7 +25,7 @@ use rte::{Burst, Mbuf};
 
 use crate::buffer::SendBuffer;
 use crate::message::Message;
-use lm_proto::alf::{self, ChecksumMode, Ends, Sums};
+use lm_proto::alf::{self, ChecksumMode, Ends};
 use lm_proto::layout::{Geometry, HOLE, Layout};
 use lm_proto::order::Order;
 use lm_proto::stencil::Stencil;
@@ -66,8 +66,6 @@ pub struct Sender {
     copied: usize,
     /// The headers of the last datagram in one frame: the next one most often has the same ends.
     stencil: Stencil,
-    /// Memory for the sums of the next buffers.
-    sums: Vec<Sums>,
     /// With a bound: mbufs that may be taken until they are counted again, which is expensive.
     room: u32,
     stats: SenderStats,
@@ -111,7 +109,6 @@ impl Sender {
             made: Vec::with_capacity(MADE),
             copied: COPIED.min(room - HEADROOM),
             stencil: Stencil::new(&Ends { src_mac: BROADCAST, dst_mac: BROADCAST, flow: Flow::default() }),
-            sums: Vec::new(),
             room: 0,
             stats: SenderStats::default(),
             order: Order::default(),
@@ -129,8 +126,7 @@ impl Sender {
             slot = self.pool.take();
         }
         let slot = slot?;
-        let sums = self.sums.pop().unwrap_or_default();
-        Some(SendBuffer::new(slot, self.config.geometry, sums, self.config.checksum))
+        Some(SendBuffer::new(slot, self.config.geometry, self.config.checksum))
     }
 
     /// A buffer with a copy of a message's payload. It is sent with the checksum and digest of the message,
@@ -161,7 +157,6 @@ impl Sender {
                 to.copy_from_slice(frame);
                 self.made.push(mbuf);
                 self.stage(len);
-                self.sums.push(buffer.blocks.into_sums());
             } else {
                 self.give_up();
             }
@@ -177,7 +172,6 @@ impl Sender {
             return Err(WouldBlock(SendBuffer { slot, blocks, mode, service, carried }));
         }
         self.stage(len);
-        self.sums.push(blocks.into_sums());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Application-level fragmentation: payload into blocks, headers into holes.
 //!
 //! This is pure bookkeeping over a buffer that the caller owns. [`Blocks`] knows how far the buffer is
-//! filled. It keeps the sums of the blocks that were copied in whole, so that nothing is summed twice.
+//! filled. It keeps the digest of the blocks that were copied in whole, so that nothing is summed twice.
 //! [`Blocks::seal`] writes every header, the padding and the end tag. Then [`Layout`] and [`frame`] say what
 //! to transmit.
 
@@ -54,41 +54,26 @@ impl Ends {
     }
 }
 
-/// Most fragments of any geometry, 65,515 bytes at MTU 576: each has a bit in `known`.
-const MAX_FRAGMENTS: usize = 119;
 pub(crate) const TTL: u8 = 64;
 
-/// The bookkeeping of a send buffer: how far it is filled, and the sums of its pieces.
+/// The bookkeeping of a send buffer: how far it is filled, and what its blocks sum up to.
+///
+/// Full blocks are summed in order, and nothing is kept for each: their digest goes on from one to the next.
 #[derive(Clone)]
 pub struct Blocks {
     geometry: Geometry,
     len: usize,
-    /// The pieces whose sums are known, a bit for each.
-    known: u128,
-    /// The sums of these pieces, as far as they are needed. They are in a vector, because a send buffer is
-    /// often moved, and a small one has none.
-    sums: Sums,
+    /// The digest of so many blocks, the first ones. All of them are full.
+    digest: Digest,
+    summed: usize,
+    /// The last block, if it is not full and came at once, and its sums.
+    last: Option<(usize, Piece)>,
 }
-
-/// Memory for the sums of a datagram's pieces. A sender uses it again for the next datagram, so that none
-/// allocates.
-#[derive(Clone, Debug, Default)]
-pub struct Sums(Vec<Piece>);
 
 impl Blocks {
     /// An empty buffer.
     pub fn new(geometry: Geometry) -> Self {
-        Self::reusing(geometry, Sums::default())
-    }
-
-    /// An empty buffer that uses the memory of a datagram that was sent.
-    pub fn reusing(geometry: Geometry, sums: Sums) -> Self {
-        Self { geometry, len: 0, known: 0, sums }
-    }
-
-    /// The memory for sums, for another datagram.
-    pub fn into_sums(self) -> Sums {
-        self.sums
+        Self { geometry, len: 0, digest: Digest::new(), summed: 0, last: None }
     }
 
     /// Bytes of payload so far.
@@ -108,8 +93,7 @@ impl Blocks {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.len = 0;
-        self.known = 0;
+        *self = Self::new(self.geometry);
     }
 
     /// Bytes of payload that still fit.
@@ -136,41 +120,51 @@ impl Blocks {
     /// The next `n` bytes of payload were filled in place; at most what [`Blocks::room`] said is taken.
     pub fn advance(&mut self, n: usize) {
         self.len += n.min(self.room().len());
+        self.last = None;
     }
 
-    /// Copies payload into the blocks, as much as fits: bytes taken. Where a whole block comes at once, it is
-    /// summed in the same pass.
+    /// Copies payload into the blocks, as much as fits: bytes taken. Where a block comes at once, it is summed
+    /// in the same pass, unless it may be all there is: one frame has no digest.
     pub fn fill(&mut self, buf: &mut [u8], data: &[u8], mode: ChecksumMode) -> usize {
-        let mut taken = 0;
-        while taken < data.len() && self.remaining() > 0 {
-            let (index, room) = self.place(self.len);
-            let from = &data[taken..data.len().min(taken + room.len())];
-            let to = &mut buf[room.start..room.start + from.len()];
-            if mode == ChecksumMode::Full && self.begins_block() && from.len() == room.len() {
+        let stride = self.geometry.stride();
+        let mut rest = &data[..data.len().min(self.remaining())];
+        let taken = rest.len();
+        let at = self.len + UDP;
+        let (mut index, mut within) = (at / stride, at % stride);
+        self.last = None;
+        while !rest.is_empty() {
+            let (from, behind) = rest.split_at(rest.len().min(stride - within));
+            let start = self.geometry.block(index) + within;
+            let to = &mut buf[start..start + from.len()];
+            let begins = within == if index == 0 { UDP } else { 0 };
+            let is_full = within + from.len() == stride;
+            if mode == ChecksumMode::Full && begins && (is_full || index > 0) {
                 let piece = checksum::copy_piece(to, from);
-                self.keep(index, piece, data.len() - taken);
+                if is_full {
+                    self.sum_until(index, buf);
+                    self.digest.push(piece);
+                    self.summed = index + 1;
+                } else {
+                    self.last = Some((index, piece));
+                }
             } else {
                 to.copy_from_slice(from);
             }
-            taken += from.len();
-            self.len += from.len();
+            (index, within, rest) = (index + 1, 0, behind);
         }
+        self.len += taken;
         taken
     }
 
-    /// Keeps the sums of a piece, of which so many bytes of payload begin at it.
-    fn keep(&mut self, index: usize, piece: Piece, bytes: usize) {
-        let pieces = &mut self.sums.0;
-        if pieces.len() <= index {
-            let all = index + bytes.div_ceil(self.geometry.stride());
-            pieces.resize(all.min(MAX_FRAGMENTS).max(index + 1), Piece::default());
+    /// Sums the full blocks before this one that are not summed yet.
+    #[inline]
+    fn sum_until(&mut self, index: usize, buf: &[u8]) {
+        while self.summed < index {
+            let block = self.geometry.block(self.summed);
+            let first = if self.summed == 0 { UDP } else { 0 };
+            self.digest.push(checksum::piece(&buf[block + first..block + self.geometry.stride()]));
+            self.summed += 1;
         }
-        pieces[index] = piece;
-        self.known |= 1 << index;
-    }
-
-    fn begins_block(&self) -> bool {
-        self.len == 0 || (self.len + UDP).is_multiple_of(self.geometry.stride())
     }
 
     /// Writes headers, padding and tag around the payload. `id` is the sender's next IP identification; it is
@@ -192,7 +186,7 @@ impl Blocks {
     /// read again.
     pub fn claims(&self, buf: &[u8], flow: &Flow) -> Claims {
         let layout = self.layout();
-        if layout.fragments() == 1 && self.known & 1 == 0 {
+        if layout.fragments() == 1 {
             // One frame has no order.
             return Claims::of_sum(flow, &layout, checksum::sum(&buf[self.block_of(&layout, 0)]));
         }
@@ -201,13 +195,11 @@ impl Blocks {
 
     /// The digest of the payload's pieces, likewise.
     pub fn digest(&self, buf: &[u8]) -> Digest {
-        let (layout, mut digest) = (self.layout(), Digest::new());
-        for i in 0..layout.fragments() {
-            let summed = self.known >> i & 1 == 1;
-            digest.push(if summed {
-                self.sums.0[i]
-            } else {
-                checksum::piece(&buf[self.block_of(&layout, i)])
+        let (layout, mut digest) = (self.layout(), self.digest);
+        for i in self.summed..layout.fragments() {
+            digest.push(match self.last {
+                Some((last, piece)) if last == i => piece,
+                _ => checksum::piece(&buf[self.block_of(&layout, i)]),
             });
         }
         digest
@@ -363,14 +355,64 @@ mod tests {
                     d.advance(n);
                 }
                 d.seal(&mut in_place, &ends(), 77, ChecksumMode::Full);
+
+                let mut mixed = vec![0x33; g.buffer_len()];
+                let mut e = Blocks::new(g);
+                // What was before is forgotten.
+                e.fill(&mut mixed, &data, ChecksumMode::Full);
+                e.clear();
+                let (mut rest, mut step) = (&data[..], 0);
+                while !rest.is_empty() {
+                    let n = rest.len().min([100, 4000, 1, 1480, 2959, 700, 1480][step % 7]);
+                    let (some, others) = rest.split_at(n);
+                    if step % 3 == 2 {
+                        // In place, as far as the block goes.
+                        let n = some.len().min(e.room().len());
+                        let room = e.room();
+                        mixed[room.start..room.start + n].copy_from_slice(&some[..n]);
+                        e.advance(n);
+                        rest = &rest[n..];
+                    } else {
+                        let mode = if step % 5 == 3 { ChecksumMode::Zero } else { ChecksumMode::Full };
+                        assert_eq!(e.fill(&mut mixed, some, mode), n);
+                        rest = others;
+                    }
+                    step += 1;
+                }
+                e.seal(&mut mixed, &ends(), 77, ChecksumMode::Full);
                 for i in 0..l.fragments() {
                     let f = frame(g, &l, i);
                     assert_eq!(at_once[f.clone()], in_bits[f.clone()], "{len} bytes, frame {i}");
-                    assert_eq!(at_once[f.clone()], in_place[f], "{len} bytes, frame {i}");
+                    assert_eq!(at_once[f.clone()], in_place[f.clone()], "{len} bytes, frame {i}");
+                    assert_eq!(at_once[f.clone()], mixed[f], "{len} bytes, frame {i}");
                 }
                 let back: Vec<u8> = pieces(g, &l).flat_map(|r| at_once[r].to_vec()).collect();
                 assert_eq!(back, data);
             }
+        }
+    }
+
+    /// A last block that came at once is summed then; what comes behind it later counts, too.
+    #[test]
+    fn what_is_added_to_the_last_block_is_summed() {
+        let (g, data) = (Geometry::ETHERNET, payload(1700));
+        let mut at_once = vec![0; g.buffer_len()];
+        let mut b = Blocks::new(g);
+        b.fill(&mut at_once, &data, ChecksumMode::Full);
+        b.seal(&mut at_once, &ends(), 77, ChecksumMode::Full);
+        for in_place in [false, true] {
+            let mut buf = vec![0; g.buffer_len()];
+            let mut b = Blocks::new(g);
+            b.fill(&mut buf, &data[..1600], ChecksumMode::Full);
+            if in_place {
+                let room = b.room();
+                buf[room.start..room.start + 100].copy_from_slice(&data[1600..]);
+                b.advance(100);
+            } else {
+                b.fill(&mut buf, &data[1600..], ChecksumMode::Full);
+            }
+            b.seal(&mut buf, &ends(), 77, ChecksumMode::Full);
+            assert!(buf == at_once, "in place: {in_place}");
         }
     }
 
