@@ -123,8 +123,8 @@ impl Blocks {
         self.last = None;
     }
 
-    /// Copies payload into the blocks, as much as fits: bytes taken. Where a block comes at once, it is summed
-    /// in the same pass, unless it may be all there is: one frame has no digest.
+    /// Copies payload into the blocks, as much as fits: bytes taken. Where a block comes at once, it is
+    /// summed in the same pass, unless it may be all there is: one frame has no digest.
     pub fn fill(&mut self, buf: &mut [u8], data: &[u8], mode: ChecksumMode) -> usize {
         let stride = self.geometry.stride();
         let mut rest = &data[..data.len().min(self.remaining())];

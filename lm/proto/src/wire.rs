@@ -233,7 +233,7 @@ impl Fragments {
     }
 
     /// The header of a datagram in one packet, with this identification. `self` was made of a header with the
-    /// identification 0, which `first` has and `sum` counts.
+    /// identification 0, to which this one is added.
     #[inline]
     pub(crate) fn of_datagram(&self, id: u16, payload_len: u16) -> [u8; IPV4] {
         let [total, _] = cut(0, false, payload_len);

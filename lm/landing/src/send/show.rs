@@ -1,7 +1,7 @@
 //! Packets from memory that lies somewhere in one piece, such as a received datagram.
 //!
-//! [`show`] points an mbuf to a value, and [`show_behind`] makes the frames of a datagram of it: mbufs that point
-//! to its parts, behind mbufs with headers. The value is dropped when the last of them is freed.
+//! [`show`] points an mbuf to a value, and [`show_behind`] makes the frames of a datagram of it: mbufs that
+//! point to its parts, behind mbufs with headers. The value is dropped when the last of them is freed.
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
@@ -187,22 +187,23 @@ pub enum Frame<'a> {
 /// Why a value is not shown. It comes back.
 #[derive(Debug)]
 pub enum NotShown<T> {
-    /// A part of it is not in its payload, or not contiguous for devices; or there are more parts than frames.
+    /// A part of it is not in its payload, or not contiguous for devices; or there are more parts than
+    /// frames.
     Unreadable(T),
     /// There are too few mbufs.
     NoMbufs(T),
 }
 
-/// Makes a datagram of `frames` frames, the last one first, and pushes them to `packets`. The first frames show
-/// a part of `value` each. All mbufs come from `pool` at once: one for each frame, one for each part, one more
-/// if something is `behind` the last part, and one for the record of who holds the value. The value is dropped
-/// when its last part is freed.
+/// Makes a datagram of `frames` frames, the last one first, and pushes them to `packets`. The first frames
+/// show a part of `value` each. All mbufs come from `pool` at once: one for each frame, one for each part,
+/// one more if something is `behind` the last part, and one for the record of who holds the value. The value
+/// is dropped when its last part is freed.
 ///
-/// When there are mbufs, `prepare` is given the value's payload. Then `write` is given each frame's first mbuf,
-/// which is empty, and that of what is behind.
+/// When there are mbufs, `prepare` is given the value's payload. Then `write` is given each frame's first
+/// mbuf, which is empty, and that of what is behind.
 ///
-/// Returns whether `write` said so of all, and all could be chained. If not, `packets` hold frames that are not
-/// to be sent.
+/// Returns whether `write` said so of all, and all could be chained. If not, `packets` hold frames that are
+/// not to be sent.
 ///
 /// # Errors
 /// [`NotShown`]. Then nothing was made.
