@@ -231,6 +231,41 @@ fn not_now_and_not_from_here(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     Ok(())
 }
 
+/// However many mbufs are missing, a message comes back as it was, nothing of it is sent, and the mbufs that
+/// there are stay free. With one mbuf more it is sent.
+fn too_few_mbufs(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
+    let back = Ends { src_mac: ENDS.dst_mac, dst_mac: ENDS.src_mac, flow: FLOW.reversed() };
+    // An mbuf has room for no more than 192 bytes, so most frames are shown: heads, pieces, the record of who
+    // holds the memory, and the tag behind the last piece.
+    for (size, needed) in [(64, 1), (1472, 2 + 1 + 1), (7168, 5 + 5 + 1 + 1)] {
+        let data = payload(size, 11);
+        let mut message = pass(a, b, &data)?;
+        while !sendable(&message) {
+            message = pass(a, b, &data)?;
+        }
+        let mut taken: Vec<_> = std::iter::from_fn(|| b.sender.frame(&[0; 60])).collect();
+        let all = taken.len();
+        for free in 0..needed {
+            let (before, sent) = (taken.len(), b.sender.stats());
+            message = match b.sender.send_message(message, &back) {
+                Err(Unsent::NotNow(message)) => message,
+                other => return Err(format!("{size} bytes, {free} mbufs are free: {other:?}").into()),
+            };
+            ensure(message.as_slice() == Some(&data[..]), "it comes back as it was")?;
+            taken.extend(std::iter::from_fn(|| b.sender.frame(&[0; 60])));
+            ensure((before + free, all) == (all, taken.len()), "as many are free as before")?;
+            let now = b.sender.stats();
+            ensure((now.datagrams, now.frames) == (sent.datagrams, sent.frames), "nothing is sent")?;
+            taken.truncate(all - free - 1);
+        }
+        b.sender.send_message(message, &back).map_err(|e| format!("{needed} mbufs are free: {e:?}"))?;
+        drop(taken);
+        let m = await_one(b, a, Instant::now() + Duration::from_secs(5))?;
+        ensure(m.as_slice() == Some(&data[..]), "the echo differs")?;
+    }
+    Ok(())
+}
+
 fn into_mbuf(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     let data = payload(30_000, 6);
     let m = pass(a, b, &data)?;
@@ -364,10 +399,11 @@ fn run() -> Result<(), Failed> {
         ensure(Instant::now() < until, "the link stays down")?;
         std::thread::sleep(Duration::from_millis(20));
     }
-    let steps: [(&str, Step); 11] = [
+    let steps: [(&str, Step); 12] = [
         ("every kind of size", every_kind_of_size),
         ("filled in every way, echoed in place", filled_in_every_way),
         ("not now, and not from here", not_now_and_not_from_here),
+        ("too few mbufs", too_few_mbufs),
         ("into an mbuf", into_mbuf),
         ("urgent frames in a full queue", urgent_in_a_full_queue),
         ("sent on with the sums that it came with", carried::as_it_came),
