@@ -240,8 +240,8 @@ impl Fragments {
         self.sealed(u64::from(total) << 32 | u64::from(id) << 16, [total, id])
     }
 
-    /// Completes a header: `first` has the bits of its first word that the datagram's headers do not share, and
-    /// the two words are the fields of 16 bits that `sum` does not count.
+    /// Completes a header. `first` has the bits of its first word that the datagram's headers do not share.
+    /// The two words are the fields of 16 bits that `sum` does not count.
     #[inline]
     fn sealed(&self, first: u64, [one, other]: [u16; 2]) -> [u8; IPV4] {
         let sum = u32::from(self.sum) + u32::from(one) + u32::from(other);

@@ -36,9 +36,9 @@ struct Shown<T> {
 
 unsafe extern "C" fn shown_freed<T>(_: *mut c_void, opaque: *mut c_void) {
     let shown = opaque.cast::<Shown<T>>();
-    // SAFETY: `Showing::new` put this here, in a box or in the room of `record_mbuf`, and DPDK calls this once
-    // for it. That mbuf is taken out before the value is dropped, and is freed last, because the value lies in
-    // its room.
+    // SAFETY: `Showing::new` put this here, in a box or in the room of `record_mbuf`, and DPDK calls this
+    // once for it. That mbuf is taken out before the value is dropped, and is freed last, because the value
+    // lies in its room.
     unsafe {
         match (*shown).record_mbuf.take() {
             Some(mbuf) => {
