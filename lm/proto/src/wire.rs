@@ -199,10 +199,8 @@ fn cut(offset: u32, more: bool, payload_len: u16) -> [u16; 2] {
     [payload_len + IPV4 as u16, (offset / 8) as u16 | if more { MORE } else { 0 }]
 }
 
-/// The headers of one datagram's fragments. What they have in common is written and summed once.
-///
-/// They are kept as the words by which they are written, in host order. So nothing is read again right behind
-/// small writes, for which a processor waits.
+/// The headers of one datagram's fragments. What they have in common is written and summed once. They are
+/// kept as words in host order: to read what was just written in parts takes a processor long.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragments {
     /// Version, length, identification, place.
