@@ -12,6 +12,9 @@ from testpmd import NO_HUGE, ROOT
 SYSTEMD = pathlib.Path("/lib/systemd/systemd")
 UNIT = ROOT / "meson-wrap/debian/lmd.service"
 CAP_NET_ADMIN = 1 << 12
+# A configuration with a port.
+MEMIF = "eal = [{}]\n".format(", ".join(f'"{word}"' for word in (
+    *NO_HUGE, "--no-pci", "--vdev=net_memif0,role=server,socket=/run/lmd/m0,socket-abstract=no")))
 # What process 1 finds, and then itself. `$1` is an empty directory, `$2` lmd, `$3` its unit.
 BEGIN = r"""
 set -e
@@ -81,9 +84,8 @@ class Service(Case):
                               text=True, timeout=60, input=text)
         return done.returncode, done.stdout + done.stderr
 
-    def configure(self, *eal, more=""):
-        words = ", ".join(f'"{word}"' for word in (*NO_HUGE, "--no-pci", *eal))
-        self.tell("sh", "-c", "cat >/etc/lmd.toml", text=f"eal = [{words}]\n{more}")
+    def configure(self, text):
+        self.tell("sh", "-c", "cat >/etc/lmd.toml", text=text)
 
     def state(self):
         """What systemd says of the service."""
@@ -94,7 +96,7 @@ class Service(Case):
         return self.tell("journalctl", "-u", "lmd", "--no-pager", "-o", "cat")[1]
 
     def test_it_starts_survives_a_kill_and_ends(self):
-        self.configure("--vdev=net_memif0,role=server,socket=/run/lmd/m0,socket-abstract=no")
+        self.configure(MEMIF)
         self.assertEqual(self.tell("systemctl", "start", "lmd")[0], 0, self.journal())
         state = self.state()
         self.assertEqual((state["ActiveState"], state["StatusText"]), ("active", "lm0 is there"), self.journal())
@@ -124,15 +126,14 @@ class Service(Case):
         self.assertTrue(back and back[-1][0] == back[-1][1], self.journal())
 
     def test_a_wrong_option_is_not_tried_again(self):
-        self.configure(more='mtu = "large"\n')
+        self.configure(MEMIF + 'mtu = "large"\n')
         self.assertNotEqual(self.tell("systemctl", "start", "lmd")[0], 0)
         state = self.state()
         self.assertEqual((state["ActiveState"], state["ExecMainStatus"], state["NRestarts"]), ("failed", "2", "0"))
         self.assertIn("mtu", self.journal())
 
     def test_without_a_card_there_is_nothing_to_do(self):
-        packaged = (ROOT / "meson-wrap/debian/lmd.toml").read_text()
-        self.tell("sh", "-c", "cat >/etc/lmd.toml", text=packaged)
+        self.configure((ROOT / "meson-wrap/debian/lmd.toml").read_text())
         self.assertEqual(self.tell("systemctl", "start", "lmd")[0], 0)
         state = self.state()
         self.assertEqual((state["ActiveState"], state["MainPID"]), ("inactive", "0"))

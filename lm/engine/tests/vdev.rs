@@ -231,8 +231,8 @@ fn not_now_and_not_from_here(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     Ok(())
 }
 
-/// However many mbufs are missing, a message comes back as it was, nothing of it is sent, and the mbufs that
-/// there are stay free. With one mbuf more it is sent.
+/// A sender that lacks one mbuf or more returns the message as it was, sends nothing of it, and keeps no
+/// mbuf. With just enough mbufs it sends the message.
 fn too_few_mbufs(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
     let back = Ends { src_mac: ENDS.dst_mac, dst_mac: ENDS.src_mac, flow: FLOW.reversed() };
     // An mbuf has room for no more than 192 bytes, so most frames are shown: heads, pieces, the record of who

@@ -30,7 +30,9 @@ pub(crate) fn hold_interrupts() -> Held {
     // An event that was raised before the first call is handled before the second one ends. The third is for
     // events that this handling raised.
     for _ in 0..3 {
-        on_interrupt_thread(rang);
+        if let Some(done) = ring() {
+            wait_for(&done);
+        }
     }
     Held::begin()
 }
@@ -120,8 +122,8 @@ impl Drop for Held {
             ::log::warn!("DPDK keeps an interrupt source that is not used any more");
             return;
         }
-        // SAFETY: EAL has forgotten the source, so its callback neither runs nor will. The instance was made
-        // for it, and the callback's share of the state is the one that `begin` gave away.
+        // SAFETY: EAL has forgotten the source, so its callback neither runs nor will. `begin` made the
+        // instance for this source alone, and gave the callback the share of the state that is dropped here.
         unsafe {
             dpdk_sys::rte_intr_instance_free(instance.as_ptr());
             drop(Arc::from_raw(Arc::as_ptr(&self.state)));
@@ -129,19 +131,19 @@ impl Drop for Held {
     }
 }
 
-/// Has DPDK's interrupt thread call `callback`, and waits until it does.
-fn on_interrupt_thread(callback: unsafe extern "C" fn(*mut c_void)) {
+/// Has DPDK's interrupt thread set a flag, and does not wait for it. `None`: EAL takes no alarm.
+fn ring() -> Option<Arc<AtomicBool>> {
     let done = Arc::new(AtomicBool::new(false));
     let theirs = Arc::into_raw(Arc::clone(&done)).cast_mut();
     // SAFETY: EAL is initialised; the callback owns a share of `done`.
-    let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(callback), theirs.cast()) };
-    if ret != 0 {
-        // SAFETY: nobody else got this share.
-        drop(unsafe { Arc::from_raw(theirs) });
-        ::log::debug!("no alarm: {}", Errno::of_return(ret));
-        return;
+    let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(rang), theirs.cast()) };
+    if ret == 0 {
+        return Some(done);
     }
-    wait_for(&done);
+    // SAFETY: nobody else got this share.
+    drop(unsafe { Arc::from_raw(theirs) });
+    ::log::debug!("no alarm: {}", Errno::of_return(ret));
+    None
 }
 
 fn wait_for(done: &AtomicBool) {
@@ -156,7 +158,7 @@ fn wait_for(done: &AtomicBool) {
 }
 
 unsafe extern "C" fn rang(done: *mut c_void) {
-    // SAFETY: `on_interrupt_thread` passes a share of its flag, once.
+    // SAFETY: `ring` passes a share of its flag, once.
     unsafe { Arc::from_raw(done.cast::<AtomicBool>()) }.store(true, Ordering::Release);
 }
 
@@ -189,11 +191,7 @@ mod tests {
         for _ in 0..3 {
             let held = hold_interrupts();
             assert!(held.instance.is_some());
-            let done = Arc::new(AtomicBool::new(false));
-            let theirs = Arc::into_raw(Arc::clone(&done)).cast_mut();
-            // SAFETY: EAL is initialised; the callback owns a share of `done`.
-            let ret = unsafe { dpdk_sys::rte_eal_alarm_set(1, Some(rang), theirs.cast()) };
-            assert_eq!(ret, 0);
+            let done = ring().expect("EAL takes alarms");
             std::thread::sleep(Duration::from_millis(20));
             assert!(!done.load(Ordering::Acquire), "it was held");
             let state = Arc::downgrade(&held.state);
