@@ -264,7 +264,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     pub fn push<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
             self.push_plain(&mut Some(frame), memory);
-        } else {
+        } else if let Err(frame) = self.keep_expected(frame, memory) {
             self.push_unexpected(frame, memory);
         }
     }

@@ -9,7 +9,7 @@ use crate::checksum;
 use crate::frame::{FRONT, HEAD, Head, Received, Slot};
 use crate::raw_headers::{RAW_HEADERS, RawHeaders};
 use crate::reassembler::Key;
-use crate::reassembler::waiting::Shape;
+use crate::reassembler::piece::Shape;
 use crate::service::Service;
 use crate::slot_memory::SlotMemory;
 use crate::wire::{self, ETHERNET, HEADERS, IPV4, Ipv4, UDP, Udp, VLAN, be16};

@@ -5,7 +5,7 @@
 
 use crate::checksum;
 use crate::reassembler::Key;
-use crate::reassembler::waiting::Shape;
+use crate::reassembler::piece::Shape;
 use crate::service::Service;
 use crate::wire::{IPV4, MAX_IP_PAYLOAD, MORE, PROTO_UDP, TYPE_IPV4};
 
@@ -116,8 +116,13 @@ impl RawHeaders {
             && offset + len <= MAX_IP_PAYLOAD
             && (!more || len.is_multiple_of(8))
             && checksum::is_all_ones(sum);
-        let key = Key { src: self.src(), dst: self.dst(), id: self.id(), protocol: PROTO_UDP };
-        good.then_some((key, Shape { offset, more, len }, self.service()))
+        good.then_some((self.key(), Shape { offset, more, len }, self.service()))
+    }
+
+    /// Which datagram they are of, if they are those of a UDP datagram's fragment.
+    #[inline]
+    pub(crate) fn key(self) -> Key {
+        Key { src: self.src(), dst: self.dst(), id: self.id(), protocol: PROTO_UDP }
     }
 
     /// Whether headers that [look like a first fragment's](Self::look_first) have a good checksum, the total
@@ -144,6 +149,28 @@ impl RawHeaders {
         let ([a, b, c], [d, e, f]) = (self.0, other.0);
         // The words are compared one by one, because a comparison of arrays is compiled to a call.
         (a ^ d) | ((b ^ e) & !OWN) | (c ^ f) == 0 && sum(b) == sum(e)
+    }
+
+    /// Whether both have the same Ethernet type and the same IPv4 header.
+    #[inline]
+    pub(crate) fn are_same(self, other: Self) -> bool {
+        let ([a, b, c], [d, e, f]) = (self.0, other.0);
+        // The first two bytes are of a hardware address.
+        ((a ^ d) >> 16) | (b ^ e) | (c ^ f) == 0
+    }
+
+    /// The headers of a fragment that begins `len` bytes behind this one, and has the same header otherwise.
+    /// Its checksum is as good as the one here. `len` is a multiple of 8, and the offset stays below 65,536.
+    #[inline]
+    pub(crate) fn further(self, len: u16) -> Self {
+        const OWN: u64 = 0xffff << 16 | 0xffff << 48;
+        let [a, b, c] = self.0;
+        let units = len / 8;
+        let flags_and_offset = ((b >> 16) as u16).swap_bytes().wrapping_add(units);
+        // In ones' complement, where a borrow goes around.
+        let (checksum, borrow) = ((b >> 48) as u16).swap_bytes().overflowing_sub(units);
+        let checksum = checksum.wrapping_sub(borrow.into());
+        Self([a, b & !OWN | wire16(flags_and_offset) << 16 | wire16(checksum) << 48, c])
     }
 
     /// The IPv4 header.

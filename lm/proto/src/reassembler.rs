@@ -32,9 +32,11 @@
 mod bitmap;
 mod chains;
 mod entries;
+pub(crate) mod expected;
 mod list;
 mod lost;
 mod partial;
+pub(crate) mod piece;
 mod refused;
 mod sources;
 pub(crate) mod waiting;

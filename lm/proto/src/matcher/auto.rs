@@ -12,7 +12,7 @@ use crate::counters::{Counters, Reason};
 use crate::frame::{Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::reassembler::Key;
-use crate::reassembler::waiting::Shape;
+use crate::reassembler::piece::Shape;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity, Tag};
 use crate::wire::{self, FCS, Flow, MIN_FRAME, Udp};
@@ -27,6 +27,14 @@ pub(super) struct Auto {
     frames: u64,
     /// The run that was judged last, so that none is judged twice.
     judged: u64,
+}
+
+impl Auto {
+    /// Reports a fragment in a separate slot, and returns what [`AutoLayout::fragment`] does.
+    #[inline]
+    pub(super) fn fragment(&mut self, key: Key, shape: &Shape) -> bool {
+        self.choice.fragment(key, shape.offset as u32, shape.len as u32, shape.more)
+    }
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
@@ -98,8 +106,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             let behind = memory.bytes(frame.slots, frame.at + end, TAG).first_chunk().copied();
             self.trailer = behind.map(|trailer| (key, trailer));
         }
-        let Some(auto) = &mut self.auto else { return false };
-        auto.choice.fragment(key, shape.offset as u32, shape.len as u32, shape.more)
+        self.auto.as_mut().is_some_and(|auto| auto.fragment(key, shape))
     }
 
     /// Reports a frame in a separate slot that is neither a fragment nor a datagram in one frame.

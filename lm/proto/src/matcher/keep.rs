@@ -13,7 +13,9 @@ use crate::frame::{FRONT, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::Whole;
-use crate::reassembler::waiting::{Piece, Place, Shape, WaitingInfo, has_checksum};
+use crate::raw_headers::RawHeaders;
+use crate::reassembler::piece::{Piece, Place, Shape};
+use crate::reassembler::waiting::{WaitingInfo, has_checksum};
 use crate::reassembler::{Fragment, Key, Outcome, Reassembler};
 use crate::service::Service;
 use crate::slot_memory::SlotMemory;
@@ -52,9 +54,53 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             self.hear(Some(frame.word), key.id);
         }
         self.reverse = self.note_fragment(frame.by_ref(), key, &shape, 0, memory);
-        let kept = self.wait_at((slot, number), frame, (&shape, 0, service), memory);
+        let kept = self.wait_at((slot, number), frame, (&shape, 0, service), Some(headers), memory);
         self.reverse = false;
         kept
+    }
+
+    /// [`Self::keep_plain`] for the fragment that is expected next of its datagram. Its headers are known, so
+    /// there is less to do.
+    ///
+    /// # Errors
+    /// Any other frame: nothing has happened.
+    #[inline]
+    pub(super) fn keep_expected<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        frame: Received<S>,
+        memory: &mut M,
+    ) -> Result<(), Received<S>> {
+        if frame.slot != Slot::Separate || frame.bounce != 0 || !self.log.is_empty() {
+            return Err(frame);
+        }
+        let headers = memory.headers(&frame);
+        let Some((slot, number, len)) = self.waiting.find_expected(headers, self.now) else {
+            return Err(frame);
+        };
+        let ours =
+            self.config.accept.mac.is_none() || !self.config.accept.is_for_another(&memory.head(&frame));
+        if frame.payload_len() < len.into() || !ours {
+            return Err(frame);
+        }
+        let shape = Shape { offset: number * usize::from(len), more: true, len: len.into() };
+        let data = memory.bytes(&frame.slots, frame.at, shape.len);
+        let sum = if self.waiting.sums(slot) { checksum::sum(data) } else { 0 };
+        let Received { frame, slots, word } = frame;
+        let piece = Piece { slots, at: frame.at, len, service: headers.service() };
+        if let Err(Piece { slots, .. }) = self.waiting.add_expected((slot, number), headers, piece, sum) {
+            return Err(Received { frame, slots, word });
+        }
+        self.fresh = true;
+        self.counters.frames += 1;
+        self.separate = Some(self.counters.frames);
+        self.mtu_check.observe(headers.src(), len, true);
+        if self.log.keeps_words() {
+            self.hear(Some(word), headers.id());
+        }
+        if let Some(auto) = &mut self.auto {
+            auto.fragment(headers.key(), &shape);
+        }
+        Ok(())
     }
 
     /// A fragment in a separate slot, with an intact header.
@@ -74,7 +120,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         match self.waiting.place(slot, &shape) {
             Place::New(number) => {
                 let what = (&shape, packet.skew, packet.service());
-                if let Err(frame) = self.wait_at((slot, number), frame, what, memory) {
+                if let Err(frame) = self.wait_at((slot, number), frame, what, None, memory) {
                     self.copy_in(frame, packet, memory);
                 }
             }
@@ -88,7 +134,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// A fragment waits at its new place, and its datagram is delivered if it was the last one missing. Its
-    /// payload begins `skew` bytes behind the slot's.
+    /// payload begins `skew` bytes behind the slot's. `headers` are those in front of it if they have no
+    /// options.
     ///
     /// # Errors
     /// The frame: there is no room.
@@ -98,6 +145,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         (slot, number): (usize, usize),
         frame: Received<S>,
         (shape, skew, service): (&Shape, usize, Service),
+        headers: Option<RawHeaders>,
         memory: &mut M,
     ) -> Result<(), Received<S>> {
         let Received { frame, slots, word } = frame;
@@ -110,7 +158,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let sums = if number == 0 { has_checksum(&front) } else { self.waiting.sums(slot) };
         let sum = if sums { checksum::sum(behind) } else { 0 };
         let piece = Piece { slots, at, len: shape.len as u16, service };
-        match self.waiting.add(slot, number, shape, piece, (sum, front)) {
+        match self.waiting.add((slot, number), shape, headers, piece, (sum, front)) {
             Ok(false) => {}
             Ok(true) => self.finish(slot, memory),
             Err(Piece { slots, .. }) => return Err(Received { frame, slots, word }),

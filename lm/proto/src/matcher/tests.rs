@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 mod arrival;
 mod card;
+mod expected;
 mod kept;
 mod layout;
 mod proof;

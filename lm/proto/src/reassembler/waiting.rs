@@ -17,9 +17,12 @@
 //!   slots that are held were filled by the newest frames, and so this number bounds them.
 
 use super::chains::{Chains, Seeds};
+use super::expected::Expected;
 use super::list::Lists;
+use super::piece::{Piece, Place, Shape};
 use super::{Key, Limits};
 use crate::frame::FRONT;
+use crate::raw_headers::RawHeaders;
 use crate::service::Service;
 
 /// The most fragments of a datagram that waits. The largest datagram has as many if a fragment has 512 bytes.
@@ -31,35 +34,6 @@ const BLOCK: usize = 8;
 const BUCKETS: usize = 1 << 12;
 /// The number that stands for no block.
 const NONE: u32 = u32::MAX;
-
-/// Where a fragment belongs in its datagram, by an IPv4 header that was checked: it has at least one byte,
-/// whole units of 8 bytes if `more` follow, and ends within 65,515 bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(crate) offset: usize,
-    pub(crate) more: bool,
-    pub(crate) len: usize,
-}
-
-/// A fragment where it landed: the token of its slot, the address and length of its payload, and its service.
-#[derive(Debug)]
-pub(crate) struct Piece<S> {
-    pub(crate) slots: S,
-    pub(crate) at: usize,
-    pub(crate) len: u16,
-    pub(crate) service: Service,
-}
-
-/// Where a fragment belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The fragment has this number, and is the first to come with it.
-    New(usize),
-    /// The fragment has this number, and one of the same shape is there already.
-    Again(usize),
-    /// The fragment was not cut as those that are there, or contradicts them.
-    Odd,
-}
 
 /// A datagram that waits.
 #[derive(Clone, Copy)]
@@ -162,6 +136,8 @@ pub(crate) struct Waiting<S> {
     free: Vec<u16>,
     /// The entry of the last fragment. `usize::MAX`: it is not in use any more.
     recent: usize,
+    /// What comes next of datagrams in forward order.
+    pub(crate) expected: Expected,
     by_age: Lists,
     /// How many entries the sources of each bucket have.
     sources: Box<[u16]>,
@@ -188,6 +164,7 @@ impl<S> Waiting<S> {
             most,
             free: Vec::with_capacity(most),
             recent: usize::MAX,
+            expected: Expected::new(),
             by_age: Lists::new(most, 1),
             sources: vec![0; if most > 0 { BUCKETS } else { 1 }].into(),
             blocks: Vec::with_capacity(most_blocks),
@@ -359,19 +336,45 @@ impl<S> Waiting<S> {
 
     /// Adds a fragment whose place is [new](Place::New). Returns true if the datagram is whole now. `sum` is
     /// the sum of its payload, without the UDP header. `front` has its first bytes if it is the first
-    /// fragment.
+    /// fragment. `headers` are those of the fragment, if they tell what the next one's will be.
     ///
     /// # Errors
     /// The piece: there is no room for it.
     #[inline]
     pub(crate) fn add(
         &mut self,
-        slot: usize,
-        number: usize,
+        (slot, number): (usize, usize),
         shape: &Shape,
+        headers: Option<RawHeaders>,
         piece: Piece<S>,
         (sum, front): (u64, [u8; FRONT]),
     ) -> Result<bool, Piece<S>> {
+        let service = piece.service;
+        self.put(slot, number, piece, sum)?;
+        let entry = &mut self.entries[slot];
+        entry.marks |= 1 << (service.tos & 3);
+        if number == 0 {
+            (entry.front, entry.first) = (front, service);
+        }
+        if shape.more {
+            entry.unit = shape.len as u16;
+        } else {
+            (entry.last, entry.last_len) = (number as u8, shape.len as u16);
+        }
+        let in_order = entry.here == u128::MAX >> (PLACES - 1 - number);
+        match headers.filter(|_| shape.more && in_order) {
+            Some(headers) => self.expected.begin(headers, slot, number, entry.unit),
+            None => self.expected.forget(&entry.key, slot),
+        }
+        Ok(entry.last != OPEN && entry.here.trailing_ones() == u32::from(entry.last) + 1)
+    }
+
+    /// Puts a fragment where it belongs.
+    ///
+    /// # Errors
+    /// The piece: there is no room for it.
+    #[inline(always)]
+    fn put(&mut self, slot: usize, number: usize, piece: Piece<S>, sum: u64) -> Result<(), Piece<S>> {
         let entry = &mut self.entries[slot];
         let block = &mut entry.blocks[number / BLOCK];
         if *block == NONE {
@@ -384,20 +387,39 @@ impl<S> Waiting<S> {
                 None => return Err(piece),
             };
         }
-        entry.marks |= 1 << (piece.service.tos & 3);
         entry.sum += sum;
         entry.here |= 1 << number;
-        if number == 0 {
-            (entry.front, entry.first) = (front, piece.service);
-        }
-        if shape.more {
-            entry.unit = shape.len as u16;
-        } else {
-            (entry.last, entry.last_len) = (number as u8, shape.len as u16);
-        }
         self.blocks[*block as usize][number % BLOCK] = Some(piece);
         self.frames += 1;
-        Ok(entry.last != OPEN && entry.here.trailing_ones() == u32::from(entry.last) + 1)
+        Ok(())
+    }
+
+    /// The entry, the number and the length of the fragment with these headers, if it is the one that is
+    /// expected next of its datagram. It is then neither the first nor the last, and the first to come with
+    /// its number.
+    #[inline]
+    pub(crate) fn find_expected(&mut self, headers: RawHeaders, now: u64) -> Option<(usize, usize, u16)> {
+        let &mut next = self.expected.find(headers)?;
+        (!self.is_over(next.slot(), now)).then(|| (next.slot(), next.number.into(), next.len))
+    }
+
+    /// Adds the fragment with these headers, which was [expected](Self::find_expected).
+    ///
+    /// # Errors
+    /// The piece: there is no room for it.
+    #[inline]
+    pub(crate) fn add_expected(
+        &mut self,
+        (slot, number): (usize, usize),
+        headers: RawHeaders,
+        piece: Piece<S>,
+        sum: u64,
+    ) -> Result<(), Piece<S>> {
+        self.put(slot, number, piece, sum)?;
+        if let Some(next) = self.expected.find(headers) {
+            Expected::go_on(next);
+        }
+        Ok(())
     }
 
     /// What is known of a datagram that waits.
@@ -415,7 +437,8 @@ impl<S> Waiting<S> {
     /// only that frees its blocks.
     #[inline]
     pub(crate) fn remove(&mut self, slot: usize) -> WaitingInfo {
-        let Entry { hash, bucket, here, .. } = self.entries[slot];
+        let Entry { key, hash, bucket, here, .. } = self.entries[slot];
+        self.expected.forget(&key, slot);
         self.frames -= here.count_ones() as usize;
         self.chains.remove(hash, slot);
         self.by_age.remove(slot);

@@ -5,12 +5,12 @@
 use super::*;
 use proptest::prelude::*;
 
-fn run() -> Run {
+pub(super) fn run() -> Run {
     Run::new(32, false).separate()
 }
 
 /// A datagram cut into fragments of `unit` bytes, first fragment first.
-fn cut(flow: Flow, id: u16, unit: usize, data: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn cut(flow: Flow, id: u16, unit: usize, data: &[u8]) -> Vec<Vec<u8>> {
     let len = (data.len() + wire::UDP) as u16;
     let checksum = checksum::udp(&flow, len, checksum::sum(data));
     let udp = Udp { src_port: flow.src_port, dst_port: flow.dst_port, len, checksum };
@@ -154,7 +154,7 @@ fn what_is_wrong_is_told_as_where_it_is_copied() {
 }
 
 /// A fragment with this type of service and time to live in its header.
-fn with_service(mut frame: Vec<u8>, tos: u8, ttl: u8) -> Vec<u8> {
+pub(super) fn with_service(mut frame: Vec<u8>, tos: u8, ttl: u8) -> Vec<u8> {
     Service { tos, ttl }.stamp(&mut frame);
     frame
 }
