@@ -7,11 +7,15 @@
 //! receive-side scaling, which needs the hash. The register is lost with each start, so it is written behind
 //! each. A virtual function has no such register: it has what its physical one is set to.
 //!
+//! em cards write the sum of the whole frame, if RXCSUM.PCSS is 0, as it is after a reset. em neither changes
+//! that nor reads the sum. It stays in the ring's memory, where [`EmRing`] finds it.
+//!
 //! Nobody is sure of what silicon writes. So what comes is compared before it is believed, by the matcher
 //! (`lm_proto::card`). On a card that writes something else this costs a few comparisons after each start.
 
 use lm_proto::card::Words;
 
+use crate::em_ring::EmRing;
 use crate::registers::Page;
 
 /// The page that the register is in, where it is in that page, and its bits.
@@ -29,6 +33,8 @@ pub(crate) enum CardWords {
     Told,
     /// The same, if the physical function is set so.
     AsPhysical,
+    /// The sum, in the ring.
+    InRing,
 }
 
 /// What a started card may say, and how that came about.
@@ -51,14 +57,19 @@ impl CardWords {
             _ if !wanted => Self::Silent("not wanted"),
             "net_e1000_igb" => Self::Told,
             "net_e1000_igb_vf" => Self::AsPhysical,
+            "net_e1000_em" => Self::InRing,
             _ => Self::Silent("this driver hands none on"),
         }
     }
 
-    /// Does what is to be done on a port that was just started.
-    pub(crate) fn prepare(self, device: &str) -> Spoken {
+    /// Does what is to be done on a port that was just started. `ring` finds its receive ring.
+    pub(crate) fn prepare(
+        self,
+        device: &str,
+        ring: impl FnOnce() -> Result<EmRing, String>,
+    ) -> (Spoken, Option<EmRing>) {
         let page = || Page::of(device, RXCSUM_PAGE);
-        match self {
+        let spoken = match self {
             Self::Silent(why) => Spoken::none(why),
             Self::AsPhysical => {
                 Spoken { words: Words::Packet, why: "as its physical function is set".to_owned() }
@@ -67,7 +78,15 @@ impl CardWords {
                 Ok(page) => tell(&page),
                 Err(e) => Spoken::none(format!("its register RXCSUM cannot be reached: {e}")),
             },
-        }
+            Self::InRing => match ring() {
+                Ok(ring) => {
+                    let why = "sums are read in the receive ring".to_owned();
+                    return (Spoken { words: Words::Frame, why }, Some(ring));
+                }
+                Err(why) => Spoken::none(why),
+            },
+        };
+        (spoken, None)
     }
 }
 
@@ -89,15 +108,20 @@ mod tests {
     fn who_says_something_and_who_does_not() {
         assert_eq!(CardWords::of("net_e1000_igb", true), CardWords::Told);
         assert_eq!(CardWords::of("net_e1000_igb_vf", true), CardWords::AsPhysical);
-        for driver in ["net_igc", "net_memif", "net_tap", "net_e1000_em"] {
+        assert_eq!(CardWords::of("net_e1000_em", true), CardWords::InRing);
+        for driver in ["net_igc", "net_memif", "net_tap"] {
             assert!(matches!(CardWords::of(driver, true), CardWords::Silent(_)), "{driver}");
         }
-        for driver in ["net_e1000_igb", "net_e1000_igb_vf"] {
-            let silent = CardWords::of(driver, false).prepare("0000:00:00.0");
+        let none = || Err("there is no ring".to_owned());
+        for driver in ["net_e1000_igb", "net_e1000_igb_vf", "net_e1000_em"] {
+            let (silent, ring) = CardWords::of(driver, false).prepare("0000:00:00.0", none);
             assert_eq!(silent, Spoken::none("not wanted"));
+            assert!(ring.is_none());
         }
+        let (spoken, ring) = CardWords::InRing.prepare("0000:00:00.0", none);
+        assert_eq!((spoken, ring.is_none()), (Spoken::none("there is no ring"), true));
         // A device that is not there.
-        let spoken = CardWords::Told.prepare("ffff:ff:1f.7");
+        let (spoken, _) = CardWords::Told.prepare("ffff:ff:1f.7", none);
         assert_eq!(spoken.words, Words::None);
         assert!(spoken.why.contains("cannot be reached"), "{}", spoken.why);
     }

@@ -28,6 +28,7 @@
 //! frames do not begin where their buffers say, also those of other people's ports. Private are `rings` (how
 //! many descriptors), `queue_slot` (a queue's pool, in the port or out), `interrupt` (whether the port can
 //! wake a sleeping thread), `card_words` (what its card can say of each frame) and `registers` (of a card).
+//! [`em_ring`] reads what em cards say of each frame in their receive ring.
 
 mod card_words;
 pub mod cards;
@@ -35,6 +36,7 @@ pub mod claim;
 pub mod demands;
 pub mod devargs;
 pub mod device;
+pub mod em_ring;
 mod interrupt;
 pub mod order;
 pub mod overlap;

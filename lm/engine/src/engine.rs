@@ -266,6 +266,15 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
         engine.matcher.push(frame, &mut memory!(engine, pool, &mut *self.deliver));
     }
 
+    #[inline]
+    fn hears_words(&self) -> bool {
+        self.engine.matcher.card().is_heard()
+    }
+
+    fn lose_words(&mut self) {
+        self.engine.matcher.lose_words();
+    }
+
     fn take_two(
         &mut self,
         pool: &LandingPool,

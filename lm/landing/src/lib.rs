@@ -22,7 +22,7 @@
 //! `sentinel` keeps a word in each slot that tells whether a device has come there yet.
 //!
 //! [`queue`] is a receive queue with its pool. [`queue::feed`] serves applications that have a loop of their
-//! own.
+//! own. [`words`] is how a queue learns what a device says of each frame if its driver does not tell.
 //!
 //! # Sending, and the rest
 //!
@@ -54,6 +54,7 @@ pub mod send;
 mod sentinel;
 mod shared;
 pub mod slots;
+pub mod words;
 
 pub use clock::Clock;
 pub use landing::{PoolStats, SlotLayout};

@@ -391,6 +391,12 @@ impl LandingPool {
         unsafe { self.landing().recycle(mbufs) };
     }
 
+    /// Where frames begin, as devices see it, in the mbufs that are out. While none is received, these are
+    /// the addresses that are posted. It is slow.
+    pub fn posted(&self) -> Vec<u64> {
+        self.landing().posted()
+    }
+
     /// Takes all mbufs back that are out, their slots too: from a driver that keeps what it had posted.
     ///
     /// # Safety

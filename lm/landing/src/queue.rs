@@ -17,6 +17,7 @@ use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 use crate::slots::LandedSlots;
+use crate::words::{WordSource, word};
 
 /// The most frames that one poll takes.
 pub const MAX_BURST: usize = 512;
@@ -47,6 +48,15 @@ pub trait FrameSink {
 
     /// Takes any frame.
     fn take(&mut self, pool: &LandingPool, landed: Landed);
+
+    /// Whether it still looks at what the device says of each frame. After a poll in which it does not, this
+    /// may not be right any more.
+    fn hears_words(&self) -> bool {
+        false
+    }
+
+    /// From the next frame on it is not known what the device says of each.
+    fn lose_words(&mut self) {}
 }
 
 /// A part of a frame that is spread over slots.
@@ -301,18 +311,6 @@ unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Singl
     unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
 }
 
-/// The field of the hash. Some drivers put there what the device's descriptor said of the frame, whether it
-/// is a hash or not (`pmd-e1000` has the source). With other drivers its value means nothing, and it is not
-/// used ([`Traits::words`](crate::device::Traits)).
-///
-/// # Safety
-/// A valid mbuf, nobody else's.
-#[inline]
-unsafe fn word(mbuf: *const rte_mbuf) -> u32 {
-    // SAFETY: the caller's promise; a pool's mbufs are initialised.
-    unsafe { (*mbuf).hash[0] }
-}
-
 /// A hint to the processor.
 #[inline]
 fn prefetch(at: usize) {
@@ -410,6 +408,8 @@ pub struct LandingQueue {
     rx: RxQueue,
     mbufs: Box<[*mut rte_mbuf; MAX_BURST]>,
     traits: Traits,
+    /// What finds the words of frames, if the driver does not hand them over.
+    words: Option<Box<dyn WordSource>>,
 }
 
 // SAFETY: the array holds pointers only during a poll.
@@ -422,7 +422,15 @@ impl LandingQueue {
     /// The queue was set up with this pool and no other, and the device has these traits. So has the one that
     /// the pool's setup was made for ([`feed`]).
     pub unsafe fn new(rx: RxQueue, pool: LandingPool, traits: Traits) -> Self {
-        Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits }
+        Self { pool, rx, mbufs: Box::new([ptr::null_mut(); MAX_BURST]), traits, words: None }
+    }
+
+    /// The same with a source of words, for a driver that does not hand them over.
+    ///
+    /// # Safety
+    /// The source is this queue's, and was made since its port was started last. Nothing was received since.
+    pub unsafe fn with_words(self, words: Box<dyn WordSource>) -> Self {
+        Self { words: Some(words), ..self }
     }
 
     /// Receives at most `burst` frames, gives each to `sink` in ring order, and returns how many there were.
@@ -432,10 +440,29 @@ impl LandingQueue {
         self.pool.maintain();
         let n = self.rx.burst(&mut self.mbufs[..burst.min(MAX_BURST)]);
         if n > 0 {
+            if self.words.is_some() {
+                self.find_words(n, sink);
+            }
             // SAFETY: the queue is fed from this pool, and these mbufs were just received.
             unsafe { feed(&mut self.pool, &self.mbufs[..n], sink) };
         }
         n
+    }
+
+    /// Finds the words of the `n` frames that were just received, as long as somebody wants to know them.
+    #[inline(never)]
+    fn find_words(&mut self, n: usize, sink: &mut impl FrameSink) {
+        let hears = sink.hears_words();
+        let Some(source) = self.words.as_mut().filter(|_| hears) else {
+            self.words = None;
+            return;
+        };
+        // SAFETY: all that the queue has just given, in order, and ours; it gave everything before to this
+        // source, too, since its port was started (`with_words`). The port is not stopped while it is out.
+        if !unsafe { source.tell(&self.mbufs[..n]) } {
+            self.words = None;
+            sink.lose_words();
+        }
     }
 
     /// The pool.

@@ -25,8 +25,14 @@ pub enum Words {
     /// (I210 datasheet, 7.1.7.2; RXCSUM.PCSD = 0, IPPCSE = 1).
     Packet,
     /// The sum of the whole frame, without its check sequence, in the upper 16 bits (8254x manual, 3.2.3:
-    /// legacy descriptors, RXCSUM.PCSS = 0).
+    /// legacy descriptors, RXCSUM.PCSS = 0), and [`Words::TOLD`] in the lower ones. Without that it is not
+    /// known what the card said of this frame.
     Frame,
+}
+
+impl Words {
+    /// What a word of [`Words::Frame`] has in its lower 16 bits if its sum is the card's.
+    pub const TOLD: u32 = 1;
 }
 
 /// Whether one kind of words is in use.
@@ -43,6 +49,8 @@ pub enum State {
     Misfit,
     /// They were believed, and then one was wrong.
     Disagreed,
+    /// Nobody knows any more which frame a word is of.
+    Lost,
 }
 
 impl State {
@@ -60,6 +68,7 @@ impl fmt::Display for State {
             Self::InUse => f.write_str("in use"),
             Self::Misfit => f.write_str("off, they are not what the frames say"),
             Self::Disagreed => f.write_str("off, one disagreed with its frame"),
+            Self::Lost => f.write_str("off, it is not known any more which frame each is of"),
         }
     }
 }
@@ -137,6 +146,15 @@ impl Card {
     #[inline]
     pub fn is_heard(&self) -> bool {
         self.ids.is_open() || self.sums.is_open()
+    }
+
+    /// Nobody knows any more which frame a word is of.
+    pub(crate) fn lose(&mut self) {
+        for state in [&mut self.ids, &mut self.sums] {
+            if state.is_open() {
+                *state = State::Lost;
+            }
+        }
     }
 
     /// Whether identifications are believed, or never will be.
@@ -220,7 +238,13 @@ impl Card {
     /// The same in the variant that is in use.
     #[inline]
     pub(crate) fn sum(&self, words: &[u32], ethernet: u64) -> Option<u64> {
-        (self.sums == State::InUse).then(|| self.total(words, self.variant, ethernet))
+        (self.sums == State::InUse && self.are_told(words)).then(|| self.total(words, self.variant, ethernet))
+    }
+
+    /// Whether all of these words have a sum of the card's.
+    #[inline(always)]
+    fn are_told(&self, words: &[u32]) -> bool {
+        self.words != Words::Frame || words.iter().fold(!0, |all, &word| all & word) & Words::TOLD != 0
     }
 
     /// Whether the sums of the card count what is behind the IP packet in a frame; `None`: not known yet.
@@ -268,6 +292,9 @@ impl Card {
     /// Compares the sums in the words of a datagram's frames with computed ones: `inside` is the sum of the
     /// IP payload, and `outside` that of the bytes behind the IP packets.
     pub(crate) fn compare(&mut self, words: &[u32], ethernet: u64, (inside, outside): (u64, u64)) {
+        if !self.are_told(words) {
+            return;
+        }
         let telling = !is_same(outside, 0);
         let this = *self;
         let fits = |variant, counts| {

@@ -4,6 +4,7 @@
 //! Drivers reset their cards while they start, so the conditions for overlap are checked again directly
 //! after. A port stops only when all its queues have come back.
 
+use lm_landing::device::Allowed;
 use lm_landing::pool::LandingPool;
 use lm_landing::queue::LandingQueue;
 use rte::Errno;
@@ -11,7 +12,9 @@ use rte::port::{InterruptError, RxInterrupt, RxQueue, StartError, StopError, TxQ
 
 use super::LandingPort;
 use super::plan::{choose, warn_if_separate};
+use crate::em_ring::EmRing;
 use crate::overlap::Verdict;
+use crate::queue_slot::QueueSlot;
 use crate::steer::Steering;
 
 /// The queues of a started port.
@@ -79,7 +82,7 @@ impl LandingPort {
         {
             log::debug!("{e}");
         }
-        let spoken = self.card_words.prepare(&self.info.device);
+        let (spoken, ring) = self.card_words.prepare(&self.info.device, || self.em_ring());
         (self.verdict.traits.words, self.words_why) = (spoken.words, spoken.why);
         let interrupts = match self.interrupts() {
             Ok(interrupts) => interrupts,
@@ -88,7 +91,21 @@ impl LandingPort {
                 return Err(e);
             }
         };
-        Ok(self.hand_out(interrupts))
+        Ok(self.hand_out(interrupts, ring))
+    }
+
+    /// The receive ring of a port that was just started, which has one queue and em as its driver.
+    fn em_ring(&self) -> Result<EmRing, String> {
+        let [QueueSlot { pool: Some(pool), .. }] = &self.queue_slots[..] else {
+            return Err("it has more than one landing queue".to_owned());
+        };
+        if self.verdict.traits.allowed != Allowed::Both {
+            return Err("sums are of use in overlapping slots alone".to_owned());
+        }
+        let queue = self.steering.as_ref().map_or(0, Steering::first_queue);
+        // SAFETY: `start_all` has just started the port and has handed no queue out yet; it calls this for em
+        // alone (`CardWords::of`).
+        unsafe { EmRing::open(self.port.eal(), self.port.id(), queue, pool) }
     }
 
     /// The interrupts of all receive queues, with nothing to hold them back.
@@ -103,7 +120,7 @@ impl LandingPort {
         all.collect::<Result<_, InterruptError>>().map_err(|e| no(e.to_string()))
     }
 
-    fn hand_out(&mut self, interrupts: Vec<RxInterrupt>) -> Option<Queues> {
+    fn hand_out(&mut self, interrupts: Vec<RxInterrupt>, mut ring: Option<EmRing>) -> Option<Queues> {
         let first = self.steering.as_ref().map_or(0, Steering::first_queue);
         let ordinary = if first > 0 { Some(self.port.take_rx(0)?) } else { None };
         let tx = self.port.take_tx(0)?;
@@ -112,7 +129,13 @@ impl LandingPort {
             let rx = self.port.take_rx(first + i as u16)?;
             // SAFETY: queue `first + i` was set up with the pool of its place when the port was opened; the
             // traits are its driver's.
-            landing.push(unsafe { LandingQueue::new(rx, queue_slot.pool.take()?, self.verdict.traits) });
+            let queue = unsafe { LandingQueue::new(rx, queue_slot.pool.take()?, self.verdict.traits) };
+            landing.push(match ring.take() {
+                // SAFETY: the port has one landing queue, and this is its ring, since the start that was just
+                // done (`em_ring`).
+                Some(ring) => unsafe { queue.with_words(Box::new(ring)) },
+                None => queue,
+            });
         }
         Some(Queues { ordinary, landing, tx, interrupts })
     }

@@ -30,6 +30,7 @@ struct queue {
 	uint32_t packet_type;
 	uint16_t port;
 	uint16_t crc_len;
+	uint32_t legacy; /* em's descriptors: the address stays, and the card writes all else behind it */
 };
 
 /* The application. */
@@ -45,12 +46,14 @@ struct sink {
 	uint32_t mode;
 };
 
-struct queue *queue_create(struct rte_mempool *pool, uint32_t n);
+struct queue *queue_create(struct rte_mempool *pool, uint32_t n, uint32_t legacy);
 void queue_destroy(struct queue *q);
 void queue_dma(struct queue *q, const uint8_t *frame, uint32_t len, const uint8_t *headers, const uint8_t *tail,
 	       uint32_t tail_len, int flush);
 uint64_t gauge(void);
 uint16_t queue_rx(struct queue *q, struct rte_mbuf **out, uint16_t nb);
+uint16_t queue_rx_legacy(struct queue *q, struct rte_mbuf **out, uint16_t nb);
+volatile void *queue_ring(struct queue *q);
 
 /* Reads every byte. */
 extern uint64_t (*read_all)(const uint8_t *p, uint64_t n);

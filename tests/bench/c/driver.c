@@ -8,7 +8,7 @@
 
 #include "bench.h"
 
-struct queue *queue_create(struct rte_mempool *pool, uint32_t n)
+struct queue *queue_create(struct rte_mempool *pool, uint32_t n, uint32_t legacy)
 {
 	struct queue *q = rte_zmalloc("bench_queue", sizeof(*q), 64);
 
@@ -18,6 +18,7 @@ struct queue *queue_create(struct rte_mempool *pool, uint32_t n)
 	q->posted = rte_zmalloc("bench_posted", (n + 8) * sizeof(*q->posted), 64);
 	q->pool = pool;
 	q->n = n;
+	q->legacy = legacy;
 	if (q->ring == NULL || q->posted == NULL)
 		goto fail;
 	for (uint32_t i = 0; i < n; i++) {
@@ -77,6 +78,13 @@ __attribute__((target("clflushopt"))) void queue_dma(struct queue *q, const uint
 	if (flush)
 		for (uintptr_t l = (uintptr_t)to & ~63ul; l < (uintptr_t)to + len; l += 64)
 			_mm_clflushopt((void *)l);
+	if (q->legacy) {
+		/* As the 8254x manual has it (3.2.3): length, sum of the whole frame (RXCSUM.PCSS is 0), done. */
+		d->b = len | (uint64_t)sum_of(to, len) << 16 | (uint64_t)(1 | 2) << 32;
+		if (++q->head == q->n)
+			q->head = 0;
+		return;
+	}
 	/* As the I210's datasheet has it with RXCSUM.PCSD = 0 and IPPCSE = 1 (7.1.4.2, 7.1.7.2): the identification,
 	 * then the sum of what is behind the IP header. Every variant's driver copies that. */
 	uint32_t id = (uint32_t)headers[18] << 8 | headers[19], sum = sum_of(to + HEADERS, len - HEADERS);
@@ -136,6 +144,60 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 	}
 	q->tail = id;
 	return (uint16_t)n;
+}
+
+/* The same after em's eth_em_recv_pkts, which leaves the sum where it is. */
+__attribute__((noinline)) uint16_t queue_rx_legacy(struct queue *q, struct rte_mbuf **out, uint16_t nb)
+{
+	struct descriptor *ring = q->ring;
+	struct rte_mbuf **posted = q->posted;
+	uint32_t id = q->tail, n;
+
+	for (n = 0; n < nb; n++) {
+		struct descriptor *d = &ring[id];
+		uint64_t said = d->b;
+		struct rte_mbuf *fresh, *m;
+		uint16_t len;
+
+		if (!(said >> 32 & 1))
+			break;
+		fresh = rte_mbuf_raw_alloc(q->pool);
+		if (unlikely(fresh == NULL)) {
+			q->nombuf++;
+			break;
+		}
+		m = posted[id];
+		posted[id] = fresh;
+		if (++id == q->n)
+			id = 0;
+		rte_prefetch0(posted[id]);
+		if ((id & 3) == 0) {
+			rte_prefetch0(&ring[id]);
+			rte_prefetch0(&posted[id]);
+		}
+		d->a = rte_mbuf_data_iova_default(fresh);
+		((volatile uint8_t *)&d->b)[4] = 0;
+
+		len = (uint16_t)((uint16_t)said - q->crc_len);
+		m->data_off = RTE_PKTMBUF_HEADROOM;
+		rte_prefetch0((char *)m->buf_addr + m->data_off);
+		m->nb_segs = 1;
+		m->next = NULL;
+		m->pkt_len = len;
+		m->data_len = len;
+		m->port = q->port;
+		m->ol_flags = (said >> 32 & 8 ? RTE_MBUF_F_RX_VLAN : 0) |
+			      (said >> 40 & 0x40 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : 0);
+		m->vlan_tci = (uint16_t)(said >> 48);
+		out[n] = m;
+	}
+	q->tail = id;
+	return (uint16_t)n;
+}
+
+volatile void *queue_ring(struct queue *q)
+{
+	return q->ring;
 }
 
 /* Cycles of four thousand additions in six chains: how much of the core is ours just now. A neighbour on the other

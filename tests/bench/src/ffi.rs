@@ -87,7 +87,7 @@ pub(crate) struct RawPeers {
 type Run = unsafe extern "C" fn(*mut RawPeers, *mut RawQueue, *mut Sink<'_>);
 
 unsafe extern "C" {
-    fn queue_create(pool: *mut rte_mempool, n: u32) -> *mut RawQueue;
+    fn queue_create(pool: *mut rte_mempool, n: u32, legacy: u32) -> *mut RawQueue;
     fn queue_destroy(q: *mut RawQueue);
     fn queue_dma(
         q: *mut RawQueue,
@@ -99,6 +99,8 @@ unsafe extern "C" {
         flush: i32,
     );
     fn queue_rx(q: *mut RawQueue, out: *mut *mut rte_mbuf, nb: u16) -> u16;
+    fn queue_rx_legacy(q: *mut RawQueue, out: *mut *mut rte_mbuf, nb: u16) -> u16;
+    fn queue_ring(q: *mut RawQueue) -> *mut u64;
     #[link_name = "gauge"]
     fn raw_gauge() -> u64;
     fn peers_create(flows: u32, entries: u32) -> *mut RawPeers;
@@ -139,7 +141,14 @@ pub(crate) fn gauge() -> u64 {
 }
 
 /// A receive queue with a simulated card behind it, posted full.
-pub(crate) struct Queue(NonNull<RawQueue>);
+pub(crate) struct Queue(NonNull<RawQueue>, Driver);
+
+/// Whose loop the driver's is, and whose descriptors the card's are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    Igb,
+    Em,
+}
 
 impl Queue {
     /// A queue of `n` descriptors; `None`: no memory, or too few mbufs.
@@ -147,9 +156,16 @@ impl Queue {
     /// # Safety
     /// The pool lives longer than the queue, and belongs to this thread. Its mbufs have room for a frame of
     /// 1514 bytes.
-    pub(crate) unsafe fn new(pool: *mut rte_mempool, n: u32) -> Option<Self> {
+    pub(crate) unsafe fn new(pool: *mut rte_mempool, n: u32, driver: Driver) -> Option<Self> {
         // SAFETY: the caller's promise; EAL is initialised, as there is a pool.
-        NonNull::new(unsafe { queue_create(pool, n) }).map(Self)
+        let queue = NonNull::new(unsafe { queue_create(pool, n, (driver == Driver::Em).into()) });
+        queue.map(|queue| Self(queue, driver))
+    }
+
+    /// Its descriptors, which stay where they are as long as it lives.
+    pub(crate) fn ring(&self) -> Option<NonNull<u64>> {
+        // SAFETY: a queue that was made.
+        NonNull::new(unsafe { queue_ring(self.0.as_ptr()) })
     }
 
     /// The card receives a frame of these headers and this body. Never more than there are descriptors
@@ -184,8 +200,15 @@ impl Queue {
     /// What the driver hands over; how many.
     #[inline(always)]
     pub(crate) fn receive(&mut self, mbufs: &mut [*mut rte_mbuf; BURST]) -> usize {
+        let (queue, to) = (self.0.as_ptr(), mbufs.as_mut_ptr());
         // SAFETY: the array has room for what is asked for.
-        usize::from(unsafe { queue_rx(self.0.as_ptr(), mbufs.as_mut_ptr(), BURST as u16) }).min(BURST)
+        let n = unsafe {
+            match self.1 {
+                Driver::Igb => queue_rx(queue, to, BURST as u16),
+                Driver::Em => queue_rx_legacy(queue, to, BURST as u16),
+            }
+        };
+        usize::from(n).min(BURST)
     }
 }
 

@@ -44,9 +44,9 @@ use crate::polls::Polls;
 use crate::report::{Report, Row, Sample};
 use crate::sends::Sends;
 use crate::traffic::{Cut, Traffic, fragments};
-use crate::variant::{Failure, Kind, SETS, Set, VARIANTS, Variant};
+use crate::variant::{Failure, Kind, SETS, Set, VARIANTS, Variant, named};
 
-/// Bytes of payload: the issue's.
+/// Bytes of payload: the issue's. `--size` takes any other, too.
 const SIZES: [usize; 3] = [7168, 16_384, 65_507];
 /// Rounds of a block that are not measured, and that are.
 const WARM: usize = 3;
@@ -108,6 +108,9 @@ fn options() -> Result<Options, Failure> {
             "--size" => {
                 let size = value()?.parse()?;
                 o.sizes.retain(|&s| s == size);
+                if o.sizes.is_empty() && (1..=65_507).contains(&size) {
+                    o.sizes.push(size);
+                }
             }
             "--set" => {
                 let name = value()?;
@@ -115,7 +118,7 @@ fn options() -> Result<Options, Failure> {
             }
             "--variants" => {
                 let names = value()?;
-                o.variants.retain(|(name, _)| names.split(',').any(|n| n == *name));
+                o.variants = named().filter(|(name, _)| names.split(',').any(|n| n == *name)).collect();
             }
             _ => return Err(format!("unknown option {arg}; {USAGE}").into()),
         }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::variant::{SETS, VARIANTS};
+use crate::variant::{SETS, named};
 
 /// Cycles of one variant, size, set: a sample is the mean of one block.
 pub(crate) struct Row {
@@ -213,7 +213,7 @@ impl Report {
                 "\n{}: TSC cycles per frame, median of blocks (quartiles); per datagram",
                 set.name
             );
-            for (name, _) in VARIANTS {
+            for (name, _) in named() {
                 for read in [false, true] {
                     if !self.rows.iter().any(|r| r.set == set.name && r.variant == name && r.read == read) {
                         continue;

@@ -22,7 +22,7 @@ use pmd_e1000::device::traits_of;
 use rte::Eal;
 use rte::mempool::Mempool;
 
-use crate::ffi::{BURST, Mode, Peer, Peers, Queue, Sink, cycles, gauge};
+use crate::ffi::{BURST, Driver, Mode, Peer, Peers, Queue, Sink, cycles, gauge};
 use crate::report::{Row, Sample, quiet};
 use crate::traffic::{FLOW, Traffic, cut_for, pattern};
 use crate::variant::Failure;
@@ -206,7 +206,8 @@ impl End {
     fn new(pool: *mut dpdk_sys::rte_mempool, side: Side) -> Result<Self, Failure> {
         // SAFETY: the pool is dropped after the queue and used by this thread; both kinds have 2048 bytes of
         // room.
-        let queue = unsafe { Queue::new(pool, RING.into()) }.ok_or("the ring cannot be filled")?;
+        let queue =
+            unsafe { Queue::new(pool, RING.into(), Driver::Igb) }.ok_or("the ring cannot be filled")?;
         Ok(Self { queue, side, held: 0 })
     }
 

@@ -8,14 +8,16 @@ use std::ptr;
 
 use lm_engine::{AdoptedReceiver, Message, ReceiverConfig};
 use lm_landing::device::Traits;
+use lm_landing::words::WordSource as _;
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::card::{State, Words};
 use lm_proto::policy::Require;
 use pmd_e1000::device::traits_of;
+use pmd_e1000::em_ring::EmRing;
 use rte::Eal;
 use rte::mempool::Mempool;
 
-use crate::ffi::{BURST, Peer, Peers, Queue, Sink};
+use crate::ffi::{BURST, Driver, Peer, Peers, Queue, Sink};
 use crate::traffic::{Cut, Traffic};
 
 /// Whatever goes wrong ends the benchmark with a line.
@@ -60,6 +62,15 @@ pub(crate) const VARIANTS: [(&str, Kind); 8] = [
     ("chain-copy", Kind::Peer(Peer::ChainCopy)),
 ];
 
+/// Measured if it is asked for: a card with em's descriptors, whose sums are of use for datagrams of two or
+/// three frames alone.
+const IF_NAMED: [(&str, Kind); 1] = [("lm-em", Kind::Lm(CHECKSUM, Words::Frame))];
+
+/// Every variant that can be named, in the table's order.
+pub(crate) fn named() -> impl Iterator<Item = (&'static str, Kind)> {
+    VARIANTS.into_iter().chain(IF_NAMED)
+}
+
 impl Kind {
     /// Whose frames it gets.
     pub(crate) fn cut(self) -> Cut {
@@ -87,7 +98,8 @@ pub(crate) struct Variant {
 }
 
 enum Engine {
-    Lm(Box<AdoptedReceiver>),
+    /// On em's ring with what reads it.
+    Lm(Box<AdoptedReceiver>, Option<EmRing>),
     Peer(Peer, Peers, Mempool),
 }
 
@@ -99,7 +111,7 @@ impl Variant {
                 let config = ReceiverConfig { require, ..ReceiverConfig::default() };
                 let traits = Traits { words, ..traits_of("net_e1000_igb", "")? };
                 let receiver = AdoptedReceiver::new(eal, pool, traits, &config)?;
-                (receiver.pool().as_ptr(), Engine::Lm(Box::new(receiver)))
+                (receiver.pool().as_ptr(), Engine::Lm(Box::new(receiver), None))
             }
             Kind::Peer(peer) => {
                 // As small as can be, so that it stays in the cache: the ring, the cache, what a burst holds.
@@ -109,9 +121,18 @@ impl Variant {
                 (pool.as_ptr(), Engine::Peer(peer, peers, pool))
             }
         };
+        let n = set.descriptors.into();
+        let driver = if matches!(kind, Kind::Lm(_, Words::Frame)) { Driver::Em } else { Driver::Igb };
         // SAFETY: the pool is dropped after the queue and used by this thread; both kinds have 2048 bytes of
         // room.
-        let queue = unsafe { Queue::new(pool, set.descriptors.into()) }.ok_or("the ring cannot be filled")?;
+        let queue = unsafe { Queue::new(pool, n, driver) }.ok_or("the ring cannot be filled")?;
+        let mut engine = engine;
+        if let (Driver::Em, Engine::Lm(receiver, ring)) = (driver, &mut engine) {
+            let at = queue.ring().ok_or("a queue has a ring")?;
+            // SAFETY: as many descriptors, of a driver that treats them as em does, just filled from this
+            // pool; the queue lives as long as the engine polls it.
+            *ring = Some(unsafe { EmRing::over(at, n as usize, receiver.pool()) }?);
+        }
         Ok(Self { name, kind, queue, engine })
     }
 
@@ -127,7 +148,7 @@ impl Variant {
     pub(crate) fn run(&mut self, sink: &mut Sink<'_>, traffic: &Traffic) {
         match &mut self.engine {
             Engine::Peer(peer, peers, _) => peer.run(peers, &mut self.queue, sink),
-            Engine::Lm(receiver) => {
+            Engine::Lm(receiver, ring) => {
                 let mut mbufs = [ptr::null_mut(); BURST];
                 loop {
                     let n = self.queue.receive(&mut mbufs);
@@ -135,6 +156,11 @@ impl Variant {
                         return;
                     }
                     sink.frames += n as u64;
+                    if let Some(ring) = ring {
+                        // SAFETY: just received, in order, from the queue that has this ring, as was all
+                        // before.
+                        assert!(unsafe { ring.tell(&mbufs[..n]) }, "its words are lost");
+                    }
                     // SAFETY: just received, in order, from the queue that the receiver's pool feeds.
                     unsafe {
                         receiver.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
@@ -150,10 +176,14 @@ impl Variant {
         match &mut self.engine {
             // It ends with a poll that finds nothing, so two are counted where there is something.
             Engine::Peer(peer, peers, _) => peer.run(peers, &mut self.queue, sink),
-            Engine::Lm(receiver) => {
+            Engine::Lm(receiver, ring) => {
                 let mut mbufs = [ptr::null_mut(); BURST];
                 let n = self.queue.receive(&mut mbufs);
                 sink.frames += n as u64;
+                if let Some(ring) = ring {
+                    // SAFETY: as in `run`.
+                    assert!(unsafe { ring.tell(&mbufs[..n]) }, "its words are lost");
+                }
                 // SAFETY: just received, in order, from the queue that the receiver's pool feeds.
                 unsafe {
                     receiver.process(&mbufs[..n], |mut message| sink.take(message.contiguous(), traffic));
@@ -178,7 +208,7 @@ impl Variant {
 
     /// Datagrams that were copied to be delivered, of all delivered; peers that copy, copy all.
     pub(crate) fn copied(&self) -> Option<(u64, u64)> {
-        let Engine::Lm(receiver) = &self.engine else { return None };
+        let Engine::Lm(receiver, _) = &self.engine else { return None };
         let counters = receiver.counters();
         Some((counters.copied_datagrams, counters.datagrams))
     }
@@ -189,12 +219,13 @@ impl Variant {
         drop(queue);
         let (available, size) = match engine {
             Engine::Peer(_, _, pool) => (pool.available(), pool.size()),
-            Engine::Lm(receiver) => {
+            Engine::Lm(receiver, _) => {
                 let counters = receiver.counters();
                 let drops: u64 = counters.drops().map(|(_, n)| n).sum();
-                if let Kind::Lm(_, Words::Packet) = kind {
+                if let Kind::Lm(_, words @ (Words::Packet | Words::Frame)) = kind {
                     let used = (receiver.card().ids(), receiver.card().sums());
-                    if used != (State::InUse, State::InUse) {
+                    let ids = if words == Words::Packet { State::InUse } else { State::Absent };
+                    if used != (ids, State::InUse) {
                         return Err(format!("{name}: the card's words are not in use: {used:?}").into());
                     }
                 }

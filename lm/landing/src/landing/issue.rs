@@ -11,7 +11,7 @@ use std::ffi::c_void;
 
 use dpdk_sys::rte_mbuf;
 
-use super::{Landing, SlotLayout, TO_PAYLOAD};
+use super::{HEADROOM, Landing, SlotLayout, TO_PAYLOAD};
 use crate::returns::SlotCounts;
 
 /// Gives an mbuf its slot.
@@ -186,15 +186,27 @@ impl Landing {
         unsafe { (*self.counts).issued -= n };
     }
 
+    /// The mbufs that are out.
+    fn mbufs_out(&self) -> Vec<*mut rte_mbuf> {
+        let free: std::collections::HashSet<_> = self.stack.iter().chain(&self.ahead).copied().collect();
+        self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect()
+    }
+
+    /// Where frames begin, as devices see it, in the mbufs that are out.
+    pub(crate) fn posted(&self) -> Vec<u64> {
+        // SAFETY: the pool's mbufs live as long as the pool, and drivers do not change where one has its
+        // buffer.
+        let start = |mbuf: *mut rte_mbuf| unsafe { (*mbuf).buf_iova } + HEADROOM as u64;
+        self.mbufs_out().into_iter().map(start).collect()
+    }
+
     /// Takes back those mbufs that are out.
     ///
     /// # Safety
     /// Nobody uses them.
     pub(crate) unsafe fn reclaim(&mut self) {
         self.take_back_ahead();
-        let free: std::collections::HashSet<_> = self.stack.iter().copied().collect();
-        let out: Vec<_> = self.mbufs.iter().copied().filter(|mbuf| !free.contains(mbuf)).collect();
-        for mbuf in out {
+        for mbuf in self.mbufs_out() {
             // SAFETY: the caller's promise; `issue_above` gave it its address.
             unsafe {
                 let at = self.payload_of((*mbuf).buf_addr as usize);

@@ -75,12 +75,46 @@ fn what_never_fits_is_given_up() {
     assert!(frame.is_heard() && frame.ids() == State::Absent && frame.is_comparing());
 }
 
+#[test]
+fn a_sum_that_nobody_knows_proves_nothing_and_refutes_nothing() {
+    let told = |sum| word(Words::TOLD as u16, sum);
+    let mut card = Card::believed(Words::Frame, true);
+    assert_eq!(card.sum(&[told(3), told(4)], 0), Some(7));
+    for words in [[told(3), word(0, 4)], [word(0, 3), told(4)]] {
+        assert_eq!(card.sum(&words, 0), None);
+        card.proved(Card::SAMPLE as usize);
+        card.compare(&words, 0, (0x55, 0));
+        assert!(card.sums() == State::InUse && card.is_due(), "the next one is compared");
+    }
+    let mut card = Card::new(Words::Frame);
+    (0..100).for_each(|_| card.compare(&[word(0, 9)], 0, (0x55, 0)));
+    assert_eq!(card.sums(), State::Compared(0));
+}
+
+#[test]
+fn words_of_which_nobody_knows_whose_they_are_are_used_no_more() {
+    let mut card = Card::believed(Words::Frame, true);
+    card.lose();
+    assert_eq!((card.ids(), card.sums(), card.is_heard()), (State::Absent, State::Lost, false));
+    assert_eq!(card.sum(&[word(1, 3)], 0), None);
+    let mut card = identified();
+    card.lose();
+    assert_eq!((card.ids(), card.sums()), (State::Lost, State::Lost));
+    // What is known of a card remains.
+    for (mut card, state) in
+        [(Card::new(Words::None), State::Absent), (Card::believed(Words::Frame, false), State::Misfit)]
+    {
+        card.lose();
+        assert_eq!(card.sums(), state);
+    }
+}
+
 /// What a card tells of these bytes in each variant, of pieces of even length.
-fn told(pieces: &[Vec<u8>], variant: u8) -> Vec<u32> {
+fn told(pieces: &[Vec<u8>], variant: u8, id: u16) -> Vec<u32> {
     let tell = |piece: &Vec<u8>| {
         let sum = checksum::fold_sum(checksum::sum(piece));
         let sum = if variant & 1 != 0 { !sum } else { sum };
-        word(9, if variant & 2 != 0 { sum.swap_bytes() } else { sum })
+        word(id, if variant & 2 != 0 { sum.swap_bytes() } else { sum })
     };
     pieces.iter().map(tell).collect()
 }
@@ -94,7 +128,7 @@ proptest! {
         ),
         variant in 0_u8..4, frames: bool, trailers: bool,
     ) {
-        let words = if frames { Words::Frame } else { Words::Packet };
+        let (words, id) = if frames { (Words::Frame, Words::TOLD as u16) } else { (Words::Packet, 9) };
         let ethernet = 0x5_4321;
         let mut card = if frames { Card::new(words) } else { identified() };
         for (i, mut pieces) in datagrams.into_iter().enumerate() {
@@ -111,7 +145,7 @@ proptest! {
                 let folded = checksum::fold_sum(ethernet).to_le_bytes();
                 pieces.iter_mut().for_each(|piece| piece.extend(folded));
             }
-            let told = told(&pieces, variant);
+            let told = told(&pieces, variant, id);
             if card.sums() == State::InUse {
                 let inside = checksum::without(all, outside);
                 let outside = card.of_trailer(outside).expect("that was seen by now");

@@ -48,6 +48,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
     }
 
+    /// Nobody knows any more which frame a word of the card's is of: they are not used from here on.
+    #[cold]
+    pub fn lose_words(&mut self) {
+        self.card.lose();
+        self.listen();
+    }
+
     /// Keeps words only as long as they may be of use.
     #[inline]
     fn listen(&mut self) {

@@ -189,16 +189,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return Err(Doubt::Other);
         }
         let by_sum = if require.headers && by_headers { WholeBy::Headers } else { WholeBy::Checksum };
+        let order_known = || {
+            let kept = is_of_one && Self::keeps_order(packet.ip.ttl);
+            let forced = bound && self.is_order_forced(n, z + 1 - n);
+            by_headers || forced || (kept && (bound || *tag == TagState::NoRoom))
+        };
         if heard
+            && order_known()
             && let Some(payload) = self.sum_of_card(first, memory)
             && checksum::udp_ok(&identity.flow, udp, payload)
         {
-            let forced = bound && self.is_order_forced(n, z + 1 - n);
-            let kept = is_of_one && Self::keeps_order(packet.ip.ttl);
-            if by_headers || forced || (kept && (bound || *tag == TagState::NoRoom)) {
-                self.card.proved(1);
-                return Ok((by_sum, told));
-            }
+            self.card.proved(1);
+            return Ok((by_sum, told));
         }
         // Frames that a tag ties together are summed once, and then delivered or dropped. So this work is not
         // charged to the budget, and an attacker who uses the budget up cannot keep a good datagram from

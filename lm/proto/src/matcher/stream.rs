@@ -62,7 +62,9 @@ impl Template {
         let this = Self { headers, udp, len, tag, base, geometry, whole };
         let by_sum = whole.by != WholeBy::Tags;
         let simple = !by_sum || this.has_tag_alone(card);
-        (usize::from(len) <= geometry.stride() && card.is_settled() && simple).then_some(this)
+        // Nothing is compared of datagrams in one frame.
+        let settled = whole.fragments == 1 || card.is_settled();
+        (usize::from(len) <= geometry.stride() && settled && simple).then_some(this)
     }
 
     /// The datagram in the frames from `first` to the one whose payload is at `lowest`, if it is like the

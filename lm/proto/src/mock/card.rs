@@ -2,6 +2,7 @@
 //!
 //! A test gives one of these functions to the mock, which asks it about each frame that arrives.
 
+use crate::card::Words;
 use crate::checksum;
 use crate::wire::{ETHERNET, be16};
 
@@ -20,7 +21,7 @@ pub fn packet(frame: &[u8]) -> u32 {
 
 /// em's: the sum of the whole frame.
 pub fn whole(frame: &[u8]) -> u32 {
-    word(0, checksum::fold_sum(checksum::sum(frame)))
+    word(Words::TOLD as u16, checksum::fold_sum(checksum::sum(frame)))
 }
 
 /// igb's identification with a sum that means nothing, as an emulated card has it.

@@ -20,8 +20,12 @@ fn queue(words: Words, sums: bool, require: Require) -> Run {
 
 /// One that finds out by itself.
 fn fresh(card: fn(&[u8]) -> u32, require: Require) -> Run {
+    fresh_with(Words::Packet, card, require)
+}
+
+fn fresh_with(words: Words, card: fn(&[u8]) -> u32, require: Require) -> Run {
     let mut run = Run::new(32, false);
-    let config = Config { words: Words::Packet, require, ..mock::config(G, false) };
+    let config = Config { words, require, ..mock::config(G, false) };
     (run.mock.card, run.matcher) = (Some(card), Matcher::new(config));
     run
 }
@@ -237,5 +241,80 @@ fn strangers_are_left_out_of_a_repair_by_their_identification() {
             run.end().0.len()
         };
         assert_eq!((run(false), run(true)), (0, 1));
+    }
+}
+
+#[test]
+fn sums_alone_save_reading_where_the_lengths_force_the_order() {
+    for (size, forced) in
+        [(1473, true), (2001, true), (2910, true), (4000, true), (4423, false), (7168, false)]
+    {
+        let sent = payloads(size, 8);
+        let mut run = queue(Words::Frame, true, DEFAULT);
+        stream(&mut run, 200, &sent);
+        let read = run.mock.work().bytes;
+        assert_eq!(read < 8 * 200, forced, "{size}: {read} bytes");
+        let (delivered, counters, _) = run.end();
+        assert_eq!(delivered.len(), 8, "{size}: {counters:?}");
+        assert!(delivered.iter().all(|d| d.whole.by == WholeBy::Checksum && !d.copied));
+        only(&delivered, &sent.iter().map(|s| &s[..]).collect::<Vec<_>>());
+        if forced {
+            // A wrong byte is noticed.
+            let data = payload(size, 9);
+            for at in 0..lm(1, &data).len() {
+                let mut run = queue(Words::Frame, true, DEFAULT);
+                let mut frames = lm(1, &data);
+                frames[at][HEADERS + 8] ^= 0x40;
+                run.arrive(&frames);
+                assert_eq!(run.matcher.card().sums(), State::InUse, "the card is right");
+                assert_eq!(run.end().0.len(), 0, "{size}, frame {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_alone_are_believed_when_they_were_right_often_enough() {
+    type Told = fn(&[u8]) -> u32;
+    let variants: [Told; 4] = [
+        mock::card::whole,
+        |f| mock::card::whole(f) ^ 0xffff_0000,
+        |f| Words::TOLD | u32::from(((mock::card::whole(f) >> 16) as u16).swap_bytes()) << 16,
+        |f| Words::TOLD | u32::from(!((mock::card::whole(f) >> 16) as u16).swap_bytes()) << 16,
+    ];
+    let sent = payloads(2500, 40);
+    for require in [DEFAULT, TAGS] {
+        let settled = |card: Told| {
+            let mut run = fresh_with(Words::Frame, card, require);
+            stream(&mut run, 1, &sent);
+            let state = run.matcher.card().sums();
+            assert_eq!(run.end().0.len(), 40);
+            state
+        };
+        assert!(variants.into_iter().all(|card| settled(card) == State::InUse));
+        // An emulated one, and one of which nothing is known.
+        assert_eq!(settled(|_| Words::TOLD), State::Misfit);
+        assert_eq!(settled(|_| 0), State::Compared(0));
+    }
+}
+
+#[test]
+fn words_that_are_lost_lose_nobody_a_datagram() {
+    for (words, size) in [(Words::Frame, 2500), (Words::Packet, 7168)] {
+        for require in [DEFAULT, TAGS] {
+            let mut run = queue(words, true, require);
+            let sent = payloads(size, 6);
+            stream(&mut run, 1, &sent);
+            // Within a datagram, too.
+            let frames = lm(40, &sent[0]);
+            run.arrive(&frames[..1]);
+            run.matcher.lose_words();
+            run.mock.card = Some(|_| 0xdead_0001);
+            run.arrive(&frames[1..]);
+            stream(&mut run, 50, &sent);
+            assert_eq!((run.matcher.card().sums(), run.matcher.card().is_heard()), (State::Lost, false));
+            let (delivered, counters, _) = run.end();
+            assert_eq!(delivered.len(), 13, "{counters:?}");
+        }
     }
 }
