@@ -79,7 +79,8 @@ fn what_never_fits_is_given_up() {
 fn a_sum_that_nobody_knows_proves_nothing_and_refutes_nothing() {
     let told = |sum| word(Words::TOLD as u16, sum);
     let mut card = Card::believed(Words::Frame, true);
-    assert_eq!(card.sum(&[told(3), told(4)], 0), Some(7));
+    // An Ethernet header that sums up to 0.
+    assert!(card.sum(&[told(3), told(4)], 0).is_some_and(|sum| is_same(sum, 7)));
     for words in [[told(3), word(0, 4)], [word(0, 3), told(4)]] {
         assert_eq!(card.sum(&words, 0), None);
         card.proved(Card::SAMPLE as usize);
