@@ -170,6 +170,12 @@ impl Card {
         self.ids == State::InUse && self.sums == State::InUse
     }
 
+    /// Whether sums are in use, and there are no identifications beside them.
+    #[inline]
+    pub(crate) fn sums_alone(&self) -> bool {
+        self.words == Words::Frame && self.sums == State::InUse
+    }
+
     /// Compares a card's word of a fragment with the identification in the fragment's intact header.
     pub(crate) fn hear(&mut self, word: u32, id: u16) {
         // A card that reports nothing reports 0. So a datagram whose identification is 0 says nothing about

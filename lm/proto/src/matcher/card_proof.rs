@@ -152,7 +152,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     }
 
     /// Whether a run, all of whose frames lie in place, is proven to be the datagram with a good tag that its
-    /// first fragment's headers and `udp` make it: by the words of its frames alone.
+    /// first fragment's headers and `udp` make it: by the words of its frames alone. Where there are no
+    /// identifications, the caller knows that the lengths force the order.
     pub(super) fn is_proven_by_card<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         headers: RawHeaders,
@@ -161,7 +162,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &M,
     ) -> bool {
         let Some(words) = self.log.run_words() else { return false };
-        if udp.checksum == 0 || self.card.is_due() || !self.card.binds(words, headers.id()) {
+        let bound = self.card.sums_alone() || self.card.binds(words, headers.id());
+        if udp.checksum == 0 || self.card.is_due() || !bound {
             return false;
         }
         let Some(sum) = self.card.sum(words, ethernet) else { return false };

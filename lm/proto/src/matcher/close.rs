@@ -51,8 +51,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let (n, lowest) = (self.run_len(), self.newest());
         let require = self.config.require;
         // Nobody knows what a card says of a frame that is no fragment.
-        let by_card =
-            || n > 1 && require.checksum && self.card.can_prove() && Self::keeps_order(headers.ttl());
+        let by_card = || {
+            let (all, alone) = (self.card.can_prove(), self.card.sums_alone());
+            let ordered = all && Self::keeps_order(headers.ttl());
+            n > 1 && require.checksum && (ordered || alone && self.is_order_forced(n, self.log.run()))
+        };
         if !(require.tags || by_card()) || self.split {
             return false;
         }
@@ -101,6 +104,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             }
         }
         let whole = Whole { flow, len: len - wire::UDP, fragments: n as u16, by, carried };
+        // If the next datagram has another Ethernet header, its sum does not fit, and it is left to `prove`.
+        let ethernet = if self.card.sums_alone() { ethernet(head) } else { 0 };
+        let headers = (ethernet, headers);
         self.template =
             Template::new(self.config.geometry, headers, front, first_len, from, whole, &self.card);
         self.card.proved(1);

@@ -37,6 +37,8 @@ pub(super) struct Template {
     tag: usize,
     /// [`Identity::base`].
     base: u64,
+    /// The sum of the first fragment's Ethernet header, for a card that counts it.
+    ethernet: u64,
     geometry: Geometry,
     /// Without the carried sum, which each datagram has of its own.
     whole: Whole,
@@ -47,7 +49,7 @@ impl Template {
     /// that each datagram has to be looked at; or the tag and the card's words are not enough to prove one.
     pub(super) fn new(
         geometry: Geometry,
-        headers: RawHeaders,
+        (ethernet, headers): (u64, RawHeaders),
         udp: [u8; UDP],
         len: u16,
         tag: usize,
@@ -59,7 +61,7 @@ impl Template {
         let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
         let udp = u64::from_le_bytes(udp) & SHARED;
         let whole = Whole { carried: None, ..whole };
-        let this = Self { headers, udp, len, tag, base, geometry, whole };
+        let this = Self { headers, udp, len, tag, base, ethernet, geometry, whole };
         let by_sum = whole.by != WholeBy::Tags;
         let simple = !by_sum || this.has_tag_alone(card);
         // Nothing is compared of datagrams in one frame.
@@ -96,17 +98,18 @@ impl Template {
     }
 
     /// Whether the card's words say that the frames are of one datagram, whose UDP checksum is good, with
-    /// nothing but this tag behind it.
+    /// nothing but this tag behind it. Where there are no identifications, the lengths force the order: they
+    /// are those of the datagram before.
     #[inline(always)]
     fn is_proven(&self, card: &Card, words: &[u32], id: u16, tag: [u8; TAG]) -> bool {
-        let Some(sum) = card.sum(words, 0) else { return false };
+        let Some(sum) = card.sum(words, self.ethernet) else { return false };
         let mut behind = u64::from(checksum::fold_sum(checksum::halves(u64::from_le_bytes(tag))));
         if !self.whole.len.is_multiple_of(2) {
             behind = u64::from((behind as u16).swap_bytes());
         }
         let udp_len = (self.whole.len + UDP) as u16;
         !card.is_due()
-            && card.binds(words, id)
+            && (card.sums_alone() || card.binds(words, id))
             && checksum::udp_all_ok(&self.whole.flow, udp_len, checksum::without(sum, behind))
     }
 
