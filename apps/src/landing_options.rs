@@ -77,7 +77,8 @@ pub(crate) struct LandingOptions {
     #[arg(long, value_name = "WORD", value_parser = parse::relaxed_ordering, default_value = "prove")]
     pub(crate) unsafe_relaxed_ordering: RelaxedOrdering,
     /// on: use the IP identification and the sum that an igb card can report of each frame, and the sum that
-    /// an em card reports, after comparing them with the first frames. off: for bundles of links in which frames can overtake each other
+    /// an em card reports, after comparing them with the first frames. off: for bundles of links in which
+    /// frames can overtake each other
     #[arg(long, value_name = "WORD", value_parser = parse::card_words, action = clap::ArgAction::Set)]
     #[arg(default_value = "on")]
     pub(crate) card_words: bool,

@@ -10,9 +10,9 @@
 //!
 //! # Where the ring is
 //! `rte_eth_dma_zone_reserve` names its memory `eth_p<port>_q<queue>_rx_ring`, in all these releases. It has
-//! room for 4096 descriptors, whatever the queue has (`E1000_MAX_RING_DESC`). em frees it with the queue: when
-//! the queue is set up again, or the port is closed, and both need a stopped port. The name is believed only
-//! if the descriptors hold addresses of buffers that are out of the queue's pool, each another.
+//! room for 4096 descriptors, whatever the queue has (`E1000_MAX_RING_DESC`). em frees it with the queue:
+//! when the queue is set up again, or the port is closed, and both need a stopped port. The name is believed
+//! only if the descriptors hold addresses of buffers that are out of the queue's pool, each another.
 //!
 //! # Which descriptor a frame is of
 //! The driver's index is private. But each mbuf was posted with its own buffer's address, in one descriptor.
@@ -135,8 +135,8 @@ impl EmRing {
         if *posted != unsafe { (*mbuf).buf_iova } + HEADROOM as u64 {
             return None;
         }
-        // SAFETY: descriptor `i` of the ring, which `over`'s caller promised; the queue was not stopped since.
-        // The card may be writing: each word is read once, and means something only as the module says.
+        // SAFETY: descriptor `i` of the ring, which `over`'s caller promised; the queue was not stopped. The
+        // card may be writing: each word is read once, and means something only as the module says.
         let (fresh, said) = unsafe {
             let at = self.ring.add(DESCRIPTOR * i);
             (at.read_volatile(), at.add(1).read_volatile())
