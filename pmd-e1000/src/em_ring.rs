@@ -25,6 +25,9 @@
 //! first buffers. If the card has used a whole ring by then, these are not found, and no sum is told any
 //! more, either.)
 //!
+//! While nobody looks at sums, the ring is not followed. It is followed again once somebody has looked for
+//! [`STEADY`] calls: all addresses are read anew, and the next frame's buffer tells where it is.
+//!
 //! # Whether it is still there
 //! em tells the card of free descriptors at the end of a receive call, and never before. If the ring
 //! overruns, the card may use them before the reader comes. The reader reads length, sum, status and errors
@@ -51,6 +54,21 @@ const CERTAIN: u64 = 0x0000_ffff_0000_ffff;
 /// Of its lower half: the sum.
 const SUM: u32 = 0xffff_0000;
 
+/// How many calls in a row somebody has to look at sums before a ring is followed again. All its descriptors
+/// are read then.
+const STEADY: u8 = 16;
+
+/// Whether the reader knows where the driver is in a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// At [`EmRing::next`].
+    Yes,
+    /// What is posted is known, and the next frame tells where it is.
+    Soon,
+    /// No. So often somebody has looked at sums since.
+    No(u8),
+}
+
 /// A receive ring of em's, and what was posted in it.
 pub struct EmRing {
     ring: NonNull<u64>,
@@ -58,6 +76,7 @@ pub struct EmRing {
     posted: Box<[u64]>,
     /// Where the next frame is.
     next: usize,
+    follows: Follows,
 }
 
 // SAFETY: the ring is memory of DPDK's, which no thread owns, and is read by `&mut self` alone.
@@ -112,14 +131,66 @@ impl EmRing {
     /// just started and is fed by this pool. It stays where it is until that queue is stopped. Nothing was
     /// received yet.
     pub unsafe fn over(ring: NonNull<u64>, n: usize, pool: &LandingPool) -> Result<Self, String> {
-        // SAFETY: the caller's promise. The card may write, but it does not change addresses.
-        let address = |i| u64::from_le(unsafe { ring.add(DESCRIPTOR * i).read_volatile() });
-        let posted: Box<[u64]> = (0..n).map(address).collect();
+        // SAFETY: the caller's promise.
+        let posted: Box<[u64]> = (0..n).map(|i| unsafe { address(ring, i) }).collect();
         if are_posted(&posted, pool.posted()) {
-            Ok(Self { ring, posted, next: 0 })
+            Ok(Self { ring, posted, next: 0, follows: Follows::Yes })
         } else {
             Err("its ring does not hold the addresses that were posted".to_owned())
         }
+    }
+
+    /// Reads what is posted. The next frame will tell where it is.
+    #[cold]
+    fn look_again(&mut self) {
+        for (i, posted) in self.posted.iter_mut().enumerate() {
+            // SAFETY: a descriptor of the ring, which `over`'s caller promised; the queue was not stopped
+            // since.
+            *posted = unsafe { address(self.ring, i) };
+        }
+        self.follows = Follows::Soon;
+    }
+
+    /// Whether it is known which descriptor the next frame, `first`, is of. If it is not, it may be known of
+    /// the frames behind this call's.
+    ///
+    /// # Safety
+    /// As for [`WordSource::tell`].
+    #[inline]
+    unsafe fn follows(&mut self, first: *const rte_mbuf) -> bool {
+        if self.follows == Follows::Yes {
+            return true;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.finds(first) }
+    }
+
+    /// [`Self::follows`] for a ring that was not followed.
+    ///
+    /// # Safety
+    /// As for [`WordSource::tell`].
+    #[cold]
+    unsafe fn finds(&mut self, first: *const rte_mbuf) -> bool {
+        self.follows = match self.follows {
+            Follows::No(calls) if calls + 1 < STEADY => Follows::No(calls + 1),
+            Follows::No(_) => {
+                self.look_again();
+                Follows::Soon
+            }
+            _ => {
+                // SAFETY: the caller's promise: a valid mbuf.
+                let start = unsafe { (*first).buf_iova } + HEADROOM as u64;
+                match self.posted.iter().position(|&posted| posted == start) {
+                    Some(i) => {
+                        self.next = i;
+                        Follows::Yes
+                    }
+                    // The driver had taken it before all was read: a part of a chain.
+                    None => Follows::No(0),
+                }
+            }
+        };
+        self.follows == Follows::Yes
     }
 
     /// What the card wrote behind the address of an mbuf that was just received, if that is the next one.
@@ -184,7 +255,20 @@ impl EmRing {
 }
 
 impl WordSource for EmRing {
+    unsafe fn pass(&mut self, mbufs: &[*mut rte_mbuf]) {
+        self.follows = Follows::No(0);
+        // SAFETY: the caller's promise.
+        unsafe { say_nothing(mbufs) };
+    }
+
     unsafe fn tell(&mut self, mbufs: &[*mut rte_mbuf]) -> bool {
+        let Some(&first) = mbufs.first() else { return true };
+        // SAFETY: the caller's promise.
+        if !unsafe { self.follows(first) } {
+            // SAFETY: as above.
+            unsafe { say_nothing(mbufs) };
+            return true;
+        }
         let mut known = true;
         for &mbuf in mbufs {
             // SAFETY: the caller's promise.
@@ -201,6 +285,26 @@ impl WordSource for EmRing {
             );
         }
         known
+    }
+}
+
+/// The buffer's address in descriptor `i`.
+///
+/// # Safety
+/// The ring has this descriptor. The card may write, but it does not change addresses.
+unsafe fn address(ring: NonNull<u64>, i: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from_le(unsafe { ring.add(DESCRIPTOR * i).read_volatile() })
+}
+
+/// Makes the words of frames say nothing.
+///
+/// # Safety
+/// Valid mbufs, nobody else's.
+unsafe fn say_nothing(mbufs: &[*mut rte_mbuf]) {
+    for &mbuf in mbufs {
+        // SAFETY: the caller's promise.
+        unsafe { (*mbuf).hash[0] = 0 };
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use lm_landing::device::Traits;
 use lm_landing::queue::{Behind, Burst, FrameSink, Part};
+use lm_landing::words::Hearing;
 use lm_landing::{Clock, JoinedCount, Landed, LandedSlots, LandingPool, Payload, SendPool, SendSlot};
 use rte::mempool::Mempool;
 use rte::{Eal, Mbuf};
@@ -223,6 +224,16 @@ impl Engine {
         self.matcher.card()
     }
 
+    /// Whether it looks at what the card says of the next frames.
+    #[inline]
+    pub fn hears_words(&self) -> Hearing {
+        match self.matcher.card().is_heard() {
+            true if self.matcher.needs_words() => Hearing::Now,
+            true => Hearing::Later,
+            false => Hearing::Never,
+        }
+    }
+
     /// Buffers for copies that nobody has.
     pub fn copies_available(&self) -> usize {
         self.copies.available()
@@ -267,8 +278,8 @@ impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
     }
 
     #[inline]
-    fn hears_words(&self) -> bool {
-        self.engine.matcher.card().is_heard()
+    fn hears_words(&self) -> Hearing {
+        self.engine.hears_words()
     }
 
     fn lose_words(&mut self) {

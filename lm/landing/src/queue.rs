@@ -17,7 +17,7 @@ use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
 use crate::slots::LandedSlots;
-use crate::words::{WordSource, word};
+use crate::words::{Hearing, WordSource, word};
 
 /// The most frames that one poll takes.
 pub const MAX_BURST: usize = 512;
@@ -49,10 +49,9 @@ pub trait FrameSink {
     /// Takes any frame.
     fn take(&mut self, pool: &LandingPool, landed: Landed);
 
-    /// Whether it still looks at what the device says of each frame. After a poll in which it does not, this
-    /// may not be right any more.
-    fn hears_words(&self) -> bool {
-        false
+    /// Whether it looks at what the device says of each frame.
+    fn hears_words(&self) -> Hearing {
+        Hearing::Never
     }
 
     /// From the next frame on it is not known what the device says of each.
@@ -452,16 +451,20 @@ impl LandingQueue {
     /// Finds the words of the `n` frames that were just received, as long as somebody wants to know them.
     #[inline(never)]
     fn find_words(&mut self, n: usize, sink: &mut impl FrameSink) {
-        let hears = sink.hears_words();
-        let Some(source) = self.words.as_mut().filter(|_| hears) else {
-            self.words = None;
-            return;
-        };
-        // SAFETY: all that the queue has just given, in order, and ours; it gave everything before to this
-        // source, too, since its port was started (`with_words`). The port is not stopped while it is out.
-        if !unsafe { source.tell(&self.mbufs[..n]) } {
-            self.words = None;
-            sink.lose_words();
+        let Some(source) = &mut self.words else { return };
+        let mbufs = &self.mbufs[..n];
+        match sink.hears_words() {
+            // SAFETY: all that the queue has just given, in order, and ours; it gave everything before to
+            // this source, too, since its port was started (`with_words`). The port is not stopped while the
+            // queue is out.
+            Hearing::Now if unsafe { source.tell(mbufs) } => {}
+            Hearing::Now => {
+                self.words = None;
+                sink.lose_words();
+            }
+            // SAFETY: as above.
+            Hearing::Later => unsafe { source.pass(mbufs) },
+            Hearing::Never => self.words = None,
         }
     }
 

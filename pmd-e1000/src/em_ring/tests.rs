@@ -107,7 +107,7 @@ impl Em {
     fn reader(&mut self) -> EmRing {
         let posted = self.posted.iter().map(|&mbuf| Self::data(mbuf)).collect();
         let ring = NonNull::from(&mut *self.ring).cast();
-        EmRing { ring, posted, next: 0 }
+        EmRing { ring, posted, next: 0, follows: Follows::Yes }
     }
 
     /// The card receives a frame in so many buffers, if it has them.
@@ -206,6 +206,8 @@ enum Step {
     Arrive(Vec<usize>),
     /// The driver is asked for so many. Between this and the reader, so many more arrive.
     Poll(usize, usize),
+    /// The driver is asked for so many, and nobody looks at what the card says.
+    Pass(usize),
     /// Somebody keeps so many mbufs, or gives all back.
     Keep(usize),
 }
@@ -215,6 +217,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => prop::collection::vec(prop_oneof![6 => Just(1_usize), 1 => 2..4_usize], 0..40).prop_map(Step::Arrive),
         3 => (1..64_usize, prop_oneof![Just(0), 0..40_usize]).prop_map(|(n, more)| Step::Poll(n, more)),
         1 => (0..100_usize).prop_map(Step::Keep),
+        1 => (1..64_usize).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 0..60)
 }
@@ -226,8 +229,23 @@ proptest! {
         let mut em = Em::new(n);
         let mut reader = em.reader();
         let mut kept = Vec::new();
+        // Whether the reader follows the ring, whatever comes.
+        let mut follows = true;
         for step in steps {
             match step {
+                Step::Pass(most) => {
+                    let frames = em.burst(most, threshold);
+                    if !frames.is_empty() {
+                        let mbufs: Vec<_> = frames.iter().map(|&(mbuf, _)| mbuf).collect();
+                        // SAFETY: valid mbufs, just received, and ours.
+                        unsafe { reader.pass(&mbufs) };
+                        // SAFETY: as above.
+                        let silent = mbufs.iter().all(|&mbuf| unsafe { (*mbuf).hash[0] == 0 });
+                        prop_assert!(silent);
+                        follows = false;
+                    }
+                    em.free(&frames);
+                }
                 Step::Arrive(frames) => frames.into_iter().for_each(|buffers| em.receive(buffers)),
                 Step::Keep(some) => {
                     em.free.append(&mut kept);
@@ -255,13 +273,43 @@ proptest! {
                             unknown += usize::from(single);
                         }
                     }
-                    if more == 0 {
+                    if more == 0 && follows {
                         prop_assert_eq!(unknown, 0, "nothing came between");
                     }
                     em.free(&frames);
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_ring_is_followed_again_once_somebody_looks_for_some_time() {
+    let mut em = Em::new(8);
+    let mut reader = em.reader();
+    let mut turn = |passes: bool| {
+        (0..3).for_each(|_| em.receive(1));
+        let frames = em.burst(32, 0);
+        assert_eq!(frames.len(), 3);
+        let mbufs: Vec<_> = frames.iter().map(|&(mbuf, _)| mbuf).collect();
+        let said = if passes {
+            // SAFETY: valid mbufs, just received, and ours.
+            unsafe { reader.pass(&mbufs) };
+            (true, vec![0; 3])
+        } else {
+            tell(&mut reader, &frames)
+        };
+        let right: Vec<_> = frames.iter().map(|&(_, number)| word(number)).collect();
+        em.free(&frames);
+        assert!(said.0);
+        assert!(said.1 == right || said.1 == [0; 3], "{said:?}");
+        said.1 == right
+    };
+    for passes in [1, 2, 5, 30] {
+        assert!(turn(false), "it is followed");
+        (0..passes).for_each(|_| assert!(!turn(true)));
+        (0..STEADY).for_each(|_| assert!(!turn(false), "not yet"));
+        assert!(turn(false));
     }
 }
 

@@ -4,6 +4,7 @@
 //! This is tried only if the newest header is known to be intact.
 
 use super::card_proof::ethernet;
+use super::forward::FORCED;
 use super::proof::{Doubt, First, TagState};
 use super::stream::Template;
 use super::{Matcher, effort};
@@ -49,6 +50,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
+        if n > 1 && self.few != FORCED.contains(&n) {
+            self.few = !self.few;
+            self.listen();
+        }
         let require = self.config.require;
         // Nobody knows what a card says of a frame that is no fragment.
         let by_card = || {

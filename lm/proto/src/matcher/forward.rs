@@ -25,7 +25,7 @@ use crate::slot_memory::SlotMemory;
 use crate::wire::{self, Flow, HEADERS, Udp};
 
 /// How many fragments a datagram may have whose order their lengths prove.
-const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
+pub(super) const FORCED: std::ops::RangeInclusive<usize> = 2..=3;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Looks for a datagram in forward order, when the newest frame is its last fragment and has an intact

@@ -64,7 +64,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 self.snapshot = self.settle(snapshot, memory);
             }
         }
-        if !self.log.is_empty() {
+        if self.log.is_empty() {
+            self.listen_again();
+        } else {
             self.shed(memory);
         }
         let counters = &mut self.counters;

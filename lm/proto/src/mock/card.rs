@@ -1,4 +1,4 @@
-//! What a card's descriptor says of a frame, as the datasheets have it ([`Words`](crate::card::Words)).
+//! What a card's descriptor says of a frame, as the datasheets have it ([`Words`]).
 //!
 //! A test gives one of these functions to the mock, which asks it about each frame that arrives.
 

@@ -358,3 +358,27 @@ fn words_that_are_lost_lose_nobody_a_datagram() {
         }
     }
 }
+
+/// A stream of datagrams that are too long for sums alone needs no words. Behind one that is short they are
+/// read again, and save reading payloads.
+#[test]
+fn sums_are_looked_at_where_they_may_prove_something() {
+    let (short, long) = (payloads(2500, 8), payloads(7168, 8));
+    let mut run = queue(Words::Frame, true, DEFAULT);
+    for round in 0..3 {
+        let id = 100 * round;
+        stream(&mut run, id, &long);
+        assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (false, false));
+        stream(&mut run, id + 20, &short[..2]);
+        assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (true, true));
+        let before = run.mock.work().bytes;
+        stream(&mut run, id + 30, &short);
+        assert!(run.mock.work().bytes - before < 8 * 200, "no payload is read");
+    }
+    assert_eq!(run.end().0.len(), 3 * (8 + 2 + 8));
+    // Identifications are of use in all of them.
+    let mut run = queue(Words::Packet, true, DEFAULT);
+    stream(&mut run, 1, &long);
+    assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (true, true));
+    run.end();
+}
