@@ -26,7 +26,7 @@
 //! more, either.)
 //!
 //! While nobody looks at sums, the ring is not followed. It is followed again once somebody has looked for
-//! [`STEADY`] calls: all addresses are read anew, and the next frame's buffer tells where it is.
+//! 16 calls in a row: all addresses are read anew, and the next frame's buffer tells where it is.
 //!
 //! # Whether it is still there
 //! em tells the card of free descriptors at the end of a receive call, and never before. If the ring
