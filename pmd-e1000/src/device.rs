@@ -38,13 +38,16 @@ struct Row {
     alias: &'static str,
     /// The keys of arguments that the driver knows; empty: its keys are not checked.
     keys: &'static [&'static str],
+    /// The arguments that give it a MAC address, where the driver chooses one at random without them. `None`:
+    /// its address is the same at each start.
+    random_unless: Option<&'static [&'static str]>,
     verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>,
 }
 
 impl Row {
     /// A driver whose arguments make no difference to landing.
     const fn plain(driver: &'static str, verdict: fn(&Devargs<'_>) -> Result<Traits, &'static str>) -> Self {
-        Self { driver, alias: "", keys: &[], verdict }
+        Self { driver, alias: "", keys: &[], random_unless: None, verdict }
     }
 }
 
@@ -113,6 +116,7 @@ const TABLE: &[Row] = &[
             "phy_mac",
             "infinite_rx",
         ],
+        random_unless: None,
         verdict: |args| {
             // If it is given twice, the driver switches it off, with a warning that nobody sees. That is
             // refused too.
@@ -124,15 +128,23 @@ const TABLE: &[Row] = &[
         driver: "net_tap",
         alias: "eth_tap",
         keys: &["iface", "remote", "mac"],
+        random_unless: Some(&["mac", "remote"]),
         // Its only peer is a kernel, which sends in forward order. In overlapping slots its datagrams would
         // be lost; from separate slots they are delivered.
         verdict: |_| Ok(Traits { preferred: SlotLayout::Separate, ..VIRTUAL }),
     },
-    Row { driver: "net_null", alias: "eth_null", keys: &["size", "copy", "no-rx"], verdict: |_| Ok(VIRTUAL) },
+    Row {
+        driver: "net_null",
+        alias: "eth_null",
+        keys: &["size", "copy", "no-rx"],
+        random_unless: Some(&[]),
+        verdict: |_| Ok(VIRTUAL),
+    },
     Row {
         driver: "net_memif",
         alias: "",
         keys: &["id", "role", "bsize", "rsize", "socket", "socket-abstract", "mac", "zero-copy", "secret"],
+        random_unless: Some(&["mac"]),
         verdict: |args| {
             // A zero-copy client's peer writes into the posted buffers itself, whenever it likes.
             let zero_copy = Memif::of(args).zero_copy;
@@ -157,6 +169,7 @@ const TABLE: &[Row] = &[
             "speed",
             "vectorized",
         ],
+        random_unless: Some(&["mac"]),
         // The driver reads the argument only if it is given exactly once.
         verdict: |args| match args.only("mrg_rxbuf") {
             // The driver asks for room for its own header and a VLAN tag, but posts the length that each
@@ -214,6 +227,14 @@ pub fn driver_of(name: &str) -> Option<&'static str> {
 /// The keys of arguments that a driver knows. Empty: nothing is known of them.
 pub fn keys_of(driver: &str) -> &'static [&'static str] {
     TABLE.iter().find(|row| row.driver == driver).map_or(&[], |row| row.keys)
+}
+
+/// Whether a device of this driver has another MAC address at each start, because these arguments give it
+/// none.
+pub fn has_random_mac(driver: &str, args: &str) -> bool {
+    let unless = TABLE.iter().find(|row| row.driver == driver).and_then(|row| row.random_unless);
+    let args = Devargs::parse(args);
+    unless.is_some_and(|keys| keys.iter().all(|key| args.all(key).next().is_none()))
 }
 
 /// The properties of a driver with these device arguments.
@@ -301,6 +322,26 @@ mod tests {
             assert_eq!(driver_of(name), driver, "{name}");
         }
         assert!(keys_of("net_memif").contains(&"bsize") && keys_of("net_e1000_igb").is_empty());
+    }
+
+    #[test]
+    fn whose_mac_address_is_another_one_each_time() {
+        for (driver, args, random) in [
+            ("net_memif", "role=client,id=0", true),
+            ("net_memif", "", true),
+            ("net_memif", "role=client,mac=02:00:00:00:00:0a", false),
+            ("net_virtio_user", "path=/tmp/x,mrg_rxbuf=0", true),
+            ("net_virtio_user", "path=/tmp/x,mac=02:00:00:00:00:0a", false),
+            ("net_tap", "iface=x", true),
+            ("net_tap", "mac=fixed", false),
+            ("net_tap", "remote=eth0", false),
+            ("net_null", "", true),
+            ("net_pcap", "iface=eth0", false),
+            ("net_e1000_igb", "", false),
+            ("net_ixgbe", "", false),
+        ] {
+            assert_eq!(has_random_mac(driver, args), random, "{driver} {args}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 """Two lmd over net_memif: neither kernel sees a fragment."""
 
+import contextlib
 import re
+import socket
 import time
 
 import netns
 from common import Common
-from lmd import FORWARD, MemifWire, payload, run, show, udp, until
+from lmd import FORWARD, MemifWire, Wire, core, is_settled, payload, run, show, udp, until, veth
 
+ETH_P_ALL = 3
 
 
 class Admitted(MemifWire):
@@ -76,6 +79,44 @@ class Admitted(MemifWire):
         self.assertEqual(got, [payload(64_000, i) for i in range(18)])
         self.counted()
         self.assertEqual(self.tally(self.server)["datagrams to the wire, without leave"], 18, self.server)
+
+
+class AdmittedByMac(Wire):
+    """Two lmd with admission control over net_pcap on a veth, one with a MAC address that is not its device's."""
+
+    def test_all_that_it_sends_is_from_its_address(self):
+        """Questions and grants, too: who answers reaches it, and a switch knows one address of it."""
+        veth((self.here, "v0", None), (self.there, "v1", None))
+        both = ((self.here, "v0", self.HERE, "02:00:00:00:00:77"), (self.there, "v1", self.THERE, "02:70:63:61:70:00"))
+        for i, (namespace, name, address, mac) in enumerate(both):
+            netns.ip("-n", namespace, "link", "set", name, "arp", "off")
+            words = () if name == "v1" else (f"--mac={mac}",)
+            self.lmd(name, namespace, [f"--vdev=net_pcap0,iface={name}"], "--ac=per-receiver", *words, core=core(i)).ready()
+            netns.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "lm0")
+        for namespace in (self.here, self.there):
+            self.assertTrue(until(lambda: is_settled(namespace)), self.said())
+        time.sleep(0.3)
+        with netns.inside(self.there):
+            seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            seen.bind(("v1", ETH_P_ALL))
+            seen.setblocking(False)
+        sources = {}
+        with seen, udp(self.here, self.HERE) as near, udp(self.there, self.THERE) as far:
+            for i in range(20):
+                for mouth, ear in ((near, far), (far, near)):
+                    mouth.sendto(payload(64_000, i), ear.getsockname())
+                    self.receive(ear, 1)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        frame, (_, _, kind, _, _) = seen.recvfrom(2000)
+                        # The kernel has IPv6 on the veth.
+                        if frame[12:14] == b"\x08\x00":
+                            sources.setdefault(kind == socket.PACKET_OUTGOING, set()).add(frame[6:12].hex(":"))
+        self.assertEqual(sources, {False: {both[0][3]}, True: {both[1][3]}}, self.said())
+        self.counted()
+        for child in self.children:
+            [line] = [line for line in child.out().splitlines() if "with a grant=" in line]
+            self.assertGreater(int(re.search(r"with a grant=(\d+)", line)[1]), 10, child)
 
 
 class Memif(Common, MemifWire):

@@ -97,7 +97,7 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     let eal = start::eal(NAME, eal_args)?;
     start::show(&eal);
     status::offer(&eal);
-    let opened = setup::port(&eal, options).and_then(|port| setup::keep(tap, port, options));
+    let opened = setup::port(&eal, &tap, options).and_then(|port| setup::keep(tap, port, options));
     let mut opened = opened.map_err(|why| {
         let told = logging::complaints();
         if told.is_empty() { why } else { format!("{why}: {told}") }

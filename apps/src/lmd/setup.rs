@@ -5,9 +5,11 @@
 
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
+use lm_proto::wire::Mac;
 use lm_tap::tap::{CHECKSUMS, TSO4};
 use lm_tap::{Routes, Tap};
 use pmd_e1000::can_interrupt;
+use pmd_e1000::device::{arguments, has_random_mac};
 use rte::Eal;
 use rte::port::{MacAddr, PortId};
 
@@ -27,8 +29,8 @@ pub(crate) fn tap(options: &Options) -> Result<Tap, String> {
     Tap::open(&options.interface).map_err(|e| format!("--interface={}: {e}", options.interface))
 }
 
-/// Opens and starts the one port that EAL has.
-pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig), String> {
+/// Opens and starts the one port that EAL has. Its configuration names the MAC address of the interface.
+pub(crate) fn port(eal: &Eal, tap: &Tap, options: &Options) -> Result<(NodePort, PortConfig), String> {
     let ports: Vec<PortId> = rte::port::ports(eal).collect();
     let [id] = ports[..] else {
         let what = if ports.is_empty() { "EAL has no port" } else { "EAL has several ports" };
@@ -41,16 +43,33 @@ pub(crate) fn port(eal: &Eal, options: &Options) -> Result<(NodePort, PortConfig
         log::debug!("port {id} is polled after sleeps: {why}");
     }
     let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
-    config.only_to = Some(options.mac.unwrap_or(port.landing.info().mac.0));
+    config.only_to = Some(mac(&port, tap, options));
     port.start(eal, &config, &Identity::default(), signals::is_ending)
         .map_err(|e| explain_start(&e, &config))?;
     Ok((port, config))
 }
 
+/// The MAC address of the interface: the one that is asked for, or the device's.
+///
+/// A virtual device may have another one at each start. With such a device an interface that is there keeps
+/// its own, so that peers go on without asking anew. The device need not know: it receives all frames, and
+/// lmd writes the sources of those that it sends. The address of a card, which has not IEEE 802's bit for
+/// "local", is not kept: the interface may have it from `--take-over`, and the kernel has the card again.
+fn mac(port: &NodePort, tap: &Tap, options: &Options) -> Mac {
+    let info = port.landing.info();
+    let is_local = |mac: &Mac| mac[0] & 2 != 0;
+    let kept = || {
+        let is_random = is_local(&info.mac.0) && has_random_mac(&info.driver, &arguments(port.id()));
+        let found = tap.interface().mac().ok()?;
+        (is_random && !tap.is_new() && is_local(&found)).then_some(found)
+    };
+    options.mac.or_else(kept).unwrap_or(info.mac.0)
+}
+
 /// Sets the interface up for this port. From here on it outlives this program.
 pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) -> Result<Opened, String> {
     let (port, config) = port;
-    let mac = options.mac.unwrap_or(port.landing.info().mac.0);
+    let mac = config.only_to.unwrap_or(port.landing.info().mac.0);
     let interface = tap.interface();
     let name = interface.name().to_owned();
     let failed = |what: &str| {
@@ -58,7 +77,8 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
         let what = what.to_owned();
         move |e: std::io::Error| format!("{name}: its {what} cannot be set: {e}")
     };
-    if interface.mac().ok() != Some(mac) {
+    let before = interface.mac().ok();
+    if before != Some(mac) {
         interface.set_mac(mac).map_err(failed("MAC address"))?;
     }
     if interface.mtu().ok() != Some(MTU) {
@@ -76,7 +96,13 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     let routes = Routes::open(index, options.landing.mtu.into());
     let routes = routes.map_err(|e| format!("{name}: its routes cannot be watched: {e}"))?;
     let driver = port.landing.info().driver.clone();
-    let state = if tap.is_new() { "made" } else { "found, and kept as it was" };
+    let state = match before {
+        _ if tap.is_new() => "made".to_owned(),
+        Some(before) if before != mac => {
+            format!("found, and kept but for its MAC address, which was {}", MacAddr(before))
+        }
+        _ => "found, and kept as it was".to_owned(),
+    };
     let mut said = vec![
         format!("{name}: {state}, MAC {}, MTU {MTU}; the wire is {driver}, MTU {}", MacAddr(mac), config.mtu),
         format!(

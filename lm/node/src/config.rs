@@ -44,8 +44,9 @@ pub struct PortConfig {
     /// Whether only what came in several fragments is a message. Everything else is handed out as the frame
     /// that it came in ([`Link::exchange`](crate::Link::exchange)).
     pub only_fragmented: bool,
-    /// The hardware address that a message was sent to, if not to a group: whatever came for another one is
-    /// handed out as frames, as far as headers are intact. `None`: any.
+    /// The node's hardware address, where it is not the device's: its own frames come from it, and a message
+    /// was sent to it, if not to a group. Whatever came for another one is handed out as frames, as far as
+    /// headers are intact. `None`: the device's, and a message may have been sent to any.
     pub only_to: Option<Mac>,
     /// Datagrams that each landing queue can be putting together from fragments at the same time.
     pub reassembly: u16,

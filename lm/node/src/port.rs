@@ -176,7 +176,7 @@ impl NodePort {
         // Where frames are steered, ARP answers name an address that lands, and switches learn it from what
         // we send. With admission control a grant names that address, and everything else goes to queue 0.
         let steered = self.landing_macs().first().copied().filter(|_| config.admission.is_none());
-        let mac = steered.unwrap_or(self.landing.info().mac.0);
+        let mac = steered.or(config.only_to).unwrap_or(self.landing.info().mac.0);
         let send_pool = SendPool::create(eal, self.send_buffers(), self.geometry.buffer_len(), socket)
             .map_err(StartPortError::Memory)?;
         let queues = self.landing.start_all().map_err(StartPortError::Start)?;
