@@ -8,7 +8,7 @@ build=(libdpdk-dev libclang-dev pkg-config gcc libc6-dev make python3 iproute2 p
 # dpdk-dev: dpdk-testpmd, the vhost end of virtio-user.
 # g++, meson, cmake, valgrind: liblm. iperf3 and what follows: programs with sockets through lmd.
 test=("${build[@]}" g++ meson cmake valgrind git dpdk-dev tshark iputils-ping ethtool tcpdump
-  iperf3 socat util-linux nftables openssl)
+  iperf3 socat util-linux nftables openssl openssh-client)
 # Debian 12 and 13 have them, sid has not: QUIC is not tested without them. (Debian's ngtcp2-server starts a
 # server for localhost alone, port 7777.)
 quic=(ngtcp2-client ngtcp2-server)
@@ -59,6 +59,18 @@ update() {
 }
 
 install() { apt install -y -qq --no-install-recommends "$@"; }
+
+# The server is a program for a test here. Its services would let people in from outside: they are not started,
+# now or at the next boot.
+install_ssh_server() {
+  local services=(ssh.service ssh.socket) failed=
+  if ! command -v systemctl >/dev/null; then install openssh-server; return; fi
+  systemctl --quiet mask "${services[@]}" 2>/dev/null || true
+  install openssh-server || failed=yes
+  systemctl --quiet unmask "${services[@]}" 2>/dev/null || true
+  systemctl --quiet disable "${services[@]}" 2>/dev/null || true
+  [ -z "$failed" ]
+}
 
 version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null; }
 candidate() { apt-cache "${sources[@]}" policy "$1" 2>/dev/null | sed -n 's/ *Candidate: //p'; }
@@ -173,6 +185,11 @@ if [ "$1" = test ] && [ "$(id -u)" = 0 ]; then
     echo "installing ${missing[*]}"
     install "${missing[@]}"
   fi
+fi
+if [ "$1" = test ] && [ "$(id -u)" = 0 ] && ! has openssh-server; then
+  echo "installing openssh-server"
+  update
+  install_ssh_server
 fi
 if [ "$1" = lab ] && ! is_new_enough "$(version "$qemu")" "$qemu_least"; then
   echo "installing $qemu"
