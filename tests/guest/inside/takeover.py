@@ -11,7 +11,7 @@ from guest import A, B, WORK, check, note
 from kernelpeer import PATIENCE, PORT_A, SO_RCVBUFFORCE, Peer
 from netns import ip
 
-PORT_B = 9100
+PORT_B, EAR = 9100, 7400
 SIZES = (100, 1472, 8000, 64_000)
 GROUP = "01:00:5e:01:02:03"
 JOINED = "239.1.2.3"
@@ -156,6 +156,25 @@ def exchange(guest, peer):
             check(passes(n, n), f"{n} bytes do not pass")
 
 
+def hears(guest, peer, ear):
+    """A group that a program joined on the card's interface is heard."""
+    ear.settimeout(0.2)
+    with peer.socket() as far:
+        far.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(A))
+        for n in SIZES:
+            payload = guest.pattern.payload(n, n)
+
+            def arrives():
+                far.sendto(payload, (JOINED, EAR))
+                try:
+                    return ear.recv(1 << 16) == payload
+                except TimeoutError:
+                    return False
+
+            guest.until(arrives, f"{n} bytes to {JOINED} are not heard", seconds=10)
+    drain(ear)
+
+
 def and_give_back(guest):
     for module in ("vfio_iommu_type1", "vfio_pci") if guest.scenario.vfio else ("uio_pci_generic", ):
         cards.load(module)
@@ -165,9 +184,12 @@ def and_give_back(guest):
     to = "vfio-pci" if guest.scenario.vfio else "uio_pci_generic"
     file = STATE / f"{card.name}.json"
     ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    ear.bind(("", 7400))
-    ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(JOINED) + socket.inet_aton(B))
+    ear.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20)
+    ear.bind(("", EAR))
+    join = (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(JOINED) + socket.inet_aton(B))
+    ear.setsockopt(*join)
     exchange(guest, peer)
+    hears(guest, peer, ear)
     before = card.interface(card.name)
     note(json.dumps(before))
 
@@ -191,6 +213,9 @@ def and_give_back(guest):
         tap = card.interface("lm0")
         check(not tap["addresses"] and not tap["routes"]["-4 main"] and not tap["link"][2], f"{when}: lm0 has", tap)
         exchange(guest, peer)
+        # The interface is another one than the program has joined on.
+        ear.setsockopt(*join)
+        hears(guest, peer, ear)
 
     def taken(lmd):
         check(card.driver() == to, f"{card.driver()} has the card:", lmd)
@@ -207,6 +232,8 @@ def and_give_back(guest):
                 route = {k: v for k, v in route.items() if k != "metrics"}
                 check(route in got or "fe80" in json.dumps(route), table, route, "is not among", got)
         exchange(guest, peer)
+        check(JOINED in json.dumps(show("maddr", "show", "dev", "lm0")), "the group is not joined:", lmd)
+        hears(guest, peer, ear)
 
     lmd = Lmd(guest, "lmd1", "--take-over", card.name, before=FEW).ready()
 
@@ -217,7 +244,6 @@ def and_give_back(guest):
 
     guest.until(lambda: kept() == {1 << CAP_NET_ADMIN}, "capabilities are kept:", lmd)
     taken(lmd)
-    check(JOINED in json.dumps(show("maddr", "show", "dev", "lm0")), "the group is not joined:", lmd)
     code, _, err = ended("--give-back", card.name)
     check(code == 2 and str(lmd.process.pid) in err, "given back meanwhile:", code, err)
     code, _, err = ended("--take-over", card.name)
