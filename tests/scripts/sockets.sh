@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # sockets.sh [--only TEXT]...: programs with sockets through lmd, in name spaces. Ends with "N passed, N
 # failed". LM_LMD names another binary. LM_LOSS_SECONDS, LM_DDS_SECONDS, LM_SOCKPERF_ROUNDS: comparisons with
-# Linux, too (tests/README.md).
+# Linux, too (tests/README.md). LM_CYCLONE: where another Cyclone DDS is installed than the system's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 binary=${LM_LMD:-target/release/lmd}

@@ -16,9 +16,12 @@ from testpmd import ROOT
 
 SOURCES = pathlib.Path(__file__).resolve().parent / "dds"
 BUILT = ROOT / "target/sockets"
+# Where Cyclone DDS is installed. Debian has 0.10; another place may have a newer one.
+CYCLONE = pathlib.Path(os.environ.get("LM_CYCLONE") or "/usr")
 # What Debian calls the packages, and a file of each. Fast DDS has one name as version 3, and one as version 2.
-PACKAGES = {"cyclone": {"cyclonedds-dev": "/usr/include/dds/dds.h", "cyclonedds-tools": "/usr/bin/idlc"},
+PACKAGES = {"cyclone": {"cyclonedds-dev": f"{CYCLONE}/include/dds/dds.h", "cyclonedds-tools": f"{CYCLONE}/bin/idlc"},
             "fast": {"libfastdds-dev or libfastrtps-dev": "/usr/include/fastdds/dds/topic/TypeSupport.hpp"}}
+DDSPERF = str(CYCLONE / "bin/ddsperf")
 HZ, SIZE = 30, 1_000_000
 
 # A program, how reliable its samples are, and its environment.
@@ -51,19 +54,29 @@ def available(package):
 
 def built(program):
     """The program, compiled if it is older than its sources."""
-    made = BUILT / program
+    folder = BUILT / version() if program == "cyclone" else BUILT
+    made = folder / program
     if made.exists() and made.stat().st_mtime > max(file.stat().st_mtime for file in SOURCES.iterdir()):
         return str(made)
-    BUILT.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if program == "cyclone":
         # It writes sample.c and sample.h.
-        subprocess.run(["idlc", str(SOURCES / "sample.idl")], cwd=BUILT, check=True)
-        words = ["cc", f"-I{BUILT}", f"-I{SOURCES}", str(SOURCES / "cyclone.c"), str(BUILT / "sample.c"), "-lddsc"]
+        subprocess.run([CYCLONE / "bin/idlc", str(SOURCES / "sample.idl")], cwd=folder, check=True)
+        words = ["cc", f"-I{folder}", f"-I{SOURCES}", str(SOURCES / "cyclone.c"), str(folder / "sample.c")]
+        if CYCLONE != pathlib.Path("/usr"):
+            words += [f"-I{CYCLONE}/include", f"-L{CYCLONE}/lib", f"-Wl,-rpath,{CYCLONE}/lib"]
+        words.append("-lddsc")
     else:
         library = "fastrtps" if pathlib.Path("/usr/include/fastrtps").exists() else "fastdds"
         words = ["c++", str(SOURCES / "fast.cpp"), f"-l{library}", "-lfastcdr"]
     subprocess.run([*words, "-O2", "-Wall", "-Wextra", "-o", str(made)], check=True)
     return str(made)
+
+
+def version():
+    """Cyclone DDS's version, as its headers say."""
+    text = (CYCLONE / "include/dds/version.h").read_text()
+    return "cyclone-" + re.search(r'DDS_VERSION "([^"]+)"', text)[1]
 
 
 class Dds(Wire):
@@ -122,8 +135,8 @@ class Dds(Wire):
     def ddsperf(self, seconds):
         """The same by Cyclone DDS's own program, which says how many samples arrived in each second."""
         environment = CASES["cyclone-64KB"].environment
-        ear = self.start(self.here, "sub", ["ddsperf", f"-D{seconds + 0.5}", "sub"], environment)
-        words = ["ddsperf", f"-D{seconds + 2}", "pub", f"{HZ}Hz", "size", str(SIZE)]
+        ear = self.start(self.here, "sub", [DDSPERF, f"-D{seconds + 0.5}", "sub"], environment)
+        words = [DDSPERF, f"-D{seconds + 2}", "pub", f"{HZ}Hz", "size", str(SIZE)]
         mouth = self.start(self.there, "pub", words, environment)
         self.assertEqual((ear.wait(seconds + 20), mouth.wait(seconds + 20)), (0, 0), self.told())
         said = (self.where / "sub").read_text()

@@ -11,7 +11,7 @@ import pathlib
 import unittest
 
 import netns
-from dds import BUILT, CASES, HZ, SIZE, Dds, needs_dds
+from dds import BUILT, CASES, DDSPERF, HZ, SIZE, Dds, needs_dds, version
 from lmd import MemifWire, VethWire, needs, run, veth
 
 SECONDS = int(os.environ.get("LM_DDS_SECONDS") or 0)
@@ -53,7 +53,8 @@ class Cases:
             result = self.samples(CASES[name], seconds, self.there, self.here)
         unseen, arrived, busy = self.unseen(), self.arrived() - before, self.busy() - busy
         cpu = f"{busy:.1f} s of CPU in lmd; " if self.children else ""
-        print(f"    {name}, {self.label}: {result.got} of {result.sent} samples, longest silence {result.silence:.2f} s; the "
+        which = name if name.startswith("fast") else f"{name}, {version()}"
+        print(f"    {which}, {self.label}: {result.got} of {result.sent} samples, longest silence {result.silence:.2f} s; the "
               f"receiver never saw {unseen} of {arrived + unseen} frames; {cpu}in each second "
               f"{' '.join(map(str, result.seconds))}", flush=True)
         self.assertGreater(unseen, 0, "nothing was lost")
@@ -194,8 +195,8 @@ class ToLmd(Sent, MemifWire):
     def test_ddsperf(self):
         """Cyclone DDS's own program, which says itself that enough samples have arrived."""
         environment = CASES["cyclone-64KB"].environment
-        words = ["ddsperf", "-D4", "-Qsamples:20", "-Qminmatch:1", "-Qmaxwait:5", "sub"]
+        words = [DDSPERF, "-D4", "-Qsamples:20", "-Qminmatch:1", "-Qmaxwait:5", "sub"]
         ear = self.start(self.there, "sub", words, environment)
-        mouth = self.start(self.here, "pub", ["ddsperf", "-D3", "pub", f"{HZ}Hz", "size", str(SIZE)], environment)
+        mouth = self.start(self.here, "pub", [DDSPERF, "-D3", "pub", f"{HZ}Hz", "size", str(SIZE)], environment)
         self.assertEqual((mouth.wait(20), ear.wait(20)), (0, 0), self.told())
         self.nothing_reassembled(self.there)
