@@ -30,6 +30,9 @@ const fn wire16(field: u16) -> u64 {
 }
 
 impl RawHeaders {
+    /// Nobody's headers.
+    pub(crate) const ZERO: Self = Self([0; 3]);
+
     /// The little-endian words at 24, 16 and 8 bytes in front of the payload.
     #[inline]
     pub fn new(words: [u64; 3]) -> Self {

@@ -70,7 +70,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         frame: Received<S>,
         memory: &mut M,
     ) -> Result<(), Received<S>> {
-        if frame.slot != Slot::Separate || frame.bounce != 0 || !self.log.is_empty() {
+        let alone = frame.slot == Slot::Separate && frame.bounce == 0 && self.log.is_empty();
+        if !alone || !self.waiting.expected.is_on() {
             return Err(frame);
         }
         let headers = memory.headers(&frame);

@@ -5,7 +5,9 @@
 //! such a fragment belongs, and that its header is good. The last fragment has another length, and is not
 //! expected.
 //!
-//! The table is small, and a datagram whose place another one has taken is only slower.
+//! The table is small, and a datagram whose place another one has taken is only slower. Where thousands of
+//! datagrams come at once, the table would cost more than it saves, as it is one more place in memory for
+//! each fragment. So nothing is expected then.
 
 use super::Key;
 use super::waiting::PLACES as NUMBERS;
@@ -13,7 +15,9 @@ use crate::raw_headers::RawHeaders;
 use crate::wire::MAX_IP_PAYLOAD;
 
 /// How many datagrams have a place.
-const PLACES: usize = 64;
+const PLACES: usize = 1024;
+/// While more datagrams than this wait, nothing is expected, until fewer than half as many do.
+const MANY: usize = if cfg!(test) { 2 } else { PLACES / 2 };
 /// The number that stands for no entry.
 const NONE: u32 = u32::MAX;
 
@@ -39,9 +43,14 @@ impl Next {
     }
 }
 
+/// No fragment.
+const NOTHING: Next = Next { headers: RawHeaders::ZERO, slot: NONE, number: 0, most: 0, len: 0 };
+
 /// The expected fragments.
 pub(crate) struct Expected {
-    places: Box<[Next; PLACES]>,
+    places: Box<[Next]>,
+    /// Whether anything is expected. If not, the table is empty.
+    is_on: bool,
     /// Tests compare: nothing is ever found.
     #[cfg(test)]
     pub(crate) off: bool,
@@ -50,11 +59,33 @@ pub(crate) struct Expected {
 impl Expected {
     /// Nothing is expected.
     pub(crate) fn new() -> Self {
-        let none = Next { headers: RawHeaders::new([0; 3]), slot: NONE, number: 0, most: 0, len: 0 };
         Self {
-            places: Box::new([none; PLACES]),
+            places: vec![NOTHING; PLACES].into(),
+            is_on: true,
             #[cfg(test)]
             off: false,
+        }
+    }
+
+    /// Bytes of a table.
+    pub(crate) const fn memory() -> usize {
+        PLACES * size_of::<Next>()
+    }
+
+    /// Whether anything is expected.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// So many datagrams wait now: one more than before, or one less.
+    #[inline]
+    pub(crate) fn there_are(&mut self, waiting: usize) {
+        if self.is_on && waiting > MANY {
+            self.is_on = false;
+            self.places.fill(NOTHING);
+        } else if !self.is_on && waiting <= MANY / 2 {
+            self.is_on = true;
         }
     }
 
@@ -92,6 +123,9 @@ impl Expected {
     /// `len` bytes of payload. The next one is expected.
     #[inline]
     pub(crate) fn begin(&mut self, headers: RawHeaders, slot: usize, number: usize, len: u16) {
+        if !self.is_on {
+            return;
+        }
         let most = (MAX_IP_PAYLOAD / usize::from(len.max(1))).min(NUMBERS).saturating_sub(1) as u8;
         let next = self.place(headers.src(), headers.dst(), headers.id());
         *next = Next { headers, slot: slot as u32, number: number as u8, most, len };
@@ -101,6 +135,9 @@ impl Expected {
     /// Nothing is expected of the datagram with this key, which is in entry `slot`.
     #[inline]
     pub(crate) fn forget(&mut self, key: &Key, slot: usize) {
+        if !self.is_on {
+            return;
+        }
         let next = self.place(key.src, key.dst, key.id);
         if next.slot == slot as u32 {
             next.slot = NONE;

@@ -118,7 +118,10 @@ pub(crate) fn memory(datagrams: usize, window: u64) -> usize {
     let blocks = most_blocks(datagrams, window);
     // Beside its entry, a datagram needs links, a place in the chains, and a place in the list of free
     // entries.
-    datagrams * (size_of::<Entry>() + 24) + blocks * (BLOCK * PIECE + size_of::<u32>()) + 2 * BUCKETS
+    datagrams * (size_of::<Entry>() + 24)
+        + blocks * (BLOCK * PIECE + size_of::<u32>())
+        + 2 * BUCKETS
+        + Expected::memory()
 }
 
 /// How many blocks are enough: all blocks of all entries, or one for each frame that may be held.
@@ -263,6 +266,7 @@ impl<S> Waiting<S> {
             self.entries.len() - 1
         };
         self.sources[bucket] += 1;
+        self.expected.there_are(self.entries.len() - self.free.len());
         self.chains.add(hash, slot);
         self.by_age.push(0, slot);
         self.recent = slot;
@@ -444,6 +448,7 @@ impl<S> Waiting<S> {
         self.by_age.remove(slot);
         self.sources[usize::from(bucket)] -= 1;
         self.free.push(slot as u16);
+        self.expected.there_are(self.entries.len() - self.free.len());
         if slot == self.recent {
             self.recent = usize::MAX;
         }
