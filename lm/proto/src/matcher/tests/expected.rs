@@ -161,7 +161,7 @@ proptest! {
 /// The fragments in the middle are found by what is expected, and by nothing else.
 #[test]
 fn all_but_the_first_and_the_last_are_expected() {
-    let frames = cut(A, 1, 1480, &payload(65_507, 1));
+    let frames = cut(A, 1, 1480, &payload(if cfg!(miri) { 7168 } else { 65_507 }, 1));
     for (i, header) in frames.iter().enumerate() {
         let mut run = run();
         run.arrive(&frames[..i]);
