@@ -140,7 +140,7 @@ impl EmRing {
         }
     }
 
-    /// Reads what is posted. The next frame will tell where it is.
+    /// Reads the addresses of all buffers that are posted.
     #[cold]
     fn look_again(&mut self) {
         for (i, posted) in self.posted.iter_mut().enumerate() {
@@ -148,7 +148,6 @@ impl EmRing {
             // since.
             *posted = unsafe { address(self.ring, i) };
         }
-        self.follows = Follows::Soon;
     }
 
     /// Whether it is known which descriptor the next frame, `first`, is of. If it is not, it may be known of

@@ -49,7 +49,7 @@ pub(crate) fn port(eal: &Eal, tap: &Tap, options: &Options) -> Result<(NodePort,
     Ok((port, config))
 }
 
-/// The MAC address of the interface: the one that is asked for, or the device's.
+/// The MAC address of lmd's interface: that of `--mac=`, or the device's.
 ///
 /// A virtual device may have another one at each start. With such a device an interface that is there keeps
 /// its own, so that peers go on without asking anew. The device need not know: it receives all frames, and

@@ -227,8 +227,9 @@ impl Engine {
     /// Whether it looks at what the card says of the next frames.
     #[inline]
     pub fn hears_words(&self) -> Hearing {
-        match self.matcher.card().is_heard() {
-            true if self.matcher.needs_words() => Hearing::Now,
+        let card = self.matcher.card();
+        match card.is_heard() {
+            true if card.is_needed() => Hearing::Now,
             true => Hearing::Later,
             false => Hearing::Never,
         }

@@ -22,7 +22,8 @@
 //! `sentinel` keeps a word in each slot that tells whether a device has come there yet.
 //!
 //! [`queue`] is a receive queue with its pool. [`queue::feed`] serves applications that have a loop of their
-//! own. [`words`] is how a queue learns what a device says of each frame if its driver does not tell.
+//! own. The private module `prefetch` gives the processor a hint. [`words`] is how a queue learns what a
+//! device says of each frame if its driver does not tell.
 //!
 //! # Sending, and the rest
 //!
@@ -47,6 +48,7 @@ pub mod payload;
 mod pieces;
 mod platform;
 pub mod pool;
+mod prefetch;
 pub mod queue;
 pub mod region;
 mod returns;

@@ -16,6 +16,7 @@ use lm_proto::wire::UDP;
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
+use crate::prefetch::prefetch;
 use crate::slots::LandedSlots;
 use crate::words::{Hearing, WordSource, word};
 
@@ -308,18 +309,6 @@ unsafe fn count_contiguous(
 unsafe fn is_plain_at(mbuf: *const rte_mbuf, buf: usize, len: u16, single: Single) -> bool {
     // SAFETY: the caller's promise.
     unsafe { (*mbuf).buf_addr as usize == buf && (*mbuf).data_len == len && single.fits(mbuf) }
-}
-
-/// A hint to the processor.
-#[inline]
-fn prefetch(at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint faults at no address.
-    unsafe {
-        core::arch::x86_64::_mm_prefetch(at as *const i8, core::arch::x86_64::_MM_HINT_T0);
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 /// Gives a frame that is not plain to the sink, with the one that was received behind it.

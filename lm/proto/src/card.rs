@@ -95,6 +95,8 @@ pub struct Card {
     trailers: Option<bool>,
     /// Datagrams proven by a sum of the card's since the last one that was compared.
     unchecked: u32,
+    /// Whether the last datagram of several frames had so few that sums alone may prove it.
+    few: bool,
 }
 
 impl Card {
@@ -124,6 +126,7 @@ impl Card {
             misfits: 0,
             trailers: None,
             unchecked: 0,
+            few: true,
         }
     }
 
@@ -140,6 +143,20 @@ impl Card {
     /// Which words there are.
     pub fn words(&self) -> Words {
         self.words
+    }
+
+    /// Whether the words of the next frames may prove something. Sums alone prove no datagram of more than
+    /// three frames. So they are not needed behind such a datagram, as the next one is often as long.
+    #[inline]
+    pub fn is_needed(&self) -> bool {
+        self.few || !self.sums_alone()
+    }
+
+    /// Notes whether a datagram of several frames has so `few` that sums alone may prove it. Returns whether
+    /// that is new.
+    #[inline]
+    pub(crate) fn went(&mut self, few: bool) -> bool {
+        std::mem::replace(&mut self.few, few) != few
     }
 
     /// Whether its words are worth keeping.

@@ -95,8 +95,6 @@ pub struct Matcher<B, S> {
     reached: bool,
     /// What the next datagram is likely to be, after one that a tag proved.
     template: Option<Template>,
-    /// Whether the last run of several frames had so few that the sums of a card alone may prove it.
-    few: bool,
     /// Whether frames have arrived that no look has examined yet.
     fresh: bool,
     /// How many runs have begun.
@@ -168,7 +166,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             bounced: NOWHERE,
             reached: false,
             template: None,
-            few: true,
             fresh: false,
             begun: 0,
             stale: (0, 0),

@@ -34,7 +34,7 @@ struct Em {
     all: Vec<*mut rte_mbuf>,
     /// Addresses are given out in turn.
     address: u64,
-    /// The driver's next descriptor, the card's next and the one that it may not use.
+    /// Indexes of descriptors: the driver's next, the card's next, and the one that the card may not use.
     tail: usize,
     head: usize,
     stop: usize,
@@ -322,7 +322,7 @@ fn a_descriptor_that_the_card_has_used_again_tells_nothing() {
         (0..8).for_each(|_| em.receive(1));
         let frames = em.burst(32, 0);
         assert_eq!(frames.len(), 7);
-        // The card uses the one that was free, and the first ones of those.
+        // The card uses the descriptor that was free, and the first three of those that the driver gave back.
         (0..4).for_each(|_| em.receive(1));
         let (known, words) = tell(&mut reader, &frames);
         assert!(known);

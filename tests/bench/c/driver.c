@@ -94,11 +94,39 @@ __attribute__((target("clflushopt"))) void queue_dma(struct queue *q, const uint
 		q->head = 0;
 }
 
+/* Posts a fresh mbuf in the place of the one that the descriptor has, and goes on to the next descriptor. Both drivers
+ * do this alike, as they do what is next. */
+static inline struct rte_mbuf *exchange(struct queue *q, uint32_t *id, struct rte_mbuf *fresh)
+{
+	struct rte_mbuf **posted = q->posted, *m = posted[*id];
+
+	posted[*id] = fresh;
+	if (++*id == q->n)
+		*id = 0;
+	rte_prefetch0(posted[*id]);
+	if ((*id & 3) == 0) {
+		rte_prefetch0(&q->ring[*id]);
+		rte_prefetch0(&posted[*id]);
+	}
+	return m;
+}
+
+/* Fills in what every received mbuf has. */
+static inline void fill_in(const struct queue *q, struct rte_mbuf *m, uint16_t len)
+{
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	rte_prefetch0((char *)m->buf_addr + m->data_off);
+	m->nb_segs = 1;
+	m->next = NULL;
+	m->pkt_len = len;
+	m->data_len = len;
+	m->port = q->port;
+}
+
 /* The driver, after eth_igb_recv_pkts. */
 __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **out, uint16_t nb)
 {
 	struct descriptor *ring = q->ring;
-	struct rte_mbuf **posted = q->posted;
 	uint32_t id = q->tail, n;
 
 	for (n = 0; n < nb; n++) {
@@ -114,27 +142,13 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 			q->nombuf++;
 			break;
 		}
-		m = posted[id];
-		posted[id] = fresh;
-		if (++id == q->n)
-			id = 0;
-		rte_prefetch0(posted[id]);
-		if ((id & 3) == 0) {
-			rte_prefetch0(&ring[id]);
-			rte_prefetch0(&posted[id]);
-		}
+		m = exchange(q, &id, fresh);
 		rss = d->a;
 		d->b = 0;
 		d->a = rte_mbuf_data_iova_default(fresh);
 
 		len = (uint16_t)((status >> 32) - q->crc_len);
-		m->data_off = RTE_PKTMBUF_HEADROOM;
-		rte_prefetch0((char *)m->buf_addr + m->data_off);
-		m->nb_segs = 1;
-		m->next = NULL;
-		m->pkt_len = len;
-		m->data_len = len;
-		m->port = q->port;
+		fill_in(q, m, len);
 		m->hash.rss = (uint32_t)rss;
 		m->vlan_tci = (uint16_t)(status >> 48);
 		m->ol_flags = (status & 8 ? RTE_MBUF_F_RX_VLAN : 0) | (status & 0x40 ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : 0) |
@@ -150,7 +164,6 @@ __attribute__((noinline)) uint16_t queue_rx(struct queue *q, struct rte_mbuf **o
 __attribute__((noinline)) uint16_t queue_rx_legacy(struct queue *q, struct rte_mbuf **out, uint16_t nb)
 {
 	struct descriptor *ring = q->ring;
-	struct rte_mbuf **posted = q->posted;
 	uint32_t id = q->tail, n;
 
 	for (n = 0; n < nb; n++) {
@@ -166,26 +179,12 @@ __attribute__((noinline)) uint16_t queue_rx_legacy(struct queue *q, struct rte_m
 			q->nombuf++;
 			break;
 		}
-		m = posted[id];
-		posted[id] = fresh;
-		if (++id == q->n)
-			id = 0;
-		rte_prefetch0(posted[id]);
-		if ((id & 3) == 0) {
-			rte_prefetch0(&ring[id]);
-			rte_prefetch0(&posted[id]);
-		}
+		m = exchange(q, &id, fresh);
 		d->a = rte_mbuf_data_iova_default(fresh);
 		((volatile uint8_t *)&d->b)[4] = 0;
 
 		len = (uint16_t)((uint16_t)said - q->crc_len);
-		m->data_off = RTE_PKTMBUF_HEADROOM;
-		rte_prefetch0((char *)m->buf_addr + m->data_off);
-		m->nb_segs = 1;
-		m->next = NULL;
-		m->pkt_len = len;
-		m->data_len = len;
-		m->port = q->port;
+		fill_in(q, m, len);
 		m->ol_flags = (said >> 32 & 8 ? RTE_MBUF_F_RX_VLAN : 0) |
 			      (said >> 40 & 0x40 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : 0);
 		m->vlan_tci = (uint16_t)(said >> 48);

@@ -55,17 +55,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         self.listen();
     }
 
-    /// Whether the words of the next frames may prove something. Sums alone prove no datagram of more than
-    /// three frames. So they are not needed behind such a datagram, as the next one is often as long.
-    #[inline]
-    pub fn needs_words(&self) -> bool {
-        self.few || !self.card.sums_alone()
-    }
-
     /// Keeps words only as long as they may be of use.
     #[inline]
     pub(super) fn listen(&mut self) {
-        if !self.card.is_heard() || !self.needs_words() {
+        if !self.card.is_heard() || !self.card.is_needed() {
             self.log.drop_words();
         }
     }
@@ -73,7 +66,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// Keeps words again if they may be of use. No frame waits in the log.
     #[inline]
     pub(super) fn listen_again(&mut self) {
-        if !self.log.keeps_words() && self.few && self.card.is_heard() {
+        if !self.log.keeps_words() && self.card.is_heard() && self.card.is_needed() {
             self.log.keep_words();
         }
     }

@@ -50,8 +50,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         memory: &mut M,
     ) -> bool {
         let (n, lowest) = (self.run_len(), self.newest());
-        if n > 1 && self.few != FORCED.contains(&n) {
-            self.few = !self.few;
+        if n > 1 && self.card.went(FORCED.contains(&n)) {
             self.listen();
         }
         let require = self.config.require;

@@ -9,7 +9,7 @@
 use super::Matcher;
 use crate::checksum;
 use crate::counters::Reason;
-use crate::frame::{FRONT, Received, Slot, Slots};
+use crate::frame::{FRONT, Frame, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::packet::Packet;
 use crate::policy::Whole;
@@ -33,13 +33,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         frame: Received<S>,
         memory: &mut M,
     ) -> Result<(), Received<S>> {
-        let alone = frame.slot == Slot::Separate && frame.bounce == 0 && self.log.is_empty();
-        if !alone || !self.waiting.is_open() {
+        if !self.is_alone(&frame) || !self.waiting.is_open() {
             return Err(frame);
         }
         let headers = memory.headers(&frame);
         let Some((key, shape, service)) = headers.fragment(frame.payload_len()) else { return Err(frame) };
-        if self.config.accept.mac.is_some() && self.config.accept.is_for_another(&memory.head(&frame)) {
+        if self.is_for_another(&frame, memory) {
             return Err(frame);
         }
         let Some(slot) = self.wait_of(&key, memory) else { return Err(frame) };
@@ -47,12 +46,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Place::New(number) if self.waiting.has_room(slot, number) => number,
             _ => return Err(frame),
         };
-        // From here on the frame is handled here, so what `standalone` notes of other frames is noted here.
-        self.separate = Some(self.counters.frames);
-        self.mtu_check.observe(key.src, shape.len as u16, shape.more);
-        if self.log.keeps_words() {
-            self.hear(Some(frame.word), key.id);
-        }
+        // From here on the frame is handled here.
+        self.note_kept(&key, &shape, frame.word);
         self.reverse = self.note_fragment(frame.by_ref(), key, &shape, 0, memory);
         let kept = self.wait_at((slot, number), frame, (&shape, 0, service), Some(headers), memory);
         self.reverse = false;
@@ -70,17 +65,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         frame: Received<S>,
         memory: &mut M,
     ) -> Result<(), Received<S>> {
-        let alone = frame.slot == Slot::Separate && frame.bounce == 0 && self.log.is_empty();
-        if !alone || !self.waiting.expected.is_on() {
+        if !self.is_alone(&frame) || !self.waiting.expected.is_on() {
             return Err(frame);
         }
         let headers = memory.headers(&frame);
         let Some((slot, number, len)) = self.waiting.find_expected(headers, self.now) else {
             return Err(frame);
         };
-        let ours =
-            self.config.accept.mac.is_none() || !self.config.accept.is_for_another(&memory.head(&frame));
-        if frame.payload_len() < len.into() || !ours {
+        if frame.payload_len() < len.into() || self.is_for_another(&frame, memory) {
             return Err(frame);
         }
         let shape = Shape { offset: number * usize::from(len), more: true, len: len.into() };
@@ -93,15 +85,34 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         self.fresh = true;
         self.counters.frames += 1;
-        self.separate = Some(self.counters.frames);
-        self.mtu_check.observe(headers.src(), len, true);
-        if self.log.keeps_words() {
-            self.hear(Some(word), headers.id());
-        }
+        let key = headers.key();
+        self.note_kept(&key, &shape, word);
         if let Some(auto) = &mut self.auto {
-            auto.fragment(headers.key(), &shape);
+            auto.fragment(key, &shape);
         }
         Ok(())
+    }
+
+    /// Whether a frame is in place in a separate slot, and nothing waits in the log.
+    #[inline]
+    fn is_alone(&self, frame: &Frame) -> bool {
+        frame.slot == Slot::Separate && frame.bounce == 0 && self.log.is_empty()
+    }
+
+    /// Whether a frame is for another station on the link, as far as that matters.
+    #[inline]
+    fn is_for_another<M: SlotMemory<Buf = B, Slots = S>>(&self, frame: &Frame, memory: &M) -> bool {
+        self.config.accept.mac.is_some() && self.config.accept.is_for_another(&memory.head(frame))
+    }
+
+    /// Notes of a fragment with a plain header what `standalone` notes of other frames.
+    #[inline]
+    fn note_kept(&mut self, key: &Key, shape: &Shape, word: u32) {
+        self.separate = Some(self.counters.frames);
+        self.mtu_check.observe(key.src, shape.len as u16, shape.more);
+        if self.log.keeps_words() {
+            self.hear(Some(word), key.id);
+        }
     }
 
     /// A fragment in a separate slot, with an intact header.

@@ -185,10 +185,16 @@ impl<S> Waiting<S> {
         self.frames
     }
 
+    /// How many datagrams wait.
+    #[inline]
+    fn in_use(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     /// Whether no datagram waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.free.len() == self.entries.len()
+        self.in_use() == 0
     }
 
     /// Whether the limits let any datagram wait.
@@ -237,7 +243,7 @@ impl<S> Waiting<S> {
     pub(crate) fn begin(&mut self, key: Key, hash: u32, now: u64, frames: u64, unit: u16) -> Option<usize> {
         self.now = self.now.max(now);
         let bucket = self.seeds.hash([key.src, 0, 0]) as usize % self.sources.len();
-        let free = self.most - (self.entries.len() - self.free.len());
+        let free = self.most - self.in_use();
         let has = usize::from(self.sources[bucket]);
         if free == 0 || has > free || !self.has_block() {
             return None;
@@ -266,7 +272,7 @@ impl<S> Waiting<S> {
             self.entries.len() - 1
         };
         self.sources[bucket] += 1;
-        self.expected.there_are(self.entries.len() - self.free.len());
+        self.expected.there_are(self.in_use());
         self.chains.add(hash, slot);
         self.by_age.push(0, slot);
         self.recent = slot;
@@ -398,9 +404,9 @@ impl<S> Waiting<S> {
         Ok(())
     }
 
-    /// The entry, the number and the length of the fragment with these headers, if it is the one that is
-    /// expected next of its datagram. It is then neither the first nor the last, and the first to come with
-    /// its number.
+    /// Looks for the fragment with these headers among those that are expected. Returns the entry of its
+    /// datagram, its number and its length. Such a fragment is neither the first nor the last, and the first
+    /// to come with its number.
     #[inline]
     pub(crate) fn find_expected(&mut self, headers: RawHeaders, now: u64) -> Option<(usize, usize, u16)> {
         let &mut next = self.expected.find(headers)?;
@@ -448,7 +454,7 @@ impl<S> Waiting<S> {
         self.by_age.remove(slot);
         self.sources[usize::from(bucket)] -= 1;
         self.free.push(slot as u16);
-        self.expected.there_are(self.entries.len() - self.free.len());
+        self.expected.there_are(self.in_use());
         if slot == self.recent {
             self.recent = usize::MAX;
         }

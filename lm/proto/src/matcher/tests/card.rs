@@ -368,9 +368,9 @@ fn sums_are_looked_at_where_they_may_prove_something() {
     for round in 0..3 {
         let id = 100 * round;
         stream(&mut run, id, &long);
-        assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (false, false));
+        assert_eq!((run.matcher.card().is_needed(), run.matcher.log.keeps_words()), (false, false));
         stream(&mut run, id + 20, &short[..2]);
-        assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (true, true));
+        assert_eq!((run.matcher.card().is_needed(), run.matcher.log.keeps_words()), (true, true));
         let before = run.mock.work().bytes;
         stream(&mut run, id + 30, &short);
         assert!(run.mock.work().bytes - before < 8 * 200, "no payload is read");
@@ -379,6 +379,6 @@ fn sums_are_looked_at_where_they_may_prove_something() {
     // Identifications are of use in all of them.
     let mut run = queue(Words::Packet, true, DEFAULT);
     stream(&mut run, 1, &long);
-    assert_eq!((run.matcher.needs_words(), run.matcher.log.keeps_words()), (true, true));
+    assert_eq!((run.matcher.card().is_needed(), run.matcher.log.keeps_words()), (true, true));
     run.end();
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 enum Step {
     /// The next fragment, as it was sent.
     Good,
-    /// The next fragment, later than the one behind it.
+    /// The next fragment comes after the one behind it.
     Late,
     /// The next fragment does not come.
     Lost,
