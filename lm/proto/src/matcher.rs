@@ -263,8 +263,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     #[inline]
     pub fn push<M: SlotMemory<Buf = B, Slots = S>>(&mut self, frame: Received<S>, memory: &mut M) {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
-            self.push_plain(&mut Some(frame), memory);
-        } else if let Err(frame) = self.keep_expected(frame, memory) {
+            return self.push_plain(&mut Some(frame), memory);
+        }
+        if let Err(frame) = self.take_unparsed(frame, memory) {
             self.push_unexpected(frame, memory);
         }
     }

@@ -130,11 +130,11 @@ impl Ipv4 {
     /// [`NotIpv4`]: the header is too short, of another version, inconsistent, or its checksum is wrong.
     #[inline]
     pub fn parse(b: &[u8], available: usize) -> Result<Self, NotIpv4> {
-        if b.len() < IPV4 || available < IPV4 {
+        let Some(fixed) = b.first_chunk::<IPV4>().filter(|_| available >= IPV4) else {
             return Err(NotIpv4::Truncated);
-        }
-        let header_len = usize::from(b[0] & 15) * 4;
-        if b[0] >> 4 != 4 || header_len < IPV4 {
+        };
+        let header_len = usize::from(fixed[0] & 15) * 4;
+        if fixed[0] >> 4 != 4 || header_len < IPV4 {
             return Err(NotIpv4::Version);
         }
         if b.len() < header_len || available < header_len {
@@ -143,25 +143,25 @@ impl Ipv4 {
         if ones::header(&b[..header_len]) != 0 {
             return Err(NotIpv4::Checksum);
         }
-        let total = usize::from(be16(b, 2));
+        let total = usize::from(be16(fixed, 2));
         if total < header_len {
             return Err(NotIpv4::Length);
         }
         if total > available {
             return Err(NotIpv4::Truncated);
         }
-        let word = be16(b, 6);
+        let word = be16(fixed, 6);
         let (more, offset) = (word & MORE != 0, u32::from(word & 0x1fff) * 8);
         let payload_len = total - header_len;
         if offset as usize + payload_len > MAX_IP_PAYLOAD || (more && !payload_len.is_multiple_of(8)) {
             return Err(NotIpv4::Length);
         }
         Ok(Self {
-            src: be32(b, 12),
-            dst: be32(b, 16),
-            id: be16(b, 4),
-            protocol: b[9],
-            ttl: b[8],
+            src: be32(fixed, 12),
+            dst: be32(fixed, 16),
+            id: be16(fixed, 4),
+            protocol: fixed[9],
+            ttl: fixed[8],
             more,
             offset,
             header_len: header_len as u8,

@@ -54,21 +54,42 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         kept
     }
 
-    /// [`Self::keep_plain`] for the fragment that is expected next of its datagram. Its headers are known, so
-    /// there is less to do.
+    /// Takes a frame in a separate slot by the words of its header alone, as far as that is possible.
     ///
     /// # Errors
     /// Any other frame: nothing has happened.
     #[inline]
-    pub(super) fn keep_expected<M: SlotMemory<Buf = B, Slots = S>>(
+    pub(super) fn take_unparsed<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<S>,
         memory: &mut M,
     ) -> Result<(), Received<S>> {
-        if !self.is_alone(&frame) || !self.waiting.expected.is_on() {
+        if !self.is_alone(&frame) {
             return Err(frame);
         }
         let headers = memory.headers(&frame);
+        if headers.look_first() && !headers.have_more() {
+            self.take_separate(headers, frame, memory)
+        } else {
+            self.keep_expected(headers, frame, memory)
+        }
+    }
+
+    /// [`Self::keep_plain`] for the fragment that is expected next of its datagram, which
+    /// [is alone](Self::is_alone). Its headers are known, so there is less to do.
+    ///
+    /// # Errors
+    /// Any other frame: nothing has happened.
+    #[inline]
+    fn keep_expected<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        headers: RawHeaders,
+        frame: Received<S>,
+        memory: &mut M,
+    ) -> Result<(), Received<S>> {
+        if !self.waiting.expected.is_on() {
+            return Err(frame);
+        }
         let Some((slot, number, len)) = self.waiting.find_expected(headers, self.now) else {
             return Err(frame);
         };
@@ -95,7 +116,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
 
     /// Whether a frame is in place in a separate slot, and nothing waits in the log.
     #[inline]
-    fn is_alone(&self, frame: &Frame) -> bool {
+    pub(super) fn is_alone(&self, frame: &Frame) -> bool {
+        #[cfg(test)]
+        if self.waiting.expected.off {
+            return false;
+        }
         frame.slot == Slot::Separate && frame.bounce == 0 && self.log.is_empty()
     }
 

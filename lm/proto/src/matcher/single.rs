@@ -43,6 +43,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         None
     }
 
+    /// Takes a frame in a separate slot, which [is alone](Self::is_alone) and has the headers of a datagram
+    /// in one frame.
+    ///
+    /// # Errors
+    /// A frame that is not plain, or not taken here: nothing has happened.
+    #[inline]
+    pub(super) fn take_separate<M: SlotMemory<Buf = B, Slots = S>>(
+        &mut self,
+        headers: RawHeaders,
+        frame: Received<S>,
+        memory: &mut M,
+    ) -> Result<(), Received<S>> {
+        let Some(udp) = memory.eight(frame.at).and_then(|bytes| Udp::parse(&bytes)) else {
+            return Err(frame);
+        };
+        if let Some(frame) = self.deliver_single(headers, &udp, frame, memory) {
+            return Err(frame);
+        }
+        self.counters.frames += 1;
+        self.separate = Some(self.counters.frames);
+        Ok(())
+    }
+
     /// Whether what was read in front of this frame was intact, if `next` came behind it.
     #[inline]
     fn is_intact<M: SlotMemory<Buf = B, Slots = S>>(&self, frame: &Frame, next: Next, memory: &M) -> bool {
@@ -87,8 +110,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn single_len(&self, headers: RawHeaders, frame: &Frame) -> Option<usize> {
         let total = headers.whole()?;
         let len = total.checked_sub(IPV4)?;
-        let plain = frame.slot == Slot::Overlapping && frame.bounce == 0 && !self.config.accept.fragmented;
-        let fits = ETHERNET + total <= frame.len.into() && len <= self.config.geometry.stride();
+        let room = match frame.slot {
+            Slot::Overlapping => self.config.geometry.stride(),
+            Slot::Separate => usize::MAX,
+            Slot::Damaged => return None,
+        };
+        let plain = frame.bounce == 0 && !self.config.accept.fragmented;
+        let fits = ETHERNET + total <= frame.len.into() && len <= room;
         (plain && fits && len >= wire::UDP).then_some(len)
     }
 
@@ -96,7 +124,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     /// behind it in its packet but one that agrees.
     #[inline]
     fn proven_by_tag(&self, headers: RawHeaders, udp: &Udp, frame: &Frame, behind: &[u8]) -> Option<Whole> {
-        if !self.config.require.tags {
+        // In a separate slot all headers are intact, which is a proof before tags are looked at.
+        if !self.config.require.tags || frame.slot == Slot::Separate {
             return None;
         }
         let payload = usize::from(udp.len).checked_sub(wire::UDP)?;

@@ -51,7 +51,7 @@ pub(crate) struct Expected {
     places: Box<[Next]>,
     /// Whether anything is expected. If not, the table is empty.
     is_on: bool,
-    /// Tests compare: nothing is ever found.
+    /// Tests compare: nothing is expected, and all headers are parsed.
     #[cfg(test)]
     pub(crate) off: bool,
 }

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::service::Service;
+use proptest::prelude::*;
 
 /// A kernel's and LM's, with and without a checksum.
 fn singles(data: &[u8]) -> Vec<Vec<u8>> {
@@ -112,6 +113,81 @@ fn what_is_wrong_with_it_is_counted() {
         assert_eq!(run.matcher.counters.dropped(reason), 1, "byte {at}");
         let (delivered, ..) = run.end();
         assert!(delivered.is_empty());
+    }
+}
+
+/// A frame in a separate slot, changed in its headers, behind them or in its length, and then perhaps mended.
+fn changed() -> impl Strategy<Value = Vec<u8>> {
+    let len = prop_oneof![Just(0_usize), Just(1), Just(18), Just(1450), Just(1472), 0..1472_usize];
+    let damage = proptest::option::weighted(0.7, (0_usize..HEADERS + 12, any::<u8>()));
+    let resized = proptest::option::weighted(0.3, -20_i8..40);
+    (0_usize..4, len, damage, any::<bool>(), resized, any::<(u8, u8)>()).prop_map(
+        |(kind, len, damage, mended, resized, (tos, ttl))| {
+            let data = payload(len, kind as u8);
+            // A kernel's, which is whole or a fragment, and LM's. Those of LM may be two frames.
+            let mut frame = match kind {
+                0 => plain_frames(G, A, 7, &data).remove(0),
+                1 => fragment(A, 7, 0, true, &payload(1480, 1)),
+                _ => singles(&data).swap_remove(kind - 1),
+            };
+            Service { tos, ttl }.stamp(&mut frame);
+            if let Some((at, bits)) = damage {
+                let at = at.min(frame.len() - 1);
+                frame[at] ^= bits;
+            }
+            if mended {
+                frame[24..26].fill(0);
+                let sum = checksum::header(&frame[ETHERNET..HEADERS]);
+                frame[24..26].copy_from_slice(&sum.to_be_bytes());
+            }
+            let len = frame.len().saturating_add_signed(resized.unwrap_or(0).into()).clamp(HEADERS + 1, 1514);
+            frame.resize(len, 0x55);
+            frame
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 500 }))]
+
+    /// In separate slots, the words of a header say what its parser says, under each policy.
+    #[test]
+    fn whether_a_header_is_parsed_makes_no_difference(
+        frames in proptest::collection::vec(changed(), 1..12),
+        require in 1_u8..8,
+        fragmented: bool,
+        port in proptest::option::of(prop_oneof![Just(A.dst_port), Just(1)]),
+        burst in prop_oneof![Just(1_usize), Just(5)],
+    ) {
+        let told = [false, true].map(|parsed| {
+            let mut run = Run::new(burst, true).separate();
+            let [headers, checksum, tags] = [1, 2, 4].map(|bit| require & bit != 0);
+            run.matcher.set_require(Require { headers, checksum, tags });
+            run.matcher.config.accept.fragmented = fragmented;
+            run.matcher.config.accept.port = port;
+            run.matcher.set_auto(Some(Slot::Separate));
+            run.matcher.waiting.expected.off = parsed;
+            run.arrive(&frames);
+            let (layout, tagged) = (run.matcher.next_layout(), run.matcher.take_tagged());
+            let services = run.mock.services.clone();
+            // What ends a run has to be taken.
+            run.matcher.config.accept = Accept::default();
+            let (delivered, counters, strangers) = run.end();
+            format!("{delivered:?} {counters:?} {strangers:?} {services:?} {layout:?} {tagged:?}")
+        });
+        prop_assert_eq!(&told[0], &told[1]);
+    }
+}
+
+/// Nearly all datagrams in one frame are taken by their header's words.
+#[test]
+fn a_plain_one_in_a_separate_slot_is_not_parsed() {
+    for frame in singles(&payload(300, 8)) {
+        let mut run = Run::new(1, true).separate();
+        run.mock.arrive(&frame);
+        run.mock.hand_over(&mut run.matcher, 1);
+        assert_eq!((run.mock.delivered.len(), run.matcher.is_fresh()), (1, false));
+        run.end();
     }
 }
 
