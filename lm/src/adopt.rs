@@ -179,8 +179,8 @@ impl AdoptedQueue {
     ///
     /// If 32 frames or more came, the newest message may wait for the next call.
     #[inline]
-    pub fn poll(&mut self, burst: usize, each: impl FnMut(Message)) -> usize {
-        self.receiver.receive(burst, each)
+    pub fn poll(&mut self, burst: usize, mut each: impl FnMut(Message)) -> usize {
+        self.receiver.receive(burst, |message| each(message.take()))
     }
 
     /// What was counted since the queue was adopted.

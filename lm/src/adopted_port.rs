@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm_engine::Message;
+use lm_engine::{Arrived, Message};
 use lm_node::Link;
 use lm_node::adopted::adopt;
 use lm_node::tally::Tally;
@@ -110,7 +110,7 @@ impl AdoptedPort {
 
     /// Polls once, as [`Port::poll_ahead`](crate::Port::poll_ahead) does. Returns how much was found.
     #[inline]
-    pub fn poll_ahead(&mut self, each: impl FnMut(Message)) -> usize {
+    pub fn poll_ahead(&mut self, each: impl FnMut(Arrived<'_>)) -> usize {
         let Self { link, config, outbox, ahead, up, eal, id, ignored, .. } = self;
         let now = Instant::now();
         if !up.load(Ordering::Relaxed) {

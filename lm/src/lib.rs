@@ -77,7 +77,7 @@ pub use adopt::{AdoptError, AdoptedQueue, Landing};
 pub use adopted_port::AdoptedPort;
 pub use config::Config;
 pub use eal::Eal;
-pub use lm_engine::{Message, SendBuffer};
+pub use lm_engine::{Arrived, Message, SendBuffer};
 pub use lm_landing::SlotLayout;
 pub use lm_node::tally::Tally;
 pub use lm_proto::alf::ChecksumMode;

@@ -10,7 +10,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 use std::{error, fmt};
 
-use lm_engine::{Message, SendBuffer, WouldBlock};
+use lm_engine::{Arrived, Message, SendBuffer, WouldBlock};
 use lm_node::{Link, Outlet};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
 
@@ -29,8 +29,9 @@ pub(crate) fn turn(
     outbox: &mut Outbox,
     ignored: &mut u64,
     now: Instant,
-    each: impl FnMut(Message, &mut Outbound<'_>),
+    mut each: impl FnMut(Message, &mut Outbound<'_>),
 ) -> usize {
+    let each = |message: Arrived<'_>, out: &mut Outbound<'_>| each(message.take(), out);
     let (done, frames) = first_half(link, config, outbox, ignored, now, each);
     done + frames + link.settle(frames, now)
 }
@@ -44,7 +45,7 @@ fn first_half(
     outbox: &mut Outbox,
     ignored: &mut u64,
     now: Instant,
-    mut each: impl FnMut(Message, &mut Outbound<'_>),
+    mut each: impl FnMut(Arrived<'_>, &mut Outbound<'_>),
 ) -> (usize, usize) {
     let done = if outbox.is_empty() { 0 } else { Outbound { outlet: &mut link.outlet, outbox, now }.flush() };
     let frames = link.take(config.node.burst.into(), now, |message, outlet| {
@@ -96,7 +97,7 @@ impl Ahead {
         outbox: &mut Outbox,
         ignored: &mut u64,
         now: Instant,
-        mut each: impl FnMut(Message),
+        mut each: impl FnMut(Arrived<'_>),
     ) -> usize {
         let late = self.catch_up(link);
         self.polled = now;
@@ -248,7 +249,7 @@ impl Outbound<'_> {
     /// node. Its source is this node's address and UDP port. A message that lies where a device cannot read
     /// it in one piece is copied at once.
     pub fn forward(&mut self, message: Message, to: SocketAddrV4) -> Sent {
-        self.put(Content::Message(message), to)
+        self.try_forward(message, to).unwrap_or_else(|_| self.drop_one())
     }
 
     /// As [`Outbound::forward`], but a message that would be dropped comes back instead.
@@ -256,10 +257,26 @@ impl Outbound<'_> {
     /// # Errors
     /// The message: 256 wait already. Poll, and try again.
     pub fn try_forward(&mut self, message: Message, to: SocketAddrV4) -> Result<Sent, Message> {
+        if self.forward_copy(&message, to) {
+            return Ok(Sent::Now);
+        }
         self.offer(Content::Message(message), to).map_err(|content| match content {
             Content::Message(message) => message,
             Content::Buffer(_) => unreachable!("what is offered comes back"),
         })
+    }
+
+    /// Sends a copy of a received message that makes one frame, with the checksum that it arrived with, and
+    /// leaves the message. Returns whether it was sent: if it is longer, or cannot go now, nothing was done.
+    #[inline]
+    pub fn forward_copy(&mut self, message: &Message, to: SocketAddrV4) -> bool {
+        let flow = self.flow_to(to);
+        message.len() < self.outlet.sender.config().geometry.stride()
+            && !self.is_behind(flow)
+            && self
+                .outlet
+                .ends(flow, self.now)
+                .is_some_and(|ends| self.outlet.send_message_copied(message, &ends))
     }
 
     /// As [`Outbound::send_buffer`], but a buffer that would be dropped comes back instead.
@@ -294,7 +311,7 @@ impl Outbound<'_> {
 
     /// Whether something waits for the same peer: nothing overtakes that.
     fn is_behind(&self, flow: Flow) -> bool {
-        self.outbox.waiting.iter().any(|other| other.flow.dst == flow.dst)
+        !self.outbox.is_empty() && self.outbox.waiting.iter().any(|other| other.flow.dst == flow.dst)
     }
 
     fn put(&mut self, content: Content, to: SocketAddrV4) -> Sent {

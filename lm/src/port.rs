@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{error, fmt, thread};
 
-use lm_engine::{Message, SendBuffer};
+use lm_engine::{Arrived, Message, SendBuffer};
 use lm_node::port::{OpenError, StartPortError};
 use lm_node::tally::Tally;
 use lm_node::{Link, NodePort};
@@ -96,7 +96,7 @@ impl Port {
     /// # Errors
     /// As for [`Port::poll`].
     #[inline]
-    pub fn poll_ahead(&mut self, each: impl FnMut(Message)) -> Result<usize, PollError> {
+    pub fn poll_ahead(&mut self, each: impl FnMut(Arrived<'_>)) -> Result<usize, PollError> {
         let Self { link, node, config, outbox, ahead, ignored, .. } = self;
         let link = link.as_mut().ok_or(PollError::Closed)?;
         let now = Instant::now();

@@ -117,7 +117,7 @@ fn answered_behind_the_poll(a: &mut Port, b: &mut Port) -> Result<(), Failed> {
         a.send(&[round; 3000], B)?;
         let (mut came, mut back) = (Vec::new(), false);
         until(a, b, |a, b| {
-            b.poll_ahead(|message| came.push(message))?;
+            b.poll_ahead(|message| came.push(message.take()))?;
             let owes = !came.is_empty();
             ensure(!owes || b.may_rest().is_none(), "what was left is still to be done")?;
             for message in came.drain(..) {

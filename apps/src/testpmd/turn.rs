@@ -42,7 +42,7 @@ impl Turn {
             if verbose > 0 {
                 show(port, &message);
             }
-            deliver(message, outlet);
+            deliver(message.take(), outlet);
         })
     }
 }

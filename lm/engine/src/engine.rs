@@ -19,6 +19,7 @@ use rte::{Eal, Mbuf};
 use self::auto::slot_of;
 use self::config::COPY;
 pub use self::config::{ReceiverConfig, ReceiverError};
+use crate::arrived::Arrived;
 use crate::intact::is_intact;
 use crate::message::Message;
 use lm_proto::card::Card;
@@ -137,7 +138,7 @@ impl Engine {
 
     /// The end of a poll that found `taken` frames.
     #[inline]
-    pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
+    pub(crate) fn look(&mut self, taken: usize, pool: &LandingPool, deliver: &mut impl FnMut(Arrived<'_>)) {
         if self.read.1 < UNTIMED && self.matcher.is_idle() {
             // Nothing is left to be looked at, and time may pass in larger steps.
             self.read.1 += 1;
@@ -163,7 +164,7 @@ impl Engine {
     /// either, frames that wait give up their slots.
     #[cold]
     #[inline(never)]
-    fn relieve(&mut self, starved: u64, pool: &LandingPool, deliver: &mut impl FnMut(Message)) {
+    fn relieve(&mut self, starved: u64, pool: &LandingPool, deliver: &mut impl FnMut(Arrived<'_>)) {
         let again = self.starved.1;
         self.starved = (starved, true);
         if again {
@@ -173,7 +174,7 @@ impl Engine {
 
     /// Hands every slot and buffer back.
     pub(crate) fn clear(&mut self, pool: &LandingPool) {
-        self.matcher.clear(&mut memory!(self, pool, &mut drop));
+        self.matcher.clear(&mut memory!(self, pool, &mut |_: Arrived<'_>| ()));
         self.strangers.frames.clear();
     }
 
@@ -247,7 +248,7 @@ pub(crate) struct MatcherFeed<'a, F> {
     pub deliver: &'a mut F,
 }
 
-impl<F: FnMut(Message)> FrameSink for MatcherFeed<'_, F> {
+impl<F: FnMut(Arrived<'_>)> FrameSink for MatcherFeed<'_, F> {
     #[inline]
     fn prepare(&self, burst: &Burst<'_>) {
         let matcher = &self.engine.matcher;
@@ -345,15 +346,16 @@ impl<F> PoolMemory<'_, F> {
     }
 }
 
-impl<F: FnMut(Message)> PoolMemory<'_, F> {
+impl<F: FnMut(Arrived<'_>)> PoolMemory<'_, F> {
     /// Gives a message to the closure, with its service and the number of strangers that came before it.
     #[inline]
-    fn give(&mut self, message: Message) {
-        (self.deliver)(message.came(self.strangers.frames.len(), self.service.take()));
+    fn give(&mut self, whole: Whole, payload: Payload) {
+        let message = Message::new(whole, payload).came(self.strangers.frames.len(), self.service.take());
+        Arrived::give(message, self.deliver);
     }
 }
 
-impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
+impl<F: FnMut(Arrived<'_>)> Store for PoolMemory<'_, F> {
     type Buf = SendSlot;
     fn take(&mut self) -> Option<SendSlot> {
         self.copies.take()
@@ -362,7 +364,7 @@ impl<F: FnMut(Message)> Store for PoolMemory<'_, F> {
 
 // `inline(always)` where it was counted (docs/results-receive.md): without it a datagram of five frames costs
 // its receiver 17 instructions more.
-impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
+impl<F: FnMut(Arrived<'_>)> SlotMemory for PoolMemory<'_, F> {
     type Slots = LandedSlots;
 
     #[inline(always)]
@@ -406,7 +408,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline(always)]
     fn landed(&mut self, whole: Whole, payload: usize, slots: LandedSlots) {
         match Payload::landed(self.pool, slots, payload, whole.len) {
-            Ok(payload) => self.give(Message::new(whole, payload)),
+            Ok(payload) => self.give(whole, payload),
             Err(slots) => self.lose(&whole, slots),
         }
     }
@@ -419,7 +421,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
     #[inline]
     fn in_pieces(&mut self, whole: Whole, pieces: impl Iterator<Item = (LandedSlots, usize, usize)>) {
         if let Some(payload) = Payload::in_pieces(self.pool, pieces) {
-            self.give(Message::new(whole, payload));
+            self.give(whole, payload);
         } else {
             self.service = None;
             self.lost.lose(&whole, false);
@@ -429,7 +431,7 @@ impl<F: FnMut(Message)> SlotMemory for PoolMemory<'_, F> {
 
     fn copied(&mut self, whole: Whole, buf: SendSlot, start: usize) {
         if let Some(payload) = Payload::copied(buf, start, whole.len) {
-            self.give(Message::new(whole, payload));
+            self.give(whole, payload);
         } else {
             self.service = None;
             self.lost.lose(&whole, true);

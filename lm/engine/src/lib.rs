@@ -39,6 +39,7 @@
 
 #![deny(unsafe_code)]
 
+mod arrived;
 pub mod buffer;
 pub mod engine;
 pub mod intact;
@@ -49,6 +50,7 @@ pub mod receiver;
 pub mod sender;
 mod unchanged;
 
+pub use arrived::Arrived;
 pub use buffer::SendBuffer;
 pub use engine::{ReceiverConfig, ReceiverError};
 pub use message::Message;

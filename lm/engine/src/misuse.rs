@@ -284,6 +284,30 @@
 //! }
 //! ```
 //!
+//! # A message that is taken twice, or looked at in its place after the poll
+//! ```compile_fail,E0382
+//! fn twice(message: lm_engine::Arrived<'_>) -> [lm_engine::Message; 2] {
+//!     [message.take(), message.take()]
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! fn late(message: lm_engine::Arrived<'_>) -> (lm_engine::Message, usize) {
+//!     (message.take(), message.len())
+//! }
+//! ```
+//! ```compile_fail,E0521
+//! fn keep(receiver: &mut lm_engine::Receiver) {
+//!     let mut kept = Vec::new();
+//!     receiver.receive(32, |message| kept.push(message));
+//! }
+//! ```
+//! ```no_run
+//! fn keep(receiver: &mut lm_engine::Receiver) {
+//!     let mut kept = Vec::new();
+//!     receiver.receive(32, |message| kept.push(message.take()));
+//! }
+//! ```
+//!
 //! # A pool's handler that hands out what it likes
 //! ```compile_fail,E0200
 //! use rte::mempool::Handler;

@@ -14,8 +14,8 @@ use lm_landing::queue::{feed, set_layout};
 use lm_landing::{LandingPool, LandingQueue, SlotLayout};
 use rte::{Eal, Mbuf};
 
+use crate::arrived::Arrived;
 use crate::engine::{Engine, MatcherFeed, ReceiverConfig, ReceiverError};
-use crate::message::Message;
 use lm_proto::policy::Require;
 
 /// A landing queue that gives messages. `Send`, not `Sync`: it belongs to one lcore at a time.
@@ -42,7 +42,7 @@ impl Receiver {
     /// the frames received. Runs the port's RX callbacks. Behind 32 frames and more the newest datagram may
     /// wait for the next call, whatever that finds: call it until it returns 0 before you sleep.
     #[inline]
-    pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Message)) -> usize {
+    pub fn receive(&mut self, burst: usize, mut deliver: impl FnMut(Arrived<'_>)) -> usize {
         let Some(queue) = &mut self.queue else { return 0 };
         let engine = &mut self.engine;
         let n = queue.poll(burst, &mut MatcherFeed { engine, deliver: &mut deliver });
@@ -184,7 +184,11 @@ impl AdoptedReceiver {
     /// slot than the pool's room. The thread is the one that polls the queue ([`LandingPool::as_ptr`]).
     #[allow(unsafe_code)]
     #[inline]
-    pub unsafe fn process(&mut self, mbufs: &[*mut lm_landing::RawMbuf], mut deliver: impl FnMut(Message)) {
+    pub unsafe fn process(
+        &mut self,
+        mbufs: &[*mut lm_landing::RawMbuf],
+        mut deliver: impl FnMut(Arrived<'_>),
+    ) {
         self.pool.maintain();
         let engine = &mut self.engine;
         if !mbufs.is_empty() {

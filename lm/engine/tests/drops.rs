@@ -134,7 +134,7 @@ impl Stage {
         }
         while messages.len() < 3 {
             ensure(Instant::now() < until, "messages are missing")?;
-            receiver.receive(32, |m| messages.push(m));
+            receiver.receive(32, |m| messages.push(m.take()));
         }
         // Somebody else's: neither IP nor ARP.
         let mut bytes = [0; 60];

@@ -105,7 +105,7 @@ fn await_one(a: &mut Node, b: &mut Node, until: Instant) -> Result<Message, Fail
     let mut got = None;
     while got.is_none() && Instant::now() < until {
         a.sender.flush();
-        b.receiver.receive(32, |m| got = Some(m));
+        b.receiver.receive(32, |m| got = Some(m.take()));
     }
     got.ok_or_else(|| format!("nothing came: {:?}", b.receiver.counters()).into())
 }
@@ -294,7 +294,7 @@ fn held_messages(a: &mut Node, b: &mut Node) -> Result<(), Failed> {
             }
         }
         let n = held.len();
-        b.receiver.receive(32, |m| held.push((held.len(), m)));
+        b.receiver.receive(32, |m| held.push((held.len(), m.take())));
         idle = if held.len() > n { 0 } else { idle + 1 };
     }
     let region = b.receiver.pool().ok_or("no pool")?;

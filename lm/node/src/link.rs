@@ -12,7 +12,7 @@ mod way;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lm_engine::{Message, Receiver};
+use lm_engine::{Arrived, Message, Receiver};
 use lm_landing::SlotLayout;
 use lm_proto::alf::Ends;
 use lm_proto::wire::Flow;
@@ -86,7 +86,7 @@ impl Link {
         &mut self,
         burst: usize,
         now: Instant,
-        deliver: impl FnMut(Message, &mut Outlet),
+        deliver: impl FnMut(Arrived<'_>, &mut Outlet),
     ) -> usize {
         let frames = self.take(burst, now, deliver);
         frames + self.settle(frames, now)
@@ -100,7 +100,7 @@ impl Link {
         &mut self,
         burst: usize,
         now: Instant,
-        mut deliver: impl FnMut(Message, &mut Outlet),
+        mut deliver: impl FnMut(Arrived<'_>, &mut Outlet),
     ) -> usize {
         let outlet = &mut self.outlet;
         let mut frames = 0;
@@ -156,7 +156,7 @@ impl Link {
         let outlet = &mut self.outlet;
         for (queue, receiver) in self.receivers.iter_mut().enumerate() {
             let arrived = &mut self.arrived;
-            frames += receiver.receive(burst, |message| arrived.push(message));
+            frames += receiver.receive(burst, |message| arrived.push(message.take()));
             let mut taken = 0;
             for mut message in arrived.drain(..) {
                 while taken < message.strangers_before()

@@ -386,9 +386,11 @@ impl<const N: usize> Burst<N> {
 
     /// Removes the first `n` packets without freeing them, because they have another owner now.
     pub(crate) fn forget_first(&mut self, n: usize) {
-        let n = n.min(self.len);
-        self.mbufs.copy_within(n..self.len, 0);
-        self.len -= n;
+        // Nearly always the device takes all, and then there is nothing to move.
+        if n < self.len {
+            self.mbufs.copy_within(n..self.len, 0);
+        }
+        self.len = self.len.saturating_sub(n);
     }
 }
 

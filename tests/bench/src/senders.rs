@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use lm_engine::{AdoptedReceiver, Message, ReceiverConfig};
+use lm_engine::{AdoptedReceiver, Arrived, Message, ReceiverConfig};
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
 use lm_proto::layout::Geometry;
 use lm_proto::reassembler::Limits;
@@ -229,7 +229,7 @@ impl End {
                 let mut mbufs = [ptr::null_mut(); BURST];
                 loop {
                     let n = self.queue.receive(&mut mbufs);
-                    let mut take = |mut message: Message| {
+                    let mut take = |mut message: Arrived<'_>| {
                         got.datagrams += 1;
                         got.bytes += message.len() as u64;
                         if compare {

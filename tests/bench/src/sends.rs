@@ -83,7 +83,7 @@ impl Sends {
                 Form::Forward => {
                     variant.dma(&traffic, false);
                     let mut message = None;
-                    variant.messages(|m| message = Some(m));
+                    variant.messages(|m| message = Some(m.take()));
                     let message = message.ok_or("a datagram was not delivered")?;
                     Self::go(&mut sender, Datagram::Message(message))?;
                 }

@@ -6,7 +6,7 @@
 
 use std::ptr;
 
-use lm_engine::{AdoptedReceiver, Message, ReceiverConfig};
+use lm_engine::{AdoptedReceiver, Arrived, ReceiverConfig};
 use lm_landing::device::Traits;
 use lm_landing::words::{Hearing, WordSource as _};
 use lm_landing::{LandingPool, PoolConfig, RegionKind, SlotLayout, Writes};
@@ -193,7 +193,7 @@ impl Variant {
     }
 
     /// Takes everything that was received, of LM, and gives the messages out.
-    pub(crate) fn messages(&mut self, mut deliver: impl FnMut(Message)) {
+    pub(crate) fn messages(&mut self, mut deliver: impl FnMut(Arrived<'_>)) {
         let Engine::Lm(receiver, _) = &mut self.engine else { return };
         let mut mbufs = [ptr::null_mut(); BURST];
         loop {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lm_engine::{Message, SendBuffer, WouldBlock};
+use lm_engine::{Arrived, Message, SendBuffer, WouldBlock};
 use lm_landing::SlotLayout;
 use lm_proto::auto_layout::AutoLayout;
 use lm_proto::layout::{Geometry, Layout};
@@ -171,7 +171,7 @@ impl Landing {
                     message.forget_carried();
                 }
                 if action.is_echo()
-                    && let Err(message) = answer(message, outlet, now)
+                    && let Err(message) = answer_in_place(message, outlet, now)
                 {
                     waiting.push_back(message);
                 }
@@ -209,6 +209,17 @@ impl Sleeper for Listening<'_> {
 
     fn look(&mut self) -> usize {
         self.landing.turn_once(self.look)
+    }
+}
+
+/// As [`answer`], of a datagram that has just arrived.
+fn answer_in_place(message: Arrived<'_>, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
+    match outlet.ends(message.flow().reversed(), now) {
+        Some(ends) if outlet.send_message_copied(&message, &ends) => Ok(()),
+        Some(ends) => {
+            outlet.send_message(message.take(), &ends).map(drop).map_err(|WouldBlock(message)| message)
+        }
+        None => Err(message.take()),
     }
 }
 

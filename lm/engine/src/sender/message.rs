@@ -122,11 +122,7 @@ impl Sender {
             return Err(Unsent::NotNow(message));
         }
         // This is the usual case, and then the message need not be taken apart.
-        let (carried, flow) = (message.carried(), message.flow());
-        let carried = carried.map(|carried| (carried, &flow));
-        if let Some(bytes) = message.as_slice()
-            && self.send_copied(bytes, carried, ends)
-        {
+        if self.copy_message(&message, ends) {
             return Ok(());
         }
         let (behind, service) = (message.strangers_before(), message.service());
@@ -134,6 +130,21 @@ impl Sender {
         let carried = whole.carried.map(|carried| (carried, whole.flow));
         let unsent = self.send_carried(payload, carried.as_ref(), ends);
         unsent.map_err(|unsent| unsent.map(|p| Message::new(whole, p).came(behind, service)))
+    }
+
+    /// Sends a copy of a message that makes one frame of up to [`COPIED`] bytes, as [`Sender::send_message`]
+    /// does, and leaves the message. Returns whether it was sent.
+    #[inline]
+    pub fn send_message_copied(&mut self, message: &Message, ends: &Ends) -> bool {
+        message.len() < self.config.geometry.stride() && self.is_clear() && self.copy_message(message, ends)
+    }
+
+    /// The caller has checked that the queue has room.
+    #[inline]
+    fn copy_message(&mut self, message: &Message, ends: &Ends) -> bool {
+        let (carried, flow) = (message.carried(), message.flow());
+        let carried = carried.map(|carried| (carried, &flow));
+        message.as_slice().is_some_and(|bytes| self.send_copied(bytes, carried, ends))
     }
 
     /// The same for any payload in DPDK's memory.

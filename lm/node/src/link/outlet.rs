@@ -207,6 +207,17 @@ impl Outlet {
         sent
     }
 
+    /// Sends a copy of a received datagram that makes one frame, which stays as it is. Returns whether it was
+    /// sent, as [`Outlet::send_small`] does.
+    #[inline]
+    pub fn send_message_copied(&mut self, message: &Message, ends: &Ends) -> bool {
+        let sent = self.sender.send_message_copied(message, ends);
+        if sent {
+            self.count(ends);
+        }
+        sent
+    }
+
     /// Sends a received datagram on: from where it landed, or a copy at once if devices cannot read it there.
     ///
     /// # Errors
@@ -264,6 +275,7 @@ impl Outlet {
     }
 
     /// Whether the link has come up.
+    #[inline]
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
