@@ -37,7 +37,7 @@ pub unsafe extern "C" fn lm_config_init(config: *mut lm_config, size: usize, mes
         }
         check_sizes(size, message_size)?;
         // SAFETY: the caller's promise.
-        unsafe { versions::write(config.cast(), size, &defaults(size, message_size)) };
+        unsafe { versions::write(config.cast(), size, || defaults(size, message_size)) };
         Ok(0)
     })
 }

@@ -10,13 +10,13 @@ use std::ptr::{self, NonNull};
 use lm::rte::Eal;
 use lm::rte::mempool::Mempool;
 use lm::rte::sys;
-use lm::{Message, WholeBy};
+use lm::{Arrived, Message, WholeBy};
 
 use crate::border::{Failure, call, call_ptr, failure, invalid, null};
 use crate::handle::{Inner, Way, gone, lm_t, stale};
 use crate::slots::Slots;
 use crate::types::{lm_address, lm_message, lm_proof};
-use crate::versions::{self, FIRST_MESSAGE};
+use crate::versions;
 
 /// Polls once, and returns at most `n` messages. It also sends messages that wait, and answers ARP. It does
 /// not wait: 0 means that no message is whole yet. Messages that do not fit in `messages` come with the next
@@ -76,18 +76,20 @@ impl Out {
 
     /// Writes a message's description into the next place of the array, which has room.
     #[inline]
-    fn write(&mut self, described: lm_message, (slot, generation): (u32, u32)) {
-        let described = lm_message { owner: self.lm, slot, generation, ..described };
+    fn write(&mut self, message: &Message, place: (u32, u32)) {
         // SAFETY: the array has room for so many messages, each of as many bytes as its program said. They
         // need not be aligned as ours are.
-        unsafe { versions::write(self.to.add(self.n * self.size), self.size, &described) };
+        unsafe {
+            let to = self.to.add(self.n * self.size);
+            versions::write(to, self.size, || describe(message, self.lm, place));
+        }
         self.n += 1;
     }
 }
 
-/// A message as C sees it. [`Out::write`] fills in whose it is.
+/// A message of this handle's in this place, as C sees it.
 #[inline]
-fn describe(message: &Message) -> lm_message {
+fn describe(message: &Message, owner: *mut lm_t, (slot, generation): (u32, u32)) -> lm_message {
     let proof = match message.proof() {
         WholeBy::Headers => lm_proof::Headers,
         WholeBy::Tags => lm_proof::Tags,
@@ -102,9 +104,9 @@ fn describe(message: &Message) -> lm_message {
         copied: message.copied() as u32,
         proof: proof as u16,
         fragments: message.fragments() as u16,
-        owner: ptr::null_mut(),
-        slot: 0,
-        generation: 0,
+        owner,
+        slot,
+        generation,
     }
 }
 
@@ -115,18 +117,15 @@ fn poll(slots: &Slots, inner: &mut Inner, out: &mut Out) -> Result<(), Failure> 
     if !slots.room(free, *most) {
         return Err(failure(libc::ENOBUFS, "65536 messages are held: release some first"));
     }
-    let each = |message: Message| {
-        let described = out.has_room().then(|| describe(&message));
-        match slots.put(free, message) {
-            Ok(place) => match described {
-                Some(described) => out.write(described, place),
-                None => ready.push_back(place),
-            },
-            Err(message) => {
-                drop(message);
-                *unheld += 1;
+    let each = |message: Arrived<'_>| {
+        let told = slots.put(free, message, |message, place| {
+            if out.has_room() {
+                out.write(message, place);
+            } else {
+                ready.push_back(place);
             }
-        }
+        });
+        *unheld += u64::from(told.is_none());
     };
     match way {
         Way::Own(port) => {
@@ -147,24 +146,37 @@ fn give_ready(slots: &Slots, inner: &mut Inner, out: &mut Out) {
         // SAFETY: the program has not been told of this message, so nobody else looks at it.
         if let Ok(message) = unsafe { slots.get(slot, generation) } {
             // SAFETY: as above.
-            let described = describe(unsafe { &*message });
-            out.write(described, (slot, generation));
+            out.write(unsafe { &*message }, (slot, generation));
         }
     }
 }
 
-/// Copies the description of a message that C passed. NULL and messages that were given back are refused.
+/// What the library wrote in the description of a message, to find the message by.
+pub(crate) struct Place {
+    pub(crate) owner: *mut lm_t,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// Reads where a message is that C passed. NULL and messages that were given back are refused.
 ///
 /// # Safety
 /// `message` is NULL or valid.
-pub(crate) unsafe fn read(message: *const lm_message) -> Result<lm_message, Failure> {
+#[inline]
+pub(crate) unsafe fn read(message: *const lm_message) -> Result<Place, Failure> {
     if message.is_null() {
         return Err(null("message"));
     }
-    // SAFETY: zeroes are a value of the structure. The caller's promise: all versions have these bytes, and
-    // any bytes are numbers and pointers.
-    let message = unsafe { versions::read(message.cast(), FIRST_MESSAGE, std::mem::zeroed::<lm_message>()) }?;
-    if message.owner.is_null() { Err(stale()) } else { Ok(message) }
+    // Each field is read as wide as it was written a moment ago. A processor has to wait for a wider load.
+    // SAFETY: the caller's promise: all versions of the structure have these fields.
+    let place = unsafe {
+        Place {
+            owner: (&raw const (*message).owner).read_unaligned(),
+            slot: (&raw const (*message).slot).read_unaligned(),
+            generation: (&raw const (*message).generation).read_unaligned(),
+        }
+    };
+    if place.owner.is_null() { Err(stale()) } else { Ok(place) }
 }
 
 /// Marks C's description as given back.
@@ -193,8 +205,7 @@ pub unsafe extern "C" fn lm_release(message: *mut lm_message) -> c_int {
         unsafe {
             let m = read(message)?;
             let owner = lm_t::of(m.owner)?;
-            let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
-            drop(taken);
+            drop(owner.slots.take(m.slot, m.generation).map_err(|_| stale())?);
             owner.give_back(m.slot);
             forget(message);
         }
@@ -279,7 +290,7 @@ pub unsafe extern "C" fn lm_mbuf(
             let owner = lm_t::of(m.owner)?;
             let pool = Mempool::adopt(&Eal::adopt(), pool);
             let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
-            match taken.into_mbuf(&pool) {
+            match taken.into_message().into_mbuf(&pool) {
                 Ok(mbuf) => {
                     owner.give_back(m.slot);
                     forget(message);

@@ -24,16 +24,24 @@ unsafe fn address(to: *const lm_address) -> Result<std::net::SocketAddrV4, Failu
     if to.is_null() {
         return Err(null("to"));
     }
+    // As wide as they were written, if they are a part of a message (`read`).
     // SAFETY: the caller's promise. It may be a part of an unaligned message.
-    let to = unsafe { to.read_unaligned() };
+    let to = unsafe {
+        lm_address {
+            ip: (&raw const (*to).ip).read_unaligned(),
+            port: (&raw const (*to).port).read_unaligned(),
+            reserved: (&raw const (*to).reserved).read_unaligned(),
+        }
+    };
+    if to.ip == 0 || to.reserved != 0 { Err(wrong(to)) } else { Ok(to.socket()) }
+}
+
+#[cold]
+fn wrong(to: lm_address) -> Failure {
     if to.ip == 0 {
-        return Err(invalid("to.ip is 0: give the address of a node or a group"));
+        return invalid("to.ip is 0: give the address of a node or a group");
     }
-    if to.reserved != 0 {
-        let reserved = to.reserved;
-        return Err(invalid(format_args!("to.reserved is {reserved}: set it to 0, as lm_parse() does")));
-    }
-    Ok(to.socket())
+    invalid(format_args!("to.reserved is {}: set it to 0, as lm_parse() does", to.reserved))
 }
 
 #[cold]
@@ -111,7 +119,13 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
         handle.owned(|slots, inner| {
             let mut out = inner.outbound_of_poll()?;
             let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
-            match out.try_forward(taken, to) {
+            let sent = if out.forward_copy(taken.message(), to) {
+                drop(taken);
+                Ok(Sent::Now)
+            } else {
+                out.try_forward(taken.into_message(), to)
+            };
+            match sent {
                 Ok(sent) => {
                     if ptr::eq(owner, handle) {
                         slots.give_back(m.slot, Some(&mut inner.free));

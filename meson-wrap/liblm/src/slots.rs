@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use lm::Message;
+use lm::{Arrived, Message};
 
 /// Places that are made at a time.
 const CHUNK: usize = 256;
@@ -43,6 +43,37 @@ unsafe impl Send for Slots {}
 pub(crate) struct Free {
     list: Vec<u32>,
     made: usize,
+}
+
+/// A message that was taken, and still lies in its place. Dropping this drops the message.
+pub(crate) struct Taken<'a> {
+    /// Its generation is even, so nobody else looks at the place, and there is a message.
+    slot: &'a Slot,
+}
+
+impl Taken<'_> {
+    /// The message, in its place.
+    #[inline]
+    pub(crate) fn message(&self) -> &Message {
+        // SAFETY: the place has a message, which is this value's alone.
+        unsafe { (*self.slot.message.get()).assume_init_ref() }
+    }
+
+    /// The message, out of its place.
+    #[inline]
+    pub(crate) fn into_message(self) -> Message {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: as above; the place is empty from now on.
+        unsafe { (*this.slot.message.get()).assume_init_read() }
+    }
+}
+
+impl Drop for Taken<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: as above; the place is empty from now on.
+        unsafe { (*self.slot.message.get()).assume_init_drop() }
+    }
 }
 
 /// The place is empty, or has another message now.
@@ -84,25 +115,29 @@ impl Slots {
         free.made - free.list.len()
     }
 
-    /// Puts a message in a place, for the owner, and says where: number and generation.
-    ///
-    /// # Errors
-    /// The message: [`MOST`] are held.
+    /// Puts a message in a place, for the owner, and shows it to `tell` there, with the place's number and
+    /// generation. `None`: [`MOST`] are held, and the message was dropped.
     #[inline]
-    pub(crate) fn put(&self, free: &mut Free, message: Message) -> Result<(u32, u32), Message> {
+    pub(crate) fn put<R>(
+        &self,
+        free: &mut Free,
+        message: Arrived<'_>,
+        tell: impl FnOnce(&Message, (u32, u32)) -> R,
+    ) -> Option<R> {
         if free.list.is_empty() {
             self.collect(free);
         }
         if free.list.is_empty() && !self.make(free) {
-            return Err(message);
+            return None;
         }
-        let Some(index) = free.list.pop() else { return Err(message) };
-        let Some(slot) = self.slot(index) else { return Err(message) };
+        let index = free.list.pop()?;
+        let slot = self.slot(index)?;
         // SAFETY: the place is free, so nobody else looks at it until its generation is odd.
-        unsafe { (*slot.message.get()).write(message) };
+        let message = unsafe { (*slot.message.get()).write(message.take()) };
         let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
+        let told = tell(message, (index, generation));
         slot.generation.store(generation, Ordering::Release);
-        Ok((index, generation))
+        Some(told)
     }
 
     fn make(&self, free: &mut Free) -> bool {
@@ -120,20 +155,19 @@ impl Slots {
         true
     }
 
-    /// Takes a message out of its place, which is to be [given back](Self::give_back), or
-    /// [filled again](Self::refill).
+    /// Takes a message, which stays in its place until the result is dropped or made into the message. Then
+    /// the place is to be [given back](Self::give_back), or [filled again](Self::refill).
     ///
     /// # Errors
     /// [`Stale`]: it was taken before.
     #[inline]
-    pub(crate) fn take(&self, index: u32, generation: u32) -> Result<Message, Stale> {
+    pub(crate) fn take(&self, index: u32, generation: u32) -> Result<Taken<'_>, Stale> {
         let slot = self.slot(index).filter(|_| generation % 2 == 1).ok_or(Stale)?;
         let even = generation.wrapping_add(1);
         slot.generation
             .compare_exchange(generation, even, Ordering::Acquire, Ordering::Relaxed)
             .map_err(|_| Stale)?;
-        // SAFETY: the generation was odd, so there is a message, and this thread alone made it even.
-        Ok(unsafe { (*slot.message.get()).assume_init_read() })
+        Ok(Taken { slot })
     }
 
     /// Puts a message back into the place that it was just taken out of. Returns the new generation.
