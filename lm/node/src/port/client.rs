@@ -9,10 +9,14 @@ use rte::port::PortId;
 
 /// How long a net_memif client waits for its server.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a link may take to come up once the server is there, before the client is started again. The
-/// server may be short of CPU. It must not be cut off in the midst of the handshake, either: it may crash
-/// then (DPDK 22.11, in EAL's interrupt thread).
-const SOON: Duration = Duration::from_secs(2);
+/// How long a link may take to come up at first once the server is there, before the client is started again.
+/// A server refuses a client from the moment when EAL makes its device until its port is started, and the
+/// client's driver does not tell that. So the first attempt is short, and each later one twice as long: the
+/// server may be short of CPU, and must not be cut off in the midst of the handshake. It may crash then (DPDK
+/// 22.11, in EAL's interrupt thread).
+const SOON: Duration = Duration::from_millis(500);
+/// The longest that such an attempt takes.
+const LATER: Duration = Duration::from_secs(2);
 /// The same for a client that cannot be started again.
 const AT_LAST: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
@@ -35,10 +39,11 @@ impl Client {
         (!memif.server).then_some(if memif.zero_copy { Self::ZeroCopy } else { Self::Copying })
     }
 
-    /// How long the client's link may take to come up once the server is there.
-    fn handshake(self) -> Duration {
+    /// How long the client's link may take to come up once the server is there, after so many attempts in
+    /// vain.
+    fn handshake(self, before: u32) -> Duration {
         match self {
-            Self::Copying => SOON,
+            Self::Copying => SOON.saturating_mul(2_u32.saturating_pow(before)).min(LATER),
             Self::ZeroCopy => AT_LAST,
         }
     }
@@ -68,10 +73,10 @@ pub fn persist<P, E>(
     give_up: impl Fn() -> bool,
 ) -> Result<(), E> {
     let Some(client) = client else { return start(port) };
-    let begun = Instant::now();
+    let (begun, mut attempts) = (Instant::now(), 0);
     loop {
         let started = start(port);
-        let up = started.is_ok() && comes_up(port, client.handshake(), &is_up, &give_up);
+        let up = started.is_ok() && comes_up(port, client.handshake(attempts), &is_up, &give_up);
         if up || begun.elapsed() > PATIENCE || give_up() {
             if !up && started.is_ok() {
                 log::warn!("port {id}: no net_memif server answers: {}", client.advice());
@@ -79,7 +84,10 @@ pub fn persist<P, E>(
             return started;
         }
         match started {
-            Ok(()) => stop(port)?,
+            Ok(()) => {
+                attempts += 1;
+                stop(port)?;
+            }
             Err(e) if may(&e) => thread::sleep(PAUSE),
             Err(e) => return Err(e),
         }
@@ -111,6 +119,13 @@ mod tests {
         assert_eq!(of("id=0"), Some(Client::Copying), "the driver's default");
         assert_eq!(of("role=client,zero-copy=yes,id=0"), Some(Client::ZeroCopy));
         assert_eq!(Client::of("net_tap", "zero-copy=yes"), None);
+    }
+
+    #[test]
+    fn an_attempt_takes_longer_than_the_one_before() {
+        let all: Vec<_> =
+            (0..5).chain([u32::MAX]).map(|n| Client::Copying.handshake(n).as_millis()).collect();
+        assert_eq!(all, [500, 1000, 2000, 2000, 2000, 2000]);
     }
 
     #[test]
