@@ -77,8 +77,8 @@ pub struct Behind {
     pub len: u16,
 }
 
-/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame lies in place in an
-/// overlapping slot.
+/// Frames of a burst that nobody has taken yet, in ring order. A *plain* frame is one segment, and lies in
+/// place in its slot.
 pub struct Burst<'a> {
     rest: std::slice::Iter<'a, *mut rte_mbuf>,
     plain: Plain,
@@ -101,13 +101,17 @@ impl<'a> Burst<'a> {
         Self { rest: mbufs.iter(), plain, bounces, pool: number, stride, counted: (0, 0) }
     }
 
-    /// Where the payload of one of its mbufs is, and the length of its frame, if the frame is plain.
+    /// The frame of one of its mbufs, if it is plain.
     #[inline]
-    fn plain_frame(&self, mbuf: *mut rte_mbuf) -> Option<(usize, u16)> {
+    fn plain_frame(&self, mbuf: *mut rte_mbuf) -> Option<Frame> {
         // SAFETY: `new`'s caller promised.
-        let (buf, len, fits) =
-            unsafe { ((*mbuf).buf_addr as usize, (*mbuf).data_len, self.plain.fits(mbuf)) };
-        (fits && !self.bounces.covers(buf, 1)).then_some((buf + TO_PAYLOAD, len))
+        let (buf, len, single, overlaps) = unsafe {
+            let single = Plain::single(mbuf).is_some();
+            ((*mbuf).buf_addr as usize, (*mbuf).data_len, single, self.plain.overlaps(mbuf))
+        };
+        let slot = if overlaps { Slot::Overlapping } else { Slot::Separate };
+        let frame = Frame { at: buf + TO_PAYLOAD, len, slot, bounce: 0 };
+        (single && !self.bounces.covers(buf, 1)).then_some(frame)
     }
 
     /// Takes the next mbuf, whatever it holds.
@@ -164,7 +168,10 @@ impl Frames for Burst<'_> {
     #[inline]
     fn peek(&self) -> Next {
         let Some(&mbuf) = self.rest.as_slice().first() else { return Next::Nothing };
-        self.plain_frame(mbuf).map_or(Next::Other, |(at, len)| Next::Plain { at, len })
+        match self.plain_frame(mbuf) {
+            Some(Frame { at, len, slot: Slot::Overlapping, .. }) => Next::Plain { at, len },
+            _ => Next::Other,
+        }
     }
 
     #[inline]
@@ -219,14 +226,19 @@ impl Frames for Burst<'_> {
     #[inline]
     fn next(&mut self) -> Option<Received<LandedSlots>> {
         let &mbuf = self.rest.as_slice().first()?;
-        let (at, len) = self.plain_frame(mbuf)?;
+        let frame = self.plain_frame(mbuf)?;
         // SAFETY: `new`'s caller promised.
         let word = unsafe { word(mbuf) };
         self.pop();
-        let frame = Frame { at, len, slot: Slot::Overlapping, bounce: 0 };
-        // SAFETY: this frame was received, in an overlapping slot of this pool that is none of the bounce
-        // slots. It was not taken before, and is not in the burst any more.
-        let slots = unsafe { LandedSlots::overlapping(self.pool, frame.at, 1, self.stride) };
+        // SAFETY: this frame was received, in a slot of this pool that is none of the bounce slots, and that
+        // is an overlapping one if its length says so. It was not taken before, and is not in the burst any
+        // more.
+        let slots = unsafe {
+            match frame.slot {
+                Slot::Overlapping => LandedSlots::overlapping(self.pool, frame.at, 1, self.stride),
+                _ => LandedSlots::separate(self.pool, frame.at),
+            }
+        };
         Some(Received { frame, slots, word })
     }
 }

@@ -103,7 +103,7 @@ impl<S> Deref for Received<S> {
 pub enum Next {
     /// Nothing: the frame is the newest.
     Nothing,
-    /// A plain frame, with its payload at `at`, of `len` bytes.
+    /// A plain frame in an overlapping slot, with its payload at `at`, of `len` bytes.
     Plain {
         /// Address of its payload.
         at: usize,
@@ -114,7 +114,7 @@ pub enum Next {
     Other,
 }
 
-/// Frames of a burst that are not taken yet, in ring order.
+/// Frames of a burst that are not taken yet, in ring order. A *plain* frame lies in place in its slot.
 pub trait Frames {
     /// The token of these frames' slots.
     type Slots;
@@ -122,8 +122,8 @@ pub trait Frames {
     /// The next frame, which is not taken.
     fn peek(&self) -> Next;
 
-    /// How many of the next frames continue a stream. They are *plain*, in place in overlapping slots, each
-    /// one `stride` below the one before, the first with its payload at `at`. Their lengths are `ahead` times
+    /// How many of the next frames continue a stream. They are plain and in overlapping slots, each one
+    /// `stride` below the one before, the first with its payload at `at`. Their lengths are `ahead` times
     /// `full` and then `last`, and after that, again and again, `behind` times `full` and then `last`. They
     /// are not taken.
     fn count_contiguous(
@@ -143,7 +143,7 @@ pub trait Frames {
     /// `n` is 0, or more than were counted and are not taken yet, nothing is taken, and the result is `None`.
     fn take_counted(&mut self, n: usize) -> Option<Self::Slots>;
 
-    /// Takes the next frame if it is plain.
+    /// Takes the next frame if it is plain: in place, in a slot of either layout.
     fn next(&mut self) -> Option<Received<Self::Slots>>;
 }
 

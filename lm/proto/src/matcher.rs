@@ -234,6 +234,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
                 frames.next()
             };
             match next {
+                Some(frame) if frame.slot == Slot::Separate => self.push_separate(frame, memory),
                 Some(frame) => self.push_unexpected(frame, memory),
                 None => return,
             }
@@ -265,9 +266,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if frame.slot == Slot::Overlapping && frame.bounce == 0 {
             return self.push_plain(&mut Some(frame), memory);
         }
-        if let Err(frame) = self.take_unparsed(frame, memory) {
-            self.push_unexpected(frame, memory);
-        }
+        self.push_separate(frame, memory);
     }
 
     /// Takes a frame that does not go on where the one before it ended.

@@ -14,20 +14,10 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// Whether this is one: one segment, with the usual headroom, in an overlapping slot.
-    ///
-    /// # Safety
-    /// A valid mbuf, nobody else's.
-    #[inline]
-    pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Self::single(mbuf).is_some() && self.overlaps(mbuf) }
-    }
-
     /// Whether its slot is an overlapping one.
     ///
     /// # Safety
-    /// As for [`Plain::fits`].
+    /// A valid mbuf, nobody else's.
     #[inline]
     pub(crate) unsafe fn overlaps(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
@@ -38,7 +28,7 @@ impl Plain {
     /// one.
     ///
     /// # Safety
-    /// As for [`Plain::fits`].
+    /// As for [`Plain::overlaps`].
     #[inline]
     pub(crate) unsafe fn single(mbuf: *const rte_mbuf) -> Option<Single> {
         const fn words(data_off: u16, nb_segs: u16) -> u64 {
@@ -61,7 +51,7 @@ impl Single {
     /// Whether another one has the same.
     ///
     /// # Safety
-    /// As for [`Plain::fits`].
+    /// As for [`Plain::overlaps`].
     #[inline]
     pub(crate) unsafe fn fits(self, mbuf: *const rte_mbuf) -> bool {
         // SAFETY: the caller's promise.
@@ -72,7 +62,7 @@ impl Single {
 /// The word of [`Single`].
 ///
 /// # Safety
-/// As for [`Plain::fits`].
+/// As for [`Plain::overlaps`].
 #[inline]
 unsafe fn rearm(mbuf: *const rte_mbuf) -> u64 {
     // SAFETY: the caller's promise. DPDK lays data_off, refcnt, nb_segs and port side by side so that they

@@ -54,24 +54,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         kept
     }
 
-    /// Takes a frame in a separate slot by the words of its header alone, as far as that is possible.
-    ///
-    /// # Errors
-    /// Any other frame: nothing has happened.
+    /// Takes a frame in a separate slot, and any other that is not plain. If it can be, it is taken by the
+    /// words of its header alone.
     #[inline]
-    pub(super) fn take_unparsed<M: SlotMemory<Buf = B, Slots = S>>(
+    pub(super) fn push_separate<M: SlotMemory<Buf = B, Slots = S>>(
         &mut self,
         frame: Received<S>,
         memory: &mut M,
-    ) -> Result<(), Received<S>> {
-        if !self.is_alone(&frame) {
-            return Err(frame);
-        }
-        let headers = memory.headers(&frame);
-        if headers.look_first() && !headers.have_more() {
-            self.take_separate(headers, frame, memory)
+    ) {
+        let taken = if self.is_alone(&frame) {
+            let headers = memory.headers(&frame);
+            if headers.look_first() && !headers.have_more() {
+                self.take_separate(headers, frame, memory)
+            } else {
+                self.keep_expected(headers, frame, memory)
+            }
         } else {
-            self.keep_expected(headers, frame, memory)
+            Err(frame)
+        };
+        if let Err(frame) = taken {
+            self.push_unexpected(frame, memory);
         }
     }
 

@@ -27,7 +27,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let unread = self.config.require.tags;
         while let Some(frame) = frames.next() {
             let next = frames.peek();
-            if unread && next != Next::Nothing {
+            if frame.slot == Slot::Separate || unread && next != Next::Nothing {
                 return Some(frame);
             }
             let Some((headers, udp)) = memory.front(frame.at) else { return Some(frame) };

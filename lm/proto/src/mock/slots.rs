@@ -124,7 +124,7 @@ impl Frames for Burst {
     }
 
     fn next(&mut self) -> Option<Received<Slots>> {
-        self.frames.front().filter(|(f, _)| Self::is_plain(f))?;
+        self.frames.front().filter(|(f, _)| f.bounce == 0 && f.slot != Slot::Damaged)?;
         self.pop()
     }
 }
