@@ -133,10 +133,11 @@ impl Sender {
     }
 
     /// Sends a copy of a message that makes one frame of up to [`COPIED`] bytes, as [`Sender::send_message`]
-    /// does, and leaves the message. Returns whether it was sent.
+    /// does, and leaves the message. Returns whether it was sent. If it was not, nothing is counted: the
+    /// caller has the message, and can send that.
     #[inline]
     pub fn send_message_copied(&mut self, message: &Message, ends: &Ends) -> bool {
-        message.len() < self.config.geometry.stride() && self.is_clear() && self.copy_message(message, ends)
+        message.len() < self.config.geometry.stride() && self.may_stage() && self.copy_message(message, ends)
     }
 
     /// The caller has checked that the queue has room.

@@ -23,14 +23,20 @@ impl Sender {
         self.room > 0
     }
 
-    /// Whether another datagram can be staged.
+    /// Whether another datagram can be staged. If not, that is counted.
     pub(super) fn is_clear(&mut self) -> bool {
-        let mut clear = self.flush() == 0;
+        let clear = self.may_stage();
+        self.stats.would_block += u64::from(!clear);
+        clear
+    }
+
+    /// The same for a caller that tries another way if not.
+    pub(super) fn may_stage(&mut self) -> bool {
+        let clear = self.flush() == 0;
         if clear && !self.has_room() {
             self.reclaim();
-            clear = self.has_room();
+            return self.has_room();
         }
-        self.stats.would_block += u64::from(!clear);
         clear
     }
 
