@@ -19,6 +19,7 @@ use rte::port::{PortId, TxQueue, is_rx_started, is_tx_started, is_up, rx_pool_of
 use crate::adopt::{AdoptError, Landing, POOLS};
 use crate::config::Config;
 use crate::eal::Eal;
+use crate::moment::Moment;
 use crate::not_ready::NotReady;
 use crate::outbound::{Ahead, Outbound, Outbox, turn};
 
@@ -32,6 +33,7 @@ pub struct AdoptedPort {
     config: Config,
     outbox: Outbox,
     ahead: Ahead,
+    moment: Moment,
     up: Arc<AtomicBool>,
     eal: Eal,
     id: PortId,
@@ -92,16 +94,16 @@ impl Landing {
         let name = format!("a{}", POOLS.fetch_add(1, Ordering::Relaxed));
         let link = adopt(eal.as_rte(), &name, landing, tx, &config.node, Arc::clone(&up));
         let link = link.map_err(AdoptError::Link)?;
-        let (outbox, ahead) = (Outbox::default(), Ahead::new());
-        Ok(AdoptedPort { link, config, outbox, ahead, up, eal, id, ignored: 0, _claims: claims })
+        let (outbox, ahead, moment) = (Outbox::default(), Ahead::new(), Moment::new(eal.as_rte()));
+        Ok(AdoptedPort { link, config, outbox, ahead, moment, up, eal, id, ignored: 0, _claims: claims })
     }
 }
 
 impl AdoptedPort {
     /// Polls once, as [`Port::poll`](crate::Port::poll) does. Returns how much was found.
     pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> usize {
-        let Self { link, config, outbox, ahead, up, eal, id, ignored, .. } = self;
-        let now = Instant::now();
+        let Self { link, config, outbox, ahead, moment, up, eal, id, ignored, .. } = self;
+        let now = moment.now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
         }
@@ -111,8 +113,8 @@ impl AdoptedPort {
     /// Polls once, as [`Port::poll_ahead`](crate::Port::poll_ahead) does. Returns how much was found.
     #[inline]
     pub fn poll_ahead(&mut self, each: impl FnMut(Arrived<'_>)) -> usize {
-        let Self { link, config, outbox, ahead, up, eal, id, ignored, .. } = self;
-        let now = Instant::now();
+        let Self { link, config, outbox, ahead, moment, up, eal, id, ignored, .. } = self;
+        let now = moment.now();
         if !up.load(Ordering::Relaxed) {
             up.store(is_up(eal.as_rte(), *id), Ordering::Relaxed);
         }

@@ -68,6 +68,7 @@ mod adopt;
 mod adopted_port;
 mod config;
 mod eal;
+mod moment;
 mod not_ready;
 mod outbound;
 mod port;

@@ -17,6 +17,7 @@ use rte::port::{RxInterrupt, StopError};
 
 use crate::config::Config;
 use crate::eal::Eal;
+use crate::moment::Moment;
 use crate::outbound::{Ahead, Outbound, Outbox, SendError, Sent, turn};
 
 /// How long [`Port::close`] waits for the device to take the last frames.
@@ -33,6 +34,7 @@ pub struct Port {
     config: Config,
     outbox: Outbox,
     ahead: Ahead,
+    moment: Moment,
     running: Arc<AtomicBool>,
     ignored: u64,
 }
@@ -66,7 +68,8 @@ impl Port {
         node.start(eal.as_rte(), &config.node, &config.identity(), never).map_err(PortError::Start)?;
         let link = node.link.take();
         let running = Arc::new(AtomicBool::new(true));
-        Ok(Self { link, node, config, outbox: Outbox::default(), ahead: Ahead::new(), running, ignored: 0 })
+        let (outbox, ahead, moment) = (Outbox::default(), Ahead::new(), Moment::new(eal.as_rte()));
+        Ok(Self { link, node, config, outbox, ahead, moment, running, ignored: 0 })
     }
 
     /// Polls each queue once, and gives every message to this node that became whole to `each`, with the way
@@ -80,9 +83,9 @@ impl Port {
     /// # Errors
     /// [`PollError::Closed`] after [`Port::close`].
     pub fn poll(&mut self, each: impl FnMut(Message, &mut Outbound<'_>)) -> Result<usize, PollError> {
-        let Self { link, node, config, outbox, ahead, ignored, .. } = self;
+        let Self { link, node, config, outbox, ahead, moment, ignored, .. } = self;
         let link = link.as_mut().ok_or(PollError::Closed)?;
-        let now = Instant::now();
+        let now = moment.now();
         if !link.outlet.is_up() {
             node.look_at_link();
         }
@@ -97,9 +100,9 @@ impl Port {
     /// As for [`Port::poll`].
     #[inline]
     pub fn poll_ahead(&mut self, each: impl FnMut(Arrived<'_>)) -> Result<usize, PollError> {
-        let Self { link, node, config, outbox, ahead, ignored, .. } = self;
+        let Self { link, node, config, outbox, ahead, moment, ignored, .. } = self;
         let link = link.as_mut().ok_or(PollError::Closed)?;
-        let now = Instant::now();
+        let now = moment.now();
         if !link.outlet.is_up() {
             node.look_at_link();
         }
