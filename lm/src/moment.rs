@@ -20,8 +20,8 @@ pub(crate) struct Moment {
 
 impl Moment {
     pub(crate) fn new(eal: &rte::Eal) -> Self {
-        let ticks_in_all = if cfg!(target_arch = "x86_64") { rte::ticks_per_second(eal) } else { 0 };
-        Self { read: Instant::now(), at: ticks(), ticks: ticks_in_all / 1_000_000 }
+        let per_second = if cfg!(target_arch = "x86_64") { rte::ticks_per_second(eal) } else { 0 };
+        Self { read: Instant::now(), at: ticks(), ticks: per_second / 1_000_000 }
     }
 
     /// The present time. It never goes back.

@@ -267,7 +267,7 @@ impl Outbound<'_> {
     }
 
     /// Sends a copy of a received message that makes one frame, with the checksum that it arrived with, and
-    /// leaves the message. Returns whether it was sent: if it is longer, or cannot go now, nothing was done.
+    /// leaves the message. Returns whether it was sent: if it is longer, or cannot go now, nothing was sent.
     #[inline]
     pub fn forward_copy(&mut self, message: &Message, to: SocketAddrV4) -> bool {
         let flow = self.flow_to(to);

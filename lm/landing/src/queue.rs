@@ -168,10 +168,8 @@ impl Frames for Burst<'_> {
     #[inline]
     fn peek(&self) -> Next {
         let Some(&mbuf) = self.rest.as_slice().first() else { return Next::Nothing };
-        match self.plain_frame(mbuf) {
-            Some(Frame { at, len, slot: Slot::Overlapping, .. }) => Next::Plain { at, len },
-            _ => Next::Other,
-        }
+        let frame = self.plain_frame(mbuf).filter(|frame| frame.slot == Slot::Overlapping);
+        frame.map_or(Next::Other, |Frame { at, len, .. }| Next::Plain { at, len })
     }
 
     #[inline]
@@ -230,9 +228,8 @@ impl Frames for Burst<'_> {
         // SAFETY: `new`'s caller promised.
         let word = unsafe { word(mbuf) };
         self.pop();
-        // SAFETY: this frame was received, in a slot of this pool that is none of the bounce slots, and that
-        // is an overlapping one if its length says so. It was not taken before, and is not in the burst any
-        // more.
+        // SAFETY: this frame was received, in a slot of this pool and of this layout that is none of the
+        // bounce slots. It was not taken before, and is not in the burst any more.
         let slots = unsafe {
             match frame.slot {
                 Slot::Overlapping => LandedSlots::overlapping(self.pool, frame.at, 1, self.stride),

@@ -123,9 +123,9 @@ pub trait Frames {
     fn peek(&self) -> Next;
 
     /// How many of the next frames continue a stream. They are plain and in overlapping slots, each one
-    /// `stride` below the one before, the first with its payload at `at`. Their lengths are `ahead` times
-    /// `full` and then `last`, and after that, again and again, `behind` times `full` and then `last`. They
-    /// are not taken.
+    /// `stride` below the one before, the first with its payload at `at`. The frames' lengths are `ahead`
+    /// times `full` and then `last`, and after that, again and again, `behind` times `full` and then
+    /// `last`. The frames are not taken.
     fn count_contiguous(
         &mut self,
         at: usize,

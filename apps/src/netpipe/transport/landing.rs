@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lm_engine::{Arrived, Message, SendBuffer, WouldBlock};
 use lm_landing::SlotLayout;
+use lm_proto::alf::Ends;
 use lm_proto::auto_layout::AutoLayout;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
@@ -214,18 +215,22 @@ impl Sleeper for Listening<'_> {
 
 /// As [`answer`], of a datagram that has just arrived.
 fn answer_in_place(message: Arrived<'_>, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
-    match outlet.ends(message.flow().reversed(), now) {
-        Some(ends) if outlet.send_message_copied(&message, &ends) => Ok(()),
-        Some(ends) => {
-            outlet.send_message(message.take(), &ends).map(drop).map_err(|WouldBlock(message)| message)
-        }
-        None => Err(message.take()),
+    let ends = outlet.ends(message.flow().reversed(), now);
+    if ends.is_some_and(|ends| outlet.send_message_copied(&message, &ends)) {
+        return Ok(());
     }
+    send_back(message.take(), ends, outlet)
 }
 
 /// Sends a datagram back to its sender. Returns it as an error if that cannot be done now.
 fn answer(message: Message, outlet: &mut Outlet, now: Instant) -> Result<(), Message> {
-    match outlet.ends(message.flow().reversed(), now) {
+    let ends = outlet.ends(message.flow().reversed(), now);
+    send_back(message, ends, outlet)
+}
+
+/// [`answer`], once it is known where to.
+fn send_back(message: Message, ends: Option<Ends>, outlet: &mut Outlet) -> Result<(), Message> {
+    match ends {
         Some(ends) => outlet.send_message(message, &ends).map(drop).map_err(|WouldBlock(message)| message),
         None => Err(message),
     }

@@ -50,10 +50,22 @@ fn arp() -> Vec<u8> {
 fn tcp(len: usize) -> Vec<u8> {
     let mut f = fragment(A, 99, 0, false, &payload(len - HEADERS, 77));
     f[23] = 6;
-    f[24..26].fill(0);
-    let sum = checksum::header(&f[14..34]);
-    f[24..26].copy_from_slice(&sum.to_be_bytes());
+    mend(&mut f);
     f
+}
+
+/// Makes the checksum of a frame's IPv4 header good.
+fn mend(frame: &mut [u8]) {
+    frame[24..26].fill(0);
+    let sum = checksum::header(&frame[ETHERNET..HEADERS]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The frame with so many bytes more or less behind, as far as a frame can have them.
+fn resized(mut frame: Vec<u8>, by: i8) -> Vec<u8> {
+    let len = frame.len().saturating_add_signed(by.into()).clamp(HEADERS + 1, 1514);
+    frame.resize(len, 0x55);
+    frame
 }
 
 struct Run {

@@ -108,7 +108,7 @@ impl Expected {
         (next.slot != NONE && next.headers.are_same(headers)).then_some(next)
     }
 
-    /// The expected fragment is here. From now on the one behind it is expected, if there may be one.
+    /// The expected fragment is here. From now on the fragment behind it is, if there may be one.
     #[inline]
     pub(crate) fn go_on(next: &mut Next) {
         if next.number < next.most {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 enum Step {
     /// The next fragment, as it was sent.
     Good,
-    /// The next fragment comes after the one behind it.
+    /// The next fragment comes late: after the fragment that follows it.
     Late,
     /// The next fragment does not come.
     Lost,
@@ -88,15 +88,10 @@ impl Sending {
                 let at = at.min(frame.len() - 1);
                 frame[at] ^= bits;
                 if mended {
-                    frame[24..26].fill(0);
-                    let sum = checksum::header(&frame[ETHERNET..HEADERS]);
-                    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+                    mend(&mut frame);
                 }
             }
-            Step::Cut(by) => {
-                let len = frame.len().saturating_add_signed(by.into()).clamp(HEADERS + 1, 1514);
-                frame.resize(len, 0x55);
-            }
+            Step::Cut(by) => frame = resized(frame, by),
             _ => {}
         }
         vec![frame]

@@ -120,9 +120,9 @@ fn what_is_wrong_with_it_is_counted() {
 fn changed() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![Just(0_usize), Just(1), Just(18), Just(1450), Just(1472), 0..1472_usize];
     let damage = proptest::option::weighted(0.7, (0_usize..HEADERS + 12, any::<u8>()));
-    let resized = proptest::option::weighted(0.3, -20_i8..40);
-    (0_usize..4, len, damage, any::<bool>(), resized, any::<(u8, u8)>()).prop_map(
-        |(kind, len, damage, mended, resized, (tos, ttl))| {
+    let by = proptest::option::weighted(0.3, -20_i8..40);
+    (0_usize..4, len, damage, any::<bool>(), by, any::<(u8, u8)>()).prop_map(
+        |(kind, len, damage, mended, by, (tos, ttl))| {
             let data = payload(len, kind as u8);
             // A kernel's, which is whole or a fragment, and LM's. Those of LM may be two frames.
             let mut frame = match kind {
@@ -136,13 +136,9 @@ fn changed() -> impl Strategy<Value = Vec<u8>> {
                 frame[at] ^= bits;
             }
             if mended {
-                frame[24..26].fill(0);
-                let sum = checksum::header(&frame[ETHERNET..HEADERS]);
-                frame[24..26].copy_from_slice(&sum.to_be_bytes());
+                mend(&mut frame);
             }
-            let len = frame.len().saturating_add_signed(resized.unwrap_or(0).into()).clamp(HEADERS + 1, 1514);
-            frame.resize(len, 0x55);
-            frame
+            resized(frame, by.unwrap_or(0))
         },
     )
 }
