@@ -8,25 +8,42 @@ use std::ffi::{CString, c_char, c_int};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What failed: a number of errno's, and a line.
+/// What failed. It is one pointer, so that a result which is no failure stays in registers.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) errno: c_int,
-    pub(crate) text: String,
+pub(crate) struct Failure(Box<Why>);
+
+/// A number of errno's, and a line.
+#[derive(Debug)]
+struct Why {
+    errno: c_int,
+    text: String,
+}
+
+#[cfg(test)]
+impl Failure {
+    pub(crate) fn errno(&self) -> c_int {
+        self.0.errno
+    }
 }
 
 /// The failure with this number and line. A number that C would not see as an error becomes EIO.
+#[cold]
+#[inline(never)]
 pub(crate) fn failure(errno: c_int, text: impl Display) -> Failure {
     let errno = if errno > 0 { errno } else { libc::EIO };
-    Failure { errno, text: text.to_string() }
+    Failure(Box::new(Why { errno, text: text.to_string() }))
 }
 
 /// EINVAL: an argument is wrong.
+#[cold]
+#[inline(never)]
 pub(crate) fn invalid(text: impl Display) -> Failure {
     failure(libc::EINVAL, text)
 }
 
 /// EINVAL: an argument is NULL.
+#[cold]
+#[inline(never)]
 pub(crate) fn null(what: &str) -> Failure {
     invalid(format_args!("{what} is NULL"))
 }
@@ -37,8 +54,10 @@ thread_local! {
 }
 
 /// Keeps a failure for `lm_strerror`. Returns its number, negative.
+#[cold]
+#[inline(never)]
 fn keep(failure: Failure) -> c_int {
-    let Failure { errno, text } = failure;
+    let Why { errno, text } = *failure.0;
     let line = CString::new(text.replace('\0', " ")).ok();
     // While the thread ends there is no place for it.
     let _ = LAST.try_with(|last| {
@@ -75,6 +94,8 @@ pub(crate) fn call_ptr<T>(body: impl FnOnce() -> Result<*mut T, Failure>) -> *mu
     }
 }
 
+#[cold]
+#[inline(never)]
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");

@@ -92,6 +92,7 @@ impl Slots {
     }
 
     /// Moves what was returned to the owner's list.
+    #[cold]
     fn collect(&self, free: &mut Free) {
         let mut next = self.returned.swap(0, Ordering::Acquire);
         while let Some(slot) = next.checked_sub(1).and_then(|index| self.slot(index)) {
@@ -100,8 +101,14 @@ impl Slots {
         }
     }
 
-    /// How many places are free or can be made, for the owner.
+    /// Whether so many places are free or can be made, for the owner.
+    #[inline]
     pub(crate) fn room(&self, free: &mut Free, enough: usize) -> bool {
+        free.list.len() >= enough || self.find_room(free, enough)
+    }
+
+    #[cold]
+    fn find_room(&self, free: &mut Free, enough: usize) -> bool {
         let room = |free: &Free| free.list.len() + (MOST - free.made);
         if room(free) < enough {
             self.collect(free);
@@ -140,6 +147,7 @@ impl Slots {
         Some(told)
     }
 
+    #[cold]
     fn make(&self, free: &mut Free) -> bool {
         let Some(chunk) = self.chunks.get(free.made / CHUNK) else { return false };
         chunk.get_or_init(|| {

@@ -105,7 +105,7 @@ mod tests {
 
     fn given(grown: [u64; 9], size: usize) -> Result<Grown, i32> {
         // SAFETY: there are 72 bytes, and Grown consists of integers.
-        unsafe { read(grown.as_ptr().cast(), size, DEFAULT) }.map_err(|e| e.errno)
+        unsafe { read(grown.as_ptr().cast(), size, DEFAULT) }.map_err(|e| e.errno())
     }
 
     #[test]
