@@ -31,18 +31,18 @@ fn per(ns: u64, n: u64) -> String {
     us(ns.checked_div(n))
 }
 
-/// Prints a table for each test that was run.
+/// Prints a table for each test of which something was measured.
 pub(crate) fn show(results: &Results, options: &Options) {
     let trips = [
         (Test::PingPong, "", (|cell| &cell.ping) as fn(&Cell) -> &Ping),
         (Test::PingPongAnew, " of datagrams whose echo is summed anew", |cell| &cell.ping_anew),
     ];
     for (_, what, of) in trips.into_iter().filter(|(test, ..)| options.test.contains(test)) {
-        say!(
-            "\nRound trips{what}, µs. Mb/s: payload by half the median. copied: of what both ends received. \
+        let title = format!(
+            "Round trips{what}, µs. Mb/s: payload by half the median. copied: of what both ends received. \
              work: of both ends, a round trip. CPU: of the time, a mean of both ends"
         );
-        say!(
+        let columns = format!(
             "{:>6} {:<9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9} {:>5} {:>7} {:>9} {:>6}",
             "bytes",
             "",
@@ -58,7 +58,7 @@ pub(crate) fn show(results: &Results, options: &Options) {
             "work",
             "CPU%"
         );
-        each(results, |size, row, cell| ping_line(size, row, of(cell)));
+        table(&title, &columns, results, |size, row, cell| ping_line(size, row, of(cell)));
     }
     for (test, what) in
         [(Test::Stream, ""), (Test::Window, ", with no more in flight than the receiver's ring takes")]
@@ -66,34 +66,29 @@ pub(crate) fn show(results: &Results, options: &Options) {
         if !options.test.contains(&test) {
             continue;
         }
-        say!(
-            "\nOne way{what}. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and \
+        let title = format!(
+            "One way{what}. Mb/s: payload received. lost, copied: %. work: µs a datagram, of the sender and \
              of the receiver. CPU: of the time, the receiver's"
         );
-        say!(
+        let columns = format!(
             "{:>6} {:<9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>9} {:>9} {:>6}",
-            "bytes",
-            "",
-            "sent",
-            "received",
-            "Mb/s",
-            "lost",
-            "copied",
-            "sender",
-            "receiver",
-            "CPU%"
+            "bytes", "", "sent", "received", "Mb/s", "lost", "copied", "sender", "receiver", "CPU%"
         );
-        each(results, |size, row, cell| {
+        table(&title, &columns, results, |size, row, cell| {
             stream_line(size, row, if test == Test::Stream { &cell.stream } else { &cell.window })
         });
     }
 }
 
-fn each(results: &Results, line: impl Fn(usize, &Row, &Cell) -> Option<String>) {
-    for (&(size, row), cell) in &results.cells {
-        if let Some(line) = line(size, &results.rows[row], cell) {
-            say!("{line}");
-        }
+/// Prints the lines of all cells under a title, unless there is none.
+fn table(title: &str, columns: &str, results: &Results, line: impl Fn(usize, &Row, &Cell) -> Option<String>) {
+    let lines: Vec<String> = results
+        .cells
+        .iter()
+        .filter_map(|(&(size, row), cell)| line(size, &results.rows[row], cell))
+        .collect();
+    if !lines.is_empty() {
+        say!("\n{title}\n{columns}\n{}", lines.join("\n"));
     }
 }
 
