@@ -128,6 +128,48 @@ fn an_unwanted_grant_is_given_back() {
     assert_eq!(net.nodes[B].counters().expired, 0, "without waiting for the lease");
 }
 
+/// Rule 4: what was given back is not taken again, though another answer that grants it comes later, and the
+/// request is still wanted.
+#[test]
+fn a_grant_that_was_given_back_is_not_taken() {
+    let mut net = Net::new(&Config { wait_when_listed: true, ..config(Policy::Exclusive) }, 3);
+    let request = net.request(A, B);
+    net.pass(ms(4), false);
+    let [first, second, third, ..] = &net.take(Kind::Req)[..] else { panic!("it is repeated") };
+    let [first, second, third] = [first, second, third].map(|(_, req)| req.clone());
+    net.request(C, B);
+    net.deliver();
+    // B lands for C: A waits until it does not any more.
+    net.handle(B, &first).expect("taken");
+    net.deliver();
+    assert_eq!(net.nodes[A].state(node(B)), State::Deferred);
+    net.release(C, B);
+    net.pass(ms(2), false);
+    let (_, end) = net.take(Kind::EndMe).remove(0);
+    net.handle(B, &end).expect("taken");
+    net.pass(ms(2), false);
+    let removed: Vec<_> = net.take(Kind::RemoveAddr).into_iter().filter(|(to, _)| *to == A).collect();
+    // The first messages of A come late, and B grants. It says so twice.
+    net.handle(B, &second).expect("taken");
+    net.handle(B, &third).expect("taken");
+    let [one, other] = &net.take(Kind::AcqOk)[..] else { panic!("each is answered") };
+    net.take(Kind::AppendAddr);
+    net.handle(A, &one.1).expect("taken");
+    let (_, end) = net.take(Kind::EndMe).remove(0);
+    net.handle(A, &removed[0].1).expect("taken");
+    assert_eq!(net.nodes[A].state(node(B)), State::Asking, "it asks again");
+    net.take(Kind::Req);
+    net.handle(B, &end).expect("taken");
+    net.pass(ms(2), false);
+    net.wire.clear();
+    net.handle(A, &other.1).expect("taken");
+    assert_eq!(net.nodes[A].grant(node(B)), None, "B may have another holder");
+    net.wait(ms(100));
+    let events = net.events();
+    assert_eq!(granted(&events, A), 0);
+    assert!(has(&events, A, |e| *e == Event::Ordinary { to: node(B), request }), "and there is an answer");
+}
+
 /// Rule 5: a holder that dies costs the others one lease, of which the guard is a part, and no drain.
 #[test]
 fn a_dead_holder_costs_one_lease() {

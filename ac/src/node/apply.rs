@@ -114,6 +114,11 @@ impl Node {
                     grant: ok.grant,
                     ..Message::new(Kind::EndMe, self.config.node, to)
                 });
+                let a = &mut self.applicants[at];
+                if a.state == State::Deferred && ok.request == request {
+                    // The request will be sent again, and other messages that give this grant may come then.
+                    (a.receiver, a.grant.number) = (ok.incarnation, ok.grant);
+                }
             }
             Action::TakeLease => {
                 if let Some(ok) = cause {

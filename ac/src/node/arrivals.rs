@@ -202,6 +202,7 @@ impl Node {
                 let lease = message.lease().min(self.config.granted());
                 let until = a.sent_at(message.echo_sequence).map(|t| t + self.config.usable(lease));
                 let input = match a.state {
+                    _ if a.has_given_back(message.incarnation, message.grant) => Input::OkStray,
                     State::Holding if a.grant.number != message.grant => Input::OkStray,
                     State::Asking | State::Waiting | State::Holding => match until {
                         Some(until) if until > now => Input::Ok,

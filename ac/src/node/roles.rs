@@ -28,6 +28,8 @@ pub(super) struct Applicant {
     pub(super) timer: Instant,
     /// The receiver's incarnation that granted.
     pub(super) receiver: u64,
+    /// The grant that is held or being ended. Without one, its number is that of a grant which this request
+    /// was given and which was given back, because nobody wanted it then.
     pub(super) grant: Grant,
 }
 
@@ -67,6 +69,12 @@ impl Applicant {
         for (sequence, at) in &mut self.sent {
             f(sequence, at);
         }
+    }
+
+    /// Whether this is a grant that was given back.
+    pub(super) fn has_given_back(&self, receiver: u64, grant: u64) -> bool {
+        matches!(self.state, State::Asking | State::Waiting)
+            && (self.receiver, self.grant.number) == (receiver, grant)
     }
 
     /// When the `LM_REQ` with this sequence number was sent.
