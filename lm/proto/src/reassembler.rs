@@ -239,6 +239,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Reassembler<B> {
         partial.buf.as_ref().and_then(|_| partial.lowest())
     }
 
+    /// How many fragments of this datagram have arrived, without duplicates.
+    pub(crate) fn fragments(&self, key: &Key) -> u64 {
+        let slot = self.entries.find(key, self.entries.hash(key));
+        let partial = slot.map(|slot| &self.partials[slot]).filter(|partial| partial.buf.is_some());
+        partial.map_or(0, |partial| partial.fragments.into())
+    }
+
     /// Notes the marks of congestion, a bit for each, of duplicates of what has arrived of this datagram.
     pub(crate) fn mark(&mut self, key: &Key, marks: u8) {
         if let Some(slot) = self.entries.find(key, self.entries.hash(key)) {

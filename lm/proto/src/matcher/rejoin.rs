@@ -55,6 +55,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             return false; // The reassembler refused the part that waited, and that is counted.
         }
         let trailer = self.trailer_of(&wanted, &part, memory);
+        let frames = self.reassembler.fragments(&key) + part.len() as u64 + 1;
+        let again = self.counters.duplicates;
         let outcome = self.add_part(frame, &wanted, &part, memory);
         let mut proven = None;
         if let Outcome::Whole(a) = outcome {
@@ -72,7 +74,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         if proven.is_none() {
             self.reassembler.discard(&key, &mut self.scratch);
-            self.counters.drop_one(Reason::LostFrame);
+            self.counters.drop_many(Reason::LostFrame, frames - (self.counters.duplicates - again));
         }
         self.scratch.empty(memory);
         let mut next = part.iter().peekable();
@@ -127,8 +129,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             let fragment =
                 Fragment { offset: (position * stride) as u32, more: position + 1 < n, service, data };
             let outcome = self.reassembler.insert(self.now, key, fragment, &mut self.scratch);
-            if !matches!(outcome, Outcome::Pending | Outcome::Duplicate) {
-                return outcome;
+            match outcome {
+                Outcome::Pending => {}
+                Outcome::Duplicate => self.counters.duplicates += 1,
+                outcome => return outcome,
             }
         }
         Outcome::Pending

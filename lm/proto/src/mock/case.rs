@@ -5,13 +5,15 @@
 //! run them. [`Case::run`] fails if something was delivered that must not be, if something is missing that
 //! has to be delivered, if the counters do not add up, or if a slot is not back at the end.
 
+mod account;
+
 use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
+use super::setting::{Ring, Setting};
 use super::{Mock, MockMatcher, Work, config, lm_frames};
 use crate::alf::ChecksumMode;
 use crate::frame::Slot;
 use crate::layout::Geometry;
-use crate::matcher::Matcher;
 use crate::policy::{Accept, Require};
 use crate::wire::Flow;
 
@@ -91,6 +93,8 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// What has to be delivered.
     pub must: Vec<Must>,
+    /// The rest.
+    pub setting: Setting,
 }
 
 /// What came of a case.
@@ -119,6 +123,10 @@ struct Running<'a> {
     /// Frames that a synchronous device has for the next poll.
     together: usize,
     overlapping: bool,
+    /// If slots are laid by what arrives.
+    ring: Option<Ring>,
+    /// Frames so far.
+    nth: usize,
 }
 
 impl Case {
@@ -137,14 +145,17 @@ impl Case {
         setup.require = self.require;
         setup.accept = self.accept;
         setup.quiet = self.quiet;
+        (mock.card, mock.hides) = (self.setting.words(), !self.synchronous);
         let mut running = Running {
             case: self,
             mock,
-            matcher: Matcher::new(setup),
+            matcher: self.setting.matcher(setup, self.slot),
             wire: Wire::default(),
             now: 0,
             together: 0,
             overlapping: self.slot != Slot::Separate,
+            ring: self.setting.ring(self.slot),
+            nth: 0,
         };
         running.play();
         running.end()
@@ -185,9 +196,10 @@ impl Case {
         let Self { name, geometry, mirrored, require, synchronous, tearing, quiet, burst, slot, .. } = self;
         let mut text = format!(
             "{name}: MTU {}, mirrored {mirrored}, {require:?}, {:?}, synchronous {synchronous}, tearing \
-             {tearing}, quiet {quiet:?}, burst {burst}, {slot:?}\n",
+             {tearing}, quiet {quiet:?}, burst {burst}, {slot:?}, {:?}\n",
             geometry.mtu(),
             self.accept,
+            self.setting,
         );
         for step in &self.steps {
             let what = if let Step::Frame(a) = step { describe(a) } else { format!("{step:?}") };
@@ -245,6 +257,7 @@ impl Running<'_> {
         for step in &case.steps {
             match step {
                 Step::Frame(arrival) => {
+                    self.meanwhile();
                     self.mock.bounce = arrival.bounce;
                     self.wire.record(&arrival.bytes, &arrival.originals);
                     self.mock.arrive(&arrival.bytes);
@@ -256,6 +269,9 @@ impl Running<'_> {
                 Step::Lay(slot) => {
                     if case.synchronous {
                         self.poll(0);
+                    }
+                    if self.ring.is_some() {
+                        continue;
                     }
                     self.mock.slot = *slot;
                     self.overlapping |= *slot != Slot::Separate;
@@ -276,9 +292,29 @@ impl Running<'_> {
         self.poll(0);
     }
 
+    /// What the setting wants before the next frame.
+    fn meanwhile(&mut self) {
+        let Setting { relieve, clear, .. } = self.case.setting;
+        let every = |n: usize| n > 0 && self.nth.is_multiple_of(n);
+        if every(relieve) {
+            self.matcher.relieve(&mut self.mock);
+        }
+        if every(clear) {
+            self.matcher.clear(&mut self.mock);
+        }
+        if let Some(ring) = &mut self.ring {
+            self.mock.slot = ring.next();
+            self.overlapping |= self.mock.slot != Slot::Separate;
+        }
+        self.nth += 1;
+    }
+
     fn poll(&mut self, leave: usize) {
         self.together = 0;
         self.mock.receive(&mut self.matcher, self.case.burst, leave, &mut self.now);
+        if let Some(ring) = &mut self.ring {
+            ring.follow(&mut self.matcher);
+        }
     }
 
     fn wait(&mut self, ns: u64) {
@@ -353,7 +389,7 @@ impl Running<'_> {
         };
         work_is_bounded(&work, case.geometry)?;
         let tally = self.wire.judge(&self.mock.delivered, &self.mock.strangers, &rules)?;
-        self.add_up()?;
+        account::check(&self.matcher.counters, &self.mock, self.wire.len() as u64)?;
         self.lives(&count)?;
         Ok(Outcome { tally, frames: self.wire.len() as u64, work })
     }
@@ -390,26 +426,6 @@ impl Running<'_> {
             )),
         }
     }
-
-    /// The counters say what was seen.
-    fn add_up(&self) -> Result<(), String> {
-        let (c, all) = (&self.matcher.counters, &self.mock.delivered);
-        let bytes = |copied: bool| {
-            all.iter().filter(|d| d.copied || !copied).map(|d| d.payload.len() as u64).sum::<u64>()
-        };
-        let seen = [
-            ("datagrams", c.datagrams, all.len() as u64),
-            ("bytes", c.bytes, bytes(false)),
-            ("copied datagrams", c.copied_datagrams, all.iter().filter(|d| d.copied).count() as u64),
-            ("copied bytes", c.copied_bytes, bytes(true)),
-            ("frames", c.frames, self.wire.len() as u64),
-            ("foreign", c.foreign, self.mock.strangers.len() as u64),
-        ];
-        match seen.iter().find(|(_, said, was)| said != was) {
-            Some((what, said, was)) => Err(format!("the counters say {said} {what}, and it were {was}")),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -437,6 +453,7 @@ mod tests {
             slot: Slot::Overlapping,
             steps,
             must: Vec::new(),
+            setting: Setting::default(),
         }
     }
 

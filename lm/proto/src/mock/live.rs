@@ -6,6 +6,7 @@
 
 use super::case::{Arrival, Case, Must, Step};
 use super::grammar::{MTUS, Stack, keeps_guard, names_its_source};
+use super::setting::Setting;
 use crate::frame::Slot;
 use crate::layout::Geometry;
 use crate::policy::{Accept, Require};
@@ -49,6 +50,7 @@ fn case(name: &str, mtu: u16, slot: Slot, (synchronous, burst, _): (bool, usize,
         slot,
         steps: Vec::new(),
         must: Vec::new(),
+        setting: Setting::default(),
     }
 }
 

@@ -27,6 +27,7 @@ mod meter;
 pub mod oracle;
 pub mod random;
 pub mod scenario;
+pub mod setting;
 mod slot_memory;
 mod slots;
 
@@ -123,6 +124,11 @@ pub struct Mock {
     pub budget: isize,
     /// What the device's descriptor says of a frame, if it is a card ([`card::word`]).
     pub card: Option<fn(&[u8]) -> u32>,
+    /// The first bytes of the overlapping slot that was handed over last cannot be had, because the device
+    /// may be writing there.
+    pub hides: bool,
+    /// The address of the payload in that slot.
+    newest: usize,
 }
 
 /// A setup for a matcher over a mock.
@@ -170,6 +176,8 @@ impl Mock {
             strangers: Vec::new(),
             budget: -1,
             card: None,
+            hides: false,
+            newest: usize::MAX,
         }
     }
 
@@ -324,6 +332,9 @@ impl Mock {
             }
         }
         self.meter.count(|w| w.frames += n as u64);
+        if let Some(last) = self.arrived.get(n.wrapping_sub(1)) {
+            self.newest = if last.slot == Slot::Separate { usize::MAX } else { last.at };
+        }
         let word = |frame: &Frame| self.owned.get(&frame.at).map_or(0, |held| held.word);
         let mut burst = Burst::new(self.arrived.drain(..n).map(|frame| (frame, word(&frame))).collect());
         loop {

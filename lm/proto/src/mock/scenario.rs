@@ -5,6 +5,7 @@
 //! make a [`Case`]. [`super::grammar`] makes more kinds of them, out of numbers.
 
 use super::case::{Arrival, Case, Step};
+use super::setting::Setting;
 use super::{fragment, lm_frames, plain_frames};
 use crate::alf::ChecksumMode;
 use crate::frame::Slot;
@@ -80,6 +81,7 @@ pub fn case(input: &[u8]) -> Result<Case, String> {
         slot: Slot::Overlapping,
         steps: Vec::new(),
         must: Vec::new(),
+        setting: Setting::default(),
     };
     let together = if synchronous { burst } else { 64 };
     for some in frames.chunks(together) {

@@ -73,6 +73,10 @@ impl SlotMemory for Mock {
         });
         self.check_read(at, len);
         self.check_token(slots, at, len);
+        let lowest = slots.places().next().unwrap_or(usize::MAX);
+        if self.hides && lowest == self.newest && at < lowest + UDP {
+            return &[];
+        }
         self.read(at, len)
     }
     fn join(&self, above: &mut Slots, below: Slots) -> Result<(), Slots> {
