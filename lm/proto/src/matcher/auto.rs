@@ -9,13 +9,13 @@ use super::Matcher;
 use crate::auto_layout::AutoLayout;
 use crate::checksum::{self, Digest};
 use crate::counters::{Counters, Reason};
-use crate::frame::{Received, Slot, Slots};
+use crate::frame::{FRONT, Received, Slot, Slots};
 use crate::layout::{Layout, TAG};
 use crate::reassembler::Key;
 use crate::reassembler::piece::Shape;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity, Tag};
-use crate::wire::{self, FCS, Flow, MIN_FRAME, Udp};
+use crate::wire::{self, FCS, Flow, HEADERS, MIN_FRAME, Udp};
 
 /// A choice of layout, and what has been reported to it.
 #[derive(Clone, Copy, Debug)]
@@ -243,12 +243,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     fn looks_ours<M: SlotMemory<Buf = B, Slots = S>>(&self, index: usize, memory: &M) -> bool {
         let frame = &self.log[index];
         let len = frame.payload_len();
-        let bytes = self.log.piece(index, 0..len, memory);
+        // Of the newest frame, the first bytes can only be copied.
+        let front = memory.eight(frame.at).unwrap_or_default();
+        let behind = self.log.piece(index, FRONT.min(len)..len, memory);
         if usize::from(frame.len) <= MIN_FRAME + FCS {
             // There may be padding behind the tag.
-            return bytes.windows(TAG).any(|w| w.first_chunk().is_some_and(|w| tag::is_tag(*w)));
+            let mut bytes = [0; MIN_FRAME + FCS - HEADERS];
+            bytes.iter_mut().zip(front.iter().chain(behind)).for_each(|(to, from)| *to = *from);
+            let windows = bytes[..len.min(bytes.len())].windows(TAG);
+            return windows.into_iter().any(|w| w.first_chunk().is_some_and(|w| tag::is_tag(*w)));
         }
-        let ends = bytes.last_chunk::<TAG>().is_some_and(|end| tag::is_tag(*end));
+        let ends = behind.last_chunk::<TAG>().is_some_and(|end| tag::is_tag(*end));
         // The largest datagrams have no room for a tag.
         let geometry = self.config.geometry;
         let whole = (geometry.max_fragments() - 1) * geometry.stride() + len;

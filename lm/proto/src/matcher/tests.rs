@@ -78,7 +78,8 @@ struct Run {
 
 impl Run {
     fn new(burst: usize, synchronous: bool) -> Self {
-        let mock = Mock::new(G, 1 << 22, false);
+        let mut mock = Mock::new(G, 1 << 22, false);
+        mock.hides = !synchronous;
         let matcher = Matcher::new(mock::config(G, synchronous));
         Self { mock, matcher, now: 0, burst, ahead: 0 }
     }

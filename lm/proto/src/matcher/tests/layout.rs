@@ -230,3 +230,22 @@ fn what_could_not_be_proven_where_it_lands_never_makes_slots_overlap() {
     });
     assert_eq!((ring.changes(), ring.run.mock.delivered.len()), ((0, 0), 100));
 }
+
+/// The last fragment of a datagram whose rest was lost is the newest frame, and nobody read its header in
+/// time. It ends as LM's do, also where the tag is all that it has, and although its first bytes can only be
+/// copied.
+#[test]
+fn a_last_fragment_alone_is_known_by_its_tag() {
+    for len in [7168, 1480 - wire::UDP, 2960 - wire::UDP] {
+        let mut ring = Ring::new(32, false, 0);
+        ring.run.matcher.config.quiet = None;
+        ring.send(true, 7168, 40);
+        assert_eq!(ring.changes(), (1, 0), "{len} bytes");
+        ring.arrive(&lm(9, &payload(len, 9))[..1]);
+        ring.run.pass(100_000_000, 14);
+        assert_eq!(ring.run.matcher.counters.dropped(Reason::LostFrame), 1, "{len} bytes");
+        ring.arrive(&[]);
+        assert!(ring.run.matcher.next_layout().is_none() && ring.changes() == (1, 0), "{len} bytes");
+        ring.end();
+    }
+}
