@@ -279,8 +279,9 @@ int lm_pieces(const lm_message *message,
               struct iovec *pieces,
               int n);
 
-// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. A payload
-// that lies in one piece already stays where it is.
+// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. The
+// pieces that lm_pieces() told of go back, and must not be read any more. A payload that lies in one piece
+// already stays where it is.
 //
 // Threads: any that has the message. Returns 0, or -ESTALE as for lm_release().
 //

@@ -245,8 +245,9 @@ pub unsafe extern "C" fn lm_pieces(message: *const lm_message, pieces: *mut libc
     })
 }
 
-/// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. A payload
-/// that lies in one piece already stays where it is.
+/// Copies a payload that lies in pieces into one piece, and sets message->data and message->copied. The
+/// pieces that lm_pieces() told of go back, and must not be read any more. A payload that lies in one piece
+/// already stays where it is.
 ///
 /// Threads: any that has the message. Returns 0, or -ESTALE as for lm_release().
 ///
@@ -297,8 +298,7 @@ pub unsafe extern "C" fn lm_mbuf(
                     Ok(mbuf.into_raw().as_ptr())
                 }
                 Err(back) => {
-                    let generation = owner.slots.refill(m.slot, back);
-                    (&raw mut (*message).generation).write_unaligned(generation);
+                    owner.slots.refill(m.slot, m.generation, back);
                     Err(failure(
                         libc::ENOBUFS,
                         "the pool has no mbuf, or the payload lies where devices cannot read it in one \

@@ -137,9 +137,7 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
                     Ok(number(sent))
                 }
                 Err(back) => {
-                    let generation = owner.slots.refill(m.slot, back);
-                    // SAFETY: the caller's promise.
-                    unsafe { (&raw mut (*message).generation).write_unaligned(generation) };
+                    owner.slots.refill(m.slot, m.generation, back);
                     Err(full())
                 }
             }

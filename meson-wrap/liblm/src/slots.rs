@@ -178,14 +178,13 @@ impl Slots {
         Ok(Taken { slot })
     }
 
-    /// Puts a message back into the place that it was just taken out of. Returns the new generation.
-    pub(crate) fn refill(&self, index: u32, message: Message) -> u32 {
-        let Some(slot) = self.slot(index) else { return 0 };
+    /// Puts a message back into the place that it was just taken out of. It has the generation again that it
+    /// had, so that every copy of its description names it as before.
+    pub(crate) fn refill(&self, index: u32, generation: u32, message: Message) {
+        let Some(slot) = self.slot(index) else { return };
         // SAFETY: the place was emptied by this thread and not given back, so nobody else looks at it.
         unsafe { (*slot.message.get()).write(message) };
-        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1);
         slot.generation.store(generation, Ordering::Release);
-        generation
     }
 
     /// Gives an emptied place back: to the owner's list if this is the owner.

@@ -69,7 +69,8 @@ int main(int argc, char **argv)
 				CHECK(lm_release(&m) == 0);
 		} while (held[i] == NULL);
 	}
-	lm_message eighth = arrive(7168, 7);
+	lm_message eighth = arrive(7168, 7), copy = eighth;
+	CHECK(lm_mbuf(&copy, pool) == NULL && strstr(lm_strerror(-ENOBUFS), "no mbuf") != NULL);
 	CHECK(lm_mbuf(&eighth, pool) == NULL && strstr(lm_strerror(-ENOBUFS), "no mbuf") != NULL);
 	CHECK(lm_contiguous(&eighth) == 0 && memcmp(eighth.data, data, 7168) == 0);
 	rte_pktmbuf_free(held[0]);

@@ -305,6 +305,9 @@ static void full(void)
 		n++;
 	EXPECT(waiting + n, 256, "");
 	EXPECT(lm_forward(server, &nobody, &held[n]), -EAGAIN, "256 messages wait");
+	/* A copy is the same message, also behind a failure. */
+	lm_message copy = held[n];
+	EXPECT(lm_forward(server, &nobody, &copy), -EAGAIN, "256 messages wait");
 	EXPECT(lm_commit(server, &nobody, &b), -EAGAIN, "256 messages wait");
 	EXPECT((int)counter(server, "held"), 300 - n, "");
 	EXPECT(lm_pieces(&held[n], NULL, 0), 1, "");
