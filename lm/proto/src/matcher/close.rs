@@ -27,7 +27,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     pub(super) fn close<M: SlotMemory<Buf = B, Slots = S>>(&mut self, head: &Head, memory: &mut M) -> bool {
         // The cheapest test sorts out nearly all frames that are no first fragments.
         let headers = packet::raw_headers(head);
-        if !headers.look_first() {
+        if !headers.look_first() || self.config.accept.is_for_another(head) {
             return false;
         }
         if self.close_by_tag(headers, head, memory) {
@@ -111,8 +111,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         // If the next datagram has another Ethernet header, its sum does not fit, and it is left to `prove`.
         let ethernet = if self.card.sums_alone() { ethernet(head) } else { 0 };
         let headers = (ethernet, headers);
-        self.template =
-            Template::new(self.config.geometry, headers, front, first_len, from, whole, &self.card);
+        self.template = Template::new(&self.config, headers, front, first_len, from, whole, &self.card);
         self.card.proved(1);
         self.tagged.set(Some(src));
         self.hand_over_from(run, &whole, lowest.at, memory);

@@ -100,6 +100,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         if !untouched
             && self.is_named(headers)
             && headers.look_first()
+            && !self.config.accept.is_for_another(&head)
             && self.close_by_tag(headers, &head, memory)
         {
             return;

@@ -115,7 +115,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Slot::Separate => usize::MAX,
             Slot::Damaged => return None,
         };
-        let plain = frame.bounce == 0 && !self.config.accept.fragmented;
+        let accept = &self.config.accept;
+        let plain = frame.bounce == 0 && !accept.fragmented && accept.mac.is_none();
         let fits = ETHERNET + total <= frame.len.into() && len <= room;
         (plain && fits && len >= wire::UDP).then_some(len)
     }

@@ -32,6 +32,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         match kind {
             Kind::Fragment(packet)
                 if frame.slot == Slot::Overlapping
+                    && !self.config.accept.is_for_another(head)
                     && packet.can_land(self.config.geometry.stride())
                     && (!self.has_part(&packet.key()) || self.crosses(&packet)) =>
             {
@@ -123,7 +124,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         }
         match kind {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out(frame.by_ref(), head, memory),
-            Kind::Fragment(_) if self.config.accept.is_for_another(head) => {
+            Kind::Single(_) | Kind::Fragment(_) if self.config.accept.is_for_another(head) => {
                 self.hand_out(frame.by_ref(), head, memory);
             }
             Kind::Single(packet) => return self.single(frame, &packet, head, memory),
@@ -163,7 +164,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
     ) {
         match classify_bytes(bytes, bytes.len()) {
             Kind::Single(_) if self.config.accept.fragmented => self.hand_out_bytes(bytes, memory),
-            Kind::Fragment(_) if self.config.accept.is_for_another(bytes) => {
+            Kind::Single(_) | Kind::Fragment(_) if self.config.accept.is_for_another(bytes) => {
                 self.hand_out_bytes(bytes, memory);
             }
             Kind::Single(packet) => {

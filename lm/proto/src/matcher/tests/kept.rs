@@ -231,6 +231,39 @@ fn what_is_for_another_does_not_wait() {
     }
 }
 
+/// Where slots overlap, the header of a datagram that is about to be delivered tells, too: in a stream of
+/// datagrams for one, those for another are nobody's messages.
+#[test]
+fn what_is_for_another_does_not_land() {
+    for ((burst, synchronous, ahead), tags) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        for (lm, len) in [(true, 7168), (true, 1480), (true, 300), (false, 300), (false, 2000)] {
+            let mut run = Run::new(burst, synchronous).ahead(ahead);
+            let to: wire::Mac = *super::lm(1, &[0; 8])[0].first_chunk().expect("a frame");
+            let accept = Accept { mac: Some(to), ..Accept::default() };
+            let require = Require { tags, ..Require::default() };
+            run.matcher = Matcher::new(Config { require, accept, ..*run.matcher.config() });
+            let mut ours = Vec::new();
+            for i in 0..24_u16 {
+                let data = payload(len, i as u8);
+                let mut frames = if lm { super::lm(i, &data) } else { plain_frames(G, A, i, &data) };
+                if i % 3 == 2 {
+                    frames.iter_mut().for_each(|frame| frame[5] ^= 1);
+                } else {
+                    ours.push(data);
+                }
+                run.arrive(&frames);
+            }
+            let (delivered, counters, strangers) = run.end();
+            let ours: Vec<_> = ours.iter().map(|data| &data[..]).collect();
+            let what =
+                format!("{len} bytes, burst {burst}, synchronous {synchronous}, tags {tags}: {counters:?}");
+            assert_eq!(only(&delivered, &ours), ours.len(), "{what}");
+            let theirs = strangers.iter().filter(|frame| frame[5] != to[5]).count();
+            assert!(theirs == strangers.len() && theirs >= 8, "{what}");
+        }
+    }
+}
+
 /// LM's own datagrams may come so, too: their tag and padding are no payload, and the tag has to agree.
 #[test]
 fn a_tag_is_no_payload() {
