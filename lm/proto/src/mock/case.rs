@@ -7,15 +7,15 @@
 
 mod account;
 
-use super::cost::BOUNDS;
 use super::oracle::{Rules, Tally, Wire};
-use super::setting::{Ring, Setting};
-use super::{Mock, MockMatcher, Work, config, lm_frames};
+use super::setting::{Ring, Setting, source};
+use super::{Delivered, Mock, MockMatcher, Work, config, lm_frames};
 use crate::alf::ChecksumMode;
 use crate::frame::Slot;
 use crate::layout::Geometry;
-use crate::policy::{Accept, Require};
+use crate::policy::{Accept, Require, WholeBy};
 use crate::wire::Flow;
+use std::collections::HashSet;
 
 /// Nanoseconds in which the frames of a datagram that has to be delivered arrive: well below the second that
 /// they are kept.
@@ -127,6 +127,8 @@ struct Running<'a> {
     ring: Option<Ring>,
     /// Frames so far.
     nth: usize,
+    /// Sources of which a frame came to the hardware address that is looked for.
+    ours: HashSet<u32>,
 }
 
 impl Case {
@@ -156,6 +158,7 @@ impl Case {
             overlapping: self.slot != Slot::Separate,
             ring: self.setting.ring(self.slot),
             nth: 0,
+            ours: HashSet::from([GOOD.src]),
         };
         running.play();
         running.end()
@@ -229,27 +232,6 @@ fn describe(arrival: &Arrival) -> String {
     }
 }
 
-/// Frames' worth of work that a matcher may have saved up when a case begins.
-const SAVED: u64 = 3000;
-
-/// No case takes more than its frames may take, and what was saved.
-fn work_is_bounded(work: &Work, geometry: Geometry) -> Result<(), String> {
-    let (frames, full) = ((work.frames + SAVED) as f64, geometry.full_frame() as f64);
-    let done = [
-        ("headers", work.headers as f64, BOUNDS.headers),
-        ("reads", work.reads as f64, BOUNDS.reads),
-        ("full frames summed", work.bytes as f64 / full, BOUNDS.bytes),
-        ("full frames looked at", work.whole as f64 / full, BOUNDS.whole),
-        ("buffers taken", work.takes as f64, BOUNDS.takes),
-    ];
-    match done.iter().find(|(_, n, bound)| *n > bound * frames) {
-        None => Ok(()),
-        Some((what, n, bound)) => {
-            Err(format!("{n:.0} {what} for {} frames: the bound is {bound} a frame", work.frames))
-        }
-    }
-}
-
 impl Running<'_> {
     fn play(&mut self) {
         let case = self.case;
@@ -258,6 +240,7 @@ impl Running<'_> {
             match step {
                 Step::Frame(arrival) => {
                     self.meanwhile();
+                    self.note_source(&arrival.bytes);
                     self.mock.bounce = arrival.bounce;
                     self.wire.record(&arrival.bytes, &arrival.originals);
                     self.mock.arrive(&arrival.bytes);
@@ -290,6 +273,22 @@ impl Running<'_> {
             }
         }
         self.poll(0);
+    }
+
+    /// Notes whose frame comes to our hardware address.
+    fn note_source(&mut self, frame: &[u8]) {
+        let accept = Accept { mac: self.case.setting.mac, ..Accept::default() };
+        self.ours.extend(source(frame).filter(|_| !accept.is_for_another(frame)));
+    }
+
+    /// Nothing is delivered that is for another station, but where the headers that said so were gone.
+    fn is_for_us(&self) -> Result<(), String> {
+        let gone = |d: &Delivered| self.overlapping && d.copied && d.whole.by == WholeBy::Checksum;
+        let theirs = |d: &&Delivered| !self.ours.contains(&d.whole.flow.src) && !gone(d);
+        match self.mock.delivered.iter().find(theirs) {
+            Some(d) => Err(format!("{:?} is for another station", d.whole)),
+            None => Ok(()),
+        }
     }
 
     /// What the setting wants before the next frame.
@@ -376,6 +375,7 @@ impl Running<'_> {
         };
         let last = Must { flow: GOOD, payload: good, frames: 0 };
         let proof = case.require.headers || provable;
+        let takes = takes && !(case.setting.fragmented && case.geometry.stride() > last.payload.len());
         if proof && takes && count(&last, delivered) == 0 {
             return Err(format!("the next good datagram was lost: {counters:?}"));
         }
@@ -387,9 +387,10 @@ impl Running<'_> {
             clean: case.clean,
             ecn: !before,
         };
-        work_is_bounded(&work, case.geometry)?;
+        account::work_is_bounded(&work, case.geometry)?;
         let tally = self.wire.judge(&self.mock.delivered, &self.mock.strangers, &rules)?;
         account::check(&self.matcher.counters, &self.mock, self.wire.len() as u64)?;
+        self.is_for_us()?;
         self.lives(&count)?;
         Ok(Outcome { tally, frames: self.wire.len() as u64, work })
     }

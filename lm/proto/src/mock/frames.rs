@@ -8,6 +8,9 @@ use crate::checksum;
 use crate::layout::{Geometry, Layout};
 use crate::wire::{self, ETHERNET, Flow, HEADERS, IPV4, Ipv4, UDP, Udp};
 
+/// The hardware address that all frames are sent to.
+pub const TO: wire::Mac = [2, 0, 0, 0, 0, 2];
+
 /// The frames of a datagram as LM sends them: last fragment first.
 pub fn lm_frames(
     geometry: Geometry,
@@ -19,7 +22,7 @@ pub fn lm_frames(
     let mut buf = vec![0; geometry.buffer_len()];
     let mut blocks = Blocks::new(geometry);
     blocks.fill(&mut buf, payload, mode);
-    let ends = Ends { src_mac: [2, 0, 0, 0, 0, 1], dst_mac: [2, 0, 0, 0, 0, 2], flow };
+    let ends = Ends { src_mac: [2, 0, 0, 0, 0, 1], dst_mac: TO, flow };
     let layout = blocks.seal(&mut buf, &ends, id, mode);
     (0..layout.fragments()).rev().map(|i| buf[frame(geometry, &layout, i)].to_vec()).collect()
 }
@@ -54,7 +57,8 @@ pub fn fragment(flow: Flow, id: u16, offset: u32, more: bool, data: &[u8]) -> Ve
 /// The headers in front of a fragment, from a hardware address whose last byte is `host`.
 pub fn headers(host: u8, flow: Flow, id: u16, offset: u32, more: bool, payload_len: usize) -> [u8; HEADERS] {
     let mut b = [0; HEADERS];
-    b[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, host]);
+    b[..6].copy_from_slice(&TO);
+    b[6..12].copy_from_slice(&[2, 0, 0, 0, 0, host]);
     b[12..ETHERNET].copy_from_slice(&wire::TYPE_IPV4.to_be_bytes());
     let mut h = [0; IPV4];
     Ipv4 {

@@ -6,12 +6,16 @@
 
 use std::collections::VecDeque;
 
+use super::case::{Arrival, Step};
+use super::frames::TO;
 use super::random::Random;
 use super::{MockMatcher, card};
 use crate::card::{Card, Words};
 use crate::frame::Slot;
 use crate::matcher::{Config, Matcher};
+use crate::policy::Accept;
 use crate::reassembler::Limits;
+use crate::wire::{self, ETHERNET, Mac};
 
 /// A card that says something of each frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +45,25 @@ pub struct Setting {
     pub relieve: usize,
     /// Everything is given up behind every so many frames; 0: never.
     pub clear: usize,
+    /// What was sent to this hardware address is taken. Senders of odd addresses send to another one.
+    pub mac: Option<Mac>,
+    /// What came in one frame is handed out.
+    pub fragmented: bool,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         let limits = Limits { window: 256, ..Limits::default() };
-        Self { limits, auto: None, card: Says::Nothing, believed: false, relieve: 0, clear: 0 }
+        Self {
+            limits,
+            auto: None,
+            card: Says::Nothing,
+            believed: false,
+            relieve: 0,
+            clear: 0,
+            mac: None,
+            fragmented: false,
+        }
     }
 }
 
@@ -77,6 +94,10 @@ impl Setting {
         if random.once_in(8) {
             this.clear = random.within(1, 100);
         }
+        if random.once_in(4) {
+            this.mac = Some(TO);
+        }
+        this.fragmented = random.once_in(8);
         this
     }
 
@@ -97,7 +118,8 @@ impl Setting {
             Says::Ids | Says::Packet => Words::Packet,
             Says::Frame => Words::Frame,
         };
-        let mut matcher = Matcher::new(Config { limits: self.limits, words, ..config });
+        let accept = Accept { fragmented: self.fragmented, mac: self.mac, ..config.accept };
+        let mut matcher = Matcher::new(Config { limits: self.limits, accept, words, ..config });
         if self.believed && words != Words::None {
             matcher.believe(Card::believed(words, self.card != Says::Ids));
         }
@@ -111,6 +133,23 @@ impl Setting {
     pub(super) fn ring(&self, first: Slot) -> Option<Ring> {
         let posted = self.auto?;
         Some(Ring { posted: std::iter::repeat_n(first, posted).collect(), newest: first })
+    }
+}
+
+/// The IPv4 source of a frame, with a VLAN tag or without.
+pub(super) fn source(frame: &[u8]) -> Option<u32> {
+    let tag = if wire::ether_type(frame)? == 0x8100 { wire::VLAN } else { 0 };
+    let at = ETHERNET + tag + 12;
+    frame.get(at..at + 4).map(|source| wire::be32(source, 0))
+}
+
+/// Has senders of odd addresses send to another station.
+pub(super) fn send_elsewhere(steps: &mut [Step]) {
+    for step in steps {
+        let Step::Frame(Arrival { bytes, originals, .. }) = step else { continue };
+        if source(bytes).is_some_and(|source| source % 2 == 1) {
+            originals.iter_mut().chain([bytes]).for_each(|frame| frame[5] ^= 0x80);
+        }
     }
 }
 
