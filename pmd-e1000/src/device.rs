@@ -58,6 +58,7 @@ const VIRTUAL: Traits = Traits {
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
     keeps_sent: false,
+    refuses: false,
     thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
     declared_room: 0,
@@ -66,6 +67,10 @@ const VIRTUAL: Traits = Traits {
     dma: false,
     words: Words::None,
 };
+
+/// net_pcap. A frame that the kernel does not send is given back as if the queue were full, whatever the
+/// reason: it may be longer than the interface's MTU allows (`eth_pcap_tx` in `pcap_ethdev.c`).
+const PCAP: Traits = Traits { refuses: true, ..VIRTUAL };
 
 /// Cards, before [`crate::overlap`] has looked at what they are and how they are set up.
 const CARD: Traits = Traits {
@@ -79,6 +84,7 @@ const CARD: Traits = Traits {
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
     keeps_sent: true,
+    refuses: false,
     thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
     declared_room: 2048,
@@ -121,7 +127,7 @@ const TABLE: &[Row] = &[
             // If it is given twice, the driver switches it off, with a warning that nobody sees. That is
             // refused too.
             let is_on = args.all("infinite_rx").any(|value| atoi(value) > 0);
-            if is_on { Err("infinite_rx keeps its templates in the pool; leave it out") } else { Ok(VIRTUAL) }
+            if is_on { Err("infinite_rx keeps its templates in the pool; leave it out") } else { Ok(PCAP) }
         },
     },
     Row {
@@ -305,7 +311,7 @@ mod tests {
     fn infinite_rx_that_is_off_is_no_harm() {
         for value in ["0", "", "-1", "x", "0x1", "2147483648"] {
             let args = format!("rx_pcap=a.pcap,infinite_rx={value}");
-            assert_eq!(traits_of("net_pcap", &args), Ok(VIRTUAL), "{value}");
+            assert_eq!(traits_of("net_pcap", &args), Ok(PCAP), "{value}");
         }
     }
 

@@ -130,6 +130,7 @@ impl Daemon {
             ("the device had no room", device.missed + device.rx_nombuf),
             ("the device found a frame broken", device.rx_errors),
             ("the device could not send", device.tx_errors),
+            ("the device never took the frame", port.sent.refused),
         ];
         lines.extend(losses.iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{n:>12} lost: {why}")));
         let drops = port.counters.drops().filter(|(_, n)| *n > 0);

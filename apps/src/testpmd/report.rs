@@ -89,6 +89,9 @@ fn datagrams(t: &Tally) {
     if t.sent.forward > 0 {
         say!("  LM-TX-forward:   {:<12} first fragment first", t.sent.forward);
     }
+    if t.sent.refused > 0 {
+        say!("  LM-TX-refused:   {:<12} frames that the device never took", t.sent.refused);
+    }
     let e = &t.engine;
     if e.ignored + e.tx_dropped + e.tx_copied + e.late > 0 {
         say!(

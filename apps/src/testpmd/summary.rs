@@ -58,6 +58,8 @@ struct Summary {
     /// Datagrams of several fragments that went first fragment first.
     send_forward: u64,
     send_would_block: u64,
+    /// Frames that the device never took, and that were dropped for that.
+    send_refused: u64,
     send_dropped: u64,
     send_copied: u64,
     ignored: u64,
@@ -133,6 +135,7 @@ impl Summary {
             send_inlined: sent.inlined,
             send_forward: sent.forward,
             send_would_block: sent.would_block,
+            send_refused: sent.refused,
             send_dropped: e.tx_dropped,
             send_copied: e.tx_copied,
             ignored: e.ignored,

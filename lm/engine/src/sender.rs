@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod frames;
 mod message;
+mod refusal;
 mod stage;
 
 pub use self::config::{SenderConfig, SenderStats};
@@ -23,6 +24,7 @@ use rte::mempool::Mempool;
 use rte::port::TxQueue;
 use rte::{Burst, Mbuf};
 
+use self::refusal::Refusal;
 use crate::buffer::SendBuffer;
 use crate::message::Message;
 use lm_proto::alf::{self, ChecksumMode, Ends};
@@ -70,6 +72,7 @@ pub struct Sender {
     room: u32,
     stats: SenderStats,
     order: Order,
+    refusal: Refusal,
 }
 
 impl Sender {
@@ -112,6 +115,7 @@ impl Sender {
             room: 0,
             stats: SenderStats::default(),
             order: Order::default(),
+            refusal: Refusal::default(),
         })
     }
 

@@ -47,7 +47,8 @@ impl Source {
         let receiver = Receiver::new(eal, queue, &ReceiverConfig::default())?;
         let pool = SendPool::create(eal, 16, G.buffer_len(), None)?;
         let headers = Mempool::pktmbuf(eal, "heads", 1023, 64, 0, 128 + 192, None)?;
-        let config = SenderConfig { geometry: G, checksum: ChecksumMode::Full, in_flight: None };
+        let config =
+            SenderConfig { geometry: G, checksum: ChecksumMode::Full, in_flight: None, refuses: false };
         Ok(Self { sender: Sender::new(tx, config, pool, headers)?, receiver, port })
     }
 

@@ -50,7 +50,8 @@ impl Node {
         let receiver = Self::receiver(eal, queue, &strangers)?;
         let pool = SendPool::create(eal, 16, G.buffer_len(), None)?;
         let headers = Mempool::pktmbuf(eal, &format!("head{id}"), 2047, 64, 0, 128 + 192, None)?;
-        let config = SenderConfig { geometry: G, checksum: ChecksumMode::Full, in_flight: None };
+        let config =
+            SenderConfig { geometry: G, checksum: ChecksumMode::Full, in_flight: None, refuses: false };
         let sender = Sender::new(tx, config, pool, headers)?;
         Ok(Self { port, receiver, sender, strangers, level })
     }

@@ -41,6 +41,8 @@ pub struct Traits {
     pub keeps_posted: bool,
     /// The driver frees what it has sent only when the descriptor's turn comes again, a ring later.
     pub keeps_sent: bool,
+    /// The driver answers a frame that it can never send as it answers a full queue: it takes nothing.
+    pub refuses: bool,
     /// The ring settings that its driver needs.
     pub thresholds: Thresholds,
     /// Buffers must lie in DPDK's memory: a device, or a peer process, writes them.

@@ -59,7 +59,7 @@ pub fn adopt(
     }
     let is_virtual = driver == "net_memif";
     let in_flight = in_flight(&traits, is_virtual, txd, geometry);
-    let sending = SenderConfig { geometry, checksum: config.checksum, in_flight };
+    let sending = SenderConfig { geometry, checksum: config.checksum, in_flight, refuses: traits.refuses };
     let sender = Sender::new(tx, sending, send_pool, pools.headers).map_err(Unadopted::Sender)?;
     let ours = config.flow;
     let mac = mac_of(eal, id).unwrap_or_default().0;

@@ -204,8 +204,12 @@ impl NodePort {
         })?;
         let exit = self.exit.as_mut().and_then(ExitPort::queues);
         let ordinary = ordinary.map(|queue| Ordinary::new(queue, Arc::clone(self.landing.proofs()), exit));
-        let sending =
-            SenderConfig { geometry: self.geometry, checksum: config.checksum, in_flight: self.in_flight() };
+        let sending = SenderConfig {
+            geometry: self.geometry,
+            checksum: config.checksum,
+            in_flight: self.in_flight(),
+            refuses: self.landing.traits().refuses,
+        };
         let sender =
             Sender::new(tx, sending, send_pool, self.headers.clone()).map_err(StartPortError::Sender)?;
         let ours = config.flow;

@@ -105,6 +105,7 @@ impl Tally {
             ("sent_forward", sent.forward),
             ("sent_would_block", sent.would_block),
             ("sent_malformed", sent.malformed),
+            ("sent_refused", sent.refused),
             ("device_missed", device.missed),
             ("device_rx_errors", device.rx_errors),
             ("device_rx_nombuf", device.rx_nombuf),

@@ -356,6 +356,20 @@ impl<const N: usize> Burst<N> {
         NonNull::new(self.mbufs[self.len]).map(|mbuf| unsafe { Mbuf::from_raw(mbuf) })
     }
 
+    /// The length of the first packet. `None`: there is none.
+    pub fn first_len(&self) -> Option<u32> {
+        // SAFETY: the first `len` places hold valid packets that the burst owns.
+        self.as_slice().first().map(|&mbuf| unsafe { (*mbuf).pkt_len })
+    }
+
+    /// Takes the first packet out.
+    pub fn pop_first(&mut self) -> Option<Mbuf> {
+        // SAFETY: the first `len` places hold valid packets that the burst owns; this one leaves it below.
+        let first = NonNull::new(*self.as_slice().first()?).map(|mbuf| unsafe { Mbuf::from_raw(mbuf) });
+        self.forget_first(1);
+        first
+    }
+
     /// Takes all packets out, first one first. Those that the iterator does not reach are freed.
     pub fn drain(&mut self) -> Drain<'_, N> {
         self.as_mut_slice().reverse();

@@ -70,7 +70,8 @@ impl Sends {
         // As a node has it on net_memif, whose mbufs in flight are bounded.
         let headers = Mempool::pktmbuf(eal, "b_heads", 4095, 256, 0, 128 + 1514, None)?;
         let buffers = SendPool::create(eal, 64, geometry.buffer_len(), None)?;
-        let config = SenderConfig { geometry, checksum: ChecksumMode::Full, in_flight: Some(2000) };
+        let config =
+            SenderConfig { geometry, checksum: ChecksumMode::Full, in_flight: Some(2000), refuses: false };
         let mut sender = Sender::new(tx, config, buffers, headers.clone())?;
 
         let (name, kind) = VARIANTS[3];

@@ -17,6 +17,9 @@ pub struct SenderConfig {
     /// The most mbufs of the pool for headers that may be in flight, for devices whose ring must never be
     /// full. `None`: any number.
     pub in_flight: Option<u32>,
+    /// The device answers a frame that it can never send as it answers a full queue. Such a frame is dropped
+    /// and counted after some attempts; without that nothing would be sent any more.
+    pub refuses: bool,
 }
 
 /// What a sender counted.
@@ -38,6 +41,9 @@ pub struct SenderStats {
     /// Datagrams that were given up because a frame would not have had the length that its headers say. This
     /// is an error in LM, and is logged.
     pub malformed: u64,
+    /// Frames that were dropped because the device did not take them however often it was asked, see
+    /// [`SenderConfig::refuses`].
+    pub refused: u64,
 }
 
 impl SenderStats {
@@ -52,6 +58,7 @@ impl SenderStats {
             forward: f(self.forward, other.forward),
             would_block: f(self.would_block, other.would_block),
             malformed: f(self.malformed, other.malformed),
+            refused: f(self.refused, other.refused),
         }
     }
 }

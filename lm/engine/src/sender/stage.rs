@@ -108,13 +108,31 @@ impl Sender {
             self.staged.take_from(&mut self.made);
         }
         while !self.staged.is_empty() {
+            let len = if self.config.refuses { self.staged.first_len() } else { None };
             let taken = self.tx.send(&mut self.staged);
             self.stats.frames += taken as u64;
-            if taken == 0 || self.made.is_empty() {
+            if len.is_some_and(|len| self.refusal.is_over(len, taken > 0)) {
+                self.drop_refused();
+            } else if taken == 0 || self.made.is_empty() {
                 return;
             }
             self.staged.take_from(&mut self.made);
         }
+    }
+
+    /// Drops the frame that the device never takes.
+    #[cold]
+    fn drop_refused(&mut self) {
+        let Some(frame) = self.staged.pop_first() else { return };
+        if self.stats.refused == 0 {
+            log::warn!(
+                "port {}: the device does not take a frame of {} bytes, which is dropped: is its interface up, \
+                 and its MTU that of LM?",
+                self.tx.port(),
+                frame.pkt_len()
+            );
+        }
+        self.stats.refused += 1;
     }
 
     /// Has the driver free what it has sent. A driver that has no function for that does so when it is called

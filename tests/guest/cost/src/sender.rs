@@ -47,7 +47,7 @@ impl Source {
         let pool = LandingQueue::into_pool(queue);
         let buffers = SendPool::create(eal, 64, geometry.buffer_len(), None)?;
         let headers = Mempool::pktmbuf(eal, "cost_headers", 2047, 64, 0, 256, None)?;
-        let config = SenderConfig { geometry, checksum: o.checksum, in_flight: None };
+        let config = SenderConfig { geometry, checksum: o.checksum, in_flight: None, refuses: false };
         let flow = Flow {
             src: u32::from(Ipv4Addr::new(198, 18, 0, 1)),
             dst: o.to.unwrap_or(ADDRESS).into(),
