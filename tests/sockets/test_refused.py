@@ -88,6 +88,19 @@ class Refused(Wire):
             self.assertIn(f"MTU {mtu}", child.out())
             self.assertEqual(child.stop(), 0)
 
+    def test_a_check_gives_nothing_back(self):
+        """`--check` does nothing, whatever else is asked for: the card that a file names stays where it is."""
+        store = self.where / "store"
+        store.mkdir()
+        (store / "eth9.json").write_text("what an lmd has written that was killed")
+        file = self.where / "lmd.toml"
+        file.write_text('take-over = "eth9"\n')
+        for words in (["--give-back"], ["--give-back=eth9"], ["--give-back", "--dry-run"]):
+            done = subprocess.run([str(BINARY), "--check", f"--config={file}", *words], capture_output=True, text=True,
+                                  timeout=20, env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("what lmd is told is right", done.stdout)
+
     def test_a_supervisor_is_told(self):
         """Whoever started lmd learns by its socket, as systemd does, that it is there and that it ends."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:

@@ -58,11 +58,11 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     }
     let Invocation { words, check } = Invocation::of(args)?;
     let Some((eal_args, options)) = start::options(NAME, &words, Options::of)? else { return Ok(()) };
-    if let Some(card) = &options.give_back {
+    if let Some(card) = options.give_back.as_ref().filter(|_| !check) {
         return take_over::give_back(card, &options);
     }
     let (mut eal_args, mut options) = (eal_args.to_vec(), options);
-    let card = options.take_over.clone();
+    let card = options.take_over.clone().filter(|_| options.give_back.is_none());
     if let Some(card) = card.as_ref().filter(|_| options.dry_run) {
         return Ok(take_over::print_plan(card, &options)?);
     }
