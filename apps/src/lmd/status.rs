@@ -25,6 +25,8 @@ pub(crate) static SHOWN: OnDemand<Vec<(String, u64)>> = OnDemand::new();
 
 /// The word of the command line.
 pub(crate) const WORD: &str = "status";
+/// The options that may follow it.
+const KNOWN: [&str; 2] = ["--file-prefix", "--config"];
 /// The command of telemetry.
 const COMMAND: &str = "/lm/lmd";
 /// How long somebody may take to answer.
@@ -55,6 +57,7 @@ fn key(name: &str) -> String {
 
 /// Prints the counters of the running lmd that has the file prefix in these words of the command line.
 pub(crate) fn print(args: &[String]) -> Result<(), String> {
+    known(args)?;
     let Invocation { words, .. } = Invocation::of(args)?;
     let prefix = prefix(&words)?;
     let shown = folders().into_iter().map(|folder| counters(&folder, &prefix));
@@ -62,6 +65,20 @@ pub(crate) fn print(args: &[String]) -> Result<(), String> {
     let shown = shown.reduce(|first, next| first.or_else(|why| next.map_err(|_| why)));
     for (name, n) in shown.unwrap_or_else(|| Ok(Map::new()))? {
         say!("{n:>12} {}", name.replace('_', " "));
+    }
+    Ok(())
+}
+
+/// Refuses words that are none of this command's: the counters of another lmd would be shown.
+fn known(args: &[String]) -> Result<(), String> {
+    let mut words = args.iter().skip(1);
+    while let Some(word) = words.next() {
+        if KNOWN.contains(&word.as_str()) {
+            words.next();
+        } else if !KNOWN.iter().any(|name| word.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+        {
+            return Err(format!("{WORD} takes {} NAME or {} FILE, and no {word:?}", KNOWN[0], KNOWN[1]));
+        }
     }
     Ok(())
 }
@@ -145,6 +162,27 @@ mod tests {
         assert_eq!(of("lmd -l 0 --file-prefix=a -- --file-prefix=b"), Ok("a".to_owned()));
         assert_eq!(of("lmd --file-prefix a"), Ok("a".to_owned()));
         assert!(of("lmd --file-prefix").is_err() && of("lmd --file-prefix=../x").is_err());
+    }
+
+    #[test]
+    fn words_that_mean_nothing_here_are_refused() {
+        let of = |line: &str| print(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for (line, wrong) in [
+            ("lmd frob", "frob"),
+            ("lmd --file-prefx=a", "prefx"),
+            ("lmd --file-prefix=a b", "\"b\""),
+            ("lmd --file-prefixes=a", "prefixes"),
+            ("lmd --help", "--help"),
+            ("lmd --check", "--check"),
+            ("lmd -- --file-prefix=a", "\"--\""),
+        ] {
+            let why = of(line).expect_err(line);
+            assert!(why.contains(wrong) && why.contains("--config FILE") && !why.contains('\n'), "{why}");
+        }
+        for line in ["lmd --file-prefix nobody-has-this", "lmd --config=/nowhere", "lmd --config"] {
+            let why = of(line).expect_err(line);
+            assert!(!why.contains("takes"), "{why}");
+        }
     }
 
     #[test]
