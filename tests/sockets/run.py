@@ -11,7 +11,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 import run  # noqa: E402  (beside e2e's tests)
 
-MODULES = ("test_refused", "test_refused_frames", "test_memif", "test_veth", "test_tcp", "test_path", "test_loss",
+MODULES = ("test_refused", "test_odd_frames", "test_memif", "test_veth", "test_tcp", "test_path", "test_loss",
            "test_faults", "test_programs", "test_sockperf", "test_dds", "test_groups", "test_ssh", "test_systemd")
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ use lm_proto::checksum::header;
 use lm_proto::layout::stride;
 use lm_proto::wire::MAX_IP_PAYLOAD;
 
-use crate::view::{Ipv4View, put16};
+use crate::view::{Ipv4View, put16, vlans};
 
 /// Where the kernel cuts: the largest multiple of 8 that fits a route's MTU behind a header of 20 bytes.
 pub const SEAM: usize = stride(65_520) as usize;
@@ -54,7 +54,7 @@ impl Pairing {
         if ip.more && ip.offset == 0 && len == SEAM {
             self.expire(now);
             // The kernel gives the pieces of datagrams with the same identification one after the other.
-            self.forget(|other| is_same(other, ip));
+            self.forget(|other, kept| is_same((other, kept), (ip, frame)));
             if self.waiting.len() == WAITING {
                 self.waiting.remove(0);
                 self.lost += 1;
@@ -65,7 +65,8 @@ impl Pairing {
         if ip.more || ip.offset != SEAM {
             return Paired::No;
         }
-        let Some(i) = self.waiting.iter().position(|(other, ..)| is_same(other, ip)) else {
+        let Some(i) = self.waiting.iter().position(|(other, kept, _)| is_same((other, kept), (ip, frame)))
+        else {
             return Paired::Lone;
         };
         let (first, mut whole, _) = self.waiting.remove(i);
@@ -95,16 +96,16 @@ impl Pairing {
         }
     }
 
-    fn forget(&mut self, which: impl Fn(&Ipv4View) -> bool) {
+    fn forget(&mut self, which: impl Fn(&Ipv4View, &[u8]) -> bool) {
         let before = self.waiting.len();
-        self.waiting.retain(|(other, ..)| !which(other));
+        self.waiting.retain(|(other, kept, _)| !which(other, kept));
         self.lost += (before - self.waiting.len()) as u64;
     }
 }
 
-/// Whether two fragments are of one datagram (RFC 791, section 3.2).
-fn is_same(a: &Ipv4View, b: &Ipv4View) -> bool {
-    (a.src, a.dst, a.id, a.protocol, a.at) == (b.src, b.dst, b.id, b.protocol, b.at)
+/// Whether two fragments are of one datagram (RFC 791, section 3.2) in the same VLAN.
+fn is_same((a, first): (&Ipv4View, &[u8]), (b, second): (&Ipv4View, &[u8])) -> bool {
+    (a.src, a.dst, a.id, a.protocol) == (b.src, b.dst, b.id, b.protocol) && vlans(first) == vlans(second)
 }
 
 #[cfg(test)]
@@ -150,6 +151,24 @@ mod tests {
         pairing.expire(PATIENCE);
         assert_eq!(pairing.lost(), 1);
         assert_eq!(take(&mut pairing, &second, PATIENCE), Paired::Lone);
+    }
+
+    #[test]
+    fn pieces_of_two_vlans_are_no_pair() {
+        let mut pairing = Pairing::default();
+        let tagged = |frame: &[u8], vlan: u8| {
+            let mut frame = frame.to_vec();
+            frame.splice(12..12, [0x81, 0, 0, vlan]);
+            frame
+        };
+        let [first, second] = pieces(5, MAX_IP_PAYLOAD);
+        assert_eq!(take(&mut pairing, &tagged(&first, 1), 0), Paired::Kept);
+        assert_eq!(take(&mut pairing, &tagged(&first, 2), 0), Paired::Kept);
+        assert_eq!(take(&mut pairing, &tagged(&second, 3), 0), Paired::Lone);
+        assert_eq!(take(&mut pairing, &second, 0), Paired::Lone);
+        let whole = tagged(&ipv4(Ipv4 { id: 5, ..PLAIN }, &pattern(MAX_IP_PAYLOAD)), 2);
+        assert_eq!(take(&mut pairing, &tagged(&second, 2), 0), Paired::Whole(whole));
+        assert_eq!((pairing.waiting.len(), pairing.lost()), (1, 0));
     }
 
     #[test]

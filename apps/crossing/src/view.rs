@@ -35,6 +35,20 @@ pub fn packet(frame: &[u8]) -> Option<(u16, usize)> {
     None
 }
 
+/// The VLANs that a frame is in, by its tags: the outer one first, without priorities. What two frames of
+/// different VLANs carry has nothing to do with each other, also if their addresses are the same.
+pub fn vlans(frame: &[u8]) -> [[u16; 2]; 2] {
+    let mut all = [[0; 2]; 2];
+    for (i, vlan) in all.iter_mut().enumerate() {
+        let Some(tag) = frame.get(ETHERNET - 2 + i * VLAN..).filter(|b| b.len() >= VLAN) else { break };
+        if !TAGS.contains(&be16(tag, 0)) {
+            break;
+        }
+        *vlan = [be16(tag, 0), be16(tag, 2) & 0x0fff];
+    }
+    all
+}
+
 /// What the IPv4 header of a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4View {
@@ -119,15 +133,21 @@ impl Ipv4View {
     }
 }
 
+/// Where the IPv6 header of a frame begins. `None`: the frame has none, or ends before the header does.
+pub fn ipv6(frame: &[u8]) -> Option<usize> {
+    let (ether_type, at) = packet(frame)?;
+    let header = frame.get(at..at + IPV6)?;
+    (ether_type == TYPE_IPV6 && header[0] >> 4 == 6).then_some(at)
+}
+
 /// Where the TCP or UDP header of a frame begins, and which protocol it is. `None`: it is no IP packet, a
 /// fragment that is not the first one, or has IPv6 headers that nobody uses in front of it.
 pub fn transport(frame: &[u8]) -> Option<(u8, usize)> {
     if let Some(ip) = Ipv4View::of(frame) {
         return (ip.offset == 0).then_some((ip.protocol, ip.payload));
     }
-    let (ether_type, at) = packet(frame)?;
-    let header = frame.get(at..at + IPV6).filter(|b| ether_type == TYPE_IPV6 && b[0] >> 4 == 6)?;
-    let (mut next, mut at) = (header[6], at + IPV6);
+    let at = ipv6(frame)?;
+    let (mut next, mut at) = (frame[at + 6], at + IPV6);
     // Hop by hop, routing, destination options (RFC 8200, section 4.1): three in a row, and one to spare.
     for _ in 0..4 {
         if !matches!(next, 0 | 43 | 60) {
@@ -158,6 +178,32 @@ mod tests {
         assert_eq!(Ipv4View::of(&twice).map(|view| view.at), Some(22));
         twice.splice(12..12, [0x81, 0, 0, 7]);
         assert_eq!(Ipv4View::of(&twice), None, "three tags");
+    }
+
+    #[test]
+    fn vlans_are_told_apart_and_priorities_are_not() {
+        let plain = ipv4(PLAIN, &[7; 100]);
+        let tagged = |tags: &[u8]| {
+            let mut frame = plain.clone();
+            frame.splice(12..12, tags.iter().copied());
+            vlans(&frame)
+        };
+        let all = [
+            &[][..],
+            &[0x81, 0, 0, 5],
+            &[0x81, 0, 0, 6],
+            &[0x88, 0xa8, 0, 5],
+            &[0x81, 0, 0, 5, 0x81, 0, 0, 5],
+        ];
+        for (i, a) in all.iter().enumerate() {
+            for (j, b) in all.iter().enumerate() {
+                assert_eq!(tagged(a) == tagged(b), i == j, "{a:?} {b:?}");
+            }
+        }
+        assert_eq!(tagged(&[0x81, 0, 0xe0, 5]), tagged(&[0x81, 0, 0, 5]));
+        for len in 0..plain.len() {
+            assert_eq!(vlans(&plain[..len]), [[0; 2]; 2]);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 use lm_crossing::inward;
 use lm_crossing::mss;
-use lm_crossing::view::Ipv4View;
+use lm_crossing::view::{Ipv4View, vlans};
 use lm_crossing::virtio::{self, Header};
 use lm_engine::Message;
 use lm_node::Arrival;
@@ -50,6 +50,8 @@ pub(crate) struct Kernelward {
     mac: Mac,
     mtu: u16,
     others: Reassembler<Vec<u8>>,
+    /// The VLANs of each packet that is put together.
+    vlans: Vec<(Key, [[u16; 2]; 2])>,
     buffers: Buffers,
     /// Where a packet of another protocol gets its headers.
     frame: Vec<u8>,
@@ -67,6 +69,7 @@ impl Kernelward {
             mac,
             mtu,
             others: Reassembler::new(limits),
+            vlans: Vec::with_capacity(OTHERS + 1),
             buffers: Buffers::default(),
             frame: Vec::new(),
             id: 0,
@@ -149,6 +152,10 @@ impl Kernelward {
         let data = &frame[ip.payload..ip.end];
         let fragment = Fragment { offset: ip.offset as u32, more: ip.more, service: ip.service(), data };
         let key = Key { src, dst, id, protocol };
+        if !self.is_of_one_vlan(key, vlans(frame)) {
+            tally.fragments_lost += 1;
+            return;
+        }
         match self.others.insert(now, key, fragment, &mut self.buffers) {
             Outcome::Pending | Outcome::Duplicate => {}
             Outcome::Dropped(_) => tally.fragments_lost += 1,
@@ -174,6 +181,18 @@ impl Kernelward {
                 self.buffers.give(whole.buf);
             }
         }
+    }
+
+    /// Whether a fragment is in the same VLANs as the others of its packet. Packets of two VLANs may have the
+    /// same addresses and identification: then only the first one is put together.
+    fn is_of_one_vlan(&mut self, key: Key, vlans: [[u16; 2]; 2]) -> bool {
+        let Self { others, vlans: known, .. } = self;
+        if others.contains(&key) {
+            return known.iter().all(|(of, its)| *of != key || *its == vlans);
+        }
+        known.retain(|(of, _)| others.contains(of));
+        known.push((key, vlans));
+        true
     }
 
     /// Drops packets whose fragments have waited for too long.
