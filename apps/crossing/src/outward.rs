@@ -6,7 +6,7 @@
 use lm_proto::service::Service;
 use lm_proto::wire::{ETHERNET, Flow, IPV4, PROTO_UDP, UDP, Udp};
 
-use crate::view::{Ipv4View, packet};
+use crate::view::{Ipv4View, ipv6, packet};
 use crate::virtio::{Header, Segments};
 
 /// The properties of the wire.
@@ -38,9 +38,11 @@ pub enum Out {
     Cut(Ipv4View),
     /// An IPv4 packet that does not fit and must not be cut.
     TooBig(Ipv4View),
+    /// An IPv6 packet that does not fit. Only its sender may cut it.
+    TooBig6,
     /// TCP that is to be cut into segments.
     Segments(Ipv4View),
-    /// It cannot be sent, for example because it does not fit and is not IPv4.
+    /// It cannot be sent, for example because it does not fit and is no IP packet.
     Never,
 }
 
@@ -52,8 +54,11 @@ pub fn outward(frame: &[u8], header: &Header, wire: Wire) -> Out {
     let Some((_, at)) = packet(frame) else { return Out::Never };
     let mtu = usize::from(wire.mtu);
     let Some(ip) = Ipv4View::of(frame) else {
-        let fits = frame.len() - at <= mtu && header.segments == Segments::None;
-        return if fits { Out::AsItIs } else { Out::Never };
+        return match header.segments {
+            Segments::None if frame.len() - at <= mtu => Out::AsItIs,
+            Segments::None if ipv6(frame).is_some() => Out::TooBig6,
+            _ => Out::Never,
+        };
     };
     match header.segments {
         Segments::None => {}
@@ -158,6 +163,13 @@ mod tests {
             out(&frame)
         };
         assert_eq!((arp(28), arp(1500), arp(1501)), (Out::AsItIs, Out::AsItIs, Out::Never));
+        let ipv6 = |len: usize| {
+            let mut frame = vec![0x60; 14 + len];
+            frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+            frame
+        };
+        assert_eq!((out(&ipv6(1500)), out(&ipv6(1501))), (Out::AsItIs, Out::TooBig6));
+        assert_eq!(outward(&ipv6(1501), &other, WIRE), Out::Never);
         for len in 0..14 {
             assert_eq!(out(&vec![0; len]), Out::Never);
         }

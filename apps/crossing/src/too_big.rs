@@ -1,18 +1,25 @@
 //! [`answer`] makes the ICMP message for the sender of a packet that is too long for the wire and must not be
-//! cut. [`Rate`] limits how many are sent.
+//! cut, and [`answer6`] the one for an IPv6 packet. [`Rate`] limits how many are sent.
 //!
-//! lmd calls both for [`crate::Out::TooBig`]. No message is made for packets to many, for ICMP errors, and
+//! lmd calls them for [`crate::Out::TooBig`] and [`crate::Out::TooBig6`]. The kernel sends IPv6 packets that
+//! are too long where it does not know the wire's MTU: by a VLAN or a bridge on lmd's interface.
+//!
+//! No message is made for packets to many, for ICMP errors, and
 //! for fragments behind the first one. At most 50 messages are sent at once, and 200 in a second.
 
 use lm_proto::checksum::header;
-use lm_proto::wire::{ETHERNET, IPV4, Ipv4, ethernet};
+use lm_proto::wire::{ETHERNET, IPV4, IPV6, Ipv4, TYPE_IPV4, TYPE_IPV6, ethernet};
 
-use crate::view::{Ipv4View, put16};
+use crate::view::{Ipv4View, ipv6, put16, transport};
 
 /// Bytes of the header of ICMP.
 const ICMP: usize = 8;
 /// The longest answer (RFC 1812, section 4.3.2.3).
 const LONGEST: usize = 576;
+/// The longest one of IPv6, its least MTU (RFC 4443, section 2.4).
+const LONGEST6: usize = 1280;
+/// Protocol number of ICMPv6.
+const ICMP6: u8 = 58;
 
 /// Makes the message "fragmentation needed and DF set" with the MTU that would fit (RFC 1191, section 4), as
 /// a frame for the sender of this packet. Its source is the packet's destination, because the sender accepts
@@ -24,13 +31,7 @@ pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
         return None;
     }
     let quoted = &frame[ip.at..ip.end.min(ip.at + LONGEST - IPV4 - ICMP)];
-    let mut to = vec![0; ETHERNET + IPV4 + ICMP + quoted.len()];
-    let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
-    ethernet(to.first_chunk_mut()?, mac(6), mac(0), 0x0800);
-    if ip.at > ETHERNET {
-        // The answer gets the VLAN tag of the packet.
-        to.splice(12..14, frame[12..ip.at].iter().copied());
-    }
+    let mut to = blank(frame, ip.at, TYPE_IPV4, IPV4 + ICMP + quoted.len())?;
     let reply = Ipv4 {
         src: ip.dst,
         dst: ip.src,
@@ -50,6 +51,51 @@ pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
     icmp[ICMP..].copy_from_slice(quoted);
     let sum = header(icmp);
     put16(icmp, 2, sum);
+    Some(to)
+}
+
+/// Makes the message "packet too big" with the MTU that would fit (RFC 4443, section 3.2), as a frame for the
+/// sender of this IPv6 packet. Its source is the packet's destination. `None`: no message may be sent, or
+/// nobody could be its source, because the packet is for a group.
+pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
+    const GROUP: u8 = 0xff;
+    let at = ipv6(frame)?;
+    let (src, dst) = (&frame[at + 8..at + 24], &frame[at + 24..at + 40]);
+    let is_error =
+        matches!(transport(frame), Some((ICMP6, at)) if frame.get(at).is_none_or(|kind| *kind < 128));
+    let is_nobody = |address: &[u8]| address[0] == GROUP || address.iter().all(|b| *b == 0);
+    if is_error || is_nobody(src) || is_nobody(dst) {
+        return None;
+    }
+    let quoted = &frame[at..frame.len().min(at + LONGEST6 - IPV6 - ICMP)];
+    let mut to = blank(frame, at, TYPE_IPV6, IPV6 + ICMP + quoted.len())?;
+    let len = (ICMP + quoted.len()) as u16;
+    let (header, icmp) = to[at..].split_first_chunk_mut::<IPV6>()?;
+    header[0] = 0x60;
+    put16(header, 4, len);
+    (header[6], header[7]) = (ICMP6, 255);
+    header[8..24].copy_from_slice(dst);
+    header[24..].copy_from_slice(src);
+    icmp[0] = 2;
+    put16(icmp, 6, mtu);
+    icmp[ICMP..].copy_from_slice(quoted);
+    // The pseudo header (RFC 8200, section 8.1): addresses, length, protocol.
+    let mut all = header[8..].to_vec();
+    all.extend([0, 0, (len >> 8) as u8, len as u8, 0, 0, 0, ICMP6]);
+    all.extend_from_slice(icmp);
+    let sum = lm_proto::checksum::header(&all);
+    put16(icmp, 2, sum);
+    Some(to)
+}
+
+/// A frame to whom a frame came from, with room for a packet of `len` bytes, and with the same VLAN tags.
+fn blank(frame: &[u8], at: usize, ether_type: u16, len: usize) -> Option<Vec<u8>> {
+    let mut to = vec![0; ETHERNET + len];
+    let mac = |at: usize| std::array::from_fn(|i| frame[at + i]);
+    ethernet(to.first_chunk_mut()?, mac(6), mac(0), ether_type);
+    if at > ETHERNET {
+        to.splice(12..14, frame[12..at].iter().copied());
+    }
     Some(to)
 }
 
@@ -104,6 +150,41 @@ mod tests {
         tagged.splice(12..12, [0x81, 0, 0, 5]);
         let told = answer(&tagged, &Ipv4View::of(&tagged).expect("IPv4"), 1500).expect("an answer");
         assert_eq!((&told[12..18], &told[18..20]), (&tagged[12..18], &[0x45, 0][..]));
+    }
+
+    #[test]
+    fn the_sender_of_ipv6_is_told_the_mtu() {
+        let packet = |src: u8, dst: u8, next: u8, kind: u8| {
+            let mut frame = vec![7; 14 + 40 + 3000];
+            frame[12..15].copy_from_slice(&[0x86, 0xdd, 0x60]);
+            frame[20] = next;
+            (frame[22], frame[38], frame[54]) = (src, dst, kind);
+            frame
+        };
+        let frame = packet(0xfd, 0xfe, 17, 0);
+        let told = answer6(&frame, 1500).expect("an answer");
+        assert_eq!((&told[..6], &told[6..12], told[14]), (&frame[6..12], &frame[..6], 0x60));
+        assert_eq!((&told[22..38], &told[38..54]), (&frame[38..54], &frame[22..38]));
+        assert_eq!((told.len(), &told[62..]), (14 + 1280, &frame[14..14 + 1232]));
+        assert_eq!((told[18..20].to_vec(), told[20], &told[54..56]), (vec![4, 0xd8], 58, &[2, 0][..]));
+        assert_eq!(told[58..62], 1500_u32.to_be_bytes());
+        let mut all = [&told[22..54], &[0, 0, 4, 0xd8, 0, 0, 0, 58], &told[54..]].concat();
+        assert_eq!(header(&all), 0);
+        all[0] ^= 1;
+        assert_ne!(header(&all), 0);
+        let mut tagged = frame.clone();
+        tagged.splice(12..12, [0x81, 0, 0, 5]);
+        let told = answer6(&tagged, 1500).expect("an answer");
+        assert_eq!((&told[12..18], told[18]), (&tagged[12..18], 0x60));
+        let is_told = |frame: &[u8]| answer6(frame, 1500).is_some();
+        assert!(is_told(&packet(0xfd, 0xfe, 58, 128)) && !is_told(&packet(0xfd, 0xfe, 58, 1)), "errors");
+        assert!(!is_told(&packet(0xff, 0xfe, 17, 0)) && !is_told(&packet(0xfd, 0xff, 17, 0)), "groups");
+        let mut from_nobody = frame.clone();
+        from_nobody[22..38].fill(0);
+        assert!(!is_told(&from_nobody));
+        for len in 0..54 {
+            assert!(!is_told(&frame[..len]), "{len}");
+        }
     }
 
     #[test]

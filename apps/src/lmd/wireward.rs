@@ -11,7 +11,7 @@ use lm_crossing::cut::cut;
 use lm_crossing::mss;
 use lm_crossing::outward::{self, Out, Wire};
 use lm_crossing::pair::{Paired, Pairing};
-use lm_crossing::too_big::{Rate, answer};
+use lm_crossing::too_big::{Rate, answer, answer6};
 use lm_crossing::view::Ipv4View;
 use lm_crossing::virtio::{self, Header};
 use lm_engine::{SendBuffer, Sender, WouldBlock};
@@ -285,17 +285,21 @@ impl Wireward {
                 Paired::Lone => tally.pieces_lost += 1,
                 Paired::No => self.cut(header, frame, &ip, tally),
             },
-            Out::TooBig(ip) => {
-                tally.too_big += 1;
-                if self.rate.take(now)
-                    && let Some(answer) = answer(frame, &ip, self.wire.mtu)
-                {
-                    let none = Header::default().bytes();
-                    tally.told += u64::from(tap.write(&[IoSlice::new(&none), IoSlice::new(&answer)]).is_ok());
-                }
-            }
+            Out::TooBig(ip) => self.tell(|mtu| answer(frame, &ip, mtu), tap, now, tally),
+            Out::TooBig6 => self.tell(|mtu| answer6(frame, mtu), tap, now, tally),
             Out::Segments(ip) => self.segments(header, frame, &ip, tally),
             Out::Never => tally.never += 1,
+        }
+    }
+
+    /// Tells the kernel that a packet was too long, unless it was told too often.
+    fn tell(&mut self, answer: impl FnOnce(u16) -> Option<Vec<u8>>, tap: &Tap, now: u64, tally: &mut Tally) {
+        tally.too_big += 1;
+        if self.rate.take(now)
+            && let Some(answer) = answer(self.wire.mtu)
+        {
+            let none = Header::default().bytes();
+            tally.told += u64::from(tap.write(&[IoSlice::new(&none), IoSlice::new(&answer)]).is_ok());
         }
     }
 
