@@ -154,6 +154,10 @@ impl Daemon {
             } else {
                 vain += 1;
             }
+            if self.routes.is_behind() {
+                // Part by part, so that frames do not wait for many routes.
+                self.update_routes();
+            }
             if self.now.saturating_duration_since(self.looked) >= LOOK {
                 self.looked = self.now;
                 self.look_after(eal)?;
@@ -298,7 +302,7 @@ impl Daemon {
             && (self.wireward.is_waiting()
                 || self.wireward.is_deferring()
                 || self.link.as_mut().is_some_and(is_busy));
-        if busy {
+        if busy || self.routes.is_behind() {
             return None;
         }
         let interrupts = self.link.as_ref().is_some_and(|link| !link.interrupts.is_empty());

@@ -20,13 +20,19 @@ pub struct Message<'a> {
 /// The messages of a buffer, up to the first bytes that are no message.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
-        let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-        let message = bytes.get(HEADER..len)?;
-        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
-        let sequence = u32::from_ne_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        bytes = bytes.get(aligned(len)..).unwrap_or_default();
-        Some(Message { kind, sequence, body: message })
+        let (message, rest) = first(bytes)?;
+        bytes = rest;
+        Some(message)
     })
+}
+
+/// The first message of a buffer, and what is behind it. `None`: there is none.
+pub fn first(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
+    let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    let body = bytes.get(HEADER..len)?;
+    let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+    let sequence = u32::from_ne_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+    Some((Message { kind, sequence, body }, bytes.get(aligned(len)..).unwrap_or_default()))
 }
 
 /// The attributes of a message, each with its type and its value, up to the first bytes that are no

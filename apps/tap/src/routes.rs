@@ -10,13 +10,17 @@
 //! The kernel reports each route that is added, by netlink (rtnetlink(7)). A request that replaces a route
 //! would replace the first of its prefix and metric, whichever interface that is by. So the better route is
 //! added behind those that are there, and then the old one is removed.
+//!
+//! The caller has frames to move meanwhile, so one call does a bounded part of what is to be done, however
+//! many routes a program adds at once.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::Rtnetlink;
 use crate::absence::{gone, is_absent};
-use crate::netlink::{attributes, messages, push};
+use crate::netlink::{attributes, first, push};
 use crate::numbers::{
     NLM_F_BESIDE, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ERROR, RTA_CACHEINFO, RTA_GATEWAY, RTA_METRICS,
     RTA_MULTIPATH, RTA_NH_ID, RTA_OIF, RTA_VIA, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, RTMGRP_IPV4_ROUTE,
@@ -31,6 +35,11 @@ const RTAX_MTU: u16 = 2;
 /// fragments).
 pub const ON_LINK: u32 = 65_520;
 
+/// Routes that one [`Routes::turn`] puts right at most: each takes two system calls, some 20 µs.
+const AT_ONCE: usize = 8;
+/// Lots of messages that one turn reads at most. A report is a lot of its own.
+const LOTS: usize = 16;
+
 /// Which routes are kept right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rule {
@@ -44,6 +53,13 @@ pub struct Routes {
     changes: Rtnetlink,
     rule: Rule,
     buffer: Vec<u8>,
+    /// The part of the buffer that has messages that were not looked at yet.
+    told: Range<usize>,
+    /// Some of what it told is lost.
+    lost: bool,
+    /// What the kernel said of the last route that it refused.
+    refused: io::Result<()>,
+    is_behind: bool,
 }
 
 /// A route that is not right.
@@ -57,14 +73,23 @@ struct Wrong {
 
 impl Routes {
     /// Begins to keep the routes right of the interface with this number, on a wire with this MTU. Those that
-    /// are there are asked for; the first [`Routes::turn`] sees to them.
+    /// are there are asked for; the first calls of [`Routes::turn`] see to them.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn open(interface: u32, wire: u32) -> io::Result<Self> {
         let socket = Socket::that_hears(RTMGRP_IPV4_ROUTE)?;
         let rule = Rule { interface, wire };
-        let mut routes = Self { socket, changes: Rtnetlink::open()?, rule, buffer: vec![0; LONGEST] };
+        let mut routes = Self {
+            socket,
+            changes: Rtnetlink::open()?,
+            rule,
+            buffer: vec![0; LONGEST],
+            told: 0..0,
+            lost: false,
+            refused: Ok(()),
+            is_behind: false,
+        };
         routes.ask()?;
         Ok(routes)
     }
@@ -76,37 +101,75 @@ impl Routes {
         self.socket.send(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, &body)
     }
 
-    /// Takes what the kernel told since, and puts those routes right that are not. Returns how many. It does
-    /// not wait.
+    /// Takes some of what the kernel told since, and puts those routes right that are not. Returns how many.
+    /// It does not wait. If [`Routes::is_behind`] says so, there is more to do.
     ///
     /// # Errors
-    /// What the kernel says, of the last route that it refused.
+    /// What the kernel says, of the last route that it refused. It is told when nothing more is to be done.
     pub fn turn(&mut self) -> io::Result<usize> {
-        let (mut n, mut refused) = (0, Ok(()));
-        loop {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let told = match self.socket.receive(&mut buffer) {
-                Ok(told) => told,
-                Err(e) => {
-                    self.buffer = buffer;
-                    match e.raw_os_error() {
-                        Some(libc::EAGAIN) => return refused.map(|()| n),
-                        // Some of what it told is lost: all is asked for anew.
-                        Some(libc::ENOBUFS) => self.ask()?,
-                        _ => return Err(e),
-                    }
+        let mut n = 0;
+        self.is_behind = true;
+        for _ in 0..LOTS {
+            n += self.look(AT_ONCE - n);
+            if !self.told.is_empty() {
+                return Ok(n);
+            }
+            let e = match self.socket.receive(&mut self.buffer).map(<[u8]>::len) {
+                Ok(len) => {
+                    self.told = 0..len;
                     continue;
                 }
+                Err(e) => e,
             };
-            for message in messages(told) {
-                if message.kind == NLMSG_ERROR {
-                    refused = refused.and(gone(error_of(message.body)));
-                } else if let Some(wrong) = self.rule.wrong(message.kind, message.body) {
-                    n += 1;
-                    refused = refused.and(self.put_right(&wrong));
+            match e.raw_os_error() {
+                Some(libc::ENOBUFS) => self.lost = true,
+                // All is asked for anew when the socket is empty: the kernel tells of a loss only then again.
+                Some(libc::EAGAIN) if self.lost && self.ask().is_ok() => self.lost = false,
+                reason => {
+                    self.is_behind = false;
+                    let refused = std::mem::replace(&mut self.refused, Ok(()));
+                    return if reason == Some(libc::EAGAIN) { refused.map(|()| n) } else { Err(e) };
                 }
             }
-            self.buffer = buffer;
+        }
+        Ok(n)
+    }
+
+    /// Whether the last [`Routes::turn`] has left something to do, which may be known to this program alone.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Looks at what was told, and puts so many routes right at most. Returns how many.
+    fn look(&mut self, most: usize) -> usize {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut told = &buffer[self.told.clone()];
+        let mut n = 0;
+        while n < most
+            && let Some((message, rest)) = first(told)
+        {
+            told = rest;
+            if message.kind == NLMSG_ERROR {
+                match error_of(message.body) {
+                    // It is giving the list that was asked for before.
+                    Err(e) if e.raw_os_error() == Some(libc::EBUSY) => self.lost = true,
+                    answer => self.note(gone(answer)),
+                }
+            } else if let Some(wrong) = self.rule.wrong(message.kind, message.body) {
+                n += 1;
+                let done = self.put_right(&wrong);
+                self.note(done);
+            }
+        }
+        let left = if n < most { 0 } else { told.len() };
+        self.told = self.told.end - left..self.told.end;
+        self.buffer = buffer;
+        n
+    }
+
+    fn note(&mut self, result: io::Result<()>) {
+        if result.is_err() {
+            self.refused = result;
         }
     }
 
@@ -191,6 +254,69 @@ impl Rule {
 mod tests {
     use super::*;
     use crate::numbers::RTA_DST;
+
+    /// Runs `ip`, and returns what it says.
+    fn ip(words: &str) -> String {
+        let done = std::process::Command::new("ip").args(words.split(' ')).output().expect("ip runs");
+        assert!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("text")
+    }
+
+    /// Runs this test in a network name space of its own. Returns whether it is there by now.
+    fn is_alone(test: &str) -> bool {
+        const ALONE: &str = "LM_TEST_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            return true;
+        }
+        // SAFETY: takes nothing, and cannot fail.
+        let by_root = unsafe { libc::geteuid() } == 0;
+        let spaces: &[&str] = if by_root { &["--net"] } else { &["--user", "--map-root-user", "--net"] };
+        let mut command = std::process::Command::new("unshare");
+        command.args(spaces).arg(std::env::current_exe().expect("a path"));
+        command.args(["--exact", "--nocapture", &format!("routes::tests::{test}")]).env(ALONE, "");
+        let done = command.output().expect("unshare runs");
+        let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        false
+    }
+
+    #[test]
+    fn many_routes_at_once_are_put_right_in_parts() {
+        if !is_alone("many_routes_at_once_are_put_right_in_parts") {
+            return;
+        }
+        const MANY: usize = 1500;
+        ip("link add la type veth peer name lb");
+        ip("link set la up");
+        ip("link set lb up");
+        let add = |net: u8| {
+            let all: String = (0..MANY)
+                .map(|i| format!("route add 10.{net}.{}.{}/32 dev la\n", i / 250, i % 250))
+                .collect();
+            let file = std::env::temp_dir().join(format!("lm-routes-{}", std::process::id()));
+            std::fs::write(&file, all).expect("written");
+            ip(&format!("-batch {}", file.display()));
+            std::fs::remove_file(&file).expect("was there");
+        };
+        // Some are in the list, and some are reported, more than the socket has room for.
+        add(1);
+        let index = crate::Interface::new("la").expect("a name").index().expect("is there");
+        let mut routes = Routes::open(index, 1500).expect("a socket");
+        let mut turns = 0;
+        for net in [2, 3, 4] {
+            add(net);
+            assert!(routes.turn().expect("right") <= AT_ONCE);
+            turns += 1;
+        }
+        while routes.is_behind() {
+            assert!(routes.turn().expect("right") <= AT_ONCE);
+            turns += 1;
+        }
+        assert!(turns >= 4 * MANY / AT_ONCE, "{turns}");
+        let all = ip("-4 route show dev la");
+        assert_eq!(all.lines().filter(|route| route.contains("mtu lock 65520")).count(), 4 * MANY);
+        assert_eq!((routes.turn().expect("right"), routes.lost), (0, false));
+    }
 
     const RULE: Rule = Rule { interface: 7, wire: 1500 };
     const RTAX_WINDOW: u16 = 3;
