@@ -52,7 +52,7 @@ mod tests {
 
     /// After how many attempts a frame of this length is given up.
     fn attempts(refusal: &mut Refusal, len: u32) -> u32 {
-        (1..).find(|_| refusal.is_over(len, false)).unwrap_or_default()
+        (1..=ATTEMPTS).find(|_| refusal.is_over(len, false)).unwrap_or_default()
     }
 
     #[test]
