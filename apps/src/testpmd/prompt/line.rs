@@ -4,7 +4,7 @@
 //! and the next one is read when that line was run. The end of input is `quit` at the prompt, and means
 //! nothing without a prompt.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead, IsTerminal as _};
 use std::sync::mpsc::{Sender, sync_channel};
 use std::thread;
 
@@ -60,13 +60,22 @@ fn submit(events: &Sender<Event>, line: &str) -> bool {
 
 /// Reads lines from a pipe. Each one is printed behind the prompt, so that the output reads as on a terminal.
 fn pipe(events: &Sender<Event>) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
+    for line in lines(io::stdin().lock()) {
         console::print(&format!("{PROMPT}{line}\n"));
         if !submit(events, &line) {
             return;
         }
     }
     submit(events, "quit");
+}
+
+/// The lines of an input. Bytes that are not UTF-8 do not end the input: no command has any, so their line is
+/// refused as one.
+fn lines(input: impl BufRead) -> impl Iterator<Item = String> {
+    input.split(b'\n').map_while(Result::ok).map(|line| {
+        let text = String::from_utf8_lossy(&line);
+        text.strip_suffix('\r').unwrap_or(&text).to_owned()
+    })
 }
 
 /// Reads lines from a terminal.
@@ -121,3 +130,14 @@ impl Hinter for Words {
 impl Highlighter for Words {}
 impl Validator for Words {}
 impl Helper for Words {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_text_does_not_end_the_input() {
+        let all: Vec<_> = lines(&b"start\r\n\xff\xfe\n\nstop"[..]).collect();
+        assert_eq!(all, ["start", "\u{fffd}\u{fffd}", "", "stop"]);
+    }
+}
