@@ -101,6 +101,28 @@ class Refused(Wire):
             self.assertEqual((done.returncode, done.stderr), (0, ""), words)
             self.assertIn("what lmd is told is right", done.stdout)
 
+    def test_every_mtu(self):
+        """All that are allowed, also those below IPv6's least, which lm0 has then."""
+        for mtu, ipv6 in ((576, 1280), (1279, 1280), (1281, 1281), (9216, 9216)):
+            child = self.lmd(f"mtu{mtu}", self.here, ["--vdev=net_null0"], f"--mtu={mtu}").ready()
+            self.assertEqual(run(self.here, "cat", "/proc/sys/net/ipv6/conf/lm0/mtu"), (0, f"{ipv6}\n"))
+            self.assertEqual(child.stop(), 0, child)
+
+    def test_an_interface_that_is_removed_or_renamed(self):
+        """Without its interface lmd is of no use: it ends, so that whoever supervises it can start it anew."""
+        child = self.lmd("gone", self.here, ["--vdev=net_null0"]).ready()
+        netns.ip("-n", self.here, "link", "set", "lm0", "down")
+        netns.ip("-n", self.here, "link", "set", "lm0", "name", "lm9")
+        netns.ip("-n", self.here, "link", "set", "lm9", "up")
+        mtu = lambda: run(self.here, "cat", "/proc/sys/net/ipv6/conf/lm9/mtu")[1]
+        self.assertTrue(until(lambda: mtu() == "1500\n"), f"{mtu()} {child}")
+        netns.ip("-n", self.here, "link", "del", "lm9")
+        self.assertEqual(child.wait(10), 1, child)
+        self.assertEqual(len(child.err().splitlines()), 1, child)
+        self.assertIn("lm9 was removed", child.err())
+        again = self.lmd("again", self.here, ["--vdev=net_null0"]).ready()
+        self.assertEqual(again.stop(), 0)
+
     def test_a_supervisor_is_told(self):
         """Whoever started lmd learns by its socket, as systemd does, that it is there and that it ends."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
@@ -120,8 +142,17 @@ class Refused(Wire):
             dpdk.settimeout(20)
             dpdk.connect(f"/var/run/dpdk/{child.prefix}/dpdk_telemetry.v2")
             dpdk.recv(1024)
-            dpdk.send(b"/lm/port,0")
-            shown = json.loads(dpdk.recv(1 << 16))["/lm/port"]
+
+            def ask(command):
+                dpdk.send(command)
+                [shown] = json.loads(dpdk.recv(1 << 16)).values()
+                return shown
+
+            shown = ask(b"/lm/port,0")
+            self.assertTrue(until(lambda: ask(b"/lm/port,0")["link_up"] == 1), "lmd has a link")
+            self.assertEqual((ask(b"/lm/ports"), ask(b"/lm/ports,")), ([0], [0]))
+            for wrong in (b"/lm/ports,0", b"/lm/lmd,0", b"/lm/port,1", b"/lm/port,0,0", b"/lm/queue,0,1", b"/lm/peers,x"):
+                self.assertIsNone(ask(wrong), wrong)
         self.assertEqual(shown["device"], "net_null0")
         self.assertLess(shown["age_ms"], 1000)
         self.assertIn("frames", shown)

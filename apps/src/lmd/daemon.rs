@@ -181,11 +181,14 @@ impl Daemon {
     /// Looks at the cable. A net_memif client asks for its server once, so it is started again when that has
     /// gone.
     fn look_after(&mut self, eal: &Eal) -> Result<(), String> {
+        self.tap.follow().map_err(|e| format!("{} was removed: {e}", self.tap.interface().name()))?;
         let mut up = self.is_up();
         if !up && Client::of(&self.port.landing.info().driver, &self.arguments()) == Some(Client::Copying) {
             self.restart(eal)?;
             up = self.is_up();
         }
+        // Telemetry shows it.
+        self.port.look_at_link();
         if up != self.carrier {
             self.set_carrier(up);
             if !up {
@@ -216,7 +219,6 @@ impl Daemon {
     /// is the interface's first one.
     fn follow_address(&mut self) -> Result<(), String> {
         let (Some(admission), Some(link)) = (&self.admission, &mut self.link) else { return Ok(()) };
-        self.port.look_at_link();
         let address = self.tap.interface().ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
         if address.is_unspecified() || address.to_bits() == self.config.flow.src {
             return Ok(());

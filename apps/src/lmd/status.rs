@@ -36,7 +36,10 @@ const LONGEST: usize = 1 << 16;
 
 /// Offers the command to telemetry.
 pub(crate) fn offer(eal: &Eal) {
-    let answer = |_: Option<&str>| {
+    let answer = |params: Option<&str>| {
+        if params.is_some_and(|params| !params.is_empty()) {
+            return None;
+        }
         let (at, shown) = SHOWN.look()?;
         let age = ("age_ms".to_owned(), Value::Number(at.elapsed().as_millis() as u64));
         let shown = shown.iter().map(|(name, n)| (key(name), Value::Number(*n)));

@@ -10,6 +10,8 @@ use crate::request::{Request, about};
 
 /// Where an IPv6 MTU is set, the interface's name in between.
 const IPV6: [&str; 2] = ["/proc/sys/net/ipv6/conf/", "/mtu"];
+/// The least one that there is (RFC 8200, section 5).
+const LEAST_IPV6: u32 = 1280;
 
 /// A network interface of the network name space that this was opened in.
 pub struct Interface {
@@ -146,12 +148,13 @@ impl Interface {
         self.ask(what, self.request.with(&value)).map(drop)
     }
 
-    /// Sets the MTU that IPv6 uses on it, which may be less than its own. A kernel without IPv6 has none to
-    /// set.
+    /// Sets the MTU that IPv6 uses on it, which may be less than its own: 1280, if this is less. A kernel
+    /// without IPv6 has none to set.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn set_ipv6_mtu(&self, mtu: u32) -> io::Result<()> {
+        let mtu = mtu.max(LEAST_IPV6);
         let path = format!("{}{}{}", IPV6[0], self.name, IPV6[1]);
         match fs::read_to_string(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

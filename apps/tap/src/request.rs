@@ -32,6 +32,12 @@ impl Request {
         Some(request)
     }
 
+    /// The interface's name.
+    pub(crate) fn name(&self) -> String {
+        let end = self.name.iter().position(|b| *b == 0).unwrap_or(NAME);
+        String::from_utf8_lossy(&self.name[..end]).into_owned()
+    }
+
     /// The value as a 16-bit number, such as flags.
     pub(crate) fn short(&self) -> i16 {
         i16::from_ne_bytes([self.value[0], self.value[1]])
@@ -55,8 +61,8 @@ impl Request {
 /// # Errors
 /// What the kernel says.
 pub(crate) fn about(fd: BorrowedFd<'_>, what: libc::Ioctl, request: &mut Request) -> io::Result<()> {
-    // SAFETY: all requests of this crate that come here (SIOC[GS]IF*, SIOC{ADD,DEL}MULTI, TUNSETIFF) read and
-    // write one `struct ifreq`, whose size and alignment `Request` has; it lives through the call.
+    // SAFETY: all requests of this crate that come here (SIOC[GS]IF*, SIOC{ADD,DEL}MULTI, TUN[GS]ETIFF) read
+    // and write one `struct ifreq`, whose size and alignment `Request` has; it lives through the call.
     done(unsafe { libc::ioctl(fd.as_raw_fd(), what, std::ptr::from_mut(request)) })
 }
 
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn names_that_the_kernel_would_refuse_or_expand() {
         for good in ["lm0", "a", "fifteen-letters"] {
-            assert!(Request::new(good).is_some(), "{good}");
+            assert_eq!(Request::new(good).map(|request| request.name()).as_deref(), Some(good));
         }
         for bad in ["", "sixteen--letters", "a b", "a/b", "lm%d", "a:1", ".", "..", "a\0b"] {
             assert!(Request::new(bad).is_none(), "{bad}");

@@ -64,6 +64,21 @@ impl Tap {
         &self.interface
     }
 
+    /// Sees whether the interface is still there. If somebody has given it another name, it is known by that
+    /// from now on.
+    ///
+    /// # Errors
+    /// It was removed (EBADFD).
+    pub fn follow(&mut self) -> io::Result<()> {
+        let mut request = Request::new(self.interface.name()).ok_or(io::ErrorKind::InvalidInput)?;
+        request::about(self.file.as_fd(), libc::TUNGETIFF, &mut request)?;
+        let name = request.name();
+        if name != self.interface.name() {
+            self.interface = Interface::new(&name)?;
+        }
+        Ok(())
+    }
+
     /// Whether it was made by [`Tap::open`], rather than attached to.
     pub fn is_new(&self) -> bool {
         self.is_new

@@ -88,7 +88,9 @@ impl StatusBoard {
 /// # Errors
 /// [`TelemetryError`]: DPDK does not take one of them.
 pub fn register(eal: &Eal) -> Result<(), TelemetryError> {
-    command(eal, c"/lm/ports", c"Ports of LM that are started. No parameter", |_| Some(ports()))?;
+    command(eal, c"/lm/ports", c"Ports of LM that are started. No parameter", |params| {
+        params.is_none_or(str::is_empty).then(ports)
+    })?;
     command(eal, c"/lm/port", c"Counters and memory of a port. Parameter: port", |params| {
         let (board, []) = one(params)?;
         Some(port(&board))
