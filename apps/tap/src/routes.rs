@@ -280,12 +280,13 @@ mod tests {
         false
     }
 
+    const MANY: usize = 1500;
+
     #[test]
     fn many_routes_at_once_are_put_right_in_parts() {
         if !is_alone("many_routes_at_once_are_put_right_in_parts") {
             return;
         }
-        const MANY: usize = 1500;
         ip("link add la type veth peer name lb");
         ip("link set la up");
         ip("link set lb up");
