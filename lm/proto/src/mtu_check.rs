@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::layout::stride;
-use crate::wire::IPV4;
+use crate::wire::{IPV4, Ipv4};
 
 /// Peers that are watched at once.
 const PEERS: usize = 16;
@@ -89,6 +89,15 @@ impl MtuCheck {
         }
     }
 
+    /// A fragment with this header, which is intact. One with options has less room for payload, so its
+    /// length does not tell the MTU.
+    #[inline]
+    pub fn observe_header(&mut self, ip: &Ipv4) {
+        if usize::from(ip.header_len) == IPV4 {
+            self.observe(ip.src, ip.payload_len, ip.more);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn differs(&mut self, peer: u32, fragment: u16) {
@@ -156,6 +165,27 @@ mod tests {
         assert_eq!(told(1500, [(7, 1472, true); 2]), [], "too few");
         let twice_cut = (0..100).map(|i| (7, if i % 2 == 0 { 1376 } else { 104 }, true));
         assert_eq!(told(1500, twice_cut), []);
+    }
+
+    #[test]
+    fn options_take_room_and_say_nothing_of_the_mtu() {
+        let told = |header_len| {
+            let mut check = MtuCheck::new(1500);
+            let ip = Ipv4 {
+                src: 7,
+                dst: 8,
+                id: 9,
+                protocol: 17,
+                ttl: 64,
+                more: true,
+                offset: 0,
+                header_len,
+                payload_len: 1472,
+            };
+            (0..100).for_each(|_| check.observe_header(&ip));
+            check.take().is_some()
+        };
+        assert!(told(20) && !told(24) && !told(28));
     }
 
     #[test]

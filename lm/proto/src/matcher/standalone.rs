@@ -26,7 +26,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         let frame = self.log[z];
         let kind = classify(head, self.log.received(z), memory);
         if let Kind::Fragment(Packet { ip, skew, .. }) = kind {
-            self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+            self.mtu_check.observe_header(&ip);
             self.hear(self.log.word(z).filter(|_| skew == 0), ip.id);
         }
         match kind {
@@ -131,7 +131,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
             Kind::Fragment(packet) => {
                 if separate {
                     let (ip, shape) = (&packet.ip, packet.shape());
-                    self.mtu_check.observe(ip.src, ip.payload_len, ip.more);
+                    self.mtu_check.observe_header(ip);
                     let heard = self.log.keeps_words() && packet.skew == 0;
                     self.hear(heard.then_some(frame.word), ip.id);
                     self.reverse =
