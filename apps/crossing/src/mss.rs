@@ -21,7 +21,16 @@ pub fn clamp(frame: &mut [u8], mtu: u16, partial: bool) -> bool {
         return false;
     };
     let end = (usize::from(tcp[12] >> 4) * 4).min(tcp.len());
-    let Some(place) = option(tcp, end) else { return false };
+    let (mut at, mut lowered) = (TCP, false);
+    // There is one such option, but a stack that finds several may use any of them: Linux uses the last.
+    while let Some(place) = next_option(tcp, &mut at, end) {
+        lowered |= lower(tcp, place, most, partial);
+    }
+    lowered
+}
+
+/// Lowers the number at this place, and mends the checksum. Returns whether it was larger.
+fn lower(tcp: &mut [u8], place: usize, most: u16, partial: bool) -> bool {
     let old = be16(tcp, place);
     if old <= most {
         return false;
@@ -37,15 +46,19 @@ pub fn clamp(frame: &mut [u8], mtu: u16, partial: bool) -> bool {
     true
 }
 
-/// Where the number is.
-fn option(tcp: &[u8], end: usize) -> Option<usize> {
-    let mut at = TCP;
-    while at < end {
-        match (tcp[at], tcp.get(at + 1)) {
+/// Where the number of the next such option is. `at` goes on behind it.
+fn next_option(tcp: &[u8], at: &mut usize, end: usize) -> Option<usize> {
+    while *at < end {
+        let here = *at;
+        match (tcp[here], tcp.get(here + 1)) {
             (0, _) => return None,
-            (1, _) => at += 1,
-            (2, Some(4)) if at + 4 <= end => return Some(at + 2),
-            (_, Some(&len)) if len >= 2 => at += usize::from(len),
+            (1, _) => *at += 1,
+            (kind, Some(&len)) if len >= 2 => {
+                *at += usize::from(len);
+                if (kind, len) == (2, 4) && *at <= end {
+                    return Some(here + 2);
+                }
+            }
             _ => return None,
         }
     }
@@ -94,6 +107,15 @@ mod tests {
                 assert!(!clamp(&mut frame, 1500, false), "once is enough");
             }
         }
+    }
+
+    #[test]
+    fn each_of_several_is_lowered() {
+        let mut frame = syn(2, &[2, 4, 0xff, 0xc9, 2, 4, 5, 0xb4, 1, 2, 4, 0x20, 0, 0, 0, 0]);
+        assert!(clamp(&mut frame, 1500, false));
+        assert_eq!(sum(&frame), 0);
+        let lowered = frame[54..].windows(4).filter(|b| *b == [2, 4, 0x05, 0xb4]).count();
+        assert_eq!(lowered, 3);
     }
 
     #[test]

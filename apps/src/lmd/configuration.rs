@@ -141,8 +141,10 @@ fn eal(value: Value) -> Result<Vec<String>, String> {
 /// The word of the command line that says the same. `None`: a flag that is off.
 fn option(key: &str, value: Value) -> Result<Option<String>, String> {
     let command = Options::command();
-    let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(key)) else {
-        let names: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    // lmd gives itself the hidden ones.
+    let keys = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let Some(arg) = keys().find(|arg| arg.get_long() == Some(key)) else {
+        let names: Vec<_> = keys().filter_map(clap::Arg::get_long).collect();
         return Err(format!("there is no key {key:?}: there are {EAL}, {}", names.join(", ")));
     };
     let flag = matches!(arg.get_action(), ArgAction::SetTrue);
@@ -224,6 +226,7 @@ mod tests {
         for (text, told) in [
             ("frob = 1", "\"frob\""),
             ("help = true", "\"help\""),
+            ("tell = 1", "no key \"tell\""),
             ("mtu = 100", "576..=9216"),
             ("mtu = 1.5", "no float"),
             ("mtu = [1]", "no array"),
