@@ -111,7 +111,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Slots> Matcher<B, S> {
         // If the next datagram has another Ethernet header, its sum does not fit, and it is left to `prove`.
         let ethernet = if self.card.sums_alone() { ethernet(head) } else { 0 };
         let headers = (ethernet, headers);
-        self.template = Template::new(&self.config, headers, front, first_len, from, whole, &self.card);
+        self.template =
+            Template::new(self.config.geometry, headers, front, first_len, from, whole, &self.card)
+                // A template compares no hardware addresses.
+                .filter(|_| self.config.accept.mac.is_none());
         self.card.proved(1);
         self.tagged.set(Some(src));
         self.hand_over_from(run, &whole, lowest.at, memory);

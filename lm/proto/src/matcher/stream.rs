@@ -9,13 +9,13 @@
 //! `inline(always)` was counted (docs/results-receive.md): without it a datagram of five frames costs its
 //! receiver 9 instructions more.
 
-use super::{Config, Matcher};
+use super::Matcher;
 use crate::card::Card;
 use crate::carried::Carried;
 use crate::checksum;
 use crate::frame::{Frame, Frames, Received, Slot, Slots};
 use crate::layout::{Geometry, TAG};
-use crate::policy::{Accept, Whole, WholeBy};
+use crate::policy::{Whole, WholeBy};
 use crate::raw_headers::RawHeaders;
 use crate::slot_memory::SlotMemory;
 use crate::tag::{self, Identity};
@@ -40,8 +40,6 @@ pub(super) struct Template {
     /// The sum of the first fragment's Ethernet header, for a card that counts it.
     ethernet: u64,
     geometry: Geometry,
-    /// Whose datagrams are taken, if the hardware address matters.
-    accept: Option<Accept>,
     /// Without the carried sum, which each datagram has of its own.
     whole: Whole,
 }
@@ -50,7 +48,7 @@ impl Template {
     /// A template for more datagrams like `whole`. `None`: the last fragment reaches the headers above it, so
     /// that each datagram has to be looked at; or the tag and the card's words are not enough to prove one.
     pub(super) fn new(
-        &Config { geometry, accept, .. }: &Config,
+        geometry: Geometry,
         (ethernet, headers): (u64, RawHeaders),
         udp: [u8; UDP],
         len: u16,
@@ -63,8 +61,7 @@ impl Template {
         let base = Identity { flow: whole.flow, ip_id: 0, udp_len, udp_checksum: 0 }.base();
         let udp = u64::from_le_bytes(udp) & SHARED;
         let whole = Whole { carried: None, ..whole };
-        let accept = Some(accept).filter(|accept| accept.mac.is_some());
-        let this = Self { headers, udp, len, tag, base, ethernet, geometry, accept, whole };
+        let this = Self { headers, udp, len, tag, base, ethernet, geometry, whole };
         let by_sum = whole.by != WholeBy::Tags;
         let simple = !by_sum || this.has_tag_alone(card);
         // Nothing is compared of datagrams in one frame.
@@ -86,12 +83,6 @@ impl Template {
         let (headers, udp) = memory.front(lowest)?;
         if !headers.are_alike(self.headers) || udp & SHARED != self.udp {
             return None;
-        }
-        if let Some(accept) = &self.accept {
-            let frame = Frame { at: lowest, len: self.len, slot: Slot::Overlapping, bounce: 0 };
-            if accept.is_for_another(&memory.head(&frame)) {
-                return None;
-            }
         }
         let (bytes, checksum) = (memory.eight(first + self.tag)?, ((udp >> 48) as u16).swap_bytes());
         let tag = tag::check(self.base, headers.id(), checksum, bytes)?;
