@@ -147,9 +147,10 @@ bench-short: build hugepages
 	@tests/scripts/musts.sh --short
 
 bench-c: build hugepages ## An echo in C beside one in Rust, over net_memif
-	$(CARGO) build --release --locked -p lm-bench --bin mirror
+	$(CARGO) build --release --locked -p lm-bench --bin mirror --bin answer
 	@meson-wrap/liblm/install.sh build
 	@tests/scripts/c-echo.sh
+	@tests/scripts/c-cycles.sh
 
 measure: build hugepages setup-test setup-lab ## lm-netpipe in all its places; writes docs/results
 	$(CARGO) build --release --locked -p lm-apps -p lm-cost

@@ -16,7 +16,7 @@ fn main() {
     let library = pkg_config::Config::new().cargo_metadata(false).probe("libdpdk");
     let library = library.unwrap_or_else(|e| panic!("libdpdk is needed (apt install libdpdk-dev): {e}"));
     let mut build = cc::Build::new();
-    for file in ["driver.c", "peers.c", "reader.c"] {
+    for file in ["client.c", "driver.c", "peers.c", "reader.c"] {
         build.file(format!("c/{file}"));
     }
     for path in &library.include_paths {
@@ -26,7 +26,7 @@ fn main() {
     for path in &library.link_paths {
         println!("cargo:rustc-link-search=native={}", path.display());
     }
-    for name in ["rte_ip_frag", "rte_mempool", "rte_mbuf", "rte_hash", "rte_eal"] {
+    for name in ["rte_ip_frag", "rte_ethdev", "rte_mempool", "rte_mbuf", "rte_hash", "rte_eal"] {
         println!("cargo:rustc-link-lib=dylib={name}");
     }
 }
