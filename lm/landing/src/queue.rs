@@ -3,7 +3,11 @@
 //! A poll takes a burst from the driver and gives its frames to a [`FrameSink`], in ring order. Ordinary
 //! frames are given in groups, through [`Burst`], and all others one by one. [`feed`] does the same for an
 //! application that received the burst itself. mbufs return to the pool at the end of the burst. The slot of
-//! a frame remains in use until the sink gives its token back.
+//! a frame remains in use until the sink gives its token back. `under_way` is what happens to mbufs if a sink
+//! panics, and `damaged` feeds frames that lie in several slots.
+
+mod damaged;
+mod under_way;
 
 use std::ptr;
 
@@ -13,6 +17,8 @@ use rte::port::RxQueue;
 use lm_proto::frame::{Frame, Frames, Next, Received, Slot};
 use lm_proto::wire::UDP;
 
+use self::damaged::feed_damaged;
+use self::under_way::UnderWay;
 use crate::device::{Allowed, Traits};
 use crate::landing::{HEADROOM, Plain, Single, SlotLayout, Span, TO_PAYLOAD};
 use crate::pool::{Landed, LandingPool};
@@ -255,19 +261,20 @@ pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut i
         pool.begin_burst(mbufs);
         Burst::new(mbufs, pool)
     };
+    // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these, and unchains it before.
+    let under_way = unsafe { UnderWay::new(pool, mbufs) };
     if mbufs.len() > 1 {
         // What is read at once need not be fetched before.
         sink.prepare(&burst);
     }
     loop {
-        sink.take_plain(pool, &mut burst);
+        sink.take_plain(under_way.pool, &mut burst);
         let Some(mbuf) = burst.pop() else { break };
         let behind = burst.rest.as_slice().first().copied();
         // SAFETY: as above; nobody took it from the burst.
-        unsafe { feed_one(pool, mbuf, behind, sink) };
+        unsafe { feed_one(under_way.pool, mbuf, behind, sink) };
     }
-    // SAFETY: as above; `feed_one` recycles nothing but what hangs behind these.
-    unsafe { pool.recycle(mbufs) };
+    under_way.end();
 }
 
 /// How many of `mbufs`, from the first on, have one segment and the lengths that [`Burst::count_contiguous`]
@@ -338,61 +345,6 @@ unsafe fn feed_one(
         } else {
             let landed = pool.received(mbuf);
             sink.take(pool, landed);
-        }
-    }
-}
-
-/// Gives a frame to the sink that lies in several buffers, or not where its slot says. Each buffer took a
-/// slot.
-///
-/// # Safety
-/// As for [`feed_one`].
-#[cold]
-#[inline(never)]
-unsafe fn feed_damaged(
-    pool: &mut LandingPool,
-    head: *mut rte_mbuf,
-    behind: Option<*mut rte_mbuf>,
-    sink: &mut impl FrameSink,
-) {
-    let mut part = |mbuf: *mut rte_mbuf| {
-        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool.
-        unsafe {
-            let start = (*mbuf).buf_addr as usize + usize::from((*mbuf).data_off);
-            Part { slot: pool.received(mbuf), start }
-        }
-    };
-    // SAFETY: as above.
-    let parts = unsafe {
-        match (*head).next {
-            second if !second.is_null() && (*second).next.is_null() => Some([part(head), part(second)]),
-            _ => None,
-        }
-    };
-    let two = parts.is_some();
-    if let Some(parts) = parts {
-        // SAFETY: as above.
-        let behind = behind.map(|mbuf| unsafe { Behind { at: pool.place(mbuf), len: (*mbuf).data_len } });
-        if let Err(parts) = sink.take_two(pool, parts, behind) {
-            parts.into_iter().for_each(|part| sink.take(pool, Landed { damaged: true, ..part.slot }));
-        }
-    }
-    let mut mbuf = head;
-    while !mbuf.is_null() {
-        // SAFETY: the caller's promise; segments of a chain are mbufs of the same pool. Two have given their
-        // tokens above, and others give them here. The pool wants mbufs back unchained.
-        unsafe {
-            let next = (*mbuf).next;
-            (*mbuf).next = ptr::null_mut();
-            (*mbuf).nb_segs = 1;
-            if !two {
-                let landed = pool.received(mbuf);
-                sink.take(pool, Landed { damaged: true, ..landed });
-            }
-            if mbuf != head {
-                pool.recycle(&[mbuf]);
-            }
-            mbuf = next;
         }
     }
 }

@@ -6,7 +6,9 @@ mod receive;
 use std::error::Error;
 
 use lm_landing::queue::{Behind, Burst, FrameSink, Part, feed};
-use lm_landing::{Landed, LandedSlots, LandingPool, Payload, PoolConfig, RegionKind, SlotLayout, Writes};
+use lm_landing::{
+    Hold, Landed, LandedSlots, LandingPool, Payload, PoolConfig, RegionKind, SlotLayout, Writes,
+};
 use lm_proto::frame::{Frames, Slots};
 use receive::receive;
 use rte::Eal;
@@ -294,6 +296,81 @@ fn pieces_are_held_where_they_landed(eal: &Eal) -> Result<(), Failed> {
     filled.finish()
 }
 
+/// Holds the first slot of a burst, and panics.
+#[derive(Default)]
+struct Panics(Option<Hold>);
+
+impl Panics {
+    fn hold(&mut self, pool: &LandingPool, slots: LandedSlots) -> ! {
+        self.0 = pool.hold(slots, 64).ok();
+        std::panic::panic_any("a program's mistake");
+    }
+}
+
+impl FrameSink for Panics {
+    fn prepare(&self, _: &Burst<'_>) {}
+
+    fn take_plain(&mut self, pool: &LandingPool, burst: &mut Burst<'_>) {
+        if let Some(frame) = burst.next() {
+            self.hold(pool, frame.slots);
+        }
+    }
+
+    fn take_two(
+        &mut self,
+        pool: &LandingPool,
+        [_, b]: [Part; 2],
+        _: Option<Behind>,
+    ) -> Result<(), [Part; 2]> {
+        self.hold(pool, b.slot.slots)
+    }
+
+    fn take(&mut self, pool: &LandingPool, landed: Landed) {
+        self.hold(pool, landed.slots)
+    }
+}
+
+/// A held slot is not given back a second time with its mbuf, when a sink has panicked and what the driver has
+/// is taken back later. Frames are chains of `segments`.
+fn a_slot_is_held_when_a_sink_has_panicked(eal: &Eal, segments: usize) -> Result<(), Failed> {
+    let name = format!("panic{segments}");
+    let mut filled = Filled::new(eal, &name, SlotLayout::Overlapping, false)?;
+    let all: Vec<_> = filled.mbufs.drain(..POSTED / segments * segments).collect();
+    let mut burst = Vec::new();
+    for frame in all.chunks(segments) {
+        for pair in frame.windows(2) {
+            // SAFETY: received mbufs of ours, each chained once.
+            unsafe { (*pair[0]).next = pair[1] };
+        }
+        // SAFETY: as above.
+        unsafe { (*frame[0]).nb_segs = segments as u16 };
+        burst.push(frame[0]);
+    }
+    let mut sink = Panics::default();
+    let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // SAFETY: received mbufs that nobody else has, in the order in which they were handed out.
+        unsafe { feed(&mut filled.pool, &burst, &mut sink) };
+    }));
+    ensure(fed.is_err() && sink.0.is_some(), "it panicked, and holds a slot")?;
+    // SAFETY: this driver is done.
+    unsafe { filled.pool.reclaim() };
+    ensure(filled.pool.held() > 0, "a held slot counts as given back")?;
+    ensure(filled.pool.available() == filled.pool.size(), "mbufs are lost")?;
+    let mut objects = [std::ptr::null_mut(); POSTED];
+    // SAFETY: a live pool, and room for as many objects, which are given back once.
+    unsafe {
+        let ret = sys::rte_mempool_get_bulk(filled.pool.as_ptr(), objects.as_mut_ptr(), POSTED as u32);
+        ensure(ret == 0, "the pool has as many")?;
+        let single = |o: *mut std::ffi::c_void| {
+            let mbuf = o.cast::<rte_mbuf>();
+            (*mbuf).next.is_null() && (*mbuf).nb_segs == 1
+        };
+        ensure(objects.into_iter().all(single), "an mbuf is chained still")?;
+        sys::rte_mempool_put_bulk(filled.pool.as_ptr(), objects.as_ptr(), POSTED as u32);
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failed> {
     let prefix = format!("--file-prefix=lmslots{}", std::process::id());
     let args =
@@ -311,6 +388,9 @@ fn main() -> Result<(), Failed> {
     each_slot_is_given_once(&eal)?;
     println!("test pieces are held where they landed");
     pieces_are_held_where_they_landed(&eal)?;
-    println!("6 passed, 0 failed");
+    println!("test a slot is held when a sink has panicked");
+    std::panic::set_hook(Box::new(|_| ()));
+    (1..=3).try_for_each(|segments| a_slot_is_held_when_a_sink_has_panicked(&eal, segments))?;
+    println!("7 passed, 0 failed");
     Ok(())
 }
