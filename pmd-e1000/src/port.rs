@@ -46,7 +46,9 @@ use lm_landing::pool::{LandingPool, PoolConfig};
 /// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that
 /// frames are steered to.
 pub struct LandingPort {
-    // The port goes before the pools that feed it.
+    // The pools go before the port. If queues are out, the port is closed by whoever drops the last of them, on
+    // any thread, and that uses the pools.
+    queue_slots: Vec<QueueSlot>,
     port: Port,
     info: PortInfo,
     policy: OverlapPolicy,
@@ -55,7 +57,6 @@ pub struct LandingPort {
     setup: PortSetup,
     steering: Option<Steering>,
     proofs: Arc<Proofs>,
-    queue_slots: Vec<QueueSlot>,
     /// How the port's queues wake a thread. `None`: the setup does not ask for interrupts.
     wake: Option<Wake>,
     card_words: CardWords,
@@ -250,13 +251,15 @@ impl LandingPort {
     /// # Errors
     /// [`StopError`].
     pub fn close(self) -> Result<u32, StopError> {
-        self.port.close().map_err(|(_, e)| e)?;
-        Ok(self
-            .queue_slots
-            .iter()
-            .filter_map(|queue_slot| queue_slot.pool.as_ref())
-            .map(LandingPool::available)
-            .sum())
+        let Self { port, queue_slots, .. } = self;
+        if let Err((port, e)) = port.close() {
+            // In this order, as in a drop.
+            drop(queue_slots);
+            drop(port);
+            return Err(e);
+        }
+        let pools = queue_slots.iter().filter_map(|queue_slot| queue_slot.pool.as_ref());
+        Ok(pools.map(LandingPool::available).sum())
     }
 
     /// The port.

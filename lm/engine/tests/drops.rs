@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use lm_engine::{Message, Receiver, ReceiverConfig, Sender, SenderConfig};
@@ -194,6 +195,21 @@ impl Stage {
                 ensure(matches!(why, StopError::QueuesOut(_, 1)), "it was to say that a queue is out")?;
                 drop(pool);
             }
+            'w' => {
+                // Closed, and the pool is given to another port.
+                let receiver = self.receiver.take().ok_or("no receiver")?;
+                let (pool, _) = receiver.close().ok_or("closed")?;
+                self.tx = None;
+                let of_another = Meanwhile::stop(&mut self.port, || self.source.port.stop(pool))?;
+                ensure(of_another.is_err(), "the other port is stopped, whose queues are out")?;
+            }
+            'b' => {
+                // Closed, and the pool is back with the port, which cannot be stopped yet.
+                let receiver = self.receiver.take().ok_or("no receiver")?;
+                let (pool, _) = receiver.close().ok_or("closed")?;
+                let why = self.port.as_mut().ok_or("no port")?.stop(pool).err().ok_or("a queue is out")?;
+                ensure(matches!(why, StopError::QueuesOut(_, 1)), "it was to say that a queue is out")?;
+            }
             's' => {
                 let receiver = self.receiver.take().ok_or("no receiver")?;
                 let (pool, _) = receiver.close().ok_or("closed")?;
@@ -234,10 +250,46 @@ impl Stage {
     }
 }
 
+/// Tries to stop a port at the moment at which the log says that a pool is not the port's that it was given to.
+struct Meanwhile(Mutex<Option<(LandingPort, Option<Result<(), StopError>>)>>);
+
+static MEANWHILE: Meanwhile = Meanwhile(Mutex::new(None));
+
+impl Meanwhile {
+    /// Does `work`, during which this port must not be stopped.
+    fn stop<T>(port: &mut Option<LandingPort>, work: impl FnOnce() -> T) -> Result<T, Failed> {
+        log::set_logger(&MEANWHILE).map_err(|e| e.to_string())?;
+        log::set_max_level(log::LevelFilter::Warn);
+        let locked = || MEANWHILE.0.lock().map_err(|_| "the logger panicked");
+        *locked()? = Some((port.take().ok_or("no port")?, None));
+        let done = work();
+        let (back, tried) = locked()?.take().ok_or("no port")?;
+        *port = Some(back);
+        let refused = tried.ok_or("the log says nothing")?.is_err();
+        ensure(refused, "a port can be stopped while another one drops its pool")?;
+        Ok(done)
+    }
+}
+
+impl log::Log for Meanwhile {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if record.args().to_string().contains("is another port's")
+            && let Ok(mut state) = self.0.lock()
+            && let Some((port, tried)) = &mut *state
+        {
+            *tried = Some(port.stop_all([]));
+        }
+    }
+    fn flush(&self) {}
+}
+
 /// Small letters: here; capitals: on another thread. See `Stage::drop_one`.
 const ORDERS: &[&str] = &[
     "rpmtxe", "ptexmr", "etxpmr", "mrtpxe", "tprmex", "RptxMe", "PtxRme", "etxMPR", "ctpmxe", "mctPxe",
-    "stpmxe", "stPxeM", "mstpxe", "rtmpex",
+    "stpmxe", "stPxeM", "mstpxe", "rtmpex", "wpmxe", "bPtmxe", "btpmxe",
 ];
 
 fn child(order: &str, zero_copy: bool) -> Result<(), Failed> {
@@ -253,7 +305,8 @@ fn child(order: &str, zero_copy: bool) -> Result<(), Failed> {
                 .all(|(m, len)| m.as_slice() == Some(&payload(len)[..]));
             ensure(messages.len() == 3 && intact, "a message that is held has changed")?;
         }
-        if zero_copy && !receiver && open && !order.contains('s') {
+        let has_pool = order.contains('s') || order.contains('b') && stage.port.is_some();
+        if zero_copy && !receiver && open && !has_pool {
             // The peer may write at any moment.
             ensure(
                 owed_by_devices().slots > 0 && owed_by_devices().bytes > 0,

@@ -166,13 +166,16 @@ impl LandingPort {
     /// [`StopError`]: other queues are still out, or the driver refuses. The pools are back in any case.
     pub fn stop_all(&mut self, pools: impl IntoIterator<Item = LandingPool>) -> Result<(), StopError> {
         for mut pool in pools {
-            // SAFETY: on this thread, which stops the port, nobody polls; the pool stays in its place from
-            // here on.
+            let Some(queue_slot) = self.queue_slots.iter_mut().find(|queue_slot| queue_slot.is_of(&pool))
+            else {
+                // It is dropped with its lease: its own port may be stopped by another thread once that ends.
+                log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name);
+                continue;
+            };
+            // SAFETY: it is this port's. On this thread, which stops the port, nobody polls; the pool stays in
+            // its place from here on.
             unsafe { pool.end_lease() };
-            match self.queue_slots.iter_mut().find(|queue_slot| queue_slot.is_of(&pool)) {
-                Some(queue_slot) => queue_slot.pool = Some(pool),
-                None => log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name),
-            }
+            queue_slot.pool = Some(pool);
         }
         self.port.stop()?;
         if self.verdict.traits.keeps_posted {
