@@ -51,6 +51,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_pktmbuf_(attach_extbuf|ext_shinfo_init_helper|detach|reset|read|linearize|append|prepend|adj|trim)",
     "rte_pktmbuf_(data_room_size|priv_size|refcnt_update|headroom|tailroom|lastseg)",
     "rte_mbuf_(raw_alloc|raw_free|refcnt_.*|ext_refcnt_.*|check|sanity_check|dynfield_.*|dynflag_.*)",
+    "rte_mbuf_best_mempool_ops",
     "rte_eth_dev_.*",
     "rte_eth_(macaddr_.*|promiscuous_.*|allmulticast_.*|link_.*|stats_.*|xstats_.*|iterator_.*|find_next.*)",
     "rte_eth_((rx|tx)_queue_setup|tx_done_cleanup|(rx|tx)_queue_info_get|(add|remove)_.*_callback)",

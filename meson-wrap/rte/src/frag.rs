@@ -9,6 +9,7 @@ use std::{error, fmt};
 
 use dpdk_sys::{rte_ip_frag_death_row, rte_ip_frag_tbl, rte_ipv4_hdr};
 
+use crate::mbuf::Showing;
 use crate::mempool::Mempool;
 use crate::{Eal, Errno, Mbuf};
 
@@ -24,8 +25,9 @@ const HEADROOM: usize = dpdk_sys::RTE_PKTMBUF_HEADROOM as usize;
 /// Ethernet header; their payload is the packet's own, shown through mbufs from `indirect`.
 ///
 /// # Errors
-/// EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], or if an mbuf of `direct`
-/// has no room for both headers; ENOMEM if mbufs are short.
+/// EINVAL if a packet of this length and MTU cannot be cut into [`MAX_FRAGMENTS`], if its last segment is one
+/// of several and empty, or if an mbuf of `direct` has no room for both headers; ENOMEM if mbufs are short;
+/// EMLINK if too many mbufs show the packet's data.
 pub fn fragment(
     packet: &Mbuf,
     mtu: u16,
@@ -36,14 +38,17 @@ pub fn fragment(
     let mut made = [std::ptr::null_mut(); MAX_FRAGMENTS];
     let is_ipv4 = packet.data().first() == Some(&0x45) && packet.data().len() >= IPV4;
     // DPDK counts the bytes in 16 bits when it checks for too many fragments, and it writes a header without
-    // checking the room.
+    // checking the room. It goes on as long as there are segments, and so makes one more fragment of empty
+    // ones behind a full last fragment.
     let has_room = usize::from(direct.data_room()) >= HEADROOM + IPV4;
-    if !is_ipv4 || !has_room || packet.pkt_len() > u32::from(u16::MAX) {
+    let ends_empty = packet.segments().last().is_none_or(<[u8]>::is_empty);
+    if !is_ipv4 || !has_room || ends_empty || packet.pkt_len() > u32::from(u16::MAX) {
         return Err(Errno::of_return(-libc::EINVAL));
     }
-    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes and has no more bytes than DPDK can
-    // count, so that it stops at the places that `made` has; the pools live, and mbufs of `direct` have room
-    // for a header. The packet's segments are shared by reference count, so it may be dropped while fragments
+    let _showing = Showing::begin(packet, MAX_FRAGMENTS as u16)?;
+    // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes, has no more bytes than DPDK can
+    // count, and ends with some, so that it stops at the places that `made` has; the pools live, and mbufs of
+    // `direct` have room for a header. No count of who shows a segment overflows. The packet's segments are shared by reference count, so it may be dropped while fragments
     // live.
     let n = unsafe {
         dpdk_sys::rte_ipv4_fragment_packet(

@@ -7,8 +7,11 @@
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dpdk_sys::{rte_mbuf, rte_mbuf_ext_shared_info};
+
+use crate::Errno;
 
 /// An owned packet buffer (a chain of segments), given back to its pool on drop.
 ///
@@ -264,6 +267,59 @@ unsafe fn owns_data(segment: *mut rte_mbuf) -> bool {
     let (flags, count) = unsafe { ((*segment).ol_flags, AtomicU16::from_ptr(&raw mut (*segment).refcnt)) };
     // Acquire: what was read through mbufs that are gone by now was read before.
     flags & FOREIGN == 0 && count.load(Ordering::Acquire) == 1
+}
+
+/// Where other mbufs are counted that show a segment's data.
+///
+/// # Safety
+/// As for [`window`].
+unsafe fn shown_by<'a>(segment: *mut rte_mbuf) -> &'a AtomicU16 {
+    // SAFETY: the caller's promise. An indirect mbuf shows the room of a direct one, which lies in front of it
+    // behind the private bytes (`rte_mbuf_from_indirect`), and lives as long as it is shown.
+    unsafe {
+        let flags = (*segment).ol_flags;
+        let count = if flags & dpdk_sys::RTE_MBUF_F_EXTERNAL != 0 {
+            &raw mut (*(*segment).shinfo).refcnt
+        } else if flags & dpdk_sys::RTE_MBUF_F_INDIRECT != 0 {
+            let before = size_of::<rte_mbuf>() + usize::from((*segment).priv_size);
+            &raw mut (*(*segment).buf_addr.byte_sub(before).cast::<rte_mbuf>()).refcnt
+        } else {
+            &raw mut (*segment).refcnt
+        };
+        AtomicU16::from_ptr(count)
+    }
+}
+
+/// While this lives, nobody else attaches mbufs to data that are shown already. DPDK counts who shows them in
+/// 16 bits, and does not look whether there is room for more.
+pub(crate) struct Showing(#[expect(dead_code, reason = "held for its drop")] MutexGuard<'static, ()>);
+
+impl Showing {
+    /// The most mbufs that show the same data. Some drivers add a few (net_bonding).
+    const MOST: u32 = u16::MAX as u32 - 1024;
+
+    /// Before so many packets are made that show these segments: each attaches at most one mbuf to a segment,
+    /// and one more for each end of a segment within it.
+    ///
+    /// # Errors
+    /// EMLINK: too many mbufs would show a segment's data.
+    pub(crate) fn begin(packet: &Mbuf, packets: u16) -> Result<Self, Errno> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = u32::from(packets) + u32::from(packet.nb_segs());
+        let mut next = packet.as_ptr();
+        while let Some(segment) = NonNull::new(next) {
+            // SAFETY: segments of a packet that the caller owns are valid, and unchanged while it is borrowed.
+            let shown = unsafe {
+                next = (*segment.as_ptr()).next;
+                shown_by(segment.as_ptr()).load(Ordering::Relaxed)
+            };
+            if u32::from(shown) + more > Self::MOST {
+                return Err(Errno::of_return(-libc::EMLINK));
+            }
+        }
+        Ok(Self(guard))
+    }
 }
 
 /// The last segment of a packet.

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use dpdk_sys::{rte_gro_param, rte_gso_ctx, rte_mbuf, rte_net_hdr_lens};
 
+use crate::mbuf::Showing;
 use crate::mempool::Mempool;
 use crate::{Errno, Mbuf};
 
@@ -90,7 +91,8 @@ impl Segmenter {
     ///
     /// # Errors
     /// EINVAL: it is no TCP over IPv4 whose headers lie in its first mbuf, or mbufs of `direct` have no room
-    /// for these, or a segment would be longer than 65,535 bytes; ENOMEM: mbufs are short.
+    /// for these, or a segment would be longer than 65,535 bytes; ENOMEM: mbufs are short; EMLINK: too many
+    /// mbufs show the packet's data.
     pub fn cut(&self, packet: &mut Mbuf, payload: u16, out: &mut Vec<Mbuf>) -> Result<usize, Errno> {
         let wrong = Errno::of_return(-libc::EINVAL);
         let lens = classify(packet).ok_or(wrong)?;
@@ -106,6 +108,7 @@ impl Segmenter {
         if most < 2 {
             return Ok(0);
         }
+        let _showing = Showing::begin(packet, most)?;
         out.reserve(most.into());
         let context = rte_gso_ctx {
             direct_pool: self.direct.as_ptr(),
@@ -119,7 +122,8 @@ impl Segmenter {
         let free = out.spare_capacity_mut().as_mut_ptr().cast();
         // SAFETY: a valid packet of ours whose type and header lengths were just found out; its headers lie
         // in its first mbuf, and mbufs of `direct` have room for them. `out` has room for `most` pointers,
-        // which is what `Mbuf`s are. The pools live. The payload is shared by reference count.
+        // which is what `Mbuf`s are. The pools live. The payload is shared by reference count, which does not
+        // overflow.
         let n = unsafe {
             (*raw).ol_flags |= FLAGS;
             let n = dpdk_sys::rte_gso_segment(raw, &raw const context, free, most);

@@ -66,7 +66,23 @@ pub(crate) fn fragments(eal: &Eal) {
     let einval = |made: Result<(), rte::Errno>| made.unwrap_err().number() == libc::EINVAL;
     assert!(einval(fragment(&chain, 1500, &direct, &indirect, &mut Vec::new())));
     assert!(einval(fragment(&packet(4000), 1500, &indirect, &indirect, &mut Vec::new())));
-    drop((chain, whole));
+    // Nor does it look behind a full last fragment, or whether it can count one more who shows the data.
+    let mut ends_empty = packet(8 * 1480);
+    ends_empty.chain(big.alloc().unwrap()).unwrap();
+    assert!(einval(fragment(&ends_empty, 1500, &direct, &indirect, &mut Vec::new())));
+    let counted = |shown: u16| {
+        let packet = packet(4000);
+        // SAFETY: an mbuf of ours, whose count is put right before it is freed.
+        unsafe { (*packet.as_ptr()).refcnt = shown };
+        let mut made = Vec::new();
+        let done = fragment(&packet, 1500, &direct, &indirect, &mut made).map_err(|e| e.number());
+        drop(made);
+        // SAFETY: as above.
+        unsafe { (*packet.as_ptr()).refcnt = 1 };
+        done
+    };
+    assert_eq!((counted(u16::MAX - 1), counted(60_000)), (Err(libc::EMLINK), Ok(())));
+    drop((chain, whole, ends_empty));
     let mut made = Vec::new();
     assert!(fragment(&packet(8 * 1480 + 1), 1500, &direct, &indirect, &mut made).is_err() && made.is_empty());
     // Lengths that lie, options, and what is no IPv4.

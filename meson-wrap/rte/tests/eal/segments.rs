@@ -35,6 +35,21 @@ pub(crate) fn segments(eal: &Eal) {
         assert_eq!(got[16..20], [4, 28, 0, 9 + i as u8], "length and identification");
     }
     drop(made);
+    // Segments are counted in the mbuf that they show, also if they show it through another one.
+    let (whole, mut made) = (mbuf(&bytes(0, 3000)), Vec::new());
+    let raw = whole.as_ptr();
+    let mut through = {
+        let mut long = whole;
+        assert_eq!(segmenter.cut(&mut long, 1500, &mut made).unwrap(), 2);
+        made.remove(0)
+    };
+    // SAFETY: an mbuf that two others show; its count is put right before they are freed.
+    unsafe { (*raw).refcnt = u16::MAX - 1 };
+    let why = segmenter.cut(&mut through, 500, &mut made).unwrap_err();
+    assert_eq!((why.number(), made.len()), (libc::EMLINK, 1));
+    // SAFETY: as above.
+    unsafe { (*raw).refcnt = 2 };
+    drop((through, made));
     // Nothing to cut; no room for headers; no payload; and headers that lie about their length or are none's.
     let mut made = Vec::new();
     assert_eq!(segmenter.cut(&mut mbuf(&bytes(0, 1000)), 1000, &mut made).unwrap(), 0);
