@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{error, fmt};
 
 use crate::interrupts::hold_interrupts;
-use crate::mempool::handler_names;
+use crate::mempool::{STOCK, handler_names};
 use crate::{Errno, ending, hugefiles, log};
 
 /// DPDK's environment: memory, lcores, devices. Every owner in this crate holds a clone, so that EAL is
@@ -31,12 +31,12 @@ struct Environment {
 /// One environment in a process, as one `rte_eal_init`.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Whether EAL was cleaned up. Its configuration is gone then.
+static CLEANED: AtomicBool = AtomicBool::new(false);
+
 /// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it
 /// should.
 const SLEEP: u32 = 1000;
-
-/// The handler of DPDK's own pools, if nothing else is asked for.
-const STOCK: &str = "ring_mp_mc";
 
 /// `rte_delay_us` as long as this is registered.
 extern "C" fn delay(us: u32) {
@@ -168,17 +168,20 @@ impl Eal {
     /// [`EalError::Handlers`], with what is in the table.
     pub fn check_handlers(&self) -> Result<(), EalError> {
         let registered = handler_names();
-        if registered.iter().any(|name| name == STOCK) {
+        if registered.iter().any(|name| name.as_bytes() == STOCK.to_bytes()) {
             return Ok(());
         }
         Err(EalError::Handlers { registered })
     }
 
-    /// Whether EAL is initialised in this process, no matter by whom. After a clean-up the answer means
-    /// nothing.
+    /// Whether EAL is initialised in this process, no matter by whom. After a clean-up by others than an
+    /// [`Eal`] the answer means nothing.
     pub fn is_initialised() -> bool {
-        // SAFETY: both read EAL's configuration, which is there from the start: no lcore and no memory are in
-        // it until `rte_eal_init` has got far.
+        if CLEANED.load(Ordering::Acquire) {
+            return false;
+        }
+        // SAFETY: both read EAL's configuration, which is there from the start, and until a clean-up: no lcore
+        // and no memory are in it until `rte_eal_init` has got far.
         unsafe { dpdk_sys::rte_lcore_count() > 0 && dpdk_sys::rte_eal_get_physmem_size() > 0 }
     }
 
@@ -276,6 +279,7 @@ impl Drop for Environment {
             // SAFETY: reads a constant of EAL's configuration.
             let primary = unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_PRIMARY;
             let files = if primary { hugefiles::ours() } else { Vec::new() };
+            CLEANED.store(true, Ordering::Release);
             // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
             let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
             if ret < 0 {
@@ -405,8 +409,9 @@ impl fmt::Display for EalError {
             Self::Nul(arg) => write!(f, "EAL argument {arg:?} contains a NUL character: remove it"),
             Self::Handlers { registered } => write!(
                 f,
-                "DPDK's table of mempool handlers is full, and {STOCK}, which pools need, is not in it ({}); \
+                "DPDK's table of mempool handlers is full, and {}, which pools need, is not in it ({}); \
                  load fewer mempool drivers: -d with the folder or the drivers that are wanted",
+                STOCK.to_string_lossy(),
                 registered.join(", ")
             ),
             Self::Arguments { log } if log.is_empty() => {

@@ -19,6 +19,9 @@ pub use self::handler::{Handler, RegisterError, register};
 pub use self::handler_pool::{HandlerPool, HandlerPoolConfig};
 use crate::{Eal, Errno, Mbuf};
 
+/// The handler of DPDK's own pools, if nothing else is asked for.
+pub(crate) const STOCK: &CStr = c"ring_mp_mc";
+
 /// DPDK's stock pool of mbufs with its per-lcore caches.
 ///
 /// Any thread may hold, clone, drop it and allocate from it; threads with an lcore id are faster, as they
@@ -46,15 +49,16 @@ impl Mempool {
     ) -> Result<Self, PoolError> {
         let c_name =
             CString::new(name).map_err(|_| PoolError::new(name, n, Errno::of_return(-libc::EINVAL)))?;
-        // SAFETY: EAL is initialised; the name is NUL-terminated and copied; DPDK checks the numbers.
+        // SAFETY: EAL is initialised; the names are NUL-terminated and copied; DPDK checks the numbers.
         let pool = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(
+            dpdk_sys::rte_pktmbuf_pool_create_by_ops(
                 c_name.as_ptr(),
                 n,
                 cache,
                 priv_size,
                 data_room,
                 socket_id(socket),
+                for_any_thread(CStr::from_ptr(dpdk_sys::rte_mbuf_best_mempool_ops())).as_ptr(),
             )
         };
         let pool = NonNull::new(pool).ok_or_else(|| PoolError::new(name, n, Errno::last()))?;
@@ -209,6 +213,12 @@ impl Drop for Pool {
         // SAFETY: the last owner, all objects are back or nobody uses those that are not, and EAL lives.
         unsafe { dpdk_sys::rte_mempool_free(self.raw.as_ptr()) };
     }
+}
+
+/// The handler that a stock pool is made with, if EAL's options ask for this one (`--mbuf-pool-ops-name`). Three
+/// of DPDK's are for one thread.
+fn for_any_thread(asked: &CStr) -> &CStr {
+    if [c"ring_sp_sc", c"ring_sp_mc", c"ring_mp_sc"].contains(&asked) { STOCK } else { asked }
 }
 
 fn socket_id(socket: Option<u32>) -> i32 {

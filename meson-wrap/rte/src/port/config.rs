@@ -8,7 +8,7 @@ use std::{error, fmt};
 
 use dpdk_sys::{rte_eth_conf, rte_eth_thresh};
 
-use super::{Port, PortId, RxSlot, TxSlot};
+use super::{Port, PortId, RxSlot, TxSlot, owned_among_open};
 use crate::Errno;
 use crate::mempool::{Mempool, PoolRef};
 
@@ -143,7 +143,8 @@ impl Port {
     /// Configures a stopped port. Afterwards all queues must be set up (again).
     ///
     /// # Errors
-    /// [`ConfigureError`]. The port then has no configuration.
+    /// [`ConfigureError`]. The port then has no configuration. EBUSY: it would use another port that is open
+    /// in this process, as a bonding device uses its members.
     pub fn configure(&mut self, config: &PortConfig) -> Result<(), ConfigureError> {
         let id = self.id();
         let mut state = self.shared.lock();
@@ -155,6 +156,7 @@ impl Port {
         let conf = conf.ok_or_else(|| refused(Errno::of_return(-libc::EINVAL)))?;
         state.rx.iter_mut().for_each(|q| q.ready = false);
         state.tx.iter_mut().for_each(|q| q.ready = false);
+        let owned = owned_among_open();
         // SAFETY: the port is valid, stopped and ours; DPDK copies the configuration.
         let ret = unsafe {
             dpdk_sys::rte_eth_dev_configure(id.0, config.rx_queues, config.tx_queues, &raw const conf)
@@ -162,6 +164,10 @@ impl Port {
         // Queues that are not configured any more are released by now, so their pools can go. After an error
         // DPDK may still have some of them: then nothing goes.
         Errno::check(ret).map_err(refused)?;
+        if owned_among_open() > owned {
+            (state.rx, state.tx) = (Vec::new(), Vec::new());
+            return Err(refused(Errno::of_return(-libc::EBUSY)));
+        }
         state.rx.resize_with(usize::from(config.rx_queues), RxSlot::default);
         state.tx.resize_with(usize::from(config.tx_queues), TxSlot::default);
         Ok(())

@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 
-use dpdk_sys::{rte_eth_conf, rte_eth_desc_lim, rte_eth_dev_info, rte_eth_rxq_info};
+use dpdk_sys::{rte_eth_conf, rte_eth_desc_lim, rte_eth_dev_info, rte_eth_dev_owner, rte_eth_rxq_info};
 
 use super::status::{MacAddr, PortError, check, mac};
 use super::{Port, PortId, RxConf, TxConf};
@@ -98,6 +98,22 @@ fn raw_info(id: PortId) -> Result<rte_eth_dev_info, PortError> {
     check(id, "be asked what it is", ret)?;
     // SAFETY: zeroes are a value of the structure, and DPDK has filled it.
     Ok(unsafe { info.assume_init() })
+}
+
+/// Whether another part of DPDK uses the port: it has an owner in DPDK's table, as those of net_failsafe have,
+/// or is a member of a bonding device, which sets a flag only.
+pub(super) fn is_owned(id: PortId) -> bool {
+    // The flag is `RTE_ETH_DEV_BONDING_MEMBER`, and had another name until 23.07.
+    const MEMBER: u32 = 1 << 2;
+    // SAFETY: plain data of which zeroes are a value: no owner. Any port number can be asked for.
+    let owner = unsafe {
+        let mut owner: rte_eth_dev_owner = std::mem::zeroed();
+        dpdk_sys::rte_eth_dev_owner_get(id.0, &raw mut owner);
+        owner.id
+    };
+    // SAFETY: null, or flags of a valid port's data, which live as long as the port.
+    let flags = raw_info(id).ok().and_then(|info| unsafe { info.dev_flags.as_ref() }.copied());
+    owner != 0 || flags.is_some_and(|flags| flags & MEMBER != 0)
 }
 
 /// The name of a port's driver. `None`: there is no such port, or its driver has no name.

@@ -98,6 +98,9 @@ pub struct Port {
 #[derive(Debug)]
 struct Shared {
     id: PortId,
+    /// Whether it is in the list of [`OPEN`] ports. Queues that were adopted are of a port that is the
+    /// application's.
+    listed: bool,
     state: Mutex<State>,
     /// Last, so that the pools go before EAL.
     eal: Eal,
@@ -137,15 +140,24 @@ impl State {
 /// The ports that have an owner in this process.
 static OPEN: Mutex<Vec<PortId>> = Mutex::new(Vec::new());
 
+/// How many open ports belong to another part of DPDK, which has taken them since they were opened.
+fn owned_among_open() -> usize {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.iter().filter(|&&id| info::is_owned(id)).count()
+}
+
 impl Port {
     /// Takes a port.
     ///
     /// # Errors
-    /// [`OpenError`] if there is no such port, or if it is open already.
+    /// [`OpenError`] if there is no such port, if it is open already, or if another part of DPDK uses it.
     pub fn open(eal: &Eal, id: PortId) -> Result<Self, OpenError> {
         // SAFETY: EAL is initialised; any number can be asked for.
         if unsafe { dpdk_sys::rte_eth_dev_is_valid_port(id.0) } == 0 {
             return Err(OpenError::NoSuchPort(id));
+        }
+        if info::is_owned(id) {
+            return Err(OpenError::Owned(id));
         }
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if open.contains(&id) {
@@ -153,7 +165,7 @@ impl Port {
         }
         open.push(id);
         drop(open);
-        let shared = Shared { id, state: Mutex::default(), eal: eal.clone() };
+        let shared = Shared { id, listed: true, state: Mutex::default(), eal: eal.clone() };
         Ok(Self { shared: Arc::new(shared), _not_sync: std::marker::PhantomData })
     }
 
@@ -315,7 +327,9 @@ impl Drop for Shared {
                 return;
             }
         }
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&id| id != self.id);
+        if self.listed {
+            OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&id| id != self.id);
+        }
     }
 }
 
@@ -327,6 +341,8 @@ pub enum OpenError {
     NoSuchPort(PortId),
     /// The port has an owner in this process.
     AlreadyOpen(PortId),
+    /// Another part of DPDK uses the port, as a bonding device uses its members.
+    Owned(PortId),
 }
 
 impl fmt::Display for OpenError {
@@ -337,6 +353,9 @@ impl fmt::Display for OpenError {
             }
             Self::AlreadyOpen(id) => {
                 write!(f, "port {id} is open already: use that Port, or drop it and its queues")
+            }
+            Self::Owned(id) => {
+                write!(f, "port {id} belongs to another port, such as a bonding device: open that one")
             }
         }
     }

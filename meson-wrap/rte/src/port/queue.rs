@@ -70,7 +70,7 @@ impl RxQueue {
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
         // Marked as closed, so that dropping this value does nothing: the application closes the port.
         let state = State { closed: true, ..State::default() };
-        let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
+        let shared = Shared { id: port, listed: false, state: Mutex::new(state), eal: eal.clone() };
         Self::new(Arc::new(shared), queue)
     }
 
@@ -184,7 +184,7 @@ impl TxQueue {
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
         // Marked as closed, so that dropping this value does nothing: the application closes the port.
         let state = State { closed: true, ..State::default() };
-        let shared = Shared { id: port, state: Mutex::new(state), eal: eal.clone() };
+        let shared = Shared { id: port, listed: false, state: Mutex::new(state), eal: eal.clone() };
         Self::new(Arc::new(shared), queue)
     }
 

@@ -49,6 +49,8 @@ fn initialise() -> Eal {
     // Whether EAL returns or ends the process: whoever starts it learns of it.
     starts::is_told("option");
     starts::is_told("table");
+    starts::is_told("one thread");
+    starts::is_told("member");
     if Eal::release() < Release(25, 11, 0) {
         // A mistake says what is wrong, and may be corrected.
         let e = Eal::init(["test", "--no-such-option"]).unwrap_err();
@@ -74,6 +76,8 @@ fn clean_up(eal: Eal) {
     let (eal, in_use) = eal.cleanup().unwrap_err();
     assert_eq!(in_use.0, 1, "{in_use}");
     drop(other);
+    assert!(Eal::is_initialised());
     eal.cleanup().unwrap();
+    assert!(!Eal::is_initialised(), "it reads nothing that is gone");
     assert_eq!(Eal::init(["test", "--no-huge"]).unwrap_err(), EalError::AlreadyInitialised);
 }

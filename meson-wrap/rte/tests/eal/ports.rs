@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dpdk_sys::rte_mbuf;
 use rte::mempool::Mempool;
 use rte::port::{
-    ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, StartError, StopError,
-    TxConf, ports, rx_offloads_of,
+    ConfigureError, MacAddr, OpenError, Port, PortConfig, PortId, QueueError, RxConf, RxQueue, StartError,
+    StopError, TxConf, ports, rx_offloads_of,
 };
 use rte::{Burst, Eal, lcore};
 
@@ -84,6 +84,13 @@ pub(crate) fn packets_go_round(eal: &Eal) {
     let (mut port, pool) = RING.lock().unwrap().take().unwrap();
     port.start().unwrap();
     port.set_promiscuous(true).unwrap();
+    // SAFETY: the queue exists, is started, and is not polled meanwhile.
+    drop(unsafe { RxQueue::adopt(eal, PortId(1), 0) });
+    assert_eq!(
+        Port::open(eal, PortId(1)).unwrap_err(),
+        OpenError::AlreadyOpen(PortId(1)),
+        "it is open still"
+    );
     assert!(port.link().unwrap().up);
     assert_eq!(MacAddr([2, 0, 0, 0, 0, 1]).to_string(), "02:00:00:00:00:01");
     port.mac_addr_add(MacAddr([2, 0, 0, 0, 0, 1]), 0).unwrap();
