@@ -6,12 +6,14 @@ mod receive;
 use std::error::Error;
 
 use lm_landing::queue::{Behind, Burst, FrameSink, Part, feed};
+use lm_landing::send::{Contiguous, Grid, show_behind};
 use lm_landing::{
     Hold, Landed, LandedSlots, LandingPool, Payload, PoolConfig, RegionKind, SlotLayout, Writes,
 };
 use lm_proto::frame::{Frames, Slots};
 use receive::receive;
 use rte::Eal;
+use rte::mempool::Mempool;
 use rte::sys::{self, rte_mbuf};
 
 type Failed = Box<dyn Error>;
@@ -296,6 +298,54 @@ fn pieces_are_held_where_they_landed(eal: &Eal) -> Result<(), Failed> {
     filled.finish()
 }
 
+/// A value that is longer than an mbuf can be.
+struct Wide(Box<[u8]>, [u8; 1 << 16]);
+
+// SAFETY: the bytes are on the heap and do not change. No device reads them here.
+unsafe impl Contiguous for Wide {
+    fn payload(&self) -> &[u8] {
+        &self.0
+    }
+    fn iova(&self, _: usize, _: usize) -> Option<u64> {
+        Some(u64::from(self.1[0]))
+    }
+}
+
+/// The record of who holds a value lies in an mbuf if it fits there.
+fn what_is_longer_than_an_mbuf_is_not_put_into_one(eal: &Eal) -> Result<(), Failed> {
+    let pool = Mempool::pktmbuf(eal, "shown", 15, 0, 0, 128 + 256, None)?;
+    let mut packets = Vec::new();
+    for (name, out) in [("wide", 2), ("narrow", 3)] {
+        let grid = Grid::one(8).ok_or("eight bytes")?;
+        let bytes: Box<[u8]> = vec![7; 8].into();
+        let shown = if name == "wide" {
+            let wide = Wide(bytes, [0; 1 << 16]);
+            show_behind(wide, &grid, (1, false), &pool, &mut packets, |_| (), |(), _, _| true).is_ok()
+        } else {
+            let narrow = Narrow(bytes);
+            show_behind(narrow, &grid, (1, false), &pool, &mut packets, |_| (), |(), _, _| true).is_ok()
+        };
+        ensure(shown && pool.in_use() == out, name)?;
+        ensure(packets[0].segments().last() == Some(&[7; 8][..]), "what is shown")?;
+        packets.clear();
+        ensure(pool.in_use() == 0, "mbufs are out")?;
+    }
+    Ok(())
+}
+
+/// One that fits.
+struct Narrow(Box<[u8]>);
+
+// SAFETY: as for `Wide`.
+unsafe impl Contiguous for Narrow {
+    fn payload(&self) -> &[u8] {
+        &self.0
+    }
+    fn iova(&self, _: usize, _: usize) -> Option<u64> {
+        Some(0)
+    }
+}
+
 /// Holds the first slot of a burst, and panics.
 #[derive(Default)]
 struct Panics(Option<Hold>);
@@ -391,6 +441,8 @@ fn main() -> Result<(), Failed> {
     println!("test a slot is held when a sink has panicked");
     std::panic::set_hook(Box::new(|_| ()));
     (1..=3).try_for_each(|segments| a_slot_is_held_when_a_sink_has_panicked(&eal, segments))?;
-    println!("7 passed, 0 failed");
+    println!("test what is longer than an mbuf is not put into one");
+    what_is_longer_than_an_mbuf_is_not_put_into_one(&eal)?;
+    println!("8 passed, 0 failed");
     Ok(())
 }

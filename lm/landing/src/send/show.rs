@@ -55,7 +55,8 @@ impl<T> Shown<T> {
     #[inline]
     fn settle(mut self, mbuf: Option<Mbuf>) -> NonNull<Self> {
         if let Some(mut mbuf) = mbuf
-            && let Some(room) = mbuf.append((size_of::<Self>() + align_of::<Self>()) as u16)
+            && let Ok(len) = u16::try_from(size_of::<Self>() + align_of::<Self>())
+            && let Some(room) = mbuf.append(len)
         {
             let room = room.as_mut_ptr();
             let place = room.wrapping_add(room.align_offset(align_of::<Self>())).cast::<Self>();
