@@ -86,8 +86,11 @@ impl PoolStats {
 }
 
 /// The number of bounce slots of a pool. They are used in turn. A lap of the region uses one for each break,
-/// so a bounce slot is used again many laps after its headers were needed.
+/// so a bounce slot is used again many laps after its headers were needed. One that an mbuf still has is passed
+/// over.
 pub(crate) const BOUNCES: usize = 64;
+
+const _: () = assert!(BOUNCES == u64::BITS as usize, "a bit for each");
 
 /// The most breaks in a row that a separate slot is moved past.
 const STEPS: usize = 4;
@@ -140,6 +143,8 @@ pub(crate) struct Landing {
     bounce: Memzone,
     bounce_len: usize,
     bounce_next: usize,
+    /// The bounce slots that mbufs have which were handed out, a bit for each.
+    pub bounces_out: u64,
     /// Payload addresses of the frames in the bounce slots.
     targets: [usize; BOUNCES],
     /// The marks that show whether a device has come to a slot.
@@ -275,6 +280,7 @@ unsafe impl Handler for Landing {
             bounce,
             bounce_len,
             bounce_next: 0,
+            bounces_out: 0,
             targets: [0; BOUNCES],
             sentinel: Sentinel::new(setup.stride, setup.marks),
             slots: 0,

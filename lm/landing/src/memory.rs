@@ -60,7 +60,10 @@ impl Memory {
         let base = zone.ptr().as_ptr() as usize;
         // With --no-huge and without an IOMMU there are no addresses for devices, and no device asks for
         // them.
-        let delta = |at: usize| iova_of(eal, at as *const u8).map_or(0, |iova| iova.wrapping_sub(at as u64));
+        let delta = |at: usize| {
+            let iova = iova_of(eal, at as *const u8);
+            iova.map_or(0, |iova| iova.wrapping_sub(at as u64)).wrapping_add(shift(at))
+        };
         let extents = find_extents(base, len, PAGE, boundary, delta);
         Ok(Self { base, len, span: len, extents, mirrored: false, _owner: Owner::Zone(zone) })
     }
@@ -150,6 +153,15 @@ impl Memory {
         (in_one && e.hi > e.lo).then(|| (at as u64).wrapping_add(e.delta))
     }
 }
+
+/// How far devices see an address from where it is. Tests have breaks between pages that there are not.
+#[cfg(not(test))]
+fn shift(_: usize) -> u64 {
+    0
+}
+
+#[cfg(test)]
+use self::tests::shift;
 
 /// Divides memory into extents that are contiguous for devices and that cross no multiple of `boundary`, by
 /// the addresses that devices use. `delta` tells how far a page's address for devices is from its own.
@@ -305,8 +317,17 @@ impl error::Error for MemoryError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    /// Bytes between two breaks in DPDK's memory. 0: there are none but those that there are.
+    pub(crate) static BREAKS: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn shift(at: usize) -> u64 {
+        at.checked_div(BREAKS.load(Ordering::Relaxed)).map_or(0, |page| page as u64 * HUGEPAGE as u64)
+    }
 
     #[test]
     fn pieces_end_where_devices_see_a_break() {

@@ -8,6 +8,8 @@ mod back;
 mod config;
 mod error;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use self::config::{PoolConfig, RegionKind, Writes};
 pub use self::error::LandingError;
@@ -358,6 +360,7 @@ impl LandingPool {
                         let from = (buf + TO_PAYLOAD) as *const u8;
                         ptr::copy_nonoverlapping(from, target as *mut u8, payload);
                     }
+                    landing.payload_of_returned(buf);
                     (target, index as u16 + 1)
                 }
                 None => (buf + TO_PAYLOAD, 0),

@@ -74,7 +74,9 @@ impl Landing {
             return None;
         }
         let above = self.last;
-        let at = if self.layout == SlotLayout::Separate { self.descend_clear()? } else { self.descend()? };
+        let no_bounce = self.bounces_out == u64::MAX;
+        let clear = no_bounce || self.layout == SlotLayout::Separate;
+        let at = if clear { self.descend_clear()? } else { self.descend()? };
         let (start, end) = (at - HEADERS, at - HEADERS + self.frame_room());
         let segment = self.segment();
         let extent = segment.memory.extent(start);
@@ -96,8 +98,11 @@ impl Landing {
         if end <= extent.hi {
             return Some((at - TO_PAYLOAD, ((at - TO_PAYLOAD) as u64).wrapping_add(extent.delta)));
         }
-        let index = self.bounce_next;
+        // The next one that no mbuf has; there is one.
+        let out = self.bounces_out.rotate_right(self.bounce_next as u32);
+        let index = (self.bounce_next + out.trailing_ones() as usize) % BOUNCES;
         self.bounce_next = (index + 1) % BOUNCES;
+        self.bounces_out |= 1 << index;
         self.targets[index] = at;
         self.stats.bounced += 1;
         let buf = self.bounces.base + index * self.bounce_len;
@@ -111,7 +116,7 @@ impl Landing {
     }
 
     /// The place of the next slot that crosses no break. Separate slots need no neighbours, so they are moved
-    /// past a break.
+    /// past a break; so are others when all bounce slots are out.
     fn descend_clear(&mut self) -> Option<usize> {
         let (before, room) = (self.last, self.frame_room());
         for _ in 0..STEPS {
@@ -124,7 +129,7 @@ impl Landing {
         }
         // The pieces are too small for a frame, so it gets a bounce slot, if that is allowed.
         self.last = before;
-        if self.bounded { None } else { self.descend() }
+        if self.bounded || self.bounces_out == u64::MAX { None } else { self.descend() }
     }
 
     /// How many bytes a device may write from a frame's start.

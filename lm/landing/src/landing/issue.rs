@@ -84,7 +84,7 @@ impl Landing {
     pub(super) unsafe fn take_unused(&mut self, mbuf: *mut rte_mbuf) {
         if self.ready {
             // SAFETY: the caller's promise.
-            let at = self.payload_of(unsafe { (*mbuf).buf_addr } as usize);
+            let at = self.payload_of_returned(unsafe { (*mbuf).buf_addr } as usize);
             self.return_slots(at, 1);
         }
         self.stack.push(mbuf);
@@ -143,11 +143,15 @@ impl Landing {
         }
         if self.counts == before.1 {
             self.rewind(before.0, issued.len() as u32);
+            for i in issued {
+                // SAFETY: an mbuf of this pool with the address that was just set.
+                self.payload_of_returned(unsafe { (*self.stack[i]).buf_addr } as usize);
+            }
             return;
         }
         for i in issued {
             // SAFETY: an mbuf of this pool with the address that was just set.
-            let at = self.payload_of(unsafe { (*self.stack[i]).buf_addr } as usize);
+            let at = self.payload_of_returned(unsafe { (*self.stack[i]).buf_addr } as usize);
             self.return_slots(at, 1);
         }
     }
@@ -173,6 +177,7 @@ impl Landing {
         (self.segment, self.chunk) = (s, c);
         self.counts = &raw mut self.segments[s].counts[c];
         self.rewind(at + self.pitch, 1);
+        self.payload_of_returned(buf);
         true
     }
 
@@ -209,7 +214,7 @@ impl Landing {
         for mbuf in self.mbufs_out() {
             // SAFETY: the caller's promise; `issue_above` gave it its address.
             unsafe {
-                let at = self.payload_of((*mbuf).buf_addr as usize);
+                let at = self.payload_of_returned((*mbuf).buf_addr as usize);
                 (*mbuf).next = std::ptr::null_mut();
                 (*mbuf).nb_segs = 1;
                 self.return_slots(at, 1);

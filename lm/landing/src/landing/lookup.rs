@@ -111,4 +111,16 @@ impl Landing {
     pub(crate) fn payload_of(&self, buf_addr: usize) -> usize {
         self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
     }
+
+    /// The same of an mbuf that has come back. If it has a bounce slot, another one may have that from now on.
+    #[inline]
+    pub(crate) fn payload_of_returned(&mut self, buf_addr: usize) -> usize {
+        match self.bounced(buf_addr) {
+            Some((index, target)) => {
+                self.bounces_out &= !(1 << index);
+                target
+            }
+            None => buf_addr + TO_PAYLOAD,
+        }
+    }
 }
