@@ -8,6 +8,7 @@ use std::{error, fmt};
 
 use dpdk_sys::{rte_eth_conf, rte_eth_thresh};
 
+use super::made::blind_length;
 use super::{Port, PortId, RxSlot, TxSlot, owned_among_open};
 use crate::Errno;
 use crate::mempool::{Mempool, PoolRef};
@@ -213,6 +214,11 @@ impl Port {
             return Err(QueueError::Started(id));
         }
         let slot = state.rx.get_mut(usize::from(queue)).ok_or(QueueError::NoSuchQueue(id, queue))?;
+        // SAFETY: the pool lives, and is one of mbufs.
+        let room = unsafe { dpdk_sys::rte_pktmbuf_data_room_size(pool.as_ptr()) };
+        if blind_length(&info) > room.saturating_sub(dpdk_sys::RTE_PKTMBUF_HEADROOM as u16).into() {
+            return Err(refused(Errno::of_return(-libc::EINVAL)));
+        }
         let mut rx = info.default_rxconf;
         threshold(&mut rx.rx_thresh, conf.pthresh, conf.hthresh, conf.wthresh);
         rx.rx_free_thresh = conf.free_thresh.unwrap_or(rx.rx_free_thresh);

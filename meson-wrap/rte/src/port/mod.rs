@@ -10,12 +10,14 @@
 //! configures it and sets its queues up. `status` has its link, its addresses and its counters. `queue` has
 //! the owners of queues, with the burst functions. `turn` lets DPDK's interrupt thread wait for the end of a
 //! burst. `interrupt` lets a thread sleep until a queue has frames. `flow` has rules that direct frames to a
-//! queue. `started` reads how a queue was set up that belongs to an application.
+//! queue. `started` reads how a queue was set up that belongs to an application. `made` is how long frames
+//! are that net_null makes.
 
 mod config;
 mod flow;
 mod info;
 mod interrupt;
+mod made;
 mod queue;
 mod started;
 mod status;

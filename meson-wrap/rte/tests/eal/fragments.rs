@@ -75,7 +75,7 @@ pub(crate) fn fragments(eal: &Eal) {
         // SAFETY: an mbuf of ours, whose count is put right before it is freed.
         unsafe { (*packet.as_ptr()).refcnt = shown };
         let mut made = Vec::new();
-        let done = fragment(&packet, 1500, &direct, &indirect, &mut made).map_err(|e| e.number());
+        let done = fragment(&packet, 1500, &direct, &indirect, &mut made).map_err(rte::Errno::number);
         drop(made);
         // SAFETY: as above.
         unsafe { (*packet.as_ptr()).refcnt = 1 };

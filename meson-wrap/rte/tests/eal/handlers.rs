@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, register};
+use rte::mempool::{Handler, HandlerPool, HandlerPoolConfig, Mempool, register};
 use rte::port::{Port, PortConfig, PortId, RxConf, TxConf, ports};
 use rte::{Burst, Eal, Mbuf, lcore};
 
@@ -73,6 +73,11 @@ pub(crate) fn a_handler_feeds_a_port(eal: &Eal) {
 
     let mut port = Port::open(eal, PortId(0)).unwrap();
     port.configure(&PortConfig::default()).unwrap();
+    // Its frames have 100 bytes, and it would say so of any buffer.
+    for (name, room, ok) in [("short", 99, false), ("enough", 100, true)] {
+        let pool = Mempool::pktmbuf(eal, name, 63, 0, 0, 128 + room, None).unwrap();
+        assert_eq!(port.rx_queue_setup(0, 64, &RxConf::default(), &pool).is_ok(), ok, "{name}");
+    }
     // SAFETY: pool and port stay here, and the queue goes to the lcore while this thread waits for it.
     unsafe { port.rx_queue_setup_unchecked(0, 64, &RxConf::default(), pool.share()) }.unwrap();
     port.tx_queue_setup(0, 64, &TxConf::default()).unwrap();
