@@ -60,7 +60,7 @@ impl Landing {
         let driver = rte::port::driver_of(eal.as_rte(), id).ok_or(AdoptError::NoPort(port))?;
         not_whole(id).map_err(AdoptError::Claimed)?;
         check_timestamps(eal.as_rte(), id, None).map_err(AdoptError::Timestamps)?;
-        let arguments = arguments(id);
+        let arguments = arguments(eal.as_rte(), id);
         let traits = traits_of(&driver, &arguments).map_err(AdoptError::Device)?;
         let geometry = Geometry::new(config.node.mtu).map_err(AdoptError::Mtu)?;
         let args = Devargs::parse(&arguments);

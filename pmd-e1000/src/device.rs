@@ -10,6 +10,7 @@ use lm_landing::SlotLayout;
 use lm_landing::device::{Allowed, Thresholds, Traits};
 use lm_landing::dma::device_of;
 use lm_proto::card::Words;
+use rte::Eal;
 use rte::port::PortId;
 
 use crate::devargs::{Devargs, Memif, atoi};
@@ -256,8 +257,8 @@ pub fn traits_of(driver: &str, args: &str) -> Result<Traits, Refused> {
 }
 
 /// The arguments that a port's device was given.
-pub fn arguments(port: PortId) -> String {
-    let Some(device) = device_of(port) else { return String::new() };
+pub fn arguments(eal: &Eal, port: PortId) -> String {
+    let Some(device) = device_of(eal, port) else { return String::new() };
     // SAFETY: the device's arguments live as long as the device, and are copied.
     unsafe {
         let devargs = dpdk_sys::rte_dev_devargs(device);

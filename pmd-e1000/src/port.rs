@@ -46,8 +46,8 @@ use lm_landing::pool::{LandingPool, PoolConfig};
 /// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that
 /// frames are steered to.
 pub struct LandingPort {
-    // The pools go before the port. If queues are out, the port is closed by whoever drops the last of them, on
-    // any thread, and that uses the pools.
+    // The pools go before the port. If queues are out, the port is closed by whoever drops the last of them,
+    // on any thread, and that uses the pools.
     queue_slots: Vec<QueueSlot>,
     port: Port,
     info: PortInfo,
@@ -96,7 +96,7 @@ impl LandingPort {
         })?;
         let port = Port::open(eal, id).map_err(PortError::Open)?;
         let info = port.info().map_err(PortError::Info)?;
-        let args = arguments(id);
+        let args = arguments(eal, id);
         let mut policy =
             OverlapPolicy::of(&info, &args, setup.mtu, setup.assume_ordered).map_err(PortError::Refused)?;
         let args = Devargs::parse(&args);

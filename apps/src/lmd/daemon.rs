@@ -247,7 +247,7 @@ impl Daemon {
     }
 
     fn arguments(&self) -> String {
-        pmd_e1000::device::arguments(self.port.id())
+        pmd_e1000::device::arguments(self.port.landing.port().eal(), self.port.id())
     }
 
     fn ns(&self) -> u64 {

@@ -59,7 +59,8 @@ fn mac(port: &NodePort, tap: &Tap, options: &Options) -> Mac {
     let info = port.landing.info();
     let is_local = |mac: &Mac| mac[0] & 2 != 0;
     let kept = || {
-        let is_random = is_local(&info.mac.0) && has_random_mac(&info.driver, &arguments(port.id()));
+        let is_random = is_local(&info.mac.0)
+            && has_random_mac(&info.driver, &arguments(port.landing.port().eal(), port.id()));
         let found = tap.interface().mac().ok()?;
         (is_random && !tap.is_new() && is_local(&found)).then_some(found)
     };

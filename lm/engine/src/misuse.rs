@@ -364,3 +364,23 @@
 //! moved::<pmd_e1000::LandingPort>();
 //! shared::<lm_engine::Message>();
 //! ```
+//!
+//! # A device that is looked at when EAL is gone
+//! ```compile_fail,E0382
+//! fn late(eal: rte::Eal, id: rte::port::PortId) -> String {
+//!     drop(eal);
+//!     pmd_e1000::device::arguments(&eal, id)
+//! }
+//! ```
+//! ```compile_fail,E0061
+//! fn any_time(id: rte::port::PortId) -> String {
+//!     pmd_e1000::device::arguments(id)
+//! }
+//! ```
+//! ```no_run
+//! fn in_time(eal: rte::Eal, id: rte::port::PortId) -> String {
+//!     let arguments = pmd_e1000::device::arguments(&eal, id);
+//!     drop(eal);
+//!     arguments
+//! }
+//! ```

@@ -250,8 +250,12 @@ impl Stage {
     }
 }
 
-/// Tries to stop a port at the moment at which the log says that a pool is not the port's that it was given to.
-struct Meanwhile(Mutex<Option<(LandingPort, Option<Result<(), StopError>>)>>);
+/// Tries to stop a port at the moment at which the log says that a pool is not the port's that it was given
+/// to.
+struct Meanwhile(Mutex<Option<(LandingPort, Tried)>>);
+
+/// What came of it, once it was tried.
+type Tried = Option<Result<(), StopError>>;
 
 static MEANWHILE: Meanwhile = Meanwhile(Mutex::new(None));
 

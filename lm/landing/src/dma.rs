@@ -32,7 +32,7 @@ impl DmaMapping {
     /// Lets a port's device reach `len` bytes at `base`, both multiples of 2 MiB. The caller keeps this
     /// memory mapped for longer than the value lives.
     pub(crate) fn new(eal: &Eal, port: PortId, base: usize, len: usize) -> Result<Self, DmaError> {
-        let device = device_of(port).ok_or(DmaError::NoDevice(port))?;
+        let device = device_of(eal, port).ok_or(DmaError::NoDevice(port))?;
         let at = base as *mut c_void;
         let failed = |what, ret: i32| {
             // These functions return -1 and say why in rte_errno, or return it.
@@ -132,8 +132,9 @@ impl error::Error for DmaError {
 }
 
 /// The device behind a port.
-pub fn device_of(port: PortId) -> Option<*mut rte_device> {
-    // SAFETY: zeroes are a value of this plain structure; DPDK fills it for a valid port and says so.
+pub fn device_of(_eal: &Eal, port: PortId) -> Option<*mut rte_device> {
+    // SAFETY: EAL is initialised. Zeroes are a value of this plain structure; DPDK fills it for a valid port
+    // and says so.
     unsafe {
         let mut info: rte_eth_dev_info = std::mem::zeroed();
         (dpdk_sys::rte_eth_dev_info_get(port.0, &raw mut info) == 0 && !info.device.is_null())

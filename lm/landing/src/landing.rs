@@ -86,8 +86,8 @@ impl PoolStats {
 }
 
 /// The number of bounce slots of a pool. They are used in turn. A lap of the region uses one for each break,
-/// so a bounce slot is used again many laps after its headers were needed. One that an mbuf still has is passed
-/// over.
+/// so a bounce slot is used again many laps after its headers were needed. One that an mbuf still has is
+/// passed over.
 pub(crate) const BOUNCES: usize = 64;
 
 const _: () = assert!(BOUNCES == u64::BITS as usize, "a bit for each");

@@ -312,6 +312,7 @@ unsafe impl Contiguous for Wide {
 }
 
 /// The record of who holds a value lies in an mbuf if it fits there.
+#[expect(clippy::large_stack_arrays, reason = "a value that does not fit")]
 fn what_is_longer_than_an_mbuf_is_not_put_into_one(eal: &Eal) -> Result<(), Failed> {
     let pool = Mempool::pktmbuf(eal, "shown", 15, 0, 0, 128 + 256, None)?;
     let mut packets = Vec::new();
@@ -380,8 +381,8 @@ impl FrameSink for Panics {
     }
 }
 
-/// A held slot is not given back a second time with its mbuf, when a sink has panicked and what the driver has
-/// is taken back later. Frames are chains of `segments`.
+/// A held slot is not given back a second time with its mbuf, when a sink has panicked and what the driver
+/// has is taken back later. Frames are chains of `segments`.
 fn a_slot_is_held_when_a_sink_has_panicked(eal: &Eal, segments: usize) -> Result<(), Failed> {
     let name = format!("panic{segments}");
     let mut filled = Filled::new(eal, &name, SlotLayout::Overlapping, false)?;

@@ -42,7 +42,7 @@ pub fn adopt(
     let (id, traits) = (tx.port(), landing.traits());
     let geometry = Geometry::new(config.mtu).map_err(Unadopted::Mtu)?;
     let (driver, txd) = (driver_of(eal, id).unwrap_or_default(), config.txd.unwrap_or(DESCRIPTORS));
-    let head_room = header_room(HEADER_ROOM, &driver, &arguments(id), Eal::release());
+    let head_room = header_room(HEADER_ROOM, &driver, &arguments(eal, id), Eal::release());
     let pools = Pools::create(eal, name, txd, head_room, config.mtu, None).map_err(Unadopted::Pool)?;
     let send_pool = SendPool::create(eal, send_buffers(&traits, txd), geometry.buffer_len(), None)
         .map_err(Unadopted::Memory)?;

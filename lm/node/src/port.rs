@@ -101,10 +101,10 @@ impl NodePort {
             return Err(OpenError::Slots { port: id, driver, why });
         }
         let socket = landing.info().socket;
-        let head_room = header_room(HEADER_ROOM, &landing.info().driver, &arguments(id), Eal::release());
+        let head_room = header_room(HEADER_ROOM, &landing.info().driver, &arguments(eal, id), Eal::release());
         let pools = Pools::create(eal, &id.to_string(), landing.setup().txd, head_room, config.mtu, socket)
             .map_err(OpenError::Pool)?;
-        let client = Client::of(&landing.info().driver, &arguments(id));
+        let client = Client::of(&landing.info().driver, &arguments(eal, id));
         // The size and not what is available: some drivers post mbufs when a queue is set up.
         let pool_before = landing.pools().map(LandingPool::size).sum();
         Ok(Self {

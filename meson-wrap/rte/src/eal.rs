@@ -5,8 +5,8 @@
 //! removes the files of this process's hugepages.
 
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{error, fmt};
 
@@ -31,8 +31,8 @@ struct Environment {
 /// One environment in a process, as one `rte_eal_init`.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether EAL was cleaned up. Its configuration is gone then.
-static CLEANED: AtomicBool = AtomicBool::new(false);
+/// Whether EAL was cleaned up. Its configuration is gone then. Who reads that holds this meanwhile.
+static CLEANED: Mutex<bool> = Mutex::new(false);
 
 /// The shortest delay that is worth a sleep, in microseconds: a sleep may last some 0.1 ms longer than it
 /// should.
@@ -177,11 +177,12 @@ impl Eal {
     /// Whether EAL is initialised in this process, no matter by whom. After a clean-up by others than an
     /// [`Eal`] the answer means nothing.
     pub fn is_initialised() -> bool {
-        if CLEANED.load(Ordering::Acquire) {
+        let cleaned = CLEANED.lock().unwrap_or_else(PoisonError::into_inner);
+        if *cleaned {
             return false;
         }
-        // SAFETY: both read EAL's configuration, which is there from the start, and until a clean-up: no lcore
-        // and no memory are in it until `rte_eal_init` has got far.
+        // SAFETY: both read EAL's configuration, which is there from the start, and until a clean-up: no
+        // lcore and no memory are in it until `rte_eal_init` has got far.
         unsafe { dpdk_sys::rte_lcore_count() > 0 && dpdk_sys::rte_eal_get_physmem_size() > 0 }
     }
 
@@ -279,7 +280,7 @@ impl Drop for Environment {
             // SAFETY: reads a constant of EAL's configuration.
             let primary = unsafe { dpdk_sys::rte_eal_process_type() } == dpdk_sys::RTE_PROC_PRIMARY;
             let files = if primary { hugefiles::ours() } else { Vec::new() };
-            CLEANED.store(true, Ordering::Release);
+            *CLEANED.lock().unwrap_or_else(PoisonError::into_inner) = true;
             // SAFETY: EAL is initialised, and this was the last owner of anything that lives in it.
             let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
             if ret < 0 {

@@ -48,8 +48,8 @@ pub fn fragment(
     let _showing = Showing::begin(packet, MAX_FRAGMENTS as u16)?;
     // SAFETY: a valid packet that begins with an IPv4 header of 20 bytes, has no more bytes than DPDK can
     // count, and ends with some, so that it stops at the places that `made` has; the pools live, and mbufs of
-    // `direct` have room for a header. No count of who shows a segment overflows. The packet's segments are shared by reference count, so it may be dropped while fragments
-    // live.
+    // `direct` have room for a header. No count of who shows a segment overflows. The packet's segments are
+    // shared by reference count, so it may be dropped while fragments live.
     let n = unsafe {
         dpdk_sys::rte_ipv4_fragment_packet(
             packet.as_ptr(),

@@ -274,8 +274,8 @@ unsafe fn owns_data(segment: *mut rte_mbuf) -> bool {
 /// # Safety
 /// As for [`window`].
 unsafe fn shown_by<'a>(segment: *mut rte_mbuf) -> &'a AtomicU16 {
-    // SAFETY: the caller's promise. An indirect mbuf shows the room of a direct one, which lies in front of it
-    // behind the private bytes (`rte_mbuf_from_indirect`), and lives as long as it is shown.
+    // SAFETY: the caller's promise. An indirect mbuf shows the room of a direct one, which lies in front of
+    // it behind the private bytes (`rte_mbuf_from_indirect`), and lives as long as it is shown.
     unsafe {
         let flags = (*segment).ol_flags;
         let count = if flags & dpdk_sys::RTE_MBUF_F_EXTERNAL != 0 {
@@ -309,7 +309,8 @@ impl Showing {
         let more = u32::from(packets) + u32::from(packet.nb_segs());
         let mut next = packet.as_ptr();
         while let Some(segment) = NonNull::new(next) {
-            // SAFETY: segments of a packet that the caller owns are valid, and unchanged while it is borrowed.
+            // SAFETY: segments of a packet that the caller owns are valid, and unchanged while it is
+            // borrowed.
             let shown = unsafe {
                 next = (*segment.as_ptr()).next;
                 shown_by(segment.as_ptr()).load(Ordering::Relaxed)

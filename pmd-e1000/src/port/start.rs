@@ -172,8 +172,8 @@ impl LandingPort {
                 log::warn!("port {}: pool {} is another port's", self.port.id(), pool.config().name);
                 continue;
             };
-            // SAFETY: it is this port's. On this thread, which stops the port, nobody polls; the pool stays in
-            // its place from here on.
+            // SAFETY: it is this port's. On this thread, which stops the port, nobody polls; the pool stays
+            // in its place from here on.
             unsafe { pool.end_lease() };
             queue_slot.pool = Some(pool);
         }

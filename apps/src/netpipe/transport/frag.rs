@@ -73,7 +73,7 @@ impl Frag {
         let pool = |name: &str, n, room| {
             Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
         };
-        let heads = header_room(HEADS, &port.driver, &arguments(id), Eal::release());
+        let heads = header_room(HEADS, &port.driver, &arguments(eal, id), Eal::release());
         // A net_memif peer reads these very buffers, so the ring must never be quite full of them.
         let few = settings.stock_txd().saturating_sub(3 * MAX_FRAGMENTS as u16).max(1);
         Ok(Self {

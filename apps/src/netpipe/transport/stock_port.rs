@@ -54,7 +54,7 @@ impl StockPort {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut port = Port::open(eal, id).map_err(|e| text(&e))?;
         let info = port.info().map_err(|e| text(&e))?;
-        let args = arguments(id);
+        let args = arguments(eal, id);
         let spare_mbufs = u32::from(txd) + SPARE;
         let wanted = Wanted { mtu, rxd, spare_mbufs };
         demands::check(&info, &Devargs::parse(&args), &wanted).map_err(|e| format!("port {id}: {e}"))?;

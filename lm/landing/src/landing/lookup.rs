@@ -112,7 +112,8 @@ impl Landing {
         self.bounced(buf_addr).map_or(buf_addr + TO_PAYLOAD, |(_, target)| target)
     }
 
-    /// The same of an mbuf that has come back. If it has a bounce slot, another one may have that from now on.
+    /// The same of an mbuf that has come back. If it has a bounce slot, another one may have that from now
+    /// on.
     #[inline]
     pub(crate) fn payload_of_returned(&mut self, buf_addr: usize) -> usize {
         match self.bounced(buf_addr) {

@@ -58,7 +58,7 @@ fn no_two_mbufs_have_the_same_bounce_slot() {
                 let ret = unsafe { dpdk_sys::rte_mempool_get_bulk(pool.as_ptr(), place, 1) };
                 assert_eq!(ret, 0, "{:?}", pool.stats());
             }
-            let mbufs = objects.map(|object| object.cast::<rte_mbuf>());
+            let mbufs = objects.map(<*mut _>::cast::<rte_mbuf>);
             // SAFETY: just handed out.
             let buffers: HashSet<_> = mbufs.iter().map(|&mbuf| unsafe { (*mbuf).buf_addr }).collect();
             assert_eq!(buffers.len(), POSTED, "two mbufs have the same memory");

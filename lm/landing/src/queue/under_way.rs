@@ -1,4 +1,5 @@
-//! [`UnderWay`]: a burst that is being fed to a sink, whose mbufs go back to the pool even if the sink panics.
+//! [`UnderWay`]: a burst that is being fed to a sink, whose mbufs go back to the pool even if the sink
+//! panics.
 //!
 //! An mbuf that is out counts as one that a driver has: its slot comes back with it when the driver is done
 //! ([`LandingPool::reclaim`]). So no mbuf may stay out while somebody has the token of its slot.
@@ -18,8 +19,8 @@ pub(super) struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     /// # Safety
-    /// The mbufs came from the queue that the pool feeds, and nobody uses them when this ends. What is recycled
-    /// by others is none of these, and is not chained to one.
+    /// The mbufs came from the queue that the pool feeds, and nobody uses them when this ends. What is
+    /// recycled by others is none of these, and is not chained to one.
     #[inline]
     pub(super) unsafe fn new(pool: &'a mut LandingPool, mbufs: &'a [*mut rte_mbuf]) -> Self {
         Self { pool, mbufs }

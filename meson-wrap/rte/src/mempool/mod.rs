@@ -215,8 +215,8 @@ impl Drop for Pool {
     }
 }
 
-/// The handler that a stock pool is made with, if EAL's options ask for this one (`--mbuf-pool-ops-name`). Three
-/// of DPDK's are for one thread.
+/// The handler that a stock pool is made with, if EAL's options ask for this one (`--mbuf-pool-ops-name`).
+/// Three of DPDK's are for one thread.
 fn for_any_thread(asked: &CStr) -> &CStr {
     if [c"ring_sp_sc", c"ring_sp_mc", c"ring_mp_sc"].contains(&asked) { STOCK } else { asked }
 }

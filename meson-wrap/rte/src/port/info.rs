@@ -100,8 +100,8 @@ fn raw_info(id: PortId) -> Result<rte_eth_dev_info, PortError> {
     Ok(unsafe { info.assume_init() })
 }
 
-/// Whether another part of DPDK uses the port: it has an owner in DPDK's table, as those of net_failsafe have,
-/// or is a member of a bonding device, which sets a flag only.
+/// Whether another part of DPDK uses the port: it has an owner in DPDK's table, as those of net_failsafe
+/// have, or is a member of a bonding device, which sets a flag only.
 pub(super) fn is_owned(id: PortId) -> bool {
     // The flag is `RTE_ETH_DEV_BONDING_MEMBER`, and had another name until 23.07.
     const MEMBER: u32 = 1 << 2;
