@@ -1,8 +1,12 @@
 //! An application that has its own EAL, its own port and its own loop adopts a landing queue.
 //!
 //! The three lines that end with `// LM` are what such an application adds; the rest is plain DPDK. Run it on
-//! any device that datagrams can land on: `cargo run --release -p lm --example embed -- --no-huge --no-pci
-//! --vdev net_pcap0,rx_pcap=datagrams.pcap`
+//! any device that datagrams can land on, such as a capture file, which lm-testpmd can make:
+//! ```sh
+//! target/release/lm-testpmd --no-huge -m 64 --no-pci --vdev=net_pcap0,tx_pcap=datagrams.pcap -- \
+//!   --forward-mode=tx --count=100
+//! cargo run --release -p lm --example embed -- --no-huge --no-pci --vdev=net_pcap0,rx_pcap=datagrams.pcap
+//! ```
 
 use std::ffi::CString;
 use std::mem::zeroed;
