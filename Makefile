@@ -116,7 +116,7 @@ matrix: setup ## The tests on another Debian suite's DPDK: SUITE=trixie or sid; 
 matrix-short: setup
 	@tests/scripts/matrix.sh --if-possible trixie build vdev demo
 
-mutants: setup-lab ## Take each guard out and see its scenario fail: half an hour; MUTANT=name
+mutants: setup-lab ## Take each guard out and see its scenario fail: most of an hour; MUTANT=name
 	@tests/scripts/mutants.sh $(MUTANT)
 
 core-mutants: ## Take each guard of lm's core and of ac out and see its test fail; MUTANT=name

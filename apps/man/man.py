@@ -9,6 +9,7 @@ indented by four is shown as it stands, an empty line ends a paragraph.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -92,6 +93,8 @@ def page(program):
     name = os.path.basename(program)
     if not (HERE / f"{name}.txt").exists():
         die(f"there is no {name}.txt beside it: the programs are lm-testpmd, lm-netpipe and lmd")
+    if not shutil.which(program):
+        die(f"there is no program {program}: build it, and name its path, such as target/release/{name}")
     said = subprocess.run([program, "--", "--help"], capture_output=True, text=True, check=False)
     parts = re.fullmatch(r"(.*?)\n\nUsage: .*?\n\nOptions:\n(.*?)(?:\n\n(?! )(.*))?\n*", said.stdout, re.DOTALL)
     if said.returncode or not parts:

@@ -90,6 +90,8 @@ def main(here=HERE, modules=MODULES):
         unittest.TestSuite(chosen).run(result)
     for test, text in result.details:
         print(f"\n---- {test}\n{text}")
+    if not result.testsRun:
+        print(f"no test has a name that contains {' or '.join(only)}")
     failed = len({test for test, _ in result.details})
     print(f"\n{result.passed} passed, {failed} failed")
     return 1 if failed or not result.passed else 0
