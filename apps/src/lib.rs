@@ -9,7 +9,8 @@
 //! - `console`, `logging`, `quiet` and `signals`: output, the log, EAL's own output, and signals.
 //! - `dead_sockets` removes what a killed run left behind.
 //! - `ac_policy`, `key_file` and `ac_state` read the values of `--ac`, `--ac-key-file` and `--ac-state`.
-//! - `explain` adds the options that would help to a message of the node.
+//! - `explain` adds the options that would help to a message of the node. `no_port` says why EAL has no
+//!   port.
 //! - `pattern` makes payloads in which every byte can be checked.
 //! - `histogram`, `engine_tally` and `message_log` record what happened. `writer` writes it to files, so that
 //!   other threads need not wait.
@@ -32,6 +33,7 @@ mod lmd;
 mod logging;
 mod message_log;
 mod netpipe;
+mod no_port;
 mod parse;
 mod pattern;
 mod port_options;

@@ -191,7 +191,6 @@ impl AdoptedQueue {
 
 /// Why nothing can land on a port of the application's: the error of [`Landing::create`] and
 /// [`Landing::adopt`].
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum AdoptError {
     /// DPDK has no port of this number.
@@ -239,6 +238,13 @@ impl fmt::Display for AdoptError {
             Self::Queue(e) => e.fmt(f),
             Self::Link(e) => e.fmt(f),
         }
+    }
+}
+
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for AdoptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

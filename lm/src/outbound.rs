@@ -133,8 +133,10 @@ pub enum Sent {
 /// ```
 /// let error = lm::SendError::TooLong { len: 70_000 };
 /// assert!(error.to_string().contains("65507"));
+/// // What Rust prints if `main` returns it.
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// It is longer than any UDP datagram.
@@ -152,6 +154,13 @@ impl fmt::Display for SendError {
                 "a message of {len} bytes is longer than a UDP datagram: send {MAX_PAYLOAD} bytes at most"
             ),
         }
+    }
+}
+
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -228,7 +228,6 @@ impl Drop for Port {
 }
 
 /// Why [`Port::open`] failed.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum PortError {
     /// EAL has no device of this name.
@@ -261,6 +260,13 @@ impl fmt::Display for PortError {
     }
 }
 
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl error::Error for PortError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
@@ -272,7 +278,7 @@ impl error::Error for PortError {
 }
 
 /// Why [`Port::poll`] or [`Port::close`] failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PollError {
     /// The port is closed.
@@ -287,6 +293,13 @@ impl fmt::Display for PollError {
             Self::Closed => f.write_str("the port is closed: open another one"),
             Self::Device(e) => e.fmt(f),
         }
+    }
+}
+
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for PollError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -35,6 +35,8 @@ fn refusals(eal: &Eal) -> Result<(), Failed> {
     ensure(matches!(unknown, PortError::NoDevice { .. }), "NoDevice")?;
     let text = unknown.to_string();
     ensure(text.contains("net_tap7") && text.contains("net_memif0, net_memif1"), &text)?;
+    // What Rust prints if `main` returns it.
+    ensure(format!("{unknown:?}") == text, &format!("{unknown:?}"))?;
     for mtu in [0, 575, 9217] {
         let error =
             Port::open(eal, "net_memif0", Config::new(*A.ip()).mtu(mtu)).err().ok_or("no such MTU")?;

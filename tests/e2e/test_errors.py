@@ -56,7 +56,13 @@ class Wrong(Case):
         self.refuse((*NULL, "stray"), says="stray")
 
     def test_no_ports(self):
-        self.refuse((), says=("no ports", "--vdev"))
+        self.refuse((), says=("no port", "--vdev"))
+
+    def test_a_card_that_is_not_there(self):
+        self.refuse(("-a", "ffff:ff:1f.7"), says=("there is no PCI device ffff:ff:1f.7",))
+
+    def test_a_device_that_is_misspelt(self):
+        self.refuse(("--vdev=net_tab0",), says=("net_tab0", "--vdev a driver's name with a number"))
 
     def test_an_unknown_port(self):
         self.refuse(NULL, "--eth-peer=7,02:00:00:00:00:01", says=("port 7", "0"))

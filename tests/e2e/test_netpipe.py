@@ -37,7 +37,7 @@ class Wrong(Case):
                 self.refuse(None, "--transport=udp", *core, option, says=says)
 
     def test_a_port_that_is_missing(self):
-        self.refuse(["--vdev=net_null0"], "--transport=lm,ip-frag", says="2 are needed")
+        self.refuse(["--vdev=net_null0"], "--transport=lm,ip-frag", says="EAL needs 2")
 
     def test_an_address_of_somebody_else(self):
         self.refuse(None, "--transport=udp", "--tx-ip=192.0.2.1,192.0.2.2", says="--kernel-ip")

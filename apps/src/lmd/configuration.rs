@@ -98,7 +98,8 @@ struct Configuration {
 
 impl Configuration {
     fn read(path: &Path) -> Result<Self, String> {
-        Self::parse(&regular_file::text(path, LONGEST).map_err(|e| e.to_string())?)
+        let unread = |e| format!("it cannot be read: {e}; name a file of options");
+        Self::parse(&regular_file::text(path, LONGEST).map_err(unread)?)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -250,6 +251,10 @@ mod tests {
             let why = Invocation::of(&words(line)).expect_err(line);
             assert!(!why.contains('\n'), "{why}");
         }
+        let none = Invocation::of(&words("lmd --config=/nowhere")).expect_err("no file");
+        assert!(none.contains("/nowhere: it cannot be read") && none.contains("name a file"), "{none}");
+        let unknown = with_file("frob = 1", "lmd --config FILE").expect_err("no key");
+        assert!(unknown.contains("gro") && !unknown.contains("when-told"), "internal options: {unknown}");
         let twice = with_file("", "lmd --config FILE --config FILE").expect_err("twice");
         assert!(twice.contains("once"), "{twice}");
     }

@@ -41,7 +41,7 @@ use self::options::Options;
 use self::take_over::Taken;
 use crate::console::say;
 use crate::start::{self, Failure};
-use crate::{logging, signals};
+use crate::{logging, no_port, signals};
 
 const NAME: &str = "lmd";
 
@@ -97,6 +97,7 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     let eal = start::eal(NAME, eal_args)?;
     start::show(&eal);
     status::offer(&eal);
+    no_port::check(&eal, eal_args)?;
     let opened = setup::port(&eal, &tap, options).and_then(|port| setup::keep(tap, port, options));
     let mut opened = opened.map_err(|why| {
         let told = logging::complaints();

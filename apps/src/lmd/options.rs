@@ -29,7 +29,7 @@ const MOST_BURST: u16 = 128;
     version,
     override_usage = "lmd [--config FILE] [--check] [EAL options] -- [options]\n       lmd \
     --take-over CARD [--force] [--dry-run] [EAL options] -- [options]\n       lmd --give-back CARD [--dry-run]\n       \
-    lmd status [--file-prefix=NAME]"
+    lmd status [--file-prefix=NAME | --config FILE]"
 )]
 #[command(
     after_help = "--config FILE reads options from a TOML file: `eal` is a list of EAL's options, and each \

@@ -33,8 +33,7 @@ pub(crate) fn tap(options: &Options) -> Result<Tap, String> {
 pub(crate) fn port(eal: &Eal, tap: &Tap, options: &Options) -> Result<(NodePort, PortConfig), String> {
     let ports: Vec<PortId> = rte::port::ports(eal).collect();
     let [id] = ports[..] else {
-        let what = if ports.is_empty() { "EAL has no port" } else { "EAL has several ports" };
-        return Err(format!("{what}: give it one, by -a PCI or --vdev"));
+        return Err(format!("EAL has {} ports: give it one, by -a PCI or --vdev", ports.len()));
     };
     let mut config = options.config();
     let (driver, device) = (rte::port::driver_of(eal, id), rte::port::name_of(eal, id));

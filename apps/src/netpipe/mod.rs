@@ -39,7 +39,7 @@ use self::transport::Transport;
 use crate::console::{complain, say};
 use crate::start::{self, Failure, FileUse};
 use crate::writer::Writer;
-use crate::{logging, signals};
+use crate::{logging, no_port, signals};
 
 const NAME: &str = "lm-netpipe";
 
@@ -66,6 +66,9 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     }
     signals::watch(|| {}).map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = if options.needs_eal() { Some(start::eal(NAME, eal_args)?) } else { None };
+    if let Some(eal) = &eal {
+        no_port::check(eal, eal_args)?;
+    }
     if eal.is_none() {
         pin(options.core)?;
     } else if options.core.is_some() {

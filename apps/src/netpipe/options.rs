@@ -95,7 +95,7 @@ pub(crate) struct Options {
     /// Write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draw the results: PREFIX-latency.svg, PREFIX-bandwidth.svg, PREFIX-stream.svg
+    /// Draw the results: PREFIX-latency.svg, PREFIX-bandwidth.svg, PREFIX-stream.svg, PREFIX-window.svg
     #[arg(long, value_name = "PREFIX")]
     pub(crate) svg: Option<String>,
     #[command(flatten)]

@@ -52,7 +52,7 @@ use crate::testpmd::options::Options;
 use crate::testpmd::session::Session;
 use crate::testpmd::summary::SummaryFile;
 use crate::testpmd::tally::Tally;
-use crate::{console, logging, regular_file, signals};
+use crate::{console, logging, no_port, regular_file, signals};
 
 /// Bytes of a command file at most.
 const MOST_COMMANDS: u64 = 16 << 20;
@@ -87,9 +87,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         .map_err(|e| format!("signals cannot be watched: {e}"))?;
     let eal = start::eal("lm-testpmd", eal_args)?;
     start::show(&eal);
-    let complaints = logging::complaints();
-    let mut session =
-        Session::open(eal, options, log, events.clone(), &complaints).map_err(|e| e.to_string())?;
+    no_port::check(&eal, eal_args)?;
+    let mut session = Session::open(eal, options, log, events.clone()).map_err(|e| e.to_string())?;
     let started = session.start_ports();
     if let (Err(e), false) = (&started, signals::is_ending()) {
         return Err(Failure::Refused(match logging::complaints() {

@@ -54,12 +54,8 @@ impl Session {
         options: Options,
         log: Option<MessageLog>,
         events: Sender<Event>,
-        complaints: &str,
     ) -> Result<Self, SessionError> {
         let ids: Vec<_> = rte::port::ports(&eal).collect();
-        if ids.is_empty() {
-            return Err(SessionError::NoPorts(complaints.to_owned()));
-        }
         if let Some(lcore) = options.ac_lcore.filter(|lcore| !eal.worker_lcores().contains(lcore)) {
             return Err(SessionError::ControlLcore { lcore, workers: eal.worker_lcores() });
         }

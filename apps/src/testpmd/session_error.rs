@@ -8,8 +8,6 @@ use std::{error, fmt};
 /// Why a session cannot start.
 #[derive(Debug)]
 pub(crate) enum SessionError {
-    /// EAL found no port; the text is what DPDK complained about.
-    NoPorts(String),
     /// `--eth-peer` names a port that is not there.
     UnknownPeer { port: u16, last: u16 },
     /// `--ordinary-port` names a port that is not there, or there are not exactly two ports.
@@ -23,13 +21,6 @@ pub(crate) enum SessionError {
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPorts(why) if why.is_empty() => f.write_str(
-                "EAL found no ports: give it a device before --, such as --vdev net_memif0 or \
-                 -a 0000:01:00.0",
-            ),
-            Self::NoPorts(why) => {
-                write!(f, "EAL found no ports: {why}; free the device, or correct it before -- (--vdev, -a)")
-            }
             Self::UnknownPeer { port, last } => {
                 write!(f, "--eth-peer names port {port}, which is not there: the last one is {last}")
             }

@@ -38,6 +38,9 @@ static CLEANED: Mutex<bool> = Mutex::new(false);
 /// should.
 const SLEEP: u32 = 1000;
 
+/// What to do about arguments that EAL rejects.
+const BEHIND_DASHES: &str = "check what stands before \"--\": the program's own options stand behind it";
+
 /// `rte_delay_us` as long as this is registered.
 extern "C" fn delay(us: u32) {
     if us >= SLEEP {
@@ -330,7 +333,7 @@ impl fmt::Display for InUse {
 impl error::Error for InUse {}
 
 /// Why EAL could not be initialised. `log` is what DPDK complained about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EalError {
     /// EAL has been initialised in this process before.
@@ -360,6 +363,11 @@ pub enum EalError {
         /// DPDK's complaints.
         log: String,
     },
+    /// `-a` or `--vdev` names a device that no bus and no driver knows.
+    Device {
+        /// DPDK's complaints.
+        log: String,
+    },
     /// Another process uses the same `--file-prefix`.
     PrefixBusy {
         /// DPDK's complaints.
@@ -382,6 +390,8 @@ impl EalError {
             Self::AlreadyInitialised
         } else if says("another primary process running") || says("Cannot create lock on") {
             Self::PrefixBusy { log }
+        } else if says("failed to parse device") {
+            Self::Device { log }
         } else if says("Permission denied")
             || says("Operation not permitted")
             || errno.number() == libc::EPERM
@@ -416,15 +426,15 @@ impl fmt::Display for EalError {
                 registered.join(", ")
             ),
             Self::Arguments { log } if log.is_empty() => {
-                f.write_str("EAL rejects its arguments; check what stands before \"--\"")
+                write!(f, "EAL rejects its arguments; {BEHIND_DASHES}")
             }
             Self::Arguments { log } => {
-                write!(f, "EAL rejects its arguments: {log}; check what stands before \"--\"")
+                write!(f, "EAL rejects its arguments: {log}; {BEHIND_DASHES}")
             }
             Self::Hugepages { log } => write!(
                 f,
-                "EAL finds no hugepages: {log}; reserve some (dpdk-hugepages.py --setup 64M) or start with \
-                 --no-huge -m 64"
+                "EAL finds no hugepages: {log}; reserve some (sysctl vm.nr_hugepages=64) and mount them \
+                 (mount -t hugetlbfs hugetlbfs /dev/hugepages), or start with --no-huge -m 64"
             ),
             Self::Permission { log } => {
                 write!(
@@ -432,6 +442,11 @@ impl fmt::Display for EalError {
                     "EAL lacks a permission: {log}; run as root or give access to hugepages and /dev/vfio"
                 )
             }
+            Self::Device { log } => write!(
+                f,
+                "EAL knows no such device: {log}; -a takes a PCI address, such as 0000:01:00.0, and --vdev a \
+                 driver's name with a number, such as net_tap0"
+            ),
             Self::PrefixBusy { log } => write!(
                 f,
                 "another DPDK process uses the same file prefix: {log}; choose another one with --file-prefix"
@@ -441,11 +456,33 @@ impl fmt::Display for EalError {
     }
 }
 
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for EalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl error::Error for EalError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Failed { errno, .. } => Some(errno),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_device_is_told_from_other_failures() {
+        let log = "EAL: failed to parse device \"net_tab0\"".to_owned();
+        let told = EalError::classify(Errno::of_return(-libc::ENODEV), log);
+        assert!(matches!(told, EalError::Device { .. }), "{told}");
+        assert!(told.to_string().contains("--vdev a driver's name with a number"), "{told}");
+        // What Rust prints if `main` returns it.
+        assert_eq!(format!("{told:?}"), told.to_string());
     }
 }

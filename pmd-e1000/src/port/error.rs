@@ -83,7 +83,7 @@ impl fmt::Display for PortError {
             Self::Pool(e) => e.fmt(f),
             Self::Ordinary(e) => e.fmt(f),
             Self::NoInterrupt { port, driver, why } => {
-                write!(f, "port {port} ({driver}) cannot interrupt: {why}; or poll it")
+                write!(f, "port {port} ({driver}) cannot interrupt: {why}; poll it instead")
             }
             Self::Steer(port, e) => write!(f, "nothing can be steered on port {port}: {e}"),
             Self::Configure(e) => e.fmt(f),

@@ -87,7 +87,7 @@ pub(crate) fn open(
 fn no_port(kind: &Kind, chosen: &[&'static Kind]) -> String {
     let n = chosen.iter().filter(|kind| kind.needs_port()).count();
     format!(
-        "there is no port for {}: {n} are needed, one for each of {} that is measured; give EAL -a or --vdev",
+        "there is no port for {}: EAL needs {n}, one for each of {} that is measured; give it -a or --vdev",
         kind.name,
         names_with_port()
     )
@@ -110,6 +110,6 @@ mod tests {
         assert!(names.starts_with("lm, lm-copy, ip-frag") && names.contains(" and "), "{names}");
         assert!(!names.contains("udp"), "{names}");
         let why = no_port(&bare::KIND, &[&bare::KIND, &kernel::BUSY]);
-        assert!(why.starts_with("there is no port for bare: 1 are needed, one for each of lm, "), "{why}");
+        assert!(why.starts_with("there is no port for bare: EAL needs 1, one for each of lm, "), "{why}");
     }
 }
