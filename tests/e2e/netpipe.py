@@ -6,6 +6,7 @@ is another wire.
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import subprocess
 import time
 
 import netns
-from testpmd import HUGE_VA, NO_HUGE, ROOT, Testpmd, free_hugepages, prefix
+from testpmd import HUGE_VA, HUGEPAGES, NO_HUGE, ROOT, Testpmd, free_hugepages, prefix
 
 BINARY = pathlib.Path(os.environ.get("LM_NETPIPE") or
                       pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release/lm-netpipe")
@@ -125,6 +126,10 @@ def run(where, transports, *options, namespaces=(None, None), seconds=120, svg=N
             initiator.fine(seconds)
         time.sleep(APART)
         responder.fine(20)
+        for child in (initiator, responder):
+            left = glob.glob(f"{HUGEPAGES}/{child.prefix}map_*")
+            if left or "still used" in child.err():
+                raise AssertionError(f"it holds hugepages by {left}, or names what holds EAL: {child}")
         return Results(json.loads((where / "results.json").read_text())), initiator.out()
 
 

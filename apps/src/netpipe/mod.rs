@@ -105,8 +105,11 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         }
     };
     transports.into_iter().for_each(Transport::close);
-    if let Some(Err((_, e))) = eal.map(Eal::cleanup) {
-        log::warn!("{e}");
+    if let Some(Err((eal, e))) = eal.map(Eal::cleanup) {
+        if !transport::pool_stays() {
+            log::warn!("{e}");
+        }
+        eal.leave();
     }
     done?;
     flaws.into_result()

@@ -212,6 +212,14 @@ impl Eal {
         }
     }
 
+    /// Gives up the use of EAL without cleaning it up, where something is known to use it for as long as the
+    /// process lives. The files of its hugepages are removed; the memory stays mapped until the process ends.
+    pub fn leave(self) {
+        if self.0.owned && !Self::is_secondary() {
+            hugefiles::remove(&hugefiles::ours());
+        }
+    }
+
     /// How many clones live, this one not counted.
     pub fn users(&self) -> usize {
         Arc::strong_count(&self.0).saturating_sub(1)
