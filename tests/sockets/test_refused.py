@@ -46,8 +46,8 @@ class Refused(Wire):
     def test_devices(self):
         """Neither an interface nor anything else is left behind."""
         for eal, told in (
-                ([], "-a PCI"),
-                (["--vdev=net_null0", "--vdev=net_null1"], "several ports"),
+                ([], "-a 0000:01:00.0"),
+                (["--vdev=net_null0", "--vdev=net_null1"], "EAL has 2 ports"),
                 (["--vdev=net_ring0"], "net_ring"),
                 (["--vdev=net_af_packet0,iface=lo"], "defragment"),
                 (["--vdev=net_pcap0,iface=nowhere"], "nowhere"),
