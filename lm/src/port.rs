@@ -61,8 +61,11 @@ impl Port {
     /// [`PortError`]: there is no such device, nothing can land on it, or there is too little memory. After
     /// an error the device may be closed. DPDK has forgotten it then, and the next call does not find it.
     pub fn open(eal: &Eal, device: &str, config: Config) -> Result<Self, PortError> {
-        let id = rte::port::find(eal.as_rte(), device)
-            .ok_or_else(|| PortError::NoDevice { device: device.to_owned(), known: eal.devices() })?;
+        let id = rte::port::find(eal.as_rte(), device).ok_or_else(|| PortError::NoDevice {
+            device: device.to_owned(),
+            known: eal.devices(),
+            log: rte::log::complaints(),
+        })?;
         let mut node = NodePort::open(eal.as_rte(), id, &config.node).map_err(PortError::Open)?;
         let never = || false;
         node.start(eal.as_rte(), &config.node, &config.identity(), never).map_err(PortError::Start)?;
@@ -236,6 +239,8 @@ pub enum PortError {
         device: String,
         /// The devices that EAL has.
         known: Vec<String>,
+        /// What DPDK has complained about.
+        log: String,
     },
     /// The port cannot be prepared.
     Open(OpenError),
@@ -246,12 +251,17 @@ pub enum PortError {
 impl fmt::Display for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoDevice { device, known } if known.is_empty() => write!(
+            Self::NoDevice { device, known, log } if known.is_empty() && log.is_empty() => write!(
                 f,
                 "EAL has no device {device}, and no other: give it one, such as --vdev={device} or -a \
                  0000:01:00.0"
             ),
-            Self::NoDevice { device, known } => {
+            Self::NoDevice { device, known, log } if known.is_empty() => write!(
+                f,
+                "EAL has no device {device}, and no other: {log}; run as root, or correct the device \
+                 (--vdev={device}, -a 0000:01:00.0)"
+            ),
+            Self::NoDevice { device, known, .. } => {
                 write!(f, "EAL has no device {device}: name one that it has: {}", known.join(", "))
             }
             Self::Open(e) => e.fmt(f),
@@ -309,5 +319,22 @@ impl error::Error for PollError {
             Self::Closed => None,
             Self::Device(e) => Some(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_device_is_what_dpdk_said() {
+        let none = |log: &str| PortError::NoDevice {
+            device: "net_tap0".to_owned(),
+            known: Vec::new(),
+            log: log.to_owned(),
+        };
+        assert!(none("").to_string().contains("give it one, such as --vdev=net_tap0"));
+        let told = none("TUNSETIFF: Operation not permitted").to_string();
+        assert!(told.contains("Operation not permitted; run as root"), "{told}");
     }
 }

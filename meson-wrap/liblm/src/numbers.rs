@@ -77,7 +77,7 @@ mod tests {
     fn each_error_has_a_number() {
         let of = |e: &(dyn Error + 'static)| number(e, libc::ENOMEM);
         assert_eq!(of(&AdoptError::NoPort(7)), libc::ENODEV);
-        let none = PortError::NoDevice { device: String::new(), known: Vec::new() };
+        let none = PortError::NoDevice { device: String::new(), known: Vec::new(), log: String::new() };
         assert_eq!(of(&none), libc::ENODEV);
         assert_eq!(of(&AdoptError::Queue(NotReady::NotStarted { port: 0, queue: 0 })), libc::ENOTCONN);
         assert_eq!(of(&OpenError::AlreadyOpen(PortId(0))), libc::EBUSY);

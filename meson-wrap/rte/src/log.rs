@@ -68,8 +68,9 @@ pub(crate) fn forget_complaints() {
     COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
-/// What DPDK complained about (warnings and errors) since the last [`forget_complaints`], oldest first.
-pub(crate) fn complaints() -> String {
+/// The last warnings and errors of DPDK's log since [`Eal::init`](crate::Eal::init) began, oldest first, in
+/// one line. They explain why something that EAL was told to make is not there.
+pub fn complaints() -> String {
     let kept = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
     kept.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
 }
