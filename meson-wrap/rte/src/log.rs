@@ -18,6 +18,8 @@ use ::log::Level;
 
 /// How many complaints are kept to explain a failed operation.
 const KEPT: usize = 6;
+/// A warning of every start, which explains nothing.
+const NO_COMPLAINT: &str = "TELEMETRY: No legacy callbacks, legacy socket not created";
 /// A longer line is cut, so that a driver that never ends its line cannot use up the memory.
 const LONGEST: usize = 4096;
 
@@ -130,7 +132,7 @@ fn emit(level: Level, line: &str) {
     if line.is_empty() {
         return;
     }
-    if level <= Level::Warn {
+    if level <= Level::Warn && line != NO_COMPLAINT {
         let mut kept = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.pop_front();
@@ -176,6 +178,7 @@ mod tests {
         take(Level::Error, b"half\nEAL: second\nthird");
         assert_eq!(complaints(), "EAL: first half; EAL: second");
         take(Level::Warn, b"\n");
+        take(Level::Warn, format!("{NO_COMPLAINT}\n").as_bytes());
         assert_eq!(complaints(), "EAL: first half; EAL: second; third");
         for _ in 0..100 {
             take(Level::Error, &[b'x'; 1000]);
