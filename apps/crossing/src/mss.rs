@@ -38,7 +38,7 @@ fn lower(tcp: &mut [u8], place: usize, most: u16, partial: bool) -> bool {
     put16(tcp, place, most);
     if !partial {
         // RFC 1624, equation 3. A number at an odd place counts with its bytes exchanged.
-        let word = |value: u16| if place % 2 == 0 { value } else { value.swap_bytes() };
+        let word = |value: u16| if place.is_multiple_of(2) { value } else { value.swap_bytes() };
         let sum = u32::from(!be16(tcp, 16)) + u32::from(!word(old)) + u32::from(word(most));
         let sum = (sum & 0xffff) + (sum >> 16);
         put16(tcp, 16, !((sum & 0xffff) + (sum >> 16)) as u16);
