@@ -1,6 +1,7 @@
 //! What an answer by the crate `lm` takes, from the arrival of a datagram in one frame.
-//! `tests/bench/answer.c` is the same in C, and is compared with it. The arguments behind `--` are the node's device, the client's, and
-//! the bytes of a datagram.
+//!
+//! `tests/bench/answer.c` is the same in C, and is compared with it. The arguments behind `--` are the node's
+//! device, the client's, and the bytes of a datagram.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::net::Ipv4Addr;
