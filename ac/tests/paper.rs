@@ -1,11 +1,12 @@
 //! Section 3.3 and Fig. 3 of the paper, rule by rule, under the policy `Exclusive`.
 //!
-//! The tests quote the sentences that they check. Rules that the paper leaves open are in `holes.rs`.
+//! The tests quote the sentences that they check. Rules that the paper leaves open are in `holes.rs` and
+//! `keys.rs`.
 
 mod net;
 
-use ac::{Event, Flag, Kind, NodeId, Policy, Reason, State};
-use net::{Net, config, ms};
+use ac::{Event, Flag, Kind, Policy, Reason, State};
+use net::{Net, config, ms, node};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -13,10 +14,6 @@ const C: usize = 2;
 
 fn cluster() -> Net {
     Net::new(&config(Policy::Exclusive), 4)
-}
-
-fn node(n: usize) -> NodeId {
-    NodeId(n as u64 + 1)
 }
 
 fn granted(events: &[(usize, Event)], who: usize) -> bool {

@@ -3,12 +3,8 @@
 
 mod net;
 
-use ac::{Config, ConfigError, Event, NodeId, Policy, RequestError, State};
-use net::{Net, config, ms};
-
-fn node(n: usize) -> NodeId {
-    NodeId(n as u64 + 1)
-}
+use ac::{Config, ConfigError, Event, Policy, RequestError, State};
+use net::{Net, config, ms, node};
 
 fn per_receiver() -> Config {
     config(Policy::PerReceiver)

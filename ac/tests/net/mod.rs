@@ -13,6 +13,21 @@ pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// The identifier of a node.
+pub(crate) fn node(n: usize) -> NodeId {
+    NodeId(n as u64 + 1)
+}
+
+/// How many grants this node was told of.
+pub(crate) fn granted(events: &[(usize, Event)], who: usize) -> usize {
+    events.iter().filter(|(n, e)| *n == who && matches!(e, Event::Granted { .. })).count()
+}
+
+/// Whether this node was told such a thing.
+pub(crate) fn has(events: &[(usize, Event)], who: usize, what: impl Fn(&Event) -> bool) -> bool {
+    events.iter().any(|(n, e)| *n == who && what(e))
+}
+
 /// Settings in round numbers: lease 100 ms, guard 5, flight 5, drain 1, retry 1, announcements every 25.
 pub(crate) fn config(policy: Policy) -> Config {
     Config { drift_ppm: 0, drain: ms(1), nodes: 8, ..Config::new(NodeId(1), 1, policy) }
