@@ -18,6 +18,7 @@ mod card;
 mod expected;
 mod kept;
 mod layout;
+mod looks;
 mod proof;
 mod single;
 mod strangers;
