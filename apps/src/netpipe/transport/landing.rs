@@ -15,11 +15,13 @@ use lm_proto::alf::Ends;
 use lm_proto::auto_layout::AutoLayout;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
-use rte::port::{PortId, RxInterrupt};
+use pmd_e1000::device::{arguments, traits_of};
+use rte::port::{PortId, RxInterrupt, driver_of};
 use rte::{Burst, Eal};
 
 use super::interface::{Action, Kind, Open, Transport};
 use super::settings::Settings;
+use super::stock_port::let_pool_stay;
 use super::wire_bytes::on_wire;
 use crate::explain::{explain_open, explain_start};
 use crate::signals;
@@ -88,6 +90,11 @@ impl Landing {
         config.layout = layout;
         // The copying form puts datagrams together by copying.
         config.in_pieces = layout != Some(SlotLayout::Separate);
+        // net_memif's zero-copy client never gives back the mbufs of frames that its peer has not taken.
+        let driver = driver_of(eal, id).unwrap_or_default();
+        if traits_of(&driver, &arguments(eal, id)).is_ok_and(|traits| traits.keeps_posted) {
+            let_pool_stay();
+        }
         let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
         port.start(eal, &config, &Identity::default(), signals::is_ending)
             .map_err(|e| explain_start(&e, &config))?;

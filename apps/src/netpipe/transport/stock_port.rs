@@ -37,6 +37,11 @@ pub(crate) fn pool_stays() -> bool {
     POOL_STAYS.load(Ordering::Relaxed)
 }
 
+/// A driver does not give all mbufs back: its pool stays in use until the process ends.
+pub(super) fn let_pool_stay() {
+    POOL_STAYS.store(true, Ordering::Relaxed);
+}
+
 /// A started port, and the ends of the wire.
 pub(super) struct StockPort {
     // Queues go before the port, the port before the pool.
@@ -113,7 +118,7 @@ impl StockPort {
             // net_memif never gives back the mbufs of its receive ring. This clone keeps the pool, so that
             // dropping it does not log an error about them.
             std::mem::forget(pool.clone());
-            POOL_STAYS.store(true, Ordering::Relaxed);
+            let_pool_stay();
         }
         let missing = StartError::NotConfigured(id).to_string();
         let peer = settings.peers.get(&id.0).copied();
