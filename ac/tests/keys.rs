@@ -19,7 +19,7 @@ fn keyed(byte: u8) -> Config {
     Config { key: Some(Key::new([byte; 32])), ..config(Policy::Exclusive) }
 }
 
-/// Rule 10: with a key, what is not signed with it changes nothing at all.
+/// Rule 10: where nodes have a key, a message that is not signed with it changes nothing at all.
 #[test]
 fn forged_messages_change_nothing() {
     let mut net = Net::new(&keyed(1), 3);

@@ -46,8 +46,8 @@ use lm_landing::pool::{LandingPool, PoolConfig};
 /// A port prepared for landing: with one queue, or with a queue of ordinary mbufs and landing queues that
 /// frames are steered to.
 pub struct LandingPort {
-    // The pools go before the port. If queues are out, the port is closed by whoever drops the last of them,
-    // on any thread, and that uses the pools.
+    // Pools are dropped before the port. If queues are still out then, whoever drops the last of them closes
+    // the port, on any thread, and closing it uses the pools.
     queue_slots: Vec<QueueSlot>,
     port: Port,
     info: PortInfo,

@@ -140,7 +140,8 @@ impl Routes {
         self.is_behind
     }
 
-    /// Looks at what was told, and puts so many routes right at most. Returns how many.
+    /// Reads the kernel's messages that are left in the buffer, until `most` routes have been put right.
+    /// Returns how many were.
     fn look(&mut self, most: usize) -> usize {
         let buffer = std::mem::take(&mut self.buffer);
         let mut told = &buffer[self.told.clone()];

@@ -1,7 +1,6 @@
 /* client.c: see client.h. */
 #include "client.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -15,8 +15,7 @@ use lm_proto::alf::Ends;
 use lm_proto::auto_layout::AutoLayout;
 use lm_proto::layout::{Geometry, Layout};
 use lm_proto::wire::{Flow, MAX_PAYLOAD};
-use pmd_e1000::device::{arguments, traits_of};
-use rte::port::{PortId, RxInterrupt, driver_of};
+use rte::port::{PortId, RxInterrupt};
 use rte::{Burst, Eal};
 
 use super::interface::{Action, Kind, Open, Transport};
@@ -90,12 +89,11 @@ impl Landing {
         config.layout = layout;
         // The copying form puts datagrams together by copying.
         config.in_pieces = layout != Some(SlotLayout::Separate);
+        let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
         // net_memif's zero-copy client never gives back the mbufs of frames that its peer has not taken.
-        let driver = driver_of(eal, id).unwrap_or_default();
-        if traits_of(&driver, &arguments(eal, id)).is_ok_and(|traits| traits.keeps_posted) {
+        if port.landing.traits().keeps_posted {
             let_pool_stay();
         }
-        let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
         port.start(eal, &config, &Identity::default(), signals::is_ending)
             .map_err(|e| explain_start(&e, &config))?;
         let link = port.link.take().ok_or("the port has no link")?;

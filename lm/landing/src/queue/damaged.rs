@@ -9,7 +9,8 @@ use super::under_way::unchain;
 use super::{Behind, FrameSink, Part};
 use crate::pool::{Landed, LandingPool};
 
-/// Gives such a frame to the sink, with the one that was received behind it.
+/// Gives a frame to the sink that lies in several slots, or not where its slot says. `behind` is the frame
+/// that was received after it.
 ///
 /// # Safety
 /// As for [`feed`](super::feed); nobody has a token of its slots.
