@@ -15,12 +15,18 @@ target=${CARGO_TARGET_DIR:-$tree/target}
 out=${LIBLM_OUT:-$target/liblm}
 profile=${PROFILE:-release}
 prefix=${PREFIX:-/usr/local}
-case $prefix in /*) ;; *) die "PREFIX=$prefix: give a path that begins with /" ;; esac
 libdir=${LIBDIR:-$prefix/lib}
 includedir=${INCLUDEDIR:-$prefix/include}
 mandir=${MANDIR:-$prefix/share/man}
 dest=${DESTDIR:-}
-case $dest in "" | /*) ;; *) die "DESTDIR=$dest: give a path that begins with /" ;; esac
+absolute() { case $2 in /*) ;; *) die "$1=$2: give a path that begins with /" ;; esac; }
+# What pkg-config prints is split by a shell, so a path with other characters cannot be used from there.
+for name in PREFIX LIBDIR INCLUDEDIR MANDIR; do
+  declare -n path=${name,,}
+  absolute $name "$path"
+  case $path in *[!A-Za-z0-9/._+,:@%=~-]*) die "$name=$path: pkg-config cannot name this path. Give one of letters, digits and / . _ + , : @ % = ~ -" ;; esac
+done
+[ -z "$dest" ] || absolute DESTDIR "$dest"
 
 # The shared library is made of the static one: rustc's own would have no version of its symbols.
 build() {
@@ -56,6 +62,9 @@ pc() {
   chmod 644 "$dest$libdir/pkgconfig/$1"
 }
 
+# The linker's list of libraries.
+refresh() { if [ -z "$dest" ] && [ "$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi; }
+
 install_all() {
   [ -e "$out/liblm.so.$version" ] || die "nothing is built in $out: run install.sh build first"
   install -d "$dest$libdir/pkgconfig" "$dest$includedir" "$dest$mandir/man3"
@@ -66,7 +75,7 @@ install_all() {
   install -m 644 "$here/lm.3" "$dest$mandir/man3/lm.3"
   pc lm.pc
   pc lm-static.pc
-  if [ -z "$dest" ] && [ "$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+  refresh
   echo "installed: $dest$libdir/liblm.so.$version"
 }
 
@@ -75,9 +84,11 @@ uninstall() {
     "$dest$includedir/lm.h" "$dest$mandir/man3/lm.3" "$dest$libdir/pkgconfig/lm.pc" "$dest$libdir/pkgconfig/lm-static.pc"
   # Folders that were made for it, if nothing else is in them.
   for folder in "$libdir/pkgconfig" "$libdir" "$includedir" "$mandir/man3" "$mandir" "$prefix/share" "$prefix"; do
-    case $folder in /usr | /usr/local | /usr/local/* | /usr/lib | /usr/include | /usr/share | /) continue ;; esac
+    case $folder in /*/*) ;; *) continue ;; esac
+    case $folder in /usr/local | /usr/local/* | /usr/lib | /usr/include | /usr/share) continue ;; esac
     rmdir "$dest$folder" 2>/dev/null || true
   done
+  refresh
   echo "removed: $dest$libdir/liblm.so.$version"
 }
 

@@ -29,6 +29,14 @@ make --no-print-directory -s install DESTDIR="$work/dest" PREFIX=/opt/lm
 [ -e "$work/dest/opt/lm/lib/liblm.so.0" ] && grep -q '^prefix=/opt/lm$' "$work/dest/opt/lm/lib/pkgconfig/lm.pc" || fail "DESTDIR"
 make --no-print-directory -s uninstall DESTDIR="$work/dest" PREFIX=/opt/lm
 [ -z "$(find "$work/dest" ! -type d)" ] || fail "uninstall leaves $(find "$work/dest" ! -type d)"
+for path in relative '/opt/two words' '/opt/a&b' '/opt/a|b' '/opt/a#b' '/opt/a$b' "/opt/a'b" '/opt/a\b' /opt/é; do
+  for variable in PREFIX LIBDIR INCLUDEDIR MANDIR; do
+    code=0
+    said=$(env "$variable=$path" DESTDIR="$work/refused" "$here/install.sh" install 2>&1) || code=$?
+    ((code == 1)) && [[ $said == "install.sh: $variable=$path"* ]] || fail "$variable=$path: $code, $said"
+  done
+done
+[ ! -e "$work/refused" ] || fail "what was refused was installed: $(find "$work/refused")"
 make --no-print-directory -s install PREFIX="$PREFIX"
 export PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} LD_LIBRARY_PATH=$PREFIX/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
