@@ -93,12 +93,16 @@ class Telemetry(Ends):
         self.assertGreaterEqual(queue["datagrams"], shown["datagrams"])
         peers = self.ask(self.echo, "/lm/peers")
         self.assertIn("10.1.0.1", [peer["address"] for peer in peers.values()])
+        self.assertEqual(len(peers), shown["peers"])
+        self.assertEqual(self.ask(self.echo, "/lm/peers,0,0"), peers)
+        self.assertEqual(self.ask(self.echo, f"/lm/peers,0,{len(peers)}"), {})
         drops = self.ask(self.echo, "/lm/drops")
         self.assertEqual(set(drops.values()), {0})
         self.assertEqual(len(drops), len(self.ask(self.echo, "/lm/drops,0")))
         self.assertFalse(self.ask(self.echo, "/lm/ac,0"), "it is off")
         self.assertEqual(list(self.ask(self.echo, "/lm/ac")), ["0"])
-        for wrong in ("/lm/port", "/lm/port,1", "/lm/port,x", "/lm/port,0,0", "/lm/queue,0", "/lm/queue,0,1"):
+        for wrong in ("/lm/port", "/lm/port,1", "/lm/port,x", "/lm/port,0,0", "/lm/queue,0", "/lm/queue,0,1",
+                      "/lm/peers,1", "/lm/peers,0,x", "/lm/peers,0,0,0"):
             self.assertIsNone(self.ask(self.echo, wrong), wrong)
 
     def test_readers_do_not_stop_the_data(self):

@@ -99,9 +99,17 @@ pub fn register(eal: &Eal) -> Result<(), TelemetryError> {
         let (board, [queue]) = one(params)?;
         queue_of(&board, queue)
     })?;
-    command(eal, c"/lm/peers", c"Hardware addresses of peers. Parameter: port, or none for all", |params| {
-        Some(peers(&some(params)?))
-    })?;
+    command(
+        eal,
+        c"/lm/peers",
+        c"Hardware addresses of peers. Parameters: none for all, or port,first",
+        |params| {
+            if let Some((board, [first])) = one(params) {
+                return Some(peers(&[board], first));
+            }
+            Some(peers(&some(params)?, 0))
+        },
+    )?;
     command(eal, c"/lm/ac", c"Admission control. Parameter: port, or none for all", |params| {
         if params.is_none_or(str::is_empty) {
             return Some(admissions(&all()));
@@ -161,6 +169,7 @@ fn port(board: &StatusBoard) -> Value {
         number("age_ms", at.elapsed().as_millis() as u64);
         number("link_up", seen.up.into());
         number("queues", seen.queues.len() as u64);
+        number("peers", seen.peers.len() as u64);
         if let Some(pool) = &seen.pool {
             number("pool_available", pool.available.into());
             number("pool_size", pool.size.into());
@@ -182,25 +191,25 @@ fn queue_of(board: &StatusBoard, queue: usize) -> Option<Value> {
     Some(numbers(tally.received()))
 }
 
-fn peers(boards: &[Arc<StatusBoard>]) -> Value {
-    let mut list = Vec::new();
-    for board in boards {
-        let Some(seen) = board.look() else { continue };
-        for &(address, mac, how) in &seen.peers {
-            // DPDK 22.11 shows no dictionaries in a list.
-            let place = list.len().to_string();
-            list.push((
-                place,
-                Value::Dict(vec![
-                    ("port".to_owned(), Value::Number(board.port.0.into())),
-                    ("address".to_owned(), Value::Text(Ipv4Addr::from_bits(address).to_string())),
-                    ("mac".to_owned(), Value::Text(MacAddr(mac).to_string())),
-                    ("how".to_owned(), Value::Text(how.to_owned())),
-                ]),
-            ));
-        }
-    }
-    Value::Dict(list)
+/// The peers of these ports by number, from number `first` on. DPDK's answers have no room for all of a full
+/// table: it leaves out those at the end.
+fn peers(boards: &[Arc<StatusBoard>], first: usize) -> Value {
+    let seen = boards.iter().filter_map(|board| Some((board, board.look()?)));
+    let all = seen.flat_map(|(board, seen)| {
+        let shown = |&(address, mac, how): &_| peer(board, address, mac, how);
+        seen.peers.iter().map(shown).collect::<Vec<_>>()
+    });
+    // DPDK 22.11 shows no dictionaries in a list.
+    Value::Dict(all.enumerate().skip(first).map(|(i, peer)| (i.to_string(), peer)).collect())
+}
+
+fn peer(board: &StatusBoard, address: u32, mac: Mac, how: &str) -> Value {
+    Value::Dict(vec![
+        ("port".to_owned(), Value::Number(board.port.0.into())),
+        ("address".to_owned(), Value::Text(Ipv4Addr::from_bits(address).to_string())),
+        ("mac".to_owned(), Value::Text(MacAddr(mac).to_string())),
+        ("how".to_owned(), Value::Text(how.to_owned())),
+    ])
 }
 
 fn admission(seen: &Status) -> Value {
@@ -285,8 +294,11 @@ mod tests {
         }
         assert!(one::<0>(None).is_none() && some(Some("9999")).is_none());
         assert!(queue_of(&board, 0).is_some() && queue_of(&board, 1).is_none());
-        let Value::Dict(peers) = peers(&[Arc::clone(&board)]) else { panic!("a dictionary") };
-        assert_eq!(peers.len(), 1);
+        let names = |first| match peers(&[Arc::clone(&board), Arc::clone(&board)], first) {
+            Value::Dict(peers) => peers.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
+            other => panic!("a dictionary, not {other:?}"),
+        };
+        assert_eq!([names(0), names(1), names(2), names(usize::MAX)], ["0 1", "1", "", ""]);
         let Value::Dict(dropped) = drops(&[Arc::clone(&board)]) else { panic!("a dictionary") };
         assert!(dropped.contains(&("bad_tag".to_owned(), Value::Number(1))));
         let Value::Dict(by_port) = admissions(&[Arc::clone(&board)]) else { panic!("a dictionary") };
