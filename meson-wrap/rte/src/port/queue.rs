@@ -43,10 +43,9 @@ unsafe fn callback(queues: &rte_ethdev_qdata, queue: u16) -> *mut c_void {
     unsafe { AtomicPtr::from_ptr(queues.clbk.add(usize::from(queue))).load(Ordering::Relaxed) }
 }
 
-/// A receive queue. It may move to another thread, where one thread uses it; dropping it gives it back to the
-/// port.
+/// What a queue of either kind has: its port's number, its own, and the driver's functions.
 #[derive(Debug)]
-pub struct RxQueue {
+struct Handle {
     ops: *const rte_eth_fp_ops,
     queue: u16,
     turns: Option<Arc<Turns>>,
@@ -54,12 +53,34 @@ pub struct RxQueue {
     _not_sync: PhantomData<Cell<()>>,
 }
 
-// SAFETY: the table is DPDK's and static; the queue has one owner, and drivers don't care which thread polls.
-unsafe impl Send for RxQueue {}
+// SAFETY: the table is DPDK's and static; the queue has one owner, and drivers don't care which thread uses
+// it.
+unsafe impl Send for Handle {}
+
+impl Handle {
+    fn new(shared: Arc<Shared>, queue: u16) -> Self {
+        Self { ops: fast_ops(shared.id), queue, turns: Turns::of(shared.id), shared, _not_sync: PhantomData }
+    }
+
+    /// That of a queue of a port that the application has opened itself, and closes.
+    fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
+        // Marked as closed, so that dropping the queue does nothing: the application closes the port.
+        let state = State { closed: true, ..State::default() };
+        let shared = Shared { id: port, listed: false, state: Mutex::new(state), eal: eal.clone() };
+        Self::new(Arc::new(shared), queue)
+    }
+}
+
+/// A receive queue. It may move to another thread, where one thread uses it; dropping it gives it back to the
+/// port.
+#[derive(Debug)]
+pub struct RxQueue {
+    handle: Handle,
+}
 
 impl RxQueue {
     pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
-        Self { ops: fast_ops(shared.id), queue, turns: Turns::of(shared.id), shared, _not_sync: PhantomData }
+        Self { handle: Handle::new(shared, queue) }
     }
 
     /// A queue of a port that the application has opened itself.
@@ -68,27 +89,24 @@ impl RxQueue {
     /// The port exists, its queue `queue` is set up, and it is started for as long as the queue is polled.
     /// Nobody else polls this queue while this value lives.
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
-        // Marked as closed, so that dropping this value does nothing: the application closes the port.
-        let state = State { closed: true, ..State::default() };
-        let shared = Shared { id: port, listed: false, state: Mutex::new(state), eal: eal.clone() };
-        Self::new(Arc::new(shared), queue)
+        Self { handle: Handle::adopt(eal, port, queue) }
     }
 
     /// Its port.
     pub fn port(&self) -> PortId {
-        self.shared.id
+        self.handle.shared.id
     }
 
     /// Its number.
     pub fn queue(&self) -> u16 {
-        self.queue
+        self.handle.queue
     }
 
     /// Receives up to `out.len()` packets, runs the port's RX callbacks, and says how many packets were
     /// written to the front of `out`. The caller owns them and frees them.
     #[inline]
     pub fn burst(&mut self, out: &mut [*mut rte_mbuf]) -> usize {
-        match &self.turns {
+        match &self.handle.turns {
             None => self.poll(out),
             Some(turns) => turns.during(|| self.poll(out)),
         }
@@ -100,14 +118,14 @@ impl RxQueue {
         // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
         // change; this is the queue's only user; `out` has `room` places.
         unsafe {
-            let ops = &*self.ops;
+            let ops = &*self.handle.ops;
             let Some(receive) = ops.rx_pkt_burst else { return 0 };
-            let mut n = receive(data(&ops.rxq, self.queue), out.as_mut_ptr(), room);
-            let first = callback(&ops.rxq, self.queue);
+            let mut n = receive(data(&ops.rxq, self.handle.queue), out.as_mut_ptr(), room);
+            let first = callback(&ops.rxq, self.handle.queue);
             if !first.is_null() {
                 n = dpdk_sys::rte_eth_call_rx_callbacks(
-                    self.shared.id.0,
-                    self.queue,
+                    self.handle.shared.id.0,
+                    self.handle.queue,
                     out.as_mut_ptr(),
                     n,
                     room,
@@ -133,14 +151,14 @@ impl RxQueue {
     /// ENOTSUP if the driver cannot tell.
     pub fn waiting(&self) -> Result<u32, Errno> {
         // SAFETY: the queue exists, and DPDK checks whether its driver has the function.
-        let ret = unsafe { dpdk_sys::rte_eth_rx_queue_count(self.shared.id.0, self.queue) };
+        let ret = unsafe { dpdk_sys::rte_eth_rx_queue_count(self.handle.shared.id.0, self.handle.queue) };
         u32::try_from(ret).map_err(|_| Errno::of_return(ret))
     }
 }
 
 impl Drop for RxQueue {
     fn drop(&mut self) {
-        if let Some(slot) = self.shared.lock().rx.get_mut(usize::from(self.queue)) {
+        if let Some(slot) = self.handle.shared.lock().rx.get_mut(usize::from(self.handle.queue)) {
             slot.out = false;
         }
     }
@@ -161,19 +179,12 @@ pub enum TxDescriptor {
 /// the port.
 #[derive(Debug)]
 pub struct TxQueue {
-    ops: *const rte_eth_fp_ops,
-    queue: u16,
-    turns: Option<Arc<Turns>>,
-    shared: Arc<Shared>,
-    _not_sync: PhantomData<Cell<()>>,
+    handle: Handle,
 }
-
-// SAFETY: as for RxQueue.
-unsafe impl Send for TxQueue {}
 
 impl TxQueue {
     pub(super) fn new(shared: Arc<Shared>, queue: u16) -> Self {
-        Self { ops: fast_ops(shared.id), queue, turns: Turns::of(shared.id), shared, _not_sync: PhantomData }
+        Self { handle: Handle::new(shared, queue) }
     }
 
     /// A queue of a port that the application has opened itself.
@@ -182,20 +193,17 @@ impl TxQueue {
     /// The port exists, its queue `queue` is set up, and it is started for as long as something is sent.
     /// While this value lives, only the thread that has it sends on this queue.
     pub unsafe fn adopt(eal: &Eal, port: PortId, queue: u16) -> Self {
-        // Marked as closed, so that dropping this value does nothing: the application closes the port.
-        let state = State { closed: true, ..State::default() };
-        let shared = Shared { id: port, listed: false, state: Mutex::new(state), eal: eal.clone() };
-        Self::new(Arc::new(shared), queue)
+        Self { handle: Handle::adopt(eal, port, queue) }
     }
 
     /// Its port.
     pub fn port(&self) -> PortId {
-        self.shared.id
+        self.handle.shared.id
     }
 
     /// Its number.
     pub fn queue(&self) -> u16 {
-        self.queue
+        self.handle.queue
     }
 
     /// Runs the port's TX callbacks, then sends packets from the front of `packets`, and says how many were
@@ -207,7 +215,7 @@ impl TxQueue {
     /// one of the pools belongs to one thread, this is that thread.
     #[inline]
     pub unsafe fn burst(&mut self, packets: &mut [*mut rte_mbuf]) -> usize {
-        match &self.turns {
+        match &self.handle.turns {
             // SAFETY: the caller's promise.
             None => unsafe { self.transmit(packets) },
             // SAFETY: the caller's promise.
@@ -223,13 +231,13 @@ impl TxQueue {
         // SAFETY: while this value lives the port is started, so the entry is the driver's and does not
         // change; this is the queue's only user; the packets are the caller's promise.
         unsafe {
-            let ops = &*self.ops;
+            let ops = &*self.handle.ops;
             let Some(transmit) = ops.tx_pkt_burst else { return 0 };
-            let first = callback(&ops.txq, self.queue);
+            let first = callback(&ops.txq, self.handle.queue);
             if !first.is_null() {
                 n = dpdk_sys::rte_eth_call_tx_callbacks(
-                    self.shared.id.0,
-                    self.queue,
+                    self.handle.shared.id.0,
+                    self.handle.queue,
                     packets.as_mut_ptr(),
                     n,
                     first,
@@ -237,9 +245,9 @@ impl TxQueue {
             }
             if n == 0 {
                 let mut blank = [blank_mbuf()];
-                return usize::from(transmit(data(&ops.txq, self.queue), blank.as_mut_ptr(), 0));
+                return usize::from(transmit(data(&ops.txq, self.handle.queue), blank.as_mut_ptr(), 0));
             }
-            usize::from(transmit(data(&ops.txq, self.queue), packets.as_mut_ptr(), n))
+            usize::from(transmit(data(&ops.txq, self.handle.queue), packets.as_mut_ptr(), n))
         }
     }
 
@@ -261,9 +269,9 @@ impl TxQueue {
     pub fn descriptor_status(&self, offset: u16) -> Result<TxDescriptor, Errno> {
         // SAFETY: as in `burst`; the driver checks the offset.
         let ret = unsafe {
-            let ops = &*self.ops;
+            let ops = &*self.handle.ops;
             let Some(status) = ops.tx_descriptor_status else { return Err(Errno::of_return(-libc::ENOTSUP)) };
-            status(data(&ops.txq, self.queue), offset)
+            status(data(&ops.txq, self.handle.queue), offset)
         };
         match u32::try_from(ret) {
             Ok(dpdk_sys::RTE_ETH_TX_DESC_FULL) => Ok(TxDescriptor::Full),
@@ -279,14 +287,14 @@ impl TxQueue {
     /// ENOTSUP if the driver can't.
     pub fn done_cleanup(&mut self, n: u32) -> Result<u32, Errno> {
         // SAFETY: the queue exists and this is its only user.
-        let ret = unsafe { dpdk_sys::rte_eth_tx_done_cleanup(self.shared.id.0, self.queue, n) };
+        let ret = unsafe { dpdk_sys::rte_eth_tx_done_cleanup(self.handle.shared.id.0, self.handle.queue, n) };
         u32::try_from(ret).map_err(|_| Errno::of_return(ret))
     }
 }
 
 impl Drop for TxQueue {
     fn drop(&mut self) {
-        if let Some(slot) = self.shared.lock().tx.get_mut(usize::from(self.queue)) {
+        if let Some(slot) = self.handle.shared.lock().tx.get_mut(usize::from(self.handle.queue)) {
             slot.out = false;
         }
     }
