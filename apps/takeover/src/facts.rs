@@ -196,7 +196,9 @@ fn joins(text: &str, name: &str) -> Vec<IpAddr> {
     for line in text.lines().skip(1) {
         let mut words = line.split_whitespace();
         if !line.starts_with(char::is_whitespace) {
-            ours = words.nth(1) == Some(name);
+            // There is a space before the colon only behind a name of less than ten characters. A name has no
+            // colon.
+            ours = words.nth(1).and_then(|word| word.split(':').next()) == Some(name);
         } else if let Some(group) = words.next().filter(|_| ours)
             && let Ok(group) = u32::from_str_radix(group, 16)
         {
@@ -300,6 +302,11 @@ pub(crate) mod tests {
                     \t\t\t\tFB0000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
                     5\teth1      :     1      V3\n\t\t\t\t070707EF     1 0:00000000\t\t0\n";
         assert_eq!(joins(text, "eth0"), [IpAddr::from([224, 0, 0, 251])]);
+        for long in ["enp134s0f0", "enx020000000009"] {
+            let text = text.replace("eth0      ", long);
+            assert_eq!(joins(&text, long), [IpAddr::from([224, 0, 0, 251])], "{text}");
+            assert!(joins(&text, &long[..9]).is_empty(), "another's");
+        }
         let text = "4    eth0            ff0200000000000000000000000000fb     1 00000004 0\n\
                     4    eth0            ff0200000000000000000001ff000007     1 00000004 0\n\
                     4    eth0            ff020000000000000000000000000001     1 0000000C 0\n";
