@@ -180,7 +180,9 @@ impl Route {
                 }
                 RTA_MULTIPATH => {
                     let mut several = Vec::new();
-                    for (head, hop, rest) in next_hops(value) {
+                    // IPv6 has a route for each hop: those of other interfaces stay where they are.
+                    let moves = |hop: u32| !self.is_ipv6() || hop == self.interface;
+                    for (head, hop, rest) in next_hops(value).filter(|(_, hop, _)| moves(*hop)) {
                         several.extend(&head[..2]);
                         several.extend([head[2] & RTNH_F_ONLINK as u8, head[3]]);
                         several.extend(instead(hop).to_ne_bytes());
