@@ -117,8 +117,13 @@ impl Store {
             file.write_all(text.as_bytes())?;
             file.sync_all()
         });
-        Self::told(&part, written)?;
-        Self::told(&path, fs::rename(&part, &path).and_then(|()| File::open(&self.0)?.sync_all()))
+        let written = Self::told(&part, written).and_then(|()| Self::told(&path, fs::rename(&part, &path)));
+        if written.is_err() {
+            // On a full disk it would take room that others need. What prevented it is told.
+            let _ = fs::remove_file(&part);
+        }
+        written?;
+        Self::told(&self.0, File::open(&self.0).and_then(|folder| folder.sync_all()))
     }
 
     /// Removes the file of a card that was given back.
@@ -169,6 +174,16 @@ mod tests {
         let why = store.write(&of(most + 1)).expect_err("too long");
         assert!(why.contains("4194305") && !why.contains('\n'), "{why}");
         assert_eq!(store.read("eth0"), Ok(Some(of(most))), "the old one is left");
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_cannot_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::at(folder.path());
+        fs::create_dir(store.file("eth0")).expect("a folder in its place");
+        let why = store.write(&saved()).expect_err("it is a folder");
+        assert!(why.contains("eth0.json") && !why.contains('\n'), "{why}");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 
     #[test]
