@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 
 import netns
 import wire
@@ -68,15 +69,15 @@ class OddFrames(VethWire):
             ear.settimeout(0.5)
 
             def whole():
-                """The longest frame that the kernel gets in half a second."""
-                longest = 0
+                """The payloads of the whole packets that the kernel gets until there is none for half a second."""
+                payloads = []
                 try:
                     while True:
                         frame, (_, _, kind, _, _) = ear.recvfrom(70_000)
-                        if kind != PACKET_OUTGOING:
-                            longest = max(longest, len(frame))
+                        if kind != PACKET_OUTGOING and len(frame) > len(body):
+                            payloads.append(frame[-len(body):])
                 except TimeoutError:
-                    return longest
+                    return payloads
 
             ident = 0
             for protocol in (200, wire.PROTO_UDP):
@@ -87,7 +88,17 @@ class OddFrames(VethWire):
                     for tags, (offset, data, more) in zip((first, second), parts):
                         frame = wire.ipv4(flow, data, ident, offset, more, protocol)
                         mouth.send(tagged(frame, *((0x8100, tag) for tag in tags)))
-                    self.assertEqual(whole() > len(body), is_one, f"{protocol}: {first} and {second}")
+                    self.assertEqual(whole(), [body] * is_one, f"{protocol}: {first} and {second}")
+            # Packets of all VLANs at once, each with a payload of its own.
+            time.sleep(1.2)
+            vlans = (), (5,), (6,), (5, 6), (5, 7)
+            bodies = [bytes([i]) * len(body) for i in range(len(vlans))]
+            for begin, end in ((0, 1200), (1200, len(body))):
+                for tags, data in zip(vlans, bodies):
+                    frame = wire.ipv4(flow, data[begin:end], 999, begin, begin == 0, 200)
+                    mouth.send(tagged(frame, *((0x8100, tag) for tag in tags)))
+            got = sorted(whole())
+            self.assertTrue(got == bodies, [(data[:1], len(data)) for data in got])
         # The same packets do no harm to those that follow.
         self.passes()
 

@@ -22,12 +22,20 @@ use rte::Mbuf;
 use super::joiner::{Joiner, SEGMENTS};
 use super::tally::Tally;
 
-/// Packets of other protocols that are put together at once.
+/// Packets of other protocols that are put together at once, in each VLAN.
 const OTHERS: usize = 16;
+/// VLANs in which packets are put together at once, besides frames without a tag.
+const VLANS: usize = 4;
+/// Bounds of what puts the packets of one VLAN together. Nothing of them waits where it landed.
+const LIMITS: Limits =
+    Limits { datagrams: OTHERS, timeout_ns: Limits::MAX_TIMEOUT_NS, waiting: 0, window: 0 };
 /// Parts of a datagram that are written where they lie. One that lies in more is copied together first.
 const PARTS: usize = 128;
 /// A joined packet has a part for each segment, and one for the header in front.
 const _: () = assert!(SEGMENTS < PARTS);
+
+/// Who puts packets together, for each VLAN.
+type Others = Vec<([[u16; 2]; 2], Reassembler<Vec<u8>>)>;
 
 /// Buffers for packets of other protocols.
 #[derive(Default)]
@@ -49,9 +57,9 @@ impl Store for Buffers {
 pub(crate) struct Kernelward {
     mac: Mac,
     mtu: u16,
-    others: Reassembler<Vec<u8>>,
-    /// The VLANs of each packet that is put together.
-    vlans: Vec<(Key, [[u16; 2]; 2])>,
+    /// Puts packets together, each VLAN's by themselves: their addresses and identifications may be the
+    /// same. The first one is for frames without a tag.
+    others: Others,
     buffers: Buffers,
     /// Where a packet of another protocol gets its headers.
     frame: Vec<u8>,
@@ -64,12 +72,10 @@ impl Kernelward {
     /// For an interface with this MAC address, from a wire with this MTU. `joins`: segments of TCP are
     /// joined.
     pub(crate) fn new(mac: Mac, mtu: u16, joins: bool) -> Self {
-        let limits = Limits { datagrams: OTHERS, ..Limits::default() };
         Self {
             mac,
             mtu,
-            others: Reassembler::new(limits),
-            vlans: Vec::with_capacity(OTHERS + 1),
+            others: vec![(Default::default(), Reassembler::new(LIMITS))],
             buffers: Buffers::default(),
             frame: Vec::new(),
             id: 0,
@@ -79,7 +85,8 @@ impl Kernelward {
 
     /// The most memory that it takes.
     pub(crate) fn memory() -> usize {
-        (2 * OTHERS) << 16
+        let each = (OTHERS << 16) + LIMITS.tables();
+        (OTHERS << 16) + (1 + VLANS) * each
     }
 
     /// Gives the kernel what came, at a time in ns. Segments of TCP may wait for [`Kernelward::flush`], and
@@ -152,11 +159,11 @@ impl Kernelward {
         let data = &frame[ip.payload..ip.end];
         let fragment = Fragment { offset: ip.offset as u32, more: ip.more, service: ip.service(), data };
         let key = Key { src, dst, id, protocol };
-        if !self.is_of_one_vlan(key, vlans(frame)) {
+        let Some(others) = of_vlan(&mut self.others, vlans(frame)) else {
             tally.fragments_lost += 1;
             return;
-        }
-        match self.others.insert(now, key, fragment, &mut self.buffers) {
+        };
+        match others.insert(now, key, fragment, &mut self.buffers) {
             Outcome::Pending | Outcome::Duplicate => {}
             Outcome::Dropped(_) => tally.fragments_lost += 1,
             Outcome::Whole(whole) => {
@@ -183,22 +190,29 @@ impl Kernelward {
         }
     }
 
-    /// Whether a fragment is in the same VLANs as the others of its packet. Packets of two VLANs may have the
-    /// same addresses and identification: then only the first one is put together.
-    fn is_of_one_vlan(&mut self, key: Key, vlans: [[u16; 2]; 2]) -> bool {
-        let Self { others, vlans: known, .. } = self;
-        if others.contains(&key) {
-            return known.iter().all(|(of, its)| *of != key || *its == vlans);
-        }
-        known.retain(|(of, _)| others.contains(of));
-        known.push((key, vlans));
-        true
-    }
-
     /// Drops packets whose fragments have waited for too long.
     pub(crate) fn expire(&mut self, now: u64, tally: &mut Tally) {
-        self.others.expire(now, &mut self.buffers, |_, _| tally.fragments_lost += 1);
+        for (_, others) in &mut self.others {
+            others.expire(now, &mut self.buffers, |_, _| tally.fragments_lost += 1);
+        }
     }
+}
+
+/// Who puts the packets of these VLANs together. `None`: there are packets of too many others.
+fn of_vlan(all: &mut Others, vlans: [[u16; 2]; 2]) -> Option<&mut Reassembler<Vec<u8>>> {
+    let known = all.iter().position(|(of, _)| *of == vlans);
+    // One that has nothing to do serves another VLAN. Only the first one stays what it is.
+    let free = || all.iter().skip(1).position(|(_, others)| others.is_empty()).map(|i| i + 1);
+    let i = match known.or_else(free) {
+        Some(i) => i,
+        None if all.len() <= VLANS => {
+            all.push((vlans, Reassembler::new(LIMITS)));
+            all.len() - 1
+        }
+        None => return None,
+    };
+    all[i].0 = vlans;
+    Some(&mut all[i].1)
 }
 
 /// Writes a frame that is a header and the pieces behind it. Returns how many parts those were, or `None` if
