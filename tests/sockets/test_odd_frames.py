@@ -1,5 +1,6 @@
 """Frames that few send: they are answered, or lost and counted, and others pass."""
 
+import re
 import socket
 import struct
 import time
@@ -115,6 +116,10 @@ class OddFrames(VethWire):
         for size in (1453, 3000, 20_000):
             # The first one is answered by the MTU.
             self.assertTrue(until(lambda: ping(size)[0] == 0), f"{size}: {ping(size)}; {self.said()}")
+        # A group's sender is told, too: then ping, which does not want its packets cut, knows the MTU.
+        group = lambda: run(self.here, "ping", "-6", "-c", "1", "-W", "1", "-s", "2900", "ff02::1%br0")
+        told = lambda: re.search(r"(?i)message too long, mtu[:=] ?1500", "".join(map(str, group())))
+        self.assertTrue(until(told), group())
         counted = self.ended()
         self.assertGreaterEqual(counted["senders told so"], 1, counted)
         self.assertEqual(counted.get("lost: cannot be sent on this wire", 0), 0, counted)

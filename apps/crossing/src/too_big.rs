@@ -4,11 +4,11 @@
 //! lmd calls them for [`crate::Out::TooBig`] and [`crate::Out::TooBig6`]. The kernel sends IPv6 packets that
 //! are too long where it does not know the wire's MTU: by a VLAN or a bridge on lmd's interface.
 //!
-//! No message is made for packets to many, for ICMP errors, and
-//! for fragments behind the first one. At most 50 messages are sent at once, and 200 in a second.
+//! No message is made for ICMP errors, for fragments behind the first one, and for IPv4 packets to many. At
+//! most 50 messages are sent at once, and 200 in a second.
 
 use lm_proto::checksum::header;
-use lm_proto::wire::{ETHERNET, IPV4, IPV6, Ipv4, TYPE_IPV4, TYPE_IPV6, ethernet};
+use lm_proto::wire::{ETHERNET, IPV4, IPV6, Ipv4, Mac, TYPE_IPV4, TYPE_IPV6, ethernet};
 
 use crate::view::{Ipv4View, ipv6, put16, transport};
 
@@ -54,9 +54,14 @@ pub fn answer(frame: &[u8], ip: &Ipv4View, mtu: u16) -> Option<Vec<u8>> {
     Some(to)
 }
 
+/// The source of a message about an IPv6 packet to a group: an address of the link, of a station that there
+/// is not, and its hardware address.
+const TELLER: ([u8; 16], Mac) =
+    ([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x4c, 0x4d, 0xff, 0xfe, 0, 0, 0], [2, 0x4c, 0x4d, 0, 0, 0]);
+
 /// Makes the message "packet too big" with the MTU that would fit (RFC 4443, section 3.2), as a frame for the
-/// sender of this IPv6 packet. Its source is the packet's destination. `None`: no message may be sent, or
-/// nobody could be its source, because the packet is for a group.
+/// sender of this IPv6 packet. Its source is the packet's destination, or [`TELLER`] if that is a group, whose
+/// members are told of, too (section 2.4). `None`: no message may be sent.
 pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     const GROUP: u8 = 0xff;
     let at = ipv6(frame)?;
@@ -64,7 +69,7 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     let is_error =
         matches!(transport(frame), Some((ICMP6, at)) if frame.get(at).is_none_or(|kind| *kind < 128));
     let is_nobody = |address: &[u8]| address[0] == GROUP || address.iter().all(|b| *b == 0);
-    if is_error || is_nobody(src) || is_nobody(dst) {
+    if is_error || is_nobody(src) {
         return None;
     }
     let quoted = &frame[at..frame.len().min(at + LONGEST6 - IPV6 - ICMP)];
@@ -74,7 +79,7 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     header[0] = 0x60;
     put16(header, 4, len);
     (header[6], header[7]) = (ICMP6, 255);
-    header[8..24].copy_from_slice(dst);
+    header[8..24].copy_from_slice(if is_nobody(dst) { &TELLER.0 } else { dst });
     header[24..].copy_from_slice(src);
     icmp[0] = 2;
     put16(icmp, 6, mtu);
@@ -85,6 +90,9 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     all.extend_from_slice(icmp);
     let sum = lm_proto::checksum::header(&all);
     put16(icmp, 2, sum);
+    if is_nobody(dst) {
+        to[6..12].copy_from_slice(&TELLER.1);
+    }
     Some(to)
 }
 
@@ -178,7 +186,9 @@ mod tests {
         assert_eq!((&told[12..18], told[18]), (&tagged[12..18], 0x60));
         let is_told = |frame: &[u8]| answer6(frame, 1500).is_some();
         assert!(is_told(&packet(0xfd, 0xfe, 58, 128)) && !is_told(&packet(0xfd, 0xfe, 58, 1)), "errors");
-        assert!(!is_told(&packet(0xff, 0xfe, 17, 0)) && !is_told(&packet(0xfd, 0xff, 17, 0)), "groups");
+        assert!(!is_told(&packet(0xff, 0xfe, 17, 0)), "a group sends nothing");
+        let told = answer6(&packet(0xfd, 0xff, 17, 0), 1500).expect("an answer about a group");
+        assert_eq!((&told[6..12], &told[22..38]), (&TELLER.1[..], &TELLER.0[..]));
         let mut from_nobody = frame.clone();
         from_nobody[22..38].fill(0);
         assert!(!is_told(&from_nobody));
