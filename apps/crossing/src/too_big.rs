@@ -60,8 +60,8 @@ const TELLER: ([u8; 16], Mac) =
     ([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x4c, 0x4d, 0xff, 0xfe, 0, 0, 0], [2, 0x4c, 0x4d, 0, 0, 0]);
 
 /// Makes the message "packet too big" with the MTU that would fit (RFC 4443, section 3.2), as a frame for the
-/// sender of this IPv6 packet. Its source is the packet's destination, or [`TELLER`] if that is a group, whose
-/// members are told of, too (section 2.4). `None`: no message may be sent.
+/// sender of this IPv6 packet. Its source is the packet's destination. A message about a packet to a group is
+/// sent, too (section 2.4), and comes from [`TELLER`]. `None`: no message may be sent.
 pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     const GROUP: u8 = 0xff;
     let at = ipv6(frame)?;
