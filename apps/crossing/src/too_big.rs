@@ -61,7 +61,7 @@ const TELLER: ([u8; 16], Mac) =
 
 /// Makes the message "packet too big" with the MTU that would fit (RFC 4443, section 3.2), as a frame for the
 /// sender of this IPv6 packet. Its source is the packet's destination. A message about a packet to a group is
-/// sent, too (section 2.4), and comes from [`TELLER`]. `None`: no message may be sent.
+/// sent, too (section 2.4), from a link-local address that no station has. `None`: no message may be sent.
 pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     const GROUP: u8 = 0xff;
     let at = ipv6(frame)?;
