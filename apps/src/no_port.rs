@@ -88,7 +88,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::parse::words;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
 
     #[test]
     fn cards_are_found_however_they_are_named() {

@@ -34,12 +34,6 @@ pub(crate) struct Peer {
     pub(crate) mac: Mac,
 }
 
-/// The words of a command line without quotes, for tests.
-#[cfg(test)]
-pub(crate) fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().map(str::to_owned).collect()
-}
-
 /// `198.18.0.1,198.18.0.2`
 pub(crate) fn addresses(text: &str) -> Result<Addresses, String> {
     let parse = |t: &str| t.trim().parse::<Ipv4Addr>().ok().map(Ipv4Addr::to_bits);

@@ -268,7 +268,10 @@ fn offence(args: &[String], text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::words;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
 
     #[test]
     fn our_options_stand_behind_the_first_dashes() {

@@ -64,18 +64,6 @@
 //! idling).
 #![deny(unsafe_code)]
 
-/// `Debug` of an error is the text of its `Display`, because Rust prints `Debug` of an error that `main`
-/// returns.
-macro_rules! plain_debug {
-    ($error:ty) => {
-        impl std::fmt::Debug for $error {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(self, f)
-            }
-        }
-    };
-}
-
 mod adopt;
 mod adopted_port;
 mod config;

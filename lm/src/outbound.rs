@@ -157,7 +157,12 @@ impl fmt::Display for SendError {
     }
 }
 
-plain_debug!(SendError);
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl error::Error for SendError {}
 

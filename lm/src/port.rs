@@ -270,7 +270,12 @@ impl fmt::Display for PortError {
     }
 }
 
-plain_debug!(PortError);
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl error::Error for PortError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
@@ -301,7 +306,12 @@ impl fmt::Display for PollError {
     }
 }
 
-plain_debug!(PollError);
+/// The same text, because Rust prints this form of an error that `main` returns.
+impl fmt::Debug for PollError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl error::Error for PollError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {

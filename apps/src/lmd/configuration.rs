@@ -161,7 +161,10 @@ fn option(key: &str, value: Value) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::words;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
 
     fn with_file(text: &str, line: &str) -> Result<Invocation, String> {
         let file = tempfile::NamedTempFile::new().expect("a file");

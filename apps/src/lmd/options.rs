@@ -159,10 +159,10 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::{PeerOrder, words};
+    use crate::parse::PeerOrder;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
-        Options::of(&words(line))
+        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]

@@ -102,10 +102,9 @@ mod tests {
 
     use super::*;
     use crate::parse::UdpPorts;
-    use crate::parse::words;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
-        Options::of(&words(line))
+        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     fn wrong(line: &str) -> String {
