@@ -241,12 +241,7 @@ impl fmt::Display for AdoptError {
     }
 }
 
-/// The same text, because Rust prints this form of an error that `main` returns.
-impl fmt::Debug for AdoptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+rte::debug_is_display!(AdoptError);
 
 impl error::Error for AdoptError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {

@@ -157,12 +157,7 @@ impl fmt::Display for SendError {
     }
 }
 
-/// The same text, because Rust prints this form of an error that `main` returns.
-impl fmt::Debug for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+rte::debug_is_display!(SendError);
 
 impl error::Error for SendError {}
 

@@ -270,12 +270,7 @@ impl fmt::Display for PortError {
     }
 }
 
-/// The same text, because Rust prints this form of an error that `main` returns.
-impl fmt::Debug for PortError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+rte::debug_is_display!(PortError);
 
 impl error::Error for PortError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
@@ -306,12 +301,7 @@ impl fmt::Display for PollError {
     }
 }
 
-/// The same text, because Rust prints this form of an error that `main` returns.
-impl fmt::Debug for PollError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+rte::debug_is_display!(PollError);
 
 impl error::Error for PollError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {

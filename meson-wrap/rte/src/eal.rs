@@ -464,12 +464,7 @@ impl fmt::Display for EalError {
     }
 }
 
-/// The same text, because Rust prints this form of an error that `main` returns.
-impl fmt::Debug for EalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+crate::debug_is_display!(EalError);
 
 impl error::Error for EalError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {

@@ -29,12 +29,13 @@
 //! memzones and EAL. If values are dropped in another order, each owner keeps what it needs alive.
 //!
 //! Errors say what happened, with which values, and what to do. [`Errno`], in `errno`, is DPDK's number and
-//! text.
+//! text. `debug_is_display` prints errors that `main` returns.
 //!
 //! These remain `unsafe` to call: adopting an EAL that other code initialised, raw mbufs, external buffers,
 //! and setting up a queue with a pool that belongs to one thread.
 
 pub mod barrier;
+mod debug_is_display;
 pub mod eal;
 mod ending;
 mod errno;
