@@ -5,6 +5,7 @@
 # datagram's arrival to its answer, a poll that finds nothing, and what C takes more of the former.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/scripts/median.sh
 runs=${1:-5}
 shift || true
 sizes=("$@")
@@ -27,14 +28,11 @@ taken() {
     "--vdev=net_memif0,role=server,$vdev" "--vdev=net_memif1,role=client,$vdev" -- net_memif0 net_memif1 "$2"
 }
 
-# median COLUMN: of the turns of one row.
-median() { cut -d' ' -f"$1" "$dir/turns" | sort -n | sed -n "$(((runs + 1) / 2))p"; }
-
 printf '%-8s %8s %8s %8s %8s %12s\n' bytes Rust idle C idle 'C more'
 for size in "${sizes[@]}"; do
   for ((run = 0; run < runs; run++)); do
     rust=$(taken rust "$size") c=$(taken c "$size")
     awk -v r="$rust" -v c="$c" 'BEGIN { split(r, R); split(c, C); print r, c, C[1] - R[1] }'
   done >"$dir/turns"
-  printf '%-8s %8.0f %8.0f %8.0f %8.0f %12.0f\n' "$size" "$(median 1)" "$(median 2)" "$(median 3)" "$(median 4)" "$(median 5)"
+  printf '%-8s %8.0f %8.0f %8.0f %8.0f %12.0f\n' "$size" "$(median "$dir/turns" 1)" "$(median "$dir/turns" 2)" "$(median "$dir/turns" 3)" "$(median "$dir/turns" 4)" "$(median "$dir/turns" 5)"
 done

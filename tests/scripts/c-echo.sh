@@ -5,6 +5,7 @@
 # C costs more, with the least and the most.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/scripts/median.sh
 runs=${1:-5}
 shift || true
 sizes=("$@")
@@ -38,15 +39,12 @@ echoed() {
     { printf '%s\n' "$said" >&2; echo "c-echo.sh: there are not the medians of 16 sizes" >&2; exit 1; }
 }
 
-# median COLUMN: of the turns of one row.
-median() { cut -d' ' -f"$1" "$dir/turns" | sort -n | sed -n "$(((runs + 1) / 2))p"; }
-
 printf '%-14s %8s %8s %8s   %s\n' bytes Rust C 'C more' 'least to most'
 for size in "${sizes[@]}"; do
   for ((run = 0; run < runs; run++)); do
     rust=$(echoed rust "$size" "$count") c=$(echoed c "$size" "$count")
     awk -v c="$c" -v r="$rust" 'BEGIN { print r, c, 100 * (c / r - 1) }'
   done >"$dir/turns"
-  printf '%-14s %8.2f %8.2f %7.1f%%   %s\n' "$size to $((size + 240))" "$(median 1)" "$(median 2)" "$(median 3)" \
+  printf '%-14s %8.2f %8.2f %7.1f%%   %s\n' "$size to $((size + 240))" "$(median "$dir/turns" 1)" "$(median "$dir/turns" 2)" "$(median "$dir/turns" 3)" \
     "$(cut -d' ' -f3 "$dir/turns" | sort -n | sed -n '1p;$p' | xargs printf '%.1f to %.1f%%')"
 done
