@@ -43,6 +43,8 @@ mod signals;
 mod start;
 mod testpmd;
 mod vdevs;
+#[cfg(test)]
+mod words;
 mod writer;
 
 use std::process::ExitCode;

@@ -88,10 +88,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
+    use crate::words::words;
 
     #[test]
     fn cards_are_found_however_they_are_named() {

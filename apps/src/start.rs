@@ -268,10 +268,7 @@ fn offence(args: &[String], text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
+    use crate::words::words;
 
     #[test]
     fn our_options_stand_behind_the_first_dashes() {

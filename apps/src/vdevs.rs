@@ -122,10 +122,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
+    use crate::words::words;
 
     fn wrong(line: &str) -> String {
         Vdevs::of(&words(line)).expect_err(line)

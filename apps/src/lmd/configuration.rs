@@ -161,10 +161,7 @@ fn option(key: &str, value: Value) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split_whitespace().map(str::to_owned).collect()
-    }
+    use crate::words::words;
 
     fn with_file(text: &str, line: &str) -> Result<Invocation, String> {
         let file = tempfile::NamedTempFile::new().expect("a file");

@@ -160,9 +160,10 @@ impl Options {
 mod tests {
     use super::*;
     use crate::parse::PeerOrder;
+    use crate::words::words;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
-        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        Options::of(&words(line))
     }
 
     #[test]

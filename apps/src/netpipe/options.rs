@@ -232,9 +232,10 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::words;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
-        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        Options::of(&words(line))
     }
 
     #[test]

@@ -102,9 +102,10 @@ mod tests {
 
     use super::*;
     use crate::parse::UdpPorts;
+    use crate::words::words;
 
     fn options(line: &str) -> Result<Options, NoOptions> {
-        Options::of(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        Options::of(&words(line))
     }
 
     fn wrong(line: &str) -> String {
