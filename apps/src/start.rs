@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
 use rte::hugefiles::{self, Dead};
-use rte::{Eal, EalError};
+use rte::{Eal, EalError, mempool};
 
 use crate::console::{self, complain, say};
 use crate::quiet::Quiet;
@@ -190,6 +190,16 @@ pub(crate) fn eal(program: &str, args: &[String]) -> Result<Eal, String> {
             }
             started
         }
+    }
+}
+
+/// Cleans EAL up. If a driver is known to keep memory, EAL stays until the process ends, and nothing is said.
+pub(crate) fn end(eal: Eal) {
+    if let Err((eal, e)) = eal.cleanup() {
+        if !mempool::driver_keeps_any() {
+            log::warn!("{e}");
+        }
+        eal.leave();
     }
 }
 

@@ -199,6 +199,20 @@ class MaxLoss(Pair):
         self.assertGreater(summary["unsent"], 0, "what waited for it is counted")
         self.assertLess(summary["unsent"], summary["sent_frames"])
 
+    @unittest.skipUnless(*hugepages_or_why(64))
+    def test_a_peer_that_is_killed_leaves_mbufs_with_the_zero_copy_driver(self):
+        """net_memif never gives them back. That is known, and a user can do nothing about it."""
+        server = self.server(HUGE_VA, "--forward-mode=rx")
+        client = self.client(HUGE_VA, "--forward-mode=tx")
+        client.await_text("tx forwarding")
+        time.sleep(1)
+        server.signal(signal.SIGKILL)
+        server.process.wait(5)
+        self.assertEqual(client.stop(), 0)
+        self.assertGreater(client.summary()["unsent"] + client.summary()["sent_frames"], 0)
+        for word in ("mbufs", "owners"):
+            self.assertNotIn(word, client.err())
+
     def test_a_peer_that_comes_late_is_waited_for(self):
         server = self.server(NO_HUGE, "--forward-mode=echo", "--stop-after-idle=1000")
         time.sleep(2.5)

@@ -116,8 +116,6 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     supervisor.stopping();
     daemon.report().iter().for_each(|line| say!("{line}"));
     say!("{}", daemon.close());
-    if let Err((_, e)) = eal.cleanup() {
-        log::warn!("{e}");
-    }
+    start::end(eal);
     ended.map_err(|why| Failure::Failed(vec![why]))
 }

@@ -105,11 +105,8 @@ fn begin(args: &[String]) -> Result<(), Failure> {
         }
     };
     transports.into_iter().for_each(Transport::close);
-    if let Some(Err((eal, e))) = eal.map(Eal::cleanup) {
-        if !transport::pool_stays() {
-            log::warn!("{e}");
-        }
-        eal.leave();
+    if let Some(eal) = eal {
+        start::end(eal);
     }
     done?;
     flaws.into_result()

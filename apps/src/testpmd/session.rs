@@ -12,6 +12,7 @@ use rte::port::PortId;
 
 use crate::console::{self, complain, say};
 use crate::message_log::MessageLog;
+use crate::start;
 use crate::testpmd::turn::Turn;
 use lm_node::Link;
 use lm_node::admission::View;
@@ -310,9 +311,7 @@ impl Session {
             say!("Port {id} is closed");
             closed.push(Closed { total, pool_before, pool_after, elapsed, cpu });
         }
-        if let Err((_, e)) = self.eal.cleanup() {
-            log::warn!("{e}");
-        }
+        start::end(self.eal);
         closed
     }
 }

@@ -44,6 +44,7 @@ pub fn adopt(
     let (driver, txd) = (driver_of(eal, id).unwrap_or_default(), config.txd.unwrap_or(DESCRIPTORS));
     let head_room = header_room(HEADER_ROOM, &driver, &arguments(eal, id), Eal::release());
     let pools = Pools::create(eal, name, txd, head_room, config.mtu, None).map_err(Unadopted::Pool)?;
+    pools.expect(&traits);
     let send_pool = SendPool::create(eal, send_buffers(&traits, txd), geometry.buffer_len(), None)
         .map_err(Unadopted::Memory)?;
     let receiving = ReceiverConfig {

@@ -105,6 +105,7 @@ impl NodePort {
         let pools = Pools::create(eal, &id.to_string(), landing.setup().txd, head_room, config.mtu, socket)
             .map_err(OpenError::Pool)?;
         let client = Client::of(&landing.info().driver, &arguments(eal, id));
+        pools.expect(&landing.traits());
         // The size and not what is available: some drivers post mbufs when a queue is set up.
         let pool_before = landing.pools().map(LandingPool::size).sum();
         Ok(Self {

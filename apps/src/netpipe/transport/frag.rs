@@ -70,8 +70,14 @@ impl Frag {
         let port = StockPort::open(eal, id, settings)?;
         let limit = limit(settings.port.mtu);
         let room = u16::try_from(HEADROOM + FRONT + limit).map_err(|_| "the MTU is too large for ip-frag")?;
+        let keeps = port.driver == "net_memif";
         let pool = |name: &str, n, room| {
-            Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None).map_err(|e| e.to_string())
+            let pool = Mempool::pktmbuf(eal, &format!("{name}_{id}"), n, 32, 0, room, None);
+            if keeps {
+                // A zero-copy client never gives back the mbufs of frames that its peer has not taken.
+                pool.iter().for_each(Mempool::expect_driver_keeps);
+            }
+            pool.map_err(|e| e.to_string())
         };
         let heads = header_room(HEADS, &port.driver, &arguments(eal, id), Eal::release());
         // A net_memif peer reads these very buffers, so the ring must never be quite full of them.
@@ -83,7 +89,7 @@ impl Frag {
             waiting: Vec::new(),
             mtu: settings.port.mtu,
             checksum: settings.port.checksum,
-            in_flight: (port.driver == "net_memif").then_some(u32::from(few)),
+            in_flight: keeps.then_some(u32::from(few)),
             room: 0,
             id: 0,
             copied: 0,

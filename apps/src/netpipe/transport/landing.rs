@@ -20,7 +20,6 @@ use rte::{Burst, Eal};
 
 use super::interface::{Action, Kind, Open, Transport};
 use super::settings::Settings;
-use super::stock_port::let_pool_stay;
 use super::wire_bytes::on_wire;
 use crate::explain::{explain_open, explain_start};
 use crate::signals;
@@ -90,10 +89,6 @@ impl Landing {
         // The copying form puts datagrams together by copying.
         config.in_pieces = layout != Some(SlotLayout::Separate);
         let mut port = NodePort::open(eal, id, &config).map_err(|e| explain_open(&e))?;
-        // net_memif's zero-copy client never gives back the mbufs of frames that its peer has not taken.
-        if port.landing.traits().keeps_posted {
-            let_pool_stay();
-        }
         port.start(eal, &config, &Identity::default(), signals::is_ending)
             .map_err(|e| explain_start(&e, &config))?;
         let link = port.link.take().ok_or("the port has no link")?;

@@ -4,8 +4,6 @@
 //! are those of LM's ports, so that the comparison is fair. Up to 64 frames wait for room in the transmit
 //! queue.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use lm_proto::wire::{BROADCAST, Flow, Mac};
 use pmd_e1000::demands::{self, Wanted};
 use pmd_e1000::devargs::{Devargs, Memif};
@@ -27,20 +25,6 @@ const STAGE: usize = 64;
 const HEADROOM: u16 = 128;
 /// mbufs beyond the descriptors.
 const SPARE: u32 = 1024;
-
-/// Whether a pool stays in use until the process ends.
-static POOL_STAYS: AtomicBool = AtomicBool::new(false);
-
-/// Whether a port that was opened here keeps a pool in use until the process ends, so that EAL cannot be
-/// cleaned up.
-pub(crate) fn pool_stays() -> bool {
-    POOL_STAYS.load(Ordering::Relaxed)
-}
-
-/// A driver does not give all mbufs back: its pool stays in use until the process ends.
-pub(super) fn let_pool_stay() {
-    POOL_STAYS.store(true, Ordering::Relaxed);
-}
 
 /// A started port, and the ends of the wire.
 pub(super) struct StockPort {
@@ -115,10 +99,8 @@ impl StockPort {
         started?;
         let _ = port.set_promiscuous(true);
         if info.driver == "net_memif" {
-            // net_memif never gives back the mbufs of its receive ring. This clone keeps the pool, so that
-            // dropping it does not log an error about them.
-            std::mem::forget(pool.clone());
-            let_pool_stay();
+            // It never gives back the mbufs of its receive ring.
+            pool.expect_driver_keeps();
         }
         let missing = StartError::NotConfigured(id).to_string();
         let peer = settings.peers.get(&id.0).copied();

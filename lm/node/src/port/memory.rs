@@ -44,6 +44,14 @@ impl Pools {
         let strangers = Mempool::pktmbuf(eal, &strangers, STRANGER_MBUFS, 32, 0, room, socket)?;
         Ok(Self { headers, strangers })
     }
+
+    /// Expects what the driver keeps. net_memif's zero-copy client never gives back the mbufs of frames that
+    /// its peer has not taken.
+    pub(crate) fn expect(&self, traits: &Traits) {
+        if traits.keeps_posted {
+            self.headers.expect_driver_keeps();
+        }
+    }
 }
 
 /// The number of buffers to send from. Some drivers keep what they have sent until the descriptor's turn

@@ -10,6 +10,7 @@ mod handler_pool;
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{error, fmt};
 
 use dpdk_sys::rte_mempool;
@@ -71,7 +72,13 @@ impl Mempool {
     /// `pool` is a pool of mbufs that any thread may use. It lives as long as this value, its clones, and all
     /// mbufs that were allocated by them.
     pub unsafe fn adopt(eal: &Eal, pool: NonNull<rte_mempool>) -> Self {
-        Self(PoolRef(Arc::new(Pool { raw: pool, abandoned: None, theirs: true, eal: eal.clone() })))
+        Self(PoolRef(Arc::new(Pool {
+            raw: pool,
+            abandoned: None,
+            theirs: true,
+            driver_keeps: AtomicBool::new(false),
+            eal: eal.clone(),
+        })))
     }
 
     /// How many mbufs can be allocated now, those in caches included. It is slow, and only a snapshot while
@@ -99,6 +106,12 @@ impl Mempool {
     /// The pool itself, valid while this value or a clone lives.
     pub fn as_ptr(&self) -> *mut rte_mempool {
         self.0.as_ptr()
+    }
+
+    /// A driver that uses the pool is known not to give all mbufs back. If some are out when the last owner
+    /// is gone, the pool stays, and this is no error: [`driver_keeps_any`] says so.
+    pub fn expect_driver_keeps(&self) {
+        self.0.0.driver_keeps.store(true, Ordering::Relaxed);
     }
 
     /// An empty mbuf, or `None` if there is none left.
@@ -143,7 +156,8 @@ pub struct PoolRef(Arc<Pool>);
 
 impl PoolRef {
     fn own(eal: &Eal, pool: NonNull<rte_mempool>, abandoned: Option<Abandoned>) -> Self {
-        Self(Arc::new(Pool { raw: pool, abandoned, theirs: false, eal: eal.clone() }))
+        let driver_keeps = AtomicBool::new(false);
+        Self(Arc::new(Pool { raw: pool, abandoned, theirs: false, driver_keeps, eal: eal.clone() }))
     }
 
     /// The pool itself, valid while a share of it lives.
@@ -160,6 +174,14 @@ impl PoolRef {
     }
 }
 
+static DRIVER_KEEPS_ANY: AtomicBool = AtomicBool::new(false);
+
+/// Whether a pool stays because its driver kept mbufs, as was [expected](Mempool::expect_driver_keeps). Then
+/// [`Eal::cleanup`] refuses, and [`Eal::leave`] is what remains.
+pub fn driver_keeps_any() -> bool {
+    DRIVER_KEEPS_ANY.load(Ordering::Relaxed)
+}
+
 /// Asks a pool's handler whether the objects that are out are used by nobody.
 type Abandoned = unsafe fn(*mut rte_mempool) -> bool;
 
@@ -170,6 +192,8 @@ struct Pool {
     abandoned: Option<Abandoned>,
     /// Whether the application owns the pool, and frees it itself.
     theirs: bool,
+    /// Whether a driver is known to keep mbufs for good.
+    driver_keeps: AtomicBool,
     eal: Eal,
 }
 
@@ -206,7 +230,15 @@ impl Drop for Pool {
         let out = self.size().saturating_sub(self.available());
         // SAFETY: the last owner; the function is the one for this pool's handler.
         if out > 0 && !self.abandoned.is_some_and(|abandoned| unsafe { abandoned(self.raw.as_ptr()) }) {
-            ::log::error!("pool {:?} is kept for ever: {out} of its mbufs were not given back", self.name());
+            if self.driver_keeps.load(Ordering::Relaxed) {
+                DRIVER_KEEPS_ANY.store(true, Ordering::Relaxed);
+            } else {
+                ::log::error!(
+                    "the memory of pool {:?} stays in use until the process ends: {out} of its mbufs did not \
+                     come back from the driver or the application",
+                    self.name()
+                );
+            }
             std::mem::forget(self.eal.clone());
             return;
         }
