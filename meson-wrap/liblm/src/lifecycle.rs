@@ -81,7 +81,7 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
             }
             return Err(failure(
                 errno.number(),
-                format_args!("EAL cannot be initialised: {errno}; its log says why"),
+                format_args!("EAL cannot be initialised: {errno}; {}", hint(errno.number())),
             ));
         }
         if RteEal::is_secondary() {
@@ -96,6 +96,24 @@ pub unsafe extern "C" fn lm_init(argc: c_int, argv: *mut *mut c_char) -> c_int {
         }
         Ok(taken)
     })
+}
+
+/// What to look at, by the number with which EAL has failed. DPDK uses few numbers for many reasons. Its log,
+/// which belongs to the program, has the names.
+fn hint(errno: c_int) -> &'static str {
+    match errno {
+        libc::ENODEV => {
+            "EAL has no device of a name behind -a or --vdev: -a takes a PCI address, such as 0000:01:00.0, and \
+             --vdev a driver's name with a number, such as net_tap0; DPDK's log names the device"
+        }
+        libc::EINVAL => "EAL rejects an argument in argv; DPDK's log names it",
+        libc::EALREADY => "DPDK allows it once in a process",
+        libc::ENOMEM => "give EAL more hugepages, or --no-huge -m 64; DPDK's log says more",
+        libc::EACCES | libc::EPERM => {
+            "run as root, or give access to hugepages and devices; DPDK's log says more"
+        }
+        _ => "DPDK's log says why",
+    }
 }
 
 /// Cleans EAL up, as rte_eal_cleanup() does, for a program that called lm_init(). Afterwards the program must

@@ -29,6 +29,22 @@ static void secondary(void)
 	EXPECT(lm_init(6, argv), -ENOTSUP, "secondary process");
 }
 
+/* In a child, as EAL may keep a part of what it began. */
+static void misspelt(void)
+{
+	int status = 1;
+	pid_t child = fork();
+	if (child != 0) {
+		CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+		return;
+	}
+	char prefix[64];
+	snprintf(prefix, sizeof(prefix), "--file-prefix=lmdev%ld", (long)getpid());
+	char *argv[] = { "x", "--no-pci", "--no-huge", "-m", "64", prefix, "--vdev=net_tab0", NULL };
+	EXPECT(lm_init(7, argv), -ENODEV, "such as net_tap0");
+	_exit(failed != 0);
+}
+
 static void before_eal(void)
 {
 	lm_config config = config_of("10.1.0.2", 7000);
@@ -415,6 +431,7 @@ static void fuzz(long calls)
 int main(int argc, char **argv)
 {
 	texts();
+	misspelt();
 	before_eal();
 	int taken = lm_init(argc, argv);
 	if (taken < 0) {
