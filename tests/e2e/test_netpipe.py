@@ -47,6 +47,17 @@ class Wrong(Case):
                     says="start the responder")
 
 
+class Interrupted(Case):
+    def test_a_signal_while_nobody_answers_is_told_as_such(self):
+        with Netpipe(self.where / "initiator", None, "--transport=udp", "--tx-ip=127.0.0.1,127.0.0.1",
+                     "--tx-udp=47131,47132") as child:
+            time.sleep(1.5)
+            child.signal(signal.SIGINT)
+            self.assertEqual(child.wait(10), 2, str(child))
+            self.assertRegex(child.err(), "ended by a signal after [0-9]+ ms without an answer")
+            self.assertNotIn("no answer within", child.err())
+
+
 class Measured(Case):
     def judge(self, results, transports, sizes):
         """Everything that was to be measured was, and hangs together."""

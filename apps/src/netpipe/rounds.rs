@@ -108,6 +108,13 @@ impl<'a> Rounds<'a> {
             }
         }
         let (name, s) = (transport.kind().name, self.options.await_peer);
+        let waited = began.elapsed();
+        if waited < patience {
+            let ms = waited.as_millis();
+            return Err(format!(
+                "{name}: ended by a signal after {ms} ms without an answer of the responder"
+            ));
+        }
         Err(format!(
             "{name}: no answer within {s} s: start the responder with the same --transport, \
              and see that the addresses match"
