@@ -143,9 +143,32 @@ pub(crate) fn set_program(name: &'static str) {
     PROGRAM.get_or_init(|| name);
 }
 
+/// One line of this text, without characters that act on a terminal or cannot be seen: a user, a file or a
+/// peer may have written a part of it.
+fn one_line(text: &str) -> String {
+    let line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c == '\t' {
+            shown.push(' ');
+        } else if c.is_control() || INVISIBLE.contains(&c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Characters that show nothing: the byte order mark, spaces without width, and changes of direction.
+const INVISIBLE: &[char] = &[
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}',
+    '\u{202d}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}', '\u{feff}',
+];
+
 /// Writes a line to standard error; a closed pipe is ignored.
 pub(crate) fn complain(text: &str) {
-    let one_line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+    let one_line = one_line(text);
     let program = PROGRAM.get().copied().unwrap_or("lm");
     if !queue_if_never_waits(|| Line::Err(format!("{program}: {one_line}"))) {
         err(&format!("{program}: {one_line}"));
@@ -169,5 +192,17 @@ pub(crate) fn remember_terminal() {
 pub(crate) fn restore_terminal() {
     if let Some(Some(terminal)) = TERMINAL.get() {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, terminal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn complaints_are_one_line_that_can_be_seen() {
+        assert_eq!(one_line("a\n  b\tc\n"), "a b c");
+        assert_eq!(one_line("\u{1b}[2Jx\0\r"), "\\u{1b}[2Jx\\u{0}");
+        assert_eq!(one_line("\u{feff}start \"ü\" \u{fffd}"), "\\u{feff}start \"ü\" \u{fffd}");
     }
 }

@@ -98,7 +98,7 @@ pub(crate) fn complaints() -> String {
     let state = LOGGER.lock();
     let mut texts: Vec<&str> = Vec::new();
     for held in state.held.iter().flatten().filter(|r| r.dpdk && r.level <= Level::Warn) {
-        if !texts.contains(&held.text.as_str()) {
+        if rte::log::explains(&held.text) && !texts.contains(&held.text.as_str()) {
             texts.push(&held.text);
         }
     }

@@ -154,8 +154,17 @@ pub(crate) fn parse<O: Parser>(program: &str, args: &[String]) -> Result<O, NoOp
     })
 }
 
+/// What Rust says of text that is no number, and what a user can do with.
+const NO_NUMBERS: [(&str, &str); 4] = [
+    ("cannot parse integer from empty string", "give a whole number"),
+    ("invalid digit found in string", "give a whole number, in digits alone"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+];
+
 /// clap's message in one line: what is wrong, without usage and empty lines.
 fn one_line(program: &str, text: &str) -> String {
+    let text = &NO_NUMBERS.iter().fold(text.to_owned(), |text, (rust, ours)| text.replace(rust, ours));
     let lines =
         text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
     let text = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");

@@ -42,7 +42,8 @@ class Wrong(Case):
                              ("--eth-peer=0,zz", "PORT,MAC"), ("--tx-ip=1.2.3.4", "SRC,DST"),
                              ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
                              ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"),
-                             ("--rxd=0", "rxd"), ("--reassembly=0", "1..=256"), ("--reassembly=257",
+                             ("--rxd=0", "rxd"), ("--count=-1", "whole number"),
+                             ("--rxd=\x1b[2J", "\\u{1b}[2J"), ("--reassembly=0", "1..=256"), ("--reassembly=257",
                                                                                  "1..=256"),
                              ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),
                              ):
@@ -57,6 +58,10 @@ class Wrong(Case):
 
     def test_no_ports(self):
         self.refuse((), says=("no port", "--vdev"))
+
+    def test_the_version_of_dpdk_does_not_explain_why_there_are_no_ports(self):
+        err = self.refuse(("-v",), says=("no port", "give it a device before --"))
+        self.assertNotIn("RTE Version", err)
 
     def test_a_card_that_is_not_there(self):
         self.refuse(("-a", "ffff:ff:1f.7"), says=("there is no PCI device ffff:ff:1f.7",))

@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_told_in_plain_words() {
+        for (value, says) in
+            [("abc", "a whole number"), ("", "a whole number"), ("9".repeat(30).as_str(), "too large")]
+        {
+            let why = wrong(&format!("--count={value}"));
+            assert!(why.contains(says) && !why.contains("target type"), "{why}");
+        }
+    }
+
+    #[test]
     fn the_definition_is_consistent() {
         <Options as clap::CommandFactory>::command().debug_assert();
     }

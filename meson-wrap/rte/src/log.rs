@@ -19,7 +19,9 @@ use ::log::Level;
 /// How many complaints are kept to explain a failed operation.
 const KEPT: usize = 6;
 /// A warning of every start, which explains nothing.
-const NO_COMPLAINT: &str = "TELEMETRY: No legacy callbacks, legacy socket not created";
+const USUAL: &str = "TELEMETRY: No legacy callbacks, legacy socket not created";
+/// How the answer to EAL's option `-v` begins. DPDK writes it at its level for critical errors.
+const VERSION: &str = "EAL: RTE Version: ";
 /// A longer line is cut, so that a driver that never ends its line cannot use up the memory.
 const LONGEST: usize = 4096;
 
@@ -101,6 +103,12 @@ fn level_of(dpdk: i32) -> Level {
     }
 }
 
+/// Whether a warning or an error of DPDK's can explain a failure. What every start says cannot, nor what was
+/// asked for.
+pub fn explains(line: &str) -> bool {
+    line != USUAL && !line.starts_with(VERSION)
+}
+
 /// Adds a piece of text to this thread's line and emits the lines that are complete.
 fn take(level: Level, mut bytes: &[u8]) {
     while let Some(end) = bytes.iter().position(|&b| b == b'\n') {
@@ -132,7 +140,7 @@ fn emit(level: Level, line: &str) {
     if line.is_empty() {
         return;
     }
-    if level <= Level::Warn && line != NO_COMPLAINT {
+    if level <= Level::Warn && explains(line) {
         let mut kept = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.pop_front();
@@ -178,7 +186,7 @@ mod tests {
         take(Level::Error, b"half\nEAL: second\nthird");
         assert_eq!(complaints(), "EAL: first half; EAL: second");
         take(Level::Warn, b"\n");
-        take(Level::Warn, format!("{NO_COMPLAINT}\n").as_bytes());
+        take(Level::Warn, format!("{USUAL}\n{VERSION}'DPDK 22.11.11'\n").as_bytes());
         assert_eq!(complaints(), "EAL: first half; EAL: second; third");
         for _ in 0..100 {
             take(Level::Error, &[b'x'; 1000]);

@@ -23,11 +23,15 @@ fn commands() -> impl Iterator<Item = &'static Command> {
     TABLE.iter().copied().flatten()
 }
 
+/// The command's name, and what follows it.
+fn usage(command: &Command) -> String {
+    format!("{} {}", command.name, command.args).trim_end().to_owned()
+}
+
 fn help(_: &mut Session, args: &[&str]) -> Result<Next, String> {
     none(args)?;
     for command in commands() {
-        let usage = format!("{} {}", command.name, command.args);
-        say!("  {usage:<44} {}", command.help);
+        say!("  {:<44} {}", usage(command), command.help);
     }
     Ok(Next::Command)
 }
@@ -57,11 +61,7 @@ fn try_run(session: &mut Session, line: &str) -> Result<Next, String> {
         return Err(format!("Command not found: {}; help lists the commands", words.join(" ")));
     };
     (command.run)(session, &words[n..]).map_err(|e| {
-        if e == USAGE {
-            format!("Bad arguments; {} {}: {}", command.name, command.args, command.help)
-        } else {
-            e
-        }
+        if e == USAGE { format!("Bad arguments; {}: {}", usage(command), command.help) } else { e }
     })
 }
 
@@ -100,6 +100,7 @@ mod tests {
         for (i, c) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|other| other.name != c.name), "{}", c.name);
             assert!(!c.help.is_empty());
+            assert!(usage(c).ends_with(if c.args.is_empty() { c.name } else { c.args }));
         }
     }
 
