@@ -106,7 +106,7 @@ fn begin(args: &[String]) -> Result<(), Failure> {
     };
     transports.into_iter().for_each(Transport::close);
     if let Some(eal) = eal {
-        start::end(eal);
+        if transport::pool_stays() { eal.leave() } else { start::end(eal) }
     }
     done?;
     flaws.into_result()

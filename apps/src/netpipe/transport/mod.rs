@@ -27,6 +27,7 @@ use self::interface::Open;
 
 pub(crate) use self::interface::{Action, Kind, Transport};
 pub(crate) use self::settings::Settings;
+pub(crate) use self::stock_port::pool_stays;
 
 /// All of them.
 pub(crate) static KINDS: &[&Kind] = &[

@@ -4,6 +4,8 @@
 //! are those of LM's ports, so that the comparison is fair. Up to 64 frames wait for room in the transmit
 //! queue.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lm_proto::wire::{BROADCAST, Flow, Mac};
 use pmd_e1000::demands::{self, Wanted};
 use pmd_e1000::devargs::{Devargs, Memif};
@@ -25,6 +27,15 @@ const STAGE: usize = 64;
 const HEADROOM: u16 = 128;
 /// mbufs beyond the descriptors.
 const SPARE: u32 = 1024;
+
+/// Whether a pool stays in use until the process ends.
+static POOL_STAYS: AtomicBool = AtomicBool::new(false);
+
+/// Whether a port that was opened here keeps a pool in use until the process ends, so that EAL cannot be
+/// cleaned up.
+pub(crate) fn pool_stays() -> bool {
+    POOL_STAYS.load(Ordering::Relaxed)
+}
 
 /// A started port, and the ends of the wire.
 pub(super) struct StockPort {
@@ -99,8 +110,10 @@ impl StockPort {
         started?;
         let _ = port.set_promiscuous(true);
         if info.driver == "net_memif" {
-            // It never gives back the mbufs of its receive ring.
-            pool.expect_driver_keeps();
+            // net_memif never gives back the mbufs of its receive ring. This clone keeps the pool, so that
+            // dropping it does not log an error about them.
+            std::mem::forget(pool.clone());
+            POOL_STAYS.store(true, Ordering::Relaxed);
         }
         let missing = StartError::NotConfigured(id).to_string();
         let peer = settings.peers.get(&id.0).copied();
