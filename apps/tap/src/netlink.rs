@@ -11,6 +11,8 @@ pub const HEADER: usize = 16;
 pub struct Message<'a> {
     /// What it is about.
     pub kind: u16,
+    /// What holds for it, such as [`NLM_F_DUMP_INTR`](crate::numbers::NLM_F_DUMP_INTR).
+    pub flags: u16,
     /// The number of the request that it answers.
     pub sequence: u32,
     /// What is behind its header.
@@ -31,8 +33,9 @@ pub fn first(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
     let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
     let body = bytes.get(HEADER..len)?;
     let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+    let flags = u16::from_ne_bytes([bytes[6], bytes[7]]);
     let sequence = u32::from_ne_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-    Some((Message { kind, sequence, body }, bytes.get(aligned(len)..).unwrap_or_default()))
+    Some((Message { kind, flags, sequence, body }, bytes.get(aligned(len)..).unwrap_or_default()))
 }
 
 /// The attributes of a message, each with its type and its value, up to the first bytes that are no

@@ -13,6 +13,8 @@ pub const NLM_F_REQUEST: u16 = 1;
 pub const NLM_F_ACK: u16 = 4;
 /// A request for all that there is.
 pub const NLM_F_DUMP: u16 = 0x300;
+/// On a message of a list: what it lists has changed since the list began, so that some may be missing.
+pub const NLM_F_DUMP_INTR: u16 = 0x10;
 /// A request that replaces what is there, or makes it.
 pub const NLM_F_SET: u16 = 0x100 | 0x400;
 /// A request that makes a route behind those of the same prefix and metric, which may be by other interfaces.
