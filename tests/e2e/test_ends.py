@@ -2,6 +2,7 @@
 behind.
 """
 
+import contextlib
 import os
 import pathlib
 import pty
@@ -221,6 +222,16 @@ class MaxLoss(Pair):
         self.assertEqual(server.summary()["datagrams"], 20)
 
 
+@contextlib.contextmanager
+def hangups(action):
+    """What is launched here meets hangups in this way, however the tests were started: nohup makes all ignore them."""
+    before = signal.signal(signal.SIGHUP, action)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 class Ends(Kept):
     def test_yield_after_does_not_keep_it_from_ending(self):
         for option in ("--yield-after=4294967295", "--yield-after=0"):
@@ -230,7 +241,9 @@ class Ends(Kept):
                 self.assertLess(time.monotonic() - began, 6)
 
     def test_sighup_ends_it_in_order(self):
-        child = self.launch("rx", NULL, "--forward-mode=tx").await_text("tx forwarding on ports 0")
+        with hangups(signal.SIG_DFL):
+            child = self.launch("rx", NULL, "--forward-mode=tx")
+        child.await_text("tx forwarding on ports 0")
         time.sleep(0.3)
         child.signal(signal.SIGHUP)
         self.assertEqual(child.wait(10), 0, str(child))
@@ -243,7 +256,8 @@ class Ends(Kept):
         for options in (("-i", "--forward-mode=tx", "-a"), ("--forward-mode=tx",)):
             with self.subTest(options=options):
                 master, slave = pty.openpty()
-                child = self.launch("-".join(options), NULL, *options, stdin=slave, stdout=slave)
+                with hangups(signal.SIG_DFL):
+                    child = self.launch("-".join(options), NULL, *options, stdin=slave, stdout=slave)
                 os.close(slave)
                 text = b""
                 until = time.monotonic() + 15
@@ -258,11 +272,8 @@ class Ends(Kept):
                 self.pools_are_level(child.summary())
 
     def test_under_nohup_it_stays(self):
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        try:
+        with hangups(signal.SIG_IGN):
             child = self.launch("rx", NULL, "--forward-mode=rx")
-        finally:
-            signal.signal(signal.SIGHUP, before)
         child.await_text("rx forwarding on ports 0")
         child.signal(signal.SIGHUP)
         time.sleep(0.5)
