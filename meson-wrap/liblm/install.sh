@@ -84,8 +84,11 @@ uninstall() {
     "$dest$includedir/lm.h" "$dest$mandir/man3/lm.3" "$dest$libdir/pkgconfig/lm.pc" "$dest$libdir/pkgconfig/lm-static.pc"
   # Folders that were made for it, if nothing else is in them.
   for folder in "$libdir/pkgconfig" "$libdir" "$includedir" "$mandir/man3" "$mandir" "$prefix/share" "$prefix"; do
-    case $folder in /*/*) ;; *) continue ;; esac
-    case $folder in /usr/local | /usr/local/* | /usr/lib | /usr/include | /usr/share) continue ;; esac
+    case ${folder%/} in
+    /usr/local | /usr/local/* | /usr/lib | /usr/include | /usr/share) continue ;;
+    /*/*) ;;
+    *) continue ;;
+    esac
     rmdir "$dest$folder" 2>/dev/null || true
   done
   refresh

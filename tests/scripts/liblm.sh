@@ -29,6 +29,10 @@ make --no-print-directory -s install DESTDIR="$work/dest" PREFIX=/opt/lm
 [ -e "$work/dest/opt/lm/lib/liblm.so.0" ] && grep -q '^prefix=/opt/lm$' "$work/dest/opt/lm/lib/pkgconfig/lm.pc" || fail "DESTDIR"
 make --no-print-directory -s uninstall DESTDIR="$work/dest" PREFIX=/opt/lm
 [ -z "$(find "$work/dest" ! -type d)" ] || fail "uninstall leaves $(find "$work/dest" ! -type d)"
+for path in /opt /opt/; do
+  for what in install uninstall; do PREFIX=$path DESTDIR=$work/dest "$here/install.sh" $what >/dev/null; done
+  [ "$(find "$work/dest/opt")" = "$work/dest/opt" ] || fail "PREFIX=$path: uninstall does not leave an empty /opt"
+done
 for path in relative '/opt/two words' '/opt/a&b' '/opt/a|b' '/opt/a#b' '/opt/a$b' "/opt/a'b" '/opt/a\b' /opt/é; do
   for variable in PREFIX LIBDIR INCLUDEDIR MANDIR; do
     code=0
