@@ -43,8 +43,8 @@ class Wrong(Case):
                              ("--tx-udp=9,70000", "SRC,DST"), ("--require=luck", "headers, checksum, tags"),
                              ("--slots=wide", "overlapping or separate"), ("--checksum=half", "full or zero"),
                              ("--rxd=0", "rxd"), ("--count=-1", "whole number"),
-                             ("--rxd=\x1b[2J", "\\u{1b}[2J"), ("--reassembly=0", "1..=256"), ("--reassembly=257",
-                                                                                 "1..=256"),
+                             ("--rxd=\x1b[2J", "\\u{1b}[2J"), ("--reassembly=0", "1..=256"),
+                             ("--reassembly=257", "1..=256"),
                              ("--count=0", "count"), ("--total-num-mbufs=10", "544"), ("stray", "stray"),
                              ):
             with self.subTest(option=option):

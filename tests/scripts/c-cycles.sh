@@ -34,5 +34,6 @@ for size in "${sizes[@]}"; do
     rust=$(taken rust "$size") c=$(taken c "$size")
     awk -v r="$rust" -v c="$c" 'BEGIN { split(r, R); split(c, C); print r, c, C[1] - R[1] }'
   done >"$dir/turns"
-  printf '%-8s %8.0f %8.0f %8.0f %8.0f %12.0f\n' "$size" "$(median "$dir/turns" 1)" "$(median "$dir/turns" 2)" "$(median "$dir/turns" 3)" "$(median "$dir/turns" 4)" "$(median "$dir/turns" 5)"
+  # shellcheck disable=SC2046 # a word for each column
+  printf '%-8s %8.0f %8.0f %8.0f %8.0f %12.0f\n' "$size" $(medians "$dir/turns")
 done

@@ -45,6 +45,7 @@ for size in "${sizes[@]}"; do
     rust=$(echoed rust "$size" "$count") c=$(echoed c "$size" "$count")
     awk -v c="$c" -v r="$rust" 'BEGIN { print r, c, 100 * (c / r - 1) }'
   done >"$dir/turns"
-  printf '%-14s %8.2f %8.2f %7.1f%%   %s\n' "$size to $((size + 240))" "$(median "$dir/turns" 1)" "$(median "$dir/turns" 2)" "$(median "$dir/turns" 3)" \
+  # shellcheck disable=SC2046 # a word for each column
+  printf '%-14s %8.2f %8.2f %7.1f%%   %s\n' "$size to $((size + 240))" $(medians "$dir/turns") \
     "$(cut -d' ' -f3 "$dir/turns" | sort -n | sed -n '1p;$p' | xargs printf '%.1f to %.1f%%')"
 done

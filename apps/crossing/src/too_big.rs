@@ -72,6 +72,7 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     if is_error || is_nobody(src) {
         return None;
     }
+    let is_for_many = is_nobody(dst);
     let quoted = &frame[at..frame.len().min(at + LONGEST6 - IPV6 - ICMP)];
     let mut to = blank(frame, at, TYPE_IPV6, IPV6 + ICMP + quoted.len())?;
     let len = (ICMP + quoted.len()) as u16;
@@ -79,7 +80,7 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     header[0] = 0x60;
     put16(header, 4, len);
     (header[6], header[7]) = (ICMP6, 255);
-    header[8..24].copy_from_slice(if is_nobody(dst) { &TELLER.0 } else { dst });
+    header[8..24].copy_from_slice(if is_for_many { &TELLER.0 } else { dst });
     header[24..].copy_from_slice(src);
     icmp[0] = 2;
     put16(icmp, 6, mtu);
@@ -90,7 +91,7 @@ pub fn answer6(frame: &[u8], mtu: u16) -> Option<Vec<u8>> {
     all.extend_from_slice(icmp);
     let sum = lm_proto::checksum::header(&all);
     put16(icmp, 2, sum);
-    if is_nobody(dst) {
+    if is_for_many {
         to[6..12].copy_from_slice(&TELLER.1);
     }
     Some(to)
