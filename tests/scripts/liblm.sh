@@ -20,6 +20,8 @@ named() { grep -o '\blm_[a-z0-9_]*' | sort -u; }
 diff <("$here/install.sh" symbols | sort) <(sed '/static inline/,$d' "$here/include/lm.h" | grep -o '^[a-z].*\blm_[a-z0-9_]*(' | grep -o 'lm_[a-z0-9_]*($' | tr -d '(' | sort)
 diff <("$here/install.sh" symbols | sort) <(nm -D --defined-only target/liblm/liblm.so | awk '$2 == "T" { print $3 }' | sed 's/@.*//' | named)
 readelf -d target/liblm/liblm.so | grep -q 'SONAME.*liblm\.so\.0\]' || fail "the SONAME is not liblm.so.0"
+# Objects of other crates stay on their own when Cargo does not optimise across crates, and calls are slower.
+! ar t target/liblm/liblm.a | grep -q '^lm_engine-' || fail "liblm.a was built without LTO: it needs the crate type staticlib alone"
 (($("$here/install.sh" symbols | wc -l) <= 25)) || fail "more than 25 functions"
 for f in "$here"/examples/*.c; do (($(wc -l <"$f") < 80)) || fail "$f has 80 lines or more"; done
 

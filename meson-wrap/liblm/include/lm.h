@@ -264,7 +264,8 @@ int lm_poll(lm_t *lm,
 // was released or sent before.
 //
 // The caller promises:
-// `message` is NULL or was given by lm_poll(), and the handle is open.
+// `message` is NULL or was given by lm_poll(), and the handle is open. No other thread uses the message, or
+// a copy of it, at the same time.
 int lm_release(lm_message *message);
 
 // Tells where a message's payload lies: its pieces, in order. At most `n` of `pieces` are filled in. Their

@@ -251,7 +251,8 @@ impl lm_t {
         // SAFETY: this is the owning thread, outside of `owned`.
         let inner = unsafe { &mut *self.inner.get() };
         while let Some((slot, generation)) = inner.ready.pop_front() {
-            if let Ok(message) = self.slots.take(slot, generation) {
+            // SAFETY: the program has not been told of this message, so no other thread has it.
+            if let Ok(message) = unsafe { self.slots.take(slot, generation) } {
                 drop(message);
                 self.slots.give_back(slot, Some(&mut inner.free));
             }

@@ -197,11 +197,12 @@ pub(crate) unsafe fn forget(message: *mut lm_message) {
 /// was released or sent before.
 ///
 /// # Safety
-/// `message` is NULL or was given by lm_poll(), and the handle is open.
+/// `message` is NULL or was given by lm_poll(), and the handle is open. No other thread uses the message, or
+/// a copy of it, at the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lm_release(message: *mut lm_message) -> c_int {
     call(|| {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's promises; no other thread has this message.
         unsafe {
             let m = read(message)?;
             let owner = lm_t::of(m.owner)?;
@@ -285,7 +286,8 @@ pub unsafe extern "C" fn lm_mbuf(
 ) -> *mut sys::rte_mbuf {
     call_ptr(|| {
         let pool = NonNull::new(pool).ok_or_else(|| null("pool"))?;
-        // SAFETY: the caller's promises. There is a handle, so EAL is initialised.
+        // SAFETY: the caller's promises; no other thread has this message. There is a handle, so EAL is
+        // initialised.
         unsafe {
             let m = read(message)?;
             let owner = lm_t::of(m.owner)?;

@@ -118,7 +118,8 @@ pub unsafe extern "C" fn lm_forward(lm: *mut lm_t, to: *const lm_address, messag
         // The thread is looked at first, so that a stranger's call takes nothing.
         handle.owned(|slots, inner| {
             let mut out = inner.outbound_of_poll()?;
-            let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
+            // SAFETY: the caller's promise: no other thread has this message.
+            let taken = unsafe { owner.slots.take(m.slot, m.generation) }.map_err(|_| stale())?;
             let sent = if out.forward_copy(taken.message(), to) {
                 drop(taken);
                 Ok(Sent::Now)

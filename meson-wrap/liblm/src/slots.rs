@@ -1,10 +1,11 @@
 //! [`Slots`]: the messages that the C program holds.
 //!
 //! The C program gets the index of a place and its generation. The generation is odd while a message is in
-//! the place. Taking the message out makes it even, by one compare-and-swap, so if two threads take the same
-//! message, one fails. Only the thread that owns the handle fills places. Any thread may take messages out.
-//! It then puts the place on a list, from which the owner collects it. After that the thread does not touch
-//! the memory.
+//! the place. Taking the message out makes it even, so that whoever takes it again fails. Only the thread
+//! that owns the handle fills places. Any thread may take messages out, and `lm(3)` asks that one thread at a
+//! time uses a message. So the generation is read and then written: a compare-and-swap would wait for all
+//! that the poll wrote, also to memory that a peer's processor has. The thread then puts the place on a list,
+//! from which the owner collects it. After that the thread does not touch the memory.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -32,8 +33,8 @@ pub(crate) struct Slots {
     returned: AtomicU32,
 }
 
-// SAFETY: a place's message is reached only by who has just made its generation even, or by the owner before
-// it makes it odd; messages may go to any thread.
+// SAFETY: a place's message is reached only by the one thread that has the message, which the caller of
+// `take` and `get` promises, or by the owner while the generation is even; messages may go to any thread.
 unsafe impl Sync for Slots {}
 // SAFETY: as above.
 unsafe impl Send for Slots {}
@@ -168,13 +169,17 @@ impl Slots {
     ///
     /// # Errors
     /// [`Stale`]: it was taken before.
+    ///
+    /// # Safety
+    /// No other thread takes this message or looks at it at the same time.
     #[inline]
-    pub(crate) fn take(&self, index: u32, generation: u32) -> Result<Taken<'_>, Stale> {
+    pub(crate) unsafe fn take(&self, index: u32, generation: u32) -> Result<Taken<'_>, Stale> {
         let slot = self.slot(index).filter(|_| generation % 2 == 1).ok_or(Stale)?;
         let even = generation.wrapping_add(1);
-        slot.generation
-            .compare_exchange(generation, even, Ordering::Acquire, Ordering::Relaxed)
-            .map_err(|_| Stale)?;
+        if slot.generation.load(Ordering::Acquire) != generation {
+            return Err(Stale);
+        }
+        slot.generation.store(even, Ordering::Relaxed);
         Ok(Taken { slot })
     }
 
