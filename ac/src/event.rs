@@ -50,7 +50,7 @@ pub enum Event {
         /// The new end.
         until: Instant,
     },
-    /// Send the ordinary way: the receiver copies once.
+    /// Send the ordinary way, without a grant.
     Ordinary {
         /// The destination.
         to: NodeId,

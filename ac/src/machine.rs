@@ -210,7 +210,7 @@ pub enum Action {
     TellGranted,
     /// Tell the caller: the lease is longer.
     TellRenewed,
-    /// Tell the caller: send the ordinary way, with one copy.
+    /// Tell the caller: send the ordinary way, without a grant.
     TellOrdinary,
     /// Tell the caller: cancelled, the destination is listed.
     TellCancelled,

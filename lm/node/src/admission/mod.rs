@@ -5,7 +5,7 @@
 //!
 //! - A grant: datagrams land. Flush frames go before them, and use up the separate slots in the receiver's
 //!   ring. Flush frames go again after `LM_ENDME`, and use up the overlapping slots.
-//! - The ordinary way: one datagram may go, and its receiver copies it. The next datagram asks again.
+//! - The ordinary way: one datagram may go, and its receiver gets it in pieces. The next datagram asks again.
 //! - A refusal, because the destination lands for another sender: nothing is sent to it for a while.
 //!
 //! `docs/admission-control.md` specifies the protocol, and the crate `ac` implements it. Here it is connected
