@@ -39,14 +39,14 @@ pub use self::view::View;
 /// How things stand with a destination.
 #[derive(Clone, Copy, Debug)]
 enum Standing {
-    /// Leave was asked for at this moment. The answer may be lost, if its channel is full.
+    /// A grant was asked for at this moment. The answer may be lost, if its channel is full.
     Asked(Instant),
     /// Datagrams land. `flush` frames are still to go before them.
     Granted { grant: Grant, flush: u16 },
-    /// One datagram may go the ordinary way before this moment. Leave is good for a short time only, since
-    /// the destination may land for another sender at any time.
+    /// One datagram may go the ordinary way before this moment. It holds for a short time only, since the
+    /// destination may land for another sender at any time.
     Ordinary(Instant),
-    /// Nothing may go. Leave is asked for again at this moment.
+    /// Nothing may go. A grant is asked for again at this moment.
     Cancelled(Instant),
     /// The grant was given back at this moment, and `LM_ENDME` has not gone yet.
     Ending { since: Instant, used: bool },
@@ -69,15 +69,15 @@ pub enum May {
     /// So many flush frames first, to the same MAC address. [`Admission::flushed`] is told when they have
     /// gone.
     Flush(Option<Mac>, u16),
-    /// Nothing yet. Leave has just been asked for, and [`Admission::turn`] sends the request.
+    /// Nothing yet. A grant has just been asked for, and [`Admission::turn`] sends the request.
     Ask,
     /// Nothing. Ask again later.
     Wait,
 }
 
-/// How long leave to send the ordinary way is good for.
+/// How long a decision for the ordinary way holds.
 const ORDINARY: Duration = Duration::from_millis(1);
-/// How long after a refusal leave is asked for again.
+/// How long after a refusal a grant is asked for again.
 const AGAIN: Duration = Duration::from_millis(20);
 /// An answer that has not come after this time is taken to be lost.
 const LOST: Duration = Duration::from_secs(2);
@@ -344,7 +344,7 @@ impl Admission {
         self.destinations.iter_mut().find(|d| u64::from(d.address) == to.0).map(|d| &mut d.standing)
     }
 
-    /// What may be sent to this address now. If nothing is known of it, leave is asked for, and
+    /// What may be sent to this address now. If nothing is known of it, a grant is asked for, and
     /// [`Admission::turn`] sends the request.
     pub fn may(&mut self, address: u32) -> May {
         // The clock is read here and not by the caller: a lease must not be overdrawn by what the caller did

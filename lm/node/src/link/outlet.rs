@@ -1,5 +1,5 @@
-//! [`Outlet`]: the way out of a port: where datagrams go to, in which order, by whose leave, and what ARP
-//! says to whom.
+//! [`Outlet`]: the way out of a port: where datagrams go to, in which order, whether admission control lets
+//! them, and what ARP says to whom.
 //!
 //! A [`Link`](super::Link) has one. It is given to the closure that handles a message, and to the programs
 //! between two polls. Nothing here blocks. What cannot be sent comes back, or is counted.
@@ -42,7 +42,7 @@ pub struct Outlet {
     asked: Option<Instant>,
     /// Admission control. `None`: it is off.
     pub admission: Option<Box<Admission>>,
-    /// Whether admission control was asked for leave since [`Link::ends`](super::Link::ends) looked last.
+    /// Whether admission control was asked for a grant since [`Link::ends`](super::Link::ends) looked last.
     pub(super) asking: bool,
     /// How many flush frames may go at a time.
     pace: Pace,
@@ -284,7 +284,7 @@ impl Outlet {
     /// for, or the peer has not admitted us. Try again after the next poll.
     pub fn ends(&mut self, flow: Flow, now: Instant) -> Option<Ends> {
         let (ends, order) = self.address(flow, now)?;
-        // Whoever asks for leave, or gives it, is a node of LM's.
+        // Whoever asks for a grant, or gives one, is a node of LM's.
         self.sender.set_order(if self.admission.is_some() { Order::Reverse } else { order });
         self.admitted(ends)
     }
