@@ -1,14 +1,14 @@
 //! Chooses numbers of descriptors and thresholds with which rings do not stall.
 //!
 //! [`LandingPort`](crate::LandingPort) calls it before it sets up a port's queues. A number of descriptors
-//! that the driver does not take is changed to the nearest one that it takes, with a warning; it is never
+//! that the driver does not take is changed to one that it takes (rounded down), with a warning; it is never
 //! refused.
 
 use rte::port::{DescLimits, PortId, PortInfo, RxConf, TxConf};
 
 use lm_landing::device::{Thresholds, Traits};
 
-/// The number of descriptors to set up: `n`, or the nearest number that the driver takes.
+/// The number of descriptors to set up: `n` within the limits of the driver, rounded down to its steps.
 pub(crate) fn ring(id: PortId, what: &str, n: u16, limits: DescLimits) -> u16 {
     let fit = clamp(n, limits);
     if fit != n {

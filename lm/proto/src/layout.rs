@@ -1,4 +1,5 @@
-//! ALF: how a datagram is cut into fragments and where its headers, its payload and its end tag lie.
+//! [`Layout`]: how a datagram is cut into fragments, and where headers, payload and end tag lie.
+//! The paper calls this application-level fragmentation (ALF).
 //!
 //! ```text
 //! 7168 bytes at MTU 1500      hole 44      1472   hole 36  1480   hole 36  1480   36  1480   36  1256   tag
@@ -7,8 +8,8 @@
 //! A hole is 2 bytes of alignment, 14 of Ethernet and 20 of IPv4; the first also holds the UDP header's 8
 //! (paper, section 3.1). Every fragment but the last carries exactly one *stride* of IP payload.
 //!
-//! Behind the UDP datagram, as IP padding that every IPv4 stack ignores, comes the end tag ([`crate::tag`]).
-//! Where it lies is a function of the UDP length and the MTU only:
+//! Behind the UDP datagram comes the end tag ([`crate::tag`]). That is the *surplus area* of RFC 9868, which
+//! IPv4 stacks without UDP options ignore. Where the tag lies is a function of UDP length and MTU only:
 //!
 //! 1. right behind the UDP datagram, if then the last fragment ends outside the *guard*;
 //! 2. else at the next multiple of the stride, in a fragment of its own.

@@ -75,6 +75,6 @@ pub(super) fn choose(traits: &Traits, asked: Option<SlotLayout>) -> SlotLayout {
 pub(super) fn warn_if_separate(id: PortId, driver: &str, verdict: &Verdict, asked: Option<SlotLayout>) {
     let wanted = asked.unwrap_or(verdict.traits.preferred);
     if wanted == SlotLayout::Overlapping && choose(&verdict.traits, asked) == SlotLayout::Separate {
-        log::warn!("port {id} ({driver}) lands in separate slots, with a copy: {}", verdict.why);
+        log::warn!("port {id} ({driver}): slots are separate, and datagrams come in pieces: {}", verdict.why);
     }
 }
