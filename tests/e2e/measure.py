@@ -286,7 +286,7 @@ def main():
         virtual, too = laboratory(LAB_ICOUNT, "--icount")
         failures += [] if well and too else ["laboratory"]
         head = ["# Measured in the laboratory\n",
-                prose("Emulated cards in QEMU under TCG (docs/hardware.md): ratios within a guest count, microseconds don't."),
+                prose("Emulated cards in QEMU under TCG (docs/laboratory.md): ratios within a guest count, microseconds don't."),
                 "## Real time\n"]
         (out / "laboratory.md").write_text("\n".join([*head, *lab_tables(lines), "## Virtual time: 1 ns an instruction\n",
                                                       *lab_tables(virtual)]))
