@@ -1,7 +1,7 @@
 //! [`MtuCheck`]: whether a peer cuts its datagrams for another MTU than this end's.
 //!
 //! A datagram whose fragments are shorter than a slot does not land in one piece. If the difference is a
-//! header's length or less (MTUs of 1467 to 1499 instead of 1500), each fragment overwrites the header above
+//! header's length or less (MTUs of 1468 to 1499 instead of 1500), each fragment overwrites the header above
 //! it but leaves a gap. Within a burst, such a datagram cannot be put together. The drop counters do not tell
 //! the reason, but the length of a fragment that is not the last one does. Only fragments with an intact
 //! header are checked: in each poll at least the newest frame.
