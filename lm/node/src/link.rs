@@ -2,7 +2,8 @@
 //!
 //! [`NodePort::start`](crate::NodePort::start) makes it. One thread polls it by [`Link::receive`], which also
 //! answers ARP and runs admission control. The closure that takes the messages gets the link's sending half,
-//! the [`Outlet`]. No function here blocks, except [`Link::release_grants`], which says for how long.
+//! the [`Outlet`]. No function here blocks, except [`Link::release_grants`], which says for how long, and
+//! [`Link::admit`], which calls it.
 
 mod outlet;
 mod raw;
