@@ -2,7 +2,7 @@
 """docs.py: what can be seen of the documents without reading them. No line is longer than 100 characters
 (code is exempt, and so are tables that a test reads row by row), no comment in Rust is wider than 110, files
 that documents name exist, the book's table of contents has each page, README names the releases of DPDK that
-the build takes, and the Debian packages are built with one of them.
+the build takes, the Debian packages are built with one of them, and each drop counter is explained.
 """
 
 import pathlib
@@ -23,6 +23,8 @@ READ_BY_TESTS = ("docs/strangers.md", "docs/proof.md")
 FOLDERS = ("ac", "apps", "docs", "lm", "meson-wrap", "pmd-e1000", "tests")
 NAMED = re.compile(r"`((?:%s)/[\w./-]+)`" % "|".join(FOLDERS))
 CONTROL = "meson-wrap/debian/control"
+# Each drop has a counter, and the first page explains each to those who only run the programs.
+DROPS = ("docs/node.md", "lm/proto/src/counters.rs")
 # What was, is told of in the changelog.
 HISTORY = ("CHANGELOG.md",)
 
@@ -64,6 +66,10 @@ def complaints():
         yield f"README.md: it does not say which releases of DPDK the build takes: {releases()}"
     if f"libdpdk-dev (>= {packaged()})," not in (ROOT / CONTROL).read_text():
         yield f"{CONTROL}: the packages are Debian 13's, whose DPDK is supported from {packaged()} on"
+    page, counters = ((ROOT / name).read_text() for name in DROPS)
+    for name in re.findall(r'Self::\w+ => "(\w+)"', counters):
+        if f"`{name}`" not in page:
+            yield f"{DROPS[0]}: it does not explain the drop counter {name} of {DROPS[1]}"
     summary = (ROOT / "docs/SUMMARY.md").read_text()
     for name in every:
         page = name.removeprefix("docs/")
