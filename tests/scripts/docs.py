@@ -2,7 +2,8 @@
 """docs.py: what can be seen of the documents without reading them. No line is longer than 100 characters
 (code is exempt, and so are tables that a test reads row by row), no comment in Rust is wider than 110, files
 that documents name exist, the book's table of contents has each page, README names the releases of DPDK that
-the build takes, the Debian packages are built with one of them, and each drop counter is explained.
+the build takes, the Debian packages are built with one of them, each drop counter is explained, and defaults of
+admission control are the code's.
 """
 
 import pathlib
@@ -25,6 +26,9 @@ NAMED = re.compile(r"`((?:%s)/[\w./-]+)`" % "|".join(FOLDERS))
 CONTROL = "meson-wrap/debian/control"
 # Each drop has a counter, and the first page explains each to those who only run the programs.
 DROPS = ("docs/node.md", "lm/proto/src/counters.rs")
+# The settings of admission control, with their defaults.
+SETTINGS = ("docs/admission-control.md", "ac/src/config.rs")
+UNITS = {"secs": " s", "millis": " ms", "micros": " µs", None: ""}
 # What was, is told of in the changelog.
 HISTORY = ("CHANGELOG.md",)
 
@@ -70,6 +74,11 @@ def complaints():
     for name in re.findall(r'Self::\w+ => "(\w+)"', counters):
         if f"`{name}`" not in page:
             yield f"{DROPS[0]}: it does not explain the drop counter {name} of {DROPS[1]}"
+    page, config = ((ROOT / name).read_text() for name in SETTINGS)
+    defaults = re.findall(r"^ {12}(\w+): (?:Duration::from_(\w+)\()?(\d+)\)?,$", config, re.M)
+    for setting, unit, number in defaults:
+        if f"`{setting}`" in page and f"| `{setting}` | {number}{UNITS[unit or None]} |" not in page:
+            yield f"{SETTINGS[0]}: the default of {setting} is {number}{UNITS[unit or None]} in {SETTINGS[1]}"
     summary = (ROOT / "docs/SUMMARY.md").read_text()
     for name in every:
         page = name.removeprefix("docs/")
