@@ -24,11 +24,11 @@
 //! # The port
 //!
 //! [`port`] is a port that is set up such that landing on it is safe. [`claim`] keeps ports and queues from
-//! having two owners. [`timestamps`] refuses queues whose
-//! frames do not begin where their buffers say, also those of other people's ports. Private are `rings` (how
-//! many descriptors), `queue_slot` (a queue's pool, in the port or out), `interrupt` (whether the port can
-//! wake a sleeping thread), `card_words` (what its card can say of each frame) and `registers` (of a card).
-//! [`em_ring`] reads what em cards say of each frame in their receive ring.
+//! having two owners. [`timestamps`] refuses queues whose frames do not begin where their buffers say, also
+//! those of an application's own ports. [`em_ring`] reads what em cards say of each frame in their receive
+//! ring. Private are `rings` (how many descriptors), `queue_slot` (a queue's pool, in the port or out),
+//! `interrupt` (whether the port can wake a sleeping thread), `card_words` (what its card can say of each
+//! frame) and `registers` (of a card).
 
 mod card_words;
 pub mod cards;
