@@ -235,11 +235,6 @@ impl Engine {
             false => Hearing::Never,
         }
     }
-
-    /// Buffers for copies that nobody has.
-    pub fn copies_available(&self) -> usize {
-        self.copies.available()
-    }
 }
 
 /// Feeds an engine's matcher with the frames of a burst, and delivers its messages.

@@ -7,7 +7,7 @@
 use lm_engine::SenderStats;
 use lm_landing::{LandingPool, PoolStats, SlotLayout};
 use lm_proto::card::Card;
-use lm_proto::counters::{Counters, Reason};
+use lm_proto::counters::Counters;
 use lm_proto::neighbours::ArpCounters;
 use rte::port::PortStats;
 
@@ -93,7 +93,7 @@ impl Tally {
         self.combine(before, u64::wrapping_sub)
     }
 
-    /// Every counter with its name. Those of receivers come first, then drops by [`Reason::name`], then
+    /// Every counter with its name. Those of receivers come first, then drops by reason, then
     /// what was sent, lost by the device, and asked by ARP.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Self { sent, device, arp, ordinary, ordinary_lost, unsent, .. } = self.clone();
@@ -120,32 +120,13 @@ impl Tally {
             ("ordinary_lost", ordinary_lost),
             ("unsent_frames", unsent),
         ];
-        self.received().chain(others)
-    }
-
-    /// What receivers counted: the first of [`Tally::named`].
-    pub fn received(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        let c = self.counters;
-        let received = [
-            ("datagrams", c.datagrams),
-            ("bytes", c.bytes),
-            ("copied_datagrams", c.copied_datagrams),
-            ("copied_bytes", c.copied_bytes),
-            ("pieces", c.pieces),
-            ("joined", c.joined),
-            ("frames", c.frames),
-            ("foreign", c.foreign),
-            ("duplicates", c.duplicates),
-            ("bounced", c.bounced),
-        ];
-        let drops = Reason::ALL.into_iter().map(move |reason| (reason.name(), c.dropped(reason)));
-        received.into_iter().chain(drops)
+        self.counters.named().chain(others)
     }
 
     /// Counter by counter: both, by `f`. The device's losses are those of `self`.
     fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
         Self {
-            counters: combine(&self.counters, &other.counters, f),
+            counters: self.counters.combine(&other.counters, f),
             sent: self.sent.combine(&other.sent, f),
             device: self.device,
             arp: self.arp.combine(&other.arp, f),
@@ -154,27 +135,6 @@ impl Tally {
             unsent: f(self.unsent, other.unsent),
         }
     }
-}
-
-/// Applies `f` to each counter of the two.
-fn combine(a: &Counters, b: &Counters, f: fn(u64, u64) -> u64) -> Counters {
-    let mut c = Counters::default();
-    c.datagrams = f(a.datagrams, b.datagrams);
-    c.bytes = f(a.bytes, b.bytes);
-    c.copied_datagrams = f(a.copied_datagrams, b.copied_datagrams);
-    c.copied_bytes = f(a.copied_bytes, b.copied_bytes);
-    c.pieces = f(a.pieces, b.pieces);
-    c.joined = f(a.joined, b.joined);
-    c.frames = f(a.frames, b.frames);
-    c.foreign = f(a.foreign, b.foreign);
-    c.duplicates = f(a.duplicates, b.duplicates);
-    c.bounced = f(a.bounced, b.bounced);
-    c.to_overlapping = f(a.to_overlapping, b.to_overlapping);
-    c.to_separate = f(a.to_separate, b.to_separate);
-    for reason in Reason::ALL {
-        c.drop_many(reason, f(a.dropped(reason), b.dropped(reason)));
-    }
-    c
 }
 
 /// A landing pool at one moment.
@@ -234,6 +194,8 @@ impl PoolView {
 
 #[cfg(test)]
 mod tests {
+    use lm_proto::counters::Reason;
+
     use super::*;
 
     #[test]

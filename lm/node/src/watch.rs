@@ -188,7 +188,7 @@ fn port(board: &StatusBoard) -> Value {
 fn queue_of(board: &StatusBoard, queue: usize) -> Option<Value> {
     let counters = *board.look()?.queues.get(queue)?;
     let tally = Tally { counters, ..Tally::default() };
-    Some(numbers(tally.received()))
+    Some(numbers(tally.counters.named()))
 }
 
 /// The peers of these ports by number, from number `first` on. DPDK's answers have no room for all of a full

@@ -197,8 +197,49 @@ impl Counters {
     }
 
     /// All drop counters with their names.
-    pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Reason::ALL.iter().map(|&r| (r.name(), self.dropped(r)))
+    pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let dropped = self.dropped;
+        Reason::ALL.into_iter().map(move |reason| (reason.name(), dropped[reason as usize]))
+    }
+
+    /// Every counter with its name. Drops come last.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let Self { datagrams, bytes, copied_datagrams, copied_bytes, pieces, joined, .. } = *self;
+        let Self { frames, foreign, duplicates, bounced, to_overlapping, to_separate, .. } = *self;
+        let received = [
+            ("datagrams", datagrams),
+            ("bytes", bytes),
+            ("copied_datagrams", copied_datagrams),
+            ("copied_bytes", copied_bytes),
+            ("pieces", pieces),
+            ("joined", joined),
+            ("frames", frames),
+            ("foreign", foreign),
+            ("duplicates", duplicates),
+            ("bounced", bounced),
+            ("to_overlapping", to_overlapping),
+            ("to_separate", to_separate),
+        ];
+        received.into_iter().chain(self.drops())
+    }
+
+    /// Counter by counter: both, by `f`.
+    pub fn combine(&self, other: &Self, f: fn(u64, u64) -> u64) -> Self {
+        Self {
+            datagrams: f(self.datagrams, other.datagrams),
+            bytes: f(self.bytes, other.bytes),
+            copied_datagrams: f(self.copied_datagrams, other.copied_datagrams),
+            copied_bytes: f(self.copied_bytes, other.copied_bytes),
+            pieces: f(self.pieces, other.pieces),
+            joined: f(self.joined, other.joined),
+            frames: f(self.frames, other.frames),
+            foreign: f(self.foreign, other.foreign),
+            duplicates: f(self.duplicates, other.duplicates),
+            bounced: f(self.bounced, other.bounced),
+            to_overlapping: f(self.to_overlapping, other.to_overlapping),
+            to_separate: f(self.to_separate, other.to_separate),
+            dropped: std::array::from_fn(|i| f(self.dropped[i], other.dropped[i])),
+        }
     }
 }
 
@@ -241,5 +282,19 @@ mod tests {
             assert_eq!(*r as usize, i);
             assert!(Reason::ALL[..i].iter().all(|o| o.name() != r.name()));
         }
+    }
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own_and_is_added() {
+        let mut one = Counters { to_separate: 5, bounced: 3, ..Counters::default() };
+        one.drop_one(Reason::OverBudget);
+        let two = one.combine(&one, u64::wrapping_add);
+        assert_eq!(two.combine(&one, u64::wrapping_sub), one);
+        for ((name, one), (same, two)) in one.named().zip(two.named()) {
+            assert_eq!((name, 2 * one), (same, two));
+        }
+        let names: std::collections::BTreeSet<_> = one.named().map(|(name, _)| name).collect();
+        assert_eq!(names.len() * size_of::<u64>(), size_of::<Counters>());
+        assert_eq!(one.named().map(|(_, n)| n).sum::<u64>(), 9);
     }
 }

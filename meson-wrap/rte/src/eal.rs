@@ -220,11 +220,6 @@ impl Eal {
         }
     }
 
-    /// How many clones live, this one not counted.
-    pub fn users(&self) -> usize {
-        Arc::strong_count(&self.0).saturating_sub(1)
-    }
-
     /// Which addresses devices use.
     pub fn iova_mode(&self) -> IovaMode {
         // SAFETY: EAL is initialised; reads a constant of its configuration.

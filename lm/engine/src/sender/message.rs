@@ -12,7 +12,7 @@ use lm_proto::alf::{ChecksumMode, Ends, Seal};
 use lm_proto::carried::{Carried, Claims};
 use lm_proto::checksum::{self, Digest};
 use lm_proto::layout::{Geometry, Layout};
-use lm_proto::wire::{Flow, HEADERS, MAX_PAYLOAD, UDP};
+use lm_proto::wire::{Flow, HEADERS, UDP};
 use rte::Mbuf;
 
 use super::{Sender, Unsent};
@@ -146,26 +146,6 @@ impl Sender {
         let (carried, flow) = (message.carried(), message.flow());
         let carried = carried.map(|carried| (carried, &flow));
         message.as_slice().is_some_and(|bytes| self.send_copied(bytes, carried, ends))
-    }
-
-    /// The same for any payload in DPDK's memory.
-    ///
-    /// # Errors
-    /// As for [`Sender::send_message`]. [`Unsent::NotFromHere`] also for a payload that is longer than any
-    /// datagram's, or that lies in several pieces.
-    pub fn send_payload(&mut self, payload: Payload, ends: &Ends) -> Result<(), Unsent<Payload>> {
-        if payload.len() > MAX_PAYLOAD {
-            return Err(Unsent::NotFromHere(payload));
-        }
-        if !self.is_clear() {
-            return Err(Unsent::NotNow(payload));
-        }
-        if let Some(bytes) = payload.as_slice()
-            && self.send_copied(bytes, None, ends)
-        {
-            return Ok(());
-        }
-        self.send_carried(payload, None, ends)
     }
 
     /// Sends a payload that makes one frame of up to [`COPIED`] bytes as a copy, behind its headers. Returns

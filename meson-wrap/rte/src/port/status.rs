@@ -132,17 +132,6 @@ impl Port {
         self.check("accept one more MAC address", ret)
     }
 
-    /// Stops accepting an added address.
-    ///
-    /// # Errors
-    /// [`PortError`]: EADDRINUSE for the first address, which stays.
-    pub fn mac_addr_remove(&mut self, mac: MacAddr) -> Result<(), PortError> {
-        let mut mac = rte_ether_addr { addr_bytes: mac.0 };
-        // SAFETY: the port is valid and ours; DPDK copies the address.
-        let ret = unsafe { dpdk_sys::rte_eth_dev_mac_addr_remove(self.id().0, &raw mut mac) };
-        self.check("remove a MAC address", ret)
-    }
-
     /// Accepts frames to all addresses, or only to its own.
     ///
     /// # Errors
