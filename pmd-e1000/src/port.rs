@@ -4,20 +4,22 @@
 //! scattered receive, VLAN tags stripped if the device can, never `KEEP_CRC`, and thresholds that do not
 //! stall a ring. Whether slots may overlap is decided at every start, before and after it.
 //!
-//! `setup` has the user's settings. `plan` computes the pools from them. `start` starts and stops the port.
+//! `setup` has the user's settings. `plan` computes the pools from them, and `pool` makes
+//! them. `start` starts and stops the port.
 //! `error` has the reasons why a port cannot be prepared.
 
 pub(crate) mod error;
 mod plan;
+mod pool;
 mod setup;
 mod start;
 
 pub use self::error::PortError;
 pub use self::plan::{pool_plan, told_mtu};
+pub use self::pool::make_pool;
 pub use self::setup::PortSetup;
 pub use self::start::Queues;
 pub use crate::demands::MOST_REGION;
-pub use crate::queue_slot::make_pool;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Computes a port's pools and slots from its setup and from what its device allows.
 //!
 //! [`LandingPort`](super::LandingPort) calls it when it opens a port, and `lm` for a port of an application.
-//! The functions only compute; the pools are made elsewhere. Overlapping slots are never chosen where the
+//! The functions only compute; `pool` makes the pools. Overlapping slots are never chosen where the
 //! device does not allow them.
 
 use lm_landing::device::{Allowed, Traits};
