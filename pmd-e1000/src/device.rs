@@ -59,6 +59,7 @@ const VIRTUAL: Traits = Traits {
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
     keeps_sent: false,
+    full_ring_overwrites: false,
     refuses: false,
     thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
@@ -85,6 +86,7 @@ const CARD: Traits = Traits {
     preferred: SlotLayout::Overlapping,
     keeps_posted: false,
     keeps_sent: true,
+    full_ring_overwrites: false,
     refuses: false,
     thresholds: Thresholds { rx_write_back: None, tx_write_back: None, tx_report: None },
     needs_dpdk_memory: false,
@@ -153,10 +155,16 @@ const TABLE: &[Row] = &[
         keys: &["id", "role", "bsize", "rsize", "socket", "socket-abstract", "mac", "zero-copy", "secret"],
         random_unless: Some(&["mac"]),
         verdict: |args| {
-            // A zero-copy client's peer writes into the posted buffers itself, whenever it likes.
-            let zero_copy = Memif::of(args).zero_copy;
-            let keeps_posted = zero_copy;
-            Ok(Traits { synchronous: !zero_copy, needs_dpdk_memory: zero_copy, keeps_posted, ..VIRTUAL })
+            let client = Traits {
+                // The peer writes into the posted buffers itself, whenever it likes.
+                synchronous: false,
+                needs_dpdk_memory: true,
+                keeps_posted: true,
+                // Only frames of several segments do that (22.11).
+                full_ring_overwrites: true,
+                ..VIRTUAL
+            };
+            Ok(if Memif::of(args).zero_copy { client } else { VIRTUAL })
         },
     },
     Row {

@@ -41,6 +41,8 @@ pub struct Traits {
     pub keeps_posted: bool,
     /// The driver frees what it has sent only when the descriptor's turn comes again, a ring later.
     pub keeps_sent: bool,
+    /// A transmit ring that is full of frames of several segments overwrites slots that are in use.
+    pub full_ring_overwrites: bool,
     /// The driver answers a frame that it can never send as it answers a full queue: it takes nothing.
     pub refuses: bool,
     /// The ring settings that its driver needs.

@@ -58,8 +58,7 @@ pub fn adopt(
     if config.is_auto() {
         receiver.set_auto();
     }
-    let is_virtual = driver == "net_memif";
-    let in_flight = in_flight(&traits, is_virtual, txd, geometry);
+    let in_flight = in_flight(&traits, txd, geometry);
     let sending = SenderConfig { geometry, checksum: config.checksum, in_flight, refuses: traits.refuses };
     let sender = Sender::new(tx, sending, send_pool, pools.headers).map_err(Unadopted::Sender)?;
     let ours = config.flow;

@@ -294,8 +294,7 @@ impl NodePort {
     }
 
     fn in_flight(&self) -> Option<u32> {
-        let (info, setup) = (self.landing.info(), self.landing.setup());
-        in_flight(&self.landing.traits(), info.bus == "vdev", setup.txd, self.geometry)
+        in_flight(&self.landing.traits(), self.landing.setup().txd, self.geometry)
     }
 
     /// Takes the link apart and stops the port. The link must be here; without one there is nothing to do.

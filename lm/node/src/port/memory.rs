@@ -60,11 +60,9 @@ pub(crate) fn send_buffers(traits: &Traits, txd: u16) -> usize {
     if traits.keeps_sent { usize::from(txd) + 1 } else { SEND_BUFFERS }
 }
 
-/// The most descriptors in use, where the peer reads the buffers themselves that are sent. net_memif's
-/// zero-copy transmit can overwrite a slot in use when frames of several segments fill its ring (DPDK 22.11).
-/// So the ring must never be full. The descriptors that are left free have room for the largest datagram, in
-/// three segments a frame.
-pub(crate) fn in_flight(traits: &Traits, is_virtual: bool, txd: u16, geometry: Geometry) -> Option<u32> {
+/// The most descriptors in use, where the ring must never be full. The descriptors that are left free have
+/// room for the largest datagram, in three segments a frame.
+pub(crate) fn in_flight(traits: &Traits, txd: u16, geometry: Geometry) -> Option<u32> {
     let room = txd.saturating_sub(3 * geometry.max_fragments() as u16);
-    (traits.needs_dpdk_memory && !traits.keeps_sent && is_virtual).then(|| u32::from(room.max(1)))
+    traits.full_ring_overwrites.then(|| u32::from(room.max(1)))
 }
