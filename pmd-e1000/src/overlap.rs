@@ -14,12 +14,9 @@ use crate::device::{Refused, traits_of};
 use crate::order::{Doubt, OrderGuard, Proof};
 use crate::pci::{Function, Ids};
 use lm_landing::device::{Allowed, Traits};
+use lm_proto::frame::FRONT;
 use lm_proto::layout::stride;
-use lm_proto::wire::{HEADERS, UDP};
-
-/// How many bytes beyond a stride a frame may write. There lies the UDP header of the datagram above, and the
-/// matcher does not use it then.
-const SPARE: usize = UDP;
+use lm_proto::wire::HEADERS;
 
 /// The properties of a port's device, and the layouts of slots that they allow.
 #[derive(Clone, Debug)]
@@ -49,7 +46,7 @@ impl fmt::Display for Verdict {
 
 /// Whether the longest frame that the card accepts at this MTU ends within its slot.
 pub fn fits(longest: usize, mtu: u16) -> bool {
-    longest.saturating_sub(HEADERS) <= usize::from(stride(mtu)) + SPARE
+    longest.saturating_sub(HEADERS) <= usize::from(stride(mtu)) + FRONT
 }
 
 /// Why a defect forbids overlap, whatever the user assumes of the card.

@@ -63,7 +63,7 @@ pub use landing::{PoolStats, SlotLayout};
 pub use memory::MemoryError;
 pub use owed::{OwedByDevices, owed_by_devices};
 pub use payload::Payload;
-pub use pool::{HEAD, Landed, LandingError, LandingPool, PoolConfig, RegionKind, SNAPSHOT, Writes};
+pub use pool::{Landed, LandingError, LandingPool, PoolConfig, RegionKind, SNAPSHOT, Writes};
 pub use queue::LandingQueue;
 pub use region::{Hold, JoinedCount, orphans};
 pub use send::{SendError, SendPool, SendSlot};

@@ -3,12 +3,13 @@
 //!
 //! `lm-engine` makes a message of it, and its sender transmits it from where it lies.
 
+use lm_proto::frame::FRONT;
 use rte::Mbuf;
 use rte::mempool::Mempool;
 
 use crate::pieces::Pieces;
 use crate::pool::LandingPool;
-use crate::region::{FRONT, HeldPiece, Hold};
+use crate::region::{HeldPiece, Hold};
 use crate::send::{Contiguous, SendSlot, show};
 use crate::slots::LandedSlots;
 

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dpdk_sys::{rte_mbuf, rte_mempool};
-use lm_proto::wire::{HEADERS, UDP};
+use lm_proto::frame::FRONT;
+use lm_proto::wire::HEADERS;
 use rte::Eal;
 use rte::mempool::{HandlerPool, HandlerPoolConfig, PoolRef, RegisterError};
 use rte::memzone::{Memzone, MemzoneFlags};
@@ -56,14 +57,6 @@ pub struct Landed {
 /// Bytes of a frame that a [snapshot](LandingPool::snapshot) has at most: Ethernet, a VLAN tag, the longest
 /// IPv4 header, UDP, and some payload.
 pub const SNAPSHOT: usize = 128;
-
-/// How many bytes a frame may be longer than its overlapping slot. They overwrite the first bytes of the
-/// payload above, where a delivered datagram has its UDP header, which nobody needs any more.
-const BEYOND: usize = UDP;
-
-/// Bytes at the start of a frame that the frame in the slot below can overwrite: the Ethernet and IPv4
-/// headers, and the first 8 bytes behind them.
-pub const HEAD: usize = HEADERS + BEYOND;
 
 /// The address of the pool's handler, which is looked up only once.
 struct Handle(NonNull<Landing>);
@@ -354,7 +347,7 @@ impl LandingPool {
             let (at, bounce) = match landing.bounced(buf) {
                 Some((index, target)) => {
                     let room =
-                        if overlapping { self.config.stride + BEYOND } else { self.config.room - HEADERS };
+                        if overlapping { self.config.stride + FRONT } else { self.config.room - HEADERS };
                     let payload = usize::from(len).saturating_sub(HEADERS).min(room);
                     if payload > 0 {
                         let from = (buf + TO_PAYLOAD) as *const u8;

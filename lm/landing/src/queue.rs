@@ -253,7 +253,7 @@ impl Frames for Burst<'_> {
 /// The mbufs came from the queue that `pool` feeds, in this order, and nobody else has them. They were not
 /// fed before. The device fills slots in the order in which they were posted. It is one of those that the
 /// pool's setup was made for: it writes at any time only if the pool was told so, and where slots overlap no
-/// more than [`HEAD`](crate::HEAD) and a stride from the start of a frame.
+/// more than [`HEAD`](lm_proto::frame::HEAD) and a stride from the start of a frame.
 #[inline]
 pub unsafe fn feed(pool: &mut LandingPool, mbufs: &[*mut rte_mbuf], sink: &mut impl FrameSink) {
     // SAFETY: the caller's promise.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use lm_proto::wire::UDP;
+use lm_proto::frame::FRONT;
 use rte::Eal;
 
 use crate::memory::Memory;
@@ -117,10 +117,6 @@ impl Share for Arc<Segment> {
         &self.returns
     }
 }
-
-/// Bytes at the start of an overlapping slot that the frame in the slot below may overwrite at any time. A
-/// landed datagram has its UDP header there, so no message begins before their end.
-pub(crate) const FRONT: usize = UDP;
 
 /// Slots of a delivered datagram. Dropping it, on any thread, gives them back to their region, which lives as
 /// long as a hold on it does.

@@ -16,10 +16,12 @@ use crate::wire::{HEADERS, UDP};
 /// were intact.
 pub type Head = [u8; HEAD];
 
+/// Bytes at the start of an overlapping slot's payload that the frame in the slot below may overwrite at any
+/// time. A datagram that landed has its UDP header there, which nobody needs any more, so no message begins
+/// before their end. By so many bytes a frame may be longer than its slot.
+pub const FRONT: usize = UDP;
 /// Bytes of a head.
 pub const HEAD: usize = HEADERS + FRONT;
-/// Bytes at the start of a payload that another frame can reach.
-pub(crate) const FRONT: usize = UDP;
 
 /// The layout of a frame's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

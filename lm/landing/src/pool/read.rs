@@ -6,11 +6,12 @@
 
 use std::ptr;
 
+use lm_proto::frame::{FRONT, HEAD};
 use lm_proto::raw_headers::RAW_HEADERS;
 use lm_proto::slot_memory::Below;
 use lm_proto::wire::HEADERS;
 
-use super::{BEYOND, HEAD, LandingPool, SNAPSHOT};
+use super::{LandingPool, SNAPSHOT};
 use crate::shared::copy_words;
 use crate::slots::LandedSlots;
 
@@ -22,12 +23,12 @@ impl LandingPool {
     #[inline]
     pub fn bytes<'a>(&'a self, slots: &'a LandedSlots, at: usize, len: usize) -> Option<&'a [u8]> {
         let (lowest, overlapping) = (slots.lowest(), slots.is_overlapping());
-        let room = if overlapping { slots.span() + BEYOND } else { self.separate_room };
+        let room = if overlapping { slots.span() + FRONT } else { self.separate_room };
         let from = at.wrapping_sub(lowest);
         if !slots.is_of(self.number) || from > room || len > room - from {
             return None;
         }
-        if overlapping && from < BEYOND && lowest == self.newest {
+        if overlapping && from < FRONT && lowest == self.newest {
             return None;
         }
         debug_assert!(self.landing().covers(at, len), "a slot lies in the region");
@@ -36,7 +37,7 @@ impl LandingPool {
         // give zeroes). A device has filled these slots, and they are not given out again while the token has
         // them. Devices fill slots in the order in which they are issued. So the slots above these are
         // filled, too, or are not given out again before these are. Of the slots below, only the next one's
-        // frame reaches these, by `BEYOND` bytes at most. That frame was received, or the bytes that it
+        // frame reaches these, by `FRONT` bytes at most. That frame was received, or the bytes that it
         // reaches are not asked for. Code that copies a bounced payload into place has the pool for itself.
         Some(unsafe { std::slice::from_raw_parts(at as *const u8, len) })
     }
