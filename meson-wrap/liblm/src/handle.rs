@@ -250,19 +250,21 @@ impl lm_t {
         }
         // SAFETY: this is the owning thread, outside of `owned`.
         let inner = unsafe { &mut *self.inner.get() };
+        // Of these the program knows nothing yet. If it may not close, it gets them later.
+        let untold = inner.ready.len();
+        let (messages, buffers) = (self.slots.held(&mut inner.free) - untold, inner.buffers.held());
+        if messages + buffers > 0 {
+            return Err(failure(
+                libc::EBUSY,
+                format_args!("{messages} messages and {buffers} send buffers are held: give them back first"),
+            ));
+        }
         while let Some((slot, generation)) = inner.ready.pop_front() {
             // SAFETY: the program has not been told of this message, so no other thread has it.
             if let Ok(message) = unsafe { self.slots.take(slot, generation) } {
                 drop(message);
                 self.slots.give_back(slot, Some(&mut inner.free));
             }
-        }
-        let (messages, buffers) = (self.slots.held(&mut inner.free), inner.buffers.held());
-        if messages + buffers > 0 {
-            return Err(failure(
-                libc::EBUSY,
-                format_args!("{messages} messages and {buffers} send buffers are held: give them back first"),
-            ));
         }
         Ok(())
     }
