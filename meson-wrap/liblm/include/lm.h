@@ -294,12 +294,11 @@ int lm_contiguous(lm_message *message);
 // is released when the mbuf is freed, which may be after lm_close().
 //
 // Threads: any that has the message. Returns NULL on failure, and the message is still the caller's.
-// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. ESTALE as for
-// lm_release().
+// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. EINVAL: the
+// pool's objects are no mbufs, or have external memory pinned to them. ESTALE as for lm_release().
 //
 // The caller promises:
-// `message` as for lm_release(). `pool` is NULL or a pool of mbufs of DPDK's own kind, which lives as long
-// as the mbuf.
+// `message` as for lm_release(). `pool` is NULL or a mempool, which lives as long as the mbuf.
 struct rte_mbuf *lm_mbuf(lm_message *message,
                          struct rte_mempool *pool);
 

@@ -273,12 +273,11 @@ pub unsafe extern "C" fn lm_contiguous(message: *mut lm_message) -> c_int {
 /// is released when the mbuf is freed, which may be after lm_close().
 ///
 /// Threads: any that has the message. Returns NULL on failure, and the message is still the caller's.
-/// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. ESTALE as for
-/// lm_release().
+/// ENOBUFS: the pool is empty, or the payload lies where devices cannot read it in one piece. EINVAL: the
+/// pool's objects are no mbufs, or have external memory pinned to them. ESTALE as for lm_release().
 ///
 /// # Safety
-/// `message` as for lm_release(). `pool` is NULL or a pool of mbufs of DPDK's own kind, which lives as long
-/// as the mbuf.
+/// `message` as for lm_release(). `pool` is NULL or a mempool, which lives as long as the mbuf.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lm_mbuf(
     message: *mut lm_message,
@@ -292,6 +291,10 @@ pub unsafe extern "C" fn lm_mbuf(
             let m = read(message)?;
             let owner = lm_t::of(m.owner)?;
             let pool = Mempool::adopt(&Eal::adopt(), pool);
+            owner.slots.get(m.slot, m.generation).map_err(|_| stale())?;
+            if let Some(reason) = pool.refuses_external() {
+                return Err(invalid(format_args!("the pool {reason}")));
+            }
             let taken = owner.slots.take(m.slot, m.generation).map_err(|_| stale())?;
             match taken.into_message().into_mbuf(&pool) {
                 Ok(mbuf) => {

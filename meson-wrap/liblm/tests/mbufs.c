@@ -8,6 +8,8 @@
 
 static lm_t *server, *client;
 static unsigned char data[65507];
+/* Memory of mbufs that have it pinned. */
+static unsigned char extra[8 * 2048];
 
 /* A message of `len` bytes that depend on `seed`, at the server. */
 static lm_message arrive(size_t len, int seed)
@@ -78,6 +80,23 @@ int main(int argc, char **argv)
 	if (last == NULL)
 		CHECK(lm_release(&eighth) == 0);
 	CHECK(counter(server, "held") == 0);
+
+	/* Pools whose objects cannot take a message: the message stays. */
+	struct rte_pktmbuf_extmem memory = { .buf_ptr = extra, .buf_iova = RTE_BAD_IOVA, .buf_len = sizeof(extra), .elt_size = 2048 };
+	struct rte_mempool *wrong[] = {
+		rte_mempool_create("things", 7, 64, 0, 0, NULL, NULL, NULL, NULL, 0, 0),
+		rte_mempool_create("long", 7, 4096, 0, 0, NULL, NULL, NULL, NULL, 0, 0),
+		rte_mempool_create("private", 7, 64, 0, 64, rte_pktmbuf_pool_init, NULL, NULL, NULL, 0, 0),
+		rte_pktmbuf_pool_create_extbuf("pinned", 7, 0, 0, 2048, 0, &memory, 1),
+	};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		lm_message m = arrive(100, (int)i);
+		CHECK(wrong[i] != NULL);
+		CHECK(lm_mbuf(&m, wrong[i]) == NULL && strstr(lm_strerror(-EINVAL), "rte_pktmbuf_pool_create") != NULL);
+		CHECK(lm_contiguous(&m) == 0 && memcmp(m.data, data, 100) == 0 && lm_release(&m) == 0);
+		CHECK(rte_mempool_in_use_count(wrong[i]) == 0);
+		rte_mempool_free(wrong[i]);
+	}
 
 	/* mbufs are the program's, also when the handle is closed. */
 	CHECK(lm_close(server) == 0);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{error, fmt};
 
-use dpdk_sys::rte_mempool;
+use dpdk_sys::{rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
 
 pub(crate) use self::handler::handler_names;
 pub use self::handler::{Handler, RegisterError, register};
@@ -79,6 +79,29 @@ impl Mempool {
             driver_keeps: AtomicBool::new(false),
             eal: eal.clone(),
         })))
+    }
+
+    /// Why the pool's mbufs cannot take memory from outside ([`Mbuf::attach_external`](crate::Mbuf)): it has
+    /// other objects than mbufs, or mbufs whose memory is pinned to them. `None`: they can. An adopted pool
+    /// may be such a one.
+    pub fn refuses_external(&self) -> Option<&'static str> {
+        let raw = self.0.0.raw.as_ptr();
+        // SAFETY: the pool lives, and these numbers of it never change. Its private data is read only if it is
+        // long enough.
+        unsafe {
+            if ((*raw).private_data_size as usize) < size_of::<rte_pktmbuf_pool_private>() {
+                return Some("has no mbufs: make it by rte_pktmbuf_pool_create");
+            }
+            let about = dpdk_sys::rte_mempool_get_priv(raw).cast::<rte_pktmbuf_pool_private>().read();
+            let least = size_of::<rte_mbuf>() + usize::from(about.mbuf_priv_size);
+            if ((*raw).elt_size as usize) < least + usize::from(about.mbuf_data_room_size)
+                && about.flags & dpdk_sys::RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF == 0
+            {
+                return Some("has objects that are no mbufs: make it by rte_pktmbuf_pool_create");
+            }
+            (about.flags != 0)
+                .then_some("has mbufs with memory of their own: make it by rte_pktmbuf_pool_create")
+        }
     }
 
     /// How many mbufs can be allocated now, those in caches included. It is slow, and only a snapshot while
