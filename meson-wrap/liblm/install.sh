@@ -28,7 +28,8 @@ for name in PREFIX LIBDIR INCLUDEDIR MANDIR; do
 done
 [ -z "$dest" ] || absolute DESTDIR "$dest"
 
-# The shared library is made of the static one: rustc's own would have no version of its symbols.
+# The shared library is made of the static one: rustc's own would have no version of its symbols. dlclose()
+# leaves it loaded, as DPDK calls functions of it later: free callbacks of mbufs, telemetry commands.
 build() {
   local flags=(--locked -p liblm)
   case $profile in
@@ -47,7 +48,7 @@ build() {
   local keep=()
   for symbol in $(symbols); do keep+=("-Wl,-u,$symbol"); done
   "${CC:-cc}" -shared -o "$out/liblm.so.$version" "-Wl,-soname,$soname" "-Wl,--version-script=$here/liblm.map" \
-    -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,defs ${LDFLAGS:-} "${keep[@]}" "$out/liblm.a" -Wl,--as-needed "${libs[@]}" \
+    -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,defs,-z,nodelete ${LDFLAGS:-} "${keep[@]}" "$out/liblm.a" -Wl,--as-needed "${libs[@]}" \
     -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
   ln -sf "liblm.so.$version" "$out/$soname"
   ln -sf "$soname" "$out/liblm.so"
