@@ -81,7 +81,7 @@ impl Mempool {
         })))
     }
 
-    /// Why the pool's mbufs cannot take memory from outside ([`Mbuf::attach_external`](crate::Mbuf)): it has
+    /// Why the pool's mbufs cannot take memory from outside ([`attach_external`](Mbuf::attach_external)): it has
     /// other objects than mbufs, or mbufs whose memory is pinned to them. `None`: they can. An adopted pool
     /// may be such a one.
     pub fn refuses_external(&self) -> Option<&'static str> {
