@@ -81,13 +81,14 @@ impl Mempool {
         })))
     }
 
-    /// Why the pool's mbufs cannot take memory from outside ([`attach_external`](Mbuf::attach_external)): it has
-    /// other objects than mbufs, or mbufs whose memory is pinned to them. `None`: they can. An adopted pool
-    /// may be such a one.
+    /// Why the pool's mbufs cannot take memory from outside ([`attach_external`](Mbuf::attach_external)).
+    ///
+    /// It has other objects than mbufs, or mbufs whose memory is pinned to them. An adopted pool may be such a
+    /// one. `None`: they can take it.
     pub fn refuses_external(&self) -> Option<&'static str> {
         let raw = self.0.0.raw.as_ptr();
-        // SAFETY: the pool lives, and these numbers of it never change. Its private data is read only if it is
-        // long enough.
+        // SAFETY: the pool lives, and these numbers of it never change. Its private data is read only if it
+        // is long enough.
         unsafe {
             if ((*raw).private_data_size as usize) < size_of::<rte_pktmbuf_pool_private>() {
                 return Some("has no mbufs: make it by rte_pktmbuf_pool_create");
