@@ -1,5 +1,6 @@
 """What lmd refuses: one line, exit code 2, and nothing is changed."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -216,6 +217,38 @@ class Refused(Wire):
                                   env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done)
             self.assertIn("v0.json", done.stderr)
+
+    def test_without_a_name_all_that_was_taken_is_given_back(self):
+        """What was written down decides, not the configuration; what an lmd still has is left to it."""
+        store = self.where / "all"
+        store.mkdir()
+        nothing = self.where / "nothing.toml"
+        nothing.write_text("")
+
+        def give_back(*words):
+            return subprocess.run(["ip", "netns", "exec", self.here, str(BINARY), "--give-back", *words],
+                                  capture_output=True, text=True, timeout=20,
+                                  env={**os.environ, "RUNTIME_DIRECTORY": str(store)})
+
+        for words in ([], ["--config", str(nothing)]):
+            done = give_back(*words)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("no card was taken over", done.stdout, words)
+        text = (ROOT / "apps/takeover/testdata/eth0.json").read_text()
+        for card in ("eth0", "eth1"):
+            (store / f"{card}.json").write_text(text.replace('"eth0"', f'"{card}"'))
+        done = give_back("--dry-run", "--config", str(nothing))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        steps = done.stdout.splitlines()
+        self.assertTrue(all(step.startswith("give back: ") for step in steps), steps)
+        self.assertEqual(len(steps), 2 * len(give_back("eth1", "--dry-run").stdout.splitlines()))
+        # As long as this process has both, nothing is given back.
+        for card in ("eth0", "eth1"):
+            lock = self.enterContext(open(store / f"{card}.lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        done = give_back()
+        self.assertEqual((done.returncode, done.stdout.count("an lmd has it"), done.stderr), (0, 2, ""))
+        self.assertEqual(sorted(path.name for path in store.glob("*.json")), ["eth0.json", "eth1.json"])
 
     def test_giving_back_waits_for_a_word(self):
         """Who waits to give a card back says if nobody told it to. Who tells holds signals until it has."""

@@ -125,6 +125,19 @@ class Service(Case):
         back = re.findall(r"mbufs: (\d+) of (\d+) are back", self.journal())
         self.assertTrue(back and back[-1][0] == back[-1][1], self.journal())
 
+    def test_what_was_taken_is_given_back_without_a_configuration(self):
+        """The keys may be quoted. What is given back is what lmd wrote down, not what the file says at the end."""
+        for quote in ('"', "'"):
+            self.configure(f"{quote}eal{quote}" + MEMIF.removeprefix("eal"))
+            self.assertEqual(self.tell("systemctl", "start", "lmd")[0], 0, self.journal())
+            self.assertEqual(self.state()["ActiveState"], "active", self.journal())
+            # None that can be given back, so that it is seen to be tried.
+            self.tell("sh", "-c", "rm /etc/lmd.toml && echo { >/run/lmd/eth77.json")
+            self.tell("systemctl", "stop", "lmd")
+            self.assertIn("/run/lmd/eth77.json", self.journal())
+            self.tell("sh", "-c", "rm /run/lmd/eth77.json")
+            self.tell("systemctl", "reset-failed", "lmd")
+
     def test_a_wrong_option_is_not_tried_again(self):
         self.configure(MEMIF + 'mtu = "large"\n')
         self.assertNotEqual(self.tell("systemctl", "start", "lmd")[0], 0)

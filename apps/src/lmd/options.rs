@@ -28,7 +28,7 @@ const MOST_BURST: u16 = 128;
     name = "lmd",
     version,
     override_usage = "lmd [--config FILE] [--check] [EAL options] -- [options]\n       lmd \
-    --take-over CARD [--force] [--dry-run] [EAL options] -- [options]\n       lmd --give-back CARD [--dry-run]\n       \
+    --take-over CARD [--force] [--dry-run] [EAL options] -- [options]\n       lmd --give-back [CARD] [--dry-run]\n       \
     lmd status [--file-prefix=NAME | --config FILE]"
 )]
 #[command(
@@ -47,7 +47,8 @@ pub(crate) struct Options {
     /// at the end the card is given back
     #[arg(long, value_name = "CARD")]
     pub(crate) take_over: Option<String>,
-    /// Give the card back that an lmd had which was killed, and end. Without a name: the one of --take-over
+    /// Give the card back that an lmd had which was killed, and end. Without a name: the one of --take-over,
+    /// and without that each card that was taken
     #[arg(long, value_name = "CARD", num_args = 0..=1, default_missing_value = "")]
     pub(crate) give_back: Option<String>,
     /// With --take-over or --give-back: print what would be done, and do nothing

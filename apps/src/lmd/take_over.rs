@@ -21,7 +21,7 @@ use lm_takeover::facts::Facts;
 use lm_takeover::plan::Move;
 use lm_takeover::refusal::Wish;
 use lm_takeover::run;
-use lm_takeover::store::{Lock, Store};
+use lm_takeover::store::{Lock, Store, Unlocked};
 use lm_takeover::system::System;
 use lm_tap::{files, held};
 use pmd_e1000::cards;
@@ -241,11 +241,10 @@ fn is_told() -> bool {
 /// `lmd --give-back`.
 pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
     let card = if card.is_empty() { options.take_over.as_deref().unwrap_or_default() } else { card };
-    if card.is_empty() {
-        say!("no card is named by take-over: nothing is to be given back");
-        return Ok(());
-    }
     let store = Store::of_environment();
+    if card.is_empty() {
+        return give_back_all(&store, options);
+    }
     if let Some(helper) = options.tell {
         return tell(helper, options.code);
     }
@@ -258,9 +257,8 @@ pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
             )])),
         };
     }
-    let mut system = System::default();
-    let lock = if store.read(card)?.is_some() && !options.dry_run { Some(store.lock(card)?) } else { None };
-    let Some(saved) = store.read(card)? else {
+    if store.read(card)?.is_none() {
+        let system = System::default();
         if Facts::read(system.sys(), card)?.index.is_none() {
             let file = store.file(card);
             return Err(Failure::Refused(format!(
@@ -270,13 +268,46 @@ pub(crate) fn give_back(card: &str, options: &Options) -> Result<(), Failure> {
         }
         say!("{card} is the kernel's: nothing is to be given back");
         return Ok(());
-    };
-    if options.dry_run {
+    }
+    let lock = if options.dry_run { None } else { Some(store.lock(card).map_err(String::from)?) };
+    give_back_saved(&store, card, lock)
+}
+
+/// Gives back each card that lmd has taken and that no lmd has any more, whatever the options say: they may
+/// have changed since, or be gone.
+fn give_back_all(store: &Store, options: &Options) -> Result<(), Failure> {
+    let cards = store.cards()?;
+    if cards.is_empty() {
+        say!("no card was taken over: nothing is to be given back");
+    }
+    let mut left = Vec::new();
+    for card in cards {
+        let lock = match store.lock(&card) {
+            Err(Unlocked::Taken(why)) => {
+                say!("{why}");
+                continue;
+            }
+            other => other.map_err(String::from),
+        };
+        let lock = lock.map(|lock| Some(lock).filter(|_| !options.dry_run));
+        match lock.map_err(Failure::from).and_then(|lock| give_back_saved(store, &card, lock)) {
+            Ok(()) => {}
+            Err(Failure::Refused(why)) => left.push(why),
+            Err(Failure::Failed(why)) => left.extend(why),
+        }
+    }
+    if left.is_empty() { Ok(()) } else { Err(Failure::Failed(left)) }
+}
+
+/// Gives back what was written down of a card. Without its lock it only says what would be done.
+fn give_back_saved(store: &Store, card: &str, lock: Option<Lock>) -> Result<(), Failure> {
+    // Another process may have given it back before the lock was had.
+    let Some(saved) = store.read(card)? else { return Ok(()) };
+    let Some(_lock) = lock else {
         print_undoing(&saved.all());
         return Ok(());
-    }
-    give(&store, &saved, &mut system).map_err(|why| Failure::Failed(vec![why]))?;
-    drop(lock);
+    };
+    give(store, &saved, &mut System::default()).map_err(|why| Failure::Failed(vec![why]))?;
     say!("{card}: {} was given back to {}", saved.device, saved.driver);
     Ok(())
 }

@@ -25,6 +25,29 @@ const LONGEST: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Store(PathBuf);
 
+/// A card's lock cannot be had. Its text says why.
+#[derive(Debug)]
+pub enum Unlocked {
+    /// Another process has it.
+    Taken(String),
+    /// The lock's file cannot be used.
+    Failed(String),
+}
+
+impl From<String> for Unlocked {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<Unlocked> for String {
+    fn from(why: Unlocked) -> Self {
+        match why {
+            Unlocked::Taken(why) | Unlocked::Failed(why) => why,
+        }
+    }
+}
+
 /// The lock of a card. As long as a process has it, no other process takes the card or gives it back.
 #[derive(Debug)]
 pub struct Lock {
@@ -57,8 +80,8 @@ impl Store {
     /// Takes the lock of a card, and makes the folder if it is not there.
     ///
     /// # Errors
-    /// Who has it.
-    pub fn lock(&self, card: &str) -> Result<Lock, String> {
+    /// Who has it, or what prevents it.
+    pub fn lock(&self, card: &str) -> Result<Lock, Unlocked> {
         Self::told(&self.0, fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0))?;
         let path = self.0.join(format!("{card}.lock"));
         let mut options = OpenOptions::new();
@@ -69,11 +92,31 @@ impl Store {
             let _ = file.read_to_string(&mut who);
             let who = who.trim();
             let who = if who.is_empty() { String::new() } else { format!(", process {who}") };
-            return Err(format!("{card} is taken over already: an lmd has it{who}; end that one first"));
+            return Err(Unlocked::Taken(format!(
+                "{card} is taken over already: an lmd has it{who}; end that one first"
+            )));
         }
         let pid = format!("{}\n", std::process::id());
         Self::told(&path, file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())))?;
         Ok(Lock { _file: file })
+    }
+
+    /// The cards of which something is written down, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder is there and cannot be read.
+    pub fn cards(&self) -> Result<Vec<String>, String> {
+        let entries = match fs::read_dir(&self.0) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => Self::told(&self.0, other)?,
+        };
+        let mut cards = Vec::new();
+        for entry in entries {
+            let name = Self::told(&self.0, entry)?.file_name();
+            cards.extend(name.to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned));
+        }
+        cards.sort();
+        Ok(cards)
     }
 
     /// What was written down of a card. `None`: nothing is.
@@ -164,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn it_names_the_cards_that_were_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(Store::at(folder.path().join("none")).cards(), Ok(Vec::new()));
+        let store = Store::at(folder.path());
+        let _lock = store.lock("eth2").expect("nobody has it");
+        for card in ["eth1", "eth0"] {
+            store.write(&Saved { card: card.to_owned(), ..saved() }).expect("written");
+        }
+        assert_eq!(store.cards(), Ok(vec!["eth0".to_owned(), "eth1".to_owned()]));
+        let why = Store::at(store.file("eth0")).cards().expect_err("no folder");
+        assert!(why.contains("eth0.json"), "{why}");
+    }
+
+    #[test]
     fn what_is_too_long_to_be_read_is_not_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::at(folder.path());
@@ -191,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::at(folder.path());
         let lock = store.lock("eth0").expect("nobody has it");
-        let why = store.lock("eth0").expect_err("we have it");
+        let Err(Unlocked::Taken(why)) = store.lock("eth0") else { panic!("we have it") };
         assert!(why.contains(&std::process::id().to_string()) && why.contains("already"), "{why}");
         store.lock("eth1").expect("another card");
         drop(lock);
