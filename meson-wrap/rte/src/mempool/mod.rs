@@ -83,8 +83,8 @@ impl Mempool {
 
     /// Why the pool's mbufs cannot take memory from outside ([`attach_external`](Mbuf::attach_external)).
     ///
-    /// It has other objects than mbufs, or mbufs whose memory is pinned to them. An adopted pool may be such a
-    /// one. `None`: they can take it.
+    /// It has other objects than mbufs, or mbufs whose memory is pinned to them. An adopted pool may be such
+    /// a one. `None`: they can take it.
     pub fn refuses_external(&self) -> Option<&'static str> {
         let raw = self.0.0.raw.as_ptr();
         // SAFETY: the pool lives, and these numbers of it never change. Its private data is read only if it
