@@ -60,6 +60,33 @@ fn landed_last_fragment_first() {
     }
 }
 
+/// Where padding and a check sequence meet the place of a tag, for each length of a short last fragment.
+#[test]
+fn short_last_fragments() {
+    for rest in 1..=40 {
+        let len = 2 * 1480 + rest - wire::UDP;
+        let frames = || {
+            let mut frames = plain_frames(G, A, 42, &payload(len, 1));
+            frames.reverse();
+            let short = frames[0].len();
+            padded(frames, short.max(wire::MIN_FRAME), 0)
+        };
+        for check in [&[][..], &CHECK, &[0x10, 0, 0, 0], &[0, 0, 0, 0x11]] {
+            let mut run = queue(G, Require::default());
+            run.play(&behind(frames(), check), |_| true);
+            assert_eq!(run.outcome(&payload(len, 1)), "headers", "{rest} bytes, {check:x?}");
+        }
+        // What is not zero in the padding may be a tag that was damaged.
+        if HEADERS + rest < wire::MIN_FRAME {
+            let mut frames = behind(frames(), &CHECK);
+            frames[0][HEADERS + rest] = 0xee;
+            let mut run = queue(G, Require::default());
+            run.play(&frames, |_| true);
+            assert_eq!(run.outcome(&payload(len, 1)), "waits", "{rest} bytes, padded with others");
+        }
+    }
+}
+
 /// A kernel's, and the header of the last fragment is gone.
 #[test]
 fn in_forward_order() {
