@@ -68,6 +68,11 @@ impl Way {
 }
 
 impl Inner {
+    /// How many messages the program holds, without those that no poll has given to it yet.
+    pub(crate) fn told(&mut self, slots: &Slots) -> usize {
+        slots.held(&mut self.free) - self.ready.len()
+    }
+
     pub(crate) fn new(way: Way, message_size: usize, most: usize) -> Self {
         Self {
             way,
@@ -250,9 +255,7 @@ impl lm_t {
         }
         // SAFETY: this is the owning thread, outside of `owned`.
         let inner = unsafe { &mut *self.inner.get() };
-        // Of these the program knows nothing yet. If it may not close, it gets them later.
-        let untold = inner.ready.len();
-        let (messages, buffers) = (self.slots.held(&mut inner.free) - untold, inner.buffers.held());
+        let (messages, buffers) = (inner.told(&self.slots), inner.buffers.held());
         if messages + buffers > 0 {
             return Err(failure(
                 libc::EBUSY,

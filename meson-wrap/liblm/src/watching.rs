@@ -33,7 +33,7 @@ pub unsafe extern "C" fn lm_counters(lm: *mut lm_t, counters: *mut lm_counter, n
         }
         handle.owned(|slots, inner| {
             let (tally, ignored, dropped) = inner.counters();
-            let held = (slots.held(&mut inner.free) - inner.ready.len()) as u64;
+            let held = inner.told(slots) as u64;
             let ours = [("ignored", ignored), ("unsent", dropped), ("held", held), ("unheld", inner.unheld)];
             let mut count = 0;
             for (name, value) in tally.named().chain(ours) {
