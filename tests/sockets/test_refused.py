@@ -56,6 +56,16 @@ class Refused(Wire):
             self.assertIn(told, self.refused(eal))
             self.assertNotIn("lm0", show(self.here, "link"))
 
+    def test_too_little_memory(self):
+        """Wherever the start finds it: for the port, for what it puts together, for lmd's own pools."""
+        found = set()
+        for megabytes in (8, 16, 24, 28, 32, 34):
+            said = self.refused(["-m", str(megabytes), "--vdev=net_null0"])
+            self.assertIn("memory", said, megabytes)
+            self.assertNotIn("lm0", show(self.here, "link"), said)
+            found.add(said.split('"')[1].rstrip("0123456789"))
+        self.assertLessEqual({"heads_", "lmd_tcp_heads"}, found)
+
     def test_interfaces(self):
         netns.ip("-n", self.here, "link", "add", "lm0", "type", "veth", "peer", "name", "other")
         before = show(self.here, "link")

@@ -104,6 +104,12 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// From now on the interface stays, however lmd ends. Before, a start that fails leaves none behind.
+    pub(crate) fn keep_interface(&self) -> Result<(), String> {
+        let name = self.tap.interface().name();
+        self.tap.keep().map_err(|e| format!("{name} cannot be kept for the time after lmd: {e}"))
+    }
+
     /// The most memory that it takes beyond the port's.
     pub(crate) fn memory(config: &PortConfig) -> usize {
         Kernelward::memory() + Wireward::memory(config)

@@ -98,7 +98,7 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     start::show(&eal);
     status::offer(&eal);
     no_port::check(&eal, eal_args)?;
-    let opened = setup::port(&eal, &tap, options).and_then(|port| setup::keep(tap, port, options));
+    let opened = setup::port(&eal, &tap, options).and_then(|port| setup::interface(tap, port, options));
     let mut opened = opened.map_err(|why| {
         let told = logging::complaints();
         if told.is_empty() { why } else { format!("{why}: {told}") }
@@ -110,6 +110,7 @@ fn serve(tap: Tap, eal_args: &[String], options: &Options, taken: Option<&mut Ta
     let mut daemon = Daemon::new(&eal, opened, options)?;
     // What is left to do needs rights over the interface and its routes alone.
     rights::keep_only(&[rights::NET_ADMIN]).map_err(|e| format!("capabilities cannot be given up: {e}"))?;
+    daemon.keep_interface()?;
     said.iter().for_each(|line| say!("{line}"));
     supervisor.ready(&format!("{} is there", options.interface));
     let ended = daemon.run(&eal);

@@ -1,7 +1,7 @@
 //! Opens the port and the interface. Nothing stays changed unless both are there.
 //!
-//! [`super::begin`] calls [`tap`] before EAL starts, then [`port`], and then [`keep`], from which on the
-//! interface outlives lmd. Every error is one line that says what could not be opened or set.
+//! [`super::begin`] calls [`tap`] before EAL starts, then [`port`], and then [`interface`]. Every error is one
+//! line that says what could not be opened or set.
 
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
@@ -66,8 +66,8 @@ fn mac(port: &NodePort, tap: &Tap, options: &Options) -> Mac {
     options.mac.or_else(kept).unwrap_or(info.mac.0)
 }
 
-/// Sets the interface up for this port. From here on it outlives this program.
-pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) -> Result<Opened, String> {
+/// Sets the interface up for this port. [`Daemon::keep_interface`] makes it outlive this program.
+pub(crate) fn interface(tap: Tap, port: (NodePort, PortConfig), options: &Options) -> Result<Opened, String> {
     let (port, config) = port;
     let mac = config.only_to.unwrap_or(port.landing.info().mac.0);
     let interface = tap.interface();
@@ -90,7 +90,6 @@ pub(crate) fn keep(tap: Tap, port: (NodePort, PortConfig), options: &Options) ->
     let offloads = if options.tso == Switch::On && !bounded { CHECKSUMS | TSO4 } else { CHECKSUMS };
     tap.set_offloads(offloads).map_err(failed("offloads"))?;
     interface.set_ipv6_mtu(options.landing.mtu.into()).map_err(failed("IPv6 MTU"))?;
-    tap.keep().map_err(failed("owner"))?;
     interface.set_up().map_err(failed("state"))?;
     let index = interface.index().ok_or_else(|| format!("{name} has gone"))?;
     let routes = Routes::open(index, options.landing.mtu.into());
