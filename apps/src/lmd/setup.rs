@@ -1,7 +1,7 @@
 //! Opens the port and the interface. Nothing stays changed unless both are there.
 //!
-//! [`super::begin`] calls [`tap`] before EAL starts, then [`port`], and then [`interface`]. Every error is one
-//! line that says what could not be opened or set.
+//! [`super::begin`] calls [`tap`] before EAL starts, then [`port`], and then [`interface`]. Every error is
+//! one line that says what could not be opened or set.
 
 use lm_node::NodePort;
 use lm_node::config::{Identity, PortConfig};
