@@ -143,12 +143,16 @@ pub(crate) fn set_program(name: &'static str) {
     PROGRAM.get_or_init(|| name);
 }
 
-/// One line of this text, without characters that act on a terminal or cannot be seen: a user, a file or a
-/// peer may have written a part of it.
+/// One line of this text, without characters that act on a terminal or cannot be seen.
 fn one_line(text: &str) -> String {
-    let line = text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
-    let mut shown = String::with_capacity(line.len());
-    for c in line.chars() {
+    visible(&text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" "))
+}
+
+/// This text without characters that act on a terminal or cannot be seen: a user, a file, a peer or another
+/// program may have written a part of it.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
         if c == '\t' {
             shown.push(' ');
         } else if c.is_control() || INVISIBLE.contains(&c) {

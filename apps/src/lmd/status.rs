@@ -18,7 +18,7 @@ use rustix::net::{connect, recv, send, socket};
 use serde_json::{Map, Value as Json};
 
 use super::configuration::Invocation;
-use crate::console::say;
+use crate::console::{say, visible};
 
 /// What the loop shows: names and numbers.
 pub(crate) static SHOWN: OnDemand<Vec<(String, u64)>> = OnDemand::new();
@@ -67,9 +67,14 @@ pub(crate) fn print(args: &[String]) -> Result<(), String> {
     // The answer of the first lmd that answers. If none does, the error of the first folder.
     let shown = shown.reduce(|first, next| first.or_else(|why| next.map_err(|_| why)));
     for (name, n) in shown.unwrap_or_else(|| Ok(Map::new()))? {
-        say!("{n:>12} {}", name.replace('_', " "));
+        say!("{}", line(&name, &n));
     }
     Ok(())
+}
+
+/// The line of a counter. Another program than lmd may have answered.
+fn line(name: &str, n: &Json) -> String {
+    visible(&format!("{:>12} {}", n.to_string(), name.replace('_', " ")))
 }
 
 /// Refuses words that are none of this command's: the counters of another lmd would be shown.
@@ -146,6 +151,14 @@ fn ask(path: &Path) -> io::Result<String> {
 mod tests {
     use super::super::tally::Tally;
     use super::*;
+
+    #[test]
+    fn what_is_shown_does_not_act_on_a_terminal() {
+        assert_eq!(line("frames_to_the_wire", &Json::from(7)), "           7 frames to the wire");
+        let said = line("\u{1b}[2J_\u{202e}x\n", &Json::from("\u{9b}1A\u{7f}"));
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+        assert!(said.ends_with(r"\u{1b}[2J \u{202e}x\u{a}"), "{said:?}");
+    }
 
     #[test]
     fn keys_are_different_words() {
